@@ -1,0 +1,1 @@
+"""Talks to real devices: transports, framing, instruments and the Crossbar driver."""

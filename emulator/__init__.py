@@ -1,0 +1,1 @@
+"""The software chip: physics of cells, arrays and converters behind a value door and a byte door."""

@@ -1,0 +1,44 @@
+"""Cells: the conductances at the crosspoints and how well they are written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
+
+
+class Cells(Section):
+    """Conductance cells of the crossbar.
+
+    Attributes:
+        g_min_s: Lowest programmable conductance, siemens.
+        g_max_s: Highest programmable conductance, siemens.
+        bits: Resolution of the write circuit over that range; 0 is analog.
+        mapping: `differential`: a weight is a pair, `w ~ G+ - G-`, one of the two at `g_min_s`.
+            `single`: one positive conductance a weight (resistive networks).
+        programming_noise: Standard deviation of a written conductance, as a fraction of `g_max_s - g_min_s`.
+    """
+
+    g_min_s: NonNegative
+    g_max_s: Positive
+    bits: Annotated[int, Field(ge=0, le=32)] = 0
+    mapping: Literal["differential", "single"] = "differential"
+    programming_noise: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _range(self) -> Cells:
+        if not self.g_min_s < self.g_max_s:
+            raise ValueError(f"g_min_s < g_max_s is needed, got {self.g_min_s} .. {self.g_max_s}")
+        return self
+
+    @property
+    def span_s(self) -> float:
+        """Usable conductance swing, siemens."""
+        return self.g_max_s - self.g_min_s
+
+    @property
+    def max_code(self) -> int:
+        """Largest conductance code (of the 32-bit stand-in for an analog write circuit)."""
+        return int(2 ** (self.bits or 32) - 1)

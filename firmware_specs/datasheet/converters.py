@@ -1,0 +1,119 @@
+"""Converters: DACs for drive and nudge currents, ADCs for states.
+
+The transfer is the same for all: `code = clip(round((x - low) / lsb), 0, 2**bits - 1)` with
+`lsb = (high - low) / (2**bits - 1)`. `bits = 0` is an ideal converter: no rounding, the range still clips.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from firmware_specs.datasheet.section import NonNegative, Section
+
+WIRE_BITS_OF_IDEAL = 32
+"""An ideal converter has no codes; where codes must travel it is a 32-bit one."""
+
+
+class _Converter(Section):
+    bits: Annotated[int, Field(ge=0, le=32)] = 0
+    gain_error_sigma: NonNegative = 0.0
+    offset_error_sigma_lsb: NonNegative = 0.0
+    inl_lsb: NonNegative = 0.0
+    dnl_lsb: NonNegative = 0.0
+
+    @property
+    def ideal(self) -> bool:
+        """True where values pass without rounding."""
+        return self.bits == 0
+
+    @property
+    def max_code(self) -> int:
+        """Largest code (of the 32-bit stand-in for an ideal converter)."""
+        return int(2 ** (self.bits or WIRE_BITS_OF_IDEAL) - 1)
+
+    @model_validator(mode="after")
+    def _errors_need_codes(self) -> _Converter:
+        for key in ("offset_error_sigma_lsb", "inl_lsb", "dnl_lsb"):
+            if self.ideal and getattr(self, key):
+                raise ValueError(f"{key}: counted in LSB, but bits = 0 (an ideal converter) has none")
+        return self
+
+
+class Dac(_Converter):
+    """Digital to current: the drive or the nudge of every unit.
+
+    Attributes:
+        bits: Resolution; 0 is ideal.
+        low_a: Current of code 0, amperes.
+        high_a: Current of the largest code, amperes.
+        gain_error_sigma: Relative gain spread between channels.
+        offset_error_sigma_lsb: Offset spread between channels, LSB.
+        inl_lsb: Peak integral nonlinearity, LSB.
+        dnl_lsb: RMS differential nonlinearity, LSB.
+    """
+
+    low_a: float
+    high_a: float
+
+    @model_validator(mode="after")
+    def _range(self) -> Dac:
+        if not self.low_a < 0 < self.high_a:
+            raise ValueError(f"low_a < 0 < high_a is needed (both signs), got {self.low_a} .. {self.high_a}")
+        return self
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, amperes."""
+        return self.low_a
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, amperes."""
+        return self.high_a
+
+    @property
+    def lsb_a(self) -> float:
+        """One code step, amperes."""
+        return (self.high_a - self.low_a) / self.max_code
+
+
+class Adc(_Converter):
+    """Voltage to digital: the state of every unit.
+
+    Attributes:
+        bits: Resolution; 0 is ideal.
+        low_v: Voltage of code 0.
+        high_v: Voltage of the largest code.
+        noise_sigma_v: White noise of one reading, volts RMS.
+        gain_error_sigma: Relative gain spread between channels.
+        offset_error_sigma_lsb: Offset spread between channels, LSB.
+        inl_lsb: Peak integral nonlinearity, LSB.
+        dnl_lsb: RMS differential nonlinearity, LSB.
+    """
+
+    low_v: float
+    high_v: float
+    noise_sigma_v: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _range(self) -> Adc:
+        if not self.low_v < self.high_v:
+            raise ValueError(f"low_v < high_v is needed, got {self.low_v} .. {self.high_v}")
+        return self
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, volts."""
+        return self.low_v
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, volts."""
+        return self.high_v
+
+    @property
+    def lsb_v(self) -> float:
+        """One code step, volts."""
+        return (self.high_v - self.low_v) / self.max_code

@@ -1,0 +1,73 @@
+"""The fabric: how many arrays there are, what fits on one, and the limits that protect it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.topology import Substrate
+
+
+class Identity(Section):
+    """Who made it and what it is called."""
+
+    vendor: str
+    model: str
+    description: str = ""
+    source: str = ""
+
+
+class Fabric(Section):
+    """What can be placed.
+
+    Attributes:
+        substrate: `hopfield` (neuron circuits with rails) or `resistive` (conductances, diodes, sources).
+        arrays: Number of arrays; each holds one energy block.
+        max_layers: Layers one array can hold.
+        max_units: Neuron circuits a layer.
+        max_rows: Rows of one coupling's crossbar, bias line included.
+        max_columns: Columns of one coupling's crossbar.
+        layers: Fixed layer sizes, for a chip whose layers are wired; replaces `max_layers` and `max_units`.
+        couplings: Coupling kinds the array has natively.
+        pooling: True where 2x2 max-pooling inside the energy exists.
+    """
+
+    substrate: Substrate = "hopfield"
+    arrays: PositiveInt = 1
+    max_layers: PositiveInt = 2
+    max_units: PositiveInt = 256
+    max_rows: PositiveInt = 257
+    max_columns: PositiveInt = 256
+    layers: tuple[PositiveInt, ...] = ()
+    couplings: Annotated[tuple[Literal["dense", "conv"], ...], Field(min_length=1)] = ("dense",)
+    pooling: bool = False
+
+    @model_validator(mode="after")
+    def _layers(self) -> Fabric:
+        if len(self.layers) == 1:
+            raise ValueError("layers: a fixed topology has at least two layers")
+        return self
+
+
+class Limits(Section):
+    """Absolute limits; nothing above them may reach the wire.
+
+    Attributes:
+        max_drive_a: Largest current into any unit, drive or nudge.
+        max_read_v: Largest voltage across a cell while reading.
+        max_pulse_v: Largest programming pulse.
+        max_pulse_s: Longest programming pulse.
+        max_pulses_per_cell: Lifetime budget of programming pulses of one cell.
+        max_temperature_k: Hottest chip temperature at which outputs may be on.
+        watchdog_s: Outputs go off after this long without a heartbeat.
+    """
+
+    max_drive_a: Positive
+    max_read_v: Positive = 0.2
+    max_pulse_v: Positive = 3.0
+    max_pulse_s: Positive = 1e-3
+    max_pulses_per_cell: PositiveInt = 1_000_000
+    max_temperature_k: Positive = 358.0
+    watchdog_s: Positive = 2.0

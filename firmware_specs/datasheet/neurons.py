@@ -1,0 +1,52 @@
+"""Neuron circuits: summing node, gain, rails, mismatch, and how long they take to settle."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt, model_validator
+
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
+
+
+class Neurons(Section):
+    """Neuron circuits of an array.
+
+    A clamped neuron clips to `0 .. state_unit_v`; a linear one to its own, wider rails.
+
+    Attributes:
+        state_unit_v: Voltage of the model state 1.0.
+        transimpedance_ohm: Summed current to voltage; fixes the weight scale, `w = (G+ - G-) * transimpedance_ohm`.
+        linear_low_v: Lower rail of a linear layer, volts.
+        linear_high_v: Upper rail of a linear layer, volts.
+        gain_mismatch_sigma: Static relative gain spread between neuron circuits.
+        offset_mismatch_sigma_v: Static offset spread between neuron circuits, volts, at the summing node.
+    """
+
+    state_unit_v: Positive
+    transimpedance_ohm: Positive
+    linear_low_v: float
+    linear_high_v: float
+    gain_mismatch_sigma: NonNegative = 0.0
+    offset_mismatch_sigma_v: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _rails(self) -> Neurons:
+        if not self.linear_low_v <= 0 < self.state_unit_v <= self.linear_high_v:
+            raise ValueError(
+                "linear_low_v <= 0 and state_unit_v <= linear_high_v are needed, got "
+                f"{self.linear_low_v} .. {self.linear_high_v} V for a state unit of {self.state_unit_v} V"
+            )
+        return self
+
+
+class Settle(Section):
+    """How a settle ends.
+
+    Attributes:
+        time_s: Time the device waits before it reads the states.
+        max_iterations: Bound on the relaxation sweeps an emulator spends on one phase.
+        tolerance: Largest state change in one sweep, in state units, at which a sample counts as settled.
+    """
+
+    time_s: Positive
+    max_iterations: PositiveInt = 200
+    tolerance: Positive = 1e-5

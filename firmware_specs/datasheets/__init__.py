@@ -1,0 +1,1 @@
+"""Shipped datasheets, one TOML file a device."""

@@ -1,0 +1,164 @@
+"""What an array computes: the layers and couplings of one energy block.
+
+A `Topology` is the value that travels everywhere: the host builds blocks from it, a placement step maps it onto
+an array, the wire carries it in CONFIGURE, and the emulator relaxes it. It knows shapes, never numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Shape = tuple[PositiveInt, ...]
+Substrate = Literal["hopfield", "resistive"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Layer(_Record):
+    """One layer of neuron circuits.
+
+    Attributes:
+        shape: `(units,)` for a dense layer, `(channels, height, width)` for a convolutional one.
+        clamped: True: the neuron clips to the state rails, `s = clamp(slope * z, 0, 1)`; False: linear, `s = z`.
+        slope: Gain of a clamped neuron (the `a` of the ff-EBM paper); a linear layer ignores it.
+    """
+
+    shape: Annotated[Shape, Field(min_length=1, max_length=3)]
+    clamped: bool = True
+    slope: PositiveFloat = 1.0
+
+    @property
+    def units(self) -> int:
+        """Number of neuron circuits."""
+        return math.prod(self.shape)
+
+
+class Dense(_Record):
+    """Fully connected crossbar between two layers; both are read as flat vectors.
+
+    Cells: `(units_pre + 1, units_post)`, the last row is the bias line when `bias` is on.
+    """
+
+    kind: Literal["dense"] = "dense"
+    pre: Annotated[int, Field(ge=-1)]
+    post: Annotated[int, Field(ge=0)]
+    bias: bool = True
+
+
+class Conv(_Record):
+    """Convolutional coupling, optionally followed by 2x2 max-pooling *inside the energy*.
+
+    Cells: `(in_channels * kernel**2 + 1, out_channels)`, the last row is the bias line when `bias` is on.
+    """
+
+    kind: Literal["conv"] = "conv"
+    pre: Annotated[int, Field(ge=-1)]
+    post: Annotated[int, Field(ge=0)]
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Annotated[int, Field(ge=0)] = 1
+    pool: bool = False
+    bias: bool = True
+
+    def output_shape(self, shape: tuple[int, ...], out_channels: int) -> tuple[int, int, int]:
+        """Shape after convolution and pooling of a `(channels, height, width)` input."""
+        height, width = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in shape[1:])
+        return (out_channels, height // 2, width // 2) if self.pool else (out_channels, height, width)
+
+
+Coupling = Annotated[Dense | Conv, Field(discriminator="kind")]
+
+
+class Topology(_Record):
+    """Layers and couplings of one energy block.
+
+    The *drive* enters layer 0, the *nudge* enters the last layer. In the Hopfield substrate the drive is a bias
+    current and every coupling joins two layers. In the resistive substrate the drive is the voltages of the source
+    nodes, which `source` describes; the coupling with `pre = -1` joins them to layer 0.
+
+    Raises:
+        ValueError: on construction, naming the layer or coupling that does not fit.
+    """
+
+    substrate: Substrate = "hopfield"
+    source: Shape | None = None
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
+    couplings: tuple[Coupling, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Topology:
+        if (self.source is not None) != (self.substrate == "resistive"):
+            raise ValueError("'source' describes the source nodes of a resistive network: give it there and only there")
+        for index, coupling in enumerate(self.couplings):
+            self._check(index, coupling)
+        return self
+
+    def _check(self, index: int, coupling: Dense | Conv) -> None:
+        where = f"couplings[{index}] ({coupling.kind} {coupling.pre} -> {coupling.post})"
+        lowest = -1 if self.source is not None else 0
+        if not lowest <= coupling.pre < len(self.layers) or coupling.post >= len(self.layers):
+            raise ValueError(f"{where}: there are {len(self.layers)} layers, numbered from {lowest}")
+        if coupling.pre >= coupling.post:
+            raise ValueError(f"{where}: a coupling leads from an earlier layer to a later one")
+        if isinstance(coupling, Conv):
+            pre, post = self.shape(coupling.pre), self.shape(coupling.post)
+            if len(pre) != 3 or len(post) != 3:
+                raise ValueError(f"{where}: a convolution joins (channels, height, width) layers, got {pre} and {post}")
+            expected = coupling.output_shape(pre, post[0])
+            if expected != post:
+                raise ValueError(f"{where}: maps {pre} to {expected}, but layer {coupling.post} is {post}")
+
+    def shape(self, layer: int) -> tuple[int, ...]:
+        """Shape of a layer; `-1` is the source nodes of a resistive network."""
+        if layer == -1:
+            assert self.source is not None  # noqa: S101 - validated on construction
+            return self.source
+        return self.layers[layer].shape
+
+    @property
+    def drive_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's drive: the first layer, or the source nodes of a resistive network."""
+        return self.layers[0].shape if self.source is None else self.source
+
+    @property
+    def nudge_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's nudge: the last layer."""
+        return self.layers[-1].shape
+
+    def cells(self, coupling: Dense | Conv) -> tuple[int, int]:
+        """Rows and columns of the crossbar that holds a coupling; the last row is the bias line, if there is one."""
+        pre, post = self.shape(coupling.pre), self.shape(coupling.post)
+        if isinstance(coupling, Conv):
+            return pre[0] * coupling.kernel**2 + coupling.bias, post[0]
+        return math.prod(pre) + coupling.bias, math.prod(post)
+
+    @property
+    def update_groups(self) -> tuple[tuple[int, ...], ...]:
+        """Layers that may be updated at once, in order: even then odd layers for a chain.
+
+        Layers of one group share no coupling, so updating a group is an exact block step of coordinate descent.
+        """
+        neighbours: dict[int, set[int]] = {n: set() for n in range(len(self.layers))}
+        for coupling in self.couplings:
+            if coupling.pre >= 0:
+                neighbours[coupling.pre].add(coupling.post)
+                neighbours[coupling.post].add(coupling.pre)
+        colour: dict[int, int] = {}
+        for layer in range(len(self.layers)):
+            taken = {colour[n] for n in neighbours[layer] if n in colour}
+            colour[layer] = min(set(range(len(self.layers))) - taken)
+        return tuple(tuple(n for n in colour if colour[n] == c) for c in range(max(colour.values()) + 1))
+
+
+def dense_chain(units: list[int], *, slope: float = 1.0, clamp_last: bool = False, bias: bool = True) -> Topology:
+    """Hopfield chain of dense layers, e.g. `dense_chain([256, 128])`: two layers, one crossbar."""
+    last = len(units) - 1
+    return Topology(
+        layers=tuple(Layer(shape=(n,), clamped=clamp_last or i < last, slope=slope) for i, n in enumerate(units)),
+        couplings=tuple(Dense(pre=i, post=i + 1, bias=bias) for i in range(last)),
+    )

@@ -1,0 +1,1 @@
+"""The value seam (`seam`) and its implementations."""
