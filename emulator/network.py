@@ -1,0 +1,189 @@
+"""Relaxation of a layered network to a minimum of its energy, by exact block coordinate descent.
+
+Layers that share no coupling are updated together (even, then odd ones in a chain), each to the exact minimum given
+its neighbours, so the energy never rises (ff-EBM paper, section 2: full replacement, no step size).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from emulator.couplings import Coupling, Shared
+from firmware_specs.topology import Topology
+
+States = tuple[Tensor, ...]
+Nudge = Tensor | Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """Transfer of one layer's neuron circuits, `s = clamp(gain * z + offset, low, high)`.
+
+    Attributes:
+        gain: Scalar or tensor of the layer's shape.
+        offset: Scalar or tensor of the layer's shape, in state units; 0 for an ideal layer.
+        low: Lower rail, state units; None where there is none.
+        high: Upper rail, state units; None where there is none.
+    """
+
+    gain: float | Tensor = 1.0
+    offset: float | Tensor = 0.0
+    low: float | None = 0.0
+    high: float | None = 1.0
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """State (batch, *layer) for a summed current (batch, *layer)."""
+        if isinstance(self.offset, Tensor):
+            gain = self.gain if isinstance(self.gain, Tensor) else torch.as_tensor(self.gain, dtype=z.dtype)
+            z = torch.addcmul(self.offset, z, gain)
+        elif isinstance(self.gain, Tensor) or self.gain != 1.0:
+            z = z * self.gain
+        return z if self.low is None and self.high is None else z.clamp(self.low, self.high)
+
+
+def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
+    """Neurons without mismatch: `clamp(slope * z, 0, 1)`, and the identity for linear layers."""
+    linear = Neurons(low=None, high=None)
+    return tuple(Neurons(gain=layer.slope) if layer.clamped else linear for layer in topology.layers)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A programmed network: couplings with their weights, neurons with their transfer."""
+
+    topology: Topology
+    couplings: Sequence[Coupling]
+    neurons: tuple[Neurons, ...]
+
+    def rest(self, batch: int, like: Tensor) -> States:
+        """All-zero states, the start of a free phase."""
+        return tuple(like.new_zeros(batch, *layer.shape) for layer in self.topology.layers)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a phase ends.
+
+    Attributes:
+        max_iterations: Bound on sweeps.
+        tolerance: Largest change of any state in one sweep at which a sample counts as settled; the phase ends when
+            all samples do. 0 runs all `max_iterations`.
+    """
+
+    max_iterations: int = 500
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Result of one phase.
+
+    Attributes:
+        states: One tensor a layer, (batch, *layer).
+        settled: (batch,) bool.
+        iterations: (batch,) sweeps until each sample settled, or the bound.
+        residual: (batch,) largest change of any state in the last sweep.
+    """
+
+    states: States
+    settled: Tensor
+    iterations: Tensor
+    residual: Tensor
+
+
+def relax(
+    network: Network,
+    drive: Tensor,
+    nudge: Nudge | None = None,
+    start: States | None = None,
+    stop: Stop = Stop(),
+) -> Relaxed:
+    """Relaxes every sample of a batch.
+
+    Args:
+        network: What to relax.
+        drive: Constant current into layer 0, (batch, *layer_0).
+        nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
+        start: Initial states; zeros when omitted.
+        stop: Bound and tolerance.
+
+    Returns:
+        The states and how the phase went. A nudged phase updates the groups in reverse order.
+    """
+    sweep = _Sweep(network, drive, nudge)
+    states = list(start if start is not None else network.rest(len(drive), drive))
+    ups = [sweep.up(index, states) for index in range(len(network.couplings))]
+    groups = network.topology.update_groups
+    groups = groups if nudge is None else groups[::-1]
+    residual = drive.new_full((len(drive),), float("inf"))
+    iterations = torch.full((len(drive),), stop.max_iterations, device=drive.device)
+    done = torch.zeros(len(drive), dtype=torch.bool, device=drive.device)
+    for iteration in range(stop.max_iterations):
+        measure = stop.tolerance > 0 or iteration == stop.max_iterations - 1
+        before = list(states) if measure else states
+        for group in groups:
+            sweep.update(group, states, ups)
+        if not measure:
+            continue
+        residual = torch.stack([_largest_change(new, old) for new, old in zip(states, before, strict=True)]).amax(0)
+        now = residual <= stop.tolerance
+        iterations = torch.where(now & ~done, iteration + 1, torch.where(now, iterations, stop.max_iterations))
+        done = now
+        if bool(done.all()):
+            break
+    return Relaxed(tuple(states), done, iterations, residual)
+
+
+def _largest_change(new: Tensor, old: Tensor) -> Tensor:
+    return (new - old).flatten(1).abs().amax(1)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """One pass over the groups; `ups` holds each coupling's present upward current and what `down` shares of it."""
+
+    network: Network
+    drive: Tensor
+    nudge: Nudge | None
+
+    def up(self, index: int, states: list[Tensor]) -> tuple[Tensor, Shared]:
+        return self.network.couplings[index].up(states[self.network.topology.couplings[index].pre])
+
+    def update(self, group: tuple[int, ...], states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> None:
+        for layer in group:
+            states[layer] = self.network.neurons[layer](self.current(layer, states, ups))
+        for index, coupling in enumerate(self.network.topology.couplings):
+            if coupling.pre in group:
+                ups[index] = self.up(index, states)
+
+    def current(self, layer: int, states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> Tensor:
+        terms = [self.drive] if layer == 0 else []
+        for index, coupling in enumerate(self.network.topology.couplings):
+            if coupling.post == layer:
+                terms.append(ups[index][0])
+            elif coupling.pre == layer:
+                terms.append(self.network.couplings[index].down(states[coupling.post], ups[index][1]))
+        if self.nudge is not None and layer == len(states) - 1:
+            terms.append(self.nudge(states[layer]) if callable(self.nudge) else self.nudge)
+        return sum(terms[1:], start=terms[0])
+
+
+def join(networks_input: Sequence[Tensor]) -> Tensor:
+    """Stacks phases along the batch, so that several nudged phases run as one batch."""
+    return torch.cat(list(networks_input))
+
+
+def split(relaxed: Relaxed, phases: int) -> tuple[Relaxed, ...]:
+    """Takes a stacked batch of equal phases apart again."""
+    parts = [layer.chunk(phases) for layer in relaxed.states]
+    fields = zip(
+        relaxed.settled.chunk(phases), relaxed.iterations.chunk(phases), relaxed.residual.chunk(phases), strict=True
+    )
+    return tuple(
+        replace(relaxed, states=tuple(p[k] for p in parts), settled=s, iterations=i, residual=r)
+        for k, (s, i, r) in enumerate(fields)
+    )

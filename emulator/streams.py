@@ -1,0 +1,43 @@
+"""Randomness of a chip: one stream a source, and its whole state is a counter.
+
+Every transaction draws from a fresh generator seeded by (chip seed, source, transaction number). The same sequence of
+transactions therefore meets the same noise through every door, and a checkpoint needs the counters only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import torch
+from torch import Tensor
+
+
+def generator(device: torch.device, *key: object) -> torch.Generator:
+    """A generator seeded by a key, e.g. `(seed, "programming", 3)`."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def static_normal(shape: tuple[int, ...], device: torch.device, *key: object) -> Tensor:
+    """Standard normals that belong to the chip for life, float64 (mismatch); the same for the same key."""
+    return torch.randn(shape, generator=generator(torch.device("cpu"), *key), dtype=torch.float64).to(device)
+
+
+class Streams:
+    """Counters of a chip's noise sources.
+
+    Args:
+        seed: The chip's seed.
+        device: Where noise is drawn.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.seed = seed
+        self.device = device
+        self.counters: Counter[str] = Counter()
+
+    def next(self, source: str) -> torch.Generator:
+        """The generator of the next transaction of a source."""
+        self.counters[source] += 1
+        return generator(self.device, self.seed, source, self.counters[source])

@@ -1,0 +1,113 @@
+"""`reference:` exact digital relaxation, no analog effects, in the dtype of the drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from emulator import couplings, network
+from firmware_specs.topology import Topology
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Settled, States
+from hil.mapping import crossbar_matrix
+
+
+@dataclass
+class ReferenceArray:
+    """A block relaxed exactly.
+
+    Attributes:
+        topology: The block.
+        stop: Bound and tolerance of the free phase and, unless `nudged_stop` is given, of the nudged ones.
+        nudged_stop: Bound and tolerance of the nudged phases.
+    """
+
+    topology: Topology
+    stop: network.Stop
+    nudged_stop: network.Stop | None = None
+    nudge_limit: float = float("inf")
+    _couplings: list[couplings.Coupling] = field(default_factory=list)
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Takes the parameters as they are."""
+        spec = self.topology.couplings
+        cells = sum(crossbar_matrix(self.topology, c, parameters, i).numel() for i, c in enumerate(spec))
+        weights = {i: parameters[f"weight_{i}"].clone() for i in range(len(spec))}
+        biases = {i: parameters[f"bias_{i}"].clone() if c.bias else None for i, c in enumerate(spec)}
+        self._couplings = couplings.build(self.topology, weights, biases)
+        return Programmed(cells, cells, 0)
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+        """Relaxes to the stated tolerance; constant nudges run as one batch."""
+        with torch.no_grad():
+            net = network.Network(self.topology, self._couplings, network.ideal_neurons(self.topology))
+            free = network.relax(net, drive, start=start, stop=self.stop)
+            nudged = self._nudged(net, drive, nudges, free.states)
+        phases = (free, *nudged)
+        return Settled(free.states, tuple(n.states for n in nudged), tuple(_report(p) for p in phases))
+
+    def _nudged(
+        self, net: network.Network, drive: Tensor, nudges: Sequence[Nudge], start: States
+    ) -> tuple[network.Relaxed, ...]:
+        stop = self.nudged_stop or self.stop
+        constant = [n for n in nudges if isinstance(n, Tensor)]
+        if not nudges or len(constant) < len(nudges):
+            return tuple(network.relax(net, drive, n, start, stop) for n in nudges)
+        count = len(constant)
+        repeated = [t.repeat(count, *[1] * (t.dim() - 1)) for t in (drive, *start)]
+        return network.split(network.relax(net, repeated[0], network.join(constant), tuple(repeated[1:]), stop), count)
+
+
+def _report(phase: network.Relaxed) -> Phase:
+    none = torch.zeros_like(phase.iterations)
+    return Phase(phase.settled, phase.iterations, phase.residual, none, none)
+
+
+class ReferenceBench:
+    """As many exact arrays as the model has blocks.
+
+    Args:
+        stop: Bound and tolerance of the relaxation.
+        nudged_stop: The same for nudged phases, when they differ.
+    """
+
+    address = "reference:"
+    quantized = False
+
+    def __init__(self, stop: network.Stop | None = None, nudged_stop: network.Stop | None = None) -> None:
+        self.stop = stop or network.Stop()
+        self.nudged_stop = nudged_stop
+
+    def place(self, topology: Topology) -> ReferenceArray:
+        """Any block fits."""
+        return ReferenceArray(topology, self.stop, self.nudged_stop)
+
+    def describe(self) -> dict[str, object]:
+        """Kind and stopping rule."""
+        return {
+            "kind": "reference",
+            "max_iterations": self.stop.max_iterations,
+            "tolerance": self.stop.tolerance,
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing beyond the model's parameters."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,162 @@
+"""The value seam: what an energy block sees of any counterpart, in torch tensors and model units.
+
+A `Bench` is an open counterpart; `place` reserves one of its arrays for a block and returns the `Array` through
+which the block programs and settles. Implementations: `reference`, `emulator`, `device`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from torch import Tensor
+
+from firmware_specs.topology import Topology
+
+States = tuple[Tensor, ...]
+"""One tensor a layer, first layer first, each of shape (batch, *layer)."""
+
+Nudge = Tensor | Callable[[Tensor], Tensor]
+"""Current into the last layer: a constant (batch, *last), which is all hardware can do, or a function of the last
+layer's present state, which only the reference re-evaluates at every iteration."""
+
+Parameters = Mapping[str, Tensor]
+"""Weights and biases of a block: `weight_i` and `bias_i` belong to coupling `i` of its topology."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """How one phase of a settle went, per sample; every tensor has shape (batch,).
+
+    Attributes:
+        settled: True where the states came to rest within the bound.
+        iterations: Relaxation sweeps spent; zeros on hardware that does not count.
+        residual: Largest state change in the last sweep, model units.
+        clipped_drives: Number of drive or nudge values the converters had to clip.
+        rail_codes: Number of state readings at the first or last ADC code.
+    """
+
+    settled: Tensor
+    iterations: Tensor
+    residual: Tensor
+    clipped_drives: Tensor
+    rail_codes: Tensor
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Measured states of the free phase and of each nudged phase, and how each phase went.
+
+    Attributes:
+        free: States at the free equilibrium.
+        nudged: One set of states a nudge, in the order the nudges were given.
+        phases: One report a phase, the free one first.
+        source_currents: Currents (batch, *source) into a resistive network's source nodes, one a phase, where the
+            counterpart measures them; None elsewhere.
+        seconds: Time the transaction took on the counterpart, where it says so.
+    """
+
+    free: States
+    nudged: tuple[States, ...]
+    phases: tuple[Phase, ...]
+    source_currents: tuple[Tensor, ...] | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Programmed:
+    """What programming an array did.
+
+    Attributes:
+        cells: Cells of the array.
+        written: Cells that were actually written.
+        clipped: Weights beyond the conductance range, written as its end.
+    """
+
+    cells: int
+    written: int
+    clipped: int
+
+
+class Array(Protocol):
+    """One array with one energy block placed on it."""
+
+    @property
+    def topology(self) -> Topology:
+        """What was placed."""
+        ...
+
+    @property
+    def nudge_limit(self) -> float:
+        """Largest nudge the converters can express, model units; infinite where nothing limits it."""
+        ...
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Writes weights and biases.
+
+        Raises:
+            ValueError: a parameter is missing, misshapen, or not finite.
+        """
+        ...
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+        """Settles freely, then once for every nudge, each from the free equilibrium of the same drive.
+
+        Args:
+            drive: Constant bias current into the first layer, (batch, *topology.drive_shape); the voltages of the
+                source nodes in a resistive network.
+            nudges: Constant currents into the last layer, (batch, *topology.nudge_shape).
+            start: States of an earlier free phase with the same drive and parameters; a counterpart that can load
+                states resumes from them, one that cannot settles again.
+        """
+        ...
+
+
+class Bench(Protocol):
+    """An open counterpart: reference, emulator or device."""
+
+    @property
+    def address(self) -> str:
+        """The address it was opened from."""
+        ...
+
+    @property
+    def quantized(self) -> bool:
+        """True where converters have finite resolution, so that small nudges must be scaled up."""
+        ...
+
+    def place(self, topology: Topology) -> Array:
+        """Reserves the next free array for a block.
+
+        Raises:
+            PlacementError: with the reason why the block does not fit.
+        """
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Who the counterpart is, for provenance: JSON values only."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything a bit-exact resume needs beyond the model's parameters; empty for a real chip."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict`; call after all blocks are placed."""
+        ...
+
+    def close(self) -> None:
+        """Leaves the counterpart in its safe state."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class PlacementError(ValueError):
+    """A block that cannot be placed on a device; the message says why and what would fit."""

@@ -1,0 +1,71 @@
+"""Energies, written once a substrate; their contrast is the gradient of equilibrium propagation.
+
+Hopfield (ff-EBM paper, section 2): `E = sum_l G_l(s_l) - Phi`, with the primitive function
+`Phi = <drive, s_1> + sum_c <P(w_c * s_pre + b_c), s_post>`. `G` holds no parameter, so only `Phi` enters the contrast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from emulator import couplings
+from firmware_specs.topology import Topology
+from hil.backends.seam import Parameters, States
+
+
+def primitive(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:
+    """`Phi` per sample, shape (batch,): minus the part of the energy that holds parameters or the drive."""
+    indices = range(len(topology.couplings))
+    built = couplings.build(
+        topology,
+        {i: parameters[f"weight_{i}"] for i in indices},
+        {i: parameters.get(f"bias_{i}") for i in indices},
+    )
+    phi = (drive * states[0]).flatten(1).sum(1)
+    for coupling, spec in zip(built, topology.couplings, strict=True):
+        phi = phi + (coupling.up(states[spec.pre])[0] * states[spec.post]).flatten(1).sum(1)
+    return phi
+
+
+def energy(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:
+    """`E` per sample, shape (batch,); infinite nowhere: states are taken to respect their rails.
+
+    `G(s) = s^2 / (2 slope)` on clamped layers, `s^2 / 2` on linear ones.
+    """
+    total = -primitive(topology, parameters, drive, states)
+    for layer, state in zip(topology.layers, states, strict=True):
+        total = total + (state**2).flatten(1).sum(1) / (2 * (layer.slope if layer.clamped else 1.0))
+    return total
+
+
+def contrast(
+    topology: Topology,
+    parameters: Parameters,
+    drive: Tensor,
+    phases: Sequence[States],
+    weights: Sequence[Tensor],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """`sum_p weights_p * dE/d(drive, theta)` at the phases' states, held fixed, in one backward pass.
+
+    Args:
+        topology: The block.
+        parameters: Its weights and biases.
+        drive: (batch, *drive_shape).
+        phases: Measured states of each phase.
+        weights: One (batch,) tensor a phase; +1/(2 beta) and -1/(2 beta) for centered EP.
+
+    Returns:
+        Gradient by the drive, (batch, *drive_shape), and by every parameter.
+    """
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    count = len(phases)
+    joined = tuple(torch.cat(layers) for layers in zip(*phases, strict=True))
+    with torch.enable_grad():
+        source = drive.detach().repeat(count, *[1] * (drive.dim() - 1)).requires_grad_()
+        total = -(primitive(topology, leaves, source, joined) * torch.cat(list(weights))).sum()
+        gradients = torch.autograd.grad(total, [source, *leaves.values()])
+    by_drive = gradients[0].unflatten(0, (count, len(drive))).sum(0)
+    return by_drive, dict(zip(leaves, gradients[1:], strict=True))
