@@ -1,0 +1,80 @@
+"""The one place where errors of pyserial, pyvisa and the operating system become ours.
+
+One pulled cable raises SerialException, OSError 5, OSError 6 or termios.error, by platform and moment; pyvisa-py adds
+bare `Exception`. All of them leave the transports through `translate`, always `raise ... from`.
+"""
+
+from __future__ import annotations
+
+import errno
+
+import pyvisa.errors
+import serial
+from pyvisa.constants import StatusCode
+
+from drivers.errors import Busy, DeviceError, LinkLost, LinkTimeout, OutOfRange
+
+LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
+"""What a call into a library is guarded with: pyvisa-py raises bare `Exception` where it has nothing better."""
+
+_TIMEOUTS = (TimeoutError, serial.SerialTimeoutException)
+_BUSY_ERRNO = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
+_MISSING_ERRNO = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
+_VISA_TIMEOUT = (StatusCode.error_timeout,)
+_VISA_BUSY = (StatusCode.error_resource_busy, StatusCode.error_resource_locked)
+_VISA_ADDRESS = (
+    StatusCode.error_invalid_resource_name,
+    StatusCode.error_resource_not_found,
+    StatusCode.error_nonsupported_operation,
+)
+
+_SAFE = "If outputs were on, the device's watchdog turns them off"
+_REPLUG = f"Check cable and power, then start again with --resume. {_SAFE}"
+_PERMISSION = "Give your user access to the port (on Linux: the dialout group), then log in again"
+
+
+def translate(error: Exception, asked: str, device: str) -> DeviceError:
+    """The error of ours that says what a library's error means.
+
+    Args:
+        error: What the library raised. An error of ours passes unchanged.
+        asked: What was being done, for the message.
+        device: Address of the device.
+    """
+    if isinstance(error, DeviceError):
+        return error
+    said = f"{type(error).__name__}: {error}"
+    code = _errno(error)
+    status = error.error_code if isinstance(error, pyvisa.errors.VisaIOError) else None
+    if isinstance(error, _TIMEOUTS) or code == errno.ETIMEDOUT or status in _VISA_TIMEOUT:
+        return LinkTimeout(f"{asked} did not end before the deadline ({said})", device=device)
+    if code in _BUSY_ERRNO or status in _VISA_BUSY:
+        return Busy(f"{asked} failed ({said})", owner="another program", device=device, todo="Close it and try again")
+    if code in (errno.EACCES, errno.EPERM):
+        return LinkLost(f"{asked} is not permitted ({said})", device=device, todo=_PERMISSION)
+    if code in _MISSING_ERRNO or status in _VISA_ADDRESS:
+        return LinkLost(f"{asked} found nothing there ({said})", device=device, todo="`hil devices` lists what answers")
+    if _is_bad_setting(error):
+        return OutOfRange(f"{asked} was refused ({said})", device=device, todo="Check the address and its options")
+    return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=_REPLUG)
+
+
+def _is_bad_setting(error: Exception) -> bool:
+    """ValueError, TypeError and pyvisa's own complaints about arguments: a setting no cable can mend."""
+    if isinstance(error, OSError):
+        return False
+    kinds = (ValueError, TypeError, pyvisa.errors.VisaTypeError, pyvisa.errors.OSNotSupported)
+    return isinstance(error, kinds) and not isinstance(error, pyvisa.errors.InvalidSession)
+
+
+def _errno(error: Exception) -> int | None:
+    """The errno of an OSError, or the first argument of termios.error, or that of what the error was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        code = getattr(cause, "errno", None)
+        if code is None and cause.args and type(cause).__module__ == "termios":
+            code = cause.args[0]
+        if isinstance(code, int):
+            return code
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,0 +1,147 @@
+"""The byte seam: what a link needs of a wire, and the read buffer that its implementations share.
+
+A deadline is a point on `time.monotonic()`'s clock. One deadline covers a whole transaction (open, write, read,
+retry), so it is handed down and never renewed on the way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from drivers.errors import CorruptFrame, LinkTimeout
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """A wire to one device. Not thread-safe: the link above holds one lock over write and read.
+
+    Attributes:
+        address: The device, as error messages name it.
+    """
+
+    address: str
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Sends all of `data`; raises `LinkTimeout` or `LinkLost`."""
+
+    def read_exact(self, count: int, deadline: float) -> bytes:
+        """Exactly `count` bytes, whatever their values; raises `LinkTimeout` or `LinkLost`."""
+
+    def read_until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with `delimiter` (one byte); raises `CorruptFrame` past `limit` bytes without one."""
+
+    def drain(self, quiet_s: float, deadline: float) -> int:
+        """Throws away what arrives until nothing did for `quiet_s`; returns how many bytes that were."""
+
+    def close(self) -> None:
+        """Closes the wire; calling it again does nothing."""
+
+
+class ReadBuffer:
+    """Own buffer over a source of chunks, so that no library reads byte by byte.
+
+    Args:
+        fill: Waits until the deadline for at least one byte and returns all that is there; b"" when none came.
+        address: Named in errors.
+    """
+
+    def __init__(self, fill: Callable[[float], bytes], address: str) -> None:
+        self._fill = fill
+        self._address = address
+        self._data = bytearray()
+
+    def exact(self, count: int, deadline: float) -> bytes:
+        """Exactly `count` bytes."""
+        while len(self._data) < count:
+            self._more(deadline, f"{count} bytes")
+        return self._take(count)
+
+    def until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter."""
+        searched = 0
+        while (end := self._data.find(delimiter, searched)) < 0 and len(self._data) <= limit:
+            searched = len(self._data)
+            self._more(deadline, f"a delimiter 0x{delimiter.hex()}")
+        if end < 0 or end >= limit:
+            junk = self._take(len(self._data) if end < 0 else end + 1)
+            raise CorruptFrame(
+                f"{len(junk)} bytes came without a delimiter 0x{delimiter.hex()} in the first {limit}",
+                device=self._address,
+                last=junk,
+            )
+        return self._take(end + 1)
+
+    def push(self, chunk: bytes) -> None:
+        """Takes in bytes that were read on the side."""
+        self._data += chunk
+
+    def clear(self) -> None:
+        """Forgets what is here."""
+        self._data.clear()
+
+    def drain(self, quiet_s: float, deadline: float) -> int:
+        """Throws away what arrives until it is quiet or the deadline has passed."""
+        dropped = len(self._data)
+        self._data.clear()
+        while chunk := self._fill(min(deadline, time.monotonic() + quiet_s)):
+            dropped += len(chunk)
+            if time.monotonic() >= deadline:
+                break
+        return dropped
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._data[:count])
+        del self._data[:count]
+        return taken
+
+    def _more(self, deadline: float, wanted: str) -> None:
+        chunk = self._fill(deadline)
+        if not chunk:
+            raise LinkTimeout(
+                f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
+                device=self._address,
+                last=bytes(self._data[-64:]),
+                todo="Check power, cable and address; the link is re-synchronized before it is used again",
+            )
+        self._data += chunk
+
+
+def within(deadline: float, action: Callable[[], T], undo: Callable[[T], None], what: str, address: str) -> T:
+    """Runs a call that may hang for ever (opening a port can) and gives up at the deadline.
+
+    The call is left to a daemon thread; if it comes to an end after all, `undo` gets its result.
+
+    Raises:
+        LinkTimeout: it did not end in time. Whatever the call itself raises is passed on.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+    settled = threading.Lock()
+    abandoned = threading.Event()
+
+    def work() -> None:
+        try:
+            result = action()
+        except BaseException as error:
+            failure.append(error)
+            return
+        with settled:
+            outcome.append(result)
+            late = abandoned.is_set()
+        if late:
+            undo(result)
+
+    worker = threading.Thread(target=work, daemon=True, name=f"{what} {address}")
+    worker.start()
+    worker.join(max(0.0, deadline - time.monotonic()))
+    with settled:
+        if outcome:
+            return outcome[0]
+        abandoned.set()
+    if failure:
+        raise failure[0]
+    raise LinkTimeout(f"{what} did not end before the deadline", device=address, todo="Unplug and replug the device")

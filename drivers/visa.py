@@ -1,0 +1,227 @@
+"""A wire over any VISA resource: `TCPIP::...::SOCKET`, HiSLIP and VXI-11 `INSTR`, USB, GPIB.
+
+pyvisa-py is the default library, so nothing else need be installed; NI-VISA and others by name. Two kinds of
+resource: a *stream* (SOCKET, ASRL), where a reply's end is known only by its length or its newline, and *messages*
+(INSTR), where the bus marks it. Blocks are read length-exact in both, so no payload byte can end them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import socket
+import time
+import warnings
+from typing import Any
+
+import pyvisa
+from pyvisa import constants
+from pyvisa.resources import MessageBasedResource
+
+from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
+from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.transport import ReadBuffer, within
+
+CHUNK = 1 << 16
+WRITE_CHUNK = 4096
+CLOSE_S = 0.5
+_TIMEOUT = constants.ResourceAttribute.timeout_value
+_HALF_READ = constants.StatusCode.success_max_count_read
+_TERMCHAR_ON = constants.ResourceAttribute.termchar_enabled
+
+
+class VisaSession:
+    """An open VISA session.
+
+    Args:
+        resource: VISA resource name.
+        library: VISA library as pyvisa names it: `@py`, `@ivi`, or a path.
+        deadline: Point in time by which the session must be open.
+
+    Raises:
+        LinkLost: nothing there, or it refuses. Busy: locked by somebody. LinkTimeout: the open hangs.
+        OutOfRange: not a resource name, or the library is not installed.
+    """
+
+    def __init__(self, resource: str, library: str = "@py", *, deadline: float | None = None) -> None:
+        self.address = f"visa:{resource}"
+        self._name, self._library = resource, library
+        self._session: Any = None
+        self._quiet = contextlib.ExitStack()
+        self._open(time.monotonic() + 5.0 if deadline is None else deadline)
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Sends all of `data` as one message."""
+        self._check()
+        try:
+            if self._socket is None:
+                self._arm(deadline)
+                self._visa.write(self._session, data)
+                return
+            for start in range(0, len(data), WRITE_CHUNK):
+                self._wait(self._socket, deadline, writing=True)
+                self._visa.write(self._session, data[start : start + WRITE_CHUNK])
+        except LIBRARY_ERRORS as error:
+            raise translate(error, f"writing {len(data)} bytes", self.address) from error
+
+    def read_exact(self, count: int, deadline: float) -> bytes:
+        """Exactly `count` bytes, whatever their values."""
+        if not self._stream:
+            return self._buffer.exact(count, deadline)
+        self._termchar(False)
+        data = self._read(count, deadline)
+        while len(data) < count:
+            data += self._read(count - len(data), deadline)
+        return data
+
+    def read_until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter; a stream takes only b"\\n"."""
+        if not self._stream:
+            return self._buffer.until(delimiter, limit, deadline)
+        if delimiter != b"\n":
+            raise OutOfRange("a VISA stream is read by length or up to a newline", device=self.address)
+        self._termchar(True)
+        line = self._read(limit, deadline)
+        if not line.endswith(b"\n"):
+            raise CorruptFrame(f"{len(line)} bytes came without a newline", device=self.address, last=line)
+        return line
+
+    def drain(self, quiet_s: float, deadline: float) -> int:
+        """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
+        if self._socket is None:
+            try:
+                self._buffer.clear()
+                self._arm(deadline)
+                self._visa.clear(self._session)
+            except LIBRARY_ERRORS:
+                self.close()
+                self._open(deadline)
+            return 0
+        dropped = 0
+        self._termchar(False)
+        while time.monotonic() < deadline:
+            try:
+                dropped += len(self._read(1, min(deadline, time.monotonic() + quiet_s)))
+                self._visa.clear(self._session)
+            except LinkTimeout:
+                break
+        return dropped
+
+    def close(self) -> None:
+        """Closes the session; a close that hangs is left behind."""
+        if self._session is None:
+            return
+        self._session = None
+        self._quiet.close()
+        with contextlib.suppress(LinkTimeout):
+            within(
+                time.monotonic() + CLOSE_S,
+                lambda: _close_quietly(self._resource),
+                lambda _: None,
+                "closing the session",
+                self.address,
+            )
+
+    def _open(self, deadline: float) -> None:
+        try:
+            self._resource = within(
+                deadline,
+                lambda: _open(self._name, self._library, deadline),
+                _close_quietly,
+                "opening the session",
+                self.address,
+            )
+            resource = self._resource
+            self._visa: Any = resource.visalib
+            self._session = resource.session
+            self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
+            self._stream = resource.resource_class == "SOCKET" or self._name.upper().startswith("ASRL")
+            self._socket = _socket_of(resource) if self._stream else None
+            if self._socket is not None:
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _check_connected(self._socket)
+        except LIBRARY_ERRORS as error:
+            self.close()
+            raise translate(error, "opening the session", self.address) from error
+        self._timeout_ms, self._termchar_on = -1, False
+        self._buffer = ReadBuffer(self._fill, self.address)
+
+    def _fill(self, deadline: float) -> bytes:
+        chunk = self._read(CHUNK, deadline)
+        if not chunk:
+            raise ProtocolViolation("the reply ended before all of it had come", device=self.address)
+        return chunk
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        self._check()
+        try:
+            if self._socket is not None and not self._visa.sessions[self._session]._pending_buffer:
+                self._wait(self._socket, deadline, writing=False)
+            self._arm(deadline)
+            data, _ = self._visa.read(self._session, count)
+            return bytes(data)
+        except LIBRARY_ERRORS as error:
+            raise translate(error, f"reading up to {count} bytes", self.address) from error
+
+    def _wait(self, wire: socket.socket, deadline: float, *, writing: bool) -> None:
+        """Waits until the deadline (pyvisa-py writes without one) and sees a closed connection (pyvisa-py spins)."""
+        wires = [wire]
+        ready = select.select(
+            [] if writing else wires, wires if writing else [], [], max(0.0, deadline - time.monotonic())
+        )
+        if not (ready[0] or ready[1]):
+            raise LinkTimeout(
+                "no bytes could be written" if writing else "no answer came before the deadline", device=self.address
+            )
+        if not writing and not wire.recv(1, socket.MSG_PEEK):
+            raise ConnectionResetError("the other side closed the connection")
+
+    def _check(self) -> None:
+        if self._session is None:
+            raise LinkLost("the session is closed", device=self.address)
+
+    def _arm(self, deadline: float) -> None:
+        left_ms = math.ceil((deadline - time.monotonic()) * 1000.0)
+        if left_ms <= 0:
+            raise LinkTimeout("the deadline has passed", device=self.address)
+        if left_ms != self._timeout_ms:
+            self._visa.set_attribute(self._session, _TIMEOUT, left_ms)
+            self._timeout_ms = left_ms
+
+    def _termchar(self, on: bool) -> None:
+        if on != self._termchar_on:
+            self._visa.set_attribute(self._session, _TERMCHAR_ON, on)
+            self._termchar_on = on
+
+
+def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
+    manager = pyvisa.ResourceManager(library)
+    left_ms = max(1, int((deadline - time.monotonic()) * 1000.0))
+    resource = manager.open_resource(name, open_timeout=left_ms)
+    if not isinstance(resource, MessageBasedResource):
+        resource.close()
+        raise ValueError(f"{name} is a {type(resource).__name__}; a message-based resource is needed")
+    resource.set_visa_attribute(_TERMCHAR_ON, False)
+    return resource
+
+
+def _check_connected(wire: socket.socket) -> None:
+    """Raises where the connection was refused, which pyvisa-py takes for open."""
+    code = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _close_quietly(resource: MessageBasedResource) -> None:
+    with contextlib.suppress(*LIBRARY_ERRORS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        resource.close()
+
+
+def _socket_of(resource: MessageBasedResource) -> socket.socket | None:
+    """The socket under a pyvisa-py SOCKET session; other libraries keep theirs to themselves."""
+    sessions = getattr(resource.visalib, "sessions", {})
+    wire = getattr(sessions.get(resource.session), "interface", None)
+    return wire if isinstance(wire, socket.socket) else None

@@ -1,0 +1,103 @@
+"""Real wires for the driver tests: an answering pseudo-terminal and an answering TCP socket."""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import tty
+from dataclasses import dataclass, field
+
+import pytest
+
+
+def soon(seconds=2.0):
+    return time.monotonic() + seconds
+
+
+@pytest.fixture
+def deadline():
+    return soon
+
+
+@dataclass
+class Wire:
+    """The device's end: `answer` maps each received chunk to what is sent back; everything received is kept."""
+
+    address: str
+    answer: object
+    received: bytearray = field(default_factory=bytearray)
+    cut: object = None
+
+
+@pytest.fixture
+def pty_wire():
+    """Opens pseudo-terminals: `pty_wire(answer)` gives a Wire whose address is the port name."""
+    stops = []
+
+    def make(answer=lambda chunk: chunk):
+        controller, port = os.openpty()
+        tty.setraw(port)
+        wire = Wire(os.ttyname(port), answer)
+        open_ends = [controller, port]
+
+        def cut():
+            while open_ends:
+                os.close(open_ends.pop())
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while chunk := os.read(controller, 65536):
+                    wire.received += chunk
+                    reply = memoryview(wire.answer(chunk))
+                    while reply:
+                        reply = reply[os.write(controller, reply) :]
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        wire.cut = cut
+        stops.append((cut, thread))
+        return wire
+
+    yield make
+    for cut, _ in stops:
+        cut()
+
+
+@pytest.fixture
+def tcp_wire():
+    """Opens listening sockets on a free port: `tcp_wire(answer)` gives a Wire whose address is (host, port)."""
+    stops = []
+
+    def make(answer=lambda chunk: chunk):
+        listener = socket.create_server(("127.0.0.1", 0))
+        wire = Wire(listener.getsockname(), answer)
+        links = [listener]
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    link, _ = listener.accept()
+                    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    links.append(link)
+                    with contextlib.suppress(OSError):
+                        while chunk := link.recv(65536):
+                            wire.received += chunk
+                            link.sendall(wire.answer(chunk))
+
+        def cut():
+            for link in links:
+                with contextlib.suppress(OSError):
+                    link.shutdown(socket.SHUT_RDWR)
+                link.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        wire.cut = cut
+        stops.append((cut, thread))
+        return wire
+
+    yield make
+    for cut, thread in stops:
+        cut()
+        thread.join(2.0)
