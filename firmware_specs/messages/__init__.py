@@ -1,0 +1,48 @@
+"""Payloads of the serial protocol as values: `pack` gives bytes, `parse` takes them (PROTOCOL.md sections 3 to 8).
+
+Verbs without a payload in one direction have no class for it: their payload is `b""`.
+"""
+
+from firmware_specs.messages.cells import CellCodes, CellUsage, Patch, ReadCells, Region, WriteCells, Written
+from firmware_specs.messages.identity import (
+    Converter,
+    FabricInfo,
+    Identity,
+    LimitsInfo,
+    LimitsRecord,
+    pack_converters,
+    pack_parameters,
+    parse_converters,
+    parse_parameters,
+)
+from firmware_specs.messages.link import Credit, Nak, Refusal, Sync, Synced
+from firmware_specs.messages.packing import Codes, MalformedError, Reader, Writer, code_dtype, width_for
+from firmware_specs.messages.placement import (
+    Configure,
+    Configured,
+    pack_array,
+    pack_topology,
+    parse_array,
+    parse_topology,
+)
+from firmware_specs.messages.pulses import Currents, Measure, Pulse, Pulsed
+from firmware_specs.messages.settle import Product, ProductReply, Settle, SettleReply
+from firmware_specs.messages.status import (
+    Fault,
+    FaultLog,
+    FaultQuery,
+    SelfTest,
+    SelfTestItem,
+    Status,
+    pack_number,
+    parse_number,
+)
+
+__all__ = [
+    "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "Converter", "Credit", "Currents",
+    "FabricInfo", "Fault", "FaultLog", "FaultQuery", "Identity", "LimitsInfo", "LimitsRecord", "MalformedError",
+    "Measure", "Nak", "Patch", "Product", "ProductReply", "Pulse", "Pulsed", "ReadCells", "Reader", "Refusal",
+    "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "WriteCells", "Writer",
+    "Written", "code_dtype", "pack_array", "pack_converters", "pack_number", "pack_parameters", "pack_topology",
+    "parse_array", "parse_converters", "parse_number", "parse_parameters", "parse_topology", "width_for",
+]  # fmt: skip

@@ -1,0 +1,109 @@
+"""CONFIGURE and TOPOLOGY (PROTOCOL.md 7.5): a `Topology` as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import ValidationError
+
+from firmware_specs.messages.packing import MalformedError, Reader, Writer
+from firmware_specs.topology import Conv, Dense, Layer, Topology
+
+
+def pack_topology(topology: Topology) -> bytes:
+    """Bytes of a topology."""
+    source = topology.source or ()
+    writer = Writer().put("u8 u8", topology.substrate == "resistive", len(source))
+    writer.put("u32 " * len(source), *source).put("u8", len(topology.layers))
+    for layer in topology.layers:
+        writer.put("u8", len(layer.shape)).put("u32 " * len(layer.shape), *layer.shape)
+        writer.put("u8 f64", layer.clamped, layer.slope)
+    writer.put("u8", len(topology.couplings))
+    for coupling in topology.couplings:
+        window = (0, 0, 0, 0)
+        if isinstance(coupling, Conv):
+            window = (coupling.kernel, coupling.stride, coupling.padding, int(coupling.pool))
+        writer.put("u8 i8 i8 u8", isinstance(coupling, Conv), coupling.pre, coupling.post, coupling.bias)
+        writer.put("u16 u16 u16 u8", *window)
+    return writer.done()
+
+
+def parse_topology(payload: bytes) -> Topology:
+    """From bytes; raises `MalformedError`, also for couplings that do not fit their layers."""
+    reader = Reader(payload)
+    substrate: Literal["hopfield", "resistive"] = "resistive" if reader.flag() else "hopfield"
+    source = tuple(reader.uint("u32", 1) for _ in range(reader.uint("u8", 0, 3))) or None
+    try:
+        layers = tuple(_layer(reader) for _ in range(reader.uint("u8", 1)))
+        couplings = tuple(_coupling(reader) for _ in range(reader.uint("u8")))
+        reader.end()
+        return Topology(substrate=substrate, source=source, layers=layers, couplings=couplings)
+    except ValidationError as error:
+        raise MalformedError(reader.offset, "; ".join(problem["msg"] for problem in error.errors())) from error
+
+
+def _layer(reader: Reader) -> Layer:
+    rank = reader.uint("u8", 1, 3)
+    return Layer(shape=tuple(reader.uint("u32", 1) for _ in range(rank)), clamped=reader.flag(), slope=reader.number())
+
+
+def _coupling(reader: Reader) -> Dense | Conv:
+    conv, pre, post, bias = reader.flag(), reader.uint("i8", -1), reader.uint("i8"), reader.flag()
+    kernel, stride, padding, pool = reader.uint("u16"), reader.uint("u16"), reader.uint("u16"), reader.flag()
+    if not conv:
+        return Dense(pre=pre, post=post, bias=bias)
+    return Conv(pre=pre, post=post, bias=bias, kernel=kernel, stride=stride, padding=padding, pool=pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Request of CONFIGURE."""
+
+    array: int
+    topology: Topology
+
+    def pack(self) -> bytes:
+        """Payload."""
+        return Writer().put("u16", self.array).raw(pack_topology(self.topology)).done()
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """From a payload; raises `MalformedError`."""
+        reader = Reader(payload)
+        return cls(reader.uint("u16"), parse_topology(reader.rest()))
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Reply of CONFIGURE: rows and columns of every coupling's crossbar."""
+
+    cells: tuple[tuple[int, int], ...]
+
+    def pack(self) -> bytes:
+        """Payload."""
+        writer = Writer().put("u16", len(self.cells))
+        for rows, columns in self.cells:
+            writer.put("u32 u32", rows, columns)
+        return writer.done()
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """From a payload; raises `MalformedError`."""
+        reader = Reader(payload)
+        cells = tuple((reader.uint("u32"), reader.uint("u32")) for _ in range(reader.uint("u16")))
+        reader.end()
+        return cls(cells)
+
+
+def pack_array(array: int) -> bytes:
+    """Request of TOPOLOGY."""
+    return Writer().put("u16", array).done()
+
+
+def parse_array(payload: bytes) -> int:
+    """From the request of TOPOLOGY; raises `MalformedError`."""
+    reader = Reader(payload)
+    array = reader.uint("u16")
+    reader.end()
+    return array

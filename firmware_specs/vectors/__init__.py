@@ -1,0 +1,1 @@
+"""Golden frames, derived by hand from PROTOCOL.md."""
