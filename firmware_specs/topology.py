@@ -24,8 +24,11 @@ class Layer(_Record):
 
     Attributes:
         shape: `(units,)` for a dense layer, `(channels, height, width)` for a convolutional one.
-        clamped: True: the neuron clips to the state rails, `s = clamp(slope * z, 0, 1)`; False: linear, `s = z`.
-        slope: Gain of a clamped neuron (the `a` of the ff-EBM paper); a linear layer ignores it.
+        clamped: True: the neuron clips to the state rails, `s = clamp(slope * z, 0, 1)`; False: linear, `s = z`. In a
+            resistive network: True: a diode at every node, False: a bare node.
+        slope: Gain of a clamped neuron (the `a` of the ff-EBM paper); a linear layer ignores it. In a resistive
+            network: voltage gain A of the bidirectional amplifier behind each node, whose output is the state (forward
+            voltage gain A, backward current gain 1/A; Kendall et al. 2020, arXiv 2006.01981). 1 is no amplifier.
     """
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
@@ -36,6 +39,11 @@ class Layer(_Record):
     def units(self) -> int:
         """Number of neuron circuits."""
         return math.prod(self.shape)
+
+    @property
+    def excitatory(self) -> int:
+        """Of a diode layer, so many leading nodes are kept at or above 0 V; the rest, inhibitory, at or below."""
+        return (self.units + 1) // 2
 
 
 class Dense(_Record):
@@ -79,7 +87,8 @@ class Topology(_Record):
 
     The *drive* enters layer 0, the *nudge* enters the last layer. In the Hopfield substrate the drive is a bias
     current and every coupling joins two layers. In the resistive substrate the drive is the voltages of the source
-    nodes, which `source` describes; the coupling with `pre = -1` joins them to layer 0.
+    nodes, which `source` describes; the coupling with `pre = -1` joins them to layer 0, and the couplings form a chain
+    of dense crossbars (Scellier, ICML 2024, arXiv 2402.11674). There the bias line feeds a current source a node.
 
     Raises:
         ValueError: on construction, naming the layer or coupling that does not fit.
@@ -96,7 +105,18 @@ class Topology(_Record):
             raise ValueError("'source' describes the source nodes of a resistive network: give it there and only there")
         for index, coupling in enumerate(self.couplings):
             self._check(index, coupling)
+        if self.substrate == "resistive":
+            self._check_resistive()
         return self
+
+    def _check_resistive(self) -> None:
+        for index, coupling in enumerate(self.couplings):
+            if not isinstance(coupling, Dense):
+                raise ValueError(f"couplings[{index}]: a resistive network has dense couplings only")
+        joined = [(c.pre, c.post) for c in self.couplings]
+        chain = [(n - 1, n) for n in range(len(self.layers))]
+        if joined != chain:
+            raise ValueError(f"a resistive network is a chain, its couplings join {chain}, got {joined}")
 
     def _check(self, index: int, coupling: Dense | Conv) -> None:
         where = f"couplings[{index}] ({coupling.kind} {coupling.pre} -> {coupling.post})"
@@ -161,4 +181,15 @@ def dense_chain(units: list[int], *, slope: float = 1.0, clamp_last: bool = Fals
     return Topology(
         layers=tuple(Layer(shape=(n,), clamped=clamp_last or i < last, slope=slope) for i, n in enumerate(units)),
         couplings=tuple(Dense(pre=i, post=i + 1, bias=bias) for i in range(last)),
+    )
+
+
+def resistive_chain(source: int, units: list[int], *, bias: bool = True) -> Topology:
+    """Deep resistive network of dense layers, diodes on all but the last: `resistive_chain(2 * 784, [100, 10])`."""
+    last = len(units) - 1
+    return Topology(
+        substrate="resistive",
+        source=(source,),
+        layers=tuple(Layer(shape=(n,), clamped=i < last) for i, n in enumerate(units)),
+        couplings=tuple(Dense(pre=i - 1, post=i, bias=bias) for i in range(last + 1)),
     )

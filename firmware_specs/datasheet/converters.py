@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Section
 
@@ -79,6 +79,76 @@ class Dac(_Converter):
         return (self.high_a - self.low_a) / self.max_code
 
 
+class SourceDac(_Converter):
+    """Digital to voltage: the source nodes of a resistive network.
+
+    Attributes:
+        low_v: Voltage of code 0.
+        high_v: Voltage of the largest code.
+    """
+
+    low_v: float
+    high_v: float
+
+    @model_validator(mode="after")
+    def _range(self) -> SourceDac:
+        if not self.low_v < 0 < self.high_v:
+            raise ValueError(f"low_v < 0 < high_v is needed (both signs), got {self.low_v} .. {self.high_v}")
+        return self
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, volts."""
+        return self.low_v
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, volts."""
+        return self.high_v
+
+
+def _kind_of_drive(section: object) -> str:
+    keys = section if isinstance(section, dict) else vars(section)
+    return "voltage" if "low_v" in keys or "high_v" in keys else "current"
+
+
+DriveDac = Annotated[
+    Annotated[Dac, Tag("current")] | Annotated[SourceDac, Tag("voltage")], Discriminator(_kind_of_drive)
+]
+"""Currents into the first layer, or in a resistive network the voltages of its source nodes."""
+
+
+class Ammeter(_Converter):
+    """Current to digital: what every source node of a resistive network delivers.
+
+    Attributes:
+        bits: Resolution; 0 is ideal.
+        low_a: Current of code 0, amperes.
+        high_a: Current of the largest code, amperes.
+        noise_sigma_a: White noise of one reading, amperes RMS.
+    """
+
+    low_a: float
+    high_a: float
+    noise_sigma_a: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _range(self) -> Ammeter:
+        if not self.low_a < self.high_a:
+            raise ValueError(f"low_a < high_a is needed, got {self.low_a} .. {self.high_a}")
+        return self
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, amperes."""
+        return self.low_a
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, amperes."""
+        return self.high_a
+
+
 class Adc(_Converter):
     """Voltage to digital: the state of every unit.
 
@@ -117,3 +187,7 @@ class Adc(_Converter):
     def lsb_v(self) -> float:
         """One code step, volts."""
         return (self.high_v - self.low_v) / self.max_code
+
+
+Converter = Dac | SourceDac | Ammeter | Adc
+"""Any of them: what `low`, `high` and `max_code` say is all its codes need."""

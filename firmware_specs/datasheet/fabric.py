@@ -56,6 +56,7 @@ class Limits(Section):
 
     Attributes:
         max_drive_a: Largest current into any unit, drive or nudge.
+        max_source_v: Largest voltage of any source node of a resistive network.
         max_read_v: Largest voltage across a cell while reading.
         max_pulse_v: Largest programming pulse.
         max_pulse_s: Longest programming pulse.
@@ -65,6 +66,7 @@ class Limits(Section):
     """
 
     max_drive_a: Positive
+    max_source_v: Positive = 10.0
     max_read_v: Positive = 0.2
     max_pulse_v: Positive = 3.0
     max_pulse_s: Positive = 1e-3

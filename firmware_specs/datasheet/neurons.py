@@ -10,13 +10,14 @@ from firmware_specs.datasheet.section import NonNegative, Positive, Section
 class Neurons(Section):
     """Neuron circuits of an array.
 
-    A clamped neuron clips to `0 .. state_unit_v`; a linear one to its own, wider rails.
+    A clamped neuron clips to `0 .. state_unit_v`; a linear one to its own, wider rails. A resistive network has nodes
+    instead, but the same units: a voltage of 1.0 is `state_unit_v`, a conductance of 1.0 is `1 / transimpedance_ohm`.
 
     Attributes:
         state_unit_v: Voltage of the model state 1.0.
         transimpedance_ohm: Summed current to voltage; fixes the weight scale, `w = (G+ - G-) * transimpedance_ohm`.
-        linear_low_v: Lower rail of a linear layer, volts.
-        linear_high_v: Upper rail of a linear layer, volts.
+        linear_low_v: Lower rail of a linear layer, of every node in a resistive network; volts.
+        linear_high_v: Upper rail, volts.
         gain_mismatch_sigma: Static relative gain spread between neuron circuits.
         offset_mismatch_sigma_v: Static offset spread between neuron circuits, volts, at the summing node.
     """

@@ -7,9 +7,10 @@ from typing import Self
 from pydantic import model_validator
 
 from firmware_specs.datasheet.cells import Cells
-from firmware_specs.datasheet.converters import Adc, Dac
+from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
 from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
 from firmware_specs.datasheet.neurons import Neurons, Settle
+from firmware_specs.datasheet.nodes import Nodes
 from firmware_specs.datasheet.section import Section
 
 
@@ -17,7 +18,9 @@ class Datasheet(Section):
     """Everything the host must know of a device, and the emulator's parameters.
 
     Attributes:
-        state_adc: Reads clamped layers.
+        nodes: Of a resistive network only.
+        drive_dac: Currents; voltages in a resistive network.
+        state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
     """
 
@@ -25,22 +28,55 @@ class Datasheet(Section):
     fabric: Fabric
     cells: Cells
     neurons: Neurons
-    drive_dac: Dac
+    nodes: Nodes = Nodes()
+    drive_dac: DriveDac
     nudge_dac: Dac
     state_adc: Adc
     output_adc: Adc
     settle: Settle
     limits: Limits
 
+    @property
+    def resistive(self) -> bool:
+        """True for a network of conductances, False for neuron circuits."""
+        return self.fabric.substrate == "resistive"
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        neurons, limits = self.neurons, self.limits
-        _covers("state_adc", self.state_adc, 0.0, neurons.state_unit_v, "the state rails")
+        neurons = self.neurons
+        if self.resistive:
+            _covers("state_adc", self.state_adc, neurons.linear_low_v, neurons.linear_high_v, "the rails")
+        else:
+            _covers("state_adc", self.state_adc, 0.0, neurons.state_unit_v, "the state rails")
         _covers("output_adc", self.output_adc, neurons.linear_low_v, neurons.linear_high_v, "the linear rails")
-        for name, dac in (("drive_dac", self.drive_dac), ("nudge_dac", self.nudge_dac)):
+        return self
+
+    @model_validator(mode="after")
+    def _currents_within_limits(self) -> Self:
+        currents = [("nudge_dac", self.nudge_dac)]
+        if isinstance(self.drive_dac, Dac):
+            currents.append(("drive_dac", self.drive_dac))
+        elif max(-self.drive_dac.low_v, self.drive_dac.high_v) > self.limits.max_source_v * (1 + 1e-12):
+            raise ValueError(f"drive_dac: reaches beyond limits.max_source_v = {self.limits.max_source_v} V")
+        for name, dac in currents:
             reach = max(-dac.low_a, dac.high_a)
-            if reach > limits.max_drive_a * (1 + 1e-12):
-                raise ValueError(f"{name}: reaches {reach} A, above limits.max_drive_a = {limits.max_drive_a} A")
+            if reach > self.limits.max_drive_a * (1 + 1e-12):
+                raise ValueError(f"{name}: reaches {reach} A, above limits.max_drive_a = {self.limits.max_drive_a} A")
+        return self
+
+    @model_validator(mode="after")
+    def _substrate(self) -> Self:
+        mapping = "single" if self.resistive else "differential"
+        if self.cells.mapping != mapping:
+            raise ValueError(f"cells.mapping: a {self.fabric.substrate} array needs '{mapping}'")
+        if self.resistive and isinstance(self.drive_dac, Dac):
+            raise ValueError("drive_dac: a resistive network is driven by voltages: give low_v and high_v")
+        if not self.resistive and not isinstance(self.drive_dac, Dac):
+            raise ValueError("drive_dac: a Hopfield array is driven by currents: give low_a and high_a")
+        if not self.resistive and self.nodes != Nodes():
+            raise ValueError("nodes: describes a resistive network, but fabric.substrate is 'hopfield'")
+        if self.resistive and (self.neurons.gain_mismatch_sigma or self.neurons.offset_mismatch_sigma_v):
+            raise ValueError("neurons: a resistive node has no circuit to mismatch (the ADCs have)")
         return self
 
 
