@@ -11,21 +11,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator import couplings
+from emulator import couplings, network
 from firmware_specs.topology import Topology
 from hil.backends.seam import Parameters, States
 
 
+def ideal_network(topology: Topology, parameters: Parameters) -> network.Network:
+    """The network whose equilibria minimize the energy: the parameters as they are, neurons without mismatch."""
+    indices = range(len(topology.couplings))
+    weights = {i: parameters[f"weight_{i}"] for i in indices}
+    biases = {i: parameters.get(f"bias_{i}") for i in indices}
+    return network.Network(topology, couplings.build(topology, weights, biases), network.ideal_neurons(topology))
+
+
 def primitive(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:
     """`Phi` per sample, shape (batch,): minus the part of the energy that holds parameters or the drive."""
-    indices = range(len(topology.couplings))
-    built = couplings.build(
-        topology,
-        {i: parameters[f"weight_{i}"] for i in indices},
-        {i: parameters.get(f"bias_{i}") for i in indices},
-    )
     phi = (drive * states[0]).flatten(1).sum(1)
-    for coupling, spec in zip(built, topology.couplings, strict=True):
+    for coupling, spec in zip(ideal_network(topology, parameters).couplings, topology.couplings, strict=True):
         phi = phi + (coupling.up(states[spec.pre])[0] * states[spec.post]).flatten(1).sum(1)
     return phi
 

@@ -7,28 +7,83 @@ gradient is a weighted sum of energy gradients over phases, `dL/dtheta ~ sum_p w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from hil.backends.seam import States
+from firmware_specs.topology import Topology
+from hil import energy
+from hil.backends.seam import Nudge, Parameters, Settled, States
 
 Kind = Literal["centered", "positive", "negative", "random_sign"]
 
 
+class Site(Protocol):
+    """What a rule sees of the block it works for."""
+
+    @property
+    def topology(self) -> Topology:
+        """Layers and couplings."""
+        ...
+
+    @property
+    def nudge_limit(self) -> float:
+        """Largest nudge the counterpart can express, model units."""
+        ...
+
+    @property
+    def quantized(self) -> bool:
+        """True where the counterpart's converters have finite resolution."""
+        ...
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """Source of random draws; torch's default one when None."""
+        ...
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+        """One transaction on the array."""
+        ...
+
+
+class Rule(Protocol):
+    """How a block turns the loss gradient by its output into gradients by its drive and its parameters.
+
+    Implementations: `Estimator` here, `Implicit` and `Unrolled` in `hil.baseline`.
+    """
+
+    def gradients(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradients of the loss.
+
+        Args:
+            site: The block.
+            drive: Of the forward pass, (batch, *drive_shape).
+            parameters: The weights and biases that are programmed.
+            free: States the forward pass measured.
+            loss_gradient: dL/ds_last, (batch, *nudge_shape).
+
+        Returns:
+            Gradient by the drive, (batch, *drive_shape), and by every parameter.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Estimator:
-    """Which phases are settled and how they combine.
+    """Equilibrium propagation: which phases are settled and how they combine.
 
     Attributes:
         kind: `centered` settles at +beta and -beta and has an error of second order in beta; the one-sided kinds
             settle once and compare with the free phase, first order; `random_sign` draws the side for every batch.
-        beta: Nudge strength, relative to the per-sample loss gradient.
+        beta: Nudge strength, relative to the per-sample loss gradient; unused where nudges are auto-ranged.
         auto_range: Scale every sample's nudge so that its largest current is `range_fraction` of what the nudge
             converter can express, and divide the contrast by the same factor. None decides by the counterpart: on
-            where it is quantized.
+            where it is quantized. Without effect where nothing limits the nudge.
         range_fraction: Share of the nudge range that auto-ranging aims at.
     """
 
@@ -37,14 +92,29 @@ class Estimator:
     auto_range: bool | None = None
     range_fraction: float = 1.0
 
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
+
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise ValueError(f"beta must be positive, got {self.beta}: the sign belongs to the kind of estimator")
+        if not 0 < self.beta < float("inf"):
+            raise ValueError(
+                f"beta must be positive and finite, got {self.beta}: the sign belongs to the kind of estimator"
+            )
         if not 0 < self.range_fraction <= 1:
             raise ValueError(f"range_fraction must be in (0, 1], got {self.range_fraction}")
 
-    def strengths(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
-        """Nudge strengths of the phases to settle, in units of beta."""
+    def gradients(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Settles the nudged phases in one transaction and contrasts the measured states; see `Rule`."""
+        signs = self.signs(site.generator)
+        effective = self.effective_beta(loss_gradient, self.aim(site))
+        column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
+        settled = site.settle(drive, [-sign * column * loss_gradient for sign in signs], free)
+        phases = settled.nudged if len(signs) == 2 else (*settled.nudged, settled.free)
+        return energy.contrast(site.topology, parameters, drive, phases, contrast_weights(signs, effective))
+
+    def signs(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
+        """Signs of beta of the phases to settle."""
         match self.kind:
             case "centered":
                 return (1.0, -1.0)
@@ -55,32 +125,28 @@ class Estimator:
             case "random_sign":
                 return (1.0,) if torch.rand((), generator=generator) < 0.5 else (-1.0,)
 
-    def plan(self, gradient: Tensor, strengths: tuple[float, ...], limit: float) -> tuple[list[Tensor], Tensor]:
-        """Nudge currents for a loss gradient.
+    def aim(self, site: Site) -> float | None:
+        """Largest current every sample's nudge is scaled to, model units; None: no auto-ranging."""
+        wanted = site.quantized if self.auto_range is None else self.auto_range
+        return self.range_fraction * site.nudge_limit if wanted and site.nudge_limit < float("inf") else None
+
+    def effective_beta(self, loss_gradient: Tensor, aim: float | None) -> Tensor:
+        """Factor between the negative loss gradient and the nudge, (batch,); 0 for a sample without any error.
 
         Args:
-            gradient: dL/ds_last as autograd hands it over, (batch, *last). The mean over the batch is undone, so that
-                beta means the same at every batch size.
-            strengths: From `strengths`.
-            limit: Largest nudge the counterpart can express; infinite: no auto-ranging.
-
-        Returns:
-            One nudge a strength, (batch, *last), and the effective beta of each sample, (batch,): the factor that
-            joins the nudge to `-gradient`. It is 0 for a sample without any error.
+            loss_gradient: dL/ds_last as autograd hands it over, (batch, *last). The mean over the batch is undone,
+                so that beta means the same at every batch size.
+            aim: Largest nudge of each sample, or None for `beta` times the per-sample gradient.
         """
-        largest = gradient.flatten(1).abs().amax(1)
-        if self.auto_range is not False and limit < float("inf"):
-            effective = torch.where(largest > 0, self.range_fraction * limit / largest, 0.0)
-        else:
-            effective = torch.where(largest > 0, self.beta * len(gradient), 0.0).to(gradient.dtype)
-        column = effective.view(-1, *[1] * (gradient.dim() - 1))
-        return [-sign * column * gradient for sign in strengths], effective
+        largest = loss_gradient.flatten(1).abs().amax(1)
+        wanted = torch.full_like(largest, self.beta * len(loss_gradient)) if aim is None else aim / largest
+        # a subnormal error is none: its factor would overflow
+        return torch.where(largest > torch.finfo(largest.dtype).tiny, wanted, torch.zeros_like(wanted))
 
-    def combine(
-        self, strengths: tuple[float, ...], effective: Tensor, free: States, nudged: tuple[States, ...]
-    ) -> tuple[list[States], list[Tensor]]:
-        """Phases and their per-sample weights, ready for `hil.energy.contrast`."""
-        inverse = torch.where(effective > 0, 1 / effective, 0.0)
-        if len(strengths) == 2:
-            return list(nudged), [inverse / 2, -inverse / 2]
-        return [nudged[0], free], [inverse * strengths[0], -inverse * strengths[0]]
+
+def contrast_weights(signs: tuple[float, ...], effective: Tensor) -> list[Tensor]:
+    """Weight of each phase's energy gradient, one (batch,) tensor a phase; of one-sided pairs the free one is last."""
+    inverse = torch.where(effective > 0, 1 / effective, torch.zeros_like(effective))
+    if len(signs) == 2:
+        return [sign * inverse / 2 for sign in signs]
+    return [signs[0] * inverse, -signs[0] * inverse]

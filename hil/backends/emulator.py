@@ -13,6 +13,7 @@ from torch import Tensor
 from emulator import cells
 from emulator.chip import Chip, Reading
 from firmware_specs.topology import Topology
+from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Settled, States
 from hil.mapping import Mapping
 from hil.placement import check_fits, next_array
@@ -50,7 +51,8 @@ class EmulatedArray:
         return Programmed(total, written, clipped)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
-        """One transaction: model units in, measured states in model units out."""
+        """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
+        check_inputs(self.topology, drive, nudges)
         current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
         constant = [n for n in nudges if isinstance(n, Tensor)]
         if len(constant) < len(nudges):
@@ -62,7 +64,7 @@ class EmulatedArray:
                 [n * current_a for n in constant],
                 None if start is None else [s * unit_v for s in start],
             )
-        states = [tuple(s / unit_v for s in reading.states_v) for reading in readings]
+        states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
         return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings))
 
     def targets(self) -> list[Tensor] | None:

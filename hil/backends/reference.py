@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from emulator import couplings, network
+from emulator import network
 from firmware_specs.topology import Topology
+from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Settled, States
+from hil.energy import ideal_network
 from hil.mapping import crossbar_matrix
 
 
@@ -30,23 +32,23 @@ class ReferenceArray:
     stop: network.Stop
     nudged_stop: network.Stop | None = None
     nudge_limit: float = float("inf")
-    _couplings: list[couplings.Coupling] = field(default_factory=list)
+    _network: network.Network | None = None
 
     def program(self, parameters: Parameters) -> Programmed:
         """Takes the parameters as they are."""
         spec = self.topology.couplings
         cells = sum(crossbar_matrix(self.topology, c, parameters, i).numel() for i, c in enumerate(spec))
-        weights = {i: parameters[f"weight_{i}"].clone() for i in range(len(spec))}
-        biases = {i: parameters[f"bias_{i}"].clone() if c.bias else None for i, c in enumerate(spec)}
-        self._couplings = couplings.build(self.topology, weights, biases)
+        self._network = ideal_network(self.topology, {name: value.clone() for name, value in parameters.items()})
         return Programmed(cells, cells, 0)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
         """Relaxes to the stated tolerance; constant nudges run as one batch."""
+        check_inputs(self.topology, drive, nudges)
+        if self._network is None:
+            raise RuntimeError("nothing is programmed yet: program the array before settling it")
         with torch.no_grad():
-            net = network.Network(self.topology, self._couplings, network.ideal_neurons(self.topology))
-            free = network.relax(net, drive, start=start, stop=self.stop)
-            nudged = self._nudged(net, drive, nudges, free.states)
+            free = network.relax(self._network, drive, start=start, stop=self.stop)
+            nudged = self._nudged(self._network, drive, nudges, free.states)
         phases = (free, *nudged)
         return Settled(free.states, tuple(n.states for n in nudged), tuple(_report(p) for p in phases))
 

@@ -1,0 +1,125 @@
+"""Exact gradients of the same blocks, to judge equilibrium propagation by and to train with instead of it.
+
+Both rules differentiate the reference relaxation of the block's nominal parameters at the free states the array
+measured. On `reference:` that is the exact gradient; on a chip it is what a digital model of the chip would give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from emulator import network
+from hil.backends.seam import Parameters, States
+from hil.energy import ideal_network
+from hil.estimator import Site
+
+_ONE_SWEEP = network.Stop(max_iterations=1, tolerance=0)
+
+
+class AdjointError(ArithmeticError):
+    """The adjoint equation did not converge; the message says how far it came."""
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """Implicit differentiation at the fixed point `s = f(s, drive, theta)` of one sweep.
+
+    Solves `adjoint = dL/ds + (df/ds)^T adjoint` by iteration, which converges at the rate of the relaxation itself,
+    then `dL/dtheta = (df/dtheta)^T adjoint`. Exact through clamps and pooling wherever the fixed point is smooth.
+
+    Attributes:
+        kind: Names the rule in an experiment file.
+        tolerance: The adjoint is solved when no entry changes by more than this share of its largest one.
+        max_iterations: Bound on the iterations.
+    """
+
+    kind: Literal["implicit"] = "implicit"
+    tolerance: float = 1e-6
+    max_iterations: int = 5000
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not (0 < self.tolerance < 1 and self.max_iterations > 0):
+            raise ValueError(
+                f"0 < tolerance < 1 and max_iterations > 0 are needed, got {self.tolerance} and {self.max_iterations}"
+            )
+
+    def gradients(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradients by the drive and by every parameter; see `hil.estimator.Rule`.
+
+        Raises:
+            AdjointError: not solved within the bound: the free phase is unsettled or the network barely stable.
+        """
+        source, leaves, start = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}, _leaves(free)
+        with torch.enable_grad():
+            net = ideal_network(site.topology, leaves)
+            swept = network.relax(net, source, start=start, stop=_ONE_SWEEP).states
+            adjoint = self._solve(swept, start, loss_gradient)
+            gradients = torch.autograd.grad(swept, [source, *leaves.values()], adjoint, materialize_grads=True)
+        return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
+
+    def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
+        adjoint = seed = (*(torch.zeros_like(s) for s in swept[:-1]), loss_gradient)
+        change = float("inf")
+        for _ in range(self.max_iterations):
+            pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
+            new = tuple(s + p for s, p in zip(seed, pulled, strict=True))
+            change = _largest(tuple(n - a for n, a in zip(new, adjoint, strict=True)))
+            adjoint = new
+            if change <= self.tolerance * _largest(new):
+                return adjoint
+        raise AdjointError(
+            f"the adjoint still changes by {change:.1e} of {_largest(adjoint):.1e} after {self.max_iterations} "
+            "iterations: settle the free phase longer, or use smaller weights"
+        )
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Back-propagation through the last sweeps of the free phase (the `bptt` baseline of the ff-EBM paper).
+
+    Memory grows with `sweeps`. Approaches `Implicit` as they grow, at the rate of the relaxation.
+
+    Attributes:
+        kind: Names the rule in an experiment file.
+        sweeps: Sweeps continued from the free states and differentiated.
+    """
+
+    kind: Literal["unrolled"] = "unrolled"
+    sweeps: int = 20
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.sweeps < 1:
+            raise ValueError(f"sweeps must be at least 1, got {self.sweeps}")
+
+    def gradients(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradients by the drive and by every parameter; see `hil.estimator.Rule`."""
+        source, leaves = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}
+        stop = network.Stop(max_iterations=self.sweeps, tolerance=0)
+        with torch.enable_grad():
+            last = network.relax(ideal_network(site.topology, leaves), source, start=free, stop=stop).states[-1]
+            gradients = torch.autograd.grad(last, [source, *leaves.values()], loss_gradient, materialize_grads=True)
+        return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
+
+
+def _leaf(value: Tensor) -> Tensor:
+    return value.detach().requires_grad_()
+
+
+def _leaves(states: States) -> States:
+    return tuple(_leaf(s) for s in states)
+
+
+def _largest(states: States) -> float:
+    return max(float(s.abs().max()) for s in states)

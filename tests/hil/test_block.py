@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from firmware_specs.topology import dense_chain
+from hil.backends.reference import ReferenceBench
+from hil.bench import open_bench
+from hil.block import EnergyBlock
+
+
+class Counting:
+    """An array that notes what it is asked and answers from the reference."""
+
+    def __init__(self, topology):
+        self.inner = ReferenceBench().place(topology)
+        self.topology, self.nudge_limit = topology, self.inner.nudge_limit
+        self.calls = []
+
+    def program(self, parameters):
+        self.calls.append("program")
+        return self.inner.program(parameters)
+
+    def settle(self, drive, nudges=(), start=None):
+        self.calls.append(f"settle free + {len(nudges)}" + ("" if start is None else " from start"))
+        return self.inner.settle(drive, nudges, start)
+
+
+class CountingBench(ReferenceBench):
+    def place(self, topology):
+        return Counting(topology)
+
+
+def test_a_step_programs_once_settles_freely_once_and_nudges_in_one_transaction():
+    block = EnergyBlock(dense_chain([4, 3]), CountingBench())
+    optimizer = torch.optim.SGD(block.parameters(), lr=0.1)
+    for _ in range(2):
+        block(torch.rand(2, 4)).sum().backward()
+        optimizer.step()
+    assert block.array.calls == ["program", "settle free + 0", "settle free + 2 from start"] * 2
+
+
+def test_an_unchanged_block_is_not_programmed_again():
+    block = EnergyBlock(dense_chain([4, 3]), CountingBench())
+    with torch.no_grad():
+        block(torch.rand(2, 4))
+        block(torch.rand(2, 4))
+    assert block.array.calls.count("program") == 1
+
+
+def test_a_drive_may_be_flat_or_shaped_like_the_first_layer():
+    from firmware_specs.topology import Conv, Layer, Topology
+
+    topology = Topology(
+        layers=(Layer(shape=(2, 4, 4)), Layer(shape=(3, 4, 4), clamped=False)), couplings=(Conv(pre=0, post=1),)
+    )
+    block = EnergyBlock(topology, ReferenceBench())
+    drive = torch.rand(5, 2, 4, 4)
+    assert torch.equal(block(drive), block(drive.flatten(1)))
+    assert block(drive).shape == (5, 3, 4, 4)
+
+
+def test_a_block_without_couplings_is_a_layer_of_neurons():
+    block = EnergyBlock(dense_chain([4], clamp_last=True, slope=0.5), ReferenceBench())
+    drive = torch.tensor([[-1.0, 0.5, 1.0, 9.0]], requires_grad=True)
+    block(drive).sum().backward()
+    assert torch.allclose(block(drive), torch.tensor([[0.0, 0.25, 0.5, 1.0]]))
+    assert torch.allclose(drive.grad, torch.tensor([[0.0, 0.5, 0.5, 0.0]]), atol=1e-5)
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit?seed=3"])
+def test_a_resumed_block_continues_bit_exactly_and_writes_no_cell_twice(address):
+    def fresh():
+        torch.manual_seed(1)
+        bench = open_bench(address)
+        return bench, EnergyBlock(dense_chain([6, 4]), bench)
+
+    def step(block):
+        block.zero_grad()
+        out = block(torch.linspace(0, 1, 12).view(2, 6))
+        out.square().sum().backward()
+        return out.detach(), [p.grad for p in block.parameters()]
+
+    bench, block = fresh()
+    step(block)
+    saved = {k: v.clone() for k, v in bench.state_dict().items()}, {k: v.clone() for k, v in block.state_dict().items()}
+    wanted = step(block)
+    again, resumed = fresh()
+    resumed.load_state_dict(saved[1])
+    again.load_state_dict(saved[0])
+    got = step(resumed)
+    assert torch.equal(got[0], wanted[0])
+    assert all(torch.equal(a, b) for a, b in zip(got[1], wanted[1], strict=True))
+
+
+def test_a_drive_of_the_wrong_size_or_with_nan_is_refused_by_name():
+    bench = ReferenceBench()
+    block = EnergyBlock(dense_chain([4, 3]), bench)
+    with pytest.raises(ValueError, match="drive: 1 values are not finite"):
+        block(torch.tensor([[0.0, 1.0, float("nan"), 0.0]]))
+    with pytest.raises(RuntimeError, match="shape"):
+        block(torch.rand(2, 5))
+
+
+def test_an_exploding_loss_reaches_no_nudge_converter():
+    block = EnergyBlock(dense_chain([4, 3]), open_bench("emulator:mixed-8bit"))
+    out = block(torch.rand(2, 4))
+    with pytest.raises(ValueError, match=r"nudge 0: .* not finite"):
+        (out.sum() * float("inf")).backward()
