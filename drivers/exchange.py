@@ -1,0 +1,215 @@
+"""The host's side of a row of transactions, without input or output: frames that may go out, and what came in.
+
+PROTOCOL.md sections 4 and 5: window, credits, NAK, reassembly, duplicates. `FramedLink` owns the wire and the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from firmware_specs.codes import Kind, NakReason, Opcode
+from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
+from firmware_specs.messages import Credit, MalformedError, Nak
+
+
+class Call:
+    """One transaction under way.
+
+    Attributes:
+        opcode: The verb.
+        payload: Its request.
+        sequence: Its number.
+        count: Frames of the request.
+        sent: Frames that went out and were not asked for again.
+        credited: Frames the device is known to have taken in.
+        kind: REPLY or ERROR once frames of the answer came.
+        parts: Payloads of the answer's frames, in order.
+        answer_count: Frames of the answer; 0 before the first.
+        missed: Part of the answer was seen to be lost.
+    """
+
+    __slots__ = (
+        "answer_count",
+        "count",
+        "credited",
+        "kind",
+        "missed",
+        "opcode",
+        "parts",
+        "payload",
+        "sent",
+        "sequence",
+        "uncredited",
+    )
+
+    def __init__(self, opcode: Opcode, payload: bytes, sequence: int) -> None:
+        self.opcode = opcode
+        self.payload = payload
+        self.sequence = sequence
+        self.count = max(1, -(-len(payload) // MAX_PAYLOAD))
+        self.sent = 0
+        self.credited = 0
+        self.kind = 0
+        self.parts: list[bytes] = []
+        self.answer_count = 0
+        self.missed = False
+        self.uncredited = 0
+
+    @property
+    def complete(self) -> bool:
+        """True when the whole answer is here."""
+        return self.answer_count > 0 and len(self.parts) == self.answer_count
+
+    @property
+    def answer(self) -> bytes:
+        """Payload of the answer."""
+        return b"".join(self.parts)
+
+    def frame(self, session: int, index: int) -> bytes:
+        """Bytes of one frame of the request."""
+        piece = self.payload[MAX_PAYLOAD * index : MAX_PAYLOAD * (index + 1)]
+        return encode(Frame(Kind.REQUEST, self.opcode, 0, session, self.sequence, index, self.count, piece))
+
+
+class Exchange:
+    """Transactions in flight, in order.
+
+    Args:
+        session: Nonce of the session.
+        first: Sequence number of the first transaction.
+        requests: Verb and payload of each.
+        device_window: Frames the device takes in.
+        host_window: Frames it was told that we take in.
+    """
+
+    def __init__(
+        self,
+        session: int,
+        first: int,
+        requests: Sequence[tuple[Opcode, bytes]],
+        device_window: int,
+        host_window: int,
+    ) -> None:
+        self.calls = [Call(opcode, payload, first + n) for n, (opcode, payload) in enumerate(requests)]
+        self.session = session
+        self.session_lost = False
+        self.resent = 0
+        self._window = device_window
+        self._credit_after = -(-host_window // 2)
+        self._next = 0  # first call without a complete answer
+        self._asked_again = False
+        self._urgent = b""
+
+    @property
+    def current(self) -> Call | None:
+        """The first transaction without a complete answer; None when all are done."""
+        return self.calls[self._next] if self._next < len(self.calls) else None
+
+    def outgoing(self) -> bytes:
+        """Frames that the window lets out now."""
+        frames, self._urgent = [self._urgent], b""
+        in_flight = sum(call.sent - call.credited for call in self.calls[self._next :] if not call.answer_count)
+        for call in self.calls[self._next :]:
+            while call.sent < call.count and in_flight < self._window:
+                frames.append(call.frame(self.session, call.sent))
+                call.sent += 1
+                in_flight += 1
+            if call.sent < call.count:
+                break
+        return b"".join(frames)
+
+    def take(self, frame: Frame) -> bytes:
+        """Takes a frame of the device in; returns what has to go out because of it. What does not fit is dropped."""
+        if frame.session != self.session:
+            return b""
+        try:
+            if frame.kind in (Kind.REPLY, Kind.ERROR):
+                return self._answer(frame)
+            if frame.kind == Kind.CREDIT:
+                self._credit(frame)
+            elif frame.kind == Kind.NAK:
+                self._nak(Nak.parse(frame.payload))
+        except MalformedError:
+            pass  # a sound CRC over nonsense: as good as not sent
+        return b""
+
+    def ask_again(self) -> bytes:
+        """A damaged frame came: asks for the answer again, unless that was done since the last good frame."""
+        call = self.current
+        if call is None or call.sent < call.count or self._asked_again:
+            return b""
+        self._asked_again = True
+        self.resent += 1
+        return DELIMITER + call.frame(self.session, call.count - 1)
+
+    def resume(self, session: int, last: int) -> None:
+        """Goes on under a new nonce: asks again for what was executed, sends the rest anew.
+
+        Args:
+            session: The new nonce.
+            last: Sequence number of the last executed transaction.
+        """
+        self.session = session
+        self._asked_again = False
+        self._urgent = DELIMITER
+        for call in self.calls[self._next :]:
+            call.missed = False
+            if call.sequence <= last:
+                call.sent = call.credited = call.count
+                self._urgent += call.frame(session, call.count - 1)
+            else:
+                call.sent = call.credited = 0
+            self.resent += 1
+
+    def _answer(self, frame: Frame) -> bytes:
+        call = self.current
+        if call is None or frame.sequence != call.sequence:
+            self._note_missed(frame.sequence)
+            return self.ask_again() if call is not None and frame.sequence > call.sequence else b""
+        refused_early = frame.kind == Kind.ERROR and call.sent > 0
+        if frame.opcode != call.opcode or not (call.sent == call.count or refused_early):
+            return b""
+        if not call.answer_count:
+            call.kind, call.answer_count = frame.kind, frame.parts
+        if (frame.kind, frame.parts) != (call.kind, call.answer_count):
+            return b""
+        if frame.part > len(call.parts):
+            return self.ask_again()
+        if frame.part < frame.parts - 1 and len(frame.payload) != MAX_PAYLOAD:
+            return b""
+        self._asked_again = False
+        if frame.part == len(call.parts):
+            call.parts.append(frame.payload)
+        if call.complete:
+            call.sent = call.credited = call.count
+            self._next += 1
+            following = self.current
+            return self.ask_again() if following is not None and following.missed else b""
+        call.uncredited += 1
+        if call.uncredited < self._credit_after:
+            return b""
+        call.uncredited = 0
+        credit = Credit(len(call.parts)).pack()
+        return encode(Frame(Kind.CREDIT, 0, 0, self.session, call.sequence, 0, 1, credit))
+
+    def _note_missed(self, sequence: int) -> None:
+        for call in self.calls[self._next :]:
+            if call.sequence == sequence:
+                call.missed = True
+
+    def _credit(self, frame: Frame) -> None:
+        taken = Credit.parse(frame.payload).next
+        for call in self.calls[self._next :]:
+            if call.sequence == frame.sequence and taken <= call.sent:
+                call.credited = max(call.credited, taken)
+
+    def _nak(self, nak: Nak) -> None:
+        if nak.reason == NakReason.NO_SESSION:
+            self.session_lost = True
+            return
+        for call in self.calls[self._next :]:
+            if call.sequence == nak.sequence and nak.part < call.sent and not call.answer_count:
+                call.sent = call.credited = nak.part
+                self.resent += 1
+            elif call.sequence > nak.sequence and not call.answer_count:
+                call.sent = call.credited = 0

@@ -1,0 +1,298 @@
+"""The framed link: transactions over a byte seam, each within one deadline that covers every retry.
+
+After any timeout the session goes on under a fresh nonce, so a late answer cannot be taken for a new one. A request
+keeps its sequence number when it is sent again, and the device executes a number once (PROTOCOL.md sections 3 and 5).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from drivers.errors import (
+    Busy,
+    CorruptFrame,
+    DeviceFault,
+    LinkError,
+    LinkLost,
+    LinkTimeout,
+    OutOfRange,
+    ProtocolViolation,
+)
+from drivers.exchange import Call, Exchange
+from drivers.transport import Transport
+from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
+from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
+from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
+
+ATTEMPTS = 3
+HOST_WINDOW = 64
+SYNC_S = 0.3
+LAST_SEQUENCE = 0xFFFFFFFF
+Request = tuple[Opcode, bytes]
+T = TypeVar("T")
+
+
+@dataclass
+class LinkCounts:
+    """What happened on a link so far."""
+
+    transactions: int = 0
+    damaged: int = 0
+    resent: int = 0
+    syncs: int = 0
+
+
+def fresh_nonce() -> int:
+    """A random session number, never 0."""
+    return secrets.randbelow(0xFFFFFFFF) + 1
+
+
+class FramedLink:
+    """One session with one device. Transactions of several threads are serialized.
+
+    Args:
+        wire: The byte seam.
+        owner: Who we are, for the device's records.
+        nonces: Where session numbers come from; a replay gives the recorded ones.
+        window: Frames the device may send ahead.
+    """
+
+    def __init__(
+        self,
+        wire: Transport,
+        *,
+        owner: str = "",
+        nonces: Callable[[], int] = fresh_nonce,
+        window: int = HOST_WINDOW,
+    ) -> None:
+        self.address = wire.address
+        self.counts = LinkCounts()
+        self.flags = DeviceFlag(0)
+        self.session = 0
+        self.synced: Synced | None = None
+        self._wire = wire
+        self._owner = owner
+        self._nonces = nonces
+        self._window = window
+        self._lock = threading.RLock()
+        self._sequence = 0
+        self._asking = 0  # nonce of a SYNC that was not answered yet: repeated, never replaced
+        self._dirty = True
+        self._last = b""
+
+    def open(self, timeout_s: float = 2.0) -> Synced:
+        """Opens a new session, which turns the device's outputs off.
+
+        Raises:
+            LinkTimeout: nobody answers. ProtocolViolation: no protocol version in common.
+        """
+        with self._lock:
+            self.session = self._asking = 0
+            return self._synchronize(time.monotonic() + timeout_s)
+
+    def transact(self, opcode: Opcode, payload: bytes = b"", timeout_s: float = 2.0) -> bytes:
+        """One transaction; returns the reply's payload.
+
+        Raises:
+            DeviceFault: the device refused or failed. Busy: another link owns it.
+            LinkTimeout: no answer in time; the outcome is unknown. LinkLost: the port is gone or the device restarted.
+            OutOfRange: the request is longer than the device takes.
+        """
+        return self.transact_all([(opcode, payload)], timeout_s)[0]
+
+    def transact_all(self, requests: Sequence[Request], timeout_s: float = 2.0) -> list[bytes]:
+        """Transactions sent ahead of their answers as far as the window goes; replies in order.
+
+        The first refusal is raised; transactions after it were executed or refused all the same.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            calls = self._run(requests, deadline)
+            replies = []
+            for call in calls:
+                replies.append(self._reply(call, deadline))
+            return replies
+
+    def close(self) -> None:
+        """Closes the wire."""
+        self._wire.close()
+
+    def _reply(self, call: Call, deadline: float) -> bytes:
+        """A call's reply; asks again, as a new transaction, where the device was too busy to do anything."""
+        while call.kind == Kind.ERROR:
+            refusal = self._parse(Refusal.parse, call.answer, call.opcode.name)
+            wait_s = refusal.detail / 1000.0
+            if refusal.code != ErrorCode.BUSY or not wait_s:
+                raise self._fault(call.opcode, refusal)
+            if time.monotonic() + wait_s >= deadline:
+                raise Busy(
+                    f"{call.opcode.name} found the device busy until its deadline",
+                    owner=refusal.text,
+                    device=self.address,
+                )
+            time.sleep(wait_s)
+            call = self._run([(call.opcode, call.payload)], deadline)[0]
+        return call.answer
+
+    def _run(self, requests: Sequence[Request], deadline: float) -> list[Call]:
+        """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
+        synced = self._ready(requests, deadline)
+        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window)
+        self._dirty = True
+        attempt_s = (deadline - time.monotonic()) / ATTEMPTS
+        attempts = 0
+        while exchange.current is not None:
+            try:
+                self._attempt(exchange, min(deadline, time.monotonic() + attempt_s))
+            except LinkTimeout as error:
+                if time.monotonic() >= deadline:
+                    raise self._unanswered(exchange, error) from error
+                _back_off(attempts)
+                attempts += 1
+                self._resume(exchange, deadline)
+        self._sequence = exchange.calls[-1].sequence
+        self._dirty = False
+        self.counts.transactions += len(requests)
+        self.counts.resent += exchange.resent
+        return exchange.calls
+
+    def _ready(self, requests: Sequence[Request], deadline: float) -> Synced:
+        """Checks that the session is open, continued after whatever broke off, and that it takes these requests."""
+        if not self.session:
+            raise LinkLost("no session is open", device=self.address, todo="Start again with --resume")
+        if self._dirty and not self._synchronize(deadline).continued:
+            raise self._restarted()
+        synced = self.synced
+        if synced is None or self._sequence + len(requests) > LAST_SEQUENCE:
+            raise LinkLost("the session is used up", device=self.address, todo="Start again with --resume")
+        for opcode, payload in requests:
+            if len(payload) > synced.max_request:
+                raise OutOfRange(
+                    f"{opcode.name} of {len(payload)} bytes: the device takes requests of {synced.max_request}",
+                    device=self.address,
+                )
+        return synced
+
+    def _attempt(self, exchange: Exchange, until: float) -> None:
+        while exchange.current is not None:
+            frames = exchange.outgoing()
+            if frames:
+                self._wire.write(frames, until)
+            frame = self._receive(until)
+            answer = exchange.ask_again() if frame is None else exchange.take(frame)
+            if exchange.session_lost:
+                raise self._restarted()
+            if answer:
+                self._wire.write(answer, until)
+
+    def _resume(self, exchange: Exchange, deadline: float) -> None:
+        before = self.synced
+        try:
+            now = self._synchronize(deadline)
+        except LinkTimeout as error:
+            raise self._unanswered(exchange, error) from error
+        if not now.continued or (before is not None and before.boot != now.boot):
+            raise self._restarted()
+        first = exchange.calls[0].sequence
+        if not first - 1 <= now.last < first + len(exchange.calls):
+            raise ProtocolViolation(
+                f"the device says transaction {now.last} was its last, ours are {first} and on", device=self.address
+            )
+        exchange.resume(self.session, now.last)
+        self._dirty = True
+
+    def _synchronize(self, deadline: float) -> Synced:
+        """SYNC until it is answered: a fresh nonce, and the same one again while it is not."""
+        self._dirty = True
+        self._asking = self._asking or self._nonces()
+        sync = Sync(self._window, self.session, self._owner[:128]).pack()
+        request = DELIMITER + encode(Frame(Kind.SYNC, 0, 0, self._asking, 0, 0, 1, sync))
+        attempts = 0
+        while True:
+            try:
+                self._wire.write(request, deadline)
+                until = min(deadline, time.monotonic() + SYNC_S)
+                while True:
+                    frame = self._receive(until)
+                    if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
+                        return self._begin(self._parse(Synced.parse, frame.payload, "SYNC"))
+            except LinkTimeout:
+                if time.monotonic() >= deadline:
+                    raise
+                _back_off(attempts)
+                attempts += 1
+
+    def _begin(self, synced: Synced) -> Synced:
+        if not synced.version:
+            raise ProtocolViolation("the device speaks no protocol version that we do", device=self.address)
+        self.session, self._asking = self._asking, 0
+        self.synced = synced
+        self._sequence = synced.last
+        self._dirty = False
+        self.counts.syncs += 1
+        return synced
+
+    def _receive(self, until: float) -> Frame | None:
+        """The next frame; None for a damaged one."""
+        encoded = DELIMITER
+        while encoded == DELIMITER:
+            try:
+                encoded = self._wire.read_until(DELIMITER, MAX_FRAME + 1, until)
+            except CorruptFrame as error:
+                self._last = error.last
+                self.counts.damaged += 1
+                return None
+        self._last = encoded
+        frame = decode(encoded[:-1])
+        if isinstance(frame, Damaged):
+            self.counts.damaged += 1
+            return None
+        if frame.session in (self.session, self._asking):
+            self.flags = DeviceFlag(frame.flags & 0x0F)
+        return frame
+
+    def _parse(self, parse: Callable[[bytes], T], payload: bytes, what: str) -> T:
+        try:
+            return parse(payload)
+        except MalformedError as error:
+            text = f"the answer to {what} does not parse: {error}"
+            raise ProtocolViolation(text, device=self.address, last=payload) from error
+
+    def _fault(self, opcode: Opcode, refusal: Refusal) -> DeviceFault | Busy:
+        if refusal.code == ErrorCode.BUSY:
+            return Busy(f"{opcode.name} was refused", owner=refusal.text, device=self.address)
+        try:
+            name = ErrorCode(refusal.code).name
+        except ValueError:
+            name = "unknown to this version"
+        return DeviceFault(refusal.code, f"{name}: {refusal.text}", asked=opcode.name, device=self.address)
+
+    def _restarted(self) -> LinkError:
+        self.session = 0
+        return LinkLost(
+            "the device no longer knows this session: it was restarted, or somebody else opened it; its outputs are "
+            "off",
+            device=self.address,
+            todo="Nothing is started again by itself; start again with --resume",
+        )
+
+    def _unanswered(self, exchange: Exchange, cause: LinkError) -> LinkTimeout:
+        call = exchange.current or exchange.calls[-1]
+        return LinkTimeout(
+            f"{call.opcode.name} (transaction {call.sequence}) got no complete answer before its deadline; "
+            "whether it was done is unknown",
+            device=self.address,
+            last=cause.last or self._last,
+            todo="The link is re-synchronized before it is used again; check power and cable",
+        )
+
+
+def _back_off(attempts: int) -> None:
+    """A wire that cannot wait (loopback) times out at once: the first retry is immediate, later ones are paced."""
+    if attempts:
+        time.sleep(min(0.0005 * 2**attempts, 0.05))
