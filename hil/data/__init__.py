@@ -1,1 +1,29 @@
-"""Datasets, read from their own file formats."""
+"""Data sets: sources by name, each read from its own file format and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hil.data import digits, mnist
+from hil.data.dataset import DataError, Dataset, Source
+from hil.experiment import Data
+
+SOURCES: dict[str, Source] = {"digits": digits.load, "mnist": mnist.load}
+
+
+def load(spec: Data, root: Path) -> Dataset:
+    """Reads the data set of an experiment.
+
+    Args:
+        spec: Which one and how much of it.
+        root: Folder that holds the data sets' files.
+
+    Raises:
+        DataError: unknown name, missing file, or content that is refused.
+    """
+    if spec.name not in SOURCES:
+        raise DataError(f"data.name: {spec.name!r} is not a data set; known: {', '.join(sorted(SOURCES))}")
+    return SOURCES[spec.name](root).limited(spec)
+
+
+__all__ = ["SOURCES", "DataError", "Dataset", "load"]

@@ -1,0 +1,68 @@
+"""The `hil` command: finds its subcommands in `hil.commands` and turns refusals into one clear line."""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from hil import commands
+
+BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
+
+
+def build_app() -> typer.Typer:
+    """The command line with every module of `hil.commands`."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Trains analog crossbar chips with equilibrium propagation.",
+    )
+    app.callback()(_root)
+    for found in pkgutil.iter_modules(commands.__path__):
+        module = import_module(f"{commands.__name__}.{found.name}")
+        name = found.name.replace("_", "-")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(module.command)
+    return app
+
+
+def _root() -> None:
+    """Hardware-in-the-loop testbench for analog crossbars."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs `hil`; exit codes: 0 done, 2 bad input, 3 the device failed, 128 + N stopped by signal N."""
+    try:
+        build_app()(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="hil")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"hil: {error}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
+    from drivers.errors import DeviceError
+    from firmware_specs.datasheet import DatasheetError
+    from hil.backends.seam import PlacementError
+    from hil.bench import AddressError
+    from hil.data import DataError
+    from hil.experiment_file import ExperimentError
+    from hil.model import ModelError
+    from hil.run.folder import RunError
+
+    if isinstance(error, DeviceError):
+        return DEVICE_FAILED
+    refusals = (AddressError, DataError, DatasheetError, ExperimentError, ModelError, PlacementError, RunError)
+    return BAD_INPUT if isinstance(error, refusals) else None

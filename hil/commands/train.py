@@ -1,0 +1,117 @@
+"""`hil train EXPERIMENT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hil.experiment import Experiment
+    from hil.run.folder import RunFolder
+    from hil.train import Outcome
+
+
+def command(
+    experiment: Annotated[str, typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file.")],
+    device: Annotated[
+        str | None, typer.Option(help="Address of the counterpart, e.g. reference: or emulator:mixed-8bit?seed=1.")
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    run_dir: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME when left out.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the summary here, too.")] = None,
+) -> None:
+    """Trains an experiment against a counterpart and leaves a run folder with its report."""
+    from rich.console import Console
+
+    from hil import experiment_file
+    from hil.run.atomic import write_text
+
+    console = Console()
+    folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
+    overrides = list(set_ or [])
+    if device is not None:
+        overrides.append(f'device="{device}"')
+    loaded, folder = _open(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
+    outcome = _run(console, loaded, folder, data_root)
+    if json is not None:
+        write_text(json, folder.summary.read_text())
+    accuracy = outcome.summary["test_accuracy"]
+    console.print(
+        f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
+        f"{outcome.summary['steps']} steps in {outcome.summary['seconds']} s on {loaded.device}",
+        highlight=False,
+    )
+    console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
+    if outcome.signal is not None:
+        console.print(f"stopped by {outcome.signal.name}; --resume goes on from here", highlight=False)
+        raise typer.Exit(128 + outcome.signal)
+
+
+def _open(
+    console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
+) -> tuple[Experiment, RunFolder]:
+    """The experiment and its folder; on resume the folder's own settings count."""
+    from hil import experiment_file
+    from hil.run import folder
+
+    asked = experiment_file.load(name, overrides)
+    if not resume:
+        return asked, folder.start(path, asked, overwrite=overwrite)
+    if overwrite:
+        raise folder.RunError("--resume and --overwrite contradict each other")
+    opened = folder.reopen(path)
+    stored = experiment_file.load(opened.config)
+    changed = experiment_file.differences(stored, experiment_file.load(opened.config, overrides))
+    if changed:
+        raise folder.RunError(
+            f"{path} runs with other settings ({'; '.join(changed)}): leave them out, or start a new run elsewhere"
+        )
+    ignored = [d for d in experiment_file.differences(asked, stored) if not d.startswith("device:")]
+    if ignored:
+        console.print(f"settings of {opened.config} count; {name} differs: {'; '.join(ignored)}", highlight=False)
+    return stored, opened
+
+
+def _run(console: Console, experiment: Experiment, folder: RunFolder, data_root: Path) -> Outcome:
+    import torch
+
+    from emulator.network import Stop
+    from hil import data
+    from hil.bench import open_bench
+    from hil.data.batches import Batches
+    from hil.run.interrupt import StopRequest
+    from hil.screen import open_screen
+    from hil.train import train
+
+    dataset = data.load(experiment.data, data_root)
+    where = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run, settle = experiment.run, experiment.settle
+    free = Stop(settle.max_iterations, settle.tolerance)
+    nudged = Stop(
+        settle.nudged_max_iterations or settle.max_iterations,
+        settle.tolerance if settle.nudged_tolerance is None else settle.nudged_tolerance,
+    )
+    batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
+    console.print(
+        f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "
+        f"{experiment.device}, seed {run.seed}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with (
+        StopRequest() as stop,
+        open_bench(
+            experiment.device, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged
+        ) as bench,
+        open_screen(console, run.epochs, batches) as screen,
+    ):
+        return train(experiment, bench, dataset, folder, screen, lambda: stop.signal, where)

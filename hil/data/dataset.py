@@ -1,0 +1,88 @@
+"""What a data set is to the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from emulator.streams import generator
+from hil.experiment import Data
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""A training batch (batch, channels, height, width) in its raw type to its augmented form."""
+
+Source = Callable[[Path], "Dataset"]
+"""Reads a data set below a data root."""
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message says which file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (n, channels, height, width) in their raw type (uint8 mostly) and labels (n,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int | None, name: str) -> Split:
+        """The first `count` samples of a fixed shuffle; the same ones for every seed."""
+        if count is None:
+            return self
+        if count > len(self):
+            raise DataError(f"data.{name}_samples: {count} asked for, there are {len(self)}")
+        chosen = torch.randperm(len(self), generator=generator(torch.device("cpu"), "subset", name))[:count]
+        return Split(self.images[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory.
+
+    Attributes:
+        name: Its source.
+        train: Training samples.
+        test: Test samples.
+        classes: Number of classes.
+        full_scale: Raw value that becomes 1.0.
+        mean: Per-channel mean of the scaled values, subtracted.
+        std: Per-channel divisor after that.
+        augment: Training augmentation, if any.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+    full_scale: float
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    augment: Augmentation | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.train.images.shape[1:])
+
+    def limited(self, spec: Data) -> Dataset:
+        """As much of it as an experiment asks for."""
+        return replace(
+            self,
+            train=self.train.first(spec.train_samples, "train"),
+            test=self.test.first(spec.test_samples, "test"),
+            augment=self.augment if spec.augment else None,
+        )
+
+    def prepare(self, images: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Model input: scaled, centred, on the device."""
+        values = images.to(device).to(dtype) / self.full_scale
+        mean, std = (values.new_tensor(v).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        return (values - mean) / std

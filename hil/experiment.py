@@ -1,0 +1,191 @@
+"""What an experiment is: data, model, estimator, optimizer and run, as one checked document.
+
+A block's feedforward part runs on the host; its output is the drive of the first energy layer. Every coupling of the
+energy part adds one more layer. Reading files and `--set` overrides: `hil.experiment_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
+from firmware_specs.topology import Substrate
+from hil.estimator import Estimator
+from hil.feedforward import FeedforwardLayer
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Data(Section):
+    """Which data set, and how much of it.
+
+    Attributes:
+        name: A source of `hil.data`.
+        train_samples: Use only the first so many training samples of a fixed shuffle; all when omitted.
+        test_samples: The same for the test samples.
+        augment: Apply the source's training augmentation, if it has one.
+    """
+
+    name: str
+    train_samples: PositiveInt | None = None
+    test_samples: PositiveInt | None = None
+    augment: bool = True
+
+
+class DensePart(Section):
+    """One more layer of `units` neurons behind a fully connected crossbar."""
+
+    kind: Literal["dense"]
+    units: PositiveInt
+    bias: bool = True
+
+
+class ConvPart(Section):
+    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set."""
+
+    kind: Literal["conv"]
+    channels: PositiveInt
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Count = 1
+    pool: bool = False
+    bias: bool = True
+
+
+class EnergyPart(Section):
+    """The energy part of a block.
+
+    Attributes:
+        couplings: One more layer each, first to last.
+        slope: Gain of the clamped neurons.
+        clamp_last: Clip the last layer too; it is linear otherwise.
+        substrate: `hopfield` or `resistive`.
+    """
+
+    couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
+    slope: Positive = 1.0
+    clamp_last: bool = False
+    substrate: Substrate = "hopfield"
+
+
+class BlockPart(Section):
+    """One block of the chain."""
+
+    feedforward: tuple[FeedforwardLayer, ...] = ()
+    energy: EnergyPart
+
+
+class UniformInit(Section):
+    """Torch's own: uniform within +-1/sqrt(fan_in)."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+class GoeInit(Section):
+    """Spatially symmetric Gaussian kernels for every convolution, biases zero (ff-EBM paper); dense stay uniform.
+
+    Attributes:
+        variance: `V`: off-diagonal kernel entries have variance V/k.
+    """
+
+    kind: Literal["goe"]
+    variance: Positive
+
+
+class Settling(Section):
+    """Stopping rule of the reference relaxation; real and emulated chips have theirs in the datasheet.
+
+    Attributes:
+        max_iterations: Bound on the sweeps of a free phase.
+        tolerance: Largest state change in a sweep at which a sample counts as settled; 0 runs all iterations.
+        nudged_max_iterations: Bound of the nudged phases; as the free one when omitted.
+        nudged_tolerance: Tolerance of the nudged phases; as the free one when omitted.
+    """
+
+    max_iterations: PositiveInt = 200
+    tolerance: NonNegative = 1e-5
+    nudged_max_iterations: PositiveInt | None = None
+    nudged_tolerance: NonNegative | None = None
+
+
+class Optimizer(Section):
+    """Adam, AdamW or SGD with momentum; `weight_decay` is L2 for Adam and SGD."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    momentum: NonNegative = 0.9
+
+
+class Schedule(Section):
+    """Learning rate over the run.
+
+    Attributes:
+        kind: `constant`, or `cosine` annealing from `optimizer.lr` to `lr_min`.
+        per: Cosine changes the rate after every `step` or every `epoch`.
+        lr_min: Rate at the end.
+    """
+
+    kind: Literal["constant", "cosine"] = "constant"
+    per: Literal["step", "epoch"] = "epoch"
+    lr_min: NonNegative = 0.0
+
+
+class Run(Section):
+    """How long, how often, from which seed.
+
+    Attributes:
+        epochs: Passes over the training data.
+        batch: Samples a step.
+        eval_batch: Samples a settle when testing.
+        drop_last: Leave out the last batch of an epoch where it is smaller.
+        seed: Every source of randomness on the host derives from it.
+        checkpoint_every: Steps between checkpoints; 0: at the end of each epoch only.
+        keep_checkpoints: How many of the newest checkpoints stay.
+        evaluate_every: Epochs between tests; the last epoch is always tested.
+        dtype: Floating-point type of the model.
+    """
+
+    epochs: PositiveInt = 10
+    batch: PositiveInt = 64
+    eval_batch: PositiveInt = 500
+    drop_last: bool = False
+    seed: Count = 0
+    checkpoint_every: Count = 0
+    keep_checkpoints: PositiveInt = 2
+    evaluate_every: PositiveInt = 1
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+class Experiment(Section):
+    """An experiment.
+
+    Attributes:
+        title: One line for people.
+        device: Address of the default counterpart; `--device` replaces it.
+        readout: A linear layer behind the last block, or `none`: the last energy layer holds the class scores.
+        loss: `cross_entropy`, or `mse`: half the squared distance to the one-hot target.
+    """
+
+    title: str = ""
+    device: str = "reference:"
+    data: Data
+    blocks: Annotated[tuple[BlockPart, ...], Field(min_length=1)]
+    readout: Literal["linear", "none"] = "linear"
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()
+    estimator: Estimator = Estimator()
+    settle: Settling = Settling()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _schedule_goes_down(self) -> Experiment:
+        if self.schedule.kind == "cosine" and self.schedule.lr_min > self.optimizer.lr:
+            raise ValueError(
+                f"schedule.lr_min must not be above optimizer.lr = {self.optimizer.lr}, got {self.schedule.lr_min}"
+            )
+        return self

@@ -1,0 +1,122 @@
+"""Reading experiments: shipped ones by name, others by path; `--set` overrides; the resolved document."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import tomli_w
+from pydantic import ValidationError
+
+from firmware_specs.datasheet.load import explain
+from hil.experiment import Experiment
+
+
+class ExperimentError(ValueError):
+    """An experiment that cannot be used; the message names file, key and what was expected."""
+
+
+def shipped() -> list[str]:
+    """Names of the shipped experiments."""
+    folder = resources.files("hil.experiments")
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads an experiment.
+
+    Args:
+        name_or_path: A shipped name (`digits`) or the path of a TOML file.
+        overrides: `key=value` texts, e.g. `optimizer.lr=0.01` or `blocks.0.energy.slope=0.5`; values are TOML, and a
+            value that is not is taken as text.
+
+    Raises:
+        ExperimentError: unknown name, unreadable file, or content that is refused.
+    """
+    text, where = _read(str(name_or_path))
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{where}: not TOML: {error}") from error
+    for override in overrides:
+        _apply(document, override)
+    try:
+        return Experiment.model_validate(document)
+    except ValidationError as error:
+        where = f"{where} with --set {' --set '.join(overrides)}" if overrides else where
+        raise ExperimentError(f"{where}: " + "; ".join(explain(error))) from error
+
+
+def name_of(name_or_path: str | Path) -> str:
+    """Short name of an experiment, for its run folder."""
+    return Path(name_or_path).stem
+
+
+def dump(experiment: Experiment) -> str:
+    """The resolved document, defaults written out; `load` of it gives the same experiment."""
+    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+
+
+def differences(old: Experiment, new: Experiment) -> list[str]:
+    """Keys in which two experiments differ, `key: old -> new`."""
+    before, after = _flat("", old.model_dump(mode="json")), _flat("", new.model_dump(mode="json"))
+    keys = sorted(before.keys() | after.keys())
+    return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys if before.get(k) != after.get(k)]
+
+
+def _flat(prefix: str, value: object) -> dict[str, object]:
+    items: list[tuple[object, object]]
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    else:
+        return {prefix: value}
+    joined = [_flat(f"{prefix}.{key}" if prefix else str(key), item) for key, item in items]
+    return {key: item for part in joined for key, item in part.items()}
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and name_or_path in shipped():
+        name = f"{name_or_path}.toml"
+        return (resources.files("hil.experiments") / name).read_text(), name
+    try:
+        return path.read_text(), str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExperimentError(
+            f"{name_or_path}: neither a shipped experiment ({', '.join(shipped())}) nor a readable TOML file: {error}"
+        ) from error
+
+
+def _apply(document: dict[str, object], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ExperimentError(f"--set {override}: expected key=value, e.g. --set optimizer.lr=0.01")
+    path = key.strip().split(".")
+    node: object = document
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        here = ".".join(path[: depth + 1])
+        if isinstance(node, list):
+            if not part.isdigit() or int(part) >= len(node):
+                raise ExperimentError(f"--set {override}: {here}: expected an index 0 .. {len(node) - 1}, got {part!r}")
+            node, container, index = node[int(part)], node, int(part)
+            if last:
+                container[index] = _value(text)
+        elif isinstance(node, dict):
+            if last:
+                node[part] = _value(text)
+            else:
+                node = node.setdefault(part, {})
+        else:
+            raise ExperimentError(f"--set {override}: {'.'.join(path[:depth])} is a value and has no key {part!r}")
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,34 @@
+"""Initial weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hil.experiment import GoeInit, UniformInit
+
+
+def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:
+    """Draws a model's weights anew where the experiment asks for more than torch's own, from the default generator."""
+    if isinstance(init, UniformInit):
+        return
+    with torch.no_grad():
+        for module in model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                if weight.dim() == 4:
+                    weight.copy_(symmetric_kernels(weight, init.variance))
+                    bias = getattr(module, name.replace("weight", "bias"), None)
+                    if bias is not None:
+                        bias.zero_()
+
+
+def symmetric_kernels(like: Tensor, variance: float) -> Tensor:
+    """Kernels (out, in, k, k) of the Gaussian orthogonal ensemble, spatially symmetric.
+
+    ff-EBM paper, appendix, as its published code has it: the lower triangle of N(0, V/k) plus its transpose, the
+    diagonal times sqrt(2); off-diagonal variance V/k, diagonal variance 8V/k.
+    """
+    size = like.shape[-1]
+    lower = torch.tril(torch.randn(like.shape, dtype=like.dtype) * (variance / size) ** 0.5)
+    symmetric = lower + lower.transpose(-1, -2)
+    return symmetric * (1 + (2**0.5 - 1) * torch.eye(size, dtype=like.dtype))

@@ -1,0 +1,40 @@
+"""Optimizers and learning rates of an experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from hil.experiment import Experiment
+from hil.experiment import Optimizer as Settings
+
+
+def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer an experiment asks for."""
+    lr, decay = settings.lr, settings.weight_decay
+    match settings.kind:
+        case "adam":
+            return torch.optim.Adam(parameters, lr, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, weight_decay=decay)
+        case "sgd":
+            return torch.optim.SGD(parameters, lr, settings.momentum, weight_decay=decay)
+
+
+def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:
+    """Learning rate of a step, a function of its position alone.
+
+    Args:
+        experiment: Optimizer and schedule.
+        epoch: From 0.
+        batch: From 0 within the epoch.
+        batches: Batches an epoch.
+    """
+    top, schedule = experiment.optimizer.lr, experiment.schedule
+    if schedule.kind == "constant":
+        return top
+    done = epoch + (batch / batches if schedule.per == "step" else 0.0)
+    return schedule.lr_min + (top - schedule.lr_min) * (1 + math.cos(math.pi * done / experiment.run.epochs)) / 2

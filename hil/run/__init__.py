@@ -1,0 +1,1 @@
+"""Run folders: configuration, provenance, metrics and checkpoints of one training run."""

@@ -1,0 +1,97 @@
+"""One run, one folder: what lies in it, how it starts and how it is taken up again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil import experiment_file
+from hil.experiment import Experiment
+from hil.run.atomic import write_text
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked; the message says what to do instead."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run.
+
+    Attributes:
+        path: The folder: `config.toml`, `provenance.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`,
+            `evaluation.json`, `summary.json`, `report.html`.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved experiment."""
+        return self.path / "config.toml"
+
+    @property
+    def provenance(self) -> Path:
+        """Who, what, when, with which code and counterpart."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, one line a step and one an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def evaluation(self) -> Path:
+        """Last test: confusion matrix and histograms."""
+        return self.path / "evaluation.json"
+
+    @property
+    def summary(self) -> Path:
+        """The run in a few numbers."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The run for people."""
+        return self.path / "report.html"
+
+
+def start(path: Path, experiment: Experiment, *, overwrite: bool = False) -> RunFolder:
+    """Makes the folder of a new run and writes its `config.toml`.
+
+    Raises:
+        RunError: the folder is in use, or holds something that is no run.
+    """
+    folder = RunFolder(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not folder.config.is_file():
+            raise RunError(f"{path} exists and is not a run folder: choose another --run-dir")
+        if not overwrite:
+            raise RunError(f"{path} holds a run: --resume goes on with it, --overwrite replaces it, --run-dir moves on")
+        shutil.rmtree(path)
+    path.mkdir(parents=True, exist_ok=True)
+    write_text(folder.config, experiment_file.dump(experiment))
+    return folder
+
+
+def reopen(path: Path) -> RunFolder:
+    """Opens the folder of a run that is to go on.
+
+    Raises:
+        RunError: there is no run.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
+    return folder

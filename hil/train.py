@@ -1,0 +1,185 @@
+"""The training loop, top to bottom: the order of effects is the order of lines."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from drivers.errors import DeviceError
+from hil.backends.seam import Bench
+from hil.data import Dataset
+from hil.data.batches import Batches
+from hil.evaluate import Evaluation, evaluate
+from hil.experiment import Experiment
+from hil.loss import LOSSES, Loss
+from hil.model import build, energy_blocks, observed
+from hil.optimize import learning_rate, optimizer
+from hil.run import checkpoint, provenance
+from hil.run.atomic import write_json
+from hil.run.folder import RunFolder
+from hil.run.metrics import MetricsFile
+from hil.tally import Tally
+from hil.tensorboard import EventFile
+from hil.train_state import Position, TrainState
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def step(self, position: Position, record: dict[str, float]) -> None:
+        """After every step."""
+        ...
+
+    def epoch(self, position: Position, record: dict[str, object]) -> None:
+        """After every epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        summary: What `summary.json` holds.
+        signal: The signal that stopped it before its end, if any.
+    """
+
+    summary: dict[str, object]
+    signal: signal.Signals | None = None
+
+
+def train(
+    experiment: Experiment,
+    bench: Bench,
+    dataset: Dataset,
+    folder: RunFolder,
+    screen: Screen,
+    asked_to_stop: Callable[[], signal.Signals | None],
+    device: torch.device,
+) -> Outcome:
+    """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
+
+    Args:
+        experiment: What to train.
+        bench: Open counterpart.
+        dataset: What to learn.
+        folder: Run folder, started or reopened.
+        screen: Shows progress.
+        asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
+        device: Torch device of the host's part.
+
+    Raises:
+        DeviceError: the counterpart failed; a checkpoint of the last whole step has been written.
+    """
+    run, loss = experiment.run, LOSSES[experiment.loss]
+    model = build(experiment, bench, dataset.shape, dataset.classes).to(device)
+    state = TrainState(model, optimizer(experiment.optimizer, model.parameters()), bench, Position())
+    newest = checkpoint.newest(folder.checkpoints)
+    metrics_bytes = state.restore(newest) if newest else 0
+    at = state.position
+    provenance.record(folder.provenance, experiment, bench, dataset, at.step)
+    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment)
+    tally = Tally()
+    every_block = dict.fromkeys(energy_blocks(model), tally.add)
+
+    with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
+
+        def save() -> None:
+            checkpoint.write(folder.checkpoints, at.step, state.checkpoint(metrics.sync()), run.keep_checkpoints)
+
+        model.train()
+        while at.epoch < run.epochs:
+            for images, labels in batches.epoch(at.epoch, start=at.batch):
+                began = time.perf_counter()
+                lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
+                before = state.before_step()
+                try:
+                    with observed(model, every_block):
+                        sums = _step(state, lr, loss, dataset.prepare(images, device, _dtype(run.dtype)), labels)
+                except DeviceError:
+                    state.undo_step(before)
+                    save()
+                    raise
+                _advance(at, len(labels), *sums.tolist(), time.perf_counter() - began)
+                mean, correct = (sums / len(labels)).tolist()
+                record = {"lr": lr, "loss": mean, "accuracy": correct, **tally.take()}
+                metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
+                events.step(at, record)
+                screen.step(at, record)
+                stopped = asked_to_stop()
+                if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
+                    save()
+                if stopped:
+                    return Outcome(_summarize(folder, state, experiment), stopped)
+
+            at.epoch, at.batch = at.epoch + 1, 0
+            record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
+            at.loss_sum, at.correct, at.seen = 0.0, 0, 0
+            if at.epoch % run.evaluate_every == 0 or at.epoch == run.epochs:
+                tested = evaluate(model, dataset, loss, run.eval_batch)
+                at.test_accuracy = tested.accuracy
+                write_json(folder.evaluation, tested.document())
+                record_epoch |= _test_record(tested)
+            record_epoch["weights"] = _weights(state)
+            metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
+            events.epoch(at, record_epoch, model)
+            screen.epoch(at, record_epoch)
+            save()
+        return Outcome(_summarize(folder, state, experiment))
+
+
+def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+    """One step: free phases forward, nudged phases backward, update. Sum of sample losses and right answers, (2,)."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    labels = labels.to(images.device)
+    state.optimizer.zero_grad(set_to_none=True)
+    scores = state.model(images)
+    mean = loss(scores, labels)
+    mean.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    return torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
+
+
+def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
+    at.batch, at.step = at.batch + 1, at.step + 1
+    at.seconds, at.images = at.seconds + seconds, at.images + samples
+    at.loss_sum, at.correct, at.seen = at.loss_sum + loss_sum, at.correct + int(correct), at.seen + samples
+
+
+def _test_record(tested: Evaluation) -> dict[str, object]:
+    settling = {f"test_{key}": value for key, value in tested.settling.items()}
+    return {"test_loss": tested.loss, "test_accuracy": tested.accuracy, **settling}
+
+
+def _weights(state: TrainState) -> str:
+    return checkpoint.digest(dict(state.model.named_parameters()))
+
+
+def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> dict[str, object]:
+    at = state.position
+    summary: dict[str, object] = {
+        "title": experiment.title,
+        "test_accuracy": at.test_accuracy,
+        "epochs": at.epoch,
+        "steps": at.step,
+        "seconds": round(at.seconds, 3),
+        "images_per_second": round(at.images / at.seconds, 1) if at.seconds else None,
+        "device": experiment.device,
+        "seed": experiment.run.seed,
+        "finished": at.epoch == experiment.run.epochs,
+        "weights": _weights(state),
+    }
+    write_json(folder.summary, summary)
+    return summary
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -1,0 +1,102 @@
+"""Everything a training run is between two steps, to and from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hil.backends.seam import Bench
+from hil.model import energy_blocks
+from hil.run.checkpoint import Checkpoint
+
+
+@dataclass
+class Position:
+    """Where a run is.
+
+    Attributes:
+        epoch: Epochs done.
+        batch: Batches of the present epoch done.
+        step: Steps done in all.
+        seconds: Time spent on training steps, all sessions together.
+        images: Training images seen, all sessions together.
+        loss_sum: Sum of the sample losses of this epoch so far.
+        correct: Right answers of this epoch so far.
+        seen: Samples of this epoch so far.
+        test_accuracy: Last test, if any.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    test_accuracy: float | None = None
+
+
+@dataclass
+class TrainState:
+    """A model in training."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    bench: Bench
+    position: Position
+
+    def checkpoint(self, metrics_bytes: int) -> Checkpoint:
+        """The whole state; `metrics_bytes` is how much of `metrics.jsonl` belongs to it."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, entries in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        tensors |= {f"sign.{name}": state for name, state in self._signs().items()}
+        tensors |= {f"bench.{name}": value for name, value in self.bench.state_dict().items()}
+        return Checkpoint(tensors, {"position": asdict(self.position), "metrics_bytes": metrics_bytes})
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Takes a checkpoint's state; the same blocks must have been placed.
+
+        Returns:
+            Length of `metrics.jsonl` to go on from, bytes.
+        """
+        self.model.load_state_dict(_below("model.", checkpoint.tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below("optimizer.", checkpoint.tensors).items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        self._load_signs(_below("sign.", checkpoint.tensors))
+        self.bench.load_state_dict(_below("bench.", checkpoint.tensors))
+        self.position = Position(**checkpoint.facts["position"])
+        return int(checkpoint.facts["metrics_bytes"])
+
+    def before_step(self) -> dict[str, Tensor]:
+        """What a step changes before it reaches the optimizer: buffers and the signs' generators."""
+        buffers = {f"buffer.{name}": value.clone() for name, value in self.model.named_buffers()}
+        return buffers | {f"sign.{name}": state for name, state in self._signs().items()}
+
+    def undo_step(self, before: dict[str, Tensor]) -> None:
+        """Puts `before_step` back, after a step that failed on the way."""
+        with torch.no_grad():
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(before[f"buffer.{name}"])
+        self._load_signs(_below("sign.", before))
+
+    def _signs(self) -> dict[str, Tensor]:
+        blocks = energy_blocks(self.model).items()
+        return {name: block.generator.get_state() for name, block in blocks if block.generator is not None}
+
+    def _load_signs(self, states: dict[str, Tensor]) -> None:
+        blocks = energy_blocks(self.model)
+        for name, state in states.items():
+            generator = blocks[name].generator
+            if generator is not None:
+                generator.set_state(state)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
