@@ -95,24 +95,26 @@ def _apply(document: dict[str, object], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ExperimentError(f"--set {override}: expected key=value, e.g. --set optimizer.lr=0.01")
-    path = key.strip().split(".")
+    *path, last = key.strip().split(".")
     node: object = document
     for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        here = ".".join(path[: depth + 1])
-        if isinstance(node, list):
-            if not part.isdigit() or int(part) >= len(node):
-                raise ExperimentError(f"--set {override}: {here}: expected an index 0 .. {len(node) - 1}, got {part!r}")
-            node, container, index = node[int(part)], node, int(part)
-            if last:
-                container[index] = _value(text)
-        elif isinstance(node, dict):
-            if last:
-                node[part] = _value(text)
-            else:
-                node = node.setdefault(part, {})
-        else:
-            raise ExperimentError(f"--set {override}: {'.'.join(path[:depth])} is a value and has no key {part!r}")
+        node = _child(node, part, f"--set {override}: {'.'.join(path[: depth + 1])}")
+    _child(node, last, f"--set {override}: {key.strip()}")
+    if isinstance(node, list):
+        node[int(last)] = _value(text)
+    elif isinstance(node, dict):
+        node[last] = _value(text)
+
+
+def _child(node: object, part: str, where: str) -> object:
+    """What lies under a key or index of a table or array; a missing table is added."""
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
+    if not isinstance(node, list):
+        raise ExperimentError(f"{where}: {node!r} is a value and has no key {part!r}")
+    if not part.isdigit() or int(part) >= len(node):
+        raise ExperimentError(f"{where}: expected an index 0 .. {len(node) - 1}, got {part!r}")
+    return node[int(part)]
 
 
 def _value(text: str) -> object:

@@ -120,8 +120,9 @@ class BarScreen:
             TextColumn("{task.fields[figures]}  ETA {task.fields[eta]}"),
             console=console,
         )
-        empty = {"epoch": f"1/{epochs}", "batch": f"0/{batches}", "figures": "", "eta": "-"}
-        self._task = self._progress.add_task("train", total=epochs * batches, **empty)
+        self._task = self._progress.add_task(
+            "train", total=epochs * batches, epoch=f"1/{epochs}", batch=f"0/{batches}", figures="", eta="-"
+        )
 
     def step(self, position: Position, record: dict[str, float]) -> None:
         """Moves the bar."""

@@ -106,9 +106,10 @@ def train(
                     state.undo_step(before)
                     save()
                     raise
-                _advance(at, len(labels), *sums.tolist(), time.perf_counter() - began)
-                mean, correct = (sums / len(labels)).tolist()
-                record = {"lr": lr, "loss": mean, "accuracy": correct, **tally.take()}
+                loss_sum, correct = sums.tolist()
+                _advance(at, len(labels), loss_sum, correct, time.perf_counter() - began)
+                means = {"loss": loss_sum / len(labels), "accuracy": correct / len(labels)}
+                record = {"lr": lr, **means, **tally.take()}
                 metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                 events.step(at, record)
                 screen.step(at, record)
@@ -142,7 +143,7 @@ def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tens
     state.optimizer.zero_grad(set_to_none=True)
     scores = state.model(images)
     mean = loss(scores, labels)
-    mean.backward()  # type: ignore[no-untyped-call]
+    mean.backward()
     state.optimizer.step()
     return torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
 

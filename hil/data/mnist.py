@@ -17,9 +17,7 @@ def load(root: Path) -> Dataset:
     Raises:
         DataError: a file is missing or refused.
     """
-    return Dataset(
-        name="mnist", train=_split(root, "train"), test=_split(root, "t10k"), classes=10, full_scale=255.0
-    )
+    return Dataset(name="mnist", train=_split(root, "train"), test=_split(root, "t10k"), classes=10, full_scale=255.0)
 
 
 def _split(root: Path, part: str) -> Split:

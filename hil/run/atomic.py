@@ -16,7 +16,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101, S103 - as any file a program writes; mkstemp makes it private
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - as any file a program writes; mkstemp makes it private
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

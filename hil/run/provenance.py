@@ -6,7 +6,7 @@ import getpass
 import hashlib
 import json
 import platform
-import subprocess  # noqa: S404 - asks git for the revision
+import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
