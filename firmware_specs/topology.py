@@ -105,6 +105,10 @@ class Topology(_Record):
             raise ValueError("'source' describes the source nodes of a resistive network: give it there and only there")
         for index, coupling in enumerate(self.couplings):
             self._check(index, coupling)
+        reached = {0} | {c.post for c in self.couplings}
+        for index in range(len(self.layers)):
+            if index not in reached:
+                raise ValueError(f"layer {index} has no coupling from an earlier layer: nothing drives it")
         if self.substrate == "resistive":
             self._check_resistive()
         return self

@@ -32,18 +32,25 @@ def load(name_or_path: str | Path) -> Datasheet:
     """
     text, where = _read(str(name_or_path))
     try:
-        return Datasheet.model_validate(tomllib.loads(text))
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DatasheetError(f"{where}: not TOML: {error}") from error
+    try:
+        return Datasheet.model_validate(document)
     except ValidationError as error:
-        raise DatasheetError(f"{where}: " + "; ".join(explain(error))) from error
+        raise DatasheetError(f"{where}: " + "; ".join(explain(error, document))) from error
 
 
-def explain(error: ValidationError) -> list[str]:
-    """One line a problem of a refused TOML document: key, what was expected, what was there."""
+def explain(error: ValidationError, document: object = None) -> list[str]:
+    """One line a problem of a refused TOML document: key, what was expected, what was there.
+
+    Args:
+        error: The refusal.
+        document: What was refused; with it, keys are named as the file has them, without pydantic's union tags.
+    """
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        key = ".".join(_path(problem["loc"], document, problem["type"] == "missing")) or "(whole file)"
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key")
         elif problem["type"] == "missing":
@@ -53,6 +60,24 @@ def explain(error: ValidationError) -> list[str]:
             given = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
             lines.append(f"{key}: {message}{given}")
     return lines
+
+
+def _path(location: tuple[int | str, ...], document: object, missing: bool) -> list[str]:
+    """A problem's location without the tags that pydantic adds for members of a union."""
+    path, node = [], document
+    for depth, part in enumerate(location):
+        last = depth == len(location) - 1
+        if isinstance(node, dict) and part not in node and not (missing and last):
+            continue
+        path.append(str(part))
+        node = _child(node, part)
+    return path
+
+
+def _child(node: object, part: int | str) -> object:
+    if isinstance(node, dict):
+        return node.get(part)
+    return node[part] if isinstance(node, list) and isinstance(part, int) else None
 
 
 def _read(name_or_path: str) -> tuple[str, str]:
