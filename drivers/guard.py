@@ -21,6 +21,9 @@ from firmware_specs.messages import LimitsRecord, Region
 Plane = tuple[int, int, int]
 """Array, coupling, plane."""
 
+OPEN_ENDED = ("max_energy_per_cell_j", "max_source_v")
+"""Limits that may be infinite."""
+
 _UNITS = {"a": "A", "v": "V", "s": "s", "k": "K", "j": "J", "cell": "pulses"}
 
 
@@ -48,10 +51,11 @@ class Limits:
     max_pulses_per_cell: Limit
     max_energy_per_cell_j: Limit
     max_temperature_k: Limit
+    max_source_v: Limit
 
     @classmethod
     def tightest(cls, sources: Mapping[str, Mapping[str, float]]) -> Limits:
-        """Combines sources; each is named and gives some or all of the seven limits.
+        """Combines sources; each is named and gives some or all of the eight limits.
 
         Raises:
             OutOfRange: a limit is not a positive number, is unknown, or is given by no source.
@@ -62,11 +66,12 @@ class Limits:
             for name, value in values.items():
                 if name not in names:
                     raise OutOfRange(f"{source}: unknown limit {name!r}; there are {', '.join(names)}")
-                if not value > 0 or (math.isinf(value) and name != "max_energy_per_cell_j"):
+                if not value > 0 or (math.isinf(value) and name not in OPEN_ENDED):
                     raise OutOfRange(f"{source}: {name} = {value}: a positive, finite number is needed")
                 if name not in found or value < found[name].value:
                     found[name] = Limit(name, float(value), source)
-        found.setdefault("max_energy_per_cell_j", Limit("max_energy_per_cell_j", math.inf, "no limit given"))
+        for name in OPEN_ENDED:
+            found.setdefault(name, Limit(name, math.inf, "no limit given"))
         missing = [name for name in names if name not in found]
         if missing:
             raise OutOfRange(f"nobody gives the limits {', '.join(missing)}")

@@ -135,9 +135,12 @@ def parse_parameters(payload: bytes) -> dict[int, float]:
     return found
 
 
+_MAY_BE_INFINITE = (5, 7)
+
+
 @dataclass(frozen=True, slots=True)
 class LimitsRecord:
-    """Seven limits (7.2); all positive, only the energy may be infinite."""
+    """Eight limits (7.2); all positive, only energy and source voltage may be infinite."""
 
     max_drive_a: float
     max_read_v: float
@@ -146,10 +149,11 @@ class LimitsRecord:
     max_pulses_per_cell: float
     max_energy_per_cell_j: float
     max_temperature_k: float
+    max_source_v: float
 
     def pack(self) -> bytes:
         """Payload of SET_LIMITS and of its reply."""
-        return Writer().put("f64 " * 7, *astuple(self)).done()
+        return Writer().put("f64 " * 8, *astuple(self)).done()
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -163,9 +167,9 @@ class LimitsRecord:
     def read(cls, reader: Reader) -> Self:
         """From the reader's place on."""
         values = []
-        for number in range(7):
+        for number in range(8):
             at = reader.offset
-            values.append(reader.number(infinite=number == 5))
+            values.append(reader.number(infinite=number in _MAY_BE_INFINITE))
             if not values[-1] > 0:
                 raise MalformedError(at, f"limit {number} is {values[-1]}, expected a positive number")
         return cls(*values)

@@ -73,7 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("OUTPut:PROTection:WDOG", B, "seconds", "seconds, 0 when not set"),
     Command("OUTPut:PROTection:TRIPped", Q, "", "trip, 0 for none"),
     Command("OUTPut:PROTection:CLEar", C),
-    Command("SOURce:LIMits", B, "seven limits (7.2 there)", "active limits"),
+    Command("SOURce:LIMits", B, "eight limits (7.2 there)", "active limits"),
     Command("SOURce:LIMits:ABSolute", Q, "", "absolute limits"),
     Command("ARRay:TOPology", B, "array, JSON block (query: array)", "JSON block"),
     Command("ARRay:CELLs:WRITe", A, "array, verify, tolerance, patches (5.2)", "written,pulses,failed"),

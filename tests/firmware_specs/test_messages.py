@@ -16,7 +16,7 @@ RESISTIVE = Topology(
 )
 RNG = np.random.default_rng(0)
 REGION = messages.Region(1, 2, 1, 3, 4, 5, 6)
-RECORD = messages.LimitsRecord(1e-3, 0.2, 3.0, 1e-3, 1e6, float("inf"), 358.0)
+RECORD = messages.LimitsRecord(1e-3, 0.2, 3.0, 1e-3, 1e6, float("inf"), 358.0, 10.0)
 
 
 def some(dtype, *shape):
