@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from emulator import cells, converters, network
+from emulator import cells, converters, network, resistive
 from emulator.placed import PlacedArray
 from emulator.streams import Streams
 from firmware_specs.datasheet import Datasheet
@@ -26,6 +26,7 @@ class Reading:
         residual: (batch,) largest state change in the last sweep, state units.
         clipped_drives: (batch,) drive and nudge values the DACs clipped.
         rail_codes: (batch,) readings at the first or last code.
+        source_currents_a: (batch, *source) what a resistive network's sources deliver, where an ammeter measures it.
     """
 
     states_v: tuple[Tensor, ...]
@@ -34,6 +35,7 @@ class Reading:
     residual: Tensor
     clipped_drives: Tensor
     rail_codes: Tensor
+    source_currents_a: Tensor | None = None
 
 
 class Chip:
@@ -75,7 +77,8 @@ class Chip:
 
         Args:
             array: Which one.
-            targets_s: One tensor a coupling, (planes, rows, columns), siemens; planes 0 and 1 are G+ and G-.
+            targets_s: One tensor a coupling, (planes, rows, columns), siemens; planes 0 and 1 are G+ and G-, a
+                resistive network has one.
             masks: Where True, the cell is written, elsewhere it keeps its conductance; all cells when omitted.
         """
         placed = self.arrays[array]
@@ -91,7 +94,7 @@ class Chip:
     def settle(
         self,
         array: int,
-        drive_a: Tensor,
+        drive: Tensor,
         nudges_a: Sequence[Tensor] = (),
         start_v: Sequence[Tensor] | None = None,
     ) -> tuple[Reading, ...]:
@@ -99,7 +102,7 @@ class Chip:
 
         Args:
             array: Which one.
-            drive_a: (batch, *first layer), amperes.
+            drive: (batch, *first layer), amperes; volts of the source nodes in a resistive network.
             nudges_a: (batch, *last layer) each, amperes.
             start_v: Measured states of an earlier free phase of the same drive; the free phase resumes from them.
 
@@ -109,12 +112,12 @@ class Chip:
         placed, sheet = self.arrays[array], self.datasheet
         generator = self.streams.next(f"reading {array}")
         scale = sheet.neurons.transimpedance_ohm / sheet.neurons.state_unit_v
-        drive, clipped = converters.convert_drive(sheet.drive_dac, drive_a.to(self.device, self.dtype))
-        drive = drive * scale
+        sent, clipped = converters.convert_drive(sheet.drive_dac, drive.to(self.device, self.dtype))
+        drive = sent / sheet.neurons.state_unit_v if sheet.resistive else sent * scale
         stop = network.Stop(sheet.settle.max_iterations, sheet.settle.tolerance)
         start = None if start_v is None else tuple(s / sheet.neurons.state_unit_v for s in start_v)
         free = network.relax(placed.network, drive, start=start, stop=stop)
-        readings = [self._read(placed, free, clipped, generator)]
+        readings = [self._read(placed, free, drive, clipped, generator)]
         if nudges_a:
             count = len(nudges_a)
             nudge, clipped_nudge = converters.convert_drive(
@@ -128,25 +131,35 @@ class Chip:
                 stop=stop,
             )
             for phase, more in zip(network.split(nudged, count), clipped_nudge.chunk(count), strict=True):
-                readings.append(self._read(placed, phase, clipped + more, generator))
+                readings.append(self._read(placed, phase, drive, clipped + more, generator))
         return tuple(readings)
 
-    def _read(self, placed: PlacedArray, phase: network.Relaxed, clipped: Tensor, noise: torch.Generator) -> Reading:
+    def _read(
+        self, placed: PlacedArray, phase: network.Relaxed, drive: Tensor, clipped: Tensor, noise: torch.Generator
+    ) -> Reading:
         unit_v = self.datasheet.neurons.state_unit_v
         states, rails = [], torch.zeros_like(clipped)
         for layer, state in zip(placed.topology.layers, phase.states, strict=True):
             adc = self.datasheet.state_adc if layer.clamped else self.datasheet.output_adc
-            state_v = state * unit_v
-            if adc.noise_sigma_v:
-                state_v = (
-                    torch.randn(state.shape, generator=noise, dtype=self.dtype, device=self.device)
-                    .mul_(adc.noise_sigma_v)
-                    .add_(state_v)
-                )
-            reading, at_rail = converters.convert_state(adc, state_v)
+            noisy_v = self._with_noise(state * unit_v, adc.noise_sigma_v, noise)
+            reading, at_rail = converters.convert_state(adc, noisy_v)
             states.append(reading)
             rails = rails + at_rail
-        return Reading(tuple(states), phase.settled, phase.iterations, phase.residual, clipped, rails)
+        currents, ammeter = None, self.datasheet.nodes.ammeter
+        if ammeter is not None:
+            unit_a = unit_v / self.datasheet.neurons.transimpedance_ohm
+            current_a = resistive.source_currents(placed.network, drive, phase.states) * unit_a
+            currents, at_rail = converters.convert_state(
+                ammeter, self._with_noise(current_a, ammeter.noise_sigma_a, noise)
+            )
+            rails = rails + at_rail
+        return Reading(tuple(states), phase.settled, phase.iterations, phase.residual, clipped, rails, currents)
+
+    def _with_noise(self, value: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+        if sigma == 0:
+            return value
+        noise = torch.randn(value.shape, generator=generator, dtype=self.dtype, device=self.device)
+        return noise.mul_(sigma).add_(value)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Conductances of every array and the counters of every noise stream."""

@@ -53,11 +53,23 @@ def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
 
 @dataclass(frozen=True)
 class Network:
-    """A programmed network: couplings with their weights, neurons with their transfer."""
+    """A programmed network: couplings with their weights, neurons with their transfer.
+
+    Attributes:
+        topology: Layers and the couplings between them.
+        couplings: One a coupling of the topology.
+        neurons: One a layer, from summed current (batch, *layer) to state.
+        source: What joins the source nodes of a resistive network to layer 0.
+    """
 
     topology: Topology
     couplings: Sequence[Coupling]
-    neurons: tuple[Neurons, ...]
+    neurons: tuple[Callable[[Tensor], Tensor], ...]
+    source: Coupling | None = None
+
+    def inflow(self, drive: Tensor) -> Tensor:
+        """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
+        return drive if self.source is None else self.source.up(drive)[0]
 
     def rest(self, batch: int, like: Tensor) -> States:
         """All-zero states, the start of a free phase."""
@@ -106,7 +118,7 @@ def relax(
 
     Args:
         network: What to relax.
-        drive: Constant current into layer 0, (batch, *layer_0).
+        drive: Constant current into layer 0, (batch, *layer_0); voltages of the source nodes in a resistive network.
         nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
         start: Initial states; zeros when omitted.
         stop: Bound and tolerance.
@@ -114,7 +126,7 @@ def relax(
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
-    sweep = _Sweep(network, drive, nudge)
+    sweep = _Sweep(network, network.inflow(drive), nudge)
     states = list(start if start is not None else network.rest(len(drive), drive))
     ups = [sweep.up(index, states) for index in range(len(network.couplings))]
     groups = network.topology.update_groups

@@ -41,6 +41,11 @@ class Layer(_Record):
         return math.prod(self.shape)
 
     @property
+    def gain(self) -> float:
+        """Slope of a clamped layer, 1 of a linear one."""
+        return self.slope if self.clamped else 1.0
+
+    @property
     def excitatory(self) -> int:
         """Of a diode layer, so many leading nodes are kept at or above 0 V; the rest, inhibitory, at or below."""
         return (self.units + 1) // 2

@@ -58,6 +58,7 @@ class EnergyBlock(nn.Module):
             self.register_parameter(f"weight_{index}", weight)
             if bias is not None:
                 self.register_parameter(f"bias_{index}", bias)
+        self.project()
 
     def forward(self, drive: Tensor) -> Tensor:
         """Measured free state of the last layer, (batch, *nudge_shape).
@@ -80,6 +81,18 @@ class EnergyBlock(nn.Module):
         if versions != self._programmed:
             self.array.program({name: value.detach() for name, value in self.named_parameters()})
             self._programmed = versions
+
+    def project(self) -> None:
+        """Moves parameters the array cannot hold to the end of its range; call it after every optimizer step.
+
+        A conductance that the optimizer made negative becomes 0 (projected gradient descent).
+        """
+        ranges = self.array.ranges
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                low, high = ranges.weight if name.startswith("weight") else ranges.bias
+                if math.isfinite(low) or math.isfinite(high):
+                    parameter.clamp_(low, high)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
         """One transaction on the array, reported to the observer."""
@@ -115,7 +128,11 @@ class _Settle(torch.autograd.Function):
 
 
 def _initial(topology: Topology, coupling: Dense | Conv) -> tuple[nn.Parameter, nn.Parameter | None]:
-    """Uniform in +-1/sqrt(fan_in), as torch's own layers; drawn from torch's default generator."""
+    """Uniform in +-1/sqrt(fan_in), as torch's own layers; drawn from torch's default generator.
+
+    Conductances are that clipped at 0, about half of them exactly 0, and their current sources start at 0
+    (Scellier, arXiv 2402.11674).
+    """
     if isinstance(coupling, Conv):
         channels = topology.shape(coupling.pre)[0]
         shape: tuple[int, ...] = (topology.shape(coupling.post)[0], channels, coupling.kernel, coupling.kernel)
@@ -124,4 +141,8 @@ def _initial(topology: Topology, coupling: Dense | Conv) -> tuple[nn.Parameter, 
     bound = math.prod(shape[1:]) ** -0.5
     weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
     bias = nn.Parameter(torch.empty(shape[0]).uniform_(-bound, bound)) if coupling.bias else None
+    if topology.substrate == "resistive":
+        weight.data.clamp_(min=0)
+        if bias is not None:
+            bias.data.zero_()
     return weight, bias

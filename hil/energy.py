@@ -2,6 +2,7 @@
 
 Hopfield (ff-EBM paper, section 2): `E = sum_l G_l(s_l) - Phi`, with the primitive function
 `Phi = <drive, s_1> + sum_c <P(w_c * s_pre + b_c), s_post>`. `G` holds no parameter, so only `Phi` enters the contrast.
+Resistive: `hil.cocontent`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator import couplings, network
+from emulator import couplings, network, resistive
 from firmware_specs.topology import Topology
+from hil import cocontent
 from hil.backends.seam import Parameters, States
 
 
@@ -21,6 +23,8 @@ def ideal_network(topology: Topology, parameters: Parameters) -> network.Network
     indices = range(len(topology.couplings))
     weights = {i: parameters[f"weight_{i}"] for i in indices}
     biases = {i: parameters.get(f"bias_{i}") for i in indices}
+    if topology.substrate == "resistive":
+        return resistive.build(topology, weights, biases)
     return network.Network(topology, couplings.build(topology, weights, biases), network.ideal_neurons(topology))
 
 
@@ -35,11 +39,13 @@ def primitive(topology: Topology, parameters: Parameters, drive: Tensor, states:
 def energy(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:
     """`E` per sample, shape (batch,); infinite nowhere: states are taken to respect their rails.
 
-    `G(s) = s^2 / (2 slope)` on clamped layers, `s^2 / 2` on linear ones.
+    Hopfield: `G(s) = s^2 / (2 slope)` on clamped layers, `s^2 / 2` on linear ones.
     """
+    if topology.substrate == "resistive":
+        return cocontent.energy(topology, parameters, drive, states)
     total = -primitive(topology, parameters, drive, states)
     for layer, state in zip(topology.layers, states, strict=True):
-        total = total + (state**2).flatten(1).sum(1) / (2 * (layer.slope if layer.clamped else 1.0))
+        total = total + (state**2).flatten(1).sum(1) / (2 * layer.gain)
     return total
 
 
@@ -49,8 +55,9 @@ def contrast(
     drive: Tensor,
     phases: Sequence[States],
     weights: Sequence[Tensor],
+    source_currents: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """`sum_p weights_p * dE/d(drive, theta)` at the phases' states, held fixed, in one backward pass.
+    """`sum_p weights_p * dE/d(drive, theta)` at the phases' states, held fixed.
 
     Args:
         topology: The block.
@@ -58,10 +65,13 @@ def contrast(
         drive: (batch, *drive_shape).
         phases: Measured states of each phase.
         weights: One (batch,) tensor a phase; +1/(2 beta) and -1/(2 beta) for centered EP.
+        source_currents: Measured currents (batch, *source) out of a resistive network's sources, one a phase.
 
     Returns:
         Gradient by the drive, (batch, *drive_shape), and by every parameter.
     """
+    if topology.substrate == "resistive":
+        return cocontent.contrast(topology, parameters, drive, phases, weights, source_currents)
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     count = len(phases)
     joined = tuple(torch.cat(layers) for layers in zip(*phases, strict=True))

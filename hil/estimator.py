@@ -111,7 +111,11 @@ class Estimator:
         column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
         settled = site.settle(drive, [-sign * column * loss_gradient for sign in signs], free)
         phases = settled.nudged if len(signs) == 2 else (*settled.nudged, settled.free)
-        return energy.contrast(site.topology, parameters, drive, phases, contrast_weights(signs, effective))
+        currents = settled.source_currents
+        if currents is not None:
+            currents = currents[1:] if len(signs) == 2 else (*currents[1:], currents[0])
+        weights = contrast_weights(signs, effective)
+        return energy.contrast(site.topology, parameters, drive, phases, weights, currents)
 
     def signs(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
         """Signs of beta of the phases to settle."""

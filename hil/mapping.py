@@ -1,6 +1,10 @@
 """Model units to SI and back: the only place where they meet.
 
 `state_v = s * state_unit_v`, `drive_a = z * state_unit_v / transimpedance_ohm`, `w = (G+ - G-) * transimpedance_ohm`.
+
+A resistive network is driven by voltages, `drive_v = u * state_unit_v`, a weight is one cell, `w = G *
+transimpedance_ohm`, and a bias is a current source set by the cell on the bias line,
+`i_a = (G - (g_min + g_max) / 2) * state_unit_v`: mid-range is no current, so that both signs can be had.
 """
 
 from __future__ import annotations
@@ -12,7 +16,10 @@ from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Dense, Topology
-from hil.backends.seam import Parameters
+from hil.backends.seam import Parameters, Ranges
+
+_LOOSE_MIN, _LOOSE_MAX = 1 - 1e-6, 1 + 1e-6
+"""A float32 parameter at the end of its range may be that far beyond it."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,18 @@ class Mapping:
         return min(-dac.low_a, dac.high_a) / self.current_unit_a
 
     @property
-    def weight_limit(self) -> float:
-        """Weight at the full conductance swing."""
-        return self.datasheet.cells.span_s * self.datasheet.neurons.transimpedance_ohm
+    def drive_unit(self) -> float:
+        """Amperes of a drive of 1.0; volts in a resistive network."""
+        return self.state_unit_v if self.datasheet.resistive else self.current_unit_a
+
+    @property
+    def ranges(self) -> Ranges:
+        """Weights and biases the cells can hold, model units."""
+        cells, ohm = self.datasheet.cells, self.datasheet.neurons.transimpedance_ohm
+        if cells.mapping == "single":
+            half = cells.span_s * ohm / 2
+            return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half))
+        return Ranges((-cells.span_s * ohm, cells.span_s * ohm), (-cells.span_s * ohm, cells.span_s * ohm))
 
     def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
         """Target conductances of a block's couplings.
@@ -50,15 +66,23 @@ class Mapping:
             parameters: `weight_i` and `bias_i`, model units.
 
         Returns:
-            One float64 tensor a coupling, (2, rows, columns), siemens: of each differential pair one cell carries the
-            weight's magnitude, the other stays at `g_min_s`. And the number of weights beyond the range.
+            One float64 tensor a coupling, siemens. Differential, (2, rows, columns): one cell of a pair carries the
+            weight's magnitude, the other stays at `g_min_s`. Single, (1, rows, columns). And the number of weights
+            beyond the range.
         """
+        cells = self.datasheet.cells
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
             matrix = crossbar_matrix(topology, coupling, parameters, index) / self.datasheet.neurons.transimpedance_ohm
-            clipped += int((matrix.abs() > self.datasheet.cells.span_s).sum())
-            pair = torch.stack([matrix.clamp(min=0), (-matrix).clamp(min=0)]) + self.datasheet.cells.g_min_s
-            targets.append(pair.clamp(max=self.datasheet.cells.g_max_s))
+            if cells.mapping == "single":
+                if coupling.bias:
+                    matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
+                planes = matrix.unsqueeze(0)
+            else:
+                planes = torch.stack([matrix.clamp(min=0), (-matrix).clamp(min=0)]) + cells.g_min_s
+            beyond = (planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)
+            clipped += int(beyond.sum())
+            targets.append(planes.clamp(cells.g_min_s, cells.g_max_s))
         return targets, clipped
 
 

@@ -14,7 +14,7 @@ from emulator import cells
 from emulator.chip import Chip, Reading
 from firmware_specs.topology import Topology
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Settled, States
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
 from hil.mapping import Mapping
 from hil.placement import check_fits, next_array
 
@@ -33,6 +33,11 @@ class EmulatedArray:
     def nudge_limit(self) -> float:
         """Range of the nudge DAC, model units."""
         return self._mapping.nudge_limit
+
+    @property
+    def ranges(self) -> Ranges:
+        """Range of the cells."""
+        return self._mapping.ranges
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, as a driver would."""
@@ -60,12 +65,14 @@ class EmulatedArray:
         with torch.no_grad():
             readings = self._chip.settle(
                 self._index,
-                drive * current_a,
+                drive * self._mapping.drive_unit,
                 [n * current_a for n in constant],
                 None if start is None else [s * unit_v for s in start],
             )
         states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
-        return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings))
+        amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]
+        currents = tuple((a / current_a).to(drive) for a in amperes) or None
+        return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings), currents)
 
     def targets(self) -> list[Tensor] | None:
         """Last written targets, siemens; None before the first write."""

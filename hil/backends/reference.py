@@ -13,7 +13,7 @@ from torch import Tensor
 from emulator import network
 from firmware_specs.topology import Topology
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Settled, States
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
 from hil.energy import ideal_network
 from hil.mapping import crossbar_matrix
 
@@ -33,6 +33,11 @@ class ReferenceArray:
     nudged_stop: network.Stop | None = None
     nudge_limit: float = float("inf")
     _network: network.Network | None = None
+
+    @property
+    def ranges(self) -> Ranges:
+        """Unlimited, but for conductances."""
+        return Ranges(weight=(0.0, float("inf"))) if self.topology.substrate == "resistive" else Ranges()
 
     def program(self, parameters: Parameters) -> Programmed:
         """Takes the parameters as they are."""

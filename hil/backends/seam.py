@@ -53,8 +53,8 @@ class Settled:
         free: States at the free equilibrium.
         nudged: One set of states a nudge, in the order the nudges were given.
         phases: One report a phase, the free one first.
-        source_currents: Currents (batch, *source) into a resistive network's source nodes, one a phase, where the
-            counterpart measures them; None elsewhere.
+        source_currents: Currents (batch, *source) that a resistive network's sources deliver, one a phase, where
+            the counterpart measures them; None elsewhere.
         seconds: Time the transaction took on the counterpart, where it says so.
     """
 
@@ -80,6 +80,14 @@ class Programmed:
     clipped: int
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """Lowest and highest weight and bias an array can hold, model units; conductances are never negative."""
+
+    weight: tuple[float, float] = (float("-inf"), float("inf"))
+    bias: tuple[float, float] = (float("-inf"), float("inf"))
+
+
 class Array(Protocol):
     """One array with one energy block placed on it."""
 
@@ -91,6 +99,11 @@ class Array(Protocol):
     @property
     def nudge_limit(self) -> float:
         """Largest nudge the converters can express, model units; infinite where nothing limits it."""
+        ...
+
+    @property
+    def ranges(self) -> Ranges:
+        """What the cells can hold."""
         ...
 
     def program(self, parameters: Parameters) -> Programmed:

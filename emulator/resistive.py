@@ -1,0 +1,188 @@
+"""Resistive networks as what `network.relax` relaxes: a node's voltage is its current over its conductance.
+
+`v = clip((sum_j g_ij v_j + I_i) / (sum_j g_ij), lo_i, hi_i)` is the exact minimum of the co-content in one node, and
+nodes of one layer share no conductance, so a layer is one exact block step (Scellier, arXiv 2402.11674, section 4).
+
+With bidirectional amplifiers (gain A: output A v, input draws i_out / A; Kendall et al. 2020, arXiv 2006.01981) a
+layer's state is its amplifiers' output `s = A v`, and `s / A` is the node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from emulator.couplings import Coupling, DenseCoupling, Shared
+from emulator.diodes import Shockley
+from emulator.network import Network, States
+from firmware_specs.topology import Dense, Topology
+
+
+class FloatingNodeError(ValueError):
+    """A node without a path to a source; the message says which layer and unit."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a network's nodes have beside their couplings, in the units of the network.
+
+    Attributes:
+        leak: Conductance from every node to ground.
+        low: Lower supply rail.
+        high: Upper supply rail.
+        diodes: Law of the hidden nodes' diodes; None: ideal ones.
+    """
+
+    leak: float = 0.0
+    low: float = float("-inf")
+    high: float = float("inf")
+    diodes: Shockley | None = None
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Transfer of one layer's nodes, from summed current to state.
+
+    Attributes:
+        total: Summed conductance of each node, shape of the layer.
+        gain: Voltage gain of the amplifiers behind the nodes.
+        low: Lowest state of each node: a rail, or 0 behind an ideal diode.
+        high: Highest state of each node.
+        excitatory: Number of leading nodes whose real diode keeps them positive; the rest is kept negative.
+        diodes: Their law; None where diodes are ideal (then they are in `low` and `high`) or absent.
+    """
+
+    total: Tensor
+    gain: float
+    low: Tensor
+    high: Tensor
+    excitatory: int
+    diodes: Shockley | None = None
+
+    def __call__(self, current: Tensor) -> Tensor:
+        """State (batch, *layer) for a summed current (batch, *layer)."""
+        voltage = current / self.total if self.diodes is None else self._conduct(self.diodes, current)
+        return (voltage if self.gain == 1.0 else voltage * self.gain).clamp(self.low, self.high)
+
+    def _conduct(self, diodes: Shockley, current: Tensor) -> Tensor:
+        flat, total = current.flatten(1), self.total.flatten()
+        below = diodes.clamp_below(flat[:, : self.excitatory], total[: self.excitatory])
+        above = diodes.clamp_above(flat[:, self.excitatory :], total[self.excitatory :])
+        return torch.cat([below, above], 1).view_as(current)
+
+
+@dataclass(frozen=True)
+class Amplified:
+    """A coupling whose current towards the earlier layer comes back through amplifiers.
+
+    Attributes:
+        coupling: The crossbar.
+        backward: 1 / (A_pre A_post): the later layer's state is an amplifier's output, and so is the earlier one's.
+    """
+
+    coupling: Coupling
+    backward: float
+
+    def up(self, state: Tensor) -> tuple[Tensor, Shared]:
+        """Current into the later layer's nodes."""
+        return self.coupling.up(state)
+
+    def down(self, state: Tensor, shared: Shared) -> Tensor:
+        """Current into the earlier layer's nodes."""
+        return self.coupling.down(state, shared) * self.backward
+
+
+def build(
+    topology: Topology,
+    weights: dict[int, Tensor],
+    biases: dict[int, Tensor | None],
+    surroundings: Surroundings = Surroundings(),
+) -> Network:
+    """A network from conductances and current sources, any consistent units.
+
+    Args:
+        topology: A resistive chain.
+        weights: Conductances >= 0 of each coupling, (units_post, units_pre).
+        biases: Current into each node, (units_post,), or None.
+        surroundings: Leak, rails and diodes.
+
+    Raises:
+        FloatingNodeError: a node has no path to a source or to ground.
+        ValueError: a conductance is negative.
+    """
+    for index, weight in weights.items():
+        if bool((weight < 0).any()):
+            raise ValueError(f"weight_{index}: {int((weight < 0).sum())} conductances are negative; project them first")
+    gains = [layer.gain for layer in topology.layers]
+    inflow = [weights[layer].sum(1) for layer in range(len(topology.layers))]
+    if surroundings.leak == 0:
+        _check_grounded(topology, weights, inflow)
+    nodes = []
+    for layer, total in enumerate(inflow):
+        outflow = weights[layer + 1].sum(0) if layer + 1 in weights else 0.0
+        nodes.append(_nodes(topology, layer, total + outflow + surroundings.leak, gains[layer], surroundings))
+    crossbars = [
+        DenseCoupling(weights[i], biases.get(i), topology.shape(c.pre), topology.shape(c.post))
+        for i, c in enumerate(topology.couplings)
+    ]
+    between = [_amplified(crossbars[i], gains[i - 1] * gains[i]) for i in range(1, len(crossbars))]
+    return Network(_without_source(topology), between, tuple(nodes), source=crossbars[0])
+
+
+def source_currents(network: Network, drive: Tensor, states: States) -> Tensor:
+    """Current every source delivers, `sum_j g_kj (u_k - v_j)`, (batch, *source)."""
+    source, first = network.source, network.neurons[0]
+    if not isinstance(source, DenseCoupling) or not isinstance(first, Nodes):
+        raise TypeError("only a resistive network has source nodes")
+    node = states[0] / first.gain
+    return drive * source.weight.sum(0).view_as(drive[0]) - source.down(node, None)
+
+
+def _amplified(crossbar: DenseCoupling, gain: float) -> Coupling:
+    return crossbar if gain == 1.0 else Amplified(crossbar, 1 / gain)
+
+
+def _nodes(topology: Topology, layer: int, total: Tensor, gain: float, surroundings: Surroundings) -> Nodes:
+    spec = topology.layers[layer]
+    low, high = (total.new_full((spec.units,), rail) for rail in (surroundings.low, surroundings.high))
+    diodes = surroundings.diodes if spec.clamped else None
+    if spec.clamped and diodes is None:
+        low[: spec.excitatory] = 0.0
+        high[spec.excitatory :] = 0.0
+    low, high, total = (t.view(spec.shape) for t in (low, high, total))
+    return Nodes(total, gain, low, high, spec.excitatory, diodes)
+
+
+@lru_cache(maxsize=64)
+def _without_source(topology: Topology) -> Topology:
+    """The layers and the couplings among them; what the sources send is constant during a phase."""
+    inner = tuple(Dense(pre=c.pre, post=c.post, bias=c.bias) for c in topology.couplings if c.pre >= 0)
+    return Topology(layers=topology.layers, couplings=inner)
+
+
+def _check_grounded(topology: Topology, weights: dict[int, Tensor], inflow: list[Tensor]) -> None:
+    """Every node needs a path of conductances to a source: then the co-content has one minimum.
+
+    A node with a conductance to the layer before it is reached by induction; only the others need a search.
+    """
+    if all(bool((total > 0).all()) for total in inflow):
+        return
+    reached = [(total > 0) if layer == 0 else torch.zeros_like(total > 0) for layer, total in enumerate(inflow)]
+    for _ in range(2 * sum(layer.units for layer in topology.layers)):
+        before = sum(int(r.sum()) for r in reached)
+        for layer in range(1, len(reached)):
+            reached[layer] |= (weights[layer][:, reached[layer - 1]] > 0).any(1)
+        for layer in reversed(range(len(reached) - 1)):
+            reached[layer] |= (weights[layer + 1][reached[layer + 1]] > 0).any(0)
+        if sum(int(r.sum()) for r in reached) == before:
+            break
+    lost = [f"layer {n} node {int(u)}" for n, r in enumerate(reached) for u in torch.nonzero(~r).flatten()]
+    if lost:
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        raise FloatingNodeError(
+            f"no path to a source: {', '.join(lost[:5])}{more}; give each a conductance above 0 "
+            "(g_min_s above 0, or a leak to ground, rules this out)"
+        )
