@@ -12,7 +12,8 @@ class Counting:
 
     def __init__(self, topology):
         self.inner = ReferenceBench().place(topology)
-        self.topology, self.nudge_limit = topology, self.inner.nudge_limit
+        self.topology = topology
+        self.nudge_limit, self.ranges = self.inner.nudge_limit, self.inner.ranges
         self.calls = []
 
     def program(self, parameters):
