@@ -1,0 +1,151 @@
+"""State of the emulated device around its chip: outputs, limits, budgets, fault log, journal."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable
+
+from emulator.chip import Chip
+from emulator.journal import Event, Journal
+from emulator.ledger import Ledger
+from emulator.outputs import Clock, Outputs
+from emulator.refused import Refused
+from firmware_specs.codes import TRIP_FAULT, Capability, ErrorCode, State, Trip
+from firmware_specs.messages import Fault, LimitsRecord
+from firmware_specs.topology import Topology
+
+FIRMWARE = "1.0.0"
+FAULTS_KEPT = 256
+MAX_REQUEST = 1 << 26
+MAX_REPLY = 1 << 26
+
+
+class Device:
+    """What every verb works on.
+
+    Args:
+        chip: The physics.
+        clock: Monotonic seconds; the watchdog runs on it.
+        boot: Boot number; random where not given.
+        serial: Serial number; from the chip's seed where not given.
+        sink: Called with every journal event.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        *,
+        clock: Clock = time.monotonic,
+        boot: int | None = None,
+        serial: str | None = None,
+        sink: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.chip = chip
+        self.sheet = chip.datasheet
+        self.clock = clock
+        self.boot = secrets.randbelow(1 << 31) if boot is None else boot
+        self.serial = f"seed-{chip.seed}" if serial is None else serial
+        self.journal = Journal(clock, sink)
+        self.outputs = Outputs(clock, self._output_changed)
+        self.ledger = Ledger()
+        self.absolute = absolute_limits(chip)
+        self.active = self.absolute
+        self.capabilities = capabilities(chip)
+        self.faults: list[Fault] = []
+        self.faults_total = 0
+        self.faults_unseen = False
+        self.transactions = 0
+        self.deeds = 0
+        self.damaged = 0
+        self.owner = ""
+        self._since = clock()
+
+    @property
+    def uptime_s(self) -> float:
+        """Since power-on."""
+        return self.clock() - self._since
+
+    def topology(self, array: int) -> Topology:
+        """The block on an array; refused where there is none."""
+        self.check_array(array)
+        if array not in self.chip.arrays:
+            raise Refused(ErrorCode.NOT_CONFIGURED, f"array {array} has no topology: CONFIGURE it first", array)
+        return self.chip.arrays[array].topology
+
+    def check_array(self, array: int) -> None:
+        """Refuses arrays that do not exist."""
+        if array >= self.sheet.fabric.arrays:
+            raise Refused(ErrorCode.OUT_OF_RANGE, f"array {array}: there are {self.sheet.fabric.arrays}, from 0", array)
+
+    def fault(self, code: int, text: str) -> None:
+        """Adds to the fault log."""
+        self.faults.append(Fault(self.faults_total, self.uptime_s, code, text))
+        del self.faults[:-FAULTS_KEPT]
+        self.faults_total += 1
+        self.faults_unseen = True
+        self.journal.note("fault", text)
+
+    def trip(self, cause: Trip, text: str) -> None:
+        """Turns outputs off for a cause, if they are on."""
+        if self.outputs.trip(cause):
+            self.fault(TRIP_FAULT + cause, text)
+
+    def poll(self) -> None:
+        """Looks at the watchdog; called before everything else and whenever time has passed."""
+        if self.outputs.run_out():
+            self.trip(Trip.WATCHDOG, f"no traffic from {self.outputs.owner} for {self.outputs.watchdog_s:g} s")
+
+    def link_closed(self, door: str) -> None:
+        """A door's link went away."""
+        self.journal.note("link", "closed", door)
+        if self.outputs.owner == door:
+            self.trip(Trip.LINK_LOST, f"{door}: link closed while outputs were on")
+
+    def disarm(self, why: str) -> None:
+        """Turns outputs off."""
+        self.outputs.disarm(why)
+
+    def restart(self) -> None:
+        """What power-on does (7.3 RESET): cells, their usage and the fault log stay."""
+        self.outputs.disarm("reset")
+        self.outputs.clear()
+        self.outputs.watchdog_s = 0.0
+        self.chip.arrays.clear()
+        self.active = self.absolute
+        self.boot = (self.boot + 1) % (1 << 32)
+        self.owner = ""
+
+    def _output_changed(self, text: str) -> None:
+        self.journal.note("outputs", text, on=float(self.outputs.state is State.ARMED))
+
+
+def absolute_limits(chip: Chip) -> LimitsRecord:
+    """The datasheet's limits as a record."""
+    limits = chip.datasheet.limits
+    return LimitsRecord(
+        max_drive_a=limits.max_drive_a,
+        max_read_v=limits.max_read_v,
+        max_pulse_v=limits.max_pulse_v,
+        max_pulse_s=limits.max_pulse_s,
+        max_pulses_per_cell=float(limits.max_pulses_per_cell),
+        max_energy_per_cell_j=math.inf,
+        max_temperature_k=limits.max_temperature_k,
+        max_source_v=limits.max_source_v if chip.datasheet.resistive else math.inf,
+    )
+
+
+def capabilities(chip: Chip) -> Capability:
+    """What the emulated device can."""
+    fabric = chip.datasheet.fabric
+    able = (
+        Capability.SETTLE | Capability.STATE_LOAD | Capability.CONFIGURABLE | Capability.MEASURE | Capability.SNAPSHOT
+        | Capability.USAGE | Capability.WRITE | Capability.READ | Capability.SELF_TEST | Capability.LINK_LOSS
+        | Capability.WATCHDOG
+    )  # fmt: skip
+    if "conv" in fabric.couplings:
+        able |= Capability.CONV
+    if fabric.pooling:
+        able |= Capability.POOL
+    return able | (Capability.RESISTIVE if chip.datasheet.resistive else Capability.DIFFERENTIAL)

@@ -1,0 +1,101 @@
+"""The firmware: message in, message out, in the order of checks of PROTOCOL.md section 7."""
+
+from __future__ import annotations
+
+from emulator.device import MAX_REPLY, MAX_REQUEST, Device
+from emulator.refused import Refused
+from emulator.verbs import VERBS
+from firmware_specs.codes import RULES, DeviceFlag, ErrorCode, Opcode, Rule, State, Trip
+from firmware_specs.messages import MalformedError
+
+CHANGING = frozenset({
+    Opcode.SET_LIMITS, Opcode.CLEAR, Opcode.SELF_TEST, Opcode.RESET, Opcode.WATCHDOG, Opcode.ARM, Opcode.CONFIGURE,
+    Opcode.SET_TEMPERATURE, Opcode.WAIT, Opcode.RESTORE,
+})  # fmt: skip
+"""Verbs that change something and are not marked *armed*; closed to links other than the owner (6.7)."""
+WITHOUT_PAYLOAD = frozenset({
+    Opcode.IDENTIFY, Opcode.FABRIC, Opcode.CONVERTERS, Opcode.PARAMETERS, Opcode.LIMITS, Opcode.STATUS, Opcode.CLEAR,
+    Opcode.SELF_TEST, Opcode.RESET, Opcode.HEARTBEAT, Opcode.ARM, Opcode.DISARM, Opcode.TEMPERATURE, Opcode.CLOCK,
+    Opcode.SNAPSHOT,
+})  # fmt: skip
+
+
+class Machine:
+    """Executes requests that come through any door, one at a time.
+
+    Args:
+        device: What they work on.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    @property
+    def flags(self) -> DeviceFlag:
+        """State bits of a frame that is sent now (2.5)."""
+        device = self.device
+        device.poll()
+        flags = DeviceFlag.FAULTS if device.faults_unseen else DeviceFlag(0)
+        if device.outputs.on:
+            flags |= DeviceFlag.OUTPUTS_ON
+        if device.outputs.state is State.TRIPPED:
+            flags |= DeviceFlag.TRIPPED
+        return flags
+
+    def execute(self, opcode: int, payload: bytes, door: str) -> bytes:
+        """One transaction.
+
+        Raises:
+            Refused: whatever the device answers ERROR to.
+        """
+        device = self.device
+        device.poll()
+        device.transactions += 1
+        try:
+            reply = self._checked(opcode, payload, door)
+        except MalformedError as error:
+            device.journal.note("refused", f"{_name(opcode)}: {error}", door)
+            raise Refused(ErrorCode.MALFORMED, str(error), error.offset) from error
+        except Refused as refused:
+            device.journal.note("refused", f"{_name(opcode)}: {refused}", door)
+            raise
+        except Exception as error:  # the firmware's last line: a bug is an answer, and outputs go off
+            device.trip(Trip.HARDWARE, f"{_name(opcode)}: internal error {error!r}")
+            device.fault(ErrorCode.INTERNAL, f"{_name(opcode)}: {error!r}")
+            raise Refused(ErrorCode.INTERNAL, f"firmware error: {error!r}") from error
+        finally:
+            device.outputs.feed(door)
+        if len(reply) > MAX_REPLY:
+            raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {MAX_REPLY}", MAX_REPLY)
+        if not RULES[Opcode(opcode)].idempotent:
+            device.deeds += 1
+        return reply
+
+    def _checked(self, opcode: int, payload: bytes, door: str) -> bytes:
+        device = self.device
+        if opcode not in RULES:
+            raise Refused(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{opcode:02x} does not exist", opcode)
+        verb, rule = Opcode(opcode), RULES[Opcode(opcode)]
+        if rule.capability & ~device.capabilities or verb not in VERBS:
+            bit = rule.capability.bit_length() - 1
+            raise Refused(ErrorCode.UNSUPPORTED, f"{verb.name}: this device cannot", max(bit, 0))
+        if len(payload) > MAX_REQUEST:
+            raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {MAX_REQUEST}", MAX_REQUEST)
+        if payload and verb in WITHOUT_PAYLOAD:
+            raise MalformedError(0, f"{verb.name} has no payload, {len(payload)} bytes came")
+        self._check_state(verb, rule, door)
+        return VERBS[verb](device, payload, door)
+
+    def _check_state(self, verb: Opcode, rule: Rule, door: str) -> None:
+        outputs = self.device.outputs
+        if rule.armed and outputs.state is State.SAFE:
+            raise Refused(ErrorCode.NOT_ARMED, f"{verb.name}: outputs are off, ARM first")
+        if rule.armed and outputs.state is State.TRIPPED:
+            cause = Trip(outputs.trip_cause)
+            raise Refused(ErrorCode.TRIPPED, f"{verb.name}: tripped ({cause.name}), CLEAR and ARM first", cause)
+        if (rule.armed or verb in CHANGING) and outputs.owner not in ("", door):
+            raise Refused(ErrorCode.BUSY, f"{verb.name}: owned by {outputs.owner}", 0)
+
+
+def _name(opcode: int) -> str:
+    return Opcode(opcode).name if opcode in RULES else f"0x{opcode:02x}"

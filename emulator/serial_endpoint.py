@@ -1,0 +1,241 @@
+"""The device's end of the serial protocol: bytes in, bytes out (PROTOCOL.md sections 2 to 5)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from emulator.device import MAX_REPLY, MAX_REQUEST
+from emulator.machine import Machine
+from emulator.refused import Refused
+from firmware_specs.codes import RULES, VERSION, DeviceFlag, ErrorCode, Kind, NakReason
+from firmware_specs.fragments import Assembly, cut
+from firmware_specs.frame import MAX_PAYLOAD, Damaged, Decoder, Frame, encode
+from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
+
+WINDOW = 16
+_NAMES = {int(opcode): opcode.name for opcode in RULES}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply as the cache keeps it; session and flags are added when it is sent."""
+
+    kind: int
+    opcode: int
+    payload: bytes
+
+
+@dataclass
+class _Sending:
+    """A reply on its way out."""
+
+    frames: list[Frame]
+    sequence: int
+    next: int = 0
+    credited: int = 0
+
+
+class SerialEndpoint:
+    """One serial link of a device.
+
+    Args:
+        machine: Executes the requests.
+        door: Name of the link, for ownership and the journal.
+        window: Frames it takes in without credit.
+    """
+
+    def __init__(self, machine: Machine, door: str, window: int = WINDOW) -> None:
+        self.machine = machine
+        self.door = door
+        self.session = 0
+        self._window = window
+        self._host_window = 2
+        self._decoder = Decoder()
+        self._boot = machine.device.boot
+        self._out: list[bytes] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        """A new session starts from nothing."""
+        self._last = 0
+        self._cache: OrderedDict[int, _Answer] = OrderedDict()
+        self._drop_traffic()
+
+    def _drop_traffic(self) -> None:
+        self._assembly: Assembly | None = None
+        self._credit_at = 0
+        self._sending: deque[_Sending] = deque()
+        self._naked = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes the device sends in answer to `data`."""
+        device = self.machine.device
+        for item in self._decoder.feed(data):
+            device.poll()
+            if self._boot != device.boot:  # a reset ended all sessions
+                self._boot, self.session = device.boot, 0
+                self._forget()
+            if isinstance(item, Damaged):
+                self._damaged(item.reason)
+            else:
+                self._take(item)
+        self._pump()
+        out, self._out = b"".join(self._out), []
+        return out
+
+    def closed(self) -> None:
+        """The link went away; what was half received is gone, the session may be continued (3.2)."""
+        self._decoder = Decoder()
+        self._drop_traffic()
+        self.machine.device.link_closed(self.door)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == Kind.SYNC:
+            self._sync(frame)
+        elif frame.kind == Kind.REQUEST:
+            if frame.session != self.session or not self.session:
+                self._nak(NakReason.NO_SESSION, 0, 0, frame.session)
+                return
+            self.machine.device.outputs.feed(self.door)
+            self._request(frame)
+        elif frame.kind == Kind.CREDIT and frame.session == self.session:
+            self.machine.device.outputs.feed(self.door)
+            self._credit(frame)
+        elif frame.kind != Kind.CREDIT:
+            self._damaged(f"kind {frame.kind} is none a device takes")
+
+    def _damaged(self, reason: str) -> None:
+        device = self.machine.device
+        device.damaged += 1
+        device.journal.note("link", f"damaged frame: {reason}", self.door)
+        if self.session:
+            self._nak_once(NakReason.DAMAGED)
+
+    def _sync(self, frame: Frame) -> None:
+        try:
+            sync = Sync.parse(frame.payload)
+        except MalformedError as error:
+            self._damaged(f"SYNC: {error}")
+            return
+        device = self.machine.device
+        version = VERSION if sync.lowest <= VERSION <= sync.highest and frame.session else 0
+        repeated = version != 0 and frame.session == self.session
+        continued = repeated or bool(version and sync.previous and sync.previous == self.session)
+        if version and not continued:
+            self._forget()
+            device.disarm(f"new session on {self.door}")
+        if version:
+            if not repeated:
+                self._drop_traffic()
+                device.journal.note(
+                    "link", f"session {'continued' if continued else 'opened'}: {sync.owner}", self.door
+                )
+            self._naked = False
+            self.session, self._host_window, device.owner = frame.session, sync.window, sync.owner
+            device.outputs.feed(self.door)
+        sizes = (device.boot, MAX_REQUEST, MAX_REPLY, self._window)
+        synced = Synced(version, continued, self._window, self._last, *sizes)
+        self._send(Frame(Kind.SYNCED, 0, self._flags(), frame.session, 0, payload=synced.pack()))
+
+    def _request(self, frame: Frame) -> None:
+        expected = self._last + 1
+        if frame.sequence <= self._last:
+            if frame.part == frame.parts - 1:
+                self._replay(frame)
+            return
+        if frame.sequence > expected:
+            self._nak_once(NakReason.GAP)
+            return
+        if self._assembly is None and frame.part == 0:
+            self._assembly, self._credit_at = Assembly(frame), 0
+        assembly = self._assembly
+        if assembly is None or frame.part > assembly.next:
+            self._nak_once(NakReason.GAP)
+        elif frame.part == assembly.next and assembly.take(frame):
+            self._naked = False
+            self._advance(assembly, frame)
+        elif not assembly.belongs(frame):
+            self._damaged("frames of one request differ in opcode or number of parts")
+
+    def _advance(self, assembly: Assembly, frame: Frame) -> None:
+        if frame.parts * MAX_PAYLOAD > MAX_REQUEST + MAX_PAYLOAD:
+            words = f"request of {frame.parts} frames, at most {MAX_REQUEST} bytes"
+            self._finish(frame, _refusal(frame.opcode, Refused(ErrorCode.TOO_LARGE, words, MAX_REQUEST)))
+        elif assembly.complete:
+            self.machine.device.journal.note("request", _NAMES.get(frame.opcode, "unknown"), self.door)
+            self._finish(frame, self._execute(frame.opcode, assembly.message))
+        elif assembly.next - self._credit_at >= (self._window + 1) // 2:
+            self._credit_at = assembly.next
+            payload = Credit(assembly.next).pack()
+            self._send(Frame(Kind.CREDIT, 0, self._flags(), self.session, frame.sequence, payload=payload))
+
+    def _execute(self, opcode: int, message: bytes) -> _Answer:
+        try:
+            return _Answer(Kind.REPLY, opcode, self.machine.execute(opcode, message, self.door))
+        except Refused as refused:
+            return _refusal(opcode, refused)
+
+    def _finish(self, frame: Frame, answer: _Answer) -> None:
+        self._assembly = None
+        self._last = frame.sequence
+        self._cache[frame.sequence] = answer
+        while len(self._cache) > self._window:
+            self._cache.popitem(last=False)
+        self._queue(frame.sequence, answer, DeviceFlag(0))
+
+    def _replay(self, frame: Frame) -> None:
+        """The kept reply of a duplicate, from its first frame (5.2)."""
+        words = f"transaction {frame.sequence} was executed, its reply is no longer kept"
+        stale = _refusal(frame.opcode, Refused(ErrorCode.STALE, words, self._last))
+        answer = self._cache.get(frame.sequence, stale)
+        self.machine.device.journal.note("link", f"duplicate of transaction {frame.sequence}", self.door)
+        self._sending = deque(s for s in self._sending if s.sequence != frame.sequence)
+        self._queue(frame.sequence, answer, DeviceFlag.REPLAYED)
+
+    def _queue(self, sequence: int, answer: _Answer, flags: DeviceFlag) -> None:
+        frames = cut(answer.kind, answer.opcode, flags, self.session, sequence, answer.payload)
+        self._sending.append(_Sending(frames, sequence))
+        self._pump()
+
+    def _credit(self, frame: Frame) -> None:
+        try:
+            credit = Credit.parse(frame.payload)
+        except MalformedError as error:
+            self._damaged(f"CREDIT: {error}")
+            return
+        for sending in self._sending:
+            if sending.sequence == frame.sequence:
+                sending.credited = max(sending.credited, min(credit.next, sending.next))
+
+    def _pump(self) -> None:
+        """Sends what the host's window allows; a reply waits until the one before it is out."""
+        while self._sending:
+            sending = self._sending[0]
+            stop = min(len(sending.frames), sending.credited + self._host_window)
+            flags = self._flags()
+            for frame in sending.frames[sending.next : stop]:
+                self._send(frame._replace(flags=frame.flags | flags))
+            sending.next = max(sending.next, stop)
+            if sending.next < len(sending.frames):
+                return
+            self._sending.popleft()
+
+    def _nak_once(self, reason: NakReason) -> None:
+        if not self._naked:
+            self._naked = True
+            part = self._assembly.next if self._assembly else 0
+            self._nak(reason, self._last + 1, part, self.session)
+
+    def _nak(self, reason: NakReason, sequence: int, part: int, session: int) -> None:
+        self._send(Frame(Kind.NAK, 0, self._flags(), session, 0, payload=Nak(reason, sequence, part).pack()))
+
+    def _flags(self) -> int:
+        return int(self.machine.flags)
+
+    def _send(self, frame: Frame) -> None:
+        self._out.append(encode(frame))
+
+
+def _refusal(opcode: int, refused: Refused) -> _Answer:
+    return _Answer(Kind.ERROR, opcode, Refusal(int(refused.code), refused.detail, refused.text).pack())

@@ -1,0 +1,129 @@
+"""What the device says of itself (PROTOCOL.md 7.1 to 7.3)."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, fields
+
+from emulator.device import FIRMWARE, Device
+from emulator.refused import Refused
+from firmware_specs.codes import VERSION, ConverterId, ErrorCode, Parameter, Quantity, State
+from firmware_specs.datasheet.converters import Converter as ConverterSpec
+from firmware_specs.messages import (
+    Converter,
+    FabricInfo,
+    FaultLog,
+    FaultQuery,
+    Identity,
+    LimitsInfo,
+    LimitsRecord,
+    SelfTest,
+    SelfTestItem,
+    Status,
+    pack_converters,
+    pack_parameters,
+)
+
+WIRE_BITS_OF_IDEAL = 32
+
+
+def identify(device: Device, payload: bytes, door: str) -> bytes:
+    """IDENTIFY."""
+    who = device.sheet.identity
+    return Identity(who.vendor, who.model, device.serial, FIRMWARE, VERSION, device.boot, device.capabilities).pack()
+
+
+def fabric(device: Device, payload: bytes, door: str) -> bytes:
+    """FABRIC."""
+    spec = device.sheet.fabric
+    sizes = (spec.arrays, spec.max_layers, spec.max_units, spec.max_rows, spec.max_columns)
+    return FabricInfo(device.sheet.resistive, *sizes, spec.layers).pack()
+
+
+def converters(device: Device, payload: bytes, door: str) -> bytes:
+    """CONVERTERS."""
+    sheet = device.sheet
+    drive_unit = Quantity.VOLT if sheet.resistive else Quantity.AMPERE
+    found = [
+        _converter(ConverterId.DRIVE_DAC, drive_unit, sheet.drive_dac),
+        _converter(ConverterId.NUDGE_DAC, Quantity.AMPERE, sheet.nudge_dac),
+        _converter(ConverterId.STATE_ADC, Quantity.VOLT, sheet.state_adc),
+        _converter(ConverterId.OUTPUT_ADC, Quantity.VOLT, sheet.output_adc),
+    ]
+    return pack_converters(found)
+
+
+def _converter(number: ConverterId, unit: Quantity, spec: ConverterSpec) -> Converter:
+    return Converter(number, unit, spec.bits or WIRE_BITS_OF_IDEAL, spec.ideal, spec.low, spec.high)
+
+
+def parameters(device: Device, payload: bytes, door: str) -> bytes:
+    """PARAMETERS."""
+    sheet = device.sheet
+    return pack_parameters({
+        Parameter.STATE_UNIT_V: sheet.neurons.state_unit_v,
+        Parameter.TRANSIMPEDANCE_OHM: sheet.neurons.transimpedance_ohm,
+        Parameter.LINEAR_LOW_V: sheet.neurons.linear_low_v,
+        Parameter.LINEAR_HIGH_V: sheet.neurons.linear_high_v,
+        Parameter.G_MIN_S: sheet.cells.g_min_s,
+        Parameter.G_MAX_S: sheet.cells.g_max_s,
+        Parameter.CELL_BITS: sheet.cells.bits or WIRE_BITS_OF_IDEAL,
+        Parameter.SETTLE_TIME_S: sheet.settle.time_s,
+        Parameter.MAX_READS: 1,
+        Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
+    })  # fmt: skip
+
+
+def limits(device: Device, payload: bytes, door: str) -> bytes:
+    """LIMITS."""
+    return LimitsInfo(device.absolute, device.active).pack()
+
+
+def set_limits(device: Device, payload: bytes, door: str) -> bytes:
+    """SET_LIMITS."""
+    wanted = LimitsRecord.parse(payload)
+    if device.outputs.state is State.TRIPPED:
+        raise Refused(ErrorCode.CONFLICT, "limits are set in SAFE or ARMED: CLEAR first", State.TRIPPED)
+    names = [field.name for field in fields(LimitsRecord)]
+    rows = zip(names, astuple(wanted), astuple(device.absolute), astuple(device.active), strict=True)
+    for number, (name, new, most, now) in enumerate(rows):
+        if new > most:
+            raise Refused(ErrorCode.OUT_OF_RANGE, f"{name} = {new:g} is above the absolute limit {most:g}", number)
+        if new > now and device.outputs.on:
+            raise Refused(ErrorCode.CONFLICT, f"{name} grows only while outputs are off", State.ARMED)
+    device.active = wanted
+    device.journal.note("setpoint", "limits", door, **dict(zip(names, astuple(wanted), strict=True)))
+    return wanted.pack()
+
+
+def status(device: Device, payload: bytes, door: str) -> bytes:
+    """STATUS."""
+    outputs = device.outputs
+    return Status(
+        outputs.state, outputs.trip_cause, outputs.watchdog_s, outputs.remaining_s, device.uptime_s,
+        device.transactions, device.damaged, device.faults_total, device.owner or outputs.owner,
+    ).pack()  # fmt: skip
+
+
+def fault_log(device: Device, payload: bytes, door: str) -> bytes:
+    """FAULT_LOG."""
+    query = FaultQuery.parse(payload)
+    entries = [fault for fault in device.faults if fault.number >= query.first][: query.most]
+    return FaultLog(device.faults_total, tuple(entries)).pack()
+
+
+def self_test(device: Device, payload: bytes, door: str) -> bytes:
+    """SELF_TEST: looks at what can be looked at in software, the state of every configured array."""
+    if device.outputs.state is not State.SAFE:
+        raise Refused(ErrorCode.CONFLICT, "self test is for SAFE only: DISARM or CLEAR first", device.outputs.state)
+    items = [SelfTestItem(device.clock() >= 0, device.uptime_s, "clock")]
+    cells = device.sheet.cells
+    for array, placed in sorted(device.chip.arrays.items()):
+        for number, values in enumerate(placed.conductances_s):
+            worst = float(values.max()) if bool(values.isfinite().all()) else -1.0
+            items.append(SelfTestItem(0 <= worst <= 2 * cells.g_max_s, worst, f"array {array} coupling {number}"))
+    return SelfTest(all(item.passed for item in items), tuple(items)).pack()
+
+
+def echo(device: Device, payload: bytes, door: str) -> bytes:
+    """ECHO."""
+    return payload

@@ -1,0 +1,198 @@
+"""Blocks on arrays: place, settle, save and restore (PROTOCOL.md 7.5, 7.7 and 7.9)."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from emulator import coding
+from emulator.chip import Reading
+from emulator.device import Device
+from emulator.refused import Refused
+from firmware_specs.codes import SOURCE_CURRENTS, ErrorCode, State
+from firmware_specs.datasheet.converters import Adc, Dac
+from firmware_specs.messages import (
+    Codes,
+    Configure,
+    Configured,
+    MalformedError,
+    Settle,
+    SettleReply,
+    code_dtype,
+    pack_topology,
+    parse_array,
+)
+from firmware_specs.topology import Conv, Topology
+
+
+def configure(device: Device, payload: bytes, door: str) -> bytes:
+    """CONFIGURE."""
+    request = Configure.parse(payload)
+    device.check_array(request.array)
+    _check_fits(device, request.topology)
+    place(device, request.array, request.topology)
+    device.journal.note("setpoint", f"topology of array {request.array}", door)
+    return Configured(tuple(request.topology.cells(c) for c in request.topology.couplings)).pack()
+
+
+def place(device: Device, array: int, topology: Topology) -> None:
+    """Puts a block on an array, unless it is there already."""
+    placed = device.chip.arrays.get(array)
+    if placed is None or placed.topology != topology:
+        device.chip.configure(array, topology)
+    planes = 1 if device.sheet.resistive else 2
+    for number, coupling in enumerate(topology.couplings):
+        device.ledger.open(array, number, planes, topology.cells(coupling))
+
+
+def _check_fits(device: Device, topology: Topology) -> None:
+    fabric = device.sheet.fabric
+    reason = ""
+    if topology.substrate != fabric.substrate:
+        reason = f"substrate {topology.substrate}, this device is {fabric.substrate}"
+    elif len(topology.layers) > fabric.max_layers:
+        reason = f"{len(topology.layers)} layers, an array holds {fabric.max_layers}"
+    elif any(layer.units > fabric.max_units for layer in topology.layers):
+        reason = f"a layer has more than {fabric.max_units} units"
+    elif fabric.layers and tuple(layer.units for layer in topology.layers) != fabric.layers:
+        reason = f"layers are wired as {fabric.layers}"
+    for number, coupling in enumerate(topology.couplings):
+        rows, columns = topology.cells(coupling)
+        if coupling.kind not in fabric.couplings or (
+            isinstance(coupling, Conv) and coupling.pool and not fabric.pooling
+        ):
+            reason = reason or f"coupling {number}: {coupling.kind} or pooling is not there"
+        if rows > fabric.max_rows or columns > fabric.max_columns:
+            reason = reason or f"coupling {number}: {rows} x {columns}, most {fabric.max_rows} x {fabric.max_columns}"
+    if reason:
+        raise Refused(ErrorCode.DOES_NOT_FIT, reason)
+
+
+def topology(device: Device, payload: bytes, door: str) -> bytes:
+    """TOPOLOGY."""
+    return pack_topology(device.topology(parse_array(payload)))
+
+
+def settle(device: Device, payload: bytes, door: str) -> bytes:
+    """SETTLE."""
+    request = Settle.parse(payload)
+    block = device.topology(request.array)
+    _check_settle(device, request, block)
+    drive = _drive(device, block, request)
+    nudges = [_nudge(device, block, codes) for codes in request.nudges]
+    device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
+    start = None if request.start is None else _start(device, block, request.start)
+    readings = device.chip.settle(request.array, drive, nudges, start)
+    return _settle_reply(device, block, request, readings).pack()
+
+
+def _check_settle(device: Device, request: Settle, block: Topology) -> None:
+    layers = len(block.layers)
+    for layer in request.layers:
+        if layer == SOURCE_CURRENTS:
+            raise Refused(ErrorCode.UNSUPPORTED, "layer -1: this device does not measure source currents", 20)
+        if layer >= layers:
+            raise Refused(ErrorCode.OUT_OF_RANGE, f"layer {layer}: there are {layers}, from 0", layer)
+    if request.time_s:
+        raise Refused(ErrorCode.UNSUPPORTED, "settle time: this device waits its usual time only (time_s = 0)", 12)
+    if request.reads != 1:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"reads = {request.reads}: this device reads once", 1)
+
+
+def _drive(device: Device, block: Topology, request: Settle) -> Tensor:
+    dac = device.sheet.drive_dac
+    values = _converted("drive", dac, request.drive, math.prod(block.drive_shape))
+    limits = device.active
+    most, number = (limits.max_drive_a, 0) if isinstance(dac, Dac) else (limits.max_source_v, 7)
+    _check_peak("drive", values, most, number)
+    return values.reshape(-1, *block.drive_shape)
+
+
+def _nudge(device: Device, block: Topology, codes: Codes) -> Tensor:
+    values = _converted("nudge", device.sheet.nudge_dac, codes, math.prod(block.nudge_shape))
+    _check_peak("nudge", values, device.active.max_drive_a, 0)
+    return values.reshape(-1, *block.nudge_shape)
+
+
+def _converted(what: str, converter: coding.Range, codes: Codes, units: int) -> Tensor:
+    if codes.shape[1] != units:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"{what}: {codes.shape[1]} units a sample, expected {units}")
+    if codes.dtype.itemsize != code_dtype(converter.max_code).itemsize:
+        expected = code_dtype(converter.max_code).itemsize
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"{what}: codes of {codes.dtype.itemsize} bytes, expected {expected}")
+    if codes.size and int(codes.max()) > converter.max_code:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"{what}: code {int(codes.max())} is above {converter.max_code}")
+    return coding.values(converter, codes)
+
+
+def _check_peak(what: str, values: Tensor, most: float, number: int) -> None:
+    peak = float(values.abs().max()) if values.numel() else 0.0
+    if peak > most * (1 + 1e-9):
+        raise Refused(ErrorCode.LIMIT, f"{what} of {peak:g} is beyond the active limit {most:g}", number)
+
+
+def _peaks(device: Device, drive: Tensor, nudges: list[Tensor]) -> dict[str, float]:
+    unit = "v" if device.sheet.resistive else "a"
+    nudge = max((float(n.abs().max()) for n in nudges), default=0.0)
+    return {"samples": drive.shape[0], f"max_drive_{unit}": float(drive.abs().max()), "max_nudge_a": nudge}
+
+
+def _start(device: Device, block: Topology, blocks: tuple[Codes, ...]) -> list[Tensor]:
+    if len(blocks) != len(block.layers):
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"start states of {len(blocks)} layers, expected {len(block.layers)}")
+    states = []
+    for number, codes in enumerate(blocks):
+        shape = block.shape(number)
+        values = _converted(f"start of layer {number}", _adc(device, block, number), codes, math.prod(shape))
+        states.append(values.reshape(-1, *shape).to(device.chip.device, device.chip.dtype))
+    return states
+
+
+def _adc(device: Device, block: Topology, layer: int) -> Adc:
+    return device.sheet.state_adc if block.layers[layer].clamped else device.sheet.output_adc
+
+
+def _settle_reply(device: Device, block: Topology, request: Settle, readings: tuple[Reading, ...]) -> SettleReply:
+    phases, batch = len(readings), request.drive.shape[0]
+    states = []
+    for layer in request.layers:
+        volts = torch.stack([reading.states_v[layer].reshape(batch, -1) for reading in readings])
+        states.append(coding.codes(_adc(device, block, layer), volts))
+    ends = (request.drive == 0) | (request.drive == device.sheet.drive_dac.max_code)
+    return SettleReply(
+        settled=torch.stack([r.settled for r in readings]).cpu().numpy(),
+        iterations=torch.stack([r.iterations for r in readings]).cpu().numpy().astype(np.uint32),
+        seconds=np.full((phases, batch), device.sheet.settle.time_s, np.float32),
+        residual=torch.stack([r.residual for r in readings]).cpu().numpy().astype(np.float32),
+        clipped=ends.sum(1).astype(np.uint32),
+        states=tuple(states),
+    )
+
+
+def snapshot(device: Device, payload: bytes, door: str) -> bytes:
+    """SNAPSHOT: the chip's tensors as safetensors, topologies in the metadata."""
+    placed = {str(n): a.topology.model_dump_json() for n, a in device.chip.arrays.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in device.chip.state_dict().items()}
+    return safetensors.torch.save(tensors, {"topologies": json.dumps(placed)})
+
+
+def restore(device: Device, payload: bytes, door: str) -> bytes:
+    """RESTORE."""
+    if device.outputs.state is not State.SAFE:
+        raise Refused(ErrorCode.CONFLICT, "restore in SAFE only: DISARM or CLEAR first", device.outputs.state)
+    try:
+        tensors = safetensors.torch.load(payload)
+        length = int.from_bytes(payload[:8], "little")
+        placed = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"]["topologies"])
+        for number, text in placed.items():
+            place(device, int(number), Topology.model_validate_json(text))
+        device.chip.load_state_dict(tensors)
+    except (SafetensorError, KeyError, ValueError, IndexError, RuntimeError) as error:
+        raise MalformedError(0, f"no snapshot of this device: {error}") from error
+    return b""

@@ -1,0 +1,65 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.refused import Refused
+from firmware_specs import datasheet, messages
+from firmware_specs.codes import Opcode
+from firmware_specs.topology import dense_chain
+
+
+class HandClock:
+    """A monotonic clock that moves when told."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def device(clock):
+    return Device(Chip(datasheet.load("mixed-8bit"), seed=3), clock=clock, boot=7)
+
+
+@pytest.fixture
+def machine(device):
+    return Machine(device)
+
+
+@pytest.fixture
+def ask(machine):
+    """Asks through the door `bench`; an error comes back as its `Refused`."""
+
+    def asking(opcode, payload=b"", door="bench"):
+        if hasattr(payload, "pack"):
+            payload = payload.pack()
+        try:
+            return machine.execute(opcode, payload, door)
+        except Refused as refused:
+            return refused
+
+    return asking
+
+
+@pytest.fixture
+def armed(ask):
+    """Array 0 holds a 4-3 block, watchdog 2 s, outputs on."""
+    ask(Opcode.CONFIGURE, messages.Configure(0, dense_chain([4, 3])))
+    ask(Opcode.WATCHDOG, messages.pack_number(2.0))
+    ask(Opcode.ARM)
+    return SimpleNamespace(
+        region=messages.Region(0, 0, 0, 0, 5, 0, 3),
+        drive=np.array([[0, 100, 200, 255], [128, 128, 128, 128]], "u1"),
+        nudge=np.array([[255, 0, 128], [128, 128, 128]], "u1"),
+    )
