@@ -50,7 +50,7 @@ def command(
         f"{outcome.summary['steps']} steps in {outcome.summary['seconds']} s on {loaded.device}",
         highlight=False,
     )
-    console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder.report}", highlight=False, soft_wrap=True)
     if outcome.signal is not None:
         console.print(f"stopped by {outcome.signal.name}; --resume goes on from here", highlight=False)
         raise typer.Exit(128 + outcome.signal)
@@ -88,6 +88,7 @@ def _run(console: Console, experiment: Experiment, folder: RunFolder, data_root:
     from hil import data
     from hil.bench import open_bench
     from hil.data.batches import Batches
+    from hil.report.training import write_report
     from hil.run.interrupt import StopRequest
     from hil.screen import open_screen
     from hil.train import train
@@ -107,11 +108,14 @@ def _run(console: Console, experiment: Experiment, folder: RunFolder, data_root:
         highlight=False,
         soft_wrap=True,
     )
-    with (
-        StopRequest() as stop,
-        open_bench(
-            experiment.device, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged
-        ) as bench,
-        open_screen(console, run.epochs, batches) as screen,
-    ):
-        return train(experiment, bench, dataset, folder, screen, lambda: stop.signal, where)
+    try:
+        with (
+            StopRequest() as stop,
+            open_bench(
+                experiment.device, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged
+            ) as bench,
+            open_screen(console, run.epochs, batches) as screen,
+        ):
+            return train(experiment, bench, dataset, folder, screen, lambda: stop.signal, where)
+    finally:
+        write_report(folder)

@@ -1,0 +1,187 @@
+"""Drawing and embedding: matplotlib figures as inline SVG, and the few plots that reports share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+COLOURS = ("#2563eb", "#d97706", "#0f766e", "#be185d", "#6d28d9", "#4d7c0f", "#0e7490", "#9a3412")
+POINTS = 400
+"""Longer series are drawn as means over bins, with the range of each bin behind them."""
+
+STYLE: dict[str, object] = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8896a5",
+    "axes.labelcolor": "#3e4c59",
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e9ee",
+    "xtick.color": "#5f6c7b",
+    "ytick.color": "#5f6c7b",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hil",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: label, x and y of equal length; NaN leaves a gap. `marker` draws points, for the few and exact."""
+
+    label: str
+    x: ArrayLike
+    y: ArrayLike
+    marker: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot in a row of plots: title and what draws it."""
+
+    title: str
+    draw: Callable[[Axes], None]
+
+
+def row(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, width: float = 10.4) -> Markup:
+    """Plots side by side, wrapped into rows, as inline SVG.
+
+    Args:
+        panels: At least one.
+        columns: Plots in a row.
+        height: Of one plot, inches.
+        width: Of the whole, inches.
+    """
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(width * columns / max(columns, 2), height * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for panel, at in zip(panels, axes.flat, strict=False):
+            at.set_title(panel.title)
+            panel.draw(at)
+        for unused in list(axes.flat)[len(panels) :]:
+            unused.set_axis_off()
+        return to_svg(figure)
+
+
+def to_svg(figure: Figure) -> Markup:
+    """A figure as an inline SVG element; the same bytes for the same drawing."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    return Markup(text[text.index("<svg") :])  # noqa: S704 - matplotlib escapes the texts it draws
+
+
+def lines(
+    curves: Sequence[Curve], x: str, y: str, *, log: bool = False, low: float | None = None
+) -> Callable[[Axes], None]:
+    """Curves in one plot, with a legend where there are several; `low` is where a linear axis starts."""
+
+    def draw(axes: Axes) -> None:
+        for curve, colour in zip(curves, _colours(), strict=False):
+            _line(axes, curve, colour)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if log and any(np.nanmax(np.asarray(c.y, float), initial=0.0) > 0 for c in curves):
+            axes.set_yscale("log", nonpositive="mask")
+        elif low is not None:
+            flat = all(np.nanmax(np.asarray(c.y, float), initial=low) <= low for c in curves)
+            axes.set_ylim(low, low + 1 if flat else None)
+        if len(curves) > 1:
+            axes.legend()
+
+    return draw
+
+
+def histogram(
+    edges: ArrayLike, counts: ArrayLike, x: str, marks: Mapping[str, float] | None = None
+) -> Callable[[Axes], None]:
+    """A histogram from its edges and counts; `marks` are labelled vertical lines."""
+
+    def draw(axes: Axes) -> None:
+        total = max(float(np.sum(counts)), 1.0)
+        axes.stairs(np.asarray(counts, float) / total, np.asarray(edges, float), fill=True, color=COLOURS[0], alpha=0.8)
+        for label, at in (marks or {}).items():
+            axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1)
+            axes.text(at, 0.98, f" {label}", transform=axes.get_xaxis_transform(), va="top", color=COLOURS[1])
+        axes.set_xlabel(x)
+        axes.set_ylabel("share")
+
+    return draw
+
+
+def bars(values: Mapping[str, float], y: str, *, low: float | None = None) -> Callable[[Axes], None]:
+    """Named bars; `low` is where the axis starts, for values that crowd at the top."""
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(values))
+        base = 0.0 if low is None else low
+        axes.bar(places, [v - base for v in values.values()], bottom=base, color=COLOURS[0], width=0.7)
+        axes.set_xticks(
+            places, list(values), rotation=60 if len(values) > 4 else 0, ha="right" if len(values) > 4 else "center"
+        )
+        axes.grid(visible=False, axis="x")
+        axes.set_ylabel(y)
+
+    return draw
+
+
+def matrix(values: ArrayLike, x: str, y: str, *, numbers: bool = True) -> Callable[[Axes], None]:
+    """A matrix of counts as a heat map, shaded by its share of the row."""
+
+    def draw(axes: Axes) -> None:
+        counts = np.asarray(values, float)
+        share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+        axes.grid(visible=False)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if len(counts) <= 20:
+            axes.set_xticks(range(counts.shape[1]))
+            axes.set_yticks(range(counts.shape[0]))
+        if numbers and len(counts) <= 20:
+            for (i, j), count in np.ndenumerate(counts):
+                if count:
+                    colour = "white" if share[i, j] > 0.5 else "#1f2933"
+                    axes.text(j, i, f"{count:.0f}", ha="center", va="center", color=colour, fontsize=7.5)
+
+    return draw
+
+
+def _line(axes: Axes, curve: Curve, colour: str) -> None:
+    x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+    if len(x) > POINTS:
+        x, y, low, high = _binned(x, y)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    marker = "o" if curve.marker or len(x) == 1 else None
+    axes.plot(x, y, color=colour, linewidth=1.4, marker=marker, markersize=4, label=curve.label)
+
+
+def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Means and ranges over bins of equal count; bins without any number are NaN."""
+    bins = [b for b in np.array_split(np.arange(len(x)), POINTS) if len(b)]
+    rows = []
+    for b in bins:
+        present = y[b][np.isfinite(y[b])]
+        values = (present.mean(), present.min(), present.max()) if len(present) else (np.nan,) * 3
+        rows.append((x[b].mean(), *values))
+    centre, mean, low, high = np.array(rows).T
+    return centre, mean, low, high
+
+
+def _colours() -> list[str]:
+    return list(COLOURS) * 8

@@ -1,0 +1,109 @@
+"""A report page: sections of parts, rendered by one template into one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from hil.run.atomic import write_text
+
+Status = Literal["good", "warning", "bad", "neutral"]
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict or a headline figure: `Badge("test accuracy", "97.8 %", "good")`."""
+
+    label: str
+    value: str
+    status: Status = "neutral"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing from `hil.report.figures`, with what to look for in it."""
+
+    svg: Markup
+    caption: str = ""
+    kind: ClassVar[str] = "figure"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts; cells may be `Badge`s."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Badge]]
+    caption: str = ""
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values, one pair a line."""
+
+    pairs: Sequence[tuple[str, str]]
+    kind: ClassVar[str] = "facts"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Preformatted text that opens on demand."""
+
+    title: str
+    text: str
+    kind: ClassVar[str] = "fold"
+
+
+Part = Figure | Table | Facts | Text | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page."""
+
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    Attributes:
+        title: Headline.
+        subtitle: One line under it.
+        badges: Verdicts and headline figures.
+        sections: The rest; one without parts is left out.
+    """
+
+    title: str
+    subtitle: str
+    badges: Sequence[Badge]
+    sections: Sequence[Section]
+
+
+def render(page: Page) -> str:
+    """The page as one HTML document; every text is escaped, nothing is loaded from anywhere."""
+    source = (resources.files("hil.report") / "page.html.j2").read_text()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source).render(page=page)
+
+
+def write(path: Path, page: Page) -> None:
+    """Replaces a report file."""
+    write_text(path, render(page))

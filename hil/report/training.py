@@ -1,0 +1,251 @@
+"""The report of a training run, made from its folder alone: it can be written again at any time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from firmware_specs.datasheet import Datasheet
+from hil.backends.seam import Ranges
+from hil.mapping import Mapping as Units
+from hil.report import figures
+from hil.report.figures import Curve, Panel
+from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
+from hil.run import checkpoint, metrics
+from hil.run.folder import RunFolder
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run folder holds; anything may be missing in a run that was stopped early."""
+
+    folder: RunFolder
+    steps: list[Record]
+    epochs: list[Record]
+    evaluation: Record
+    summary: Record
+    sessions: list[Record]
+    weights: dict[str, Tensor]
+
+    def curve(self, key: str, label: str, *, epochs: bool = False) -> Curve:
+        """A recorded quantity over steps; what was not finite or not measured is a gap."""
+        records = self.epochs if epochs else self.steps
+        points = [(r["step"], r.get(key)) for r in records if key in r or not epochs]
+        return Curve(
+            label, [s for s, _ in points], [float("nan") if v is None else v for _, v in points], marker=epochs
+        )
+
+
+def write_report(folder: RunFolder) -> None:
+    """Writes `report.html` of a run, finished or not."""
+    run = _read(folder)
+    sections = [
+        Section("Learning", _learning(run)),
+        Section("Settling", _settling(run)),
+        Section("Clipping", _clipping(run)),
+        Section("Weights", _weights(run)),
+        Section("States", _states(run)),
+        Section("Confusion matrix", _confusion(run)),
+        Section("Provenance", _provenance(run)),
+    ]
+    title = run.summary.get("title") or folder.path.name
+    subtitle = f"{run.summary.get('device', '')} · run folder {folder.path.name}"
+    write(folder.report, Page(title, subtitle, _badges(run), sections))
+
+
+def _read(folder: RunFolder) -> _Run:
+    records = metrics.read(folder.metrics)
+    newest = checkpoint.newest(folder.checkpoints)
+    tensors = newest.tensors if newest else {}
+    return _Run(
+        folder,
+        [r for r in records if r["kind"] == "step"],
+        [r for r in records if r["kind"] == "epoch"],
+        _json(folder.evaluation),
+        _json(folder.summary),
+        _json(folder.provenance).get("sessions", []),
+        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.") and v.is_floating_point()},
+    )
+
+
+def _json(path: Path) -> Record:
+    document: Record = json.loads(path.read_text()) if path.is_file() else {}
+    return document
+
+
+def _badges(run: _Run) -> list[Badge]:
+    accuracy, finished = run.summary.get("test_accuracy"), run.summary.get("finished", False)
+    speed = run.summary.get("images_per_second")
+    settled = run.steps[-1].get("settled") if run.steps else None
+    badges = [
+        Badge("test accuracy", "not measured" if accuracy is None else f"{accuracy:.2%}"),
+        Badge("run", "finished", "good") if finished else Badge("run", "stopped before its end", "warning"),
+        Badge("steps", f"{run.summary.get('steps', len(run.steps))}"),
+    ]
+    if speed is not None:
+        badges.append(Badge("images/s", f"{speed:.0f}"))
+    if settled is not None:
+        badges.append(Badge("settled in the last step", f"{settled:.1%}", "good" if settled > 0.99 else "warning"))
+    return badges
+
+
+def _learning(run: _Run) -> list[Part]:
+    if not run.steps:
+        return [Text("No step was completed.")]
+    loss = [run.curve("loss", "training, each step"), run.curve("test_loss", "test", epochs=True)]
+    accuracy = [run.curve("accuracy", "training, each step"), run.curve("test_accuracy", "test", epochs=True)]
+    panels = [
+        Panel("Loss", figures.lines(_present(loss), "step", "loss", log=True)),
+        Panel("Accuracy", figures.lines(_present(accuracy), "step", "accuracy")),
+        Panel("Learning rate", figures.lines([run.curve("lr", "learning rate")], "step", "learning rate", low=0)),
+    ]
+    caption = "Long runs are drawn as means over neighbouring steps, with their range behind."
+    return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run)]
+
+
+def _epoch_table(run: _Run) -> list[Part]:
+    if not run.epochs:
+        return []
+    keys = {"loss": "{:.4f}", "accuracy": "{:.2%}", "test_loss": "{:.4f}", "test_accuracy": "{:.2%}"}
+    rows = [
+        [str(r["epoch"]), *("-" if r.get(k) is None else form.format(r[k]) for k, form in keys.items())]
+        for r in run.epochs[-30:]
+    ]
+    caption = "" if len(run.epochs) <= 30 else "The last 30 epochs."
+    return [Table(["epoch", "loss", "accuracy", "test loss", "test accuracy"], rows, caption)]
+
+
+def _settling(run: _Run) -> list[Part]:
+    if not any("iterations" in r for r in run.steps):
+        return []
+    panels = [
+        Panel("Sweeps a phase", figures.lines([run.curve("iterations", "mean")], "step", "sweeps", low=0)),
+        Panel("Phases that came to rest", figures.lines([run.curve("settled", "share")], "step", "share")),
+    ]
+    for name, counts in run.evaluation.get("iterations", {}).items():
+        sweeps = sorted((int(k), v) for k, v in counts.items())
+        edges = [sweeps[0][0] - 0.5, *(s + 0.5 for s in range(sweeps[0][0], sweeps[-1][0] + 1))]
+        dense = [dict(sweeps).get(s, 0) for s in range(sweeps[0][0], sweeps[-1][0] + 1)]
+        panels.append(Panel(f"{_short(name)}, free phase", figures.histogram(edges, dense, "sweeps to rest")))
+    caption = "Above: every step, free and nudged phases together. Below: samples of the last test's first batch."
+    return [Figure(figures.row(panels), caption)]
+
+
+def _clipping(run: _Run) -> list[Part]:
+    if not any("clipped" in r for r in run.steps):
+        return []
+    clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
+    panels = [
+        Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
+        Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
+    ]
+    return [Figure(figures.row(panels), "Zero throughout on a counterpart without converters.")]
+
+
+def _weights(run: _Run) -> list[Part]:
+    parameters = {k: v.double() for k, v in run.weights.items() if not k.endswith(("running_mean", "running_var"))}
+    if not parameters:
+        return []
+    ranges = _cell_ranges(run)
+    panels, rows = [], []
+    for name, value in sorted(parameters.items()):
+        finite = value[torch.isfinite(value)].flatten()
+        low, high = _range_of(name, ranges)
+        if len(finite):
+            counts, edges = torch.histogram(finite, min(40, max(5, len(finite) // 8)))
+            marks = {label: at for label, at in (("cells end", high), ("cells end ", low)) if _near(finite, at)}
+            panels.append(Panel(name, figures.histogram(edges.numpy(), counts.numpy(), "value", marks)))
+        at_end = float(((value <= low) | (value >= high)).double().mean())
+        span = f"{low:.4g} .. {high:.4g}" if math.isfinite(low) else "-"
+        cells = [span, f"{at_end:.2%}" if math.isfinite(low) else "-"]
+        rows.append([name, "x".join(map(str, value.shape)), *(f"{x:.4g}" for x in _moments(finite)), *cells])
+    head = ["parameter", "shape", "mean", "std", "smallest", "largest", "cells hold", "at or beyond the end"]
+    return [
+        Figure(figures.row(panels, columns=3, height=2.0), "At the newest checkpoint."),
+        Table(head, rows),
+    ]
+
+
+def _states(run: _Run) -> list[Part]:
+    histograms: Mapping[str, Record] = run.evaluation.get("states", {})
+    panels = [
+        Panel(_short(name), figures.histogram(h["edges"], h["counts"], "state")) for name, h in histograms.items()
+    ]
+    if not panels:
+        return []
+    return [Figure(figures.row(panels, columns=3, height=2.0), "Free states of the last test's first batch.")]
+
+
+def _confusion(run: _Run) -> list[Part]:
+    counts = run.evaluation.get("confusion")
+    if not counts:
+        return []
+    size = 5.2 if len(counts) <= 20 else 8.0
+    svg = figures.row([Panel("", figures.matrix(counts, "answer", "true class"))], height=size, width=2 * size)
+    parts: list[Part] = [Figure(svg, "Last test. Shade: share of the true class.")]
+    if len(counts) <= 20:
+        rows = [
+            [str(c), str(sum(row)), _share(row[c], sum(row)), _share(row[c], sum(r[c] for r in counts))]
+            for c, row in enumerate(counts)
+        ]
+        parts.append(Table(["class", "samples", "recall", "precision"], rows))
+    return parts
+
+
+def _provenance(run: _Run) -> list[Part]:
+    parts: list[Part] = []
+    if run.sessions:
+        last = run.sessions[-1]
+        names = ("started", "from_step", "user", "host", "platform", "python", "torch", "threads", "address", "seed")
+        facts = [(name.replace("_", " "), str(last[name])) for name in names if name in last]
+        facts += [(k, json.dumps(last[k])) for k in ("code", "data") if k in last]
+        parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
+        parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
+    if run.folder.config.is_file():
+        parts.append(Fold("Experiment", run.folder.config.read_text()))
+    return parts
+
+
+def _cell_ranges(run: _Run) -> Ranges:
+    """Weights and biases the counterpart's cells hold, model units; infinite where it has no cells."""
+    sheet = run.sessions[-1]["counterpart"].get("datasheet") if run.sessions else None
+    return Units(Datasheet.model_validate(sheet)).ranges if sheet else Ranges()
+
+
+def _range_of(name: str, ranges: Ranges) -> tuple[float, float]:
+    """The range of an energy parameter; a host parameter has none."""
+    if ".energy." not in name:
+        return -math.inf, math.inf
+    return ranges.bias if ".bias_" in name else ranges.weight
+
+
+def _near(values: Tensor, limit: float) -> bool:
+    """Whether a limit is close enough to the values to be worth drawing."""
+    return math.isfinite(limit) and abs(limit) < 3 * float(values.abs().max())
+
+
+def _moments(values: Tensor) -> Sequence[float]:
+    if not len(values):
+        return (float("nan"),) * 4
+    return float(values.mean()), float(values.std(correction=0)), float(values.min()), float(values.max())
+
+
+def _present(curves: Sequence[Curve]) -> list[Curve]:
+    return [c for c in curves if len(list(c.x))]  # type: ignore[arg-type]
+
+
+def _short(name: str) -> str:
+    return name.replace(".energy", "").replace("_", " ").replace(".", ", ")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
