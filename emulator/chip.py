@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from emulator import cells, converters, network, resistive
+from emulator import converters, measuring
+from emulator.cells import drifting, quantize
+from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
+from emulator.readout import Reading, Readout
+from emulator.settling import Phases
 from emulator.streams import Streams
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.converters import Dac, SourceDac
 from firmware_specs.topology import Topology
+
+__all__ = ["Chip", "Reading", "Written"]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one phase looks like from outside.
+class Written:
+    """Outcome of a programming transaction.
 
     Attributes:
-        states_v: One tensor a layer, (batch, *layer), volts on the ADCs' code grid.
-        settled: (batch,) bool.
-        iterations: (batch,) sweeps.
-        residual: (batch,) largest state change in the last sweep, state units.
-        clipped_drives: (batch,) drive and nudge values the DACs clipped.
-        rail_codes: (batch,) readings at the first or last code.
-        source_currents_a: (batch, *source) what a resistive network's sources deliver, where an ammeter measures it.
+        cells: Cells that were to be written.
+        pulses: Writes it took; more than `cells` only with verification.
+        failed: Cells outside the tolerance after the last round; 0 without verification.
     """
 
-    states_v: tuple[Tensor, ...]
-    settled: Tensor
-    iterations: Tensor
-    residual: Tensor
-    clipped_drives: Tensor
-    rail_codes: Tensor
-    source_currents_a: Tensor | None = None
+    cells: int
+    pulses: int
+    failed: int
 
 
 class Chip:
@@ -61,6 +61,9 @@ class Chip:
         self.dtype = dtype
         self.streams = Streams(seed, self.device)
         self.arrays: dict[int, PlacedArray] = {}
+        self.clock_s = 0.0
+        self.temperature_k = datasheet.cells.reference_k
+        self._aged_s = 0.0
 
     def configure(self, array: int, topology: Topology) -> None:
         """Places a block on an array; its cells start at the lowest conductance.
@@ -70,9 +73,38 @@ class Chip:
         """
         if not 0 <= array < self.datasheet.fabric.arrays:
             raise IndexError(f"array {array}: this chip has arrays 0 .. {self.datasheet.fabric.arrays - 1}")
-        self.arrays[array] = PlacedArray.build(self.datasheet, topology, self.seed, array, self.device, self.dtype)
+        self.arrays[array] = PlacedArray(self.datasheet, topology, self.seed, array, self.device, self.dtype)
 
-    def program(self, array: int, targets_s: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> None:
+    def wait(self, seconds: float) -> None:
+        """Lets the chip's clock run: conductances drift, 1/f noise grows.
+
+        Raises:
+            ValueError: the time is negative or not finite.
+        """
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"wait: 0 or more seconds expected, got {seconds}")
+        self._pass(seconds)
+        for placed in self.arrays.values():
+            placed.changed()
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Sets the chip's temperature: conductances, thermal noise and the speed of drift follow.
+
+        Raises:
+            ValueError: the temperature is not positive and finite.
+        """
+        if not 0 < kelvin < math.inf:
+            raise ValueError(f"temperature: more than 0 K expected, got {kelvin}")
+        self.temperature_k = kelvin
+
+    def program(
+        self,
+        array: int,
+        targets_s: Sequence[Tensor],
+        masks: Sequence[Tensor] | None = None,
+        verify: int | None = None,
+        tolerance: float | None = None,
+    ) -> Written:
         """Writes the cells of an array in one transaction.
 
         Args:
@@ -80,16 +112,121 @@ class Chip:
             targets_s: One tensor a coupling, (planes, rows, columns), siemens; planes 0 and 1 are G+ and G-, a
                 resistive network has one.
             masks: Where True, the cell is written, elsewhere it keeps its conductance; all cells when omitted.
+            verify: Most rewrites of a cell whose read-back misses; 0 does not look; the datasheet's when omitted.
+            tolerance: Fraction of the range that counts as a hit; the datasheet's when omitted.
         """
-        placed = self.arrays[array]
+        placed, sheet = self.arrays[array], self.datasheet
         generator = self.streams.next(f"programming {array}")
+        rounds = sheet.programming.verify_rounds if verify is None else verify
+        tolerance = sheet.programming.verify_tolerance if tolerance is None else tolerance
+        cells = pulses = failed = 0
         for index, target in enumerate(targets_s):
-            wanted = cells.quantize(self.datasheet.cells, target.to(self.device)).to(self.dtype)
-            written = cells.programming_noise(self.datasheet.cells, wanted, generator)
-            if masks is not None:
-                written = torch.where(masks[index].to(self.device), written, placed.conductances_s[index])
-            placed.conductances_s[index] = written
-        placed.rewire()
+            wanted = quantize(sheet.cells, target.to(self.device)).to(self.dtype)
+            mask = None if masks is None else masks[index].to(self.device)
+            outcome = placed.crossbars[index].write(wanted, mask, self._aged_s, generator, rounds, tolerance)
+            cells += wanted.numel() if mask is None else int(mask.sum())
+            pulses += outcome.pulses if isinstance(outcome.pulses, int) else int(outcome.pulses.sum())
+            failed += outcome.failed
+        self._pass(pulses * sheet.programming.write_time_s)
+        placed.changed()
+        return Written(cells, pulses, failed)
+
+    def pulse(
+        self,
+        array: int,
+        coupling: int,
+        where: Where,
+        counts: int | Tensor,
+        up: bool,
+        amplitude_v: float | None = None,
+        width_s: float | None = None,
+    ) -> tuple[int, int]:
+        """Sends programming pulses to cells of one coupling, in one transaction.
+
+        Args:
+            array: Which array.
+            coupling: Which coupling of its topology.
+            where: Planes, rows and columns; `emulator.crossbar.EVERYWHERE` for all.
+            counts: Pulses for each cell, or one number a cell, of the region's shape.
+            up: Towards `g_max_s`, else towards `g_min_s`.
+            amplitude_v: Height; the datasheet's nominal one when omitted.
+            width_s: Width; the datasheet's nominal one when omitted.
+
+        Returns:
+            Pulses delivered, and the largest total any of these cells has taken.
+
+        Raises:
+            ValueError: the datasheet describes no pulses.
+        """
+        placed, law = self.arrays[array], self.datasheet.pulses
+        if law.law == "none":
+            raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no pulse law, cells cannot be pulsed")
+        generator = self.streams.next(f"pulsing {array}")
+        width_s = law.width_s if width_s is None else width_s
+        delivered, most = placed.crossbars[coupling].pulse(
+            where, counts, up, amplitude_v or law.amplitude_v, width_s, self._aged_s, generator
+        )
+        self._pass(delivered * width_s)
+        placed.changed()
+        return delivered, most
+
+    def measure(
+        self, array: int, coupling: int, where: Where, volts: Sequence[float] | Tensor, reads: int = 1
+    ) -> Tensor:
+        """Currents of cells at voltages, one by one, in one transaction.
+
+        Lines have the resistance of the datasheet's wires only where it has a passive array (`wires.unselected`): then
+        the current is what arrives at the selected column's end, with what sneaks around the cell.
+
+        Args:
+            array: Which array.
+            coupling: Which coupling of its topology.
+            where: Planes, rows and columns.
+            volts: At the cell's row.
+            reads: Readings at each voltage, each with its own read noise.
+
+        Returns:
+            Amperes, (volts, reads, *region).
+        """
+        placed = self._ready(array)
+        generator = self.streams.next(f"measuring {array}")
+        return measuring.currents(placed, coupling, where, torch.as_tensor(volts), reads, self._aged_s, generator)
+
+    def read(self, array: int, coupling: int, where: Where = EVERYWHERE, reads: int = 1) -> Tensor:
+        """Conductances of cells as the read circuit sees them at `limits.max_read_v`, mean over the reads, siemens."""
+        read_v = self.datasheet.limits.max_read_v
+        return self.measure(array, coupling, where, [read_v], reads)[0].mean(0) / read_v
+
+    def product(
+        self, array: int, coupling: int, volts: Tensor, transposed: bool = False, plane: int | None = None
+    ) -> Tensor:
+        """Currents of a coupling's lines for voltages at the others, read noise included, in one transaction.
+
+        Args:
+            array: Which array.
+            coupling: Which coupling of its topology.
+            volts: (batch, rows), or (batch, columns) where transposed.
+            transposed: Columns are driven and rows read.
+            plane: Of G+ and G-; their difference when omitted.
+
+        Returns:
+            Amperes, (batch, columns), or (batch, rows) where transposed.
+        """
+        placed = self._ready(array)
+        generator = self.streams.next(f"multiplying {array}")
+        return measuring.product(placed, coupling, volts.to(self.device, self.dtype), transposed, plane, generator)
+
+    def usage(self, array: int, coupling: int, where: Where = EVERYWHERE) -> tuple[Tensor, Tensor]:
+        """Pulses (int32) and joules every cell has taken."""
+        crossbar = self.arrays[array].crossbars[coupling]
+        return crossbar.pulses[where], crossbar.energy_j[where]
+
+    def health(self, array: int, coupling: int) -> tuple[Tensor, Tensor]:
+        """Cells worn out, and cells older than the datasheet's `drift.retention_s`; bool, (planes, rows, columns)."""
+        crossbar, retention_s = self.arrays[array].crossbars[coupling], self.datasheet.drift.retention_s
+        worn = crossbar.worn()
+        expired = torch.zeros_like(worn) if retention_s is None else crossbar.age_s(self._aged_s) > retention_s
+        return worn, expired
 
     def settle(
         self,
@@ -97,6 +234,8 @@ class Chip:
         drive: Tensor,
         nudges_a: Sequence[Tensor] = (),
         start_v: Sequence[Tensor] | None = None,
+        reads: int = 1,
+        time_s: float | None = None,
     ) -> tuple[Reading, ...]:
         """Settles freely, then once for every nudge from that equilibrium, in one transaction.
 
@@ -104,83 +243,72 @@ class Chip:
             array: Which one.
             drive: (batch, *first layer), amperes; volts of the source nodes in a resistive network.
             nudges_a: (batch, *last layer) each, amperes.
-            start_v: Measured states of an earlier free phase of the same drive; the free phase resumes from them.
+            start_v: Measured states of an earlier free phase of the same drive; the free phase resumes from them. In
+                the transient mode it starts from rest.
+            reads: Conversions of every state, averaged.
+            time_s: Wait of one phase; the datasheet's when omitted.
 
         Returns:
             One reading a phase, the free one first.
         """
-        placed, sheet = self.arrays[array], self.datasheet
+        placed, sheet = self._ready(array), self.datasheet
         generator = self.streams.next(f"reading {array}")
-        scale = sheet.neurons.transimpedance_ohm / sheet.neurons.state_unit_v
-        sent, clipped = converters.convert_drive(sheet.drive_dac, drive.to(self.device, self.dtype))
-        drive = sent / sheet.neurons.state_unit_v if sheet.resistive else sent * scale
-        stop = network.Stop(sheet.settle.max_iterations, sheet.settle.tolerance)
-        start = None if start_v is None else tuple(s / sheet.neurons.state_unit_v for s in start_v)
-        free = network.relax(placed.network, drive, start=start, stop=stop)
-        readings = [self._read(placed, free, drive, clipped, generator)]
+        unit_v = sheet.neurons.state_unit_v
+        scale = sheet.neurons.transimpedance_ohm / unit_v
+        sent, clipped = self._send(sheet.drive_dac, drive, placed.drive, generator)
+        drive = sent / unit_v if sheet.resistive else sent * scale
+        phases = Phases(placed, sheet.settle.time_s if time_s is None else time_s, generator)
+        keep = start_v is not None and not phases.transient
+        free, offsets = phases.free(drive, tuple(s / unit_v for s in start_v or ()) if keep else None)
+        readout = Readout(placed, self.temperature_k, generator, reads, phases.time_s)
+        readings = [readout(free, drive, clipped)]
         if nudges_a:
+            nudge, more = self._send(sheet.nudge_dac, torch.cat(list(nudges_a)), placed.nudge, generator)
             count = len(nudges_a)
-            nudge, clipped_nudge = converters.convert_drive(
-                sheet.nudge_dac, network.join(nudges_a).to(self.device, self.dtype)
-            )
-            nudged = network.relax(
-                placed.network,
-                drive.repeat(count, *[1] * (drive.dim() - 1)),
-                nudge * scale,
-                start=tuple(s.repeat(count, *[1] * (s.dim() - 1)) for s in free.states),
-                stop=stop,
-            )
-            for phase, more in zip(network.split(nudged, count), clipped_nudge.chunk(count), strict=True):
-                readings.append(self._read(placed, phase, drive, clipped + more, generator))
+            nudged = phases.nudged(drive, (nudge * scale).chunk(count), free, offsets)
+            readings += [readout(p, drive, clipped + m) for p, m in zip(nudged, more.chunk(count), strict=True)]
+        self._pass(phases.time_s * len(readings) * len(drive))
         return tuple(readings)
 
-    def _read(
-        self, placed: PlacedArray, phase: network.Relaxed, drive: Tensor, clipped: Tensor, noise: torch.Generator
-    ) -> Reading:
-        unit_v = self.datasheet.neurons.state_unit_v
-        states, rails = [], torch.zeros_like(clipped)
-        for layer, state in zip(placed.topology.layers, phase.states, strict=True):
-            adc = self.datasheet.state_adc if layer.clamped else self.datasheet.output_adc
-            noisy_v = self._with_noise(state * unit_v, adc.noise_sigma_v, noise)
-            reading, at_rail = converters.convert_state(adc, noisy_v)
-            states.append(reading)
-            rails = rails + at_rail
-        currents, ammeter = None, self.datasheet.nodes.ammeter
-        if ammeter is not None:
-            unit_a = unit_v / self.datasheet.neurons.transimpedance_ohm
-            current_a = resistive.source_currents(placed.network, drive, phase.states) * unit_a
-            currents, at_rail = converters.convert_state(
-                ammeter, self._with_noise(current_a, ammeter.noise_sigma_a, noise)
-            )
-            rails = rails + at_rail
-        return Reading(tuple(states), phase.settled, phase.iterations, phase.residual, clipped, rails, currents)
-
-    def _with_noise(self, value: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-        if sigma == 0:
-            return value
-        noise = torch.randn(value.shape, generator=generator, dtype=self.dtype, device=self.device)
-        return noise.mul_(sigma).add_(value)
-
     def state_dict(self) -> dict[str, Tensor]:
-        """Conductances of every array and the counters of every noise stream."""
+        """Cells of every array, clock, temperature, and the counters of every noise stream."""
         state = {
-            f"array_{array}.conductances_{index}": values
+            f"array_{array}.{name}": value
             for array, placed in self.arrays.items()
-            for index, values in enumerate(placed.conductances_s)
+            for name, value in placed.state_dict().items()
         }
-        return state | {f"counter.{name}": torch.tensor(count) for name, count in self.streams.counters.items()}
+        clock = torch.tensor([self.clock_s, self._aged_s, self.temperature_k], dtype=torch.float64)
+        counters = {f"counter.{name}": torch.tensor(count) for name, count in self.streams.counters.items()}
+        return state | counters | {"clock": clock}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict`; the same blocks must have been configured.
 
         Raises:
-            KeyError: an array's conductances are missing.
+            KeyError: an array's cells are missing.
         """
+        self.clock_s, self._aged_s, self.temperature_k = (float(v) for v in state["clock"])
         for array, placed in self.arrays.items():
-            for index in range(len(placed.conductances_s)):
-                values = state[f"array_{array}.conductances_{index}"]
-                placed.conductances_s[index] = values.to(self.device, self.dtype)
-            placed.rewire()
+            start = f"array_{array}."
+            placed.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
         prefix = "counter."
         self.streams.counters.clear()
         self.streams.counters.update({k.removeprefix(prefix): int(v) for k, v in state.items() if k.startswith(prefix)})
+
+    def _pass(self, seconds: float) -> None:
+        self.clock_s += seconds
+        self._aged_s += seconds * drifting.ageing(self.datasheet.drift, self.datasheet.cells, self.temperature_k)
+
+    def _ready(self, array: int) -> PlacedArray:
+        placed = self.arrays[array]
+        placed.refresh(self._aged_s, self.temperature_k)
+        return placed
+
+    def _send(
+        self, dac: Dac | SourceDac, value: Tensor, channels: converters.Channels, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        sent, clipped = converters.convert_drive(dac, value.to(self.device, self.dtype), channels)
+        if isinstance(dac, Dac) and dac.noise_sigma_a:
+            noise = torch.randn(sent.shape, generator=generator, dtype=sent.dtype, device=sent.device)
+            sent = sent + noise * dac.noise_sigma_a
+        return sent, clipped

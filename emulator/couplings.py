@@ -6,6 +6,7 @@ it (the pooling indices). The odd/even update order always allows one `up` per c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,6 +97,22 @@ class ConvCoupling:
             n - ((m - 1) * stride - 2 * padding + kernel) for n, m in zip(self.pre[1:], state.shape[2:], strict=True)
         ]
         return F.conv_transpose2d(state, self.weight, stride=stride, padding=padding, output_padding=surplus)
+
+
+@dataclass(frozen=True)
+class BentCoupling:
+    """A coupling whose cells do not obey Ohm's law: every line voltage acts through `bend`."""
+
+    inner: Coupling
+    bend: Callable[[Tensor], Tensor]
+
+    def up(self, state: Tensor) -> tuple[Tensor, Shared]:
+        """Current into the later layer."""
+        return self.inner.up(self.bend(state))
+
+    def down(self, state: Tensor, shared: Shared) -> Tensor:
+        """Current into the earlier layer."""
+        return self.inner.down(self.bend(state), shared)
 
 
 def build(topology: spec.Topology, weights: dict[int, Tensor], biases: dict[int, Tensor | None]) -> list[Coupling]:

@@ -113,6 +113,7 @@ def relax(
     nudge: Nudge | None = None,
     start: States | None = None,
     stop: Stop = Stop(),
+    offsets: States | None = None,
 ) -> Relaxed:
     """Relaxes every sample of a batch.
 
@@ -122,11 +123,12 @@ def relax(
         nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
         start: Initial states; zeros when omitted.
         stop: Bound and tolerance.
+        offsets: Constant currents into every layer beside drive and nudge, (batch, *layer) each (read noise).
 
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
-    sweep = _Sweep(network, network.inflow(drive), nudge)
+    sweep = Currents(network, network.inflow(drive), nudge, offsets)
     states = list(start if start is not None else network.rest(len(drive), drive))
     ups = [sweep.up(index, states) for index in range(len(network.couplings))]
     groups = network.topology.update_groups
@@ -155,24 +157,28 @@ def _largest_change(new: Tensor, old: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Sweep:
-    """One pass over the groups; `ups` holds each coupling's present upward current and what `down` shares of it."""
+class Currents:
+    """Summed currents into the layers; `ups` holds each coupling's upward current and what `down` shares of it."""
 
     network: Network
     drive: Tensor
     nudge: Nudge | None
+    offsets: States | None = None
 
-    def up(self, index: int, states: list[Tensor]) -> tuple[Tensor, Shared]:
+    def up(self, index: int, states: Sequence[Tensor]) -> tuple[Tensor, Shared]:
+        """Upward current of a coupling at the present states."""
         return self.network.couplings[index].up(states[self.network.topology.couplings[index].pre])
 
     def update(self, group: tuple[int, ...], states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> None:
+        """Moves the layers of a group to their minimum, and refreshes what they feed."""
         for layer in group:
             states[layer] = self.network.neurons[layer](self.current(layer, states, ups))
         for index, coupling in enumerate(self.network.topology.couplings):
             if coupling.pre in group:
                 ups[index] = self.up(index, states)
 
-    def current(self, layer: int, states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> Tensor:
+    def current(self, layer: int, states: Sequence[Tensor], ups: Sequence[tuple[Tensor, Shared]]) -> Tensor:
+        """Summed current into a layer."""
         terms = [self.drive] if layer == 0 else []
         for index, coupling in enumerate(self.network.topology.couplings):
             if coupling.post == layer:
@@ -181,6 +187,8 @@ class _Sweep:
                 terms.append(self.network.couplings[index].down(states[coupling.post], ups[index][1]))
         if self.nudge is not None and layer == len(states) - 1:
             terms.append(self.nudge(states[layer]) if callable(self.nudge) else self.nudge)
+        if self.offsets is not None:
+            terms.append(self.offsets[layer])
         return sum(terms[1:], start=terms[0])
 
 

@@ -24,6 +24,11 @@ def static_normal(shape: tuple[int, ...], device: torch.device, *key: object) ->
     return torch.randn(shape, generator=generator(torch.device("cpu"), *key), dtype=torch.float64).to(device)
 
 
+def static_uniform(shape: tuple[int, ...], device: torch.device, *key: object) -> Tensor:
+    """Uniform numbers in [0, 1) that belong to the chip for life, float64 (which cells are defective)."""
+    return torch.rand(shape, generator=generator(torch.device("cpu"), *key), dtype=torch.float64).to(device)
+
+
 class Streams:
     """Counters of a chip's noise sources.
 

@@ -1,4 +1,4 @@
-"""Cells: the conductances at the crosspoints and how well they are written."""
+"""Cells: the conductances at the crosspoints, how well they are written, and how current follows voltage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ class Cells(Section):
         bits: Resolution of the write circuit over that range; 0 is analog.
         mapping: `differential`: a weight is a pair, `w ~ G+ - G-`, one of the two at `g_min_s`.
             `single`: one positive conductance a weight (resistive networks).
-        programming_noise: Standard deviation of a written conductance, as a fraction of `g_max_s - g_min_s`.
+        programming_noise: Standard deviation of a written conductance, as a fraction of `g_max_s - g_min_s`; a law
+            that depends on the conductance belongs in `[programming]`.
+        temperature_coefficient_per_k: `G(T) = G (1 + alpha (T - reference_k))`.
+        reference_k: Temperature at which every figure of the datasheet holds.
+        quadratic_per_v: `a` of the cell's current `I = G (V + a V |V| + b V^3)`.
+        cubic_per_v2: `b` of it.
     """
 
     g_min_s: NonNegative
@@ -26,6 +31,10 @@ class Cells(Section):
     bits: Annotated[int, Field(ge=0, le=32)] = 0
     mapping: Literal["differential", "single"] = "differential"
     programming_noise: NonNegative = 0.0
+    temperature_coefficient_per_k: float = 0.0
+    reference_k: Positive = 300.0
+    quadratic_per_v: float = 0.0
+    cubic_per_v2: float = 0.0
 
     @model_validator(mode="after")
     def _range(self) -> Cells:
@@ -42,3 +51,8 @@ class Cells(Section):
     def max_code(self) -> int:
         """Largest conductance code (of the 32-bit stand-in for an analog write circuit)."""
         return int(2 ** (self.bits or 32) - 1)
+
+    @property
+    def linear(self) -> bool:
+        """True where a cell obeys Ohm's law."""
+        return self.quadratic_per_v == 0 and self.cubic_per_v2 == 0

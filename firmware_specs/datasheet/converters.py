@@ -15,6 +15,9 @@ from firmware_specs.datasheet.section import NonNegative, Section
 WIRE_BITS_OF_IDEAL = 32
 """An ideal converter has no codes; where codes must travel it is a 32-bit one."""
 
+CURVE_BITS = 20
+"""Largest resolution whose transfer curve is kept code by code."""
+
 
 class _Converter(Section):
     bits: Annotated[int, Field(ge=0, le=32)] = 0
@@ -33,11 +36,28 @@ class _Converter(Section):
         """Largest code (of the 32-bit stand-in for an ideal converter)."""
         return int(2 ** (self.bits or WIRE_BITS_OF_IDEAL) - 1)
 
+    @property
+    def low(self) -> float:
+        """Value of code 0, volts or amperes."""
+        raise NotImplementedError
+
+    @property
+    def high(self) -> float:
+        """Value of the largest code, volts or amperes."""
+        raise NotImplementedError
+
+    @property
+    def lsb(self) -> float:
+        """One code step, volts or amperes."""
+        return (self.high - self.low) / self.max_code
+
     @model_validator(mode="after")
     def _errors_need_codes(self) -> _Converter:
         for key in ("offset_error_sigma_lsb", "inl_lsb", "dnl_lsb"):
             if self.ideal and getattr(self, key):
                 raise ValueError(f"{key}: counted in LSB, but bits = 0 (an ideal converter) has none")
+        if self.bits > CURVE_BITS and (self.inl_lsb or self.dnl_lsb):
+            raise ValueError(f"inl_lsb, dnl_lsb: known code by code, up to {CURVE_BITS} bits, not {self.bits}")
         return self
 
 
@@ -52,10 +72,12 @@ class Dac(_Converter):
         offset_error_sigma_lsb: Offset spread between channels, LSB.
         inl_lsb: Peak integral nonlinearity, LSB.
         dnl_lsb: RMS differential nonlinearity, LSB.
+        noise_sigma_a: White noise of the current, amperes RMS, held during a transaction.
     """
 
     low_a: float
     high_a: float
+    noise_sigma_a: NonNegative = 0.0
 
     @model_validator(mode="after")
     def _range(self) -> Dac:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, model_validator
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 
@@ -20,6 +22,9 @@ class Neurons(Section):
         linear_high_v: Upper rail, volts.
         gain_mismatch_sigma: Static relative gain spread between neuron circuits.
         offset_mismatch_sigma_v: Static offset spread between neuron circuits, volts, at the summing node.
+        leak: Share of a neuron's gain that its leak takes: `s = clamp(gain (1 - leak) z)`.
+        node_capacitance_f: Across the transimpedance; sets the time constant `tau_s` and the kT/C noise.
+        thermal_noise: kT/C noise of the node on every reading, `sigma = sqrt(k T / C)`.
     """
 
     state_unit_v: Positive
@@ -28,6 +33,14 @@ class Neurons(Section):
     linear_high_v: float
     gain_mismatch_sigma: NonNegative = 0.0
     offset_mismatch_sigma_v: NonNegative = 0.0
+    leak: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    node_capacitance_f: Positive | None = None
+    thermal_noise: bool = False
+
+    @property
+    def tau_s(self) -> float | None:
+        """Time constant of a neuron, `R C`; None where the capacitance is not given."""
+        return None if self.node_capacitance_f is None else self.transimpedance_ohm * self.node_capacitance_f
 
     @model_validator(mode="after")
     def _rails(self) -> Neurons:
@@ -36,6 +49,8 @@ class Neurons(Section):
                 "linear_low_v <= 0 and state_unit_v <= linear_high_v are needed, got "
                 f"{self.linear_low_v} .. {self.linear_high_v} V for a state unit of {self.state_unit_v} V"
             )
+        if self.thermal_noise and self.node_capacitance_f is None:
+            raise ValueError("thermal_noise needs node_capacitance_f: kT/C has no value without C")
         return self
 
 
@@ -44,10 +59,13 @@ class Settle(Section):
 
     Attributes:
         time_s: Time the device waits before it reads the states.
+        mode: `equilibrium`: states are read at rest, however long that takes; `transient`: they are read after
+            `time_s`, wherever they have come to (needs `neurons.node_capacitance_f`).
         max_iterations: Bound on the relaxation sweeps an emulator spends on one phase.
         tolerance: Largest state change in one sweep, in state units, at which a sample counts as settled.
     """
 
     time_s: Positive
+    mode: Literal["equilibrium", "transient"] = "equilibrium"
     max_iterations: PositiveInt = 200
     tolerance: Positive = 1e-5

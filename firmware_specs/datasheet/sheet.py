@@ -8,10 +8,17 @@ from pydantic import model_validator
 
 from firmware_specs.datasheet.cells import Cells
 from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
+from firmware_specs.datasheet.drift import Drift
 from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
+from firmware_specs.datasheet.faults import Endurance, Faults
 from firmware_specs.datasheet.neurons import Neurons, Settle
 from firmware_specs.datasheet.nodes import Nodes
+from firmware_specs.datasheet.noise import ReadNoise
+from firmware_specs.datasheet.physics import refuse_contradictions
+from firmware_specs.datasheet.programming import Programming
+from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.datasheet.section import Section
+from firmware_specs.datasheet.wires import Wires
 
 
 class Datasheet(Section):
@@ -22,6 +29,8 @@ class Datasheet(Section):
         drive_dac: Currents; voltages in a resistive network.
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
+
+    Sections from `programming` on may be left out: their effects are then off.
     """
 
     identity: Identity
@@ -35,6 +44,13 @@ class Datasheet(Section):
     output_adc: Adc
     settle: Settle
     limits: Limits
+    programming: Programming = Programming()
+    read_noise: ReadNoise = ReadNoise()
+    drift: Drift = Drift()
+    pulses: Pulses = Pulses()
+    wires: Wires = Wires()
+    faults: Faults = Faults()
+    endurance: Endurance = Endurance()
 
     @property
     def resistive(self) -> bool:
@@ -62,6 +78,11 @@ class Datasheet(Section):
             reach = max(-dac.low_a, dac.high_a)
             if reach > self.limits.max_drive_a * (1 + 1e-12):
                 raise ValueError(f"{name}: reaches {reach} A, above limits.max_drive_a = {self.limits.max_drive_a} A")
+        return self
+
+    @model_validator(mode="after")
+    def _physics(self) -> Self:
+        refuse_contradictions(self)
         return self
 
     @model_validator(mode="after")

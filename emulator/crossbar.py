@@ -1,0 +1,225 @@
+"""The cells of one coupling: what was written into them and when, and what they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from emulator.cells import defects, drifting, pulsing, reading, writing
+from emulator.streams import static_normal
+from firmware_specs.datasheet import Datasheet
+
+Where = tuple[slice | int, slice | int, slice | int]
+"""Planes, rows and columns of some cells."""
+
+EVERYWHERE: Where = (slice(None), slice(None), slice(None))
+
+
+class Crossbar:
+    """Cells of shape (planes, rows, columns); planes 0 and 1 are G+ and G-.
+
+    Args:
+        sheet: The device.
+        shape: Planes, rows, columns.
+        key: Seed and place of this crossbar: what is fixed for a specimen's life is drawn from it.
+        device: Torch device of its tensors.
+        dtype: Floating-point type of conductances.
+
+    Attributes:
+        written_s: Conductances right after their last write or pulse, siemens.
+        written_at_s: When that was, float64 seconds of the ageing clock; None where no effect depends on it.
+        relaxation: Standard normal of each cell's last write, where the drift law wants one.
+        pulses: Writes and pulses every cell has taken, int32.
+        energy_j: Energy they took.
+        touched_s: When any cell was last written or pulsed.
+    """
+
+    def __init__(
+        self,
+        sheet: Datasheet,
+        shape: tuple[int, int, int],
+        key: tuple[object, ...],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.sheet = sheet
+        self.shape = shape
+        self._key = key
+        self._device = device
+        self._dtype = dtype
+        self.written_s = torch.full(shape, sheet.cells.g_min_s, dtype=dtype, device=device)
+        aged = sheet.drift.law != "none" or sheet.drift.retention_s is not None or sheet.read_noise.law == "flicker"
+        self.written_at_s = torch.zeros(shape, dtype=torch.float64, device=device) if aged else None
+        self.relaxation = torch.zeros(shape, device=device) if sheet.drift.law == "relaxation" else None
+        self.pulses = torch.zeros(shape, dtype=torch.int32, device=device)
+        self.energy_j = torch.zeros(shape, device=device)
+        self.touched_s = 0.0
+        self._defects = defects.draw(sheet, shape, device, *key)
+        self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
+        self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential") else None
+        self._devices: pulsing.Devices | None = None
+
+    def write(
+        self,
+        target_s: Tensor,
+        mask: Tensor | None,
+        now_s: float,
+        generator: torch.Generator,
+        rounds: int,
+        tolerance: float,
+    ) -> writing.Written:
+        """Writes cells.
+
+        Args:
+            target_s: Codes' conductances, (planes, rows, columns).
+            mask: Where True, the cell is written; None: everywhere.
+            now_s: The ageing clock.
+            generator: Source of programming noise.
+            rounds: Most rewrites of a cell whose read-back misses; 0 does not look.
+            tolerance: Fraction of the range that counts as a hit.
+        """
+        if self._lifetimes is not None:
+            alive = self.pulses < self._lifetimes
+            mask = alive if mask is None else mask & alive
+        energy_j = self.sheet.programming.write_energy_j
+        if rounds == 0:
+            fresh = writing.programming_noise(self.sheet, target_s, generator)
+            self.written_s = fresh if mask is None else torch.where(mask, fresh, self.written_s)
+            self.pulses += 1 if mask is None else mask
+            if energy_j:
+                self.energy_j += energy_j if mask is None else energy_j * mask
+            count = self.pulses.numel() if mask is None else int(mask.sum())
+            outcome = writing.Written(self.written_s, count, 0)
+        else:
+            place = torch.ones(self.shape, dtype=torch.bool, device=self._device) if mask is None else mask
+            outcome = writing.write(self.sheet, target_s[place], generator, rounds, tolerance)
+            self.written_s = self.written_s.masked_scatter(place, outcome.conductances_s)
+            counts = torch.as_tensor(outcome.pulses, dtype=torch.int32, device=self._device)
+            self.pulses[place] += counts
+            self.energy_j[place] += energy_j * counts
+        self._touched(mask, now_s, generator)
+        return outcome
+
+    def pulse(
+        self,
+        where: Where,
+        counts: int | Tensor,
+        up: bool,
+        amplitude_v: float,
+        width_s: float,
+        now_s: float,
+        generator: torch.Generator,
+    ) -> tuple[int, int]:
+        """Applies programming pulses.
+
+        Args:
+            where: Which cells.
+            counts: Pulses each, or one number a cell, of the region's shape.
+            up: Towards the highest conductance.
+            amplitude_v: Height, volts.
+            width_s: Width, seconds.
+            now_s: The ageing clock.
+            generator: Source of the cycle-to-cycle noise.
+
+        Returns:
+            Pulses delivered, and the largest total any of these cells has taken.
+        """
+        law, cells = self.sheet.pulses, self.sheet.cells
+        region = torch.zeros(self.shape, dtype=torch.int32, device=self._device)
+        region[where] = torch.as_tensor(counts, dtype=torch.int32, device=self._device)
+        wanted = region.flatten()
+        index = wanted.nonzero().squeeze(1)
+        given = wanted[index]
+        if self._lifetimes is not None:
+            left = (self._lifetimes.flatten()[index] - self.pulses.flatten()[index]).clamp(min=0)
+            given = torch.minimum(given, left.to(torch.int32))
+        before = self._relaxed(now_s).flatten()[index]
+        effort = law.effort(amplitude_v, width_s)
+        x = (before - cells.g_min_s) / cells.span_s
+        after = pulsing.pulse(law, x, given, up, effort, self._spread(index), generator) * cells.span_s + cells.g_min_s
+        self.written_s.view(-1)[index] = after
+        self.pulses.view(-1)[index] += given
+        self.energy_j.view(-1)[index] += (given * after * (amplitude_v**2 * width_s)).to(self.energy_j.dtype)
+        self._touched(region > 0, now_s, generator)
+        return int(wanted.sum()), int(self.pulses[where].max())
+
+    def present_s(self, now_s: float, temperature_k: float) -> Tensor:
+        """Conductances as they are: drifted, at this temperature, with stuck cells and open lines."""
+        warm = reading.at_temperature(self.sheet.cells, self._relaxed(now_s), temperature_k)
+        return self._defects.apply(warm)
+
+    def noise_sigma_s(self, present_s: Tensor, now_s: float) -> Tensor | None:
+        """Standard deviation of reading each cell; None without read noise."""
+        age = None if self.written_at_s is None else now_s - self.written_at_s
+        return reading.noise_sigma_s(self.sheet.read_noise, self.sheet.cells, present_s, age)
+
+    def age_s(self, now_s: float) -> Tensor:
+        """Seconds since each cell was written, on the ageing clock; zeros where nothing ages."""
+        if self.written_at_s is None:
+            return torch.zeros(self.shape, dtype=torch.float64, device=self._device)
+        return now_s - self.written_at_s
+
+    def worn(self) -> Tensor:
+        """True where a cell has outlived its endurance and stays where it is."""
+        if self._lifetimes is None:
+            return torch.zeros(self.shape, dtype=torch.bool, device=self._device)
+        return self.pulses >= self._lifetimes
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint needs; what is fixed for life follows from the seed."""
+        state = {"conductances": self.written_s, "pulses": self.pulses, "energy": self.energy_j}
+        if self.written_at_s is not None:
+            state["written_at"] = self.written_at_s
+        if self.relaxation is not None:
+            state["relaxation"] = self.relaxation
+        return {name: value.clone() for name, value in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `state_dict`.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
+        self.written_s = state["conductances"].to(self._device, self._dtype, copy=True)
+        self.pulses = state["pulses"].to(self._device, copy=True)
+        self.energy_j = state["energy"].to(self._device, copy=True)
+        if self.written_at_s is not None:
+            self.written_at_s = state["written_at"].to(self._device, copy=True)
+            self.touched_s = float(self.written_at_s.max())
+        if self.relaxation is not None:
+            self.relaxation = state["relaxation"].to(self._device, copy=True)
+
+    def _relaxed(self, now_s: float) -> Tensor:
+        if self.written_at_s is None or self.sheet.drift.law == "none":
+            return self.written_s
+        xi = self._drift_xi if self.relaxation is None else self.relaxation
+        assert xi is not None  # noqa: S101 - every law has one
+        return drifting.drifted(self.sheet.drift, self.sheet.cells, self.written_s, now_s - self.written_at_s, xi)
+
+    def _touched(self, mask: Tensor | None, now_s: float, generator: torch.Generator) -> None:
+        if self.written_at_s is not None:
+            self.touched_s = now_s
+            self.written_at_s = self.written_at_s.masked_fill(_all(mask, self.written_at_s), now_s)
+        if self.relaxation is not None:
+            fresh = torch.randn(self.shape, generator=generator, device=self._device)
+            self.relaxation = torch.where(_all(mask, fresh), fresh, self.relaxation)
+
+    def _spread(self, index: Tensor) -> pulsing.Devices:
+        law = self.sheet.pulses
+        if self._devices is None:
+            self._devices = pulsing.Devices(
+                1 + law.step_d2d * self._for_life("pulse step").flatten(),
+                law.asymmetry_d2d * self._for_life("pulse asymmetry").flatten(),
+                law.bounds_d2d * self._for_life("lowest").flatten(),
+                1 + law.bounds_d2d * self._for_life("highest").flatten(),
+            )
+        return self._devices[index]
+
+    def _for_life(self, what: str) -> Tensor:
+        return static_normal(self.shape, self._device, *self._key, what).to(self._dtype)
+
+
+def _all(mask: Tensor | None, like: Tensor) -> Tensor:
+    return torch.ones_like(like, dtype=torch.bool) if mask is None else mask

@@ -1,0 +1,96 @@
+"""The phases of one settle: free, then nudged ones from its equilibrium, with the cells' read noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from emulator import network, transient
+from emulator.network import Network, Relaxed, States
+from emulator.placed import PlacedArray
+from emulator.resistive import Nodes
+
+
+@dataclass(frozen=True)
+class Phases:
+    """How the phases of one transaction are settled.
+
+    Read noise of a Hopfield array enters as currents into the summing nodes (`emulator.read_noise`), drawn for the
+    voltages of the noise-free equilibrium. With `read_noise.correlation = "transaction"` every sample meets one
+    realization in all its phases: 1/f noise is slow beside a settle, and cancels in the contrast to first order. With
+    `"phase"` each phase meets its own. Cells of a resistive network draw one realization a transaction.
+
+    Attributes:
+        placed: The array, brought up to the clock.
+        time_s: Wait of one phase.
+        generator: Source of the read noise.
+    """
+
+    placed: PlacedArray
+    time_s: float
+    generator: torch.Generator
+
+    def free(self, drive: Tensor, start: States | None) -> tuple[Relaxed, States | None]:
+        """The free phase, and the read-noise currents it met."""
+        net, noise = self._network(), None if self.placed.sheet.resistive else self.placed.noise
+        if noise is None:
+            return self._settle(net, drive, None, start, None), None
+        quiet = self._settle(net, drive, None, start, None)
+        offsets = noise.draw(quiet.states, self.generator)
+        begin = None if self.transient else quiet.states
+        return self._settle(net, drive, None, begin, offsets), offsets
+
+    def nudged(
+        self, drive: Tensor, nudges: Sequence[Tensor], free: Relaxed, offsets: States | None
+    ) -> tuple[Relaxed, ...]:
+        """The nudged phases, as one stacked batch.
+
+        Args:
+            drive: Of the free phase, model units.
+            nudges: (batch, *last) each, model units.
+            free: The free phase.
+            offsets: Its read-noise currents.
+        """
+        count = len(nudges)
+        start = tuple(_repeat(s, count) for s in free.states)
+        if offsets is not None:
+            noise = self.placed.noise
+            fresh = self.placed.sheet.read_noise.correlation == "phase" and noise is not None
+            offsets = (
+                noise.draw(start, self.generator) if fresh and noise else tuple(_repeat(o, count) for o in offsets)
+            )
+        nudge = network.join(nudges)
+        settled = self._settle(self._network(), _repeat(drive, count), nudge, start, offsets)
+        return network.split(settled, count)
+
+    @property
+    def transient(self) -> bool:
+        """True where states are read after a fixed time."""
+        return self.placed.sheet.settle.mode == "transient"
+
+    def _network(self) -> Network:
+        if self.placed.sheet.resistive and self.placed.sheet.read_noise.law != "none":
+            return self.placed.noisy_network(self.generator)
+        return self.placed.network
+
+    def _settle(
+        self, net: Network, drive: Tensor, nudge: Tensor | None, start: States | None, offsets: States | None
+    ) -> Relaxed:
+        sheet = self.placed.sheet
+        if not self.transient:
+            stop = network.Stop(sheet.settle.max_iterations, sheet.settle.tolerance)
+            return network.relax(net, drive, nudge, start, stop, offsets)
+        return transient.run(net, drive, nudge, start, self.time_s, self._taus(net), sheet.settle.tolerance, offsets)
+
+    def _taus(self, net: Network) -> list[float | Tensor]:
+        """Time constants: `R C` of a neuron circuit, `C / sum G` of a node of a resistive network."""
+        tau_s = self.placed.sheet.neurons.tau_s
+        assert tau_s is not None  # noqa: S101 - the datasheet was checked
+        return [tau_s / n.total if isinstance(n, Nodes) else tau_s for n in net.neurons]
+
+
+def _repeat(value: Tensor, count: int) -> Tensor:
+    return value.repeat(count, *[1] * (value.dim() - 1))
