@@ -216,6 +216,10 @@ class Chip:
         generator = self.streams.next(f"multiplying {array}")
         return measuring.product(placed, coupling, volts.to(self.device, self.dtype), transposed, plane, generator)
 
+    def conductances_s(self, array: int) -> list[Tensor]:
+        """True conductances now, one tensor a coupling, (planes, rows, columns); what no instrument sees exactly."""
+        return self._ready(array).conductances_s
+
     def usage(self, array: int, coupling: int, where: Where = EVERYWHERE) -> tuple[Tensor, Tensor]:
         """Pulses (int32) and joules every cell has taken."""
         crossbar = self.arrays[array].crossbars[coupling]

@@ -107,7 +107,7 @@ def _targets(device: Device, patch: Patch, counts: np.ndarray) -> Tensor:
 
 def _conductances(device: Device, region: Region) -> Tensor:
     check_region(device, region)
-    values = device.chip.arrays[region.array].conductances_s[region.coupling]
+    values = device.chip.conductances_s(region.array)[region.coupling]
     return values[(region.plane, *region.slices)]
 
 

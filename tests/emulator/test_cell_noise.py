@@ -30,8 +30,7 @@ def chip_at(g, **sections):
 
 
 def conductances(chip):
-    chip._ready(0)
-    return chip.arrays[0].conductances_s[0][0].flatten()
+    return chip.conductances_s(0)[0][0].flatten()
 
 
 def near(values, target):

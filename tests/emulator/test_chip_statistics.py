@@ -113,7 +113,7 @@ def test_conductances_never_leave_their_range():
     cells = chip.datasheet.cells
     for target in (cells.g_min_s, cells.g_max_s, 1.0, -1.0):
         chip.program(0, [torch.full((2, UNITS + 1, UNITS), target, dtype=torch.float64)])
-        written = chip.arrays[0].conductances_s[0]
+        written = chip.conductances_s(0)[0]
         assert cells.g_min_s <= float(written.min()) <= float(written.max()) <= cells.g_max_s
 
 
@@ -144,11 +144,11 @@ def test_cells_that_are_not_written_keep_their_conductance_under_programming_noi
     cells = chip.datasheet.cells
     target = torch.full((2, UNITS + 1, UNITS), cells.g_min_s + cells.span_s / 2, dtype=torch.float64)
     chip.program(0, [target])
-    before = chip.arrays[0].conductances_s[0].clone()
+    before = chip.conductances_s(0)[0].clone()
     mask = torch.zeros_like(target, dtype=torch.bool)
     mask[0, :3] = True
     chip.program(0, [target], [mask])
-    after = chip.arrays[0].conductances_s[0]
+    after = chip.conductances_s(0)[0]
     assert torch.equal(after[~mask], before[~mask])
     assert not torch.equal(after[mask], before[mask])
 
