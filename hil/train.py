@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from drivers.errors import DeviceError
 from hil.backends.seam import Bench
@@ -18,7 +18,7 @@ from hil.data.batches import Batches
 from hil.evaluate import Evaluation, evaluate
 from hil.experiment import Experiment
 from hil.loss import LOSSES, Loss
-from hil.model import build, energy_blocks, observed
+from hil.model import energy_blocks, observed
 from hil.optimize import learning_rate, optimizer
 from hil.run import checkpoint, provenance
 from hil.run.atomic import write_json
@@ -56,29 +56,29 @@ class Outcome:
 
 def train(
     experiment: Experiment,
+    model: nn.Module,
     bench: Bench,
     dataset: Dataset,
     folder: RunFolder,
     screen: Screen,
     asked_to_stop: Callable[[], signal.Signals | None],
-    device: torch.device,
 ) -> Outcome:
     """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
 
     Args:
         experiment: What to train.
-        bench: Open counterpart.
+        model: Built from it, on its torch device.
+        bench: Open counterpart its blocks are placed on.
         dataset: What to learn.
         folder: Run folder, started or reopened.
         screen: Shows progress.
         asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
-        device: Torch device of the host's part.
 
     Raises:
         DeviceError: the counterpart failed; a checkpoint of the last whole step has been written.
     """
     run, loss = experiment.run, LOSSES[experiment.loss]
-    model = build(experiment, bench, dataset.shape, dataset.classes).to(device)
+    device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     state = TrainState(model, optimizer(experiment.optimizer, model.parameters()), bench, Position())
     newest = checkpoint.newest(folder.checkpoints)
     metrics_bytes = state.restore(newest) if newest else 0
@@ -101,7 +101,7 @@ def train(
                 before = state.before_step()
                 try:
                     with observed(model, every_block):
-                        sums = _step(state, lr, loss, dataset.prepare(images, device, _dtype(run.dtype)), labels)
+                        sums = _step(state, lr, loss, dataset.prepare(images, device, dtype), labels)
                 except DeviceError:
                     state.undo_step(before)
                     save()
@@ -179,8 +179,3 @@ def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> 
     }
     write_json(folder.summary, summary)
     return summary
-
-
-def _dtype(name: str) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype

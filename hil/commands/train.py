@@ -40,8 +40,8 @@ def command(
     overrides = list(set_ or [])
     if device is not None:
         overrides.append(f'device="{device}"')
-    loaded, folder = _open(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
-    outcome = _run(console, loaded, folder, data_root)
+    loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
+    outcome, folder = _run(console, loaded, folder_path, data_root, resume=resume, overwrite=overwrite)
     if json is not None:
         write_text(json, folder.summary.read_text())
     accuracy = outcome.summary["test_accuracy"]
@@ -56,39 +56,45 @@ def command(
         raise typer.Exit(128 + outcome.signal)
 
 
-def _open(
+def _settings(
     console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
-) -> tuple[Experiment, RunFolder]:
-    """The experiment and its folder; on resume the folder's own settings count."""
+) -> Experiment:
+    """The experiment to run; on resume the settings in the run's folder count."""
     from hil import experiment_file
     from hil.run import folder
 
     asked = experiment_file.load(name, overrides)
     if not resume:
-        return asked, folder.start(path, asked, overwrite=overwrite)
+        folder.check_free(path, overwrite=overwrite)
+        return asked
     if overwrite:
         raise folder.RunError("--resume and --overwrite contradict each other")
-    opened = folder.reopen(path)
-    stored = experiment_file.load(opened.config)
-    changed = experiment_file.differences(stored, experiment_file.load(opened.config, overrides))
+    config = folder.reopen(path).config
+    stored = experiment_file.load(config)
+    changed = experiment_file.differences(stored, experiment_file.load(config, overrides))
     if changed:
         raise folder.RunError(
             f"{path} runs with other settings ({'; '.join(changed)}): leave them out, or start a new run elsewhere"
         )
     ignored = [d for d in experiment_file.differences(asked, stored) if not d.startswith("device:")]
     if ignored:
-        console.print(f"settings of {opened.config} count; {name} differs: {'; '.join(ignored)}", highlight=False)
-    return stored, opened
+        console.print(f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False)
+    return stored
 
 
-def _run(console: Console, experiment: Experiment, folder: RunFolder, data_root: Path) -> Outcome:
+def _run(
+    console: Console, experiment: Experiment, path: Path, data_root: Path, *, resume: bool, overwrite: bool
+) -> tuple[Outcome, RunFolder]:
+    """Opens everything in the order in which it can be refused; nothing is written before the last refusal."""
     import torch
 
     from emulator.network import Stop
     from hil import data
     from hil.bench import open_bench
     from hil.data.batches import Batches
+    from hil.model import build
     from hil.report.training import write_report
+    from hil.run import folder
     from hil.run.interrupt import StopRequest
     from hil.screen import open_screen
     from hil.train import train
@@ -108,14 +114,18 @@ def _run(console: Console, experiment: Experiment, folder: RunFolder, data_root:
         highlight=False,
         soft_wrap=True,
     )
+    opened: RunFolder | None = None
     try:
         with (
             StopRequest() as stop,
             open_bench(
                 experiment.device, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged
             ) as bench,
-            open_screen(console, run.epochs, batches) as screen,
         ):
-            return train(experiment, bench, dataset, folder, screen, lambda: stop.signal, where)
+            model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
+            opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+            with open_screen(console, run.epochs, batches) as screen:
+                return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal), opened
     finally:
-        write_report(folder)
+        if opened is not None:
+            write_report(opened)

@@ -67,20 +67,31 @@ class RunFolder:
         return self.path / "report.html"
 
 
-def start(path: Path, experiment: Experiment, *, overwrite: bool = False) -> RunFolder:
-    """Makes the folder of a new run and writes its `config.toml`.
+def check_free(path: Path, *, overwrite: bool = False) -> None:
+    """Checks that a new run may use a folder; looks only.
 
     Raises:
         RunError: the folder is in use, or holds something that is no run.
     """
-    folder = RunFolder(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        if not folder.config.is_file():
-            raise RunError(f"{path} exists and is not a run folder: choose another --run-dir")
-        if not overwrite:
-            raise RunError(f"{path} holds a run: --resume goes on with it, --overwrite replaces it, --run-dir moves on")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not RunFolder(path).config.is_file():
+        raise RunError(f"{path} exists and is not a run folder: choose another --run-dir")
+    if not overwrite:
+        raise RunError(f"{path} holds a run: --resume goes on with it, --overwrite replaces it, --run-dir moves on")
+
+
+def start(path: Path, experiment: Experiment, *, overwrite: bool = False) -> RunFolder:
+    """Makes the folder of a new run and writes its `config.toml`.
+
+    Raises:
+        RunError: as `check_free`.
+    """
+    check_free(path, overwrite=overwrite)
+    if path.exists():
         shutil.rmtree(path)
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True)
+    folder = RunFolder(path)
     write_text(folder.config, experiment_file.dump(experiment))
     return folder
 

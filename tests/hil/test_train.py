@@ -1,0 +1,243 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from drivers.errors import LinkTimeout
+from hil import data
+from hil.bench import open_bench
+from hil.cli import main
+from hil.experiment import Experiment
+from hil.model import build
+from hil.run import checkpoint, folder, metrics
+from hil.train import train
+
+BLOCK = {
+    "feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 12}, {"kind": "batch_norm"}],
+    "energy": {"couplings": [{"kind": "dense", "units": 8}]},
+}
+
+
+def experiment(**more):
+    run = {"epochs": 2, "batch": 50, "eval_batch": 20, "keep_checkpoints": 9} | more.pop("run", {})
+    document = {
+        "data": {"name": "digits", "train_samples": 230, "test_samples": 30},
+        "device": "emulator:mixed-8bit?seed=4",
+        "blocks": [BLOCK],
+        "optimizer": {"lr": 0.01},
+        "schedule": {"kind": "cosine", "per": "step"},
+        "run": run,
+    }
+    return Experiment.model_validate(document | more)
+
+
+class Silent:
+    def step(self, position, record):
+        pass
+
+    def epoch(self, position, record):
+        pass
+
+
+def run(exp, path, *, stop_at=None, bench=None):
+    """Trains in process; a stop as Ctrl-C gives it after step `stop_at`."""
+    opened = folder.reopen(path) if path.exists() else folder.start(path, exp)
+    bench = bench or open_bench(exp.device)
+    asked = iter(range(1, 10_000))
+    stop = lambda: signal.SIGINT if next(asked) == stop_at else None  # noqa: E731
+    dataset = data.load(exp.data, Path())
+    model = build(exp, bench, dataset.shape, dataset.classes)
+    return train(exp, model, bench, dataset, opened, Silent(), stop)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"device": "reference:", "estimator": {"kind": "random_sign"}, "optimizer": {"kind": "sgd", "lr": 0.05}}],
+    ids=["emulator, adam", "reference, random sign, sgd"],
+)
+def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_run(tmp_path, more):
+    exp = experiment(**more)
+    whole = run(exp, tmp_path / "whole")
+    for stop_at in (1, 4, 5, 9):  # first step, before and at the end of an epoch, in the last one
+        path = tmp_path / f"broken_{stop_at}"
+        stopped = run(exp, path, stop_at=stop_at)
+        assert stopped.signal == signal.SIGINT
+        assert stopped.summary["steps"] == stop_at
+        resumed = run(exp, path)
+        assert resumed.summary["weights"] == whole.summary["weights"]
+        assert (path / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def command(path, *more):
+    return ["train", str(path.parent / "small.toml"), "--run-dir", str(path), "--set", "run.checkpoint_every=1", *more]
+
+
+@pytest.fixture
+def small(tmp_path):
+    from hil.experiment_file import dump
+
+    (tmp_path / "small.toml").write_text(dump(experiment(run={"epochs": 3, "checkpoint_every": 1})))
+    return tmp_path
+
+
+def kill_at_step(path, step, *more):
+    """Runs `hil train` in a process of its own and kills it -9 once the checkpoint of a step is there."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hil", *command(path, *more)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    try:
+        while not list((path / "checkpoints").glob(f"step_{step:09d}.*")):
+            assert child.poll() is None, "ended before it could be killed"
+            time.sleep(0.001)
+    finally:
+        child.kill()
+        child.wait()
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_a_run_killed_twice_at_random_steps_goes_on_bit_exactly(small):
+    main_exits_ok(command(small / "whole"))
+    first, second = sorted(random.sample(range(1, 14), 2))
+    print(f"killed at {first} and {second}")
+    kill_at_step(small / "broken", first)
+    kill_at_step(small / "broken", second, "--resume")
+    main_exits_ok(command(small / "broken", "--resume"))
+    whole, broken = (json.loads((small / name / "summary.json").read_text()) for name in ("whole", "broken"))
+    assert broken["weights"] == whole["weights"]
+    assert (small / "broken" / "metrics.jsonl").read_bytes() == (small / "whole" / "metrics.jsonl").read_bytes()
+    sessions = json.loads((small / "broken" / "provenance.json").read_text())["sessions"]
+    assert len(sessions) == 3
+    assert sessions[0]["from_step"] == 0 < sessions[1]["from_step"] <= sessions[2]["from_step"]
+
+
+def main_exits_ok(arguments):
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert done.value.code == 0
+
+
+@pytest.mark.parametrize("damage", ["cut tensors", "cut facts", "no tensors"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
+    exp = experiment(run={"checkpoint_every": 2})
+    whole = run(exp, tmp_path / "whole")
+    path = tmp_path / "broken"
+    run(exp, path, stop_at=7)
+    newest = sorted((path / "checkpoints").glob("*.json"))[-1]
+    tensors = newest.with_suffix(".safetensors")
+    match damage:
+        case "cut tensors":
+            tensors.write_bytes(tensors.read_bytes()[:-1])
+        case "cut facts":
+            newest.write_bytes(newest.read_bytes()[:-20])
+        case "no tensors":
+            tensors.unlink()
+    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 6
+    assert run(exp, path).summary["weights"] == whole.summary["weights"]
+
+
+class Failing:
+    """A bench whose arrays stop answering at one settle."""
+
+    def __init__(self, address, at):
+        self.inner, self.left = open_bench(address), at
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def place(self, topology):
+        array = self.inner.place(topology)
+        settle = array.settle
+
+        def failing(*arguments):
+            self.left -= 1
+            if self.left == 0:
+                raise LinkTimeout("settle was not answered within 2 s", device="serial:/dev/x", todo="Check the cable")
+            return settle(*arguments)
+
+        array.settle = failing
+        return array
+
+
+@pytest.mark.parametrize("settle", [5, 6])  # the free and the nudged settle of step 3
+def test_a_device_failure_leaves_a_checkpoint_of_the_last_whole_step(tmp_path, settle):
+    exp = experiment(device="reference:")
+    whole = run(exp, tmp_path / "whole")
+    path = tmp_path / "failed"
+    with pytest.raises(LinkTimeout):
+        run(exp, path, bench=Failing("reference:", settle))
+    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 2
+    assert run(exp, path).summary["weights"] == whole.summary["weights"]
+    assert (path / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def test_the_run_folder_holds_what_the_design_promises(small):
+    path = small / "run"
+    main_exits_ok(command(path, "--json", str(small / "out.json"), "--set", "run.seed=7"))
+    summary = json.loads((small / "out.json").read_text())
+    assert summary == json.loads((path / "summary.json").read_text())
+    assert 0 <= summary["test_accuracy"] <= 1
+    assert (summary["epochs"], summary["steps"], summary["seed"]) == (3, 15, 7)
+    assert summary["device"] == "emulator:mixed-8bit?seed=4"
+    assert summary["seconds"] > 0
+    assert summary["images_per_second"] > 0
+    records = metrics.read(path / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 16))
+    assert all(0 <= r["settled"] <= 1 and 0 <= r["clipped"] <= 1 for r in records if r["kind"] == "step")
+    confusion = torch.tensor(json.loads((path / "evaluation.json").read_text())["confusion"])
+    assert confusion.sum() == 30
+    assert int(confusion.trace()) == round(summary["test_accuracy"] * 30)
+    assert list((path / "tensorboard").glob("events.*"))
+    session = json.loads((path / "provenance.json").read_text())["sessions"][0]
+    assert session["counterpart"]["model"] == "mixed-8bit"
+    assert session["seed"] == 7
+
+
+def refused(arguments, capsys, code=2):
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert done.value.code == code
+    assert error.startswith("hil: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_run_folder_is_never_lost_by_accident(small, capsys):
+    path = small / "run"
+    main_exits_ok(command(path, "--set", "run.epochs=1"))
+    capsys.readouterr()
+    assert "--resume goes on with it, --overwrite replaces it" in refused(command(path), capsys)
+    error = refused(command(path, "--resume", "--set", "run.epochs=2"), capsys)
+    assert "run.epochs: 1 -> 2" in error
+    assert "holds no run to resume" in refused(command(small / "other", "--resume"), capsys)
+    foreign = small / "photos"
+    foreign.mkdir()
+    (foreign / "cat.jpg").write_bytes(b"cat")
+    assert "is not a run folder" in refused(command(foreign, "--overwrite"), capsys)
+    assert (foreign / "cat.jpg").exists()
+    main_exits_ok(command(path, "--overwrite", "--set", "run.epochs=1"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "nothing"], "neither a shipped experiment"),
+        (["train", "digits", "--set", "run.epochs=0"], "run.epochs"),
+        (["train", "digits", "--device", "usb"], "is not an address"),
+        (["train", "digits", "--device", "emulator:none"], "neither a shipped datasheet"),
+        (["train", "digits", "--device", "emulator:ideal?speed=3"], "unknown option speed"),
+        (["train", "mnist-dense", "--data-root", "nowhere"], "train-images-idx3-ubyte[.gz] is missing"),
+        (["train", "digits", "--set", "data.name=cats"], "'cats' is not a data set"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert expected in refused(arguments, capsys)
+    assert not (tmp_path / "runs").exists()
