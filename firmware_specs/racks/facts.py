@@ -1,0 +1,120 @@
+"""What an instrument model can do: ranges, stated accuracy, integration and relay times.
+
+The figures serve the plan before a run, the accuracy budget of a measurement, and the virtual instruments.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from pydantic import model_validator
+
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
+
+
+class Range(Section):
+    """One range of a source or a meter, and its stated one-year accuracy `gain * |x| + offset`.
+
+    Attributes:
+        full: Largest magnitude, volts or amperes.
+        gain: Fraction of the reading.
+        offset: Volts or amperes.
+    """
+
+    full: Positive
+    gain: NonNegative
+    offset: NonNegative
+
+    def uncertainty(self, value: float) -> float:
+        """Stated accuracy of a value in this range, in its own unit."""
+        return self.gain * abs(value) + self.offset
+
+
+class Facts(Section):
+    """One instrument model.
+
+    Attributes:
+        kind: Which roles it plays.
+        identity: `*IDN?` answer; `{serial}` is filled in.
+        channels: Outputs of a source.
+        volts: Voltage ranges, smallest first.
+        amps: Current ranges, smallest first.
+        nplc: Shortest and longest integration, power line cycles.
+        autozero: Conversions a reading costs.
+        relay_s: Time until a changed relay has settled.
+        settle_s: Time until a changed set-point has settled.
+        bus_s: Time of one message on its bus.
+        dac_bits: Resolution of a source's set-points; 0 where it is finer than its accuracy.
+        pulse: True where the instrument itself times a pulse.
+    """
+
+    kind: Literal["smu", "matrix", "meter", "mainframe"]
+    identity: str
+    channels: tuple[str, ...] = ()
+    volts: tuple[Range, ...] = ()
+    amps: tuple[Range, ...] = ()
+    nplc: tuple[Positive, Positive] = (0.01, 10.0)
+    autozero: int = 1
+    relay_s: NonNegative = 0.0
+    settle_s: NonNegative = 0.0
+    bus_s: NonNegative = 2.0e-4
+    dac_bits: int = 0
+    dac_volts: Range | None = None
+    pulse: bool = False
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Facts:
+        for name in ("volts", "amps"):
+            full = [r.full for r in getattr(self, name)]
+            if full != sorted(full):
+                raise ValueError(f"{name}: ranges must ascend, got {full}")
+        return self
+
+    def range_for(self, unit: Literal["volts", "amps"], value: float) -> Range:
+        """The smallest range that holds a magnitude.
+
+        Raises:
+            ValueError: none does.
+        """
+        ranges = getattr(self, unit)
+        for found in ranges:
+            if abs(value) <= found.full * (1 + 1e-9):
+                return found
+        raise ValueError(f"{value:g} is beyond the largest {unit} range, {ranges[-1].full if ranges else 'none'}")
+
+
+@cache
+def _table() -> dict[str, Facts]:
+    text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text()
+    return {model: Facts.model_validate(_with_ranges(entry)) for model, entry in tomllib.loads(text).items()}
+
+
+def _with_ranges(entry: dict[str, object]) -> dict[str, object]:
+    out = dict(entry)
+    for name in ("volts", "amps"):
+        rows = out.get(name, [])
+        assert isinstance(rows, list)  # noqa: S101 - a file of the package
+        out[name] = [dict(zip(("full", "gain", "offset"), row, strict=True)) for row in rows]
+    if isinstance(dac := out.get("dac_volts"), list):
+        out["dac_volts"] = dict(zip(("full", "gain", "offset"), dac, strict=True))
+    return out
+
+
+def models() -> tuple[str, ...]:
+    """Instrument models there are facts of."""
+    return tuple(sorted(_table()))
+
+
+def facts(model: str) -> Facts:
+    """Facts of a model.
+
+    Raises:
+        ValueError: unknown model.
+    """
+    try:
+        return _table()[model]
+    except KeyError:
+        raise ValueError(f"unknown instrument model {model!r}; known: {', '.join(models())}") from None

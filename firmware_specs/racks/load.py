@@ -1,0 +1,52 @@
+"""Reading rack files: shipped ones by name, others by path; every refusal names file, key and what was expected."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from firmware_specs.datasheet.load import explain
+from firmware_specs.racks.schema import Rack
+
+_FACTS = "instruments.toml"
+
+
+class RackError(ValueError):
+    """A rack file that cannot be used; the message names file, key and what was expected."""
+
+
+def shipped_racks() -> list[str]:
+    """Names of the shipped racks."""
+    folder = resources.files("firmware_specs.racks")
+    names = (item.name for item in folder.iterdir())
+    return sorted(n.removesuffix(".toml") for n in names if n.endswith(".toml") and n != _FACTS)
+
+
+def load_rack(name_or_path: str | Path) -> Rack:
+    """Reads a rack.
+
+    Args:
+        name_or_path: A shipped name (`bench-16x16`) or the path of a TOML file.
+
+    Raises:
+        RackError: unknown name, unreadable file, or content that is refused.
+    """
+    name = str(name_or_path)
+    if name in shipped_racks():
+        text, where = (resources.files("firmware_specs.racks") / f"{name}.toml").read_text(), f"{name}.toml"
+    else:
+        try:
+            text, where = Path(name).read_text(), name
+        except (OSError, UnicodeDecodeError) as error:
+            raise RackError(
+                f"{name}: neither a shipped rack ({', '.join(shipped_racks())}) nor a readable TOML file: {error}"
+            ) from error
+    try:
+        return Rack.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RackError(f"{where}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise RackError(f"{where}: " + "; ".join(explain(error))) from error
