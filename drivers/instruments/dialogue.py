@@ -1,0 +1,176 @@
+"""Question and answer with one instrument, line by line, over any transport: one lock, one deadline, one fence."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
+from drivers.instruments.fence import Fence
+from drivers.transport import Transport
+
+Reader = Callable[[float], bytes]
+LINE_LIMIT = 1 << 20
+SENTINEL = 9.9e37
+"""SCPI writes 9.91e37 for not-a-number and +-9.9e37 for an overflow."""
+
+
+class Dialogue:
+    """The session of one instrument.
+
+    Args:
+        wire: Transport to it; recorded where a flight recorder is wanted.
+        fence: Reads every line before it goes out.
+        timeout_s: Deadline of an answer that involves no measurement.
+    """
+
+    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0) -> None:
+        self.fence = fence
+        self.address = wire.address
+        self.timeout_s = timeout_s
+        self._wire = wire
+        self._lock = threading.RLock()
+        self._dirty = False
+
+    def write(self, text: str) -> None:
+        """Sends one line; raises `OutOfRange` where the fence refuses it."""
+        self.fence.check(text)
+        with self._lock:
+            self._clean()
+            self._send(text)
+
+    def ask(self, text: str, *, timeout_s: float = 0.0) -> str:
+        """Sends one line and returns the line that comes back.
+
+        Args:
+            text: The question.
+            timeout_s: How much longer than usual the answer may take (a measurement).
+        """
+        self.fence.check(text)
+        with self._lock:
+            self._clean()
+            self._send(text)
+            return self._line(timeout_s)
+
+    def read(self, *, timeout_s: float = 0.0) -> str:
+        """The next line; for libraries that write and read apart."""
+        with self._lock:
+            return self._line(timeout_s)
+
+    def ask_block(self, text: str, count: int, *, timeout_s: float = 0.0) -> bytes:
+        """Sends one line and returns the binary block of `count` bytes that comes back.
+
+        Takes definite (`#<n><len>...`) and indefinite (`#0...`) blocks; the length is ours in both cases, so a
+        newline in the payload ends nothing.
+
+        Raises:
+            CorruptFrame: no block header, another length, or no newline after it.
+        """
+        self.fence.check(text)
+        with self._lock:
+            self._clean()
+            self._send(text)
+            return self._guarded(lambda deadline: self._block(count, deadline), timeout_s)
+
+    def send_regardless(self, text: str) -> None:
+        """Sends a line that makes things safe even when the link is dirty; errors are not raised."""
+        try:
+            self._wire.write(text.encode() + b"\n", time.monotonic() + 0.5)
+        except LinkError:
+            self._dirty = True
+
+    def resynchronize(self, question: str, expected: str) -> None:
+        """Throws stale answers away and asks until the answer is the one only this question has.
+
+        Raises:
+            LinkTimeout: it never came.
+        """
+        with self._lock:
+            deadline = time.monotonic() + self.timeout_s
+            self._wire.drain(0.02, deadline)
+            self._wire.write(question.encode() + b"\n", deadline)
+            while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
+                pass
+            self._dirty = False
+
+    def close(self) -> None:
+        """Ends the session."""
+        self._wire.close()
+
+    @property
+    def dirty(self) -> bool:
+        """True after a timeout: an answer may still be under way."""
+        return self._dirty
+
+    def _clean(self) -> None:
+        if self._dirty:
+            raise LinkTimeout(
+                "an earlier answer is still missing, so the next one could belong to it",
+                device=self.address,
+                todo="Open the rack again: it re-synchronizes by the identity",
+            )
+
+    def _send(self, text: str) -> None:
+        try:
+            self._wire.write(text.encode() + b"\n", time.monotonic() + self.timeout_s)
+        except LinkError:
+            self._dirty = True
+            raise
+
+    def _line(self, extra_s: float) -> str:
+        return (
+            self._guarded(lambda deadline: self._wire.read_until(b"\n", LINE_LIMIT, deadline), extra_s)
+            .decode()
+            .rstrip("\r\n")
+        )
+
+    def _guarded(self, read: Reader, extra_s: float) -> bytes:
+        try:
+            return read(time.monotonic() + self.timeout_s + extra_s)
+        except LinkError:
+            self._dirty = True
+            raise
+
+    def _block(self, count: int, deadline: float) -> bytes:
+        head = self._wire.read_exact(2, deadline)
+        if head[:1] != b"#" or not head[1:].isdigit():
+            raise CorruptFrame("a binary block begins with '#' and a digit", device=self.address, last=head)
+        if digits := int(head[1:]):
+            length = self._wire.read_exact(digits, deadline)
+            if not length.isdigit() or int(length) != count:
+                raise CorruptFrame(f"a block of {count} bytes was expected", device=self.address, last=head + length)
+        data = self._wire.read_exact(count, deadline)
+        if (end := self._wire.read_exact(1, deadline)) != b"\n":
+            raise CorruptFrame(f"no newline after a block of {count} bytes", device=self.address, last=data + end)
+        return data
+
+
+def reading(text: str, what: str, device: str) -> float:
+    """A measured number.
+
+    Raises:
+        DeviceFault: it is a sentinel: overflow or not-a-number.
+        ProtocolViolation: it is no number at all.
+    """
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ProtocolViolation(f"{what} answered {text!r}, a number was expected", device=device) from error
+    if not math.isfinite(value) or abs(value) >= SENTINEL:
+        raise DeviceFault(
+            -222, f"the reading {text.strip()} is a sentinel, not a value", asked=what, device=device,
+            todo="The input is beyond its range or nothing was measured",
+        )  # fmt: skip
+    return value
+
+
+def confirm(what: str, wanted: float, got: float, device: str, rel: float = 1e-5) -> None:
+    """Refuses a setting whose read-back differs.
+
+    Raises:
+        ProtocolViolation: it does.
+    """
+    if not math.isclose(wanted, got, rel_tol=rel, abs_tol=1e-12):
+        raise ProtocolViolation(f"{what} was set to {wanted:g} and reads back {got:g}; outputs stay off", device=device)

@@ -1,0 +1,81 @@
+"""Keithley 707B/708B switch matrix (TSP). PyMeasure has no driver for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drivers.errors import ProtocolViolation
+from drivers.instruments.dialogue import Dialogue
+
+BREAK_BEFORE_MAKE = 1
+
+
+class Keithley707B:
+    """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Not used.
+    """
+
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+        self.name = name
+        self.dialogue = dialogue
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        return self.dialogue.ask("*IDN?")
+
+    def reset(self) -> None:
+        """All relays open, break before make, error queue empty."""
+        self.dialogue.write("reset()")
+        self.dialogue.write("errorqueue.clear()")
+        self.dialogue.ask("*OPC?")
+        self.open_all()
+        self.dialogue.write(f"channel.connectrule={BREAK_BEFORE_MAKE}")
+        rule = float(self.dialogue.ask("print(channel.connectrule)"))
+        if rule != BREAK_BEFORE_MAKE:
+            raise ProtocolViolation(
+                f"the connect rule reads back {rule:g}, 1 (break before make) was set", device=self.name
+            )
+
+    def errors(self) -> list[str]:
+        """Empties the error queue: code and text of each entry."""
+        found = []
+        while int(float(self.dialogue.ask("print(errorqueue.count)"))):
+            code, text, *_ = self.dialogue.ask("print(errorqueue.next())").split("\t")
+            found.append(f"{int(float(code))} {text}")
+        return found
+
+    def close_channels(self, channels: Sequence[str]) -> None:
+        """Closes relays and waits for them."""
+        if channels:
+            self.dialogue.write(f'channel.close("{",".join(channels)}")')
+            self.dialogue.ask("*OPC?")
+
+    def open_channels(self, channels: Sequence[str]) -> None:
+        """Opens relays and waits for them."""
+        if channels:
+            self.dialogue.write(f'channel.open("{",".join(channels)}")')
+            self.dialogue.ask("*OPC?")
+
+    def closed(self) -> frozenset[str]:
+        """Closed channels; the box writes `;` between them and `nil` for none."""
+        answer = self.dialogue.ask('print(channel.getclose("allslots"))').strip()
+        return frozenset() if answer == "nil" else frozenset(answer.split(";"))
+
+    def open_all(self) -> None:
+        """Opens everything, read back."""
+        self.dialogue.write('channel.open("allslots")')
+        self.dialogue.ask("*OPC?")
+        if still := self.closed():
+            raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
+
+    def safe(self) -> None:
+        """Opens everything, without waiting for an answer."""
+        self.dialogue.send_regardless('channel.open("allslots")')
+
+    def close(self) -> None:
+        """Ends the session."""
+        self.dialogue.close()

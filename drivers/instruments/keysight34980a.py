@@ -1,0 +1,143 @@
+"""Keysight 34980A mainframe: matrix and relay cards, a scanned multiplexer before its meter, 34951A DACs.
+
+PyMeasure has no driver for it. The DAC commands are unverified on a box of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.instruments.dialogue import Dialogue, confirm, reading
+from drivers.instruments.scpi import drain_errors
+
+
+class Keysight34980A:
+    """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Mains frequency, for deadlines.
+    """
+
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+        self.name = name
+        self.dialogue = dialogue
+        self.line_hz = line_hz
+        self._scan: tuple[str, ...] = ()
+        self._scan_settings = (10.0, 1.0)
+        self._levels: dict[str, float] = {}
+        self._relays: set[str] = set()
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        return self.dialogue.ask("*IDN?")
+
+    def reset(self) -> None:
+        """Defaults: relays open, outputs off."""
+        self.dialogue.write("*RST")
+        self.dialogue.write("*CLS")
+        self.dialogue.ask("*OPC?")
+        self._scan, self._levels, self._relays = (), {}, set()
+
+    def errors(self) -> list[str]:
+        """Empties the error queue."""
+        return drain_errors(self.dialogue)
+
+    def close_channels(self, channels: Sequence[str]) -> None:
+        """Closes relays, waits for them, reads them back."""
+        self._relay("CLOS", channels)
+        self._relays |= set(channels)
+
+    def open_channels(self, channels: Sequence[str]) -> None:
+        """Opens relays, waits for them, reads them back."""
+        self._relay("OPEN", channels)
+
+    def closed(self) -> frozenset[str]:
+        """Those of the channels ever asked for that the box says are closed."""
+        known = sorted(self._relays)
+        if not known:
+            return frozenset()
+        answer = self.dialogue.ask(f"ROUT:CLOS? {_list(known)}").split(",")
+        if len(answer) != len(known):
+            raise ProtocolViolation(
+                f"ROUT:CLOS? of {len(known)} channels answered {len(answer)} values", device=self.name
+            )
+        return frozenset(channel for channel, state in zip(known, answer, strict=True) if state.strip() == "1")
+
+    def open_all(self) -> None:
+        """Opens everything, read back."""
+        self.dialogue.write("ROUT:OPEN:ALL")
+        self.dialogue.ask("*OPC?")
+        if still := self.closed():
+            raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
+
+    def configure(self, *, range_v: float, nplc: float) -> None:
+        """Range and integration of scanned readings."""
+        self._scan, self._scan_settings = (), (range_v, nplc)
+
+    def scan(self, channels: Sequence[str]) -> NDArray[np.float64]:
+        """One reading a channel; the list is sent only when it changed."""
+        range_v, nplc = self._scan_settings
+        if tuple(channels) != self._scan:
+            wanted = _list(channels)
+            self.dialogue.write(f"CONF:VOLT:DC {range_v:.9g},{wanted}")
+            self.dialogue.write(f"SENS:VOLT:DC:NPLC {nplc:.9g},{wanted}")
+            self.dialogue.write(f"SENS:VOLT:DC:ZERO:AUTO OFF,{wanted}")
+            self.dialogue.write(f"ROUT:SCAN {wanted}")
+            self._scan = tuple(channels)
+        answer = self.dialogue.ask("READ?", timeout_s=len(channels) * (0.05 + 4 * nplc / self.line_hz)).split(",")
+        if len(answer) != len(channels):
+            raise ProtocolViolation(f"a scan of {len(channels)} channels gave {len(answer)} readings", device=self.name)
+        return np.array([reading(value, "READ?", self.name) for value in answer])
+
+    def measure(self) -> float:
+        """Refused: this meter has no input of its own in a rack."""
+        raise OutOfRange("the mainframe's meter is reached by its multiplexer only: use scan", device=self.name)
+
+    def set_volts(self, volts: Mapping[str, float]) -> None:
+        """Sets DAC outputs; channels of one level go in one command."""
+        by_level: dict[float, list[str]] = {}
+        for channel, level in volts.items():
+            by_level.setdefault(level, []).append(channel)
+        commands = [f":SOUR:VOLT {level:.7g},{_list(channels)}" for level, channels in by_level.items()]
+        for start in range(0, len(commands), 8):
+            self.dialogue.write(";".join(commands[start : start + 8]))
+        self._levels.update(volts)
+
+    def outputs(self, channels: Sequence[str], on: bool) -> None:
+        """Output relays, read back; on only at 0 V."""
+        if not channels:
+            return
+        if on and (hot := [c for c in channels if self._levels.get(c) != 0.0]):
+            raise OutOfRange(f"outputs {', '.join(hot)} were not set to 0 V before they go on", device=self.name)
+        wanted = _list(channels)
+        self.dialogue.write(f"OUTP {'ON' if on else 'OFF'},{wanted}")
+        answer = self.dialogue.ask(f"OUTP? {wanted}").split(",")
+        for channel, state in zip(channels, answer, strict=True):
+            confirm(f"output {channel}", float(on), float(state), self.name)
+
+    def safe(self) -> None:
+        """DACs to 0 V and off, relays open, without waiting for answers."""
+        if self._levels:
+            everything = _list(self._levels)
+            self.dialogue.send_regardless(f":SOUR:VOLT 0,{everything}")
+            self.dialogue.send_regardless(f"OUTP OFF,{everything}")
+        self.dialogue.send_regardless("ROUT:OPEN:ALL")
+
+    def close(self) -> None:
+        """Ends the session."""
+        self.dialogue.close()
+
+    def _relay(self, verb: str, channels: Sequence[str]) -> None:
+        if channels:
+            self.dialogue.write(f"ROUT:{verb} {_list(channels)}")
+            self.dialogue.ask("*OPC?")
+
+
+def _list(channels: Iterable[str]) -> str:
+    return f"(@{','.join(channels)})"

@@ -1,0 +1,92 @@
+"""Voltmeters: Keithley DAQ6510 on PyMeasure's driver, Keysight 34465A by its own few commands.
+
+PyMeasure's driver of the 34465A's predecessor (34410A) knows autorange only, which a rack may not use.
+"""
+
+from __future__ import annotations
+
+from pymeasure.instruments.keithley.keithleyDAQ6510 import KeithleyDAQ6510 as Maintained
+
+from drivers.instruments.dialogue import Dialogue, confirm, reading
+from drivers.instruments.pymeasure_adapter import DialogueAdapter
+from drivers.instruments.scpi import drain_errors
+
+
+class _Meter:
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+        self.name = name
+        self.dialogue = dialogue
+        self.line_hz = line_hz
+        self._measure_s = 1.0
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        return self.dialogue.ask("*IDN?")
+
+    def reset(self) -> None:
+        """Defaults."""
+        self.dialogue.write("*RST")
+        self.dialogue.write("*CLS")
+        self.dialogue.ask("*OPC?")
+
+    def errors(self) -> list[str]:
+        """Empties the error queue."""
+        return drain_errors(self.dialogue)
+
+    def safe(self) -> None:
+        """Nothing: a voltmeter drives nothing."""
+
+    def close(self) -> None:
+        """Ends the session."""
+        self.dialogue.close()
+
+
+class KeithleyDAQ6510(_Meter):
+    """A `Voltmeter` at the front terminals.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Mains frequency, for deadlines.
+    """
+
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+        super().__init__(dialogue, name, line_hz)
+        self.maintained = Maintained(DialogueAdapter(dialogue, settle_s=30.0))
+
+    def configure(self, *, range_v: float, nplc: float) -> None:
+        """Fixed range and integration, read back."""
+        box = self.maintained
+        box.sense_mode = "voltage"
+        box.voltage_range = range_v
+        got = float(box.voltage_range)
+        if not range_v <= got * (1 + 1e-6):
+            confirm("the range", range_v, got, self.name)
+        box.voltage_nplc = nplc
+        confirm("the integration", nplc, float(box.voltage_nplc), self.name)
+
+    def measure(self) -> float:
+        """One reading, volts."""
+        return reading(str(self.maintained.voltage), ":READ?", self.name)
+
+
+class Keysight34465A(_Meter):
+    """A `Voltmeter`.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Mains frequency, for deadlines.
+    """
+
+    def configure(self, *, range_v: float, nplc: float) -> None:
+        """Fixed range and integration, read back; no autozero between readings."""
+        self.dialogue.write(f"CONF:VOLT:DC {range_v:.9g}")
+        self.dialogue.write(f"SENS:VOLT:DC:NPLC {nplc:.9g}")
+        confirm("the integration", nplc, float(self.dialogue.ask("SENS:VOLT:DC:NPLC?")), self.name)
+        self.dialogue.write("SENS:VOLT:DC:ZERO:AUTO OFF")
+        self._measure_s = 1.0 + 4 * nplc / self.line_hz
+
+    def measure(self) -> float:
+        """One reading, volts."""
+        return reading(self.dialogue.ask("READ?", timeout_s=self._measure_s), "READ?", self.name)

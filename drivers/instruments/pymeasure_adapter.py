@@ -1,0 +1,39 @@
+"""PyMeasure's drivers over our dialogue, so that deadlines, fence and flight recorder hold for them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymeasure.adapters import Adapter
+
+from drivers.errors import OutOfRange
+from drivers.instruments.dialogue import Dialogue
+
+
+class DialogueAdapter(Adapter):
+    """What a PyMeasure instrument talks through.
+
+    Args:
+        dialogue: The session; whoever opened it closes it.
+        settle_s: Longest measurement, added to the deadline of every answer.
+    """
+
+    def __init__(self, dialogue: Dialogue, settle_s: float = 0.0) -> None:
+        super().__init__()
+        self.dialogue = dialogue
+        self.settle_s = settle_s
+
+    def _write(self, command: str, **_: Any) -> None:
+        self.dialogue.write(command)
+
+    def _read(self, **_: Any) -> str:
+        return self.dialogue.read(timeout_s=self.settle_s)
+
+    def _write_bytes(self, content: bytes, **_: Any) -> None:
+        raise OutOfRange("bytes that are not a command line cannot be fenced", device=self.dialogue.address)
+
+    def _read_bytes(self, count: int, break_on_termchar: bool, **_: Any) -> bytes:
+        raise OutOfRange("blocks are read by Dialogue.ask_block, length-exact", device=self.dialogue.address)
+
+    def flush_read_buffer(self) -> None:
+        """Nothing is buffered here: after a timeout the dialogue itself refuses to go on."""

@@ -1,0 +1,1 @@
+"""A rack of instruments as one device: safe switching, measurements, programming, networks, plans."""

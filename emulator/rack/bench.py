@@ -1,0 +1,140 @@
+"""The one physical bench all virtual instruments stand on: terminals, relays, the crossbar, and time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, solve
+from emulator.rack.crossbar import BareCrossbar
+from emulator.rack.events import Log
+from firmware_specs.racks.schema import DIODE, GROUND, Dut, Rack
+
+Array = NDArray[np.float64]
+Relay = tuple[str, str]
+
+
+@dataclass
+class Bench:
+    """State of the bench; every instrument changes it through these methods only.
+
+    Attributes:
+        rack: Instruments and wires.
+        real_time: Let integration and relay times pass in real time too.
+        crossbar: The device under test.
+        log: What happened.
+        ports: What each terminal does at present.
+        closed: Closed relays.
+        faults: Named faults that are on: `interlock`, `welded:CHANNEL`, `broken:CHANNEL`, `sentinel`, `identity:NAME`.
+    """
+
+    rack: Rack
+    real_time: bool = False
+    log_commands: bool = False
+    faults: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.dut = self.rack.dut or Dut()
+        self.crossbar = BareCrossbar(self.rack.rows, self.rack.columns, self.dut, self.rack.limits)
+        self.now_s = 0.0
+        self.log = Log(lambda: self.now_s, self.log_commands)
+        self.ports: dict[str, OnePort] = {}
+        self.closed: set[Relay] = set()
+        self.relays = self.rack.relays()
+        self._direct = {terminal: line for line, terminal in self.rack.wiring.direct.items()}
+        self._lines = {line: index for index, line in enumerate(self.rack.lines)}
+        terminals = sorted({t for pair in self.relays.values() for t in pair if t not in self._lines})
+        self._nodes = self._lines | {t: len(self._lines) + i for i, t in enumerate(terminals)}
+        self._volts: Array | None = None
+        self._guess = np.zeros(len(self._nodes))
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass; cells under stress change meanwhile."""
+        if seconds <= 0:
+            return
+        volts = self.solve()
+        pads = volts[: len(self._lines)]
+        if float(pads.max() - pads.min()) > self.dut.threshold_v:
+            stress = self.crossbar.expose(pads, seconds)
+            self.log.add("stress", "cells", stress)
+            self._volts = None
+        self.now_s += seconds
+        if self.real_time:
+            time.sleep(seconds)
+
+    def set_port(self, terminal: str, port: OnePort | None) -> None:
+        """What a terminal does from now on; None disconnects it inside its instrument."""
+        if self.ports.get(terminal) != port:
+            if port is None:
+                self.ports.pop(terminal, None)
+            else:
+                self.ports[terminal] = port
+            self._volts = None
+
+    def switch(self, instrument: str, channel: str, close: bool) -> None:
+        """Moves one relay and notes what it had to switch: volts when closing, amperes when opening.
+
+        Raises:
+            KeyError: the box has no such channel.
+        """
+        relay = (instrument, channel)
+        nodes = self.relays[relay]
+        if close == (relay in self.closed):
+            return
+        if f"broken:{channel}" in self.faults or (not close and f"welded:{channel}" in self.faults):
+            return
+        a, b = (self._nodes[node] for node in nodes)
+        volts = self.solve()
+        across = abs(float(volts[a] - volts[b]))
+        through = across / self.dut.contact_ohm if not close else 0.0
+        self.log.add(
+            "close" if close else "open", f"{instrument}.{channel}", across if close else through, " - ".join(nodes)
+        )
+        self.closed ^= {relay}
+        self._volts = None
+
+    def solve(self) -> Array:
+        """Voltage of every node at this moment."""
+        if self._volts is None:
+            contact_s = 1 / self.dut.contact_ohm
+            size, lines = len(self._nodes), len(self._lines)
+            admittance = np.zeros((size, size))
+            admittance[:lines, :lines] = self.crossbar.admittance()
+            ports: list[tuple[int, OnePort]] = []
+            for relay in self.closed:
+                one, other = self.relays[relay]
+                a, b = self._nodes[one], self._nodes[other]
+                admittance[a, a] += contact_s
+                admittance[b, b] += contact_s
+                admittance[a, b] -= contact_s
+                admittance[b, a] -= contact_s
+                if other.startswith(DIODE):
+                    ports.append((b, DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm)))
+            if GROUND in self._nodes:
+                ports.append((self._nodes[GROUND], VoltagePort(0.0, series_s=1e3)))
+            for terminal, port in self.ports.items():
+                node = self._direct.get(terminal, terminal)
+                if node in self._nodes:
+                    ports.append((self._nodes[node], port))
+            self._volts = self._guess = solve(admittance, ports, self._guess)
+        return self._volts
+
+    def terminal_volts(self, terminal: str) -> float:
+        """Voltage at a terminal; an unwired one sees what it drives itself."""
+        node = self._direct.get(terminal, terminal)
+        if node in self._nodes:
+            return float(self.solve()[self._nodes[node]])
+        port = self.ports.get(terminal)
+        return port.volts if isinstance(port, VoltagePort) else 0.0
+
+    def terminal_amps(self, terminal: str) -> float:
+        """Current a terminal pushes out."""
+        port = self.ports.get(terminal)
+        return 0.0 if port is None else port.current(self.terminal_volts(terminal))[0]
+
+    def outputs_on(self) -> list[str]:
+        """Terminals whose output relay is closed."""
+        return sorted(t for t, port in self.ports.items() if not getattr(port, "resting", False))

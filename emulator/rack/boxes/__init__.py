@@ -1,0 +1,1 @@
+"""The virtual instruments, one dialect a file."""

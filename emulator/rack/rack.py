@@ -1,0 +1,66 @@
+"""All instruments of a rack file on one bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from emulator.rack.bench import Bench
+from emulator.rack.boxes.keithley707b import Keithley707Box
+from emulator.rack.boxes.keithley2400 import Keithley2400Box, Keithley2450Box
+from emulator.rack.boxes.keithley2600 import Keithley2600Box
+from emulator.rack.boxes.keysight34980a import Keysight34980Box
+from emulator.rack.boxes.keysight_b2900 import KeysightB2902Box
+from emulator.rack.boxes.meters import ClockBox, Daq6510Box, Keysight34465Box
+from emulator.rack.events import Log
+from emulator.rack.inaccuracy import Inaccuracy
+from firmware_specs.racks.schema import Instrument, Rack
+
+
+class Box(Protocol):
+    """A virtual instrument."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes in, bytes out."""
+        ...
+
+
+BOXES: dict[str, Callable[[Bench, str, Instrument, Inaccuracy], Box]] = {
+    "keithley-2400": Keithley2400Box,
+    "keithley-2450": Keithley2450Box,
+    "keithley-2636b": Keithley2600Box,
+    "keysight-b2902a": KeysightB2902Box,
+    "keithley-707b": Keithley707Box,
+    "keysight-34980a": Keysight34980Box,
+    "keithley-daq6510": Daq6510Box,
+    "keysight-34465a": Keysight34465Box,
+    "crossbar-hil-clock": ClockBox,
+}
+
+
+class VirtualRack:
+    """Instruments in front of one crossbar.
+
+    Args:
+        rack: What stands where; its `dut` section says what the crossbar is made of.
+        real_time: Integration and relay times pass in real time too.
+        log_commands: Keep every command line in the log.
+    """
+
+    def __init__(self, rack: Rack, *, real_time: bool = False, log_commands: bool = False) -> None:
+        self.rack = rack
+        self.bench = Bench(rack, real_time, log_commands)
+        seed = self.bench.dut.seed
+        self.boxes: dict[str, Box] = {
+            name: BOXES[spec.model](self.bench, name, spec, Inaccuracy(seed, name))
+            for name, spec in rack.instruments.items()
+        }
+
+    @property
+    def log(self) -> Log:
+        """What happened."""
+        return self.bench.log
+
+    def feed(self, name: str) -> Callable[[bytes], bytes]:
+        """The wire of one instrument, for an in-process loopback."""
+        return self.boxes[name].feed
