@@ -100,6 +100,10 @@ class Guard:
         """Refuses drive or nudge currents that are not finite or are beyond the limit."""
         self._within(what, np.asarray(amperes), self.limits.max_drive_a)
 
+    def source_voltage(self, volts: ArrayLike) -> None:
+        """Refuses voltages of source nodes that are not finite or are beyond the limit."""
+        self._within("source voltage", np.asarray(volts), self.limits.max_source_v)
+
     def read_voltage(self, volts: ArrayLike) -> None:
         """Refuses voltages across a cell that are not finite or are beyond the limit for reading."""
         self._within("read voltage", np.asarray(volts), self.limits.max_read_v)

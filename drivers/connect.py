@@ -1,0 +1,137 @@
+"""From an address to an open Crossbar: `serial:PORT?baud=N` (any pyserial URL) and `visa:RESOURCE`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode
+
+from drivers.crossbar import Crossbar
+from drivers.dialect import Dialect
+from drivers.errors import OutOfRange
+from drivers.framed import Framed
+from drivers.link import FramedLink
+from drivers.lock import DeviceLock
+from drivers.recording import FlightRecorder, Recorded
+from drivers.scpi_dialect import Scpi
+from drivers.scpi_link import ScpiLink
+from drivers.serial_port import SerialPort
+from drivers.session import WATCHDOG_S, Session
+from drivers.transport import Transport
+from drivers.visa import VisaSession
+
+FORMS = "serial:PORT?baud=N (any pyserial URL), visa:RESOURCE (any VISA resource name)"
+BAUD = 115200
+BITS_A_BYTE = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a device is opened.
+
+    Attributes:
+        limits: Limits by source name, in addition to the device's own.
+        watchdog_s: Outputs go off this long after the last sign of life.
+        allow_no_watchdog: Named override for a device that has none.
+        timeout_s: Deadline of a transaction beyond what the device itself needs.
+        visa_library: VISA library as pyvisa names it.
+    """
+
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    watchdog_s: float = WATCHDOG_S
+    allow_no_watchdog: bool = False
+    timeout_s: float = 10.0
+    visa_library: str = "@py"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed address.
+
+    Attributes:
+        scheme: `serial` or `visa`.
+        target: Port, URL or resource name.
+        baud: Bits per second of a serial port.
+    """
+
+    scheme: str
+    target: str
+    baud: int = BAUD
+
+    @classmethod
+    def parse(cls, address: str) -> Address:
+        """From text; raises `OutOfRange` with the forms there are."""
+        scheme, _, rest = address.partition(":")
+        if scheme == "visa" and rest:
+            return cls(scheme, rest)
+        if scheme != "serial" or not rest:
+            raise OutOfRange(f"{address!r} is no device address; there are {FORMS}")
+        target, _, query = rest.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        baud = options.pop("baud", str(BAUD))
+        if not baud.isdigit() or not int(baud):
+            raise OutOfRange(f"{address!r}: baud is {baud!r}, a positive integer is needed")
+        if options and "://" not in target:
+            raise OutOfRange(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud")
+        return cls(scheme, f"{target}?{urlencode(options)}" if options else target, int(baud))
+
+
+def connect(address: str, options: Options | None = None, recorder: FlightRecorder | None = None) -> Crossbar:
+    """Takes the ownership of a device and opens it; outputs are off.
+
+    Args:
+        address: `serial:...` or `visa:...`.
+        options: How; the defaults if not given.
+        recorder: Keeps the traffic; a new one if not given.
+
+    Raises:
+        Busy: somebody owns it. DeviceError: it cannot be opened, or does not answer as it should.
+    """
+    chosen, where = options or Options(), Address.parse(address)
+    lock = DeviceLock(address)
+    try:
+        wire = Recorded(_wire(where, chosen), recorder)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        session = Session(
+            dialect_over(wire, where, chosen),
+            lock=lock,
+            limits=chosen.limits,
+            watchdog_s=chosen.watchdog_s,
+            allow_no_watchdog=chosen.allow_no_watchdog,
+        )
+    except BaseException:
+        wire.close()
+        lock.release()
+        raise
+    return Crossbar(session)
+
+
+def dialect_over(wire: Transport, where: Address, options: Options) -> Dialect:
+    """The protocol an address speaks, over an open wire."""
+    if where.scheme == "visa":
+        return Scpi(ScpiLink(wire), options.timeout_s)
+    byte_s = 0.0 if "://" in where.target else BITS_A_BYTE / where.baud
+    return Framed(FramedLink(wire, owner=whoami()), options.timeout_s, byte_s)
+
+
+def whoami() -> str:
+    """Who asks, for the device's records."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "?"
+    return f"{user}@{socket.gethostname()} process {os.getpid()}"
+
+
+def _wire(where: Address, options: Options) -> Transport:
+    deadline = time.monotonic() + min(5.0, options.timeout_s)
+    if where.scheme == "visa":
+        return VisaSession(where.target, options.visa_library, deadline=deadline)
+    return SerialPort(where.target, where.baud, deadline=deadline)

@@ -1,0 +1,286 @@
+"""The Crossbar driver: one set of verbs in SI units, numpy in and out, over whichever protocol the device speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.convert import Floats
+from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.session import Session
+from drivers.settling import OVERHEAD, SettleCodec, Settled
+from drivers.writing import changed_cells, write_requests
+from firmware_specs.codes import Capability, Parameter
+from firmware_specs.messages import Codes, Measure, Pulse, ReadCells, Region, Settle, WriteCells, Written
+from firmware_specs.topology import Topology
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Programmed:
+    """What programming did: cells of the array, cells written, pulses they took, cells outside the tolerance."""
+
+    cells: int
+    written: int
+    pulses: int
+    failed: int
+
+
+class Crossbar:
+    """Arrays of an open device. Use it in a `with` block: leaving it turns the outputs off.
+
+    Args:
+        session: The open device.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.info = session.info
+        self.address = session.address
+        self._guard = session.guard
+        self._topologies: dict[int, Topology] = {}
+        self._codes: dict[int, list[NDArray[np.int64]]] = {}
+
+    @property
+    def planes(self) -> int:
+        """Cells of one weight: 2 where pairs are differential."""
+        return 2 if self.info.can(Capability.DIFFERENTIAL) else 1
+
+    @property
+    def g_range_s(self) -> tuple[float, float]:
+        """Smallest and largest conductance, siemens."""
+        return self.info.parameter(Parameter.G_MIN_S), self.info.parameter(Parameter.G_MAX_S)
+
+    @property
+    def g_lsb_s(self) -> float:
+        """One step of the conductance codes, siemens."""
+        low, high = self.g_range_s
+        return (high - low) / self._max_code
+
+    @property
+    def _max_code(self) -> int:
+        return int(2 ** int(self.info.parameter(Parameter.CELL_BITS)) - 1)
+
+    def arm(self) -> None:
+        """Outputs on; see `Session.arm`."""
+        self.session.arm()
+
+    def disarm(self) -> None:
+        """Outputs off, confirmed."""
+        self.session.disarm()
+
+    def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
+        """Places a block on an array; returns rows and columns of every coupling. Its cells are to be written next.
+
+        Raises:
+            DeviceFault: it does not fit; the text says why.
+        """
+        cells = self.session.call(lambda device: device.configure(array, topology))
+        self._topologies[array] = topology
+        self._codes[array] = [np.full((self.planes, *shape), UNKNOWN, np.int64) for shape in cells]
+        for coupling, shape in enumerate(cells):
+            for plane in range(self.planes):
+                pulses, energy_j = self._usage(Region(array, coupling, plane, 0, shape[0], 0, shape[1]))
+                self._guard.open_ledger((array, coupling, plane), pulses, energy_j)
+        return cells
+
+    def program(
+        self, array: int, targets_s: Sequence[Floats], *, verify_rounds: int = 0, tolerance: float = 0.0
+    ) -> Programmed:
+        """Writes conductances; only cells that change by more than half a code are sent, counted per cell.
+
+        Args:
+            array: Which one.
+            targets_s: One array a coupling, (planes, rows, columns), siemens.
+            verify_rounds: Write-verify rounds the device may spend; 0 writes once.
+            tolerance: What counts as written, as a fraction of the conductance range.
+
+        Raises:
+            OutOfRange: misshapen, not finite, or beyond the conductance range. BudgetSpent: a cell is worn.
+        """
+        known = self._known(array)
+        wanted = [self._cell_codes(index, target, known[index].shape) for index, target in enumerate(targets_s)]
+        if len(wanted) != len(known):
+            raise OutOfRange(f"array {array}: {len(wanted)} couplings given, it has {len(known)}", device=self.address)
+        changes = changed_cells(known, wanted)
+        total = sum(codes.size for codes in known)
+        if not changes:
+            return Programmed(total, 0, 0, 0)
+        for change in changes:
+            self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
+        seconds = sum(change.positions.size for change in changes) * self.info.parameter(Parameter.WRITE_TIME_S)
+        written = pulses = failed = 0
+        for request, part in write_requests(
+            array, changes, self._max_code, self.session.dialect.max_request, verify_rounds, tolerance
+        ):
+            for change in part:
+                known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
+            reply = self._write(request, seconds * max(1, verify_rounds))
+            for change in part:
+                known[change.coupling][change.plane].reshape(-1)[change.positions] = change.codes
+            written, pulses, failed = written + reply.written, pulses + reply.pulses, failed + reply.failed
+        return Programmed(total, written, pulses, failed)
+
+    def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
+        """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
+        self._guard.count("reads", reads, 65535)
+        _, rows, columns = self._known(array)[coupling].shape
+        low, _ = self.g_range_s
+        found = np.empty((self.planes, rows, columns))
+        step = max(1, (self.session.dialect.max_reply - OVERHEAD) // (8 * columns))
+        for plane in range(self.planes):
+            for row in range(0, rows, step):
+                region = Region(array, coupling, plane, row, min(step, rows - row), 0, columns)
+                seconds = region.cells * reads * self.info.parameter(Parameter.READ_TIME_S)
+                codes = self._read(ReadCells(region, reads), seconds)
+                found[plane, row : row + region.rows] = codes / reads * self.g_lsb_s + low
+        return found
+
+    def pulse(
+        self, region: Region, *, up: bool, amplitude_v: float, width_s: float, count: int | NDArray[np.integer[Any]]
+    ) -> int:
+        """Programming pulses to the cells of a region; returns the largest pulse total any of them has now.
+
+        Args:
+            region: Which cells.
+            up: Towards the largest conductance.
+            amplitude_v: Height, volts, positive.
+            width_s: Width, seconds, positive.
+            count: Pulses for every cell, or one count a cell, (rows, columns).
+
+        Raises:
+            OutOfRange: beyond a limit, or not a whole number of pulses. BudgetSpent: a cell would get too many.
+        """
+        counts = self._pulse_counts(region, count)
+        low, high = self.g_range_s
+        self._guard.charge_pulses(region, amplitude_v, width_s, counts.astype(np.int64), max(low, high))
+        known = self._known(region.array)[region.coupling]
+        known[region.plane][region.slices] = UNKNOWN
+        request = Pulse(region, up, float(amplitude_v), float(width_s), count if isinstance(count, int) else counts)
+        seconds = float(counts.sum()) * (width_s + self.info.parameter(Parameter.WRITE_TIME_S))
+        return self.session.call(lambda device: device.pulse(request, seconds)).most
+
+    def measure(self, region: Region, volts: Sequence[float], reads: int = 1) -> Floats:
+        """Currents of the cells of a region, (volts, reads, rows, columns), amperes."""
+        self._guard.read_voltage(np.asarray(volts, dtype=np.float64))
+        self._guard.count("reads", reads, 65535)
+        request = Measure(region, np.asarray(volts, dtype=np.float64), reads)
+        seconds = region.cells * reads * len(volts) * self.info.parameter(Parameter.READ_TIME_S)
+        currents = self.session.call(lambda device: device.measure(request, seconds)).amperes
+        return currents.reshape(len(volts), reads, region.rows, region.columns)
+
+    def settle(
+        self,
+        array: int,
+        drive: Floats,
+        nudges_a: Sequence[Floats] = (),
+        *,
+        layers: Sequence[int] | None = None,
+        reads: int = 1,
+        time_s: float = 0.0,
+        start_v: Sequence[Floats] | None = None,
+    ) -> Settled:
+        """Settles freely, then once for every nudge from the free equilibrium; one transaction where it fits one.
+
+        Args:
+            array: Which one.
+            drive: (batch, units of layer 0), amperes; of a resistive network (batch, source nodes), volts.
+            nudges_a: One array a nudged phase, (batch, units of the last layer), amperes.
+            layers: Layers to read; -1 reads the source currents. All layers where not given.
+            reads: Conversions of every state; their mean is returned.
+            time_s: Wait of one phase; 0: the device's usual one.
+            start_v: States of every layer to start from, (batch, units) each, where the device can load them.
+
+        Raises:
+            OutOfRange: not finite, misshapen, or beyond a limit. DeviceFault: the device refused.
+        """
+        codec = self._codec(array)
+        drive_codes, clipped = codec.drive(drive)
+        nudges = [codec.nudge(values) for values in nudges_a]
+        wanted = tuple(range(len(self._topologies[array].layers))) if layers is None else tuple(layers)
+        start = None if start_v is None else codec.start(start_v)
+        most = min(self.session.dialect.max_request, self.session.dialect.max_reply)
+        step = max(1, (most - OVERHEAD) // codec.sample_bytes(wanted, len(nudges), reads, start is not None))
+        requests = []
+        for at in range(0, len(drive), step):
+            cut = slice(at, at + step)
+            begin = None if start is None else tuple(codes[cut] for codes in start)
+            requests.append(
+                Settle(array, drive_codes[cut], tuple(codes[cut] for codes, _ in nudges), wanted, reads, time_s, begin)
+            )
+        wait_s = time_s or self.info.parameter(Parameter.SETTLE_TIME_S)
+        each_s = (1 + len(nudges)) * (wait_s + reads * self.info.parameter(Parameter.READ_TIME_S))
+        replies = self.session.call(lambda device: device.settle(requests, len(drive) * each_s))
+        phases_clipped = np.stack([clipped, *(clipped + more for _, more in nudges)])
+        return codec.collect(requests, replies, phases_clipped, drive.dtype)
+
+    def close(self) -> None:
+        """Outputs off, device given free."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.__exit__(kind, value, trace)
+
+    def _write(self, request: WriteCells, seconds: float) -> Written:
+        return self.session.call(lambda device: device.write_cells(request, seconds))
+
+    def _read(self, request: ReadCells, seconds: float) -> Codes:
+        codes = self.session.call(lambda device: device.read_cells(request, seconds)).codes
+        expected = (request.region.rows, request.region.columns)
+        if codes.shape != expected:
+            raise ProtocolViolation(f"asked for {expected} cells, {codes.shape} came", device=self.address)
+        return codes
+
+    def _known(self, array: int) -> list[NDArray[np.int64]]:
+        if array not in self._codes:
+            raise OutOfRange(f"array {array} holds no block: configure it first", device=self.address)
+        return self._codes[array]
+
+    def _codec(self, array: int) -> SettleCodec:
+        self._known(array)
+        return SettleCodec(self.info.converters, self._guard, self._topologies[array], self.address)
+
+    def _usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        if not self.info.can(Capability.USAGE):
+            return np.zeros((region.rows, region.columns), np.int64), np.zeros((region.rows, region.columns))
+        usage = self.session.call(lambda device: device.usage(region))
+        return usage.pulses.astype(np.int64), usage.energy_j
+
+    def _cell_codes(self, coupling: int, target_s: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        what = f"conductances of coupling {coupling}"
+        if target_s.shape != shape:
+            raise OutOfRange(f"{what}: shape {shape} is needed, got {target_s.shape}", device=self.address)
+        self._guard.finite(what, target_s)
+        low, high = self.g_range_s
+        code = np.rint((target_s.astype(np.float64) - low) / self.g_lsb_s)
+        if code.size and (code.min() < 0 or code.max() > self._max_code):
+            raise OutOfRange(
+                f"{what}: {target_s.min():g} .. {target_s.max():g} S, the cells reach {low:g} .. {high:g} S; "
+                "nothing was sent",
+                device=self.address,
+            )
+        return code.astype(np.int64)
+
+    def _pulse_counts(self, region: Region, count: int | NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
+        if isinstance(count, np.ndarray):
+            if count.shape != (region.rows, region.columns) or count.dtype.kind not in "iu":
+                raise OutOfRange(
+                    f"pulse counts: integers ({region.rows}, {region.columns}) are needed, got {count.dtype} "
+                    f"{count.shape}",
+                    device=self.address,
+                )
+            for end in (count.min(), count.max()):
+                self._guard.count("pulses", int(end), 65535)
+            return count.astype(np.uint16)
+        return np.full((region.rows, region.columns), self._guard.count("pulses", count, 65535), np.uint16)

@@ -1,0 +1,242 @@
+"""The serial protocol's dialect: verbs as transactions of the framed link."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from drivers.errors import ProtocolViolation
+from drivers.link import FramedLink
+from firmware_specs.codes import DeviceFlag, Opcode
+from firmware_specs.messages import (
+    CellCodes,
+    CellUsage,
+    Configure,
+    Configured,
+    Converter,
+    Currents,
+    FabricInfo,
+    FaultLog,
+    FaultQuery,
+    Identity,
+    LimitsInfo,
+    LimitsRecord,
+    MalformedError,
+    Measure,
+    Product,
+    ProductReply,
+    Pulse,
+    Pulsed,
+    ReadCells,
+    Region,
+    SelfTest,
+    Settle,
+    SettleReply,
+    Status,
+    WriteCells,
+    Written,
+    pack_array,
+    pack_number,
+    parse_converters,
+    parse_number,
+    parse_parameters,
+    parse_topology,
+)
+from firmware_specs.topology import Topology
+
+T = TypeVar("T")
+SELF_TEST_S = 6.0
+
+
+class Framed:
+    """Verbs over a framed link.
+
+    Args:
+        link: The link; opened by `open`.
+        timeout_s: Deadline of a transaction beyond what the device itself needs.
+        byte_s: Time one byte takes on the wire; 0 where it does not count.
+    """
+
+    def __init__(self, link: FramedLink, timeout_s: float = 5.0, byte_s: float = 0.0) -> None:
+        self.address = link.address
+        self.link = link
+        self._timeout_s = timeout_s
+        self._byte_s = byte_s
+
+    @property
+    def outputs_on(self) -> bool:
+        """Outputs bit of the last frame."""
+        return bool(self.link.flags & DeviceFlag.OUTPUTS_ON)
+
+    @property
+    def max_request(self) -> int:
+        """Longest request payload, bytes."""
+        return self.link.synced.max_request if self.link.synced else 0
+
+    @property
+    def max_reply(self) -> int:
+        """Longest reply payload, bytes."""
+        return self.link.synced.max_reply if self.link.synced else 0
+
+    def open(self, timeout_s: float) -> None:
+        """New session; outputs go off."""
+        self.link.open(timeout_s)
+
+    def safe(self, timeout_s: float) -> None:
+        """DISARM; where even that is not confirmed, a new session turns the outputs off."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            self.link.transact(Opcode.DISARM, b"", timeout_s * 0.6)
+        except Exception:
+            self.link.open(max(0.05, deadline - time.monotonic()))
+
+    def identify(self) -> Identity:
+        """Who it is."""
+        return self._ask(Opcode.IDENTIFY, b"", Identity.parse)
+
+    def fabric(self) -> FabricInfo:
+        """What can be placed."""
+        return self._ask(Opcode.FABRIC, b"", FabricInfo.parse)
+
+    def converters(self) -> list[Converter]:
+        """Its converters."""
+        return self._ask(Opcode.CONVERTERS, b"", parse_converters)
+
+    def parameters(self) -> dict[int, float]:
+        """Its numbers."""
+        return self._ask(Opcode.PARAMETERS, b"", parse_parameters)
+
+    def limits(self) -> LimitsInfo:
+        """Absolute and active limits."""
+        return self._ask(Opcode.LIMITS, b"", LimitsInfo.parse)
+
+    def set_limits(self, record: LimitsRecord) -> LimitsRecord:
+        """Sets the active limits."""
+        return self._ask(Opcode.SET_LIMITS, record.pack(), LimitsRecord.parse)
+
+    def status(self) -> Status:
+        """State, trip, watchdog, counters."""
+        return self._ask(Opcode.STATUS, b"", Status.parse)
+
+    def fault_log(self) -> FaultLog:
+        """The newest entries; the device numbers them from its first power-on."""
+        total = self._ask(Opcode.FAULT_LOG, FaultQuery(0, 0).pack(), FaultLog.parse).total
+        return self._ask(Opcode.FAULT_LOG, FaultQuery(max(0, total - 64), 64).pack(), FaultLog.parse)
+
+    def clear(self) -> None:
+        """Leaves a trip."""
+        self._do(Opcode.CLEAR)
+
+    def self_test(self) -> SelfTest:
+        """Lets the device test itself."""
+        return self._ask(Opcode.SELF_TEST, b"", SelfTest.parse, SELF_TEST_S)
+
+    def reset(self) -> None:
+        """Power-on state, and a new session."""
+        self._do(Opcode.RESET)
+        self.link.open(self._timeout_s)
+
+    def heartbeat(self) -> None:
+        """Restarts the watchdog."""
+        self._do(Opcode.HEARTBEAT)
+
+    def set_watchdog(self, seconds: float) -> float:
+        """Sets the watchdog; returns the delay in force."""
+        return self._ask(Opcode.WATCHDOG, pack_number(seconds), parse_number)
+
+    def arm(self) -> None:
+        """Outputs on."""
+        self._ask(Opcode.ARM, b"", parse_number)
+
+    def disarm(self) -> None:
+        """Outputs off."""
+        self._do(Opcode.DISARM)
+
+    def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
+        """Places a block; returns rows and columns of each coupling."""
+        return self._ask(Opcode.CONFIGURE, Configure(array, topology).pack(), Configured.parse).cells
+
+    def topology(self, array: int) -> Topology:
+        """What an array has."""
+        return self._ask(Opcode.TOPOLOGY, pack_array(array), parse_topology)
+
+    def write_cells(self, request: WriteCells, seconds: float) -> Written:
+        """One programming transaction."""
+        return self._ask(Opcode.WRITE_CELLS, request.pack(), Written.parse, seconds)
+
+    def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
+        """Conductance codes of a region."""
+        return self._ask(Opcode.READ_CELLS, request.pack(), CellCodes.parse, seconds)
+
+    def pulse(self, request: Pulse, seconds: float) -> Pulsed:
+        """Programming pulses."""
+        return self._ask(Opcode.PULSE, request.pack(), Pulsed.parse, seconds)
+
+    def measure(self, request: Measure, seconds: float) -> Currents:
+        """Cell currents."""
+        return self._ask(Opcode.MEASURE, request.pack(), Currents.parse, seconds)
+
+    def usage(self, region: Region) -> CellUsage:
+        """Pulses and joules of a region."""
+        return self._ask(Opcode.USAGE, region.pack(), CellUsage.parse)
+
+    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+        """Settles, sent ahead of their replies."""
+        packed = [(Opcode.SETTLE, request.pack()) for request in requests]
+        return [self._parsed(Opcode.SETTLE, SettleReply.parse, reply) for reply in self._all(packed, seconds)]
+
+    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+        """Products, sent ahead of their replies."""
+        packed = [(Opcode.PRODUCT, request.pack()) for request in requests]
+        return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds)]
+
+    def temperature(self) -> float:
+        """Kelvin."""
+        return self._ask(Opcode.TEMPERATURE, b"", parse_number)
+
+    def set_temperature(self, kelvin: float) -> float:
+        """Sets the temperature; returns what is set."""
+        return self._ask(Opcode.SET_TEMPERATURE, pack_number(kelvin), parse_number)
+
+    def clock(self) -> float:
+        """Seconds on an emulator's clock."""
+        return self._ask(Opcode.CLOCK, b"", parse_number)
+
+    def wait(self, seconds: float) -> float:
+        """Moves an emulator's clock."""
+        return self._ask(Opcode.WAIT, pack_number(seconds), parse_number)
+
+    def snapshot(self) -> bytes:
+        """Whole state of an emulator."""
+        return self._all([(Opcode.SNAPSHOT, b"")], 0.0)[0]
+
+    def restore(self, snapshot: bytes) -> None:
+        """Puts an emulator back."""
+        self._do(Opcode.RESTORE, snapshot)
+
+    def close(self) -> None:
+        """Closes the wire."""
+        self.link.close()
+
+    def _do(self, opcode: Opcode, payload: bytes = b"") -> None:
+        self._ask(opcode, payload, _nothing)
+
+    def _ask(self, opcode: Opcode, payload: bytes, parse: Callable[[bytes], T], seconds: float = 0.0) -> T:
+        return self._parsed(opcode, parse, self._all([(opcode, payload)], seconds)[0])
+
+    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
+        on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
+        return self.link.transact_all(requests, self._timeout_s + 2.0 * seconds + on_wire_s)
+
+    def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
+        try:
+            return parse(reply)
+        except MalformedError as error:
+            text = f"the reply to {opcode.name} does not parse: {error}"
+            raise ProtocolViolation(text, device=self.address, last=reply) from error
+
+
+def _nothing(payload: bytes) -> None:
+    if payload:
+        raise MalformedError(0, f"{len(payload)} bytes where none belong")

@@ -1,0 +1,387 @@
+"""The instrument's dialect: the verbs spelled as SCPI messages (SCPI.md section 5)."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from drivers.errors import ProtocolViolation
+from drivers.scpi_link import Part, ScpiLink
+from firmware_specs.codes import VERSION, Capability, State, Trip
+from firmware_specs.messages import (
+    CellCodes,
+    CellUsage,
+    Codes,
+    Converter,
+    Currents,
+    FabricInfo,
+    Fault,
+    FaultLog,
+    Identity,
+    LimitsInfo,
+    LimitsRecord,
+    Measure,
+    Patch,
+    Product,
+    ProductReply,
+    Pulse,
+    Pulsed,
+    ReadCells,
+    Region,
+    SelfTest,
+    SelfTestItem,
+    Settle,
+    SettleReply,
+    Status,
+    WriteCells,
+    Written,
+    width_for,
+)
+from firmware_specs.scpi import BlockError, block, pack_array, parse_array
+from firmware_specs.topology import Topology
+
+SELF_TEST_S = 6.0
+MAX_BLOCK = 1 << 25
+"""Longest block we send or ask for; instruments take more, a transaction should not."""
+SETTLE_STATISTICS = 4
+
+
+class Scpi:
+    """Verbs over a SCPI link.
+
+    Args:
+        link: The link; opened by `open`.
+        timeout_s: Deadline of a transaction beyond what the device itself needs.
+    """
+
+    max_request = MAX_BLOCK
+    max_reply = MAX_BLOCK
+
+    def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
+        self.address = link.address
+        self.link = link
+        self._timeout_s = timeout_s
+        self._converters: dict[int, Converter] = {}
+        self._parameters: dict[int, float] = {}
+        self._topologies: dict[int, Topology] = {}
+
+    @property
+    def outputs_on(self) -> None:
+        """An instrument does not say with every answer."""
+        return
+
+    def open(self, timeout_s: float) -> None:
+        """Clean link, outputs off, byte order set and read back."""
+        self.link.open(timeout_s)
+        self._ask(b":OUTP OFF", "switching the outputs off")
+        self._byte_order()
+
+    def safe(self, timeout_s: float) -> None:
+        """Outputs off, read back."""
+        if self._text(b":OUTP OFF;:OUTP?", "switching the outputs off", timeout_s) != "0":
+            raise ProtocolViolation("the outputs are still on after OUTPut OFF", device=self.address)
+
+    def identify(self) -> Identity:
+        """Who it is."""
+        parts = self._ask(b"*IDN?;:SYST:CAP?;:SYST:BOOT?", "*IDN?")
+        names = [name.strip() for name in parts[0].decode(errors="replace").split(",")]
+        if len(names) != 4 or len(parts) != 3:
+            raise ProtocolViolation("*IDN? needs vendor,model,serial,firmware", device=self.address, last=parts[0])
+        capabilities, boot = self._numbers(parts[1], 1)[0], self._numbers(parts[2], 1)[0]
+        return Identity(names[0], names[1], names[2], names[3], VERSION, int(boot), Capability(int(capabilities)))
+
+    def fabric(self) -> FabricInfo:
+        """What can be placed."""
+        values = [int(v) for v in self._numbers(self._ask(b":DEV:FABR?", "DEVice:FABRic?")[0])]
+        if len(values) < 6:
+            raise ProtocolViolation(f"DEVice:FABRic? answered {values}", device=self.address)
+        arrays, layers, units, rows, columns = values[1:6]
+        return FabricInfo(bool(values[0]), arrays, layers, units, rows, columns, tuple(values[6:]))
+
+    def converters(self) -> list[Converter]:
+        """Its converters."""
+        found = []
+        for row in self._rows(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], 6):
+            number, quantity, bits, ideal = (int(v) for v in row[:4])
+            found.append(Converter(number, quantity, bits, bool(ideal), row[4], row[5]))
+        self._converters = {converter.id: converter for converter in found}
+        return found
+
+    def parameters(self) -> dict[int, float]:
+        """Its numbers."""
+        rows = self._rows(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], 2)
+        self._parameters = {int(number): value for number, value in rows}
+        return self._parameters
+
+    def limits(self) -> LimitsInfo:
+        """Absolute and active limits."""
+        parts = self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?")
+        return LimitsInfo(*(LimitsRecord(*self._numbers(part, 8)) for part in parts))
+
+    def set_limits(self, record: LimitsRecord) -> LimitsRecord:
+        """Sets the active limits."""
+        values = ",".join(_number(value) for value in astuple(record))
+        reply = self._ask(f":SOUR:LIM {values};:SOUR:LIM?".encode(), "SOURce:LIMits")
+        return LimitsRecord(*self._numbers(reply[0], 8))
+
+    def status(self) -> Status:
+        """State, trip, watchdog, counters."""
+        fields = self._fields(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0])
+        if len(fields) != 9:
+            raise ProtocolViolation(f"STATus:DEVice? answered {fields}", device=self.address)
+        numbers = self._numbers(",".join(fields[:8]).encode(), 8)
+        state, trip = State(int(numbers[0])), Trip(int(numbers[1]))
+        done, damaged, faults = (int(v) for v in numbers[5:8])
+        return Status(state, trip, numbers[2], numbers[3], numbers[4], done, damaged, faults, fields[8])
+
+    def fault_log(self) -> FaultLog:
+        """The newest entries."""
+        fields = self._fields(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0])
+        rows = [fields[at : at + 4] for at in range(1, len(fields) - 3, 4)]
+        return FaultLog(int(fields[0]), tuple(Fault(int(r[0]), float(r[1]), int(r[2]), r[3]) for r in rows))
+
+    def clear(self) -> None:
+        """Leaves a trip."""
+        self._ask(b":OUTP:PROT:CLE", "OUTPut:PROTection:CLEar")
+
+    def self_test(self) -> SelfTest:
+        """Lets the device test itself."""
+        code = self._numbers(self._ask(b"*TST?", "*TST?", SELF_TEST_S)[0], 1)[0]
+        return SelfTest(code == 0, (SelfTestItem(code == 0, code, "*TST?"),))
+
+    def reset(self) -> None:
+        """Power-on state."""
+        self._ask(b"*RST", "*RST")
+        self._byte_order()
+
+    def heartbeat(self) -> None:
+        """Any message restarts the watchdog."""
+        self._ask(b"*OPC?", "heartbeat", 0.0)
+
+    def set_watchdog(self, seconds: float) -> float:
+        """Sets the watchdog; returns the delay in force."""
+        reply = self._ask(f":OUTP:PROT:WDOG {_number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
+        return self._numbers(reply[0], 1)[0]
+
+    def arm(self) -> None:
+        """Outputs on, read back."""
+        if self._text(b":OUTP ON;:OUTP?", "OUTPut ON", self._timeout_s) != "1":
+            raise ProtocolViolation("the outputs are off after OUTPut ON", device=self.address)
+
+    def disarm(self) -> None:
+        """Outputs off, read back."""
+        self.safe(self._timeout_s)
+
+    def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
+        """Places a block; returns rows and columns of each coupling."""
+        text = topology.model_dump_json(exclude_none=True).encode()
+        self._ask(b":ARR:TOP %d,%s" % (array, block(text)), f"ARRay:TOPology {array}")
+        self._topologies[array] = topology
+        return tuple(topology.cells(coupling) for coupling in topology.couplings)
+
+    def topology(self, array: int) -> Topology:
+        """What an array has."""
+        text = self._ask(b":ARR:TOP? %d" % array, f"ARRay:TOPology? {array}")[0]
+        try:
+            return Topology.model_validate_json(text)
+        except ValidationError as error:
+            raise ProtocolViolation(f"ARRay:TOPology? does not parse: {error}", device=self.address) from error
+
+    def write_cells(self, request: WriteCells, seconds: float) -> Written:
+        """One programming transaction."""
+        head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, _number(request.tolerance).encode())
+        message = b"".join([head, *(_patch(patch) for patch in request.patches)])
+        parts = self.link.act(message, "ARRay:CELLs:WRITe", self._timeout_s + 2 * seconds)
+        if parts is None:
+            if request.verify:
+                raise ProtocolViolation(
+                    "cells were written and verified, but how well is not known: the reply was lost",
+                    device=self.address,
+                    todo="Read them back, or start again with --resume",
+                )
+            cells = sum(patch.codes.size for patch in request.patches)
+            return Written(cells, cells, 0)
+        return Written(*(int(v) for v in self._numbers(parts[0], 3)))
+
+    def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
+        """Conductance codes of a region."""
+        region = request.region
+        bits = int(self._parameters[7])
+        kind = width_for((2**bits - 1) * request.reads)
+        message = f":ARR:CELL:READ? {_region(region)},{request.reads}".encode()
+        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds)[0]
+        return CellCodes(self._array(data, f"u{kind}", region.rows, region.columns))
+
+    def pulse(self, request: Pulse, seconds: float) -> Pulsed:
+        """Programming pulses."""
+        way = "UP" if request.up else "DOWN"
+        shape = f"{_number(request.amplitude_v)},{_number(request.width_s)}"
+        head = f":ARR:CELL:PULS? {_region(request.region)},{way},{shape},"
+        if isinstance(request.count, int):
+            counts = str(request.count).encode()
+            delivered = request.count * request.region.cells
+        else:
+            counts = pack_array(request.count.astype(np.uint16), swapped=True)
+            delivered = int(request.count.sum())
+        parts = self.link.act(head.encode() + counts, "ARRay:CELLs:PULSe", self._timeout_s + 2 * seconds)
+        if parts is None:
+            return Pulsed(delivered, int(self.usage(request.region).pulses.max()))
+        return Pulsed(*(int(v) for v in self._numbers(parts[0], 2)))
+
+    def measure(self, request: Measure, seconds: float) -> Currents:
+        """Cell currents."""
+        volts = ",".join(_number(float(v)) for v in request.volts)
+        message = f":ARR:CELL:MEAS? {_region(request.region)},{request.reads},{volts}".encode()
+        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds)[0]
+        return Currents(self._reals(data, len(request.volts) * request.reads * request.region.cells))
+
+    def usage(self, region: Region) -> CellUsage:
+        """Pulses and joules of a region."""
+        data = self._ask(f":ARR:CELL:USAG? {_region(region)}".encode(), "ARRay:CELLs:USAGe?")[0]
+        values = self._reals(data, 2 * region.cells).reshape(2, region.rows, region.columns)
+        return CellUsage(values[0].astype(np.uint32), values[1])
+
+    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+        """Settles, one after the other."""
+        return [self._settle(request, seconds) for request in requests]
+
+    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+        """Products, one after the other."""
+        return [self._product(request, seconds) for request in requests]
+
+    def temperature(self) -> float:
+        """Kelvin."""
+        return self._numbers(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], 1)[0]
+
+    def set_temperature(self, kelvin: float) -> float:
+        """Sets the temperature; returns what is set."""
+        reply = self._ask(f":SYST:TEMP {_number(kelvin)};TEMP?".encode(), "SYSTem:TEMPerature")
+        return self._numbers(reply[0], 1)[0]
+
+    def clock(self) -> float:
+        """Seconds on an emulator's clock."""
+        return self._numbers(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], 1)[0]
+
+    def wait(self, seconds: float) -> float:
+        """Moves an emulator's clock."""
+        parts = self.link.act(f":SYST:WAIT? {_number(seconds)}".encode(), "SYSTem:WAIT", self._timeout_s)
+        return self.clock() if parts is None else self._numbers(parts[0], 1)[0]
+
+    def snapshot(self) -> bytes:
+        """Whole state of an emulator."""
+        return self._ask(b":SYST:SNAP?", "SYSTem:SNAPshot?")[0]
+
+    def restore(self, snapshot: bytes) -> None:
+        """Puts an emulator back."""
+        self._ask(b":SYST:SNAP " + block(snapshot), "SYSTem:SNAPshot")
+
+    def close(self) -> None:
+        """Closes the wire."""
+        self.link.close()
+
+    def _settle(self, request: Settle, seconds: float) -> SettleReply:
+        batch, phases = len(request.drive), 1 + len(request.nudges)
+        layers = ",".join(str(layer) for layer in request.layers)
+        numbers = f"{request.array},{batch},{len(request.nudges)},{request.reads},{_number(request.time_s)}"
+        head = f":ARR:SETT? {numbers},(@{layers})"
+        blocks: list[Codes] = [request.drive]
+        if request.nudges:
+            blocks.append(np.stack(request.nudges))
+        blocks += list(request.start or ())
+        message = b",".join([head.encode(), *(pack_array(values, swapped=True) for values in blocks)])
+        states, statistics = self._ask(message + b";SETT:STAT?", "ARRay:SETTle?", 2 * seconds)
+        figures = self._reals(statistics, SETTLE_STATISTICS * phases * batch + batch)
+        each = figures[: SETTLE_STATISTICS * phases * batch].reshape(phases, batch, SETTLE_STATISTICS)
+        return SettleReply(
+            each[..., 0] != 0,
+            each[..., 1].astype(np.uint32),
+            each[..., 2].astype(np.float32),
+            each[..., 3].astype(np.float32),
+            figures[-batch:].astype(np.uint32),
+            self._layers(request, states, phases, batch),
+        )
+
+    def _layers(self, request: Settle, data: bytes, phases: int, batch: int) -> tuple[Codes, ...]:
+        """Codes of each layer, all in the width of the widest."""
+        topology = self._topologies[request.array]
+        units = [math.prod(topology.shape(layer)) for layer in request.layers]
+        total = phases * batch * sum(units)
+        if not total or len(data) % total:
+            raise ProtocolViolation(
+                f"{len(data)} bytes are no codes of {total} states", device=self.address, last=data[:32]
+            )
+        codes = self._array(data, f"u{len(data) // total}", total)
+        found, at = [], 0
+        for count in units:
+            size = phases * batch * count
+            found.append(codes[at : at + size].reshape(phases, batch, count))
+            at += size
+        return tuple(found)
+
+    def _product(self, request: Product, seconds: float) -> ProductReply:
+        way, batch = "TRAN" if request.transposed else "FORW", len(request.inputs)
+        head = f":ARR:PROD? {request.array},{request.coupling},{request.plane},{way},{request.reads},{batch},"
+        data = self._ask(head.encode() + pack_array(request.inputs, swapped=True), "ARRay:PRODuct?", 2 * seconds)[0]
+        widest = width_for(self._converters[6].max_code * request.reads)
+        return ProductReply(self._array(data, f"u{widest}", batch, -1))
+
+    def _byte_order(self) -> None:
+        if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
+            raise ProtocolViolation("the byte order was not taken", device=self.address)
+
+    def _ask(self, message: bytes, what: str, seconds: float = 0.0) -> list[Part]:
+        return self.link.ask(message, what, self._timeout_s + seconds)
+
+    def _text(self, message: bytes, what: str, timeout_s: float) -> str:
+        return self.link.ask(message, what, timeout_s)[0].decode(errors="replace").strip()
+
+    def _fields(self, part: Part) -> list[str]:
+        return next(csv.reader([part.decode(errors="replace")], doublequote=True))
+
+    def _numbers(self, part: Part, count: int | None = None) -> list[float]:
+        try:
+            values = [float(field) for field in part.decode().split(",")]
+        except ValueError as error:
+            raise ProtocolViolation(f"numbers were expected: {error}", device=self.address, last=part) from error
+        if any(math.isnan(value) for value in values) or (count is not None and len(values) != count):
+            raise ProtocolViolation(f"{count} numbers were expected", device=self.address, last=part)
+        return values
+
+    def _rows(self, part: Part, width: int) -> list[list[float]]:
+        values = self._numbers(part)
+        if len(values) % width:
+            raise ProtocolViolation(f"rows of {width} numbers were expected", device=self.address, last=part)
+        return [values[at : at + width] for at in range(0, len(values), width)]
+
+    def _reals(self, data: bytes, count: int) -> NDArray[np.float64]:
+        return self._array(data, "f8", count)
+
+    def _array(self, data: bytes, kind: str, *shape: int) -> NDArray[Any]:
+        try:
+            return parse_array(data, kind, swapped=True).reshape(shape)
+        except (BlockError, ValueError) as error:
+            text = f"a block of {shape} {kind} was expected: {error}"
+            raise ProtocolViolation(text, device=self.address, last=data[:32]) from error
+
+
+def _number(value: float) -> str:
+    return "INF" if math.isinf(value) else f"{value:.17g}"
+
+
+def _region(region: Region) -> str:
+    return ",".join(str(value) for value in astuple(region))
+
+
+def _patch(patch: Patch) -> bytes:
+    numbers = astuple(patch.region)[1:]
+    text = b",%d,%d,%d,%d,%d,%d," % numbers + pack_array(patch.codes, swapped=True)
+    if patch.positions is None:
+        return text
+    return text + b"," + pack_array(patch.positions.astype(np.uint32), swapped=True)

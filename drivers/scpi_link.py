@@ -1,0 +1,195 @@
+"""Messages to a SCPI instrument, each within one deadline: no answer is believed before its errors were asked for.
+
+Every message ends with `;:SYST:ERR:ALL?`, so there is always an answer, and a refusal comes with the message that
+caused it (SCPI.md 3.3). After a timeout the device is cleared and has to repeat a nonce before the next answer counts
+(4.1).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.transport import Transport
+from firmware_specs.codes import ErrorCode
+from firmware_specs.scpi import BlockError, data_length, header_length
+
+ATTEMPTS = 3
+QUIET_S = 0.02
+MAX_LINE = 1 << 20
+NONCE_S = 1.0
+ERRORS = b";:SYST:ERR:ALL?\n"
+_ENTRY = re.compile(r'([-+]?\d+),"((?:[^"]|"")*)"')
+_NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
+
+Part = bytes
+"""One reply of a message: the bytes of a block, or the text of anything else."""
+
+
+class ScpiLink:
+    """One instrument. Messages of several threads are serialized.
+
+    Args:
+        wire: The byte seam.
+        nonces: Where the numbers come from that prove a clean link; a replay gives the recorded ones.
+    """
+
+    def __init__(self, wire: Transport, nonces: Callable[[], int] | None = None) -> None:
+        self.address = wire.address
+        self.resynchronized = 0
+        self._wire = wire
+        self._nonces = nonces or (lambda: secrets.randbelow(1 << 31))
+        self._lock = threading.RLock()
+        self._dirty = True
+        self._deeds = 0
+
+    def ask(self, message: bytes, what: str, timeout_s: float) -> list[Part]:
+        """Sends a message that may be sent twice without harm; returns the replies of its queries.
+
+        Raises:
+            DeviceFault: the device refused a unit of it. Busy: another link owns the device.
+            LinkTimeout: no answer in time. LinkLost: the link cannot be had back.
+        """
+        deadline = time.monotonic() + timeout_s
+        attempt_s = timeout_s / ATTEMPTS
+        with self._lock:
+            while True:
+                try:
+                    self._clean(deadline)
+                    return self._exchange(message, what, min(deadline, time.monotonic() + attempt_s))
+                except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
+                    if time.monotonic() >= deadline or not isinstance(error, LinkTimeout):
+                        raise self._explained(what, error) from error
+
+    def act(self, message: bytes, what: str, timeout_s: float) -> list[Part] | None:
+        """Sends a message that must not be done twice; None when it was done but its reply was lost."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            while True:
+                self._clean(deadline)
+                try:
+                    now = time.monotonic()
+                    parts = self._exchange(message, what, now + (deadline - now) / 2)
+                    self._deeds += 1
+                    return parts
+                except LinkTimeout as error:
+                    if time.monotonic() >= deadline:
+                        raise self._explained(what, error) from error
+                done = self._counted(deadline)
+                if done == self._deeds + 1:
+                    self._deeds = done
+                    return None
+                if done != self._deeds:
+                    raise ProtocolViolation(
+                        f"{what}: the device counts {done} acts, we know of {self._deeds}",
+                        device=self.address,
+                        todo="Somebody else acts on this device",
+                    )
+
+    def open(self, timeout_s: float) -> None:
+        """Proves that the link is clean, and reads how many acts the device has counted."""
+        with self._lock:
+            self._dirty = True
+            deadline = time.monotonic() + timeout_s
+            self._clean(deadline)
+            self._deeds = self._counted(deadline)
+
+    def close(self) -> None:
+        """Closes the wire."""
+        self._wire.close()
+
+    def _counted(self, deadline: float) -> int:
+        self._clean(deadline)
+        return int(self._exchange(b":SYST:TRAN?", "reading the count of acts", deadline)[0])
+
+    def _exchange(self, message: bytes, what: str, until: float) -> list[Part]:
+        """One message and all that answers it; whatever breaks it off leaves the link dirty."""
+        self._dirty = True
+        self._wire.write(message + ERRORS, until)
+        parts = []
+        while True:
+            head = self._wire.read_exact(2, until)
+            if head[:1] != b"#":
+                break
+            parts.append(self._block(head, until))
+            if self._wire.read_exact(1, until) != b";":
+                raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
+        line = head if head.endswith(b"\n") else head + self._wire.read_until(b"\n", MAX_LINE, until)
+        text = line.rstrip(b"\r\n").decode(errors="replace")
+        answers, errors = _split_errors(text)
+        if errors is None:
+            raise ProtocolViolation(f"{what}: the answer does not end with the errors", device=self.address, last=line)
+        self._dirty = False
+        for code, words in errors:
+            if code:
+                raise self._refused(what, code, words)
+        return parts + [answer.encode() for answer in answers]
+
+    def _block(self, head: bytes, until: float) -> bytes:
+        try:
+            head += self._wire.read_exact(header_length(head) - 2, until)
+            length = data_length(head)
+        except BlockError as error:
+            raise ProtocolViolation(str(error), device=self.address, last=head) from error
+        if length is None:  # indefinite: up to the newline, so its bytes can hold none
+            return self._wire.read_until(b"\n", 1 << 30, until)[:-1]
+        return self._wire.read_exact(length, until)
+
+    def _clean(self, deadline: float) -> None:
+        """After anything broke off: clears the device, which then has to repeat a nonce."""
+        if not self._dirty:
+            return
+        until = min(deadline, time.monotonic() + NONCE_S)
+        proof = f'"{self._nonces()}"'.encode()
+        try:
+            self._wire.drain(QUIET_S, until)
+            self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
+            while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
+                pass
+        except (LinkTimeout, CorruptFrame) as error:
+            raise LinkLost(
+                "the device does not answer to a nonce after a timeout",
+                device=self.address,
+                todo="Check power and cable, then start again with --resume",
+            ) from error
+        self.resynchronized += 1
+        self._dirty = False
+
+    def _refused(self, what: str, code: int, words: str) -> DeviceFault | Busy:
+        named = _NAMED.match(words)
+        name, said = (named[1], named[2]) if named else ("", words)
+        if name == "BUSY":
+            return Busy(f"{what} was refused", owner=said, device=self.address)
+        if name in ErrorCode.__members__:
+            return DeviceFault(ErrorCode[name], f"{name}: {said}", asked=what, device=self.address)
+        return DeviceFault(code, words, asked=what, device=self.address)
+
+    def _explained(self, what: str, error: LinkError) -> LinkError:
+        if not isinstance(error, LinkTimeout):
+            return error
+        return LinkTimeout(
+            f"{what} got no complete answer before its deadline",
+            device=self.address,
+            last=error.last,
+            todo="The link is re-synchronized before it is used again; check power and cable",
+        )
+
+
+def _split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
+    """Replies before the last `;` outside quotes, and the entries behind it; None when those are no entries."""
+    pieces, start, quoted = [], 0, False
+    for at, sign in enumerate(text):
+        if sign == '"':
+            quoted = not quoted
+        elif sign == ";" and not quoted:
+            pieces.append(text[start:at])
+            start = at + 1
+    entries = _ENTRY.findall(text[start:])
+    whole = ",".join(f'{code},"{words}"' for code, words in entries)
+    if not entries or whole != text[start:].strip():
+        return pieces, None
+    return pieces, [(int(code), words) for code, words in entries]

@@ -1,0 +1,170 @@
+"""A settle in SI units to converter codes and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.convert import Floats, from_codes, rail_codes, reach, to_codes
+from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.guard import Guard
+from firmware_specs.codes import SOURCE_CURRENTS, ConverterId, Quantity
+from firmware_specs.messages import Codes, Converter, Settle, SettleReply, width_for
+from firmware_specs.topology import Topology
+
+OVERHEAD = 512
+"""Bytes of a request or a reply besides what grows with the batch, at most."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a settle measured; phase 0 is the free phase, and every array begins with (phases, batch).
+
+    Attributes:
+        states_v: One array a layer read, (phases, batch, units), volts.
+        source_a: Currents into the source nodes, (phases, batch, nodes), amperes, where they were read.
+        settled: Residual within the device's tolerance.
+        iterations: Sweeps; zeros where the device does not iterate.
+        seconds: Settling time on the device.
+        residual: Largest state change seen at the end, state units.
+        clipped: Drive and nudge values the converters clipped.
+        rail_codes: Readings at the first or last ADC code.
+    """
+
+    states_v: tuple[Floats, ...]
+    source_a: Floats | None
+    settled: NDArray[np.bool_]
+    iterations: NDArray[np.uint32]
+    seconds: Floats
+    residual: Floats
+    clipped: NDArray[np.int64]
+    rail_codes: NDArray[np.int64]
+
+
+class SettleCodec:
+    """Settles of one array, between SI units and codes.
+
+    Args:
+        converters: The device's converters, by id.
+        guard: Checks what would be sent.
+        topology: What the array holds.
+        device: Named in errors.
+    """
+
+    def __init__(self, converters: Mapping[int, Converter], guard: Guard, topology: Topology, device: str) -> None:
+        self._converters = converters
+        self._guard = guard
+        self._topology = topology
+        self._device = device
+
+    def adc(self, layer: int) -> Converter:
+        """The converter that reads a layer; of -1 the one that reads source currents."""
+        if layer == SOURCE_CURRENTS:
+            return self._converter(ConverterId.SOURCE_ADC)
+        clamped = self._topology.layers[layer].clamped
+        return self._converter(ConverterId.STATE_ADC if clamped else ConverterId.OUTPUT_ADC)
+
+    def units(self, layer: int) -> int:
+        """Units of a layer, or source nodes."""
+        return int(np.prod(self._topology.shape(layer)))
+
+    def drive(self, values: Floats) -> tuple[Codes, NDArray[np.int64]]:
+        """Codes of a drive and the clipped values of each sample; currents, or voltages of source nodes."""
+        return self._send("drive", self._converter(ConverterId.DRIVE_DAC), values, self._topology.drive_shape)
+
+    def nudge(self, values: Floats) -> tuple[Codes, NDArray[np.int64]]:
+        """Codes of a nudge and the clipped values of each sample."""
+        return self._send("nudge", self._converter(ConverterId.NUDGE_DAC), values, self._topology.nudge_shape)
+
+    def start(self, states_v: Sequence[Floats]) -> tuple[Codes, ...]:
+        """Codes of states to start from."""
+        if len(states_v) != len(self._topology.layers):
+            raise OutOfRange(
+                f"start: {len(states_v)} layers given, the array has {len(self._topology.layers)}", device=self._device
+            )
+        for layer, values in enumerate(states_v):
+            self._guard.finite(f"start of layer {layer}", values)
+        return tuple(to_codes(self.adc(layer), values)[0] for layer, values in enumerate(states_v))
+
+    def sample_bytes(self, layers: Sequence[int], nudges: int, reads: int, started: bool) -> int:
+        """Bytes of one sample in the request or in the reply, whichever are more."""
+        dac = 4
+        request = dac * (int(np.prod(self._topology.drive_shape)) + nudges * int(np.prod(self._topology.nudge_shape)))
+        if started:
+            request += sum(dac * layer.units for layer in self._topology.layers)
+        widths = [width_for(self.adc(layer).max_code * reads) for layer in layers]
+        wide = max(widths, default=1)
+        reply = 4 + (1 + nudges) * (13 + sum(wide * self.units(layer) for layer in layers))
+        return max(request, reply)
+
+    def collect(
+        self,
+        requests: Sequence[Settle],
+        replies: Sequence[SettleReply],
+        clipped: NDArray[np.int64],
+        dtype: np.dtype[Any],
+    ) -> Settled:
+        """Puts the replies of a batch together."""
+        for request, reply in zip(requests, replies, strict=True):
+            self._check(request, reply)
+        layers, reads = requests[0].layers, requests[0].reads
+        values: dict[int, Floats] = {}
+        rails = np.zeros_like(clipped)
+        for place, layer in enumerate(layers):
+            codes = np.concatenate([reply.states[place] for reply in replies], axis=1)
+            values[layer] = from_codes(self.adc(layer), codes, reads, dtype)
+            rails += rail_codes(self.adc(layer), codes, reads)
+        return Settled(
+            tuple(values[layer] for layer in layers if layer != SOURCE_CURRENTS),
+            values.get(SOURCE_CURRENTS),
+            np.concatenate([reply.settled for reply in replies], axis=1),
+            np.concatenate([reply.iterations for reply in replies], axis=1),
+            np.concatenate([reply.seconds for reply in replies], axis=1),
+            np.concatenate([reply.residual for reply in replies], axis=1),
+            clipped,
+            rails,
+        )
+
+    def _check(self, request: Settle, reply: SettleReply) -> None:
+        phases, batch = 1 + len(request.nudges), len(request.drive)
+        shapes = tuple(codes.shape for codes in reply.states)
+        expected = tuple((phases, batch, self.units(layer)) for layer in request.layers)
+        if reply.settled.shape != (phases, batch) or shapes != expected:
+            raise ProtocolViolation(
+                f"a settle of {phases} phases x {batch} samples was answered with {reply.settled.shape} and states "
+                f"{shapes}, expected {expected}",
+                device=self._device,
+            )
+        for layer, codes in zip(request.layers, reply.states, strict=True):
+            if codes.size and int(codes.max()) > self.adc(layer).max_code * request.reads:
+                raise ProtocolViolation(
+                    f"layer {layer} was answered with code {int(codes.max())}, above the converter's "
+                    f"{self.adc(layer).max_code * request.reads}",
+                    device=self._device,
+                )
+
+    def _send(
+        self, what: str, converter: Converter, values: Floats, shape: tuple[int, ...]
+    ) -> tuple[Codes, NDArray[np.int64]]:
+        expected = int(np.prod(shape))
+        if values.dtype.kind != "f" or values.ndim != 2 or values.shape[1] != expected or not len(values):
+            raise OutOfRange(
+                f"{what}: floating-point numbers (batch, {expected}) are needed, got {values.dtype} {values.shape}",
+                device=self._device,
+            )
+        self._guard.finite(what, values)
+        codes, clipped = to_codes(converter, values)
+        if converter.quantity == Quantity.VOLT:
+            self._guard.source_voltage(reach(converter, codes))
+        else:
+            self._guard.current(what, reach(converter, codes))
+        return codes, clipped
+
+    def _converter(self, which: ConverterId) -> Converter:
+        if which not in self._converters:
+            raise OutOfRange(f"the device has no converter {which.name}", device=self._device)
+        return self._converters[which]
