@@ -1,0 +1,87 @@
+"""The device's end of a SCPI link: bytes in, bytes out."""
+
+from __future__ import annotations
+
+from emulator.device import MAX_REQUEST
+from emulator.machine import Machine
+from emulator.scpi import arrays, common, outputs
+from emulator.scpi.common import Handler
+from emulator.scpi.link import ScpiLink
+from firmware_specs.scpi import Command, Form, Overrun, Parameters, ScpiError, Splitter, Unit, find, units
+
+HANDLERS: dict[str, Handler] = {**common.HANDLERS, **outputs.HANDLERS, **arrays.HANDLERS}
+
+
+class ScpiEndpoint:
+    """One SCPI link of a device.
+
+    Args:
+        machine: Executes the verbs.
+        door: Name of the link, for ownership and the journal.
+    """
+
+    def __init__(self, machine: Machine, door: str) -> None:
+        self.machine = machine
+        self.door = door
+        self.link = ScpiLink(machine, door)
+        self._splitter = Splitter(MAX_REQUEST)
+
+    def feed(self, data: bytes) -> bytes:
+        """Replies to the messages that `data` completes (stream links: LF ends a message)."""
+        return b"".join(self.message(found) for found in self._splitter.feed(data))
+
+    def feed_message(self, data: bytes) -> bytes:
+        """Replies to a message whose end the link itself marks (HiSLIP); LFs in it end messages, too."""
+        return self.feed(data) + b"".join(self.message(found) for found in self._splitter.end())
+
+    def clear(self) -> None:
+        """Device clear: forgets what is half received."""
+        self._splitter.clear()
+
+    def closed(self) -> None:
+        """The link went away."""
+        self._splitter.clear()
+        self.machine.device.link_closed(self.door)
+
+    def message(self, message: bytes | Overrun) -> bytes:
+        """Executes one message; its replies joined by `;` and ended by LF, b"" for none."""
+        device = self.machine.device
+        device.poll()
+        device.outputs.feed(self.door)
+        try:
+            found = units(message) if isinstance(message, bytes) else []
+        except ValueError as error:
+            self.link.fail(ScpiError(-102, str(error)))
+            return b""
+        if isinstance(message, Overrun):
+            self.link.fail(ScpiError(-363, str(message)))
+        replies = [reply for unit in found if (reply := self._unit(unit)) is not None]
+        return b";".join(replies) + b"\n" if replies else b""
+
+    def _unit(self, unit: Unit) -> bytes | None:
+        self.machine.device.journal.note("request", unit.header + "?" * unit.query, self.door)
+        try:
+            command = _command(unit)
+            self.link.parameters = Parameters(unit.parameters)
+            if not command.parameters:
+                self.link.parameters.end()
+            reply = HANDLERS[command.header](self.link, self.link.parameters, unit.query)
+            self.link.parameters.end()
+        except ScpiError as error:
+            self.link.fail(error)
+            return None
+        if reply is None or not unit.query:
+            return None
+        return reply.encode() if isinstance(reply, str) else reply
+
+
+def _command(unit: Unit) -> Command:
+    try:
+        command = find(unit.header)
+    except LookupError as error:
+        raise ScpiError(-113, unit.header[:60]) from error
+    except ValueError as error:
+        raise ScpiError(-114, unit.header[:60]) from error
+    if command.form is (Form.COMMAND if unit.query else Form.QUERY):
+        raise ScpiError(-113, f"{command.header} has no {'query' if unit.query else 'command'} form")
+    return command
