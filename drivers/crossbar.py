@@ -127,6 +127,10 @@ class Crossbar:
             written, pulses, failed = written + reply.written, pulses + reply.pulses, failed + reply.failed
         return Programmed(total, written, pulses, failed)
 
+    def forget(self, array: int, coupling: int, cells: NDArray[np.bool_]) -> None:
+        """Marks cells, (planes, rows, columns), as not known: the next program writes them."""
+        self._known(array)[coupling][cells] = UNKNOWN
+
     def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
         """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.count("reads", reads, 65535)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import torch
@@ -12,8 +13,10 @@ from firmware_specs.datasheet import load
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
+from hil.bench_file import DeviceEntry, load_device
+from hil.open_device import open_device
 
-FORMS = "reference:  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE"
+FORMS = "reference:  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  bench:FILE#NAME"
 
 
 class AddressError(ValueError):
@@ -31,7 +34,8 @@ def open_bench(
     """Opens a counterpart.
 
     Args:
-        address: `reference:` or `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file.
+        address: `reference:`; `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
+            `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; or `bench:FILE#NAME`, a device of a bench file.
         device: Torch device of an emulated chip.
         dtype: Floating-point type of an emulated chip.
         stop: Bound and tolerance of the reference relaxation.
@@ -40,6 +44,8 @@ def open_bench(
     Raises:
         AddressError: the address has none of these forms.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
+        hil.bench_file.BenchFileError: the bench file is refused.
+        drivers.errors.DeviceError: the device cannot be opened.
     """
     scheme, found, rest = address.partition(":")
     if not found:
@@ -52,7 +58,27 @@ def open_bench(
             name, _, query = rest.partition("?")
             options = _options(address, query, ("seed",))
             return EmulatorBench(Chip(load(name), _seed(address, options), device, dtype), address)
+        case "serial" | "visa":
+            return open_device(address, DeviceEntry(address=address), "run")
+        case "bench":
+            return _from_file(address, rest, device, dtype, stop, nudged_stop)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}. Addresses: {FORMS}")
+
+
+def _from_file(
+    address: str, rest: str, device: str | torch.device, dtype: torch.dtype, stop: Stop | None, nudged_stop: Stop | None
+) -> Bench:
+    path, found, name = rest.rpartition("#")
+    if not found or not path or not name:
+        raise AddressError(f"{address!r}: a device of a bench file is bench:FILE#NAME")
+    entry = load_device(Path(path), name)
+    if entry.address.partition(":")[0] in ("serial", "visa"):
+        return open_device(address, entry, f"bench file {path}")
+    if entry.address.startswith("bench:"):
+        raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
+    if entry != DeviceEntry(address=entry.address):
+        raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices take more than an address")
+    return open_bench(entry.address, device=device, dtype=dtype, stop=stop, nudged_stop=nudged_stop)
 
 
 def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:

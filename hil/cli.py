@@ -57,6 +57,7 @@ def _exit_code(error: Exception) -> int | None:
     from firmware_specs.datasheet import DatasheetError
     from hil.backends.seam import PlacementError
     from hil.bench import AddressError
+    from hil.bench_file import BenchFileError
     from hil.data import DataError
     from hil.experiment_file import ExperimentError
     from hil.model import ModelError
@@ -64,5 +65,14 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, DeviceError):
         return DEVICE_FAILED
-    refusals = (AddressError, DataError, DatasheetError, ExperimentError, ModelError, PlacementError, RunError)
+    refusals = (
+        AddressError,
+        BenchFileError,
+        DataError,
+        DatasheetError,
+        ExperimentError,
+        ModelError,
+        PlacementError,
+        RunError,
+    )
     return BAD_INPUT if isinstance(error, refusals) else None

@@ -20,6 +20,9 @@ def command(
     device: Annotated[
         str | None, typer.Option(help="Address of the counterpart, e.g. reference: or emulator:mixed-8bit?seed=1.")
     ] = None,
+    bench: Annotated[
+        Path | None, typer.Option(help="Bench file (TOML); --device is then the name of a device in it.")
+    ] = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     run_dir: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME when left out.")] = None,
     set_: Annotated[
@@ -38,6 +41,10 @@ def command(
     console = Console()
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
+    if bench is not None:
+        if device is None:
+            raise typer.BadParameter(f"which device of {bench}? give --device NAME")
+        device = f"bench:{bench.absolute()}#{device}"
     if device is not None:
         overrides.append(f'device="{device}"')
     loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)

@@ -1,0 +1,219 @@
+"""`serial:` and `visa:`: a real device, or a virtual instrument, behind the Crossbar driver.
+
+Values pass the drivers as converter codes, with the arithmetic of the emulator's own value door: the same chip gives
+the same states through every door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from dataclasses import fields
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drivers.crossbar import Crossbar
+from drivers.settling import Settled as Measured
+from firmware_specs.codes import SOURCE_CURRENTS, Capability
+from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Topology
+from hil.backends.checks import check_inputs
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.mapping import Mapping
+from hil.placement import check_fits, next_array
+
+VERIFY_ROUNDS = 3
+VERIFY_READS = 4
+VERIFY_TOLERANCE = 0.1
+"""A cell counts as written when it reads within this fraction of the conductance range of its target."""
+
+
+class DeviceArray:
+    """A block on one array of a device."""
+
+    def __init__(self, bench: DeviceBench, index: int, topology: Topology) -> None:
+        self.topology = topology
+        self.verify = False
+        self.unverified = 0
+        self._bench, self._index = bench, index
+        self._mapping = Mapping(bench.datasheet)
+        bench.crossbar.configure(index, topology)
+
+    @property
+    def nudge_limit(self) -> float:
+        """Range of the nudge DAC, model units."""
+        return self._mapping.nudge_limit
+
+    @property
+    def ranges(self) -> Ranges:
+        """Range of the cells."""
+        return self._mapping.ranges
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Writes the cells whose code changes; after a resume all of them, each read back before the next step."""
+        wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
+        targets = [target.cpu().numpy() for target in wanted]
+        self._bench.arm()
+        done = self._bench.crossbar.program(self._index, targets)
+        if self.verify:
+            self.unverified = self._verified(targets)
+            self.verify = False
+        return Programmed(done.cells, done.written, clipped)
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+        """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
+        check_inputs(self.topology, drive, nudges)
+        constant = [n for n in nudges if isinstance(n, Tensor)]
+        if len(constant) < len(nudges):
+            raise ValueError("a nudge that follows the state needs reference: a chip holds nudge currents constant")
+        current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
+        info = self._bench.crossbar.info
+        layers = [*range(len(self.topology.layers))]
+        if info.can(Capability.SOURCE_CURRENT) and self.topology.source is not None:
+            layers.append(SOURCE_CURRENTS)
+        loaded = start if info.can(Capability.STATE_LOAD) else None
+        self._bench.arm()
+        measured = self._bench.crossbar.settle(
+            self._index,
+            _flat(drive * self._mapping.drive_unit),
+            [_flat(n * current_a) for n in constant],
+            layers=layers,
+            start_v=None if loaded is None else [_flat(s * unit_v) for s in loaded],
+        )
+        return self._in_model_units(measured, drive, unit_v, current_a)
+
+    def _in_model_units(self, measured: Measured, drive: Tensor, unit_v: float, current_a: float) -> Settled:
+        shapes = [layer.shape for layer in self.topology.layers]
+        phases = len(measured.settled)
+        states = [
+            tuple(
+                (torch.from_numpy(values[phase]).reshape(-1, *shape) / unit_v).to(drive)
+                for values, shape in zip(measured.states_v, shapes, strict=True)
+            )
+            for phase in range(phases)
+        ]
+        currents = None
+        if measured.source_a is not None:
+            shape = self.topology.drive_shape
+            currents = tuple(
+                (torch.from_numpy(values).reshape(-1, *shape) / current_a).to(drive) for values in measured.source_a
+            )
+        reports = tuple(_report(measured, phase, drive.device) for phase in range(phases))
+        return Settled(states[0], tuple(states[1:]), reports, currents, float(measured.seconds.sum(0).max()))
+
+    def _verified(self, targets: Sequence[NDArray[np.float64]]) -> int:
+        """Reads every cell back and writes again what is off; returns how many cells stay off."""
+        crossbar = self._bench.crossbar
+        low, high = crossbar.g_range_s
+        for rounds_left in reversed(range(VERIFY_ROUNDS)):
+            off = 0
+            for coupling, target in enumerate(targets):
+                read = crossbar.read_conductances(self._index, coupling, VERIFY_READS)
+                wrong = np.abs(read - target) > VERIFY_TOLERANCE * (high - low)
+                off += int(wrong.sum())
+                if rounds_left and wrong.any():
+                    crossbar.forget(self._index, coupling, wrong)
+            if not off or not rounds_left:
+                break
+            crossbar.program(self._index, targets)
+        return off
+
+
+def _flat(values: Tensor) -> NDArray[Any]:
+    return values.detach().cpu().numpy().reshape(len(values), -1)
+
+
+def _report(measured: Measured, phase: int, where: torch.device) -> Phase:
+    def tensor(values: NDArray[Any], dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(values[phase].astype(np.float64), dtype=dtype, device=where)
+
+    return Phase(
+        tensor(measured.settled, torch.bool),
+        tensor(measured.iterations, torch.int64),
+        tensor(measured.residual, torch.float32),
+        tensor(measured.clipped, torch.int64),
+        tensor(measured.rail_codes, torch.int64),
+    )
+
+
+class DeviceBench:
+    """An open device, arrays handed out in order; outputs go on with the first program or settle, and off at `close`.
+
+    Args:
+        crossbar: The device.
+        address: The address it was opened from.
+        datasheet: What it is.
+        provenance: What a run records of the bench besides: bench file, calibration, overrides.
+    """
+
+    def __init__(
+        self, crossbar: Crossbar, address: str, datasheet: Datasheet, provenance: MappingABC[str, object] | None = None
+    ) -> None:
+        self.crossbar = crossbar
+        self.address = address
+        self.datasheet = datasheet
+        self._provenance = dict(provenance or {})
+        self._arrays: list[DeviceArray] = []
+        self._armed = False
+
+    @property
+    def quantized(self) -> bool:
+        """True where any converter has finite resolution."""
+        sheet = self.datasheet
+        return any(not c.ideal for c in (sheet.drive_dac, sheet.nudge_dac, sheet.state_adc, sheet.output_adc))
+
+    def arm(self) -> None:
+        """Turns the outputs on, once: after a trip or a stop nothing turns them on again."""
+        if not self._armed:
+            self._armed = True
+            self.crossbar.arm()
+
+    def place(self, topology: Topology) -> DeviceArray:
+        """Reserves the next array."""
+        check_fits(self.datasheet, topology)
+        array = DeviceArray(self, next_array(self.datasheet, len(self._arrays)), topology)
+        self._arrays.append(array)
+        return array
+
+    def describe(self) -> dict[str, object]:
+        """Who it is, its limits and whose they are, and what the bench adds."""
+        identity, limits = self.crossbar.info.identity, self.crossbar.session.guard.limits
+        return {
+            "kind": "device",
+            "vendor": identity.vendor,
+            "model": identity.model,
+            "serial": identity.serial,
+            "firmware": identity.firmware,
+            "boot": identity.boot,
+            "capabilities": f"{int(identity.capabilities):#x}",
+            "limits": {field.name: str(getattr(limits, field.name)) for field in fields(limits)},
+            "watchdog_s": self.crossbar.session.watchdog_s,
+            "datasheet": self.datasheet.model_dump(mode="json"),
+            **self._provenance,
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: what a chip holds is on the chip, and is written and read back again on resume."""
+        return {}
+
+    def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
+        """A resume: every cell is written and verified before the next step."""
+        for array in self._arrays:
+            array.verify = True
+
+    def close(self) -> None:
+        """Outputs off, device given free."""
+        self.crossbar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.crossbar.__exit__(kind, value, trace)

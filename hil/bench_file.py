@@ -1,0 +1,95 @@
+"""The bench file: named devices of a laboratory, with address, datasheet, limits and calibration."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from firmware_specs.datasheet.load import explain
+from firmware_specs.datasheet.section import Positive, Section
+
+
+class BenchFileError(ValueError):
+    """A bench file that cannot be used; the message names file, key and what was expected."""
+
+
+class LimitsEntry(Section):
+    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed."""
+
+    max_drive_a: Positive | None = None
+    max_source_v: Positive | None = None
+    max_read_v: Positive | None = None
+    max_pulse_v: Positive | None = None
+    max_pulse_s: Positive | None = None
+    max_pulses_per_cell: Positive | None = None
+    max_energy_per_cell_j: Positive | None = None
+    max_temperature_k: Positive | None = None
+
+
+class DeviceEntry(Section):
+    """One device.
+
+    Attributes:
+        address: `serial:PORT?baud=N`, `visa:RESOURCE`, or one of the others.
+        datasheet: Shipped name or TOML file the device must agree with; relative to the bench file.
+        limits: Tighter limits.
+        calibration: Calibration file; relative to the bench file.
+        allow_calibration: Named override: id of a calibration to use although it is expired or of another device.
+        watchdog_s: Outputs go off this long after the last sign of life.
+        allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
+        timeout_s: Deadline of a transaction beyond what the device itself needs.
+        visa_library: VISA library as pyvisa names it.
+    """
+
+    address: str
+    datasheet: str | None = None
+    limits: LimitsEntry = LimitsEntry()
+    calibration: str | None = None
+    allow_calibration: str | None = None
+    watchdog_s: Positive = 2.0
+    allow_no_watchdog: bool = False
+    timeout_s: Positive = 10.0
+    visa_library: str = "@py"
+
+
+class BenchFile(Section):
+    """The devices of a bench by name."""
+
+    devices: dict[str, DeviceEntry] = Field(min_length=1)
+
+
+def load_device(path: Path, name: str) -> DeviceEntry:
+    """One device of a bench file; its file names are made absolute.
+
+    Raises:
+        BenchFileError: naming file, key and what was expected.
+    """
+    devices = load(path).devices
+    if name not in devices:
+        raise BenchFileError(f"{path}: no device {name!r}; there are {', '.join(sorted(devices))}")
+    entry = devices[name]
+    sheet = entry.datasheet
+    return entry.model_copy(
+        update={
+            "datasheet": str(path.parent / sheet) if sheet is not None and sheet.endswith(".toml") else sheet,
+            "calibration": None if entry.calibration is None else str(path.parent / entry.calibration),
+        }
+    )
+
+
+def load(path: Path) -> BenchFile:
+    """Reads a bench file.
+
+    Raises:
+        BenchFileError: unreadable, not TOML, or refused.
+    """
+    try:
+        return BenchFile.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchFileError(f"{path}: not readable: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BenchFileError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise BenchFileError(f"{path}: " + "; ".join(explain(error))) from error

@@ -1,0 +1,60 @@
+"""Opens a real device: address, and what its bench file says of it, into a `DeviceBench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drivers.connect import Options, connect
+from drivers.errors import OutOfRange
+from firmware_specs.datasheet import load
+from hil import calibration_file
+from hil.backends.described import datasheet_of, disagreements
+from hil.backends.device import DeviceBench
+from hil.bench_file import DeviceEntry
+
+
+def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
+    """Opens a device and checks that it is the one that was meant.
+
+    Args:
+        address: What the bench is called in provenance: a device address, or `bench:FILE#NAME`.
+        entry: The device.
+        source: Whose limits the entry's are, for refusals: "bench file lab.toml".
+
+    Raises:
+        DeviceError: it cannot be opened, is another device than its datasheet says, or its calibration does not hold.
+        firmware_specs.datasheet.DatasheetError: the datasheet is refused.
+    """
+    on_file = None if entry.datasheet is None else load(entry.datasheet)
+    limits = entry.limits.model_dump(exclude_none=True)
+    crossbar = connect(
+        entry.address,
+        Options(
+            limits={source: limits} if limits else {},
+            watchdog_s=entry.watchdog_s,
+            allow_no_watchdog=entry.allow_no_watchdog,
+            timeout_s=entry.timeout_s,
+            visa_library=entry.visa_library,
+        ),
+    )
+    try:
+        said = datasheet_of(crossbar.info, entry.address)
+        wrong = [] if on_file is None else disagreements(on_file, said)
+        if wrong:
+            raise OutOfRange(
+                f"the device is not what its datasheet {entry.datasheet} says: " + "; ".join(wrong),
+                device=entry.address,
+                todo="Correct the bench file, or leave the datasheet out to take the device's own word",
+            )
+        provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
+        if entry.allow_no_watchdog:
+            provenance["overrides"] = ["allow_no_watchdog"]
+        if entry.calibration is not None:
+            identity = crossbar.info.identity
+            provenance["calibration"] = calibration_file.check(
+                Path(entry.calibration), identity.model, identity.serial, entry.allow_calibration
+            )
+        return DeviceBench(crossbar, address, on_file or said, provenance)
+    except BaseException:
+        crossbar.close()
+        raise

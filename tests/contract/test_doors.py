@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+
+SHEETS = ("mixed-8bit", "discrete-board")
+CONV = Topology(
+    layers=(Layer(shape=(2, 6, 6), slope=0.5), Layer(shape=(3, 3, 3), clamped=False)),
+    couplings=(Conv(pre=0, post=1, kernel=3, pool=True),),
+)
+
+
+def parameters(topology, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for index, coupling in enumerate(topology.couplings):
+        rows, columns = topology.cells(coupling)
+        found[f"weight_{index}"] = torch.randn(columns, rows - 1, generator=generator) * 0.1
+        found[f"bias_{index}"] = torch.randn(columns, generator=generator) * 0.1
+    return found
+
+
+def currents(topology, batch=5, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    drive = torch.randn(batch, *topology.drive_shape, generator=generator)
+    nudge = torch.randn(batch, *topology.nudge_shape, generator=generator) * 0.1
+    return drive, nudge
+
+
+def every_state(settled):
+    return [*settled.free, *(state for nudged in settled.nudged for state in nudged)]
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+@pytest.mark.parametrize(
+    "topology", [dense_chain([20, 10]), dense_chain([12, 8, 4]), CONV], ids=["two", "three", "conv"]
+)
+def test_same_seed_gives_the_same_states_through_every_door(open_both, sheet, topology):
+    process, device = open_both(sheet, seed=3)
+    first, second = process.place(topology), device.place(topology)
+    for step in range(3):
+        weights = parameters(topology, step // 2)
+        done = first.program(weights), second.program(weights)
+        assert done[0] == done[1]
+        drive, nudge = currents(topology, seed=step)
+        mine, theirs = first.settle(drive, [nudge, -nudge]), second.settle(drive, [nudge, -nudge])
+        for a, b in zip(every_state(mine), every_state(theirs), strict=True):
+            assert a.dtype == b.dtype and torch.equal(a, b)
+        for a, b in zip(mine.phases, theirs.phases, strict=True):
+            assert torch.equal(a.settled, b.settled) and torch.equal(a.iterations, b.iterations)
+            assert torch.equal(a.clipped_drives, b.clipped_drives) and torch.equal(a.rail_codes, b.rail_codes)
+
+
+def test_states_load_alike_through_every_door(open_both):
+    topology = dense_chain([20, 10])
+    process, device = open_both()
+    first, second = process.place(topology), device.place(topology)
+    first.program(parameters(topology)), second.program(parameters(topology))
+    drive, nudge = currents(topology)
+    mine, theirs = first.settle(drive), second.settle(drive)
+    mine, theirs = first.settle(drive, [nudge], mine.free), second.settle(drive, [nudge], theirs.free)
+    assert all(torch.equal(a, b) for a, b in zip(mine.nudged[0], theirs.nudged[0], strict=True))
+
+
+def test_ideal_chip_differs_by_its_wire_codes_only(open_both):
+    topology = dense_chain([20, 10])
+    process, device = open_both("ideal")
+    first, second = process.place(topology), device.place(topology)
+    first.program(parameters(topology)), second.program(parameters(topology))
+    drive, nudge = currents(topology)
+    mine, theirs = first.settle(drive, [nudge]), second.settle(drive, [nudge])
+    for a, b in zip((*mine.free, *mine.nudged[0]), (*theirs.free, *theirs.nudged[0]), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=3e-6)
