@@ -59,6 +59,7 @@ class Device:
         self.transactions = 0
         self.deeds = 0
         self.damaged = 0
+        self.busy_ms = 0
         self.owner = ""
         self._since = clock()
 
@@ -102,6 +103,12 @@ class Device:
         self.journal.note("link", "closed", door)
         if self.outputs.owner == door:
             self.trip(Trip.LINK_LOST, f"{door}: link closed while outputs were on")
+
+    def lose_power(self, serial: str | None = None) -> None:
+        """Power off and on again; with a serial number, it is another device that comes back."""
+        self.serial = self.serial if serial is None else serial
+        self.journal.note("link", f"power lost, back as {self.serial}")
+        self.restart()
 
     def disarm(self, why: str) -> None:
         """Turns outputs off."""

@@ -73,6 +73,9 @@ class Machine:
 
     def _checked(self, opcode: int, payload: bytes, door: str) -> bytes:
         device = self.device
+        if device.busy_ms:
+            wait_ms, device.busy_ms = device.busy_ms, 0
+            raise Refused(ErrorCode.BUSY, "busy, nothing was done: ask again", wait_ms)
         if opcode not in RULES:
             raise Refused(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{opcode:02x} does not exist", opcode)
         verb, rule = Opcode(opcode), RULES[Opcode(opcode)]

@@ -84,6 +84,14 @@ class SerialEndpoint:
         out, self._out = b"".join(self._out), []
         return out
 
+    def nak(self) -> bytes:
+        """A NAK nobody asked for: go on from the frame expected next."""
+        self._naked = False
+        if self.session:
+            self._nak_once(NakReason.DAMAGED)
+        out, self._out = b"".join(self._out), []
+        return out
+
     def closed(self) -> None:
         """The link went away; what was half received is gone, the session may be continued (3.2)."""
         self._decoder = Decoder()

@@ -34,6 +34,15 @@ class ScpiEndpoint:
         """Replies to a message whose end the link itself marks (HiSLIP); LFs in it end messages, too."""
         return self.feed(data) + b"".join(self.message(found) for found in self._splitter.end())
 
+    @property
+    def status_byte(self) -> int:
+        """As *STB? answers it."""
+        return self.link.status_byte
+
+    def nak(self) -> bytes:
+        """SCPI has no NAK: a message that is not taken is not answered."""
+        return b""
+
     def clear(self) -> None:
         """Device clear: forgets what is half received."""
         self._splitter.clear()

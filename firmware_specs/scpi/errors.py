@@ -29,8 +29,6 @@ TEXTS = {
     -310: "System error",
     -350: "Queue overflow",
     -363: "Input buffer overrun",
-    -410: "Query INTERRUPTED",
-    -420: "Query UNTERMINATED",
 }
 _CONFLICTS = ("NOT_ARMED", "NO_WATCHDOG", "TRIPPED", "NOT_CONFIGURED", "CONFLICT")
 BY_CODE: dict[int, int] = {int(ErrorCode[name]): -221 for name in _CONFLICTS} | {

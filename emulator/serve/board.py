@@ -1,0 +1,131 @@
+"""A virtual instrument: one emulated device behind a pseudo-terminal, a frame socket, a SCPI socket and HiSLIP."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.device import Device
+from emulator.faults import Cutter, FaultPlan, Faulty, frame_cutter, message_cutter
+from emulator.machine import Machine
+from emulator.scpi import ScpiEndpoint
+from emulator.serial_endpoint import SerialEndpoint
+from emulator.serve.hislip import HislipHub
+from emulator.serve.loop import Server
+from emulator.serve.streams import Endpoint, SocketLink
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Which doors to open.
+
+    Attributes:
+        pty: Serve frames on a pseudo-terminal.
+        tcp: Port for frames; 0 any free one, None not.
+        scpi: Port for SCPI on a plain socket.
+        hislip: Port for SCPI over HiSLIP.
+    """
+
+    pty: bool = False
+    tcp: int | None = None
+    scpi: int | None = None
+    hislip: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Is there one at all?"""
+        return self.pty or any(port is not None for port in (self.tcp, self.scpi, self.hislip))
+
+
+class Board:
+    """Serves a device through its doors.
+
+    Args:
+        device: What is behind them.
+        doors: Which ones.
+        faults: What the wires do.
+
+    Attributes:
+        addresses: As `--device` takes them.
+        injectors: The fault injectors of the links so far.
+    """
+
+    def __init__(self, device: Device, doors: Doors, faults: FaultPlan | None = None) -> None:
+        self.device = device
+        self.machine = Machine(device)
+        self.injectors: list[Faulty] = []
+        self.addresses: list[str] = []
+        self._faults = faults
+        self._server = Server(self._tick)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._links = 0
+        try:
+            self._open(doors)
+        except BaseException:
+            self._server.close()
+            raise
+
+    def run(self) -> None:
+        """Serves until `stop`; outputs are off afterwards."""
+        try:
+            self._server.run()
+        finally:
+            self.device.disarm("virtual instrument ends")
+            if self._folder is not None:
+                self._folder.cleanup()
+
+    def stop(self) -> None:
+        """Ends `run`; from any thread or a signal handler."""
+        self._server.stop()
+
+    def _open(self, doors: Doors) -> None:
+        server, host = self._server, self._server.host
+        if doors.pty:
+            self._folder = tempfile.TemporaryDirectory(prefix="crossbar-")
+            path = server.pty(
+                self._wire(SerialEndpoint(self.machine, "pty"), frame_cutter()), Path(self._folder.name) / "tty"
+            )
+            self.addresses.append(f"serial:{path}")
+        if doors.tcp is not None:
+            port = server.tcp(self._one_frame_link(), doors.tcp)
+            self.addresses.append(f"serial:socket://{host}:{port}")
+        if doors.scpi is not None:
+            port = server.tcp(self._scpi_link, doors.scpi)
+            self.addresses.append(f"visa:TCPIP::{host}::{port}::SOCKET")
+        if doors.hislip is not None:
+            hub = HislipHub(lambda number: ScpiEndpoint(self.machine, f"hislip-{number}"))
+            port = server.tcp(hub.connect(server), doors.hislip)
+            self.addresses.append(f"visa:TCPIP::{host}::hislip0,{port}::INSTR")
+
+    def _tick(self) -> float | None:
+        self.device.poll()
+        outputs = self.device.outputs
+        return outputs.remaining_s if outputs.on and outputs.watchdog_s else None
+
+    def _wire(self, endpoint: SerialEndpoint | ScpiEndpoint, cut: Cutter) -> Endpoint:
+        if self._faults is None or not self._faults.rates:
+            return endpoint
+        self.injectors.append(Faulty(endpoint, self.device, self._faults, cut))
+        return self.injectors[-1]
+
+    def _one_frame_link(self) -> Callable[[socket.socket], SocketLink | None]:
+        """Frames over TCP: one client at a time, and the session outlives its connection (PROTOCOL.md 3.2)."""
+        endpoint = self._wire(SerialEndpoint(self.machine, "tcp"), frame_cutter())
+        links: list[SocketLink] = []
+
+        def connect(connection: socket.socket) -> SocketLink | None:
+            if links and links[-1].open:
+                self.device.journal.note("link", "second connection refused: one client at a time", "tcp")
+                return None
+            links[:] = [SocketLink(self._server, endpoint, connection)]
+            return links[-1]
+
+        return connect
+
+    def _scpi_link(self, connection: socket.socket) -> SocketLink:
+        self._links += 1
+        endpoint = self._wire(ScpiEndpoint(self.machine, f"scpi-{self._links}"), message_cutter())
+        return SocketLink(self._server, endpoint, connection)

@@ -1,0 +1,238 @@
+"""Byte streams of a virtual instrument: TCP connections and pseudo-terminals in front of endpoints."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from emulator.serve.loop import Channel, Server
+
+CHUNK = 1 << 16
+MOST_WAITING = 1 << 24
+"""Bytes of unsent replies above which nothing more is read from a link."""
+
+
+class Endpoint(Protocol):
+    """The device's end of a link."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Answer to bytes; a `ConnectionError` pulls the cable."""
+
+    def closed(self) -> None:
+        """The link went away."""
+
+
+class Deferring(Protocol):
+    """An endpoint that answers later, too: a fault injector."""
+
+    later: Callable[[float, bytes], None]
+
+
+class StreamLink:
+    """One link of bytes; subclasses say how they are read and written.
+
+    Args:
+        server: The loop.
+        endpoint: What answers.
+    """
+
+    def __init__(self, server: Server, endpoint: Endpoint) -> None:
+        self._server = server
+        self.endpoint = endpoint
+        self._waiting = bytearray()
+        self._events = selectors.EVENT_READ
+        self.open = True
+        if hasattr(endpoint, "later"):
+            deferring: Deferring = endpoint  # type: ignore[assignment]
+            deferring.later = lambda seconds, data: server.call_later(seconds, lambda: self.send(data))
+
+    def fileno(self) -> int:
+        """What the loop waits on."""
+        raise NotImplementedError
+
+    def _read(self) -> bytes:
+        raise NotImplementedError
+
+    def _write(self, data: memoryview) -> int:
+        raise NotImplementedError
+
+    def handle(self, events: int) -> None:
+        """Reads and answers, or sends on."""
+        if events & selectors.EVENT_WRITE:
+            self._flush()
+        if self.open and events & selectors.EVENT_READ:
+            try:
+                data = self._read()
+                reply = self.endpoint.feed(data) if data else b""
+            except BlockingIOError:
+                return
+            except OSError:
+                self.hang_up()
+                return
+            if not data:
+                self.hang_up()
+            elif reply:
+                self.send(reply)
+
+    def send(self, data: bytes) -> None:
+        """Sends, or keeps what does not go out at once."""
+        if self.open:
+            self._waiting += data
+            self._flush()
+
+    def _flush(self) -> None:
+        sent = 0
+        try:
+            with memoryview(self._waiting) as view:
+                while sent < len(view):
+                    sent += self._write(view[sent:])
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.hang_up()
+            return
+        del self._waiting[:sent]
+        events = selectors.EVENT_WRITE if self._waiting else 0
+        if len(self._waiting) < MOST_WAITING:
+            events |= selectors.EVENT_READ
+        if events != self._events:
+            self._events = events
+            self._server.watch(self, events)
+
+    def hang_up(self) -> None:
+        """The link is gone: the device notices, the channel closes."""
+        if self.open:
+            self.close()
+            self.endpoint.closed()
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self.open = False
+        self._server.forget(self)
+
+
+class SocketLink(StreamLink):
+    """A TCP connection in front of an endpoint."""
+
+    def __init__(self, server: Server, endpoint: Endpoint, connection: socket.socket) -> None:
+        super().__init__(server, endpoint)
+        self._socket = connection
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._socket.fileno()
+
+    def _read(self) -> bytes:
+        return self._socket.recv(CHUNK)
+
+    def _write(self, data: memoryview) -> int:
+        return self._socket.send(data)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        super().close()
+        self._socket.close()
+
+
+class PtyLink(StreamLink):
+    """A pseudo-terminal in front of an endpoint. A pulled cable closes it and puts a new one in its place.
+
+    Attributes:
+        path: Where the other end is: the symbolic link where one was given.
+    """
+
+    def __init__(self, server: Server, endpoint: Endpoint, link: Path | None = None) -> None:
+        super().__init__(server, endpoint)
+        self._link = link
+        self._plug_in()
+        self.path = link or Path(os.ttyname(self._slave))
+
+    def _plug_in(self) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)  # no echo and no translation, also before a client sets the port up
+        os.set_blocking(self._master, False)
+        self.open = True
+        self._waiting.clear()
+        self._events = selectors.EVENT_READ
+        if self._link is not None:
+            fresh = self._link.with_name(self._link.name + ".new")
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(os.ttyname(self._slave))
+            fresh.replace(self._link)
+        self._server.watch(self, selectors.EVENT_READ)
+
+    def fileno(self) -> int:
+        """The master side."""
+        return self._master
+
+    def _read(self) -> bytes:
+        return os.read(self._master, CHUNK)
+
+    def _write(self, data: memoryview) -> int:
+        try:
+            return os.write(self._master, data)
+        except OSError as error:
+            if error.errno == errno.EAGAIN:
+                raise BlockingIOError from error
+            raise
+
+    def hang_up(self) -> None:
+        """The cable is pulled; a new terminal takes the place of this one at once."""
+        super().hang_up()
+        self._plug_in()
+
+    def close(self) -> None:
+        """Closes the terminal."""
+        super().close()
+        os.close(self._slave)
+        os.close(self._master)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+
+
+class Listener:
+    """Accepts TCP connections.
+
+    Args:
+        server: The loop.
+        host: Address to listen on.
+        port: 0 for any free one.
+        connect: Makes a channel of a connection; None: the connection is closed.
+    """
+
+    def __init__(
+        self, server: Server, host: str, port: int, connect: Callable[[socket.socket], Channel | None]
+    ) -> None:
+        self._server = server
+        self._connect = connect
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family)
+        self._socket.setblocking(False)
+        self.port = int(self._socket.getsockname()[1])
+
+    def fileno(self) -> int:
+        """The listening socket's."""
+        return self._socket.fileno()
+
+    def handle(self, events: int) -> None:
+        """Takes a connection in."""
+        connection, _ = self._socket.accept()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        channel = self._connect(connection)
+        if channel is None:
+            connection.close()
+        else:
+            self._server.watch(channel, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._server.forget(self)
+        self._socket.close()
