@@ -1,0 +1,57 @@
+"""Virtual instruments for `hil emulate`: a datasheet becomes a served device."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.faults import FaultPlan
+from emulator.journal import Event
+from emulator.serve import Board, Doors
+from firmware_specs import datasheet
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EVERYTHING = Doors(pty=True, tcp=0, scpi=0, hislip=0)
+
+
+def open_board(
+    name: str,
+    seed: int = 0,
+    doors: Doors = EVERYTHING,
+    faults: FaultPlan | None = None,
+    sink: Callable[[Event], None] | None = None,
+) -> Board:
+    """A virtual instrument that is ready to be run.
+
+    Args:
+        name: Shipped datasheet or TOML file.
+        seed: Which specimen.
+        doors: How it can be reached.
+        faults: What the wires do to the dialogue.
+        sink: Called with every event of the device's journal.
+
+    Raises:
+        DatasheetError: the datasheet is refused.
+        OSError: a port is taken.
+    """
+    device = Device(Chip(datasheet.load(name), seed), sink=sink)
+    return Board(device, doors, faults)
+
+
+@contextmanager
+def stopped_by_signals(board: Board) -> Iterator[None]:
+    """Ends the board's `run` on Ctrl-C, SIGTERM and SIGHUP, however often they come."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        board.stop()
+
+    before = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
