@@ -1,0 +1,48 @@
+"""A check and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from hil.conformance.subject import Subject
+
+Level = Literal["required", "optional"]
+Verdict = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing the protocol's text demands.
+
+    Attributes:
+        name: Short and stable, `group.what`.
+        section: Section of the protocol text it tests.
+        demand: What the text demands, one sentence.
+        run: Performs it; raises `Failed` with what was seen, or `Skipped` with why it does not apply.
+        level: A failed required check fails the device; optional ones are reported only.
+    """
+
+    name: str
+    section: str
+    demand: str
+    run: Callable[[Subject], None]
+    level: Level = "required"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a check.
+
+    Attributes:
+        check: Which one.
+        verdict: `passed`, `failed` or `skipped`.
+        seen: What was seen, or why it was skipped; empty where it passed.
+        seconds: How long it took.
+    """
+
+    check: Check
+    verdict: Verdict
+    seen: str
+    seconds: float

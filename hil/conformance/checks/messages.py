@@ -1,0 +1,126 @@
+"""Fragments, flow control and pipelining (PROTOCOL.md section 4)."""
+
+from __future__ import annotations
+
+from firmware_specs.codes import ErrorCode, Kind, NakReason, Opcode
+from firmware_specs.fragments import cut
+from firmware_specs.frame import MAX_PAYLOAD, Frame
+from firmware_specs.messages import Credit, Refusal
+from hil.conformance.check import Check
+from hil.conformance.conversation import Conversation, Failed, Skipped, demand, parsed
+from hil.conformance.subject import Subject
+
+
+def _echo(raw: Conversation, payload: bytes) -> None:
+    back = raw.ask(Opcode.ECHO, payload)
+    demand(back == payload, f"ECHO of {len(payload)} bytes came back changed")
+
+
+def _pattern(size: int) -> bytes:
+    return bytes((i * 31 + i // 251) % 256 for i in range(size))
+
+
+def _largest(subject: Subject, frames: int) -> int:
+    """Bytes of a message of this many frames that the device takes."""
+    size = min(frames * MAX_PAYLOAD, subject.raw.max_request)
+    if size <= MAX_PAYLOAD:
+        raise Skipped(f"max_request is {size} bytes: no message has two frames")
+    return size
+
+
+def _two_frames(subject: Subject) -> None:
+    for size in (MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD - 1, 2 * MAX_PAYLOAD):
+        _echo(subject.raw, _pattern(min(size, _largest(subject, 2))))
+
+
+def _beyond_window(subject: Subject) -> None:
+    _echo(subject.raw, _pattern(_largest(subject, 3 * subject.raw.window + 1)))
+
+
+def _payloads(subject: Subject) -> None:
+    size = _largest(subject, 17)
+    for byte in (0x00, 0x0A, 0xFF):
+        _echo(subject.raw, bytes([byte]) * size)
+
+
+def _credit(subject: Subject) -> None:
+    raw = subject.raw
+    size = _largest(subject, 2 * raw.window)
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    if len(frames) <= raw.window:
+        raise Skipped("max_request is within the window: no credit is needed")
+    for frame in frames[: raw.window]:
+        raw.send_frame(frame)
+    frame_back = raw.receive()
+    if frame_back is None or frame_back.kind != Kind.CREDIT:
+        raise Failed("a full window of an incomplete message was not answered with CREDIT")
+    granted = parsed(Credit, frame_back.payload, "CREDIT").next
+    demand(granted >= (raw.window + 1) // 2, f"CREDIT up to {granted} after {raw.window} frames")
+    demand(frame_back.sequence == raw.sequence, "CREDIT carries another sequence")
+
+
+def _gap(subject: Subject) -> None:
+    raw = subject.raw
+    size = _largest(subject, 2)
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    raw.send_frame(frames[1])
+    nak = raw.nak()
+    demand(nak.reason == NakReason.GAP, f"NAK reason {nak.reason}, expected 2 (gap)")
+    demand((nak.sequence, nak.part) == (raw.sequence, 0), f"NAK names {nak.sequence}.{nak.part}")
+    answer = raw.exchange(frames)
+    demand(answer.payload == _pattern(size), "the message sent again came back changed")
+
+
+def _duplicate_frame(subject: Subject) -> None:
+    raw = subject.raw
+    size = _largest(subject, 2)
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    raw.send_frame(frames[0])
+    answer = raw.exchange([frames[0], frames[1]])
+    demand(answer.payload == _pattern(size), "a frame sent twice changed the message")
+
+
+def _too_large(subject: Subject) -> None:
+    raw = subject.raw
+    parts = raw.max_request // MAX_PAYLOAD + 2
+    if parts > 0xFFFF:
+        raise Skipped("max_request is as large as messages get")
+    raw.sequence += 1
+    first = Frame(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, 0, parts, bytes(MAX_PAYLOAD))
+    raw.send_frame(first)
+    frame = raw.receive()
+    if frame is None or frame.kind != Kind.ERROR:
+        raise Failed("the first frame of a request beyond max_request was not answered with ERROR")
+    code = parsed(Refusal, frame.payload, "ERROR").code
+    demand(code == ErrorCode.TOO_LARGE, f"refused with 0x{code:02x}, expected TOO_LARGE")
+    raw.sync()
+    raw.ask(Opcode.IDENTIFY)
+
+
+def _pipelined(subject: Subject) -> None:
+    raw = subject.raw
+    count, first = raw.window, raw.sequence + 1
+    for i in range(count):
+        raw.send_frame(Frame(Kind.REQUEST, Opcode.ECHO, 0, raw.session, first + i, 0, 1, bytes([i])))
+    for i in range(count):
+        frame = raw.receive()
+        if frame is None:
+            raise Failed(f"{i} of {count} pipelined requests were answered")
+        demand(frame.sequence == first + i, f"answer {i} has sequence {frame.sequence}, expected {first + i}")
+        demand(frame.payload == bytes([i]), f"answer {i} carries the payload of another request")
+    raw.sequence += count
+
+
+CHECKS = (
+    Check("messages.two-frames", "4.1", "messages of two frames pass both ways", _two_frames),
+    Check("messages.beyond-window", "4.3", "messages of three windows pass both ways without a stall", _beyond_window),
+    Check("messages.payloads", "1.1", "64 KiB of 0x00, 0x0A and 0xFF pass both ways", _payloads),
+    Check("messages.credit", "4.3", "CREDIT comes after half a window of an incomplete message", _credit),
+    Check("messages.gap", "5.4", "a missing frame gets NAK 2 that names it, and the message can be sent again", _gap),
+    Check("messages.duplicate", "5.4", "a frame that came already is ignored", _duplicate_frame),
+    Check("messages.too-large", "4.2", "a request beyond max_request is refused at its first frame", _too_large),
+    Check("messages.pipelined", "4.4", "a window of requests sent at once is answered in order", _pipelined),
+)

@@ -1,0 +1,158 @@
+"""Sessions and once-only transactions (PROTOCOL.md sections 3 and 5)."""
+
+from __future__ import annotations
+
+from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode, State
+from firmware_specs.frame import Frame
+from firmware_specs.messages import Refusal, Sync
+from hil.conformance.check import Check
+from hil.conformance.conversation import OWN_WINDOW, Failed, demand, parsed
+from hil.conformance.subject import Subject
+
+
+def _synced(subject: Subject) -> None:
+    answer = subject.raw.sync()
+    demand(answer.version == 1, f"version {answer.version}")
+    demand(answer.window >= 2, f"window {answer.window}, at least 2")
+    demand(answer.replies >= 2 * answer.window, f"{answer.replies} kept replies, at least {2 * answer.window}")
+    demand(answer.last == 0 and not answer.continued, f"a new session with last = {answer.last}")
+
+
+def _no_version(subject: Subject) -> None:
+    answer = subject.raw.sync_raw(0x1234567, Sync(OWN_WINDOW, owner="hil conform", lowest=200, highest=201))
+    demand(answer.version == 0, f"version {answer.version} agreed, where the host speaks 200 and 201 only")
+
+
+def _repeated_sync(subject: Subject) -> None:
+    raw = subject.raw
+    raw.ask(Opcode.IDENTIFY)
+    answer = raw.sync_raw(raw.session, Sync(OWN_WINDOW, owner="hil conform"))
+    demand(answer.continued and answer.last == 1, f"continued {answer.continued}, last {answer.last}: expected 1, 1")
+    raw.ask(Opcode.IDENTIFY)
+
+
+def _continued(subject: Subject) -> None:
+    raw = subject.raw
+    subject.arm()
+    before = raw.sequence
+    answer = raw.sync(previous=raw.session)
+    demand(answer.continued and answer.last == before, f"continued {answer.continued}, last {answer.last} of {before}")
+    demand(subject.status.state == State.ARMED, "the outputs went off although the session was continued")
+
+
+def _new_session_is_safe(subject: Subject) -> None:
+    subject.arm()
+    subject.raw.sync()
+    status = subject.status
+    demand(status.state == State.SAFE, f"state {status.state.name} after a new session, expected SAFE")
+
+
+def _foreign_session(subject: Subject) -> None:
+    raw = subject.raw
+    before = subject.status.transactions
+    stranger = raw.session ^ 0x5A5A5A5A or 1
+    raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, stranger, raw.sequence + 1))
+    nak = raw.nak()
+    demand(nak.reason == NakReason.NO_SESSION, f"NAK reason {nak.reason}, expected 4 (no such session)")
+    demand(subject.status.transactions - before <= 1, "a request of another session was executed")
+
+
+def _old_session(subject: Subject) -> None:
+    raw = subject.raw
+    old, sequence = raw.session, raw.sequence
+    raw.sync()
+    raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, old, sequence + 1))
+    demand(raw.nak().reason == NakReason.NO_SESSION, "a request of the closed session was taken")
+
+
+def _replayed(subject: Subject) -> None:
+    raw = subject.raw
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence)
+    first, second = raw.exchange([frame]), raw.exchange([frame])
+    demand(first.payload == second.payload and first.kind == second.kind, "a duplicate got another reply")
+    demand(bool(second.flags & DeviceFlag.REPLAYED), "the replayed flag of the second reply is not set")
+    demand(not first.flags & DeviceFlag.REPLAYED, "the replayed flag of the first reply is set")
+
+
+def _not_twice(subject: Subject) -> None:
+    raw = subject.raw
+    before = subject.status.transactions
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.HEARTBEAT, 0, raw.session, raw.sequence)
+    for _ in range(4):
+        raw.exchange([frame])
+    grown = subject.status.transactions - before
+    demand(grown == 2, f"1 request sent four times and 1 STATUS counted as {grown} transactions, expected 2")
+
+
+def _replayed_error(subject: Subject) -> None:
+    raw = subject.raw
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, 0xEE, 0, raw.session, raw.sequence)
+    first, second = raw.exchange([frame]), raw.exchange([frame])
+    demand(first.kind == second.kind == Kind.ERROR, "an ERROR was not replayed as an ERROR")
+    demand(first.payload == second.payload, "a duplicate got another ERROR")
+
+
+def _old_replies(subject: Subject) -> None:
+    raw = subject.raw
+    kept = raw.sync().replies
+    echoes = [raw.request(Opcode.ECHO, bytes([i])) for i in range(kept)]
+    for back in (1, kept // 2, kept):
+        sequence = raw.sequence - back + 1
+        frame = Frame(Kind.REQUEST, Opcode.ECHO, 0, raw.session, sequence, 0, 1, bytes([sequence - 1]))
+        answer = raw.exchange([frame])
+        demand(answer.payload == echoes[sequence - 1].payload, f"reply {back} back is not the one that was given")
+
+
+def _stale(subject: Subject) -> None:
+    raw = subject.raw
+    kept = raw.sync().replies
+    for _ in range(kept + 40):
+        raw.ask(Opcode.HEARTBEAT)
+    before = subject.status.transactions
+    answer = raw.exchange([Frame(Kind.REQUEST, Opcode.HEARTBEAT, 0, raw.session, 1)])
+    if answer.kind == Kind.ERROR:
+        code = parsed(Refusal, answer.payload, "ERROR").code
+        demand(code == ErrorCode.STALE, f"refused with 0x{code:02x}, expected STALE")
+    else:
+        demand(bool(answer.flags & DeviceFlag.REPLAYED), "answered anew, neither replayed nor STALE")
+    demand(subject.status.transactions - before == 1, "an old duplicate was executed")
+
+
+def _gap(subject: Subject) -> None:
+    raw = subject.raw
+    raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence + 5))
+    nak = raw.nak()
+    demand(nak.reason == NakReason.GAP, f"NAK reason {nak.reason}, expected 2 (gap)")
+    demand(nak.sequence == raw.sequence + 1, f"NAK names sequence {nak.sequence}, expected {raw.sequence + 1}")
+    raw.ask(Opcode.IDENTIFY)
+
+
+def _late_reply(subject: Subject) -> None:
+    raw = subject.raw
+    old = raw.session
+    raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence + 1))
+    raw.sync(previous=old)
+    while (frame := raw.receive(0.1)) is not None:
+        if frame.session != old:
+            raise Failed("the reply to a request of the old nonce came under the new one without being asked for")
+
+
+CHECKS = (
+    Check("sessions.sync", "3.1", "SYNC opens a session with a window, a reply cache and last = 0", _synced),
+    Check("sessions.no-version", "3.1", "no common protocol version is answered with version 0", _no_version),
+    Check("sessions.repeated", "3.2", "a repeated SYNC continues the session", _repeated_sync),
+    Check("sessions.continued", "3.2", "a SYNC with `previous` keeps sequence and outputs", _continued),
+    Check("sessions.new-is-safe", "3.2", "a new session turns the outputs off", _new_session_is_safe),
+    Check("sessions.foreign", "3.3", "a request of another session is not executed and gets NAK 4", _foreign_session),
+    Check("sessions.old", "3.3", "a request of the closed session gets NAK 4", _old_session),
+    Check("sessions.late-reply", "3.4", "late replies carry the nonce of their request", _late_reply),
+    Check("transactions.replayed", "5.2", "a duplicate gets the kept reply, flagged as replayed", _replayed),
+    Check("transactions.replayed-error", "5.2", "a duplicate of a refused request gets the same ERROR", _replayed_error),
+    Check("transactions.not-twice", "5.2", "a duplicate is not executed again", _not_twice),
+    Check("transactions.kept", "5.2", "as many replies are kept as SYNCED says", _old_replies),
+    Check("transactions.stale", "5.2", "a duplicate without a kept reply gets STALE and is not executed", _stale),
+    Check("transactions.gap", "5.1", "a sequence that is not due is not executed and gets NAK 2", _gap),
+)

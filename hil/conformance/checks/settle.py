@@ -1,0 +1,269 @@
+"""The numeric contract of SETTLE, and the emulator's clock (PROTOCOL.md sections 7.5, 7.7 and 7.9)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Kind, Opcode
+from firmware_specs.frame import Frame
+from firmware_specs.messages import Configure, Settle, SettleReply, pack_number, parse_number
+from firmware_specs.topology import Topology
+from hil.conformance.check import Check
+from hil.conformance.conversation import Skipped, demand
+from hil.conformance.subject import Subject
+
+Array = NDArray[np.float64]
+NOISE = 0.06
+"""State units within which two readings of the same state agree on any chip worth training."""
+READS = 4
+
+
+def _ready(subject: Subject, weight: float) -> Topology:
+    """The small Hopfield block with all weights at a share of the range, outputs on."""
+    subject.needs(Capability.SETTLE)
+    if subject.fabric.resistive:
+        raise Skipped("the substrate is resistive")
+    topology = subject.prepare()
+    if Capability.WRITE in subject.identity.capabilities:
+        for coupling in range(len(topology.couplings)):
+            subject.write({0: max(weight, 0.0)} | ({1: max(-weight, 0.0)} if subject.planes == 2 else {}), coupling)
+    elif weight:
+        raise Skipped("the device lacks WRITE")
+    return topology
+
+
+def _drive(subject: Subject, *levels: float) -> Array:
+    """One sample a level: every unit of layer 0 is driven with it."""
+    return np.repeat(np.array(levels)[:, None], subject.topology.layers[0].units, axis=1)
+
+
+def _run(subject: Subject, drive: Array, *nudges: Array, reads: int = READS) -> tuple[SettleReply, list[Array]]:
+    """Settles and gives the states of every layer, (phases, batch, units)."""
+    count = len(subject.topology.layers)
+    request = Settle(
+        0, subject.drive_codes(drive), tuple(subject.nudge_codes(n) for n in nudges), tuple(range(count)), reads
+    )
+    reply = subject.settle(request)
+    return reply, [subject.states(reply, i, i, reads) for i in range(count)]
+
+
+def _nudge(subject: Subject, batch: int, share: float) -> Array:
+    """A nudge of a share of the nudge DAC's range on every output, model units."""
+    dac = subject.converters[ConverterId.NUDGE_DAC]
+    size = share * min(-dac.low, dac.high) / subject.current_unit_a
+    return np.full((batch, subject.topology.layers[-1].units), size)
+
+
+def _shape(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    drive = _drive(subject, 0.2, 0.5)
+    reply, states = _run(subject, drive, _nudge(subject, 2, 0.5))
+    demand(reply.settled.shape == (2, 2), f"{reply.settled.shape} settled flags, expected 2 phases x 2 samples")
+    for layer, state in zip(topology.layers, states, strict=True):
+        demand(state.shape == (2, 2, layer.units), f"states of shape {state.shape}, expected (2, 2, {layer.units})")
+    demand(bool(reply.settled.all()), "a block without couplings did not settle")
+
+
+def _transfer(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    slope = topology.layers[0].slope
+    levels = np.array([-0.5, 0.25, 0.5, 0.75, 1.5]) / slope
+    states = _run(subject, _drive(subject, *levels))[1][0][0]
+    expected = np.clip(slope * levels, 0, 1)[:, None]
+    off = float(np.median(np.abs(states - expected)))
+    demand(off < NOISE, f"median deviation {off:.3f} from clip(slope x drive, 0, 1)")
+
+
+def _order_of_samples(subject: Subject) -> None:
+    _ready(subject, 0.0)
+    up = np.median(_run(subject, _drive(subject, 0.1, 0.5, 0.9))[1][0][0], axis=1)
+    down = np.median(_run(subject, _drive(subject, 0.9, 0.5, 0.1))[1][0][0], axis=1)
+    demand(bool(np.abs(up - down[::-1]).max() < NOISE), f"samples {up} came back as {down} in reverse order")
+
+
+def _order_of_units(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    drive = np.linspace(0.1, 0.9, topology.layers[0].units)[None] / topology.layers[0].slope
+    states = _run(subject, drive)[1][0][0, 0]
+    demand(bool(np.all(np.diff(states) > -NOISE)) and states[-1] > states[0], f"units driven in order read {states}")
+
+
+def _order_of_layers(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    last = len(topology.layers) - 1
+    drive = _drive(subject, 0.9)
+    reply = subject.settle(Settle(0, subject.drive_codes(drive), (), (last, 0)))
+    sizes = [codes.shape[-1] for codes in reply.states]
+    wanted = [topology.layers[last].units, topology.layers[0].units]
+    demand(sizes == wanted, f"layers {last} and 0 were asked for, blocks of {sizes} units came, expected {wanted}")
+    first = float(np.median(subject.states(reply, 1, 0)))
+    demand(first > 0.5, f"layer 0, driven with 0.9, reads {first:.2f} at its place in the answer")
+
+
+def _coupled(subject: Subject) -> None:
+    subject.needs(Capability.DIFFERENTIAL)
+    _ready(subject, 0.3)
+    positive = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
+    _ready(subject, -0.3)
+    negative = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
+    demand(positive > 2 * NOISE > -2 * NOISE > negative, f"outputs {positive:.3f} and {negative:.3f} for weights of +-0.3")
+
+
+def _repeatable(subject: Subject) -> None:
+    _ready(subject, 0.2)
+    first, second = (_run(subject, _drive(subject, 0.3, 0.6))[1] for _ in range(2))
+    off = max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
+    demand(off < 2 * NOISE, f"the same settle twice differs by {off:.3f}")
+
+
+def _energy_falls(subject: Subject) -> None:
+    topology = _ready(subject, 0.2)
+    if len(topology.layers) != 2:
+        raise Skipped("the check is written for two layers")
+    drive = _drive(subject, 0.4)
+    states = [s[0, 0] for s in _run(subject, drive)[1]]
+    weight = 0.2 * _weight_unit(subject)
+    found = _energy(topology, weight, drive[0], states)
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        shifted = [np.clip(states[0] + rng.normal(0, 0.3, states[0].shape), 0, 1), states[1] + rng.normal(0, 0.3)]
+        other = _energy(topology, weight, drive[0], shifted)
+        demand(found < other + NOISE, f"energy {found:.4f} at the measured states, {other:.4f} beside them")
+
+
+def _energy(topology: Topology, weight: float, drive: Array, states: list[Array]) -> float:
+    first, last = states
+    leak = float(first @ first) / (2 * topology.layers[0].slope) + float(last @ last) / 2
+    return leak - float(drive @ first) - weight * float(first.sum() * last.sum())
+
+
+def _weight_unit(subject: Subject) -> float:
+    from firmware_specs.codes import Parameter
+
+    p = subject.parameters
+    return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
+
+
+def _free_phase(subject: Subject) -> None:
+    _ready(subject, 0.2)
+    drive = _drive(subject, 0.3, 0.6)
+    alone = _run(subject, drive)[1]
+    beside = _run(subject, drive, _nudge(subject, 2, 0.9), _nudge(subject, 2, -0.9))[1]
+    off = max(float(np.median(np.abs(a[0] - b[0]))) for a, b in zip(alone, beside, strict=True))
+    demand(off < NOISE, f"the free phase moves by {off:.3f} when nudged phases follow it")
+
+
+def _nudge_sign(subject: Subject) -> None:
+    _ready(subject, 0.0)
+    up, down = _nudge(subject, 1, 0.9), _nudge(subject, 1, -0.9)
+    states = _run(subject, _drive(subject, 0.3), up, down, reads=16)[1][-1]
+    rise, fall = float(np.mean(states[1] - states[0])), float(np.mean(states[2] - states[0]))
+    wanted = float(up[0, 0])
+    demand(0.5 * wanted < rise < 1.5 * wanted, f"a nudge of {wanted:+.3f} moved the outputs by {rise:+.3f}")
+    demand(-1.5 * wanted < fall < -0.5 * wanted, f"a nudge of {-wanted:+.3f} moved the outputs by {fall:+.3f}")
+
+
+def _nudge_linear(subject: Subject) -> None:
+    _ready(subject, 0.1)
+    drive = _drive(subject, 0.4)
+    shares = (0.4, 0.8)
+    nudges = [_nudge(subject, 1, s * sign) for s in shares for sign in (1, -1)]
+    states = _run(subject, drive, *nudges, reads=16)[1][-1]
+    small, large = (float(np.mean(states[1 + 2 * i] - states[2 + 2 * i])) / shares[i] for i in (0, 1))
+    demand(abs(small - large) < 0.3 * abs(large), f"contrast per nudge {small:.4f} at half, {large:.4f} at full nudge")
+
+
+def _nudge_travels(subject: Subject) -> None:
+    topology = _ready(subject, 0.3)
+    share = 0.9
+    states = _run(subject, _drive(subject, 0.3), _nudge(subject, 1, share), _nudge(subject, 1, -share), reads=16)[1]
+    contrast = float(np.mean(states[0][1] - states[0][2]))
+    size = 2 * float(_nudge(subject, 1, share)[0, 0]) * 0.3 * _weight_unit(subject) * topology.layers[-1].units
+    if size < 0.01:
+        raise Skipped(f"the nudge range moves layer 0 by {size:.4f} only")
+    demand(contrast > 0.2 * size, f"layer 0 moved by {contrast:+.4f} under opposite nudges, expected about {size:+.4f}")
+
+
+def _nudge_range(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    for converter, place in ((ConverterId.DRIVE_DAC, 0), (ConverterId.NUDGE_DAC, 1)):
+        largest = subject.converters[converter].max_code
+        if largest in (2**8 - 1, 2**16 - 1, 2**32 - 1):
+            continue
+        blocks = [subject.drive_codes(_drive(subject, 0.1)), subject.nudge_codes(_nudge(subject, 1, 0.1))]
+        blocks[place] = blocks[place].copy()
+        blocks[place][0, 0] = largest + 1
+        request = Settle(0, blocks[0], (blocks[1],), (len(topology.layers) - 1,))
+        subject.raw.refused(Opcode.SETTLE, request.pack(), ErrorCode.OUT_OF_RANGE)
+
+
+def _not_configured(subject: Subject) -> None:
+    subject.needs(Capability.SETTLE)
+    subject.raw.ask(Opcode.RESET)
+    subject.raw.drain()
+    subject.raw.sync()
+    subject.arm()
+    request = Settle(0, subject.drive_codes(_drive(subject, 0.1)), (), (0,))
+    if Capability.CONFIGURABLE not in subject.identity.capabilities:
+        raise Skipped("the topology is wired")
+    subject.raw.refused(Opcode.SETTLE, request.pack(), ErrorCode.NOT_CONFIGURED)
+
+
+def _configured_again(subject: Subject) -> None:
+    subject.needs(Capability.WRITE, Capability.READ)
+    subject.prepare()
+    subject.write({0: 0.8})
+    subject.raw.ask(Opcode.CONFIGURE, Configure(0, subject.topology).pack())
+    level = float(np.median(subject.read_levels(subject.region(), 8)))
+    demand(level > 0.5, f"CONFIGURE with the present topology changed cells written with 0.8 to {level:.2f}")
+
+
+def _large_batch(subject: Subject) -> None:
+    _ready(subject, 0.0)
+    units = subject.topology.layers[0].units
+    batch = min(2048, subject.raw.max_request // (2 * units) // 4)
+    levels = np.linspace(0.05, 0.95, batch)
+    states = np.median(_run(subject, _drive(subject, *levels), reads=1)[1][0][0], axis=1)
+    off = float(np.abs(states - levels * subject.topology.layers[0].slope).max())
+    demand(off < 3 * NOISE, f"a sample of a batch of {batch} is off by {off:.3f}")
+
+
+def _wait(subject: Subject) -> None:
+    subject.needs(Capability.VIRTUAL_CLOCK)
+    raw = subject.raw
+    before = parse_number(raw.ask(Opcode.CLOCK))
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.WAIT, 0, raw.session, raw.sequence, 0, 1, pack_number(3600.0))
+    for _ in range(2):
+        raw.exchange([frame])
+    passed = parse_number(raw.ask(Opcode.CLOCK)) - before
+    demand(3600 <= passed < 3700, f"WAIT of 3600 s, sent twice as a duplicate, moved the clock by {passed:.0f} s")
+
+
+def _temperature(subject: Subject) -> None:
+    subject.needs(Capability.TEMPERATURE)
+    kelvin = parse_number(subject.raw.ask(Opcode.TEMPERATURE))
+    demand(200 < kelvin < 500, f"{kelvin} K")
+
+
+CHECKS = (
+    Check("settle.shape", "7.7", "the reply has every phase, sample and layer asked for", _shape),
+    Check("settle.transfer", "7.5", "a clamped neuron settles to clip(slope x drive, 0, 1)", _transfer),
+    Check("settle.samples", "7.7", "samples come back in their order", _order_of_samples),
+    Check("settle.units", "7.5", "units come back in their order", _order_of_units),
+    Check("settle.layers", "7.7", "layers come back in the order asked for", _order_of_layers),
+    Check("settle.coupled", "7.5", "weights couple the layers with their sign", _coupled),
+    Check("settle.repeatable", "7.7", "the same settle twice gives the same states", _repeatable),
+    Check("settle.energy", "7.5", "no states beside the measured ones have less energy", _energy_falls),
+    Check("settle.free-phase", "7.7", "the free phase does not depend on the nudged ones", _free_phase),
+    Check("settle.nudge-sign", "7.7", "a nudge adds its current to the last layer, with its sign and size", _nudge_sign),
+    Check("settle.nudge-linear", "7.7", "the contrast is proportional to small nudges", _nudge_linear, "optional"),
+    Check("settle.nudge-travels", "7.5", "a nudge reaches earlier layers through the same weights", _nudge_travels),
+    Check("settle.code-range", "7.7", "codes above a DAC's largest are OUT_OF_RANGE", _nudge_range),
+    Check("settle.large-batch", "7.7", "a batch of thousands of samples settles as each alone", _large_batch),
+    Check("settle.not-configured", "8", "an array without topology answers NOT_CONFIGURED", _not_configured),
+    Check("settle.configured-again", "7.5", "CONFIGURE with the present topology changes no cell", _configured_again),
+    Check("clock.wait", "7.9", "WAIT moves the clock, once", _wait),
+    Check("clock.temperature", "7.9", "TEMPERATURE is a temperature", _temperature),
+)

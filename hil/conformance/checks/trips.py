@@ -1,0 +1,99 @@
+"""Watchdog and trips (PROTOCOL.md sections 6.2 to 6.4)."""
+
+from __future__ import annotations
+
+import time
+
+from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, Opcode, State, Trip
+from firmware_specs.messages import FaultLog, FaultQuery, pack_number
+from hil.conformance.check import Check
+from hil.conformance.conversation import demand, parsed
+from hil.conformance.subject import Subject
+
+SHORT_S = 0.3
+MARGIN_S = 0.1
+
+
+def _trip(subject: Subject) -> None:
+    """Arms with a short watchdog and keeps silent until it must have tripped."""
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(SHORT_S)
+    subject.raw.silence(SHORT_S + MARGIN_S + 0.05)
+
+
+def _trips(subject: Subject) -> None:
+    _trip(subject)
+    answer = subject.raw.request(Opcode.HEARTBEAT)
+    demand(not answer.flags & DeviceFlag.OUTPUTS_ON, "the outputs are on after the watchdog's time plus 100 ms")
+    demand(bool(answer.flags & DeviceFlag.TRIPPED), "the tripped flag is not set")
+    status = subject.status
+    demand((status.state, status.trip) == (State.TRIPPED, Trip.WATCHDOG), f"{status.state.name}, {status.trip.name}")
+
+
+def _latched(subject: Subject) -> None:
+    _trip(subject)
+    subject.raw.refused(Opcode.ARM, b"", ErrorCode.TRIPPED)
+    subject.raw.ask(Opcode.DISARM)
+    demand(subject.status.state == State.TRIPPED, "DISARM left TRIPPED")
+    subject.raw.sync()
+    demand(subject.status.state == State.TRIPPED, "a new session left TRIPPED")
+    subject.raw.ask(Opcode.CLEAR)
+    demand(subject.status.state == State.SAFE, f"CLEAR led to {subject.status.state.name}, expected SAFE")
+
+
+def _logged(subject: Subject) -> None:
+    before = subject.status.faults
+    _trip(subject)
+    log = parsed(FaultLog, subject.raw.ask(Opcode.FAULT_LOG, FaultQuery(before, 64).pack()), "FAULT_LOG")
+    codes = [entry.code for entry in log.entries]
+    demand(TRIP_FAULT + Trip.WATCHDOG in codes, f"new entries {codes}, expected 0x{TRIP_FAULT + Trip.WATCHDOG:x}")
+    subject.raw.ask(Opcode.CLEAR)
+    answer = subject.raw.request(Opcode.HEARTBEAT)
+    demand(not answer.flags & DeviceFlag.FAULTS, "CLEAR left the fault flag set")
+
+
+def _heartbeat(subject: Subject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(SHORT_S)
+    until = time.monotonic() + 3 * SHORT_S
+    while time.monotonic() < until:
+        subject.raw.silence(SHORT_S / 4)
+        subject.raw.ask(Opcode.HEARTBEAT)
+    demand(subject.status.state == State.ARMED, "it tripped although heartbeats came four times as often")
+
+
+def _damaged_is_no_heartbeat(subject: Subject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(SHORT_S)
+    until = time.monotonic() + SHORT_S + MARGIN_S + 0.05
+    while time.monotonic() < until:
+        subject.raw.send(b"\x05noise\x00")
+        subject.raw.receive(SHORT_S / 6)
+    demand(subject.status.state == State.TRIPPED, "damaged frames kept the watchdog from tripping")
+
+
+def _remaining(subject: Subject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(5.0)
+    status = subject.status
+    demand(status.watchdog_s <= 5.0, f"asked for 5 s, {status.watchdog_s} s are in force")
+    demand(0 < status.remaining_s <= status.watchdog_s, f"{status.remaining_s} s of {status.watchdog_s} s remain")
+
+
+def _shorter_while_armed(subject: Subject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(30.0)
+    subject.raw.ask(Opcode.WATCHDOG, pack_number(SHORT_S))
+    subject.raw.silence(SHORT_S + MARGIN_S + 0.05)
+    demand(subject.status.state == State.TRIPPED, "a watchdog shortened while ARMED did not trip in its new time")
+
+
+CHECKS = (
+    Check("watchdog.trips", "6.3", "without traffic outputs go off within the watchdog's time plus 100 ms", _trips),
+    Check("watchdog.latched", "6.2", "a trip is left by CLEAR alone, and then to SAFE", _latched),
+    Check("watchdog.logged", "6.4", "a trip is in the fault log; CLEAR resets the fault flag", _logged),
+    Check("watchdog.heartbeat", "6.3", "HEARTBEAT keeps the watchdog from tripping", _heartbeat),
+    Check("watchdog.damaged", "6.3", "damaged frames do not restart the watchdog", _damaged_is_no_heartbeat),
+    Check("watchdog.remaining", "7.3", "STATUS says how long until it trips", _remaining),
+    Check("watchdog.shorter", "7.4", "a watchdog set while ARMED takes effect at once", _shorter_while_armed),
+)

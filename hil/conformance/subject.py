@@ -1,0 +1,213 @@
+"""The device under test: a conversation, what the device says of itself, and a small block placed on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter
+from firmware_specs.messages import (
+    CellCodes,
+    CellUsage,
+    Codes,
+    Configure,
+    Converter,
+    FabricInfo,
+    Identity,
+    LimitsInfo,
+    LimitsRecord,
+    MalformedError,
+    Patch,
+    Pulse,
+    Pulsed,
+    ReadCells,
+    Region,
+    Settle,
+    SettleReply,
+    Status,
+    WriteCells,
+    Written,
+    code_dtype,
+    pack_number,
+    parse_converters,
+    parse_parameters,
+)
+from firmware_specs.topology import Dense, Layer, Topology
+from hil.conformance.conversation import Conversation, Failed, Skipped, parsed
+
+WATCHDOG_S = 2.0
+UNITS = (4, 3)
+
+
+@dataclass
+class Subject:
+    """A device in a known state: session open, outputs off, no trip, limits as at power-on.
+
+    Attributes:
+        raw: The conversation.
+        pulse_budget: Most pulses one check may spend on any cell.
+    """
+
+    raw: Conversation
+    pulse_budget: int = 40
+
+    def settle_down(self) -> None:
+        """Brings the device back to the known state, whatever the last check left."""
+        self.raw.drain()
+        self.raw.sync()
+        self.raw.ask(Opcode.DISARM)
+        self.raw.request(Opcode.CLEAR)
+        self.raw.ask(Opcode.SET_LIMITS, self.limits.absolute.pack())
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Reply of IDENTIFY."""
+        return parsed(Identity, self.raw.ask(Opcode.IDENTIFY), "IDENTIFY")
+
+    @cached_property
+    def fabric(self) -> FabricInfo:
+        """Reply of FABRIC."""
+        return parsed(FabricInfo, self.raw.ask(Opcode.FABRIC), "FABRIC")
+
+    @cached_property
+    def converters(self) -> dict[int, Converter]:
+        """Reply of CONVERTERS by id."""
+        try:
+            return {c.id: c for c in parse_converters(self.raw.ask(Opcode.CONVERTERS))}
+        except MalformedError as error:
+            raise Failed(f"payload of CONVERTERS: {error}") from error
+
+    @cached_property
+    def parameters(self) -> dict[int, float]:
+        """Reply of PARAMETERS."""
+        try:
+            return parse_parameters(self.raw.ask(Opcode.PARAMETERS))
+        except MalformedError as error:
+            raise Failed(f"payload of PARAMETERS: {error}") from error
+
+    @cached_property
+    def limits(self) -> LimitsInfo:
+        """Reply of LIMITS."""
+        return parsed(LimitsInfo, self.raw.ask(Opcode.LIMITS), "LIMITS")
+
+    @property
+    def status(self) -> Status:
+        """Reply of STATUS, asked anew."""
+        return parsed(Status, self.raw.ask(Opcode.STATUS), "STATUS")
+
+    def needs(self, *capabilities: Capability) -> None:
+        """Skips the check on a device that lacks one of them."""
+        for capability in capabilities:
+            if capability not in self.identity.capabilities:
+                raise Skipped(f"the device lacks {capability.name}")
+
+    @cached_property
+    def topology(self) -> Topology:
+        """A block that fits: two dense layers of at most 4 and 3 units, linear output, behind sources if resistive."""
+        sizes = self.fabric.layers or tuple(min(n, self.fabric.max_units) for n in UNITS)
+        layers = tuple(Layer(shape=(n,), clamped=i < len(sizes) - 1) for i, n in enumerate(sizes))
+        between = tuple(Dense(pre=i, post=i + 1, bias=False) for i in range(len(sizes) - 1))
+        if not self.fabric.resistive:
+            return Topology(layers=layers, couplings=between)
+        source = Dense(pre=-1, post=0, bias=False)
+        return Topology(substrate="resistive", source=(2, sizes[0]), layers=layers, couplings=(source, *between))
+
+    @property
+    def cell_code_max(self) -> int:
+        """Largest conductance code."""
+        return int(2 ** int(self.parameters[Parameter.CELL_BITS]) - 1)
+
+    def arm(self, watchdog_s: float = WATCHDOG_S) -> None:
+        """Watchdog, then outputs on."""
+        if Capability.WATCHDOG in self.identity.capabilities:
+            self.raw.ask(Opcode.WATCHDOG, pack_number(watchdog_s))
+        self.raw.ask(Opcode.ARM)
+
+    def prepare(self) -> Topology:
+        """Places the small block on array 0 and arms."""
+        self.raw.ask(Opcode.CONFIGURE, Configure(0, self.topology).pack())
+        self.arm()
+        return self.topology
+
+    def region(self, plane: int = 0, coupling: int = 0, rows: int | None = None, columns: int | None = None) -> Region:
+        """The cells of a coupling, or its first `rows` x `columns`."""
+        all_rows, all_columns = self.topology.cells(self.topology.couplings[coupling])
+        return Region(0, coupling, plane, 0, rows or all_rows, 0, columns or all_columns)
+
+    @property
+    def planes(self) -> int:
+        """Planes of a coupling: 2 for differential pairs."""
+        return 2 if Capability.DIFFERENTIAL in self.identity.capabilities else 1
+
+    def write(self, levels: dict[int, float | NDArray[np.float64]], coupling: int = 0) -> Written:
+        """Writes planes of a coupling with levels in 0..1 of the conductance range."""
+        patches = tuple(
+            Patch(self.region(plane, coupling), self.cell_codes(np.broadcast_to(level, self._cells(coupling))))
+            for plane, level in levels.items()
+        )
+        return parsed(Written, self.raw.ask(Opcode.WRITE_CELLS, WriteCells(0, patches).pack()), "WRITE_CELLS")
+
+    def write_all(self, level: float) -> None:
+        """Writes every cell of the block with one level in 0..1."""
+        for coupling in range(len(self.topology.couplings)):
+            self.write(dict.fromkeys(range(self.planes), level), coupling)
+
+    def cell_codes(self, levels: NDArray[np.float64]) -> Codes:
+        """Conductance codes of levels in 0..1."""
+        return np.rint(levels * self.cell_code_max).astype(code_dtype(self.cell_code_max))
+
+    def read_levels(self, region: Region, reads: int = 1) -> NDArray[np.float64]:
+        """Mean readings of a region as levels in 0..1."""
+        reply = parsed(CellCodes, self.raw.ask(Opcode.READ_CELLS, ReadCells(region, reads).pack()), "READ_CELLS")
+        return reply.codes.astype(np.float64) / (reads * self.cell_code_max)
+
+    def usage(self, region: Region) -> CellUsage:
+        """Pulse counts and energies of a region."""
+        return parsed(CellUsage, self.raw.ask(Opcode.USAGE, region.pack()), "USAGE")
+
+    def pulse(self, region: Region, up: bool, count: int) -> Pulsed:
+        """Pulses at half the allowed amplitude and width."""
+        limits = self.limits.active
+        request = Pulse(region, up, limits.max_pulse_v / 2, limits.max_pulse_s / 2, count)
+        return parsed(Pulsed, self.raw.ask(Opcode.PULSE, request.pack()), "PULSE")
+
+    def limit(self, **changes: float) -> LimitsRecord:
+        """Tightens limits; the record now active."""
+        record = replace(self.limits.absolute, **changes)
+        return parsed(LimitsRecord, self.raw.ask(Opcode.SET_LIMITS, record.pack()), "SET_LIMITS")
+
+    def codes(self, converter: ConverterId, values: NDArray[np.float64]) -> Codes:
+        """DAC codes of values in the converter's unit."""
+        spec = self.converters[converter]
+        return np.clip(np.rint((values - spec.low) / spec.lsb), 0, spec.max_code).astype(code_dtype(spec.max_code))
+
+    def drive_codes(self, z: NDArray[np.float64]) -> Codes:
+        """Drive codes of currents in model units, (batch, units of layer 0)."""
+        return self.codes(ConverterId.DRIVE_DAC, z * self.current_unit_a)
+
+    def nudge_codes(self, z: NDArray[np.float64]) -> Codes:
+        """Nudge codes of currents in model units, (batch, units of the last layer)."""
+        return self.codes(ConverterId.NUDGE_DAC, z * self.current_unit_a)
+
+    @property
+    def current_unit_a(self) -> float:
+        """Amperes of a drive of 1.0 in model units."""
+        return self.parameters[Parameter.STATE_UNIT_V] / self.parameters[Parameter.TRANSIMPEDANCE_OHM]
+
+    def settle(self, request: Settle) -> SettleReply:
+        """One SETTLE."""
+        return parsed(SettleReply, self.raw.ask(Opcode.SETTLE, request.pack()), "SETTLE")
+
+    def states(self, reply: SettleReply, index: int, layer: int, reads: int = 1) -> NDArray[np.float64]:
+        """States of the layer read at place `index`, model units, (phases, batch, units)."""
+        clamped = self.topology.layers[layer].clamped
+        adc = self.converters[ConverterId.STATE_ADC if clamped else ConverterId.OUTPUT_ADC]
+        volts = adc.low + reply.states[index].astype(np.float64) / reads * adc.lsb
+        return np.asarray(volts / self.parameters[Parameter.STATE_UNIT_V])
+
+    def _cells(self, coupling: int) -> tuple[int, int]:
+        return self.topology.cells(self.topology.couplings[coupling])
+

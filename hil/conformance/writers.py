@@ -1,0 +1,84 @@
+"""Results of a conformance run as a table, HTML, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from rich.table import Table
+
+from hil.conformance.suite import Conformance
+
+COLOUR = {"passed": "green", "failed": "red", "skipped": "yellow"}
+_STYLE = (
+    "body{font:14px system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse}"
+    "td,th{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
+    ".passed{color:#17692b}.failed{color:#b00020;font-weight:600}.skipped{color:#8a6d00}code{font-size:13px}"
+)
+
+
+def rich_table(result: Conformance) -> Table:
+    """The table for a terminal."""
+    table = Table(title=f"{result.device}: {result.identity}", title_justify="left")
+    for column in ("check", "section", "level", "verdict", "seen"):
+        table.add_column(column, overflow="fold")
+    for o in result.outcomes:
+        verdict = f"[{COLOUR[o.verdict]}]{o.verdict}[/]"
+        table.add_row(o.check.name, o.check.section, o.check.level, verdict, o.seen.replace("[", "\\["))
+    return table
+
+
+def summary(result: Conformance) -> str:
+    """One sentence."""
+    counts = ", ".join(f"{result.count(v)} {v}" for v in COLOUR)
+    return f"{counts}: {result.device} {'conforms' if result.conforms else 'does not conform'}"
+
+
+def html_table(result: Conformance) -> str:
+    """The outcomes as an HTML table."""
+    head = "".join(f"<th>{name}</th>" for name in ("check", "section", "level", "what the text demands", "verdict", "seen"))
+    rows = "".join(
+        f"<tr><td><code>{escape(o.check.name)}</code></td><td>{escape(o.check.section)}</td><td>{o.check.level}</td>"
+        f"<td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td><td>{escape(o.seen)}</td></tr>"
+        for o in result.outcomes
+    )
+    return f"<p>{escape(summary(result))}</p><table><tr>{head}</tr>{rows}</table>"
+
+
+def html(result: Conformance) -> str:
+    """A self-contained page."""
+    return (
+        f"<!doctype html><meta charset=utf-8><title>Conformance of {escape(result.device)}</title><style>{_STYLE}</style>"
+        f"<h1>Conformance</h1><p>{escape(result.identity)}</p>{html_table(result)}\n"
+    )
+
+
+def junit(result: Conformance) -> bytes:
+    """JUnit XML; optional checks that failed count as skipped, as they do not fail the device."""
+    required = [o for o in result.outcomes if o.verdict == "failed" and o.check.level == "required"]
+    lenient = sum(o.verdict == "failed" for o in result.outcomes) - len(required)
+    suite = Element(
+        "testsuite",
+        name="hil conform",
+        tests=str(len(result.outcomes)),
+        failures=str(len(required)),
+        errors="0",
+        skipped=str(result.count("skipped") + lenient),
+        time=f"{sum(o.seconds for o in result.outcomes):.3f}",
+    )
+    for o in result.outcomes:
+        group, _, name = o.check.name.partition(".")
+        case = SubElement(suite, "testcase", classname=group, name=name, time=f"{o.seconds:.3f}")
+        if o in required:
+            SubElement(case, "failure", message=o.seen).text = f"Section {o.check.section}: {o.check.demand}"
+        elif o.verdict != "passed":
+            SubElement(case, "skipped", message=o.seen)
+    indent(suite)
+    return tostring(suite, encoding="utf-8", xml_declaration=True)
+
+
+def write_json(result: Conformance, path: Path) -> None:
+    """Writes `Conformance.to_json`."""
+    path.write_text(json.dumps(result.to_json(), indent=2) + "\n")
