@@ -1,0 +1,1 @@
+"""Characterization: what a device's cells, converters and neurons really do, with uncertainties."""
