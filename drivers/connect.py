@@ -6,7 +6,8 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
@@ -111,6 +112,24 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
         lock.release()
         raise
     return Crossbar(session)
+
+
+@contextmanager
+def bare_wire(address: str, options: Options | None = None) -> Iterator[Transport]:
+    """Owns a device and opens its wire alone, without a session: for tools that speak frames themselves.
+
+    Raises:
+        Busy: somebody owns it. DeviceError: it cannot be opened.
+    """
+    lock = DeviceLock(address)
+    try:
+        wire = Recorded(_wire(Address.parse(address), options or Options()), None)
+        try:
+            yield wire
+        finally:
+            wire.close()
+    finally:
+        lock.release()
 
 
 def dialect_over(wire: Transport, where: Address, options: Options) -> Dialect:

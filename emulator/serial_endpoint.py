@@ -50,6 +50,7 @@ class SerialEndpoint:
         self.door = door
         self.session = 0
         self._window = window
+        self._kept = 2 * window
         self._host_window = 2
         self._decoder = Decoder()
         self._boot = machine.device.boot
@@ -142,7 +143,7 @@ class SerialEndpoint:
             self._naked = False
             self.session, self._host_window, device.owner = frame.session, sync.window, sync.owner
             device.outputs.feed(self.door)
-        sizes = (device.boot, MAX_REQUEST, MAX_REPLY, self._window)
+        sizes = (device.boot, MAX_REQUEST, MAX_REPLY, self._kept)
         synced = Synced(version, continued, self._window, self._last, *sizes)
         self._send(Frame(Kind.SYNCED, 0, self._flags(), frame.session, 0, payload=synced.pack()))
 
@@ -188,7 +189,7 @@ class SerialEndpoint:
         self._assembly = None
         self._last = frame.sequence
         self._cache[frame.sequence] = answer
-        while len(self._cache) > self._window:
+        while len(self._cache) > self._kept:
             self._cache.popitem(last=False)
         self._queue(frame.sequence, answer, DeviceFlag(0))
 

@@ -55,9 +55,7 @@ def open_bench(
             _options(address, rest.removeprefix("?"), ())
             return ReferenceBench(stop, nudged_stop)
         case "emulator":
-            name, _, query = rest.partition("?")
-            options = _options(address, query, ("seed",))
-            return EmulatorBench(Chip(load(name), _seed(address, options), device, dtype), address)
+            return EmulatorBench(open_chip(address, device=device, dtype=dtype), address)
         case "serial" | "visa":
             return open_device(address, DeviceEntry(address=address), "run")
         case "bench":
@@ -79,6 +77,13 @@ def _from_file(
     if entry != DeviceEntry(address=entry.address):
         raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices take more than an address")
     return open_bench(entry.address, device=device, dtype=dtype, stop=stop, nudged_stop=nudged_stop)
+
+
+def open_chip(address: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Chip:
+    """The emulated chip of an `emulator:DATASHEET?seed=N` address; see `open_bench`."""
+    name, _, query = address.removeprefix("emulator:").partition("?")
+    options = _options(address, query, ("seed",))
+    return Chip(load(name), _seed(address, options), device, dtype)
 
 
 def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:

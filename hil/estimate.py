@@ -159,16 +159,16 @@ def _linear(design: Array, y: Array, sigma: Array | float | None, units: dict[st
     count, unknowns = design.shape
     if count < unknowns + (sigma is None):
         raise ValueError(f"{count} points are too few for {unknowns} parameters with uncertainties")
-    weight = 1.0 if sigma is None else 1 / np.broadcast_to(np.asarray(sigma, dtype=np.float64), y.shape)
-    scaled = design * (weight if np.isscalar(weight) else np.asarray(weight)[:, None])
-    best, *_ = np.linalg.lstsq(scaled, y * weight, rcond=None)
+    stated = None if sigma is None else np.broadcast_to(np.asarray(sigma, dtype=np.float64), y.shape)
+    weight = np.ones_like(y) if stated is None else 1 / stated
+    scaled = design * weight[:, None]
+    best = np.linalg.lstsq(scaled, y * weight, rcond=None)[0]
     residual = y - design @ best
     covariance = np.linalg.inv(scaled.T @ scaled)
     if sigma is None:
         covariance *= float(residual @ residual) / (count - unknowns)
     deviation = np.sqrt(np.diag(covariance))
     found = {n: Estimate(float(v), float(s), u) for (n, u), v, s in zip(units.items(), best, deviation, strict=True)}
-    stated = None if sigma is None else np.broadcast_to(np.asarray(sigma, dtype=np.float64), y.shape)
     return Fit(found, residual, _chi2(residual, stated, unknowns))
 
 

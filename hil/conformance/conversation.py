@@ -26,7 +26,7 @@ class Failed(AssertionError):
     """The device does not do what the text demands; the message says what was seen."""
 
 
-class Skipped(Exception):  # noqa: N818 - a verdict, not an error
+class Skipped(Exception):
     """The check does not apply to this device; the message says why."""
 
 
@@ -96,8 +96,10 @@ class Conversation:
         self.transport.drain(0.02, time.monotonic() + self.patience_s)
 
     def silence(self, wait_s: float = 0.2) -> None:
-        """Demands that the device sends nothing for a while."""
+        """Demands that the device sends nothing for a while, and lets that while pass."""
+        until = time.monotonic() + wait_s
         frame = self.receive(wait_s)
+        time.sleep(max(0.0, until - time.monotonic()))  # a loopback has nothing to wait for
         if frame is not None:
             raise Failed(f"nothing was asked, and a frame of kind {frame.kind}, opcode 0x{frame.opcode:02x} came")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -142,7 +143,7 @@ class Subject:
         """Planes of a coupling: 2 for differential pairs."""
         return 2 if Capability.DIFFERENTIAL in self.identity.capabilities else 1
 
-    def write(self, levels: dict[int, float | NDArray[np.float64]], coupling: int = 0) -> Written:
+    def write(self, levels: Mapping[int, float | NDArray[np.float64]], coupling: int = 0) -> Written:
         """Writes planes of a coupling with levels in 0..1 of the conductance range."""
         patches = tuple(
             Patch(self.region(plane, coupling), self.cell_codes(np.broadcast_to(level, self._cells(coupling))))
@@ -159,8 +160,13 @@ class Subject:
         """Conductance codes of levels in 0..1."""
         return np.rint(levels * self.cell_code_max).astype(code_dtype(self.cell_code_max))
 
-    def read_levels(self, region: Region, reads: int = 1) -> NDArray[np.float64]:
-        """Mean readings of a region as levels in 0..1."""
+    def reads(self, wanted: int) -> int:
+        """Readings to average: as many as wanted, at most what the device takes."""
+        return min(wanted, int(self.parameters.get(Parameter.MAX_READS, 1)))
+
+    def read_levels(self, region: Region) -> NDArray[np.float64]:
+        """Mean of a few readings of a region, as levels in 0..1."""
+        reads = self.reads(16)
         reply = parsed(CellCodes, self.raw.ask(Opcode.READ_CELLS, ReadCells(region, reads).pack()), "READ_CELLS")
         return reply.codes.astype(np.float64) / (reads * self.cell_code_max)
 
@@ -210,4 +216,3 @@ class Subject:
 
     def _cells(self, coupling: int) -> tuple[int, int]:
         return self.topology.cells(self.topology.couplings[coupling])
-

@@ -126,4 +126,3 @@ def _named(subject: Subject) -> str:
     except (DeviceError, Failed) as error:
         return f"unknown ({error})"
     return f"{identity.vendor} {identity.model}, serial {identity.serial}, firmware {identity.firmware}"
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from html import escape
-from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from rich.table import Table
@@ -38,7 +37,9 @@ def summary(result: Conformance) -> str:
 
 def html_table(result: Conformance) -> str:
     """The outcomes as an HTML table."""
-    head = "".join(f"<th>{name}</th>" for name in ("check", "section", "level", "what the text demands", "verdict", "seen"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("check", "section", "level", "what the text demands", "verdict", "seen")
+    )
     rows = "".join(
         f"<tr><td><code>{escape(o.check.name)}</code></td><td>{escape(o.check.section)}</td><td>{o.check.level}</td>"
         f"<td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td><td>{escape(o.seen)}</td></tr>"
@@ -50,12 +51,13 @@ def html_table(result: Conformance) -> str:
 def html(result: Conformance) -> str:
     """A self-contained page."""
     return (
-        f"<!doctype html><meta charset=utf-8><title>Conformance of {escape(result.device)}</title><style>{_STYLE}</style>"
+        f"<!doctype html><meta charset=utf-8><title>Conformance of {escape(result.device)}</title>"
+        f"<style>{_STYLE}</style>"
         f"<h1>Conformance</h1><p>{escape(result.identity)}</p>{html_table(result)}\n"
     )
 
 
-def junit(result: Conformance) -> bytes:
+def junit(result: Conformance) -> str:
     """JUnit XML; optional checks that failed count as skipped, as they do not fail the device."""
     required = [o for o in result.outcomes if o.verdict == "failed" and o.check.level == "required"]
     lenient = sum(o.verdict == "failed" for o in result.outcomes) - len(required)
@@ -76,9 +78,9 @@ def junit(result: Conformance) -> bytes:
         elif o.verdict != "passed":
             SubElement(case, "skipped", message=o.seen)
     indent(suite)
-    return tostring(suite, encoding="utf-8", xml_declaration=True)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suite, encoding="unicode") + "\n"
 
 
-def write_json(result: Conformance, path: Path) -> None:
-    """Writes `Conformance.to_json`."""
-    path.write_text(json.dumps(result.to_json(), indent=2) + "\n")
+def to_json(result: Conformance) -> str:
+    """`Conformance.to_json` as text."""
+    return json.dumps(result.to_json(), indent=2) + "\n"

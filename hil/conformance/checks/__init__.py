@@ -1,7 +1,19 @@
 """All checks of the serial protocol, in the order of its text."""
 
 from hil.conformance.check import Check
-from hil.conformance.checks import cells, errors, framing, identity, messages, outputs, pulses, sessions, settle, trips
+from hil.conformance.checks import (
+    cells,
+    errors,
+    framing,
+    identity,
+    messages,
+    outputs,
+    pulses,
+    resistive,
+    sessions,
+    settle,
+    trips,
+)
 
 CHECKS: tuple[Check, ...] = (
     *identity.CHECKS,
@@ -14,4 +26,5 @@ CHECKS: tuple[Check, ...] = (
     *cells.CHECKS,
     *pulses.CHECKS,
     *settle.CHECKS,
+    *resistive.CHECKS,
 )

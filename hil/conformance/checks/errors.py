@@ -40,7 +40,9 @@ def _not_a_number(subject: Subject) -> None:
 
 
 def _unsupported(subject: Subject) -> None:
-    missing = [o for o, rule in RULES.items() if rule.capability and rule.capability not in subject.identity.capabilities]
+    missing = [
+        o for o, rule in RULES.items() if rule.capability and rule.capability not in subject.identity.capabilities
+    ]
     if not missing:
         raise Skipped("the device has every capability")
     for opcode in missing:

@@ -29,7 +29,9 @@ def _stable(subject: Subject) -> None:
 
 def _fabric(subject: Subject) -> None:
     fabric = subject.fabric
-    demand(fabric.resistive == (Capability.RESISTIVE in subject.identity.capabilities), "substrate and RESISTIVE differ")
+    demand(
+        fabric.resistive == (Capability.RESISTIVE in subject.identity.capabilities), "substrate and RESISTIVE differ"
+    )
     fixed = Capability.CONFIGURABLE not in subject.identity.capabilities
     demand(bool(fabric.layers) or not fixed, "not CONFIGURABLE, but no fixed layers are named")
 

@@ -104,14 +104,17 @@ def _drive_limit(subject: Subject) -> None:
     dac = subject.converters[ConverterId.DRIVE_DAC]
     code = int(0.75 * dac.max_code)
     limit = abs(dac.low + code * dac.lsb)
-    subject.limit(max_drive_a=limit * (1 + 1e-9))
+    name, number = ("max_source_v", 7) if subject.fabric.resistive else ("max_drive_a", 0)
+    subject.limit(**{name: limit * (1 + 1e-9)})
     subject.prepare()
+    if Capability.WRITE in subject.identity.capabilities:
+        subject.write_all(0.5 if subject.fabric.resistive else 0.0)
     within = np.full((1, _inputs(subject)), code, dtype=subject.drive_codes(np.zeros((1, 1))).dtype)
     subject.settle(Settle(0, within, layers=(0,)))
     beyond = within.copy()
     beyond[0, -1] += max(1, dac.max_code >> 20)
     refusal = subject.raw.refused(Opcode.SETTLE, Settle(0, beyond, layers=(0,)).pack(), ErrorCode.LIMIT)
-    demand(refusal.detail == 0, f"detail {refusal.detail}, expected limit 0 (max_drive_a)")
+    demand(refusal.detail == number, f"detail {refusal.detail}, expected limit {number} ({name})")
 
 
 def _read_limit(subject: Subject) -> None:
@@ -163,7 +166,7 @@ CHECKS = (
     Check("limits.tighten", "7.2", "limits can be tightened, and are reported", _limits_tighten),
     Check("limits.absolute", "7.2", "limits above the absolute ones are refused", _limits_above),
     Check("limits.armed", "7.2", "no limit grows while ARMED", _limits_armed),
-    Check("limits.drive", "6.6", "a drive at max_drive_a passes, one step beyond is refused", _drive_limit),
+    Check("limits.drive", "6.6", "a drive at its limit passes, one step beyond is refused", _drive_limit),
     Check("limits.read", "6.6", "a read at max_read_v passes, beyond is refused, in both signs", _read_limit),
     Check("limits.pulse", "6.6", "a pulse at the limits passes, higher or longer is refused", _pulse_limit),
 )

@@ -21,12 +21,12 @@ def _direction(subject: Subject) -> None:
     subject.needs(Capability.WRITE, Capability.READ)
     _ready(subject)
     subject.write({0: 0.5})
-    region, start = subject.region(), subject.read_levels(subject.region(), 16)
+    region, start = subject.region(), subject.read_levels(subject.region())
     subject.pulse(region, True, subject.pulse_budget // 2)
-    risen = subject.read_levels(region, 16)
+    risen = subject.read_levels(region)
     demand(float(np.mean(risen - start)) > 0, f"up pulses changed the level by {np.mean(risen - start):+.4f}")
     subject.pulse(region, False, subject.pulse_budget // 2)
-    fallen = subject.read_levels(region, 16)
+    fallen = subject.read_levels(region)
     demand(float(np.mean(fallen - risen)) < 0, f"down pulses changed the level by {np.mean(fallen - risen):+.4f}")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Kind, Opcode
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Kind, Opcode, Parameter
 from firmware_specs.frame import Frame
 from firmware_specs.messages import Configure, Settle, SettleReply, pack_number, parse_number
 from firmware_specs.topology import Topology
@@ -17,20 +19,39 @@ Array = NDArray[np.float64]
 NOISE = 0.06
 """State units within which two readings of the same state agree on any chip worth training."""
 READS = 4
+STRENGTH = 0.6
 
 
-def _ready(subject: Subject, weight: float) -> Topology:
-    """The small Hopfield block with all weights at a share of the range, outputs on."""
+def _ready(subject: Subject, strength: float) -> Topology:
+    """The small Hopfield block with equal weights, outputs on.
+
+    Args:
+        subject: The device.
+        strength: `w * sqrt(units * units of the next layer)`, the loop gain: below 1 the block has one equilibrium.
+    """
     subject.needs(Capability.SETTLE)
     if subject.fabric.resistive:
         raise Skipped("the substrate is resistive")
-    topology = subject.prepare()
+    topology, share = subject.prepare(), _weight(subject, strength) / _weight_unit(subject)
     if Capability.WRITE in subject.identity.capabilities:
         for coupling in range(len(topology.couplings)):
-            subject.write({0: max(weight, 0.0)} | ({1: max(-weight, 0.0)} if subject.planes == 2 else {}), coupling)
-    elif weight:
+            subject.write({0: max(share, 0.0)} | ({1: max(-share, 0.0)} if subject.planes == 2 else {}), coupling)
+    elif strength:
         raise Skipped("the device lacks WRITE")
     return topology
+
+
+def _weight(subject: Subject, strength: float) -> float:
+    """The weight that gives the strongest pair of layers this loop gain, within the device's range."""
+    sizes = [layer.units for layer in subject.topology.layers]
+    pairs = max(a * b for a, b in pairwise(sizes))
+    return float(np.clip(strength / np.sqrt(pairs), -0.9 * _weight_unit(subject), 0.9 * _weight_unit(subject)))
+
+
+def _weight_unit(subject: Subject) -> float:
+    """Weight at the full conductance swing."""
+    p = subject.parameters
+    return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
 
 
 def _drive(subject: Subject, *levels: float) -> Array:
@@ -40,7 +61,7 @@ def _drive(subject: Subject, *levels: float) -> Array:
 
 def _run(subject: Subject, drive: Array, *nudges: Array, reads: int = READS) -> tuple[SettleReply, list[Array]]:
     """Settles and gives the states of every layer, (phases, batch, units)."""
-    count = len(subject.topology.layers)
+    count, reads = len(subject.topology.layers), subject.reads(reads)
     request = Settle(
         0, subject.drive_codes(drive), tuple(subject.nudge_codes(n) for n in nudges), tuple(range(count)), reads
     )
@@ -49,9 +70,9 @@ def _run(subject: Subject, drive: Array, *nudges: Array, reads: int = READS) -> 
 
 
 def _nudge(subject: Subject, batch: int, share: float) -> Array:
-    """A nudge of a share of the nudge DAC's range on every output, model units."""
+    """A nudge of a share of the nudge DAC's range, or of half a state, on every output; model units."""
     dac = subject.converters[ConverterId.NUDGE_DAC]
-    size = share * min(-dac.low, dac.high) / subject.current_unit_a
+    size = share * min(-dac.low / subject.current_unit_a, dac.high / subject.current_unit_a, 0.5)
     return np.full((batch, subject.topology.layers[-1].units), size)
 
 
@@ -103,27 +124,27 @@ def _order_of_layers(subject: Subject) -> None:
 
 def _coupled(subject: Subject) -> None:
     subject.needs(Capability.DIFFERENTIAL)
-    _ready(subject, 0.3)
+    _ready(subject, STRENGTH)
     positive = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
-    _ready(subject, -0.3)
+    _ready(subject, -STRENGTH)
     negative = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
-    demand(positive > 2 * NOISE > -2 * NOISE > negative, f"outputs {positive:.3f} and {negative:.3f} for weights of +-0.3")
+    demand(positive > NOISE > -NOISE > negative, f"outputs {positive:.3f} and {negative:.3f} for opposite weights")
 
 
 def _repeatable(subject: Subject) -> None:
-    _ready(subject, 0.2)
+    _ready(subject, STRENGTH)
     first, second = (_run(subject, _drive(subject, 0.3, 0.6))[1] for _ in range(2))
     off = max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
     demand(off < 2 * NOISE, f"the same settle twice differs by {off:.3f}")
 
 
 def _energy_falls(subject: Subject) -> None:
-    topology = _ready(subject, 0.2)
+    topology = _ready(subject, STRENGTH)
     if len(topology.layers) != 2:
         raise Skipped("the check is written for two layers")
     drive = _drive(subject, 0.4)
     states = [s[0, 0] for s in _run(subject, drive)[1]]
-    weight = 0.2 * _weight_unit(subject)
+    weight = _weight(subject, STRENGTH)
     found = _energy(topology, weight, drive[0], states)
     rng = np.random.default_rng(7)
     for _ in range(20):
@@ -138,15 +159,8 @@ def _energy(topology: Topology, weight: float, drive: Array, states: list[Array]
     return leak - float(drive @ first) - weight * float(first.sum() * last.sum())
 
 
-def _weight_unit(subject: Subject) -> float:
-    from firmware_specs.codes import Parameter
-
-    p = subject.parameters
-    return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
-
-
 def _free_phase(subject: Subject) -> None:
-    _ready(subject, 0.2)
+    _ready(subject, STRENGTH)
     drive = _drive(subject, 0.3, 0.6)
     alone = _run(subject, drive)[1]
     beside = _run(subject, drive, _nudge(subject, 2, 0.9), _nudge(subject, 2, -0.9))[1]
@@ -165,7 +179,7 @@ def _nudge_sign(subject: Subject) -> None:
 
 
 def _nudge_linear(subject: Subject) -> None:
-    _ready(subject, 0.1)
+    _ready(subject, STRENGTH)
     drive = _drive(subject, 0.4)
     shares = (0.4, 0.8)
     nudges = [_nudge(subject, 1, s * sign) for s in shares for sign in (1, -1)]
@@ -175,11 +189,11 @@ def _nudge_linear(subject: Subject) -> None:
 
 
 def _nudge_travels(subject: Subject) -> None:
-    topology = _ready(subject, 0.3)
+    topology = _ready(subject, STRENGTH)
     share = 0.9
     states = _run(subject, _drive(subject, 0.3), _nudge(subject, 1, share), _nudge(subject, 1, -share), reads=16)[1]
     contrast = float(np.mean(states[0][1] - states[0][2]))
-    size = 2 * float(_nudge(subject, 1, share)[0, 0]) * 0.3 * _weight_unit(subject) * topology.layers[-1].units
+    size = 2 * float(_nudge(subject, 1, share)[0, 0]) * _weight(subject, STRENGTH) * topology.layers[-1].units
     if size < 0.01:
         raise Skipped(f"the nudge range moves layer 0 by {size:.4f} only")
     demand(contrast > 0.2 * size, f"layer 0 moved by {contrast:+.4f} under opposite nudges, expected about {size:+.4f}")
@@ -215,7 +229,7 @@ def _configured_again(subject: Subject) -> None:
     subject.prepare()
     subject.write({0: 0.8})
     subject.raw.ask(Opcode.CONFIGURE, Configure(0, subject.topology).pack())
-    level = float(np.median(subject.read_levels(subject.region(), 8)))
+    level = float(np.median(subject.read_levels(subject.region())))
     demand(level > 0.5, f"CONFIGURE with the present topology changed cells written with 0.8 to {level:.2f}")
 
 
@@ -257,7 +271,9 @@ CHECKS = (
     Check("settle.repeatable", "7.7", "the same settle twice gives the same states", _repeatable),
     Check("settle.energy", "7.5", "no states beside the measured ones have less energy", _energy_falls),
     Check("settle.free-phase", "7.7", "the free phase does not depend on the nudged ones", _free_phase),
-    Check("settle.nudge-sign", "7.7", "a nudge adds its current to the last layer, with its sign and size", _nudge_sign),
+    Check(
+        "settle.nudge-sign", "7.7", "a nudge adds its current to the last layer, with its sign and size", _nudge_sign
+    ),
     Check("settle.nudge-linear", "7.7", "the contrast is proportional to small nudges", _nudge_linear, "optional"),
     Check("settle.nudge-travels", "7.5", "a nudge reaches earlier layers through the same weights", _nudge_travels),
     Check("settle.code-range", "7.7", "codes above a DAC's largest are OUT_OF_RANGE", _nudge_range),

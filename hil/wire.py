@@ -1,0 +1,67 @@
+"""The byte door of the composition root: an address as a wire or as a Crossbar, whatever is behind it.
+
+An emulated chip answers here through its firmware, over a loopback, so that tools for real devices (conformance,
+calibration, characterization) run on it unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from drivers.connect import Options, bare_wire, connect
+from drivers.crossbar import Crossbar
+from drivers.framed import Framed
+from drivers.link import FramedLink
+from drivers.loopback import Loopback
+from drivers.session import Session
+from drivers.transport import Transport
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.serial_endpoint import SerialEndpoint
+from hil.bench import AddressError, open_chip
+
+
+@contextmanager
+def open_wire(address: str, options: Options | None = None) -> Iterator[Transport]:
+    """A wire that speaks the serial protocol.
+
+    Args:
+        address: `serial:PORT?baud=N` or `emulator:DATASHEET?seed=N`.
+        options: How a real device is opened.
+
+    Raises:
+        AddressError: an address without frames. DeviceError: it cannot be opened.
+    """
+    if address.startswith("emulator:"):
+        yield loopback(address)
+        return
+    if not address.startswith("serial:"):
+        raise AddressError(f"{address!r} carries no frames: serial:PORT?baud=N or emulator:DATASHEET?seed=N is needed")
+    with bare_wire(address, options) as wire:
+        yield wire
+
+
+def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
+    """A device with its verbs in SI units, outputs off.
+
+    Args:
+        address: `serial:...`, `visa:...` or `emulator:DATASHEET?seed=N`.
+        options: How it is opened.
+
+    Raises:
+        AddressError: `reference:` has no verbs. Busy: somebody owns it. DeviceError: it cannot be opened.
+    """
+    chosen = options or Options()
+    if address.startswith("emulator:"):
+        dialect = Framed(FramedLink(loopback(address), owner="in process"), chosen.timeout_s, 0.0)
+        return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
+    if not address.startswith(("serial:", "visa:")):
+        raise AddressError(f"{address!r} is no device: serial:, visa: or emulator: is needed")
+    return connect(address, chosen)
+
+
+def loopback(address: str) -> Loopback:
+    """The firmware of an emulated chip, in process."""
+    endpoint = SerialEndpoint(Machine(Device(open_chip(address))), "loopback")
+    return Loopback(endpoint.feed, address)
