@@ -1,0 +1,64 @@
+"""The conformance suite: passes the emulated firmware, and finds seeded defects in it."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from drivers.loopback import Loopback
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.datasheet import load
+from hil.cli import build_app
+from hil.conformance import suite, writers
+from hil.conformance.checks import CHECKS
+
+
+def endpoint(datasheet="mixed-8bit"):
+    return SerialEndpoint(Machine(Device(Chip(load(datasheet), seed=1))), "loopback")
+
+
+@pytest.mark.parametrize("datasheet", ["ideal", "mixed-8bit", "discrete-board", "resistive-ideal", "resistive-board"])
+def test_the_emulated_firmware_conforms(datasheet):
+    result = suite.run(Loopback(endpoint(datasheet).feed))
+    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
+    assert result.count("passed") >= 40
+
+
+def test_every_check_has_a_name_a_section_and_a_demand_of_its_own():
+    assert len(CHECKS) >= 40
+    assert len({c.name for c in CHECKS}) == len({c.demand for c in CHECKS}) == len(CHECKS)
+    assert all(c.section for c in CHECKS)
+
+
+def test_a_silent_device_fails_every_check_and_nothing_hangs():
+    result = suite.run(Loopback(lambda data: b""), suite.select(["identity"]), patience_s=0.05)
+    assert not result.conforms
+    assert {o.verdict for o in result.outcomes} == {"failed"}
+
+
+def test_selecting_an_unknown_check_names_the_groups():
+    with pytest.raises(ValueError, match="watchdog"):
+        suite.select(["wachdog"])
+
+
+def test_the_command_writes_table_json_html_and_junit(tmp_path):
+    paths = {kind: tmp_path / f"result.{kind}" for kind in ("json", "html", "junit")}
+    arguments = ["conform", "--device", "emulator:mixed-8bit", "--only", "identity"]
+    arguments += [a for kind, path in paths.items() for a in (f"--{kind}", str(path))]
+    shown = CliRunner().invoke(build_app(), arguments)
+    assert shown.exit_code == 0, shown.output
+    result = json.loads(paths["json"].read_text())
+    assert result["failed"] == 0 and result["passed"] + result["skipped"] == len(result["checks"])
+    assert "identity.identify" in paths["html"].read_text()
+    assert ElementTree.parse(paths["junit"]).getroot().get("failures") == "0"
+
+
+def test_a_failed_required_check_is_a_failure_in_every_format():
+    result = suite.run(Loopback(lambda data: b""), suite.select(["identity.identify"]), patience_s=0.05)
+    assert 'failures="1"' in writers.junit(result)
+    assert json.loads(writers.to_json(result))["failed"] == 1
+    assert "does not conform" in writers.summary(result)
