@@ -95,7 +95,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
     chosen, where = options or Options(), Address.parse(address)
     lock = DeviceLock(address)
     try:
-        wire = Recorded(_wire(where, chosen), recorder)
+        wire = Recorded(open_wire(where, chosen), recorder)
     except BaseException:
         lock.release()
         raise
@@ -149,7 +149,8 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()} process {os.getpid()}"
 
 
-def _wire(where: Address, options: Options) -> Transport:
+def open_wire(where: Address, options: Options) -> Transport:
+    """The bare wire of an address; nothing is sent yet."""
     deadline = time.monotonic() + min(5.0, options.timeout_s)
     if where.scheme == "visa":
         return VisaSession(where.target, options.visa_library, deadline=deadline)
