@@ -123,7 +123,7 @@ def bare_wire(address: str, options: Options | None = None) -> Iterator[Transpor
     """
     lock = DeviceLock(address)
     try:
-        wire = Recorded(_wire(Address.parse(address), options or Options()), None)
+        wire = Recorded(open_wire(Address.parse(address), options or Options()), None)
         try:
             yield wire
         finally:
