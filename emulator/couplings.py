@@ -2,11 +2,13 @@
 
 `up` carries states of the earlier layer towards the later one and returns, beside the current, what `down` needs of
 it (the pooling indices). The odd/even update order always allows one `up` per coupling and sweep to serve both.
+
+The couplings here are plain and differentiable. `emulator.packed` has the ones that settle fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +18,35 @@ from torch import Tensor
 
 from firmware_specs import topology as spec
 
-Shared = tuple[Tensor, torch.Size] | None
-"""Pooling indices and the shape before pooling; None where there is no pooling."""
+Shared = tuple[Tensor, Tensor] | None
+"""Pooling indices and the map before pooling; None where there is no pooling."""
+
+
+@dataclass
+class Rounding:
+    """Whether the products of the present sweep may be coarse; a phase's couplings look it up, its loop decides.
+
+    A coarse product is one in bfloat16 of what *changed* since the last one, added to a float32 sum: its rounding is
+    relative to the change, and shrinks with it. An exact sweep forms every sum anew.
+
+    Attributes:
+        coarse: True during a coarse sweep.
+        scale: Largest state change in the first sweep since the last exact one.
+    """
+
+    coarse: bool = False
+    scale: float | None = None
+
+    def after(self, change: float, tolerance: float) -> None:
+        """Decides about the next sweep, given the largest state change in this one.
+
+        Coarse sweeps reduce the error to their own rounding, 2^-8 of what changed since the last exact sweep; beyond
+        that they settle to the wrong point.
+        """
+        if self.coarse and self.scale is not None and change <= max(tolerance, self.scale / 64):
+            self.coarse, self.scale = False, None
+        elif self.coarse or self.scale is None:
+            self.coarse, self.scale = True, change if self.scale is None else self.scale
 
 
 class Coupling(Protocol):
@@ -31,9 +60,20 @@ class Coupling(Protocol):
         """Current into the earlier layer, the exact transpose of `up` without its bias."""
         ...
 
+    def begin(self, rounding: Rounding) -> Coupling:
+        """The coupling one phase works with: itself, or one that carries running sums through the phase."""
+        return self
+
+    def resume(self, pre: Tensor, post: Tensor, copies: int) -> tuple[Tensor, Shared]:
+        """`up` of given states of both layers, repeated along the batch: one product serves every copy."""
+        current, shared = self.up(pre)
+        if shared is None:
+            return repeated(current, copies), None
+        return repeated(current, copies), (repeated(shared[0], copies), repeated(shared[1], copies))
+
 
 @dataclass(frozen=True)
-class DenseCoupling:
+class DenseCoupling(Coupling):
     """`z = W s + b` between flat layers.
 
     Attributes:
@@ -58,7 +98,7 @@ class DenseCoupling:
 
 
 @dataclass(frozen=True)
-class ConvCoupling:
+class ConvCoupling(Coupling):
     """`z = P(w * s + b)`: convolution, then 2x2 max-pooling with stride 2 where `pool` is set.
 
     `down` routes the later layer's states to the maxima of the *present* `w * s + b`, then convolves transposed:
@@ -79,28 +119,57 @@ class ConvCoupling:
     def up(self, state: Tensor) -> tuple[Tensor, Shared]:
         """Current into the later layer; state is (batch, channels, height, width)."""
         z = F.conv2d(state, self.weight, self.bias, stride=self.spec.stride, padding=self.spec.padding)
-        if not self.spec.pool:
-            return z, None
-        pooled, indices = F.max_pool2d(z, 2, return_indices=True)
-        return pooled, (indices, z.shape)
+        return pooled(z) if self.spec.pool else (z, None)
 
     def down(self, state: Tensor, shared: Shared) -> Tensor:
         """Current into the earlier layer; state is (batch, *post)."""
-        if shared is not None:
-            indices, size = shared
-            # scatter instead of max_unpool2d: the latter ignores the memory format and checks indices on the host
-            flat = torch.zeros(*size[:2], size[2] * size[3], dtype=state.dtype, device=state.device)
-            state = flat.scatter_(2, indices.flatten(2), state.flatten(2)).view(size)
+        routed = state if shared is None else unpooled(state, shared)
         stride, padding, kernel = self.spec.stride, self.spec.padding, self.spec.kernel
         # sizes that the stride does not divide: the transposed convolution must be told which input it belongs to
         surplus = [
-            n - ((m - 1) * stride - 2 * padding + kernel) for n, m in zip(self.pre[1:], state.shape[2:], strict=True)
+            n - ((m - 1) * stride - 2 * padding + kernel) for n, m in zip(self.pre[1:], routed.shape[2:], strict=True)
         ]
-        return F.conv_transpose2d(state, self.weight, stride=stride, padding=padding, output_padding=surplus)
+        return F.conv_transpose2d(routed, self.weight, stride=stride, padding=padding, output_padding=surplus)
+
+
+def repeated(tensor: Tensor, copies: int) -> Tensor:
+    """A batch repeated `copies` times along its first dimension."""
+    return tensor if copies == 1 else tensor.repeat(copies, *[1] * (tensor.dim() - 1))
+
+
+def pooled(z: Tensor) -> tuple[Tensor, Shared]:
+    """2x2 max-pooling with stride 2, and what `unpooled` needs to route back."""
+    value, indices = F.max_pool2d(z, 2, return_indices=True)
+    return value, (indices, z)
+
+
+def unpooled(state: Tensor, shared: tuple[Tensor, Tensor]) -> Tensor:
+    """Routes states to the maxima they came from, zero elsewhere: the transpose of `pooled` at fixed indices."""
+    indices, z = shared
+    # the pooling's own backward: max_unpool2d would ignore the memory format and check the indices on the host
+    routed: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+        state, z, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+    )
+    return routed
+
+
+def build(
+    topology: spec.Topology, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor | None]
+) -> list[DenseCoupling | ConvCoupling]:
+    """Couplings of a topology from weights and biases, indexed as its couplings are."""
+    built: list[DenseCoupling | ConvCoupling] = []
+    for index, coupling in enumerate(topology.couplings):
+        weight, bias = weights[index], biases.get(index)
+        pre, post = topology.shape(coupling.pre), topology.shape(coupling.post)
+        if isinstance(coupling, spec.Conv):
+            built.append(ConvCoupling(weight, bias, coupling, pre))
+        else:
+            built.append(DenseCoupling(weight, bias, pre, post))
+    return built
 
 
 @dataclass(frozen=True)
-class BentCoupling:
+class BentCoupling(Coupling):
     """A coupling whose cells do not obey Ohm's law: every line voltage acts through `bend`."""
 
     inner: Coupling

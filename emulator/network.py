@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from emulator.couplings import Coupling, Shared
+from emulator.couplings import Coupling, Rounding, Shared, repeated
 from firmware_specs.topology import Topology
 
 States = tuple[Tensor, ...]
@@ -60,12 +60,14 @@ class Network:
         couplings: One a coupling of the topology.
         neurons: One a layer, from summed current (batch, *layer) to state.
         source: What joins the source nodes of a resistive network to layer 0.
+        mixed: Whether the couplings were packed for mixed arithmetic.
     """
 
     topology: Topology
     couplings: Sequence[Coupling]
     neurons: tuple[Callable[[Tensor], Tensor], ...]
     source: Coupling | None = None
+    mixed: bool = False
 
     def inflow(self, drive: Tensor) -> Tensor:
         """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
@@ -84,10 +86,12 @@ class Stop:
         max_iterations: Bound on sweeps.
         tolerance: Largest change of any state in one sweep at which a sample counts as settled; the phase ends when
             all samples do. 0 runs all `max_iterations`.
+        check_every: Sweeps between looks at the residual; each look makes the host wait for a GPU.
     """
 
     max_iterations: int = 500
     tolerance: float = 1e-6
+    check_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def relax(
     Args:
         network: What to relax.
         drive: Constant current into layer 0, (batch, *layer_0); voltages of the source nodes in a resistive network.
-        nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
+        nudge: Current into the last layer: a constant, or a function of the present last state. A constant of
+            (k * batch, *last) relaxes k nudged phases as one batch; k * batch samples come back.
         start: Initial states; zeros when omitted.
         stop: Bound and tolerance.
         offsets: Constant currents into every layer beside drive and nudge, (batch, *layer) each (read noise).
@@ -128,32 +133,42 @@ def relax(
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
-    sweep = Currents(network, network.inflow(drive), nudge, offsets)
-    states = list(start if start is not None else network.rest(len(drive), drive))
-    ups = [sweep.up(index, states) for index in range(len(network.couplings))]
+    copies = len(nudge) // len(drive) if isinstance(nudge, Tensor) else 1
+    rounding = Rounding(coarse=network.mixed)
+    working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
+    sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)
+    samples = copies * len(drive)
+    # at rest one sample stands for all
+    states, ups = sweep.resume(start or network.rest(1, drive), samples // (1 if start is None else len(drive)))
     groups = network.topology.update_groups
     groups = groups if nudge is None else groups[::-1]
-    residual = drive.new_full((len(drive),), float("inf"))
-    iterations = torch.full((len(drive),), stop.max_iterations, device=drive.device)
-    done = torch.zeros(len(drive), dtype=torch.bool, device=drive.device)
-    for iteration in range(stop.max_iterations):
-        measure = stop.tolerance > 0 or iteration == stop.max_iterations - 1
+    residual = drive.new_full((samples,), float("inf"))
+    iterations = torch.full((samples,), stop.max_iterations, device=drive.device)
+    done = torch.zeros(samples, dtype=torch.bool, device=drive.device)
+    for iteration in range(1, stop.max_iterations + 1):
+        last, exact = iteration == stop.max_iterations, not rounding.coarse
+        measure = stop.tolerance > 0 or last or network.mixed
         before = list(states) if measure else states
         for group in groups:
             sweep.update(group, states, ups)
         if not measure:
             continue
         residual = torch.stack([_largest_change(new, old) for new, old in zip(states, before, strict=True)]).amax(0)
-        now = residual <= stop.tolerance
-        iterations = torch.where(now & ~done, iteration + 1, torch.where(now, iterations, stop.max_iterations))
+        now = residual <= (stop.tolerance if exact else -1)
+        iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
         done = now
-        if bool(done.all()):
+        if iteration % stop.check_every and not last:
+            continue
+        change = float(residual.amax())  # the host waits for the device here
+        if exact and change <= stop.tolerance:
             break
+        if network.mixed:
+            rounding.after(change, stop.tolerance)
     return Relaxed(tuple(states), done, iterations, residual)
 
 
 def _largest_change(new: Tensor, old: Tensor) -> Tensor:
-    return (new - old).flatten(1).abs().amax(1)
+    return (new.detach() - old.detach()).abs_().amax(tuple(range(1, new.dim())))
 
 
 @dataclass(frozen=True)
@@ -168,6 +183,12 @@ class Currents:
     def up(self, index: int, states: Sequence[Tensor]) -> tuple[Tensor, Shared]:
         """Upward current of a coupling at the present states."""
         return self.network.couplings[index].up(states[self.network.topology.couplings[index].pre])
+
+    def resume(self, start: States, copies: int) -> tuple[list[Tensor], list[tuple[Tensor, Shared]]]:
+        """States to start from, repeated, and every coupling's upward current there."""
+        pairs = zip(self.network.couplings, self.network.topology.couplings, strict=True)
+        ups = [coupling.resume(start[spec.pre], start[spec.post], copies) for coupling, spec in pairs]
+        return [repeated(s, copies) for s in start], ups
 
     def update(self, group: tuple[int, ...], states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> None:
         """Moves the layers of a group to their minimum, and refreshes what they feed."""
@@ -190,6 +211,17 @@ class Currents:
         if self.offsets is not None:
             terms.append(self.offsets[layer])
         return sum(terms[1:], start=terms[0])
+
+
+def settled(states: States) -> Relaxed:
+    """States taken as a phase that already ended: no sweep was spent on them here."""
+    samples, device = len(states[0]), states[0].device
+    return Relaxed(
+        states,
+        torch.ones(samples, dtype=torch.bool, device=device),
+        torch.zeros(samples, dtype=torch.long, device=device),
+        states[0].new_zeros(samples),
+    )
 
 
 def join(networks_input: Sequence[Tensor]) -> Tensor:

@@ -75,7 +75,7 @@ class Nodes:
 
 
 @dataclass(frozen=True)
-class Amplified:
+class Amplified(Coupling):
     """A coupling whose current towards the earlier layer comes back through amplifiers.
 
     Attributes:

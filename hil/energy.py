@@ -12,28 +12,46 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator import couplings, network, resistive
+from emulator import couplings, network, packed, resistive
 from firmware_specs.topology import Topology
 from hil import cocontent
 from hil.backends.seam import Parameters, States
 
 
-def ideal_network(topology: Topology, parameters: Parameters) -> network.Network:
-    """The network whose equilibria minimize the energy: the parameters as they are, neurons without mismatch."""
+def ideal_network(
+    topology: Topology, parameters: Parameters, arithmetic: packed.Arithmetic | None = None
+) -> network.Network:
+    """The network whose equilibria minimize the energy: the parameters as they are, neurons without mismatch.
+
+    Args:
+        topology: The block.
+        parameters: Its weights and biases.
+        arithmetic: Packs the couplings to settle fast; omitted, they are plain and differentiable. A resistive
+            network has the plain ones only.
+    """
     indices = range(len(topology.couplings))
     weights = {i: parameters[f"weight_{i}"] for i in indices}
     biases = {i: parameters.get(f"bias_{i}") for i in indices}
     if topology.substrate == "resistive":
         return resistive.build(topology, weights, biases)
-    return network.Network(topology, couplings.build(topology, weights, biases), network.ideal_neurons(topology))
+    neurons = network.ideal_neurons(topology)
+    if arithmetic is None:
+        return network.Network(topology, couplings.build(topology, weights, biases), neurons)
+    fast = packed.pack(topology, weights, biases, arithmetic)
+    return network.Network(topology, fast, neurons, mixed=arithmetic == "mixed")
 
 
 def primitive(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:
     """`Phi` per sample, shape (batch,): minus the part of the energy that holds parameters or the drive."""
-    phi = (drive * states[0]).flatten(1).sum(1)
+    phi = _inner(drive, states[0])
     for coupling, spec in zip(ideal_network(topology, parameters).couplings, topology.couplings, strict=True):
-        phi = phi + (coupling.up(states[spec.pre])[0] * states[spec.post]).flatten(1).sum(1)
+        phi = phi + _inner(coupling.up(states[spec.pre])[0], states[spec.post])
     return phi
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product per sample, without a copy of channels-last maps."""
+    return (a * b).sum(tuple(range(1, a.dim())))
 
 
 def energy(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:

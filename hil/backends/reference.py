@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from emulator import network
+from emulator import network, packed
 from firmware_specs.topology import Topology
 from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
@@ -26,11 +26,13 @@ class ReferenceArray:
         topology: The block.
         stop: Bound and tolerance of the free phase and, unless `nudged_stop` is given, of the nudged ones.
         nudged_stop: Bound and tolerance of the nudged phases.
+        arithmetic: `full`, or `mixed` with bfloat16 products in all but the last sweeps (float32 parameters only).
     """
 
     topology: Topology
     stop: network.Stop
     nudged_stop: network.Stop | None = None
+    arithmetic: packed.Arithmetic = "full"
     nudge_limit: float = float("inf")
     _network: network.Network | None = None
 
@@ -43,16 +45,18 @@ class ReferenceArray:
         """Takes the parameters as they are."""
         spec = self.topology.couplings
         cells = sum(crossbar_matrix(self.topology, c, parameters, i).numel() for i, c in enumerate(spec))
-        self._network = ideal_network(self.topology, {name: value.clone() for name, value in parameters.items()})
+        self._network = ideal_network(
+            self.topology, {name: value.clone() for name, value in parameters.items()}, self.arithmetic
+        )
         return Programmed(cells, cells, 0)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
-        """Relaxes to the stated tolerance; constant nudges run as one batch."""
+        """Relaxes to the stated tolerance; constant nudges run as one batch, and `start` is taken as settled."""
         check_inputs(self.topology, drive, nudges)
         if self._network is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
         with torch.no_grad():
-            free = network.relax(self._network, drive, start=start, stop=self.stop)
+            free = network.relax(self._network, drive, stop=self.stop) if start is None else network.settled(start)
             nudged = self._nudged(self._network, drive, nudges, free.states)
         phases = (free, *nudged)
         return Settled(free.states, tuple(n.states for n in nudged), tuple(_report(p) for p in phases))
@@ -64,9 +68,7 @@ class ReferenceArray:
         constant = [n for n in nudges if isinstance(n, Tensor)]
         if not nudges or len(constant) < len(nudges):
             return tuple(network.relax(net, drive, n, start, stop) for n in nudges)
-        count = len(constant)
-        repeated = [t.repeat(count, *[1] * (t.dim() - 1)) for t in (drive, *start)]
-        return network.split(network.relax(net, repeated[0], network.join(constant), tuple(repeated[1:]), stop), count)
+        return network.split(network.relax(net, drive, network.join(constant), start, stop), len(constant))
 
 
 def _report(phase: network.Relaxed) -> Phase:
@@ -80,18 +82,25 @@ class ReferenceBench:
     Args:
         stop: Bound and tolerance of the relaxation.
         nudged_stop: The same for nudged phases, when they differ.
+        arithmetic: Of every array's relaxation.
     """
 
     address = "reference:"
     quantized = False
 
-    def __init__(self, stop: network.Stop | None = None, nudged_stop: network.Stop | None = None) -> None:
+    def __init__(
+        self,
+        stop: network.Stop | None = None,
+        nudged_stop: network.Stop | None = None,
+        arithmetic: packed.Arithmetic = "full",
+    ) -> None:
         self.stop = stop or network.Stop()
         self.nudged_stop = nudged_stop
+        self.arithmetic = arithmetic
 
     def place(self, topology: Topology) -> ReferenceArray:
         """Any block fits."""
-        return ReferenceArray(topology, self.stop, self.nudged_stop)
+        return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic)
 
     def describe(self) -> dict[str, object]:
         """Kind and stopping rule."""
@@ -99,6 +108,7 @@ class ReferenceBench:
             "kind": "reference",
             "max_iterations": self.stop.max_iterations,
             "tolerance": self.stop.tolerance,
+            "arithmetic": self.arithmetic,
         }
 
     def state_dict(self) -> dict[str, Tensor]:
