@@ -153,21 +153,6 @@ def unpooled(state: Tensor, shared: tuple[Tensor, Tensor]) -> Tensor:
     return routed
 
 
-def build(
-    topology: spec.Topology, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor | None]
-) -> list[DenseCoupling | ConvCoupling]:
-    """Couplings of a topology from weights and biases, indexed as its couplings are."""
-    built: list[DenseCoupling | ConvCoupling] = []
-    for index, coupling in enumerate(topology.couplings):
-        weight, bias = weights[index], biases.get(index)
-        pre, post = topology.shape(coupling.pre), topology.shape(coupling.post)
-        if isinstance(coupling, spec.Conv):
-            built.append(ConvCoupling(weight, bias, coupling, pre))
-        else:
-            built.append(DenseCoupling(weight, bias, pre, post))
-    return built
-
-
 @dataclass(frozen=True)
 class BentCoupling(Coupling):
     """A coupling whose cells do not obey Ohm's law: every line voltage acts through `bend`."""
@@ -184,9 +169,11 @@ class BentCoupling(Coupling):
         return self.inner.down(self.bend(state), shared)
 
 
-def build(topology: spec.Topology, weights: dict[int, Tensor], biases: dict[int, Tensor | None]) -> list[Coupling]:
+def build(
+    topology: spec.Topology, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor | None]
+) -> list[DenseCoupling | ConvCoupling]:
     """Couplings of a topology from weights and biases, indexed as its couplings are."""
-    built: list[Coupling] = []
+    built: list[DenseCoupling | ConvCoupling] = []
     for index, coupling in enumerate(topology.couplings):
         weight, bias = weights[index], biases.get(index)
         pre, post = topology.shape(coupling.pre), topology.shape(coupling.post)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from emulator import couplings, resistive
+from emulator import couplings, packed, resistive
 from emulator.cells import reading
 from emulator.converters import Channels
 from emulator.crossbar import Crossbar
@@ -203,7 +203,7 @@ class PlacedArray:
         weights, biases = self._split(matrices)
         if self.sheet.resistive:
             return resistive.build(self.topology, weights, biases, _surroundings(self.sheet))
-        built = couplings.build(self.topology, weights, biases)
+        built = packed.pack(self.topology, weights, biases)
         if not self.sheet.cells.linear:
             built = [couplings.BentCoupling(c, self._bend) for c in built]
         return Network(self.topology, built, self.neurons)

@@ -9,6 +9,7 @@ import torch
 
 from emulator.chip import Chip
 from emulator.network import Stop
+from emulator.packed import Arithmetic
 from firmware_specs.datasheet import load
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
@@ -16,7 +17,7 @@ from hil.backends.seam import Bench
 from hil.bench_file import DeviceEntry, load_device
 from hil.open_device import open_device
 
-FORMS = "reference:  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  bench:FILE#NAME"
+FORMS = "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  bench:FILE#NAME"
 
 
 class AddressError(ValueError):
@@ -34,7 +35,8 @@ def open_bench(
     """Opens a counterpart.
 
     Args:
-        address: `reference:`; `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
+        address: `reference:`, where `?arithmetic=mixed` settles with bfloat16 products in all but the last sweeps;
+            `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
             `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; or `bench:FILE#NAME`, a device of a bench file.
         device: Torch device of an emulated chip.
         dtype: Floating-point type of an emulated chip.
@@ -52,8 +54,8 @@ def open_bench(
         raise AddressError(f"{address!r} is not an address: a scheme is missing. Addresses: {FORMS}")
     match scheme:
         case "reference":
-            _options(address, rest.removeprefix("?"), ())
-            return ReferenceBench(stop, nudged_stop)
+            options = _options(address, rest.removeprefix("?"), ("arithmetic",))
+            return ReferenceBench(stop, nudged_stop, _arithmetic(address, options), address)
         case "emulator":
             return EmulatorBench(open_chip(address, device=device, dtype=dtype), address)
         case "serial" | "visa":
@@ -92,6 +94,16 @@ def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]
     if unknown:
         raise AddressError(f"{address!r}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     return options
+
+
+def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
+    match options.get("arithmetic", "full"):
+        case "full":
+            return "full"
+        case "mixed":
+            return "mixed"
+        case other:
+            raise AddressError(f"{address!r}: arithmetic must be full or mixed, got {other!r}")
 
 
 def _seed(address: str, options: dict[str, str]) -> int:

@@ -83,9 +83,9 @@ class ReferenceBench:
         stop: Bound and tolerance of the relaxation.
         nudged_stop: The same for nudged phases, when they differ.
         arithmetic: Of every array's relaxation.
+        address: The address it was opened from.
     """
 
-    address = "reference:"
     quantized = False
 
     def __init__(
@@ -93,10 +93,12 @@ class ReferenceBench:
         stop: network.Stop | None = None,
         nudged_stop: network.Stop | None = None,
         arithmetic: packed.Arithmetic = "full",
+        address: str = "reference:",
     ) -> None:
         self.stop = stop or network.Stop()
         self.nudged_stop = nudged_stop
         self.arithmetic = arithmetic
+        self.address = address
 
     def place(self, topology: Topology) -> ReferenceArray:
         """Any block fits."""

@@ -46,7 +46,7 @@ def networks(topology, dtype=torch.float64, arithmetic="full"):
     fast = packed.pack(topology, weights, biases, arithmetic)
     return (
         network.Network(topology, couplings.build(topology, weights, biases), neurons),
-        network.Network(topology, fast, neurons, arithmetic == "mixed"),
+        network.Network(topology, fast, neurons, mixed=arithmetic == "mixed"),
     )
 
 
