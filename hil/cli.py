@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
     from drivers.errors import DeviceError
+    from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
     from hil.backends.seam import PlacementError
     from hil.bench import AddressError
@@ -71,6 +72,7 @@ def _exit_code(error: Exception) -> int | None:
         DataError,
         DatasheetError,
         ExperimentError,
+        FloatingNodeError,
         ModelError,
         PlacementError,
         RunError,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, PositiveInt
-from torch import nn
+from torch import Tensor, nn
 
-from firmware_specs.datasheet.section import Fraction, Section
+from firmware_specs.datasheet.section import Fraction, Positive, Section
 
 Count = Annotated[int, Field(ge=0)]
 Shape = tuple[int, ...]
@@ -93,7 +94,38 @@ class Relu(Section):
         return nn.ReLU()
 
 
-FeedforwardLayer = Annotated[Flatten | Linear | Conv | Pool | BatchNorm | Relu, Field(discriminator="kind")]
+class MirroredSources(nn.Module):
+    """`gain * [x, -x]` along the first axis after the batch.
+
+    Source voltages of a resistive network: the negative copies stand in for negative weights, which conductances are
+    not, and the gain makes up for the attenuation of resistor ladders (Scellier, arXiv 2402.11674).
+
+    Args:
+        gain: Voltage of an input of 1.0, model units.
+    """
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, n, ...) to (batch, 2 n, ...)."""
+        scaled = inputs * self.gain
+        return torch.cat([scaled, -scaled], 1)
+
+
+class Mirror(Section):
+    """`[x, -x]` times a gain: what the sources of a resistive network are driven with."""
+
+    kind: Literal["mirror"]
+    gain: Positive = 1.0
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module; doubles the first axis."""
+        return MirroredSources(self.gain)
+
+
+FeedforwardLayer = Annotated[Flatten | Linear | Conv | Pool | BatchNorm | Relu | Mirror, Field(discriminator="kind")]
 
 
 def _needs_maps(what: str, shape: Shape) -> None:

@@ -136,7 +136,7 @@ def train(
 
 
 def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
-    """One step: free phases forward, nudged phases backward, update. Sum of sample losses and right answers, (2,)."""
+    """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
@@ -145,6 +145,8 @@ def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tens
     mean = loss(scores, labels)
     mean.backward()
     state.optimizer.step()
+    for block in energy_blocks(state.model).values():
+        block.project()  # what the cells cannot hold, negative conductances above all, ends at their range
     return torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
 
 

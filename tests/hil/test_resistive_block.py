@@ -201,3 +201,58 @@ def test_board_with_its_knee_and_converters_follows_the_reference_direction():
         gradients.append(torch.cat([p.grad.flatten() for p in block.parameters()]))
     cosine = torch.nn.functional.cosine_similarity(*gradients, dim=0)
     assert cosine > 0.9  # hidden voltages here are a few times the knee
+
+
+RESISTIVE_DIGITS = """
+readout = "none"
+loss = "mse"
+[data]
+name = "digits"
+train_samples = 600
+[[blocks]]
+feedforward = [{ kind = "flatten" }, { kind = "mirror", gain = 10.0 }]
+energy = { substrate = "resistive", couplings = [{ kind = "dense", units = 24 }, { kind = "dense", units = 10 }] }
+[estimator]
+beta = 1.0
+[optimizer]
+lr = 5e-3
+[run]
+epochs = 4
+batch = 20
+dtype = "float64"
+"""
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:resistive-board"])
+def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address):
+    from hil import data, experiment_file
+    from hil.loss import LOSSES
+    from hil.model import build, energy_blocks
+
+    (tmp_path / "small.toml").write_text(RESISTIVE_DIGITS)
+    experiment = experiment_file.load(tmp_path / "small.toml")
+    dataset = data.load(experiment.data, tmp_path)
+    model = build(experiment, open_bench(address, dtype=torch.float64), dataset.shape, dataset.classes)
+    (block,) = energy_blocks(model).values()
+    optimizer = torch.optim.Adam(model.parameters(), experiment.optimizer.lr)
+    images = dataset.prepare(dataset.train.images, torch.device("cpu"), torch.float64)
+    labels, correct = dataset.train.labels, []
+    for _ in range(experiment.run.epochs):
+        for start in range(0, len(images), 20):
+            batch = slice(start, start + 20)
+            scores = model(images[batch])
+            optimizer.zero_grad()
+            LOSSES["mse"](scores, labels[batch]).backward()
+            optimizer.step()
+            block.project()
+            correct.append((scores.argmax(1) == labels[batch]).double().mean().item())
+    low, high = block.array.ranges.weight
+    assert all((p >= low).all() and (p <= high).all() for n, p in block.named_parameters() if n.startswith("weight"))
+    assert sum(correct[-15:]) / 15 > 0.8
+
+
+def test_mirror_gives_both_signs_of_an_input_times_the_gain():
+    from hil.feedforward import Mirror
+
+    module = Mirror(kind="mirror", gain=2.0).build((3,))
+    torch.testing.assert_close(module(torch.tensor([[1.0, -2.0, 3.0]])), torch.tensor([[2.0, -4, 6, -2, 4, -6]]))
