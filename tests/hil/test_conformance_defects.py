@@ -1,0 +1,401 @@
+"""Firmware with one defect each: the suite finds every one of them.
+
+A defect is a function that breaks a sound endpoint; beside it stands the group of checks that must notice.
+"""
+
+import zlib
+from dataclasses import replace
+
+import pytest
+from cobs import cobs
+
+from drivers.loopback import Loopback
+from emulator import machine as firmware
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.outputs import Outputs
+from emulator.serial_endpoint import SerialEndpoint
+from emulator.verbs import VERBS
+from firmware_specs.codes import ErrorCode, Kind, Opcode, State
+from firmware_specs.datasheet import load
+from firmware_specs.frame import Decoder, Frame, encode
+from firmware_specs.messages import LimitsRecord, SettleReply, WriteCells
+from hil.conformance import suite
+
+
+def wrong_crc(end, patch):
+    feed = end.feed
+
+    def damaged(data):
+        out = feed(data)
+        pieces = [cobs.decode(p) for p in out.split(b"\0") if p]
+        return b"".join(cobs.encode(p[:-4] + bytes([p[-4] ^ 1]) + p[-3:]) + b"\0" for p in pieces)
+
+    end.feed = damaged
+
+
+def crc_not_checked(end, patch):
+    class Lenient(Decoder):
+        def feed(self, data):
+            whole = []
+            for piece in data.split(b"\0"):
+                try:
+                    body = cobs.decode(piece)
+                except cobs.DecodeError:
+                    body = b""
+                sound = body[:-4] + zlib.crc32(body[:-4]).to_bytes(4, "little")
+                whole.append(cobs.encode(sound) if len(body) >= 22 else piece)
+            return super().feed(b"\0".join(whole))
+
+    end._decoder = Lenient()
+
+
+def stale_reply(end, patch):
+    finish, kept = end._finish, []
+
+    def previous(frame, answer):
+        kept.append(answer)
+        finish(frame, kept[-2] if len(kept) > 1 else answer)
+
+    end._finish = previous
+
+
+def watchdog_never_trips(end, patch):
+    end.machine.device.outputs.run_out = lambda: False
+
+
+def watchdog_trips_late(end, patch):
+    outputs = end.machine.device.outputs
+    sound = outputs.set_watchdog
+    outputs.set_watchdog = lambda seconds: sound(2 * seconds)
+
+
+def noise_feeds_the_watchdog(end, patch):
+    damaged = end._damaged
+
+    def feeding(reason):
+        end.machine.device.outputs.feed(end.door)
+        damaged(reason)
+
+    end._damaged = feeding
+
+
+def heartbeat_does_not_feed(end, patch):
+    patch.setattr(end.machine.device.outputs, "feed", lambda door: None)
+
+
+def trip_is_not_latched(end, patch):
+    patch.setattr(Outputs, "trip", lambda self, cause: self.on and (self.disarm(cause.name) or True))
+
+
+def new_session_keeps_outputs_on(end, patch):
+    device = end.machine.device
+    sound = device.disarm
+    device.disarm = lambda why: None if why.startswith("new session") else sound(why)
+
+
+def disarm_is_ignored(end, patch):
+    patch.setitem(VERBS, Opcode.DISARM, lambda device, payload, door: b"")
+
+
+def arms_without_watchdog(end, patch):
+    sound = VERBS[Opcode.ARM]
+
+    def careless(device, payload, door):
+        if not device.outputs.watchdog_s:
+            device.outputs.watchdog_s = 60.0
+        return sound(device, payload, door)
+
+    patch.setitem(VERBS, Opcode.ARM, careless)
+
+
+def armed_is_not_checked(end, patch):
+    patch.setattr(Machine, "_check_state", lambda self, verb, rule, door: None)
+
+
+def reset_keeps_boot(end, patch):
+    device = end.machine.device
+    sound = device.restart
+
+    def restart():
+        boot = device.boot
+        sound()
+        device.boot = boot
+
+    device.restart = restart
+
+
+def loosen(end, patch, verb, **factors):
+    """Checks one verb against limits that are wider than the active ones."""
+    sound = VERBS[verb]
+
+    def careless(device, payload, door):
+        true = device.active
+        device.active = replace(true, **{k: getattr(true, k) * f for k, f in factors.items()})
+        try:
+            return sound(device, payload, door)
+        finally:
+            device.active = true
+
+    patch.setitem(VERBS, verb, careless)
+
+
+def drive_limit_off_by_one(end, patch):
+    step = 1 / end.machine.device.sheet.drive_dac.max_code
+    loosen(end, patch, Opcode.SETTLE, max_drive_a=1 + 8 * step)
+
+
+def read_limit_too_wide(end, patch):
+    loosen(end, patch, Opcode.MEASURE, max_read_v=1.01)
+
+
+def limits_grow_while_armed(end, patch):
+    sound = VERBS[Opcode.SET_LIMITS]
+
+    def careless(device, payload, door):
+        state, device.outputs.state = device.outputs.state, State.SAFE
+        try:
+            return sound(device, payload, door)
+        finally:
+            device.outputs.state = state
+
+    patch.setitem(VERBS, Opcode.SET_LIMITS, careless)
+
+
+def limits_above_absolute(end, patch):
+    def careless(device, payload, door):
+        device.active = LimitsRecord.parse(payload)
+        return device.active.pack()
+
+    patch.setitem(VERBS, Opcode.SET_LIMITS, careless)
+
+
+def duplicates_executed(end, patch):
+    end._replay = lambda frame: end._finish(frame, end._execute(frame.opcode, frame.payload))
+
+
+def replayed_flag_missing(end, patch):
+    queue = end._queue
+    end._queue = lambda sequence, answer, flags: queue(sequence, answer, type(flags)(0))
+
+
+def gaps_executed(end, patch):
+    request = end._request
+
+    def jumping(frame):
+        if frame.sequence > end._last + 1 and frame.parts == 1:
+            end._last = frame.sequence - 1
+        request(frame)
+
+    end._request = jumping
+
+
+def foreign_sessions_executed(end, patch):
+    take = end._take
+
+    def trusting(frame):
+        take(frame._replace(session=end.session) if frame.kind == Kind.REQUEST else frame)
+
+    end._take = trusting
+
+
+def continued_forgets(end, patch):
+    sync = end._sync
+
+    def forgetful(frame):
+        end.session = 0
+        sync(frame)
+
+    end._sync = forgetful
+
+
+def credit_never_sent(end, patch):
+    send = end._send
+    end._send = lambda frame: None if frame.kind == Kind.CREDIT else send(frame)
+
+
+def storm_of_naks(end, patch):
+    end._nak_once = lambda reason: end._nak(reason, end._last + 1, 0, end.session)
+
+
+def no_nak(end, patch):
+    end._nak_once = lambda reason: None
+
+
+def chatter(end, patch):
+    feed = end.feed
+    beat = encode(Frame(Kind.REPLY, Opcode.HEARTBEAT, 0, 1, 1))
+    end.feed = lambda data: feed(data) + beat
+
+
+def newline_translation(end, patch):
+    sound = VERBS[Opcode.ECHO]
+    patch.setitem(VERBS, Opcode.ECHO, lambda device, p, door: sound(device, p.replace(b"\n", b"\r"), door))
+
+
+def buffer_without_bound(end, patch):
+    class Unbounded(Decoder):
+        def feed(self, data):
+            return super().feed(b"\0".join(piece[-30:] for piece in data.split(b"\0")))
+
+    end._decoder = Unbounded()
+
+
+def reply_cache_too_small(end, patch):
+    finish = end._finish
+
+    def forgetful(frame, answer):
+        finish(frame, answer)
+        while len(end._cache) > 3:
+            end._cache.popitem(last=False)
+
+    end._finish = forgetful
+
+
+def wrong_error_code(end, patch):
+    sound = Machine.execute
+
+    def confused(self, opcode, payload, door):
+        try:
+            return sound(self, opcode, payload, door)
+        except firmware.Refused as refused:
+            raise firmware.Refused(ErrorCode.OUT_OF_RANGE, str(refused), refused.detail) from refused
+
+    patch.setattr(Machine, "execute", confused)
+
+
+def surplus_payload_accepted(end, patch):
+    patch.setattr(firmware, "WITHOUT_PAYLOAD", frozenset())
+
+
+def rows_written_as_columns(end, patch):
+    program = end.machine.device.chip.program
+
+    def transposed(array, targets, masks):
+        return program(array, [t.flatten(1).flip(1).view_as(t) for t in targets], masks)
+
+    end.machine.device.chip.program = transposed
+
+
+def planes_swapped(end, patch):
+    program = end.machine.device.chip.program
+
+    def swapped(array, targets, masks):
+        return program(array, [t.flip(0) for t in targets], [m.flip(0) for m in masks])
+
+    end.machine.device.chip.program = swapped
+
+
+def write_in_part(end, patch):
+    sound = VERBS[Opcode.WRITE_CELLS]
+
+    def eager(device, payload, door):
+        request = WriteCells.parse(payload)
+        for item in request.patches:
+            reply = sound(device, replace(request, patches=(item,)).pack(), door)
+        return reply
+
+    patch.setitem(VERBS, Opcode.WRITE_CELLS, eager)
+
+
+def chip_settles(end, change):
+    """Changes what the chip is asked or says."""
+    chip = end.machine.device.chip
+    sound = chip.settle
+    chip.settle = lambda array, drive, nudges=(), *rest, **more: change(sound, array, drive, nudges, *rest, **more)
+
+
+def nudge_of_wrong_sign(end, patch):
+    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d, [-x for x in n], *r, **m))
+
+
+def nudge_ignored(end, patch):
+    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d, [0 * x for x in n], *r, **m))
+
+
+def nudge_halved(end, patch):
+    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d, [0.3 * x for x in n], *r, **m))
+
+
+def samples_reversed(end, patch):
+    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d.flip(0), [x.flip(0) for x in n], *r, **m))
+
+
+def free_phase_is_nudged(end, patch):
+    def change(settle, array, drive, nudges, *rest, **more):
+        readings = settle(array, drive, nudges, *rest, **more)
+        return (readings[-1], *readings[1:])
+
+    chip_settles(end, change)
+
+
+def layers_in_own_order(end, patch):
+    sound = VERBS[Opcode.SETTLE]
+
+    def stubborn(device, payload, door):
+        reply = SettleReply.parse(sound(device, payload, door))
+        return replace(reply, states=tuple(sorted(reply.states, key=lambda s: -s.shape[-1]))).pack()
+
+    patch.setitem(VERBS, Opcode.SETTLE, stubborn)
+
+
+def drive_negated(end, patch):
+    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, -d, n, *r, **m))
+
+
+DEFECTS = {
+    wrong_crc: "identity.identify",
+    crc_not_checked: "framing",
+    stale_reply: "identity",
+    watchdog_never_trips: "watchdog",
+    watchdog_trips_late: "watchdog",
+    noise_feeds_the_watchdog: "watchdog",
+    heartbeat_does_not_feed: "watchdog",
+    trip_is_not_latched: "watchdog",
+    new_session_keeps_outputs_on: "sessions",
+    disarm_is_ignored: "outputs",
+    arms_without_watchdog: "outputs",
+    armed_is_not_checked: "outputs",
+    reset_keeps_boot: "outputs",
+    drive_limit_off_by_one: "limits",
+    read_limit_too_wide: "limits",
+    limits_grow_while_armed: "limits",
+    limits_above_absolute: "limits",
+    duplicates_executed: "transactions",
+    replayed_flag_missing: "transactions",
+    gaps_executed: "transactions",
+    foreign_sessions_executed: "sessions",
+    continued_forgets: "sessions",
+    credit_never_sent: "messages",
+    storm_of_naks: "framing",
+    no_nak: "framing.crc",
+    chatter: "framing",
+    newline_translation: "framing",
+    buffer_without_bound: "framing",
+    reply_cache_too_small: "transactions",
+    wrong_error_code: "errors",
+    surplus_payload_accepted: "errors",
+    rows_written_as_columns: "cells",
+    planes_swapped: "cells",
+    write_in_part: "cells",
+    nudge_of_wrong_sign: "settle",
+    nudge_ignored: "settle",
+    nudge_halved: "settle",
+    samples_reversed: "settle",
+    free_phase_is_nudged: "settle",
+    layers_in_own_order: "settle",
+    drive_negated: "settle",
+}
+
+
+@pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
+def test_the_suite_finds(defect, group, monkeypatch):
+    end = SerialEndpoint(Machine(Device(Chip(load("discrete-board"), seed=1))), "loopback")
+    defect(end, monkeypatch)
+    result = suite.run(Loopback(lambda data: end.feed(data)), suite.select([group]), patience_s=0.05)
+    assert not result.conforms
+
+
+def test_there_are_at_least_25_defects():
+    assert len(DEFECTS) >= 25
