@@ -20,6 +20,7 @@ FIRMWARE = "1.0.0"
 FAULTS_KEPT = 256
 MAX_REQUEST = 1 << 26
 MAX_REPLY = 1 << 26
+MAX_READS = 4096
 
 
 class Device:
@@ -49,7 +50,8 @@ class Device:
         self.serial = f"seed-{chip.seed}" if serial is None else serial
         self.journal = Journal(clock, sink)
         self.outputs = Outputs(clock, self._output_changed)
-        self.ledger = Ledger()
+        self.ledger = Ledger(chip)
+        self.configured: set[int] = set()
         self.absolute = absolute_limits(chip)
         self.active = self.absolute
         self.capabilities = capabilities(chip)
@@ -68,10 +70,15 @@ class Device:
         """Since power-on."""
         return self.clock() - self._since
 
+    @property
+    def too_hot(self) -> bool:
+        """Is the chip above the active limit?"""
+        return self.chip.temperature_k > self.active.max_temperature_k
+
     def topology(self, array: int) -> Topology:
         """The block on an array; refused where there is none."""
         self.check_array(array)
-        if array not in self.chip.arrays:
+        if array not in self.configured:
             raise Refused(ErrorCode.NOT_CONFIGURED, f"array {array} has no topology: CONFIGURE it first", array)
         return self.chip.arrays[array].topology
 
@@ -97,6 +104,8 @@ class Device:
         """Looks at the watchdog; called before everything else and whenever time has passed."""
         if self.outputs.run_out():
             self.trip(Trip.WATCHDOG, f"no traffic from {self.outputs.owner} for {self.outputs.watchdog_s:g} s")
+        if self.too_hot:
+            self.trip(Trip.OVER_TEMPERATURE, f"{self.chip.temperature_k:g} K")
 
     def link_closed(self, door: str) -> None:
         """A door's link went away."""
@@ -119,7 +128,7 @@ class Device:
         self.outputs.disarm("reset")
         self.outputs.clear()
         self.outputs.watchdog_s = 0.0
-        self.chip.arrays.clear()
+        self.configured.clear()
         self.active = self.absolute
         self.boot = (self.boot + 1) % (1 << 32)
         self.owner = ""
@@ -145,14 +154,22 @@ def absolute_limits(chip: Chip) -> LimitsRecord:
 
 def capabilities(chip: Chip) -> Capability:
     """What the emulated device can."""
-    fabric = chip.datasheet.fabric
+    sheet = chip.datasheet
     able = (
         Capability.SETTLE | Capability.STATE_LOAD | Capability.CONFIGURABLE | Capability.MEASURE | Capability.SNAPSHOT
         | Capability.USAGE | Capability.WRITE | Capability.READ | Capability.SELF_TEST | Capability.LINK_LOSS
-        | Capability.WATCHDOG
+        | Capability.WATCHDOG | Capability.VERIFY | Capability.TEMPERATURE | Capability.SET_TEMPERATURE
+        | Capability.VIRTUAL_CLOCK | Capability.SETTLE_TIME
     )  # fmt: skip
-    if "conv" in fabric.couplings:
-        able |= Capability.CONV
-    if fabric.pooling:
-        able |= Capability.POOL
-    return able | (Capability.RESISTIVE if chip.datasheet.resistive else Capability.DIFFERENTIAL)
+    optional = {
+        Capability.CONV: "conv" in sheet.fabric.couplings,
+        Capability.POOL: sheet.fabric.pooling,
+        Capability.PULSE: sheet.pulses.law != "none",
+        Capability.SOURCE_CURRENT: sheet.nodes.ammeter is not None,
+        Capability.RESISTIVE: sheet.resistive,
+        Capability.DIFFERENTIAL: not sheet.resistive,
+    }
+    for capability, there in optional.items():
+        if there:
+            able |= capability
+    return able

@@ -1,78 +1,87 @@
-"""Pulses and energy every cell has had, and the budgets that stop them hard."""
+"""Budgets of cells. The chip counts pulses and energy; what cells had before a new topology is carried."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.chip import Chip
+from emulator.crossbar import EVERYWHERE, Where
 from emulator.refused import Refused
 from firmware_specs.codes import ErrorCode
 from firmware_specs.messages import LimitsRecord, Region
+from firmware_specs.topology import Topology
 
-Mask = NDArray[np.bool_]
+Pulses = NDArray[np.int64]
+Joules = NDArray[np.float64]
+S = TypeVar("S", bound=np.generic)
 
 
-@dataclass
-class _Plane:
-    pulses: NDArray[np.uint32]
-    energy_j: NDArray[np.float64]
+def where(region: Region) -> tuple[int, slice, slice]:
+    """Plane, rows and columns of a region, as the chip takes them."""
+    return (region.plane, *region.slices)
 
 
 class Ledger:
-    """Counts by (array, coupling, plane). They outlive a reset and a new topology of the same shape."""
+    """Pulses and energy every cell of a chip ever had.
 
-    def __init__(self) -> None:
-        self._planes: dict[tuple[int, int, int], _Plane] = {}
+    Args:
+        chip: Counts what happens under the present topologies.
+    """
 
-    def open(self, array: int, coupling: int, planes: int, shape: tuple[int, int]) -> None:
-        """Makes room for a coupling's planes; counts stay where they overlap the ones that exist."""
-        for plane in range(planes):
-            fresh = _Plane(np.zeros(shape, np.uint32), np.zeros(shape, np.float64))
-            old = self._planes.get((array, coupling, plane))
-            if old is not None:
-                if old.pulses.shape == shape:
-                    continue
-                rows, columns = (min(a, b) for a, b in zip(old.pulses.shape, shape, strict=True))
-                fresh.pulses[:rows, :columns] = old.pulses[:rows, :columns]
-                fresh.energy_j[:rows, :columns] = old.energy_j[:rows, :columns]
-            self._planes[array, coupling, plane] = fresh
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        self._carried: dict[tuple[int, int], tuple[Pulses, Joules]] = {}
 
-    def usage(self, region: Region) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-        """Pulses and joules of a region's cells."""
-        plane = self._planes[region.array, region.coupling, region.plane]
-        return plane.pulses[region.slices], plane.energy_j[region.slices]
+    def place(self, array: int, topology: Topology) -> None:
+        """Configures an array, unless it holds this topology; counts stay with the cells at the same place."""
+        present = self._chip.arrays.get(array)
+        if present is not None and present.topology == topology:
+            return
+        before = [self._totals(array, n) for n in range(len(present.topology.couplings))] if present else []
+        self._chip.configure(array, topology)
+        for number, (pulses, energy_j) in enumerate(before[: len(topology.couplings)]):
+            shape = self._chip.usage(array, number)[0].shape
+            self._carried[array, number] = (_fit(pulses, shape), _fit(energy_j, shape))
 
-    def check(
-        self, region: Region, counts: NDArray[np.integer], energy_j: NDArray[np.float64], limits: LimitsRecord
-    ) -> None:
-        """Refuses what would take any cell beyond its budget.
+    def usage(self, region: Region) -> tuple[Pulses, Joules]:
+        """Pulses and joules of a region's cells, (rows, columns)."""
+        return self._totals(region.array, region.coupling, where(region))
+
+    def check(self, region: Region, counts: Pulses, joules_each: float, limits: LimitsRecord) -> None:
+        """Refuses what could take any cell beyond its budget.
 
         Args:
             region: Which cells.
-            counts: Pulses they are to get, (rows, columns).
-            energy_j: Energy they are to get, (rows, columns).
+            counts: Most pulses they may get, (rows, columns).
+            joules_each: Most energy of one pulse.
             limits: The active ones.
         """
-        pulses, energy = self.usage(region)
-        most = limits.max_pulses_per_cell
-        over = (pulses + counts.astype(np.int64) > most) & (counts > 0)
-        what = f"{most:g} pulses"
+        pulses, energy_j = self.usage(region)
+        over = (pulses + counts > limits.max_pulses_per_cell) & (counts > 0)
+        what = f"{limits.max_pulses_per_cell:g} pulses"
         if not over.any():
-            over = (energy + energy_j > limits.max_energy_per_cell_j) & (counts > 0)
+            over = (energy_j + counts * joules_each > limits.max_energy_per_cell_j) & (counts > 0)
             what = f"{limits.max_energy_per_cell_j:g} J"
         if over.any():
             first = int(np.flatnonzero(over)[0])
             row, column = region.row + first // region.columns, region.column + first % region.columns
-            raise Refused(
-                ErrorCode.BUDGET,
-                f"{int(over.sum())} cells would exceed their budget of {what}, the first is ({row}, {column})",
-                first,
-            )
+            words = f"{int(over.sum())} cells could exceed their budget of {what}, the first is ({row}, {column})"
+            raise Refused(ErrorCode.BUDGET, words, first)
 
-    def charge(self, region: Region, counts: NDArray[np.integer], energy_j: NDArray[np.float64]) -> None:
-        """Adds pulses and energy."""
-        pulses, energy = self.usage(region)
-        pulses += counts.astype(np.uint32)
-        energy += energy_j
+    def _totals(self, array: int, coupling: int, cells: Where = EVERYWHERE) -> tuple[Pulses, Joules]:
+        pulses, energy_j = (values.cpu().numpy() for values in self._chip.usage(array, coupling, cells))
+        carried = self._carried.get((array, coupling))
+        if carried is None:
+            return pulses.astype(np.int64), energy_j.astype(np.float64)
+        return pulses + carried[0][cells], energy_j + carried[1][cells]
+
+
+def _fit(values: NDArray[S], shape: tuple[int, ...]) -> NDArray[S]:
+    """Values cut or filled with zeros to a shape."""
+    fitted = np.zeros(shape, values.dtype)
+    common = tuple(slice(0, min(a, b)) for a, b in zip(values.shape, shape, strict=True))
+    fitted[common] = values[common]
+    return fitted

@@ -10,6 +10,8 @@ SOURCE_CURRENTS = -1
 """Layer number that reads source currents in SETTLE."""
 DIFFERENCE = 255
 """Plane number that means plane 0 minus plane 1 in PRODUCT."""
+WRITE_ONCE = 0xFFFF
+"""`verify` of WRITE_CELLS that writes once and does not look."""
 TRIP_FAULT = 0x100
 """Fault log code of trip 0; the trip's number is added."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.device import Device
-from emulator.verbs import about, arrays, cells, outputs
+from emulator.verbs import about, arrays, cells, environment, outputs
 from firmware_specs.codes import Opcode
 
 Verb = Callable[[Device, bytes, str], bytes]
@@ -34,7 +34,12 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.RESTORE: arrays.restore,
     Opcode.WRITE_CELLS: cells.write,
     Opcode.READ_CELLS: cells.read,
+    Opcode.PULSE: cells.pulse,
     Opcode.MEASURE: cells.measure,
     Opcode.USAGE: cells.usage,
+    Opcode.TEMPERATURE: environment.temperature,
+    Opcode.SET_TEMPERATURE: environment.set_temperature,
+    Opcode.CLOCK: environment.clock,
+    Opcode.WAIT: environment.wait,
 }
 """Verbs of the emulated device; the others answer UNSUPPORTED."""

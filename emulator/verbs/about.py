@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, fields
 
-from emulator.device import FIRMWARE, Device
+from emulator.device import FIRMWARE, MAX_READS, Device
 from emulator.refused import Refused
 from firmware_specs.codes import VERSION, ConverterId, ErrorCode, Parameter, Quantity, State
 from firmware_specs.datasheet.converters import Converter as ConverterSpec
@@ -49,6 +49,8 @@ def converters(device: Device, payload: bytes, door: str) -> bytes:
         _converter(ConverterId.STATE_ADC, Quantity.VOLT, sheet.state_adc),
         _converter(ConverterId.OUTPUT_ADC, Quantity.VOLT, sheet.output_adc),
     ]
+    if sheet.nodes.ammeter is not None:
+        found.append(_converter(ConverterId.SOURCE_ADC, Quantity.AMPERE, sheet.nodes.ammeter))
     return pack_converters(found)
 
 
@@ -68,7 +70,8 @@ def parameters(device: Device, payload: bytes, door: str) -> bytes:
         Parameter.G_MAX_S: sheet.cells.g_max_s,
         Parameter.CELL_BITS: sheet.cells.bits or WIRE_BITS_OF_IDEAL,
         Parameter.SETTLE_TIME_S: sheet.settle.time_s,
-        Parameter.MAX_READS: 1,
+        Parameter.WRITE_TIME_S: sheet.programming.write_time_s,
+        Parameter.MAX_READS: MAX_READS,
         Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
     })  # fmt: skip
 

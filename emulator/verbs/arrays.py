@@ -15,6 +15,7 @@ from emulator import coding
 from emulator.chip import Reading
 from emulator.device import Device
 from emulator.refused import Refused
+from emulator.verbs.cells import check_reads
 from firmware_specs.codes import SOURCE_CURRENTS, ErrorCode, State
 from firmware_specs.datasheet.converters import Adc, Dac
 from firmware_specs.messages import (
@@ -42,13 +43,9 @@ def configure(device: Device, payload: bytes, door: str) -> bytes:
 
 
 def place(device: Device, array: int, topology: Topology) -> None:
-    """Puts a block on an array, unless it is there already."""
-    placed = device.chip.arrays.get(array)
-    if placed is None or placed.topology != topology:
-        device.chip.configure(array, topology)
-    planes = 1 if device.sheet.resistive else 2
-    for number, coupling in enumerate(topology.couplings):
-        device.ledger.open(array, number, planes, topology.cells(coupling))
+    """Puts a block on an array; cells and counts stay where the topology does."""
+    device.ledger.place(array, topology)
+    device.configured.add(array)
 
 
 def _check_fits(device: Device, topology: Topology) -> None:
@@ -88,21 +85,18 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
     nudges = [_nudge(device, block, codes) for codes in request.nudges]
     device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
     start = None if request.start is None else _start(device, block, request.start)
-    readings = device.chip.settle(request.array, drive, nudges, start)
+    readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
     return _settle_reply(device, block, request, readings).pack()
 
 
 def _check_settle(device: Device, request: Settle, block: Topology) -> None:
     layers = len(block.layers)
     for layer in request.layers:
-        if layer == SOURCE_CURRENTS:
+        if layer == SOURCE_CURRENTS and device.sheet.nodes.ammeter is None:
             raise Refused(ErrorCode.UNSUPPORTED, "layer -1: this device does not measure source currents", 20)
         if layer >= layers:
             raise Refused(ErrorCode.OUT_OF_RANGE, f"layer {layer}: there are {layers}, from 0", layer)
-    if request.time_s:
-        raise Refused(ErrorCode.UNSUPPORTED, "settle time: this device waits its usual time only (time_s = 0)", 12)
-    if request.reads != 1:
-        raise Refused(ErrorCode.OUT_OF_RANGE, f"reads = {request.reads}: this device reads once", 1)
+    check_reads(request.reads)
 
 
 def _drive(device: Device, block: Topology, request: Settle) -> Tensor:
@@ -159,20 +153,30 @@ def _adc(device: Device, block: Topology, layer: int) -> Adc:
 
 
 def _settle_reply(device: Device, block: Topology, request: Settle, readings: tuple[Reading, ...]) -> SettleReply:
-    phases, batch = len(readings), request.drive.shape[0]
-    states = []
+    batch, states = request.drive.shape[0], []
     for layer in request.layers:
-        volts = torch.stack([reading.states_v[layer].reshape(batch, -1) for reading in readings])
-        states.append(coding.codes(_adc(device, block, layer), volts))
+        converter = _converter_of(device, block, layer)
+        value = torch.stack([_of_layer(reading, layer).reshape(batch, -1) for reading in readings])
+        states.append(coding.codes(converter, value, request.reads))
     ends = (request.drive == 0) | (request.drive == device.sheet.drive_dac.max_code)
     return SettleReply(
         settled=torch.stack([r.settled for r in readings]).cpu().numpy(),
         iterations=torch.stack([r.iterations for r in readings]).cpu().numpy().astype(np.uint32),
-        seconds=np.full((phases, batch), device.sheet.settle.time_s, np.float32),
+        seconds=np.repeat(np.array([[r.time_s] for r in readings], np.float32), batch, axis=1),
         residual=torch.stack([r.residual for r in readings]).cpu().numpy().astype(np.float32),
         clipped=ends.sum(1).astype(np.uint32),
         states=tuple(states),
     )
+
+
+def _converter_of(device: Device, block: Topology, layer: int) -> coding.Range:
+    ammeter = device.sheet.nodes.ammeter
+    return ammeter if layer == SOURCE_CURRENTS and ammeter is not None else _adc(device, block, layer)
+
+
+def _of_layer(reading: Reading, layer: int) -> Tensor:
+    currents = reading.source_currents_a
+    return currents if layer == SOURCE_CURRENTS and currents is not None else reading.states_v[layer]
 
 
 def snapshot(device: Device, payload: bytes, door: str) -> bytes:

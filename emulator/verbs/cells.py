@@ -1,4 +1,4 @@
-"""Cells: write, read, measure, count (PROTOCOL.md 7.6)."""
+"""Cells: write, read, pulse, measure, count (PROTOCOL.md 7.6)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ import torch
 from torch import Tensor
 
 from emulator import coding
-from emulator.device import Device
+from emulator.device import MAX_READS, Device
+from emulator.ledger import where
 from emulator.refused import Refused
-from firmware_specs.codes import ErrorCode
+from firmware_specs.codes import WRITE_ONCE, ErrorCode
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
     Currents,
     Measure,
     Patch,
+    Pulse,
+    Pulsed,
     ReadCells,
     Region,
     WriteCells,
     Written,
     code_dtype,
 )
+
+TOLERANCE = 1 + 1e-9
+"""Limits hold up to rounding."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +65,25 @@ def write(device: Device, payload: bytes, door: str) -> bytes:
     """WRITE_CELLS: one programming transaction, all patches or none."""
     request = WriteCells.parse(payload)
     block = device.topology(request.array)
-    if request.verify:
-        raise Refused(ErrorCode.UNSUPPORTED, "write-verify: this device writes once (verify = 0)", 22)
     counts = [_counts(device, patch) for patch in request.patches]
+    programming = device.sheet.programming
+    verify = {0: programming.verify_rounds, WRITE_ONCE: 0}.get(request.verify, request.verify)
+    tolerance = request.tolerance if request.verify not in (0, WRITE_ONCE) else programming.verify_tolerance
     for patch, count in zip(request.patches, counts, strict=True):
-        device.ledger.check(patch.region, count, np.zeros(count.shape), device.active)
+        most = count.astype(np.int64) * (1 + verify)
+        device.ledger.check(patch.region, most, programming.write_energy_j, device.active)
     planes = 1 if device.sheet.resistive else 2
     shapes = [(planes, *block.cells(coupling)) for coupling in block.couplings]
     targets = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
     masks = [torch.zeros(shape, dtype=torch.bool) for shape in shapes]
     for patch, count in zip(request.patches, counts, strict=True):
-        place = (patch.region.plane, *patch.region.slices)
-        targets[patch.region.coupling][place] = _targets(device, patch, count)
-        masks[patch.region.coupling][place] |= torch.from_numpy(count > 0)
-    device.chip.program(request.array, targets, masks)
-    for patch, count in zip(request.patches, counts, strict=True):
-        device.ledger.charge(patch.region, count, np.zeros(count.shape))
-    written = sum(int(count.sum()) for count in counts)
-    device.journal.note("setpoint", f"write cells of array {request.array}", door, cells=written)
-    return Written(written, written, 0).pack()
+        given = torch.from_numpy(count > 0)
+        place = (patch.region.coupling, where(patch.region))
+        targets[place[0]][place[1]] = torch.where(given, _targets(device, patch, count), targets[place[0]][place[1]])
+        masks[place[0]][place[1]] |= given
+    done = device.chip.program(request.array, targets, masks, verify, tolerance)
+    device.journal.note("setpoint", f"write cells of array {request.array}", door, cells=done.cells, pulses=done.pulses)
+    return Written(done.cells, done.pulses, done.failed).pack()
 
 
 def _counts(device: Device, patch: Patch) -> np.ndarray:
@@ -105,36 +111,66 @@ def _targets(device: Device, patch: Patch, counts: np.ndarray) -> Tensor:
     return spread.reshape(counts.shape)
 
 
-def _conductances(device: Device, region: Region) -> Tensor:
-    check_region(device, region)
-    values = device.chip.conductances_s(region.array)[region.coupling]
-    return values[(region.plane, *region.slices)]
+def check_reads(reads: int) -> None:
+    """Refuses more conversions than the device makes."""
+    if reads > MAX_READS:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"reads = {reads}: at most {MAX_READS}", MAX_READS)
 
 
 def read(device: Device, payload: bytes, door: str) -> bytes:
     """READ_CELLS."""
     request = ReadCells.parse(payload)
-    values = _conductances(device, request.region)
-    if request.reads != 1:
-        raise Refused(ErrorCode.OUT_OF_RANGE, f"reads = {request.reads}: this device reads once", 1)
-    return CellCodes(coding.codes(_range(device), values)).pack()
+    region = request.region
+    check_region(device, region)
+    check_reads(request.reads)
+    seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
+    return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
+
+
+def pulse(device: Device, payload: bytes, door: str) -> bytes:
+    """PULSE."""
+    request = Pulse.parse(payload)
+    region, limits = request.region, device.active
+    check_region(device, region)
+    if request.amplitude_v > limits.max_pulse_v * TOLERANCE:
+        words = f"pulse of {request.amplitude_v:g} V is beyond the active limit {limits.max_pulse_v:g} V"
+        raise Refused(ErrorCode.LIMIT, words, 2)
+    if request.width_s > limits.max_pulse_s * TOLERANCE:
+        words = f"pulse of {request.width_s:g} s is beyond the active limit {limits.max_pulse_s:g} s"
+        raise Refused(ErrorCode.LIMIT, words, 3)
+    counts = np.broadcast_to(np.asarray(request.count, np.int64), (region.rows, region.columns))
+    most_j = request.amplitude_v**2 * request.width_s * device.sheet.cells.g_max_s
+    device.ledger.check(region, counts, most_j, limits)
+    device.journal.note(
+        "setpoint", f"pulse cells of array {region.array} {'up' if request.up else 'down'}", door,
+        pulses=int(counts.sum()), amplitude_v=request.amplitude_v, width_s=request.width_s,
+    )  # fmt: skip
+    delivered, _ = device.chip.pulse(
+        region.array, region.coupling, where(region), torch.from_numpy(counts.copy()), request.up,
+        request.amplitude_v, request.width_s,
+    )  # fmt: skip
+    return Pulsed(delivered, int(device.ledger.usage(region)[0].max())).pack()
 
 
 def measure(device: Device, payload: bytes, door: str) -> bytes:
-    """MEASURE: ohmic cells, `I = G V`."""
+    """MEASURE."""
     request = Measure.parse(payload)
-    values = _conductances(device, request.region).double().cpu()
+    region = request.region
+    check_region(device, region)
+    check_reads(request.reads)
     peak = float(np.abs(request.volts).max())
-    if peak > device.active.max_read_v * (1 + 1e-9):
+    if peak > device.active.max_read_v * TOLERANCE:
         words = f"{peak:g} V across a cell is beyond the active limit {device.active.max_read_v:g} V"
         raise Refused(ErrorCode.LIMIT, words, 1)
-    device.journal.note("setpoint", "measure cells", door, cells=request.region.cells, max_read_v=peak)
-    volts = torch.from_numpy(np.repeat(request.volts, request.reads))
-    return Currents((volts.reshape(-1, 1, 1) * values).reshape(-1).numpy()).pack()
+    device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
+    volts = torch.from_numpy(request.volts.astype(np.float64))
+    amperes = device.chip.measure(region.array, region.coupling, where(region), volts, request.reads)
+    return Currents(amperes.double().cpu().numpy().ravel()).pack()
 
 
 def usage(device: Device, payload: bytes, door: str) -> bytes:
     """USAGE."""
     region = Region.parse(payload)
     check_region(device, region)
-    return CellUsage(*device.ledger.usage(region)).pack()
+    pulses, energy_j = device.ledger.usage(region)
+    return CellUsage(pulses.clip(max=2**32 - 1).astype(np.uint32), energy_j).pack()

@@ -13,9 +13,16 @@ LONGEST_WATCHDOG_S = 60.0
 
 def clear(device: Device, payload: bytes, door: str) -> bytes:
     """CLEAR."""
+    _check_cool(device)
     device.outputs.clear()
     device.faults_unseen = False
     return b""
+
+
+def _check_cool(device: Device) -> None:
+    if device.too_hot:
+        words = f"chip at {device.chip.temperature_k:g} K, outputs stay off above {device.active.max_temperature_k:g} K"
+        raise Refused(ErrorCode.TRIPPED, words, Trip.OVER_TEMPERATURE)
 
 
 def reset(device: Device, payload: bytes, door: str) -> bytes:
@@ -46,6 +53,7 @@ def arm(device: Device, payload: bytes, door: str) -> bytes:
     if outputs.state is State.TRIPPED:
         words = f"tripped ({Trip(outputs.trip_cause).name}): CLEAR first"
         raise Refused(ErrorCode.TRIPPED, words, outputs.trip_cause)
+    _check_cool(device)
     if not outputs.watchdog_s:
         raise Refused(ErrorCode.NO_WATCHDOG, "set WATCHDOG before outputs go on")
     outputs.arm(door)

@@ -28,8 +28,13 @@ def clock():
 
 
 @pytest.fixture
-def device(clock):
-    return Device(Chip(datasheet.load("mixed-8bit"), seed=3), clock=clock, boot=7)
+def sheet():
+    return datasheet.load("mixed-8bit")
+
+
+@pytest.fixture
+def device(clock, sheet):
+    return Device(Chip(sheet, seed=3), clock=clock, boot=7)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_help_lists_every_command_and_every_command_has_a_handler(say):
         ("ARR:CELL:READ? 0,0,0,0,1,0,1", '-221,"Settings conflict;NOT_ARMED'),
         ("ARR:TOP? 0", '-221,"Settings conflict;NOT_CONFIGURED'),
         ("ARR:TOP 0,#15{bad}", "-224"),
-        ("SYST:CLOC?", '-241,"Hardware missing;UNSUPPORTED'),
+        ("ARR:CELL:PULS 0,0,0,0,1,0,1,UP,1,1e-6,1", '-241,"Hardware missing;UNSUPPORTED'),
         ("SYST:ERR? 5", "-108"),
         ('SYST:ECHO? "abc', "-102"),
         ("ARR:SETT:STAT?", "-221"),
@@ -178,3 +178,8 @@ def test_an_overlong_message_is_refused_and_the_next_is_served(say):
 def test_a_snapshot_travels_as_a_block(on, say):
     saved = on("SYST:SNAP?")
     assert on("OUTP OFF;:SYST:SNAP ", saved.rstrip(b"\n"), ";:SYST:ERR?") == b'0,"No error"\n'
+
+
+def test_temperature_and_clock_of_the_emulated_chip(on):
+    assert on("SYST:TEMP 310 K;:SYST:TEMP?;:SYST:WAIT? 3600") == b"310;3600\n"
+    assert float(on("SYST:CLOC?")) >= 3600

@@ -1,0 +1,36 @@
+"""Temperature and the clock of an emulated chip (PROTOCOL.md 7.9)."""
+
+from __future__ import annotations
+
+from emulator.device import Device
+from firmware_specs.messages import MalformedError, pack_number, parse_number
+
+
+def temperature(device: Device, payload: bytes, door: str) -> bytes:
+    """TEMPERATURE."""
+    return pack_number(device.chip.temperature_k)
+
+
+def set_temperature(device: Device, payload: bytes, door: str) -> bytes:
+    """SET_TEMPERATURE; above the limit outputs go off."""
+    kelvin = parse_number(payload)
+    if kelvin <= 0:
+        raise MalformedError(0, f"{kelvin} K, expected more than 0 K")
+    device.chip.set_temperature(kelvin)
+    device.journal.note("setpoint", "temperature", door, temperature_k=kelvin)
+    device.poll()
+    return pack_number(kelvin)
+
+
+def clock(device: Device, payload: bytes, door: str) -> bytes:
+    """CLOCK."""
+    return pack_number(device.chip.clock_s)
+
+
+def wait(device: Device, payload: bytes, door: str) -> bytes:
+    """WAIT: the chip's clock runs, real time and watchdog do not."""
+    seconds = parse_number(payload)
+    if seconds < 0:
+        raise MalformedError(0, f"{seconds} s, expected 0 or more")
+    device.chip.wait(seconds)
+    return pack_number(device.chip.clock_s)
