@@ -118,22 +118,23 @@ def relax(
     start: States | None = None,
     stop: Stop = Stop(),
     offsets: States | None = None,
+    copies: int = 1,
 ) -> Relaxed:
     """Relaxes every sample of a batch.
 
     Args:
         network: What to relax.
         drive: Constant current into layer 0, (batch, *layer_0); voltages of the source nodes in a resistive network.
-        nudge: Current into the last layer: a constant, or a function of the present last state. A constant of
-            (k * batch, *last) relaxes k nudged phases as one batch; k * batch samples come back.
+        nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
         start: Initial states; zeros when omitted.
         stop: Bound and tolerance.
         offsets: Constant currents into every layer beside drive and nudge, (batch, *layer) each (read noise).
+        copies: Relaxes so many phases of the same drive and start as one batch; nudge and result have
+            copies * batch samples.
 
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
-    copies = len(nudge) // len(drive) if isinstance(nudge, Tensor) else 1
     rounding = Rounding(coarse=network.mixed)
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
     sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)

@@ -85,12 +85,15 @@ class Estimator:
             converter can express, and divide the contrast by the same factor. None decides by the counterpart: on
             where it is quantized. Without effect where nothing limits the nudge.
         range_fraction: Share of the nudge range that auto-ranging aims at.
+        nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.followed`; reference
+            only). Earlier blocks are always nudged by a constant current.
     """
 
     kind: Kind = "centered"
     beta: float = 0.1
     auto_range: bool | None = None
     range_fraction: float = 1.0
+    nudge: Literal["constant", "reevaluated"] = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
 

@@ -17,6 +17,7 @@ from hil.data import Dataset
 from hil.data.batches import Batches
 from hil.evaluate import Evaluation, evaluate
 from hil.experiment import Experiment
+from hil.followed import scores_and_loss
 from hil.loss import LOSSES, Loss
 from hil.model import energy_blocks, observed
 from hil.optimize import learning_rate, optimizer
@@ -141,8 +142,7 @@ def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tens
         group["lr"] = lr
     labels = labels.to(images.device)
     state.optimizer.zero_grad(set_to_none=True)
-    scores = state.model(images)
-    mean = loss(scores, labels)
+    scores, mean = scores_and_loss(state.model, loss, images, labels)
     mean.backward()
     state.optimizer.step()
     for block in energy_blocks(state.model).values():

@@ -65,10 +65,18 @@ class ReferenceArray:
         self, net: network.Network, drive: Tensor, nudges: Sequence[Nudge], start: States
     ) -> tuple[network.Relaxed, ...]:
         stop = self.nudged_stop or self.stop
+        if not nudges:
+            return ()
         constant = [n for n in nudges if isinstance(n, Tensor)]
-        if not nudges or len(constant) < len(nudges):
-            return tuple(network.relax(net, drive, n, start, stop) for n in nudges)
-        return network.split(network.relax(net, drive, network.join(constant), start, stop), len(constant))
+        joined = network.join(constant) if len(constant) == len(nudges) else _together(nudges)
+        return network.split(network.relax(net, drive, joined, start, stop, copies=len(nudges)), len(nudges))
+
+
+def _together(nudges: Sequence[Nudge]) -> Nudge:
+    """One nudge for a batch of stacked phases."""
+    return lambda state: torch.cat(
+        [n(part) if callable(n) else n for n, part in zip(nudges, state.chunk(len(nudges)), strict=True)]
+    )
 
 
 def _report(phase: network.Relaxed) -> Phase:

@@ -74,7 +74,8 @@ def test_packed_network_relaxes_to_the_plain_networks_states(topology):
     nudges = torch.randn(2 * len(drive), *topology.nudge_shape, dtype=torch.float64) * 0.05
     free = [relax(n, drive, stop=Stop(30, 0.0)).states for n in (plain, fast)]
     nudged = [
-        relax(n, drive, nudges, start=s, stop=Stop(7, 0.0)).states for n, s in zip((plain, fast), free, strict=True)
+        relax(n, drive, nudges, start=s, stop=Stop(7, 0.0), copies=2).states
+        for n, s in zip((plain, fast), free, strict=True)
     ]
     for slow, quick in zip(free[0] + nudged[0], free[1] + nudged[1], strict=True):
         torch.testing.assert_close(quick, slow, rtol=0, atol=1e-12)
@@ -85,7 +86,7 @@ def test_nudged_phases_of_one_batch_equal_phases_settled_one_by_one():
     drive = drive_for(POOLED)
     free = relax(fast, drive, stop=Stop(30, 0.0)).states
     nudges = [torch.full((len(drive), 7), value, dtype=torch.float64) for value in (0.1, -0.1)]
-    together = network.split(relax(fast, drive, torch.cat(nudges), free, Stop(9, 0.0)), 2)
+    together = network.split(relax(fast, drive, torch.cat(nudges), free, Stop(9, 0.0), copies=2), 2)
     for phase, nudge in zip(together, nudges, strict=True):
         alone = relax(fast, drive, nudge, free, Stop(9, 0.0))
         for a, b in zip(phase.states, alone.states, strict=True):
@@ -110,9 +111,9 @@ def test_mixed_contrast_of_a_small_nudge_is_as_good_as_bfloat16_relative_to_the_
     free = relax(exact, drive, stop=Stop(500, 1e-12)).states
     nudge = torch.randn(len(drive), 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.03
     pair = torch.cat([nudge, -nudge])
-    wanted = network.split(relax(exact, drive, pair, free, Stop(20, 0.0)), 2)
+    wanted = network.split(relax(exact, drive, pair, free, Stop(20, 0.0), copies=2), 2)
     small = tuple(s.float() for s in free)
-    found = network.split(relax(mixed, drive.float(), pair.float(), small, Stop(20, 0.0)), 2)
+    found = network.split(relax(mixed, drive.float(), pair.float(), small, Stop(20, 0.0), copies=2), 2)
     for layer in range(len(free)):
         a = (found[0].states[layer] - found[1].states[layer]).double()
         b = wanted[0].states[layer] - wanted[1].states[layer]
