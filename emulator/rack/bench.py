@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
-from firmware_specs.racks.schema import DIODE, GROUND, Dut, Rack
+from firmware_specs.racks.schema import CEILING, FLOOR, GROUND, Dut, Rack
 
 Array = NDArray[np.float64]
 Relay = tuple[str, str]
@@ -111,8 +111,8 @@ class Bench:
                 admittance[b, b] += contact_s
                 admittance[a, b] -= contact_s
                 admittance[b, a] -= contact_s
-                if other.startswith(DIODE):
-                    ports.append((b, DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm)))
+                if (kind := other.partition(".")[0]) in (FLOOR, CEILING):
+                    ports.append((b, DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm, kind == CEILING)))
             if GROUND in self._nodes:
                 ports.append((self._nodes[GROUND], VoltagePort(0.0, series_s=1e3)))
             for terminal, port in self.ports.items():

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 LEAK_S = 1e-12
 """Insulation of every node to ground, so that a floating line has a voltage."""
+FLAT_S = 1e-8
+"""What Newton takes a flat segment for."""
 STEEP_S = 1e2
 """Conductance of a source that holds its voltage, and of a clamp."""
 
@@ -79,20 +81,24 @@ class CurrentPort:
 
 @dataclass(frozen=True)
 class DiodePort:
-    """A diode from ground to the node: conducts when the node is more than the knee below zero.
+    """A diode from ground to the node: conducts when the node is more than the knee below zero; or the other way.
 
     Attributes:
         knee_v: Forward voltage.
         series_s: Conductance beyond it.
+        ceiling: From the node to ground: keeps it at or below zero.
     """
 
     knee_v: float
     series_s: float
+    ceiling: bool = False
 
     def current(self, volts: float) -> tuple[float, float]:
-        """`max(0, -knee - v) G`."""
-        over = -self.knee_v - volts
-        return (over * self.series_s, -self.series_s) if over > 0 else (0.0, 0.0)
+        """`max(0, -knee - v) G`, or `-max(0, v - knee) G`."""
+        over = (volts if self.ceiling else -volts) - self.knee_v
+        if over <= 0:
+            return 0.0, 0.0
+        return (-over if self.ceiling else over) * self.series_s, -self.series_s
 
 
 class NotConverged(RuntimeError):
@@ -101,6 +107,9 @@ class NotConverged(RuntimeError):
 
 def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> Array:
     """Node voltages at which all currents balance.
+
+    Newton's method with an exact line search on the co-content, whose slope along a direction only rises; so it ends
+    from any start.
 
     Args:
         admittance: (nodes, nodes), symmetric.
@@ -113,33 +122,40 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
     base = admittance.copy()
     base[np.diag_indices_from(base)] += LEAK_S
     volts = start.copy()
-    error, pushed, slope = _imbalance(base, ports, volts)
     for _ in range(200):
+        pushed, slope = _push(ports, volts)
         jacobian = base.copy()
         jacobian[np.diag_indices_from(jacobian)] -= slope
         step = np.linalg.solve(jacobian, pushed - base @ volts)
         if np.abs(step).max() < 1e-13:
             return volts + step
-        scale = 1.0
-        for _ in range(30):
-            trial = volts + scale * step
-            new_error, new_pushed, new_slope = _imbalance(base, ports, trial)
-            if new_error <= error * (1 - 1e-4 * scale) or scale * np.abs(step).max() < 1e-13:
-                break
-            scale /= 2
-        else:
-            trial = volts + step  # a change of segment may raise the imbalance for a moment
-            new_error, new_pushed, new_slope = _imbalance(base, ports, trial)
-        volts, error, pushed, slope = trial, new_error, new_pushed, new_slope
-        if error < 1e-15:
-            return volts
-    raise NotConverged(f"no balance of {len(volts)} nodes with {len(ports)} sources: {error:g} A are left")
+        volts = volts + _line_search(base, ports, volts, step) * step
+    pushed, _ = _push(ports, volts)
+    left = float(np.abs(pushed - base @ volts).max())
+    raise NotConverged(f"no balance of {len(volts)} nodes with {len(ports)} sources: {left:g} A are left")
 
 
-def _imbalance(base: Array, ports: list[tuple[int, OnePort]], volts: Array) -> tuple[float, Array, Array]:
+def _line_search(base: Array, ports: list[tuple[int, OnePort]], volts: Array, step: Array) -> float:
+    """Where along the step the co-content is lowest, at most the whole step."""
+
+    def rise(scale: float) -> float:
+        trial = volts + scale * step
+        return float((base @ trial - _push(ports, trial)[0]) @ step)
+
+    if rise(1.0) <= 0:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rise(middle) <= 0 else (low, middle)
+    return high
+
+
+def _push(ports: list[tuple[int, OnePort]], volts: Array) -> tuple[Array, Array]:
+    """Current into every node, and its slope; a port at its limit keeps a trace of slope, so that steps stay finite."""
     pushed, slope = np.zeros_like(volts), np.zeros_like(volts)
     for node, port in ports:
         amps, by_volts = port.current(volts[node])
         pushed[node] += amps
-        slope[node] += by_volts
-    return float(np.abs(pushed - base @ volts).max()), pushed, slope
+        slope[node] += min(by_volts, -FLAT_S)
+    return pushed, slope

@@ -1,7 +1,7 @@
 """A rack: instruments, the parts they play, the wires between them and the lines of a crossbar, and the limits.
 
 Lines are called `row0`, `row1`, ... and `col0`, `col1`, ...; terminals are `instrument.channel` (`smu1.a`) or one of
-the fixtures `ground` and `diode` (a diode from ground that conducts when its line goes below zero).
+the fixtures `ground`, `floor` and `ceiling` (diodes that keep a line at or above, at or below, 0 V).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Se
 from firmware_specs.racks.facts import Facts, facts
 
 GROUND = "ground"
-DIODE = "diode"
+FLOOR = "floor"
+CEILING = "ceiling"
 
 
 class Instrument(Section):
@@ -89,13 +90,15 @@ class Wiring(Section):
         matrix: The switch matrix.
         direct: Lines with a DAC channel of their own: line -> `instrument.channel`.
         scan: Channels of the voltmeter's multiplexer: line -> channel.
-        switches: Single relays from a line to its diode: line -> `instrument.channel`.
+        floor: Single relays from a line to a diode that keeps it at or above 0 V: line -> `instrument.channel`.
+        ceiling: The same for a diode that keeps it at or below 0 V.
     """
 
     matrix: Matrix
     direct: dict[str, str] = Field(default_factory=dict)
     scan: dict[str, str] = Field(default_factory=dict)
-    switches: dict[str, str] = Field(default_factory=dict)
+    floor: dict[str, str] = Field(default_factory=dict)
+    ceiling: dict[str, str] = Field(default_factory=dict)
 
 
 class RackLimits(Section):
@@ -214,7 +217,7 @@ class Rack(Section):
         for row, terminal in matrix.rows.items():
             self._terminal(f"wiring.matrix.rows.{row}", terminal)
         for where, lines in (("matrix.lines", matrix.lines), ("direct", self.wiring.direct), ("scan", self.wiring.scan),
-                             ("switches", self.wiring.switches)):  # fmt: skip
+                             ("floor", self.wiring.floor), ("ceiling", self.wiring.ceiling)):  # fmt: skip
             for line in lines:
                 if line not in known:
                     raise ValueError(
@@ -278,9 +281,10 @@ class Rack(Section):
             for terminal in matrix.rows.values()
             for line in matrix.lines
         }
-        for line, switch in self.wiring.switches.items():
-            box, _, channel = switch.partition(".")
-            joined[box, channel] = (line, f"{DIODE}.{line}")
+        for kind, switches in ((FLOOR, self.wiring.floor), (CEILING, self.wiring.ceiling)):
+            for line, switch in switches.items():
+                box, _, channel = switch.partition(".")
+                joined[box, channel] = (line, f"{kind}.{line}")
         return joined
 
 
