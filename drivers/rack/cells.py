@@ -52,7 +52,7 @@ class Map:
     seconds: float
 
 
-def read_mode(rig: Rig, parking: Parking = "ground", range_v: float | None = None) -> None:
+def read_mode(rig: Rig, parking: Parking = "ground") -> None:
     """Force, sense and (for half-voltage parking) bias sources on at 0 V, in fixed ranges.
 
     Raises:
@@ -62,13 +62,14 @@ def read_mode(rig: Rig, parking: Parking = "ground", range_v: float | None = Non
     if parking == "half" and not roles.bias:
         raise OutOfRange("parking at half the voltage needs roles.bias", device=rig.rack.name)
     wanted = [roles.force, roles.sense] + ([roles.bias] if parking == "half" else [])
-    if sorted(rig.sources) == sorted(wanted) and range_v is None:
+    if rig.mode == f"read {parking}":
         return
     rig.rest()
     for terminal in wanted:
         rig.source_volts(
-            terminal, range_v=range_v or limits.read_v, measure_a=_measure_range(rig, terminal, limits.read_v, parking)
+            terminal, range_v=limits.read_v, measure_a=measure_range(rig, terminal, limits.read_v, parking)
         )
+    rig.mode = f"read {parking}"
 
 
 def select(rig: Rig, row: int, column: int, parking: Parking = "ground") -> None:
@@ -93,11 +94,11 @@ def curve(rig: Rig, row: int, column: int, volts: Array) -> Curve:
     within("I-V voltage", float(np.abs(levels).max(initial=0.0)), rig.limits.read_v, "V", rig.rack.name)
     read_mode(rig)
     select(rig, row, column)
-    zero_a, zero_v = _pair(rig)
+    zero_a, zero_v = pair(rig)
     across, through = [], []
     for level in levels:
         rig.set_level(rig.rack.roles.force, float(level))
-        amps, volts_now = _pair(rig)
+        amps, volts_now = pair(rig)
         across.append(volts_now - zero_v)
         through.append(zero_a - amps)
     rig.quiet()
@@ -132,9 +133,9 @@ def conductance_map(rig: Rig, read_v: float | None = None, parking: Parking = "g
                 rig.set_level(roles.bias, rest_v)
             if row == 0:
                 rig.set_level(roles.force, rest_v)
-                base_a, base_v = _pair(rig)
+                base_a, base_v = pair(rig)
             rig.set_level(roles.force, volts)
-            amps, forced = _pair(rig)
+            amps, forced = pair(rig)
             raw[row, column] = (base_a - amps) / (forced - base_v)
             spread[row, column] = _uncertainty(rig, raw[row, column], forced - base_v, amps, parking)
             sneak = max(sneak, abs(base_a / (forced - base_v)))
@@ -171,7 +172,7 @@ def product(rig: Rig, volts: Array) -> tuple[Array, Array]:
         raise OutOfRange("products need roles.drive: a voltage source for every row", device=rack.name)
     rig.rest()
     rig.source_volts(
-        roles.sense, range_v=rig.limits.read_v, measure_a=_measure_range(rig, roles.force, rig.limits.read_v)
+        roles.sense, range_v=rig.limits.read_v, measure_a=measure_range(rig, roles.force, rig.limits.read_v)
     )
     currents = np.empty(rack.columns)
     seen = wanted
@@ -202,7 +203,7 @@ def _scan(rig: Rig, lines: Iterable[str]) -> Array:
     return readings
 
 
-def _pair(rig: Rig) -> tuple[float, float]:
+def pair(rig: Rig) -> tuple[float, float]:
     """Current into the sensed column, and the voltage from row to column."""
     rig.clock.wait(rig.rack.timing.line_settle_s)
     sense, force = rig.measure(rig.rack.roles.sense), rig.measure(rig.rack.roles.force)
@@ -221,7 +222,7 @@ def facts_of(rig: Rig, terminal: str) -> Facts:
     return rig.rack.instruments[terminal.partition(".")[0]].facts
 
 
-def _measure_range(rig: Rig, terminal: str, volts: float, parking: Parking = "ground") -> float:
+def measure_range(rig: Rig, terminal: str, volts: float, parking: Parking = "ground") -> float:
     """Range of a current reading: one cell at its highest, with room, for the sense; a whole line for the others.
 
     With half-voltage parking the half-selected cells of the column flow through the sense too.
@@ -233,9 +234,9 @@ def _measure_range(rig: Rig, terminal: str, volts: float, parking: Parking = "gr
 
 
 def _uncertainty(rig: Rig, g_s: float, volts: float, amps: float, parking: Parking) -> float:
-    """Stated accuracy and resolution of the two instruments, as a conductance; that offsets cancel is not counted on."""
+    """Stated accuracy and resolution of both instruments as a conductance; that offsets cancel is not counted on."""
     sense, force, limits = facts_of(rig, rig.rack.roles.sense), facts_of(rig, rig.rack.roles.force), rig.limits
-    current = sense.range_for("amps", _measure_range(rig, rig.rack.roles.sense, limits.read_v, parking))
+    current = sense.range_for("amps", measure_range(rig, rig.rack.roles.sense, limits.read_v, parking))
     voltage = force.range_for("volts", limits.read_v)
     resolution = current.full * 1e-6 + 1e-5 * abs(amps)
     return (current.uncertainty(amps) + resolution) / abs(volts) + abs(g_s) * voltage.uncertainty(volts) / abs(volts)

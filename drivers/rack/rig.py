@@ -52,6 +52,7 @@ class Rig:
         self.boxes: dict[str, Any] = {}
         self.fences: dict[str, Fence] = {}
         self.tripped = ""
+        self.mode = ""
         self.sources: dict[str, SourceMeasure] = {}
         self.levels: dict[str, float] = {}
         self.driven: dict[str, float] = {}
@@ -299,6 +300,7 @@ class Rig:
 
     def rest(self) -> None:
         """All sources down and off, all relays open; the rack stays usable."""
+        self.mode = ""
         self.quiet()
         for terminal in list(self.sources):
             self.off(terminal)
