@@ -1,7 +1,8 @@
 """Writing conductances with pulses and verifying reads, every pulse counted against the cell's budget.
 
 The pulse voltage falls on one cell: its row is pulsed, its column held at 0 V, all other lines wait at half the
-voltage. How far a pulse moves a cell is learned while writing: from the last pulses, as a fraction of the way left per second.
+voltage. How far a pulse moves a cell is learned while writing: from the last pulses, as a fraction of the way left
+per second.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 LEAK_S = 1e-12
 """Insulation of every node to ground, so that a floating line has a voltage."""
-FLAT_S = 1e-8
-"""What Newton takes a flat segment for."""
 STEEP_S = 1e2
 """Conductance of a source that holds its voltage, and of a clamp."""
 
@@ -127,8 +125,9 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
         jacobian = base.copy()
         jacobian[np.diag_indices_from(jacobian)] -= slope
         step = np.linalg.solve(jacobian, pushed - base @ volts)
-        if np.abs(step).max() < 1e-13:
-            return volts + step
+        whole = volts + step
+        if np.allclose(_push(ports, whole)[0], pushed + slope * step, rtol=1e-9, atol=1e-11):
+            return whole  # every port stayed on its segment, so the step was exact
         volts = volts + _line_search(base, ports, volts, step) * step
     pushed, _ = _push(ports, volts)
     left = float(np.abs(pushed - base @ volts).max())
@@ -152,10 +151,10 @@ def _line_search(base: Array, ports: list[tuple[int, OnePort]], volts: Array, st
 
 
 def _push(ports: list[tuple[int, OnePort]], volts: Array) -> tuple[Array, Array]:
-    """Current into every node, and its slope; a port at its limit keeps a trace of slope, so that steps stay finite."""
+    """Current into every node, and its slope."""
     pushed, slope = np.zeros_like(volts), np.zeros_like(volts)
     for node, port in ports:
         amps, by_volts = port.current(volts[node])
         pushed[node] += amps
-        slope[node] += min(by_volts, -FLAT_S)
+        slope[node] += by_volts
     return pushed, slope

@@ -1,0 +1,212 @@
+"""A passive resistive network on the crossbar: sources on DACs, diodes on relays, nudge currents from SMUs.
+
+The network is a chain of layers; layers alternate between the two sides of the crossbar, so that every coupling is a
+block of cells: sources and every second layer on rows, the others on columns. Lines without a node are grounded, and
+the cells between blocks that no coupling uses must not exist, which limits the chain to two layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import NotSettled, OutOfRange
+from drivers.rack.rig import Path, Rig, finite, within
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which line carries which node.
+
+    Attributes:
+        sources: Lines of the source nodes.
+        layers: Lines of each layer's nodes.
+        floors: Lines with a diode that keeps them at or above 0 V.
+        ceilings: Lines with a diode that keeps them at or below 0 V.
+    """
+
+    sources: tuple[str, ...]
+    layers: tuple[tuple[str, ...], ...]
+    floors: tuple[str, ...] = ()
+    ceilings: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All lines with a node."""
+        return self.sources + tuple(line for layer in self.layers for line in layer)
+
+    def cells(self, coupling: int) -> tuple[slice, slice, bool]:
+        """Rows and columns of a coupling's cells, and whether its later layer is on the rows."""
+        before = self.sources if coupling == 0 else self.layers[coupling - 1]
+        after = self.layers[coupling]
+        flipped = after[0].startswith("row")
+        rows, columns = (after, before) if flipped else (before, after)
+        return _span(rows), _span(columns), flipped
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one phase looked like.
+
+    Attributes:
+        source_v: Voltages of the source nodes, (sources,).
+        layers_v: Voltages of every layer's nodes.
+        source_a: Current out of every source, (sources,), where the bench has shunts; empty otherwise.
+    """
+
+    source_v: Array
+    layers_v: tuple[Array, ...]
+    source_a: Array
+
+
+def layout(rig: Rig, sources: int, layers: Sequence[int], diodes: Sequence[int | None]) -> Layout:
+    """Places a chain.
+
+    Args:
+        rig: The rack.
+        sources: Number of source nodes.
+        layers: Nodes of each layer.
+        diodes: For each layer the number of leading nodes kept at or above 0 V, the rest at or below; None: bare.
+
+    Raises:
+        OutOfRange: it does not fit, or an instrument it needs is missing; the message says which.
+    """
+    rack = rig.rack
+    if not 1 <= len(layers) <= 2:
+        raise OutOfRange(f"{len(layers)} layers: one crossbar holds one or two", device=rack.name)
+    on_rows = sources + (layers[1] if len(layers) == 2 else 0)
+    if on_rows > rack.rows or layers[0] > rack.columns:
+        raise OutOfRange(
+            f"{on_rows} nodes on rows and {layers[0]} on columns; the crossbar is {rack.rows} x {rack.columns}",
+            device=rack.name,
+        )
+    lines = [tuple(f"col{j}" for j in range(layers[0]))]
+    if len(layers) == 2:
+        lines.append(tuple(f"row{sources + i}" for i in range(layers[1])))
+    floors: list[str] = []
+    ceilings: list[str] = []
+    for names, leading in zip(lines, diodes, strict=True):
+        if leading is not None:
+            floors += names[:leading]
+            ceilings += names[leading:]
+    found = Layout(tuple(f"row{i}" for i in range(sources)), tuple(lines), tuple(floors), tuple(ceilings))
+    _check_wiring(rig, found)
+    return found
+
+
+class NetworkSession:
+    """The network wired up and at rest; settles as often as asked. Leave it with `close`.
+
+    Args:
+        rig: The rack.
+        placed: Where the nodes are.
+    """
+
+    def __init__(self, rig: Rig, placed: Layout) -> None:
+        self.rig, self.placed = rig, placed
+        roles = rig.rack.roles
+        self._nudges = dict(zip(placed.layers[-1], roles.nudge, strict=False))
+        self._meter = rig.boxes[roles.voltmeter]
+        self._channels = [rig.rack.wiring.scan[line] for line in placed.used]
+        rig.rest()
+        for terminal in self._nudges.values():
+            rig.source_amps(terminal, range_a=rig.limits.nudge_a)
+        paths: set[Path] = {(terminal, line) for line, terminal in self._nudges.items()}
+        paths |= {(f"floor.{line}", line) for line in placed.floors}
+        paths |= {(f"ceiling.{line}", line) for line in placed.ceilings}
+        paths |= rig.park(line for line in rig.rack.lines if line not in placed.used)
+        rig.route(paths)
+        rig.drive(dict.fromkeys(placed.sources, 0.0))
+        self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)
+        rig.mode = "network"
+
+    def settle(self, source_v: Array, nudges_a: Sequence[Array] = ()) -> tuple[Phase, ...]:
+        """Free phase, then one phase for every nudge, all at the same source voltages.
+
+        Args:
+            source_v: (sources,), volts.
+            nudges_a: (last layer,) each, amperes into the nodes.
+
+        Raises:
+            OutOfRange: beyond `limits.drive_v` or `limits.nudge_a`, or not finite; nothing was sent.
+            DeviceFault: a nudge source reached its compliance: the rack is off.
+        """
+        rig, limits = self.rig, self.rig.limits
+        for what, values, limit, unit in (
+            ("source voltage", np.asarray(source_v), limits.drive_v, "V"),
+            *(("nudge current", np.asarray(nudge), limits.nudge_a, "A") for nudge in nudges_a),
+        ):
+            finite(f"{what}s", values, rig.rack.name)
+            within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
+        with rig.driving():
+            rig.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
+        phases = [self._read()]
+        for nudge in nudges_a:
+            self._nudge(nudge)
+            phases.append(self._read())
+        if len(nudges_a):
+            self._nudge(np.zeros(len(self._nudges)))
+        return tuple(phases)
+
+    def drift_v(self, source_v: Array) -> float:
+        """Largest change of any node between two readings of the same free phase; noise, or a network not at rest."""
+        first, second = self.settle(source_v)[0], self._read()
+        return max(float(np.abs(a - b).max()) for a, b in zip(first.layers_v, second.layers_v, strict=True))
+
+    def require_settled(self, source_v: Array, tolerance_v: float) -> None:
+        """Raises `NotSettled` where two readings of a free phase differ by more than the tolerance."""
+        if (drift := self.drift_v(source_v)) > tolerance_v:
+            raise NotSettled(
+                f"nodes moved by {drift:g} V between two readings, {tolerance_v:g} V are tolerated",
+                device=self.rig.rack.name,
+                todo="Raise timing.line_settle_s",
+            )
+
+    def close(self) -> None:
+        """Everything down, off and open; error queues read."""
+        self.rig.rest()
+        self.rig.check_errors()
+
+    def _nudge(self, currents: Array) -> None:
+        for terminal, current in zip(self._nudges.values(), currents, strict=True):
+            self.rig.set_level(terminal, float(current))
+        for terminal, current in zip(self._nudges.values(), currents, strict=True):
+            if current:
+                self.rig.measure(
+                    terminal
+                )  # trips where the compliance acts: the current would not be the one asked for
+
+    def _read(self) -> Phase:
+        self.rig.clock.wait(self.rig.rack.timing.line_settle_s)
+        volts = self._meter.scan(self._channels)
+        split = np.cumsum([len(self.placed.sources), *(len(layer) for layer in self.placed.layers)])
+        source, *layers = np.split(volts, split[:-1])
+        return Phase(source, tuple(layers), np.empty(0))
+
+
+def _check_wiring(rig: Rig, placed: Layout) -> None:
+    rack, wiring = rig.rack, rig.rack.wiring
+    needs = (
+        ("a DAC (wiring.direct)", placed.sources, wiring.direct),
+        ("a scanned channel (wiring.scan)", placed.used, wiring.scan),
+        ("a diode (wiring.floor)", placed.floors, wiring.floor),
+        ("a diode (wiring.ceiling)", placed.ceilings, wiring.ceiling),
+    )
+    for what, lines, have in needs:
+        if missing := [line for line in lines if line not in have]:
+            raise OutOfRange(f"{', '.join(missing)} need {what}", device=rack.name)
+    if len(placed.layers[-1]) > len(rack.roles.nudge):
+        raise OutOfRange(
+            f"{len(placed.layers[-1])} outputs need as many nudge sources, roles.nudge has {len(rack.roles.nudge)}",
+            device=rack.name,
+        )
+
+
+def _span(lines: tuple[str, ...]) -> slice:
+    first = int(lines[0][3:])
+    return slice(first, first + len(lines))
