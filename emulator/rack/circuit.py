@@ -124,7 +124,7 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
         pushed, slope = _push(ports, volts)
         jacobian = base.copy()
         jacobian[np.diag_indices_from(jacobian)] -= slope
-        step = np.linalg.solve(jacobian, pushed - base @ volts)
+        step: Array = np.linalg.solve(jacobian, pushed - base @ volts)
         whole = volts + step
         if np.allclose(_push(ports, whole)[0], pushed + slope * step, rtol=1e-9, atol=1e-11):
             return whole  # every port stayed on its segment, so the step was exact
