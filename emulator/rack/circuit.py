@@ -124,11 +124,11 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
         pushed, slope = _push(ports, volts)
         jacobian = base.copy()
         jacobian[np.diag_indices_from(jacobian)] -= slope
-        step: Array = np.linalg.solve(jacobian, pushed - base @ volts)
+        step = np.asarray(np.linalg.solve(jacobian, pushed - base @ volts), dtype=np.float64)
         whole = volts + step
         if np.allclose(_push(ports, whole)[0], pushed + slope * step, rtol=1e-9, atol=1e-11):
             return whole  # every port stayed on its segment, so the step was exact
-        volts = volts + _line_search(base, ports, volts, step) * step
+        volts += _line_search(base, ports, volts, step) * step
     pushed, _ = _push(ports, volts)
     left = float(np.abs(pushed - base @ volts).max())
     raise NotConverged(f"no balance of {len(volts)} nodes with {len(ports)} sources: {left:g} A are left")
