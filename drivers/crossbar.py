@@ -134,17 +134,19 @@ class Crossbar:
     def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
         """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.count("reads", reads, 65535)
+        self._need(Capability.READ)
         _, rows, columns = self._known(array)[coupling].shape
         low, _ = self.g_range_s
-        found = np.empty((self.planes, rows, columns))
+        total = np.zeros((self.planes, rows, columns))
+        most = max(1, int(self.info.parameter(Parameter.MAX_READS)))
         step = max(1, (self.session.dialect.max_reply - OVERHEAD) // (8 * columns))
-        for plane in range(self.planes):
-            for row in range(0, rows, step):
-                region = Region(array, coupling, plane, row, min(step, rows - row), 0, columns)
-                seconds = region.cells * reads * self.info.parameter(Parameter.READ_TIME_S)
-                codes = self._read(ReadCells(region, reads), seconds)
-                found[plane, row : row + region.rows] = codes / reads * self.g_lsb_s + low
-        return found
+        for at_once in [most] * (reads // most) + [reads % most] * (reads % most > 0):
+            for plane in range(self.planes):
+                for row in range(0, rows, step):
+                    region = Region(array, coupling, plane, row, min(step, rows - row), 0, columns)
+                    seconds = region.cells * at_once * self.info.parameter(Parameter.READ_TIME_S)
+                    total[plane, row : row + region.rows] += self._read(ReadCells(region, at_once), seconds)
+        return total / reads * self.g_lsb_s + low
 
     def pulse(
         self, region: Region, *, up: bool, amplitude_v: float, width_s: float, count: int | NDArray[np.integer[Any]]
@@ -161,6 +163,7 @@ class Crossbar:
         Raises:
             OutOfRange: beyond a limit, or not a whole number of pulses. BudgetSpent: a cell would get too many.
         """
+        self._need(Capability.PULSE)
         counts = self._pulse_counts(region, count)
         low, high = self.g_range_s
         self._guard.charge_pulses(region, amplitude_v, width_s, counts.astype(np.int64), max(low, high))
@@ -172,6 +175,7 @@ class Crossbar:
 
     def measure(self, region: Region, volts: Sequence[float], reads: int = 1) -> Floats:
         """Currents of the cells of a region, (volts, reads, rows, columns), amperes."""
+        self._need(Capability.MEASURE)
         self._guard.read_voltage(np.asarray(volts, dtype=np.float64))
         self._guard.count("reads", reads, 65535)
         request = Measure(region, np.asarray(volts, dtype=np.float64), reads)
@@ -236,6 +240,10 @@ class Crossbar:
     ) -> None:
         self.session.__exit__(kind, value, trace)
 
+    def _need(self, capability: Capability) -> None:
+        if not self.info.can(capability):
+            raise OutOfRange(f"the device cannot {capability.name}: its capabilities lack it", device=self.address)
+
     def _write(self, request: WriteCells, seconds: float) -> Written:
         return self.session.call(lambda device: device.write_cells(request, seconds))
 
@@ -267,7 +275,8 @@ class Crossbar:
             raise OutOfRange(f"{what}: shape {shape} is needed, got {target_s.shape}", device=self.address)
         self._guard.finite(what, target_s)
         low, high = self.g_range_s
-        code = np.rint((target_s.astype(np.float64) - low) / self.g_lsb_s)
+        with np.errstate(over="ignore"):
+            code = np.rint((target_s.astype(np.float64) - low) / self.g_lsb_s)
         if code.size and (code.min() < 0 or code.max() > self._max_code):
             raise OutOfRange(
                 f"{what}: {target_s.min():g} .. {target_s.max():g} S, the cells reach {low:g} .. {high:g} S; "

@@ -1,7 +1,10 @@
 """One chip behind every door: the value door in process, and the byte doors through the whole driver stack."""
 
+import threading
+
 import pytest
 
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.framed import Framed
 from drivers.link import FramedLink
@@ -15,39 +18,76 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load
+from firmware_specs.datasheet.pulses import Pulses
 from hil.backends.described import datasheet_of
 from hil.backends.device import DeviceBench
 from hil.backends.emulator import EmulatorBench
 
-BYTE_DOORS = ("serial loopback", "scpi loopback")
+LOOPBACKS = ("serial loopback", "scpi loopback")
+WIRES = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
+ALL_DOORS = (*LOOPBACKS, *WIRES)
 
 
-def make_machine(sheet, seed):
-    return Machine(Device(Chip(load(sheet), seed)))
+@pytest.fixture(autouse=True)
+def locks_of_this_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
 
 
-def open_dialect(door, machine):
-    if door == "serial loopback":
-        return Framed(FramedLink(Recorded(Loopback(SerialEndpoint(machine, door).feed, door)), owner="contract"))
-    return Scpi(ScpiLink(Recorded(Loopback(ScpiEndpoint(machine, door).feed, door))))
-
-
-@pytest.fixture(params=BYTE_DOORS)
+@pytest.fixture(params=ALL_DOORS)
 def door(request):
     return request.param
 
 
 @pytest.fixture
-def open_crossbar(door):
+def served():
+    """`served(doors, sheet, seed)`: a virtual instrument on real wires, in a thread; outputs are off at its end."""
+    running = []
+
+    def serve(doors, sheet="mixed-8bit", seed=0, faults=None):
+        board = Board(Device(Chip(sheet_of(sheet), seed)), doors, faults)
+        thread = threading.Thread(target=board.run, daemon=True)
+        thread.start()
+        running.append((board, thread))
+        return board
+
+    yield serve
+    for board, thread in running:
+        board.stop()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def sheet_of(name):
+    """A shipped datasheet, or `pulsed`: one whose cells take programming pulses."""
+    if name != "pulsed":
+        return load(name)
+    return load("mixed-8bit").model_copy(update={"pulses": Pulses(law="soft_bounds", step=0.01)})
+
+
+def dialect_of(door, machine):
+    """A dialect over a loopback."""
+    if door == "serial loopback":
+        return Framed(FramedLink(Recorded(Loopback(SerialEndpoint(machine, door).feed, door)), owner="contract"))
+    return Scpi(ScpiLink(Recorded(Loopback(ScpiEndpoint(machine, door).feed, door))))
+
+
+@pytest.fixture
+def open_crossbar(door, served):
     """`open_crossbar(sheet, seed)` gives a Crossbar and the emulated device behind it."""
     opened = []
 
-    def make(sheet="mixed-8bit", seed=0, **options):
-        machine = make_machine(sheet, seed)
-        crossbar = Crossbar(Session(open_dialect(door, machine), **options))
+    def make(sheet="mixed-8bit", seed=0, options=None):
+        if door in WIRES:
+            board = served(WIRES[door], sheet, seed)
+            crossbar, device = connect(board.addresses[0], options), board.device
+        else:
+            machine = Machine(Device(Chip(sheet_of(sheet), seed)))
+            limits = None if options is None else options.limits
+            crossbar, device = Crossbar(Session(dialect_of(door, machine), limits=limits)), machine.device
         opened.append(crossbar)
-        return crossbar, machine.device
+        return crossbar, device
 
     yield make
     for crossbar in opened:
@@ -61,6 +101,6 @@ def open_both(open_crossbar):
     def make(sheet="mixed-8bit", seed=0):
         crossbar, _ = open_crossbar(sheet, seed)
         device = DeviceBench(crossbar, "door", datasheet_of(crossbar.info, "door"))
-        return EmulatorBench(Chip(load(sheet), seed), "process"), device
+        return EmulatorBench(Chip(sheet_of(sheet), seed), "process"), device
 
     return make
