@@ -132,13 +132,17 @@ class Faulty:
         self.later: Callable[[float, bytes], None] = self._keep
         self._endpoint = endpoint
         self._device = device
-        self._plan = plan
         self._cut = cut
+        self.change(plan)
+        self._kept = b""
+        self._stalled_until = 0.0
+
+    def change(self, plan: FaultPlan) -> None:
+        """Other faults from now on."""
+        self._plan = plan
         self._random = np.random.default_rng(plan.seed)
         self._names = list(plan.rates)
         self._bounds = np.cumsum([plan.rates[name] for name in self._names])
-        self._kept = b""
-        self._stalled_until = 0.0
 
     def feed(self, data: bytes) -> bytes:
         """Answer to bytes, after the faults had their way."""

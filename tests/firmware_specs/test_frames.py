@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from firmware_specs.codes import Kind
 from firmware_specs.fragments import Assembly, cut
-from firmware_specs.frame import MAX_FRAME, MAX_PAYLOAD, Damaged, Decoder, Frame, encode
+from firmware_specs.frame import MAX_FRAME, MAX_PAYLOAD, Damaged, Decoder, Frame, decode, encode
 
 FRAME = Frame(Kind.REQUEST, 0x0C, 0, 0xDEADBEEF, 7, 0, 1, b"\x00\x01\x00hello\xff")
 
@@ -125,3 +125,18 @@ def test_an_assembly_takes_nothing_but_the_next_part_of_its_own_message():
     assert not assembly.take(parts[1]._replace(sequence=7))
     assert not assembly.take(parts[1]._replace(payload=b"short"))
     assert assembly.take(parts[1])
+
+
+@pytest.mark.soak
+def test_ten_million_mutated_frames_are_all_refused():
+    rng = random.Random(0)
+    sources = [encode(FRAME._replace(sequence=n, payload=rng.randbytes(rng.randrange(60))))[:-1] for n in range(1000)]
+    accepted = 0
+    for _ in range(10_000_000):
+        source = sources[rng.randrange(1000)]
+        damaged = bytearray(source)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        if damaged != source:
+            accepted += not isinstance(decode(bytes(damaged)), Damaged)
+    assert accepted == 0
