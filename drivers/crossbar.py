@@ -98,7 +98,7 @@ class Crossbar:
         Args:
             array: Which one.
             targets_s: One array a coupling, (planes, rows, columns), siemens.
-            verify_rounds: Write-verify rounds the device may spend; 0 writes once.
+            verify_rounds: Write-verify rounds the device may spend; 0: as it usually writes.
             tolerance: What counts as written, as a fraction of the conductance range.
 
         Raises:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from emulator import coding
 from emulator.chip import Reading
+from emulator.converters import from_codes
 from emulator.device import Device
 from emulator.refused import Refused
 from emulator.verbs.cells import check_reads
@@ -143,7 +144,10 @@ def _start(device: Device, block: Topology, blocks: tuple[Codes, ...]) -> list[T
     states = []
     for number, codes in enumerate(blocks):
         shape = block.shape(number)
-        values = _converted(f"start of layer {number}", _adc(device, block, number), codes, math.prod(shape))
+        adc = _adc(device, block, number)
+        values = _converted(f"start of layer {number}", adc, codes, math.prod(shape))
+        if not adc.ideal:  # the very bits that the value door read, in the chip's own arithmetic
+            values = from_codes(adc, torch.from_numpy(codes.astype(np.int64)), device.chip.dtype)
         states.append(values.reshape(-1, *shape).to(device.chip.device, device.chip.dtype))
     return states
 

@@ -51,15 +51,22 @@ def test_same_seed_gives_the_same_states_through_every_door(open_both, sheet, to
             assert torch.equal(a.clipped_drives, b.clipped_drives) and torch.equal(a.rail_codes, b.rail_codes)
 
 
-def test_states_load_alike_through_every_door(open_both):
-    topology = dense_chain([20, 10])
-    process, device = open_both()
+def test_training_steps_with_loaded_states_are_alike_through_every_door(open_both):
+    topology = dense_chain([40, 20], slope=0.5)
+    process, device = open_both("discrete-board")
     first, second = process.place(topology), device.place(topology)
-    first.program(parameters(topology)), second.program(parameters(topology))
-    drive, nudge = currents(topology)
-    mine, theirs = first.settle(drive), second.settle(drive)
-    mine, theirs = first.settle(drive, [nudge], mine.free), second.settle(drive, [nudge], theirs.free)
-    assert all(torch.equal(a, b) for a, b in zip(mine.nudged[0], theirs.nudged[0], strict=True))
+    weights = parameters(topology)
+    for step in range(6):
+        assert first.program(weights) == second.program(weights)
+        drive, nudge = currents(topology, batch=16, seed=step)
+        mine, theirs = first.settle(drive), second.settle(drive)
+        mine, theirs = (
+            first.settle(drive, [nudge, -nudge], mine.free),
+            second.settle(drive, [nudge, -nudge], theirs.free),
+        )
+        for a, b in zip(every_state(mine), every_state(theirs), strict=True):
+            assert torch.equal(a, b)
+        weights = {name: value + 0.01 * torch.sin(value * 1e4) for name, value in weights.items()}
 
 
 def test_ideal_chip_differs_by_its_wire_codes_only(open_both):
