@@ -41,6 +41,8 @@ class Pulses(Section):
         asymmetry_d2d: Spread of the asymmetry between devices, for life.
         bounds_d2d: Spread of either end of a device's own range, as a share of the nominal range, for life.
         c2c: Relative spread of a step from pulse to pulse.
+        one_sided: Down pulses are a reset rather than a step: weights are to be moved by up pulses of the two cells of
+            a pair, which are rewritten from time to time.
         amplitude_v: Nominal height, volts.
         width_s: Nominal width, seconds.
         threshold_v: Height at and below which nothing moves; above it a step grows linearly with height, and always
@@ -63,6 +65,7 @@ class Pulses(Section):
     asymmetry_d2d: NonNegative = 0.0
     bounds_d2d: NonNegative = 0.0
     c2c: NonNegative = 0.0
+    one_sided: bool = False
     amplitude_v: Positive = 1.0
     width_s: Positive = 1e-6
     threshold_v: NonNegative = 0.0
