@@ -85,7 +85,7 @@ def train(
     metrics_bytes = state.restore(newest) if newest else 0
     at = state.position
     provenance.record(folder.provenance, experiment, bench, dataset, at.step)
-    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment)
+    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device)
     tally = Tally()
     every_block = dict.fromkeys(energy_blocks(model), tally.add)
 

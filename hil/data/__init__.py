@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hil.data import digits, mnist
+from hil.data import cifar, digits, imagenet32, mnist
 from hil.data.dataset import DataError, Dataset, Source
 from hil.experiment import Data
 
-SOURCES: dict[str, Source] = {"digits": digits.load, "mnist": mnist.load}
+SOURCES: dict[str, Source] = {
+    "digits": digits.load,
+    "mnist": mnist.load,
+    "fashion-mnist": mnist.fashion,
+    "kmnist": mnist.kuzushiji,
+    "cifar10": cifar.load10,
+    "cifar100": cifar.load100,
+    "imagenet32": imagenet32.load,
+}
 
 
 def load(spec: Data, root: Path) -> Dataset:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from emulator.streams import generator
 from hil.experiment import Data
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""A training batch (batch, channels, height, width) in its raw type to its augmented form."""
+"""A training batch (batch, channels, height, width) in its raw type to its augmented form, on the batch's device."""
 
 Source = Callable[[Path], "Dataset"]
 """Reads a data set below a data root."""
@@ -21,6 +22,29 @@ Source = Callable[[Path], "Dataset"]
 
 class DataError(ValueError):
     """Data that cannot be used; the message says which file, what is wrong and what to do."""
+
+
+class Samples(Protocol):
+    """Samples in memory (`Split`) or in files read one at a time (`hil.data.shards`)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def pieces(self, order: torch.Generator) -> Iterator[tuple[Tensor, Callable[[], Split]]]:
+        """All samples once, in random order: indices into a piece, and what reads it, piece after piece."""
+        ...
+
+    def first(self, count: int | None, name: str) -> Samples:
+        """The first `count` samples of a fixed shuffle; the same ones for every seed."""
+        ...
+
+    def fingerprint(self) -> Iterator[bytes | memoryview]:
+        """What a digest of the samples is made of."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +57,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return tuple(self.images.shape[1:])
+
+    def pieces(self, order: torch.Generator) -> Iterator[tuple[Tensor, Callable[[], Split]]]:
+        """One piece, shuffled."""
+        yield torch.randperm(len(self), generator=order), lambda: self
+
     def first(self, count: int | None, name: str) -> Split:
         """The first `count` samples of a fixed shuffle; the same ones for every seed."""
         if count is None:
@@ -42,10 +75,15 @@ class Split:
         chosen = torch.randperm(len(self), generator=generator(torch.device("cpu"), "subset", name))[:count]
         return Split(self.images[chosen], self.labels[chosen])
 
+    def fingerprint(self) -> Iterator[memoryview]:
+        """All bytes."""
+        for tensor in (self.images, self.labels):
+            yield tensor.contiguous().numpy().data
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory.
+    """A data set.
 
     Attributes:
         name: Its source.
@@ -59,7 +97,7 @@ class Dataset:
     """
 
     name: str
-    train: Split
+    train: Samples
     test: Split
     classes: int
     full_scale: float
@@ -70,7 +108,7 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
-        return tuple(self.train.images.shape[1:])
+        return self.train.shape
 
     def limited(self, spec: Data) -> Dataset:
         """As much of it as an experiment asks for."""

@@ -1,27 +1,43 @@
-"""MNIST from its four IDX files."""
+"""MNIST and its drop-in relatives Fashion-MNIST and KMNIST, from their four IDX files."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from hil.data import idx
-from hil.data.dataset import DataError, Dataset, Split
+from hil.data.dataset import DataError, Dataset, Source, Split
 
-FOLDERS = ("mnist", "MNIST/raw", ".")
-WHERE_TO_GET_IT = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+FOLDERS = {
+    "mnist": ("mnist", "MNIST/raw", "."),
+    "fashion-mnist": ("fashion-mnist", "FashionMNIST/raw"),
+    "kmnist": ("kmnist", "KMNIST/raw"),
+}
+WHERE_TO_GET_IT = {
+    "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "kmnist": "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+}
 
 
-def load(root: Path) -> Dataset:
-    """MNIST: 60,000 training and 10,000 test images of 28 x 28 pixels, scaled to 0..1.
+def load(root: Path, name: str = "mnist") -> Dataset:
+    """60,000 training and 10,000 test images of 28 x 28 pixels in ten classes, scaled to 0..1.
 
     Raises:
         DataError: a file is missing or refused.
     """
-    return Dataset(name="mnist", train=_split(root, "train"), test=_split(root, "t10k"), classes=10, full_scale=255.0)
+    return Dataset(
+        name=name, train=_split(root, name, "train"), test=_split(root, name, "t10k"), classes=10, full_scale=255.0
+    )
 
 
-def _split(root: Path, part: str) -> Split:
-    image_file, label_file = _find(root, f"{part}-images-idx3-ubyte"), _find(root, f"{part}-labels-idx1-ubyte")
+fashion: Source = partial(load, name="fashion-mnist")
+kuzushiji: Source = partial(load, name="kmnist")
+
+
+def _split(root: Path, name: str, part: str) -> Split:
+    image_file = _find(root, name, f"{part}-images-idx3-ubyte")
+    label_file = _find(root, name, f"{part}-labels-idx1-ubyte")
     images, labels = idx.read(image_file, 3), idx.read(label_file, 1)
     if len(images) != len(labels) or len(labels) == 0:
         raise DataError(f"{image_file} has {len(images)} images, {label_file} {len(labels)} labels: expected as many")
@@ -30,12 +46,12 @@ def _split(root: Path, part: str) -> Split:
     return Split(images.unsqueeze(1), labels.long())
 
 
-def _find(root: Path, name: str) -> Path:
-    looked = [root / folder / f"{name}{suffix}" for folder in FOLDERS for suffix in ("", ".gz")]
+def _find(root: Path, name: str, file: str) -> Path:
+    looked = [root / folder / f"{file}{suffix}" for folder in FOLDERS[name] for suffix in ("", ".gz")]
     for path in looked:
         if path.is_file():
             return path
     raise DataError(
-        f"{name}[.gz] is missing. Looked in {', '.join(str(root / f) for f in FOLDERS)}. "
-        f"Get it from {WHERE_TO_GET_IT} and name the folder with --data-root"
+        f"{file}[.gz] is missing. Looked in {', '.join(str(root / f) for f in FOLDERS[name])}. "
+        f"Get it from {WHERE_TO_GET_IT[name]} (or `hil data fetch {name}`) and name the folder with --data-root"
     )

@@ -79,8 +79,9 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _fingerprint(dataset: Dataset) -> dict[str, object]:
     digest = hashlib.sha256()
-    for tensor in (dataset.train.images, dataset.train.labels, dataset.test.images, dataset.test.labels):
-        digest.update(tensor.contiguous().numpy().data)
+    for samples in (dataset.train, dataset.test):
+        for part in samples.fingerprint():
+            digest.update(part)
     return {
         "name": dataset.name,
         "train": len(dataset.train),

@@ -1,0 +1,67 @@
+"""Downloads of data sets, checked by pooch."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+from hil.data.catalogue import CATALOGUE, Download
+from hil.data.dataset import DataError
+
+
+def fetch(name: str, root: Path) -> list[Path]:
+    """Downloads a data set into its folder below the data root.
+
+    Returns:
+        The files that are there now.
+
+    Raises:
+        DataError: unknown name, no network, or a digest that does not fit; it says what to download and to where.
+    """
+    if name not in CATALOGUE:
+        raise DataError(f"{name!r} is not downloaded; known: {', '.join(sorted(CATALOGUE))}")
+    return [path for download in CATALOGUE[name] for path in _retrieve(name, download, root)]
+
+
+def by_hand(name: str, root: Path) -> str:
+    """What a person without a network connection does."""
+    lines = [f"To have {name} without a network connection, download on another machine:"]
+    for download in CATALOGUE[name]:
+        target = (root / download.folder).resolve()
+        check = f", MD5 {download.md5}" if download.md5 else ""
+        verb = "unpack it in" if _packed(download) else "put it in"
+        lines.append(f"  {download.url}{check}\n    and {verb} {target}")
+    return "\n".join(lines)
+
+
+def _packed(download: Download) -> bool:
+    return download.name.endswith((".tar.gz", ".zip"))
+
+
+def _retrieve(name: str, download: Download, root: Path) -> list[Path]:
+    import pooch
+    from requests.exceptions import RequestException
+
+    folder = root / download.folder
+    known = f"md5:{download.md5}" if download.md5 else None
+    try:
+        got = pooch.retrieve(download.url, known, fname=download.name, path=folder)
+        return _unpacked(Path(got), folder) if _packed(download) else [Path(got)]
+    except (RequestException, OSError) as error:
+        raise DataError(f"{download.url}: cannot be downloaded: {error}\n{by_hand(name, root)}") from error
+    except (ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise DataError(f"{download.url}: not the file that was published: {error}") from error
+
+
+def _unpacked(archive: Path, folder: Path) -> list[Path]:
+    """Files of an archive; members that lead out of the folder are refused (tar) or kept inside (zip)."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as zipped:
+            zipped.extractall(folder)  # noqa: S202 - zipfile keeps members inside the folder
+            names = zipped.namelist()
+    else:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+            names = tar.getnames()
+    return [folder / name for name in names if (folder / name).is_file()]
