@@ -54,18 +54,36 @@ class ConvPart(Section):
     bias: bool = True
 
 
+class SkipPart(Section):
+    """A coupling that jumps over layers, from layer `pre` to layer `post`, counted from 0 (residual Hopfield blocks).
+
+    A convolution of 1 x 1 unless stated otherwise; it must map the one layer's shape to the other's.
+    """
+
+    kind: Literal["conv", "dense"] = "conv"
+    pre: Count
+    post: PositiveInt
+    kernel: PositiveInt = 1
+    stride: PositiveInt = 1
+    padding: Count = 0
+    pool: bool = False
+    bias: bool = False
+
+
 class EnergyPart(Section):
     """The energy part of a block.
 
     Attributes:
         couplings: One more layer each, first to last.
-        slope: Gain of the clamped neurons.
+        skips: Further couplings between layers that are not neighbours.
+        slope: Gain of the clamped neurons; the experiment's when omitted.
         clamp_last: Clip the last layer too; it is linear otherwise.
         substrate: `hopfield` or `resistive`.
     """
 
     couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
-    slope: Positive = 1.0
+    skips: tuple[SkipPart, ...] = ()
+    slope: Positive | None = None
     clamp_last: bool = False
     substrate: Substrate = "hopfield"
 
@@ -165,6 +183,7 @@ class Experiment(Section):
     Attributes:
         title: One line for people.
         device: Address of the default counterpart; `--device` replaces it.
+        slope: Gain of the clamped neurons of every block that states none.
         readout: A linear layer behind the last block, or `none`: the last energy layer holds the class scores.
         loss: `cross_entropy`, or `mse`: half the squared distance to the one-hot target.
     """
@@ -173,6 +192,7 @@ class Experiment(Section):
     device: str = "reference:"
     data: Data
     blocks: Annotated[tuple[BlockPart, ...], Field(min_length=1)]
+    slope: Positive = 1.0
     readout: Literal["linear", "none"] = "linear"
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()

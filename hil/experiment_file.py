@@ -27,6 +27,8 @@ def shipped() -> list[str]:
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment.
 
+    A file may name another one as its `base` (a shipped name, or a path beside it) and give only what differs.
+
     Args:
         name_or_path: A shipped name (`digits`) or the path of a TOML file.
         overrides: `key=value` texts, e.g. `optimizer.lr=0.01` or `blocks.0.energy.slope=0.5`; values are TOML, and a
@@ -35,11 +37,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ExperimentError: unknown name, unreadable file, or content that is refused.
     """
-    text, where = _read(str(name_or_path))
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{where}: not TOML: {error}") from error
+    document, where = _document(str(name_or_path), ())
     for override in overrides:
         _apply(document, override)
     try:
@@ -47,6 +45,34 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     except ValidationError as error:
         where = f"{where} with --set {' --set '.join(overrides)}" if overrides else where
         raise ExperimentError(f"{where}: " + "; ".join(explain(error))) from error
+
+
+def _document(name_or_path: str, seen: tuple[str, ...]) -> tuple[dict[str, object], str]:
+    """A file's document over that of its `base`: tables are merged, anything else is replaced."""
+    text, where = _read(name_or_path)
+    try:
+        document: dict[str, object] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{where}: not TOML: {error}") from error
+    base = document.pop("base", None)
+    if base is None:
+        return document, where
+    if not isinstance(base, str):
+        raise ExperimentError(f"{where}: base: expected the name or path of an experiment, got {base!r}")
+    if where in seen:
+        raise ExperimentError(f"{where}: base: leads back to itself: {' -> '.join((*seen, where))}")
+    beside = Path(where).parent / base
+    below, _ = _document(str(beside) if beside.is_file() else base, (*seen, where))
+    return _merged(below, document), where
+
+
+def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
+    merged = dict(below)
+    for key, value in above.items():
+        former = merged.get(key)
+        same_kind = isinstance(former, dict) and isinstance(value, dict) and former.get("kind") == value.get("kind")
+        merged[key] = _merged(former, value) if same_kind else value  # type: ignore[arg-type]
+    return merged
 
 
 def name_of(name_or_path: str | Path) -> str:

@@ -14,7 +14,7 @@ from emulator.streams import generator
 from firmware_specs import topology as spec
 from hil.backends.seam import Bench
 from hil.block import EnergyBlock, Observer
-from hil.experiment import BlockPart, ConvPart, DensePart, EnergyPart, Experiment
+from hil.experiment import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
 from hil.initial import initialize
 
 
@@ -81,24 +81,31 @@ def observed(model: nn.Module, observers: Mapping[str, Observer]) -> Iterator[No
             blocks[name].observer = former
 
 
-def topology_of(part: EnergyPart, drive_shape: tuple[int, ...]) -> spec.Topology:
+def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0) -> spec.Topology:
     """Layers and couplings of an energy part for the shape its feedforward part delivers.
 
     In the Hopfield substrate that shape is the first layer's; in the resistive one it is the source nodes'.
+    `slope` is for a part that states none.
     """
     resistive = part.substrate == "resistive"
-    shapes, couplings = ([] if resistive else [drive_shape]), []
+    shapes: list[tuple[int, ...]] = [] if resistive else [drive_shape]
+    couplings: list[spec.Dense | spec.Conv] = []
     before = drive_shape
     for coupling in part.couplings:
         made, before = _coupling(coupling, len(shapes) - 1, before)
         couplings.append(made)
         shapes.append(before)
-    last = len(shapes) - 1
-    layers = tuple(
-        spec.Layer(shape=s, clamped=part.clamp_last or i < last, slope=part.slope) for i, s in enumerate(shapes)
-    )
+    couplings += [_skip(skip) for skip in part.skips]
+    last, slope = len(shapes) - 1, part.slope or slope
+    layers = tuple(spec.Layer(shape=s, clamped=part.clamp_last or i < last, slope=slope) for i, s in enumerate(shapes))
     source = drive_shape if resistive else None
     return spec.Topology(substrate=part.substrate, source=source, layers=layers, couplings=tuple(couplings))
+
+
+def _skip(part: SkipPart) -> spec.Dense | spec.Conv:
+    if part.kind == "dense":
+        return spec.Dense(pre=part.pre, post=part.post, bias=part.bias)
+    return spec.Conv(**part.model_dump(exclude={"kind"}))
 
 
 def _coupling(
@@ -129,7 +136,7 @@ def _block(
             raise ModelError(f"{where}.feedforward.{index} ({layer.kind}): input {shape}: {error}") from error
         layers.append(module)
     try:
-        topology = topology_of(part.energy, shape)
+        topology = topology_of(part.energy, shape, experiment.slope)
     except ValueError as error:
         raise ModelError(f"{where}.energy: {error}") from error
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
