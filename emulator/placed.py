@@ -197,16 +197,40 @@ class PlacedArray:
         return [s for s in sigmas if s is not None]
 
     def _wire(self, conductances_s: list[Tensor]) -> Network:
+        if self.sheet.resistive:
+            return self._wire_resistive(conductances_s)
         matrices = [
             self._matrix(c, self.effective(g)) for c, g in zip(self.topology.couplings, conductances_s, strict=True)
         ]
         weights, biases = self._split(matrices)
-        if self.sheet.resistive:
-            return resistive.build(self.topology, weights, biases, _surroundings(self.sheet))
         built = packed.pack(self.topology, weights, biases)
         if not self.sheet.cells.linear:
             built = [couplings.BentCoupling(c, self._bend) for c in built]
         return Network(self.topology, built, self.neurons)
+
+    def _wire_resistive(self, conductances_s: list[Tensor]) -> Network:
+        """Lines end at nodes, not at virtual grounds: with `wires.method = "exact"` the nodes feel that.
+
+        The `ladder` approximation takes a line's draw as the sum of its effective conductances. Bias lines feed
+        current sources; their wires do not matter.
+        """
+        wires, ohm = self.sheet.wires, self.sheet.neurons.transimpedance_ohm
+        weights, biases = self._split(
+            [self._matrix(c, g.clone()) for c, g in zip(self.topology.couplings, conductances_s, strict=True)]
+        )
+        loads = None
+        if not wires.ideal and wires.method == "ladder":
+            weights = {i: ladder.transfer(w.T / ohm, wires).T * ohm for i, w in weights.items()}
+        elif not wires.ideal:
+            ports = {i: nodal.port_admittance((w.T / ohm).double().cpu().numpy(), wires) for i, w in weights.items()}
+            loads, transfers = [], {}
+            for index, weight in weights.items():
+                rows = weight.shape[1]
+                seen = torch.from_numpy(ports[index] * ohm).to(weight)
+                loads.append((seen[:rows, :rows], seen[rows:, rows:]))
+                transfers[index] = (-seen[rows:, :rows]).clamp(min=0)
+            weights = transfers
+        return resistive.build(self.topology, weights, biases, _surroundings(self.sheet), loads)
 
     def _split(self, matrices: list[Tensor]) -> tuple[dict[int, Tensor], dict[int, Tensor | None]]:
         """Weights and biases of all couplings from their (rows, columns) matrices."""

@@ -9,6 +9,7 @@ layer's state is its amplifiers' output `s = A v`, and `s / A` is the node.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +20,12 @@ from emulator.couplings import Coupling, DenseCoupling, Shared
 from emulator.diodes import Shockley
 from emulator.network import Network, States
 from firmware_specs.topology import Dense, Topology
+
+_LATERAL_STEPS = 500
+
+
+Loads = tuple[Tensor, Tensor]
+"""Admittances of a crossbar's row ports, (rows, rows), and of its column ports, (columns, columns), others at 0 V."""
 
 
 class FloatingNodeError(ValueError):
@@ -49,10 +56,11 @@ class Nodes:
     Attributes:
         total: Summed conductance of each node, shape of the layer.
         gain: Voltage gain of the amplifiers behind the nodes.
-        low: Lowest state of each node: a rail, or 0 behind an ideal diode.
-        high: Highest state of each node.
+        low: Lowest voltage of each node: a rail, or 0 behind an ideal diode.
+        high: Highest voltage of each node.
         excitatory: Number of leading nodes whose real diode keeps them positive; the rest is kept negative.
         diodes: Their law; None where diodes are ideal (then they are in `low` and `high`) or absent.
+        lateral: Conductances between the nodes of the layer, (units, units), which wires bring about; or None.
     """
 
     total: Tensor
@@ -61,17 +69,54 @@ class Nodes:
     high: Tensor
     excitatory: int
     diodes: Shockley | None = None
+    lateral: Tensor | None = None
 
     def __call__(self, current: Tensor) -> Tensor:
         """State (batch, *layer) for a summed current (batch, *layer)."""
+        voltage = self._alone(current)
+        if self.lateral is not None:
+            voltage = self._together(current, voltage, self.lateral)
+        return voltage if self.gain == 1.0 else voltage * self.gain
+
+    def _alone(self, current: Tensor) -> Tensor:
         voltage = current / self.total if self.diodes is None else self._conduct(self.diodes, current)
-        return (voltage if self.gain == 1.0 else voltage * self.gain).clamp(self.low, self.high)
+        return voltage.clamp(self.low, self.high)
+
+    def _together(self, current: Tensor, voltage: Tensor, lateral: Tensor) -> Tensor:
+        """Repeats the step with what the neighbours send until nothing moves: a contraction, `lateral < total`."""
+        tolerance = 4 * torch.finfo(voltage.dtype).eps
+        for _ in range(_LATERAL_STEPS):
+            before = voltage
+            voltage = self._alone(current + (before.flatten(1) @ lateral).view_as(before))
+            if float((voltage - before).abs().max()) <= tolerance * float(voltage.abs().max()):
+                break
+        return voltage
 
     def _conduct(self, diodes: Shockley, current: Tensor) -> Tensor:
         flat, total = current.flatten(1), self.total.flatten()
         below = diodes.clamp_below(flat[:, : self.excitatory], total[: self.excitatory])
         above = diodes.clamp_above(flat[:, self.excitatory :], total[self.excitatory :])
         return torch.cat([below, above], 1).view_as(current)
+
+
+@dataclass(frozen=True)
+class Sources(DenseCoupling):
+    """The crossbar at the sources.
+
+    Attributes:
+        loading: Current out of every source a volt at every source, all else at 0 V, (sources, sources), where wires
+            make sources feel each other; None: the sum of each source's conductances.
+    """
+
+    loading: Tensor | None = None
+
+    def delivered(self, drive: Tensor, node: Tensor) -> Tensor:
+        """Current every source delivers, (batch, *source), for source and node voltages."""
+        own = drive * self.weight.sum(0).view(self.pre) if self.loading is None else self._own(drive, self.loading)
+        return own - self.down(node, None)
+
+    def _own(self, drive: Tensor, loading: Tensor) -> Tensor:
+        return (drive.flatten(1) @ loading).view_as(drive)
 
 
 @dataclass(frozen=True)
@@ -100,6 +145,7 @@ def build(
     weights: dict[int, Tensor],
     biases: dict[int, Tensor | None],
     surroundings: Surroundings = Surroundings(),
+    loads: Sequence[Loads] | None = None,
 ) -> Network:
     """A network from conductances and current sources, any consistent units.
 
@@ -108,6 +154,8 @@ def build(
         weights: Conductances >= 0 of each coupling, (units_post, units_pre).
         biases: Current into each node, (units_post,), or None.
         surroundings: Leak, rails and diodes.
+        loads: What the lines of each crossbar draw, where wires have resistance; the weights are then the transfer
+            admittances between row and column ports. Otherwise a line draws the sum of its conductances.
 
     Raises:
         FloatingNodeError: a node has no path to a source or to ground.
@@ -122,38 +170,45 @@ def build(
         _check_grounded(topology, weights, inflow)
     nodes = []
     for layer, total in enumerate(inflow):
-        outflow = weights[layer + 1].sum(0) if layer + 1 in weights else 0.0
-        nodes.append(_nodes(topology, layer, total + outflow + surroundings.leak, gains[layer], surroundings))
-    crossbars = [
-        DenseCoupling(weights[i], biases.get(i), topology.shape(c.pre), topology.shape(c.post))
-        for i, c in enumerate(topology.couplings)
+        lateral = None
+        if loads is None:
+            total = total + (weights[layer + 1].sum(0) if layer + 1 in weights else 0.0)
+        else:
+            matrix = loads[layer][1] + (loads[layer + 1][0] if layer + 1 in weights else 0.0)
+            total = matrix.diagonal().clone()
+            lateral = torch.diag(total) - matrix
+        nodes.append(_nodes(topology, layer, total + surroundings.leak, surroundings, lateral))
+    shapes = [(topology.shape(c.pre), topology.shape(c.post)) for c in topology.couplings]
+    source = Sources(weights[0], biases.get(0), *shapes[0], loading=None if loads is None else loads[0][0])
+    between = [
+        _amplified(DenseCoupling(weights[i], biases.get(i), *shapes[i]), gains[i - 1] * gains[i])
+        for i in range(1, len(shapes))
     ]
-    between = [_amplified(crossbars[i], gains[i - 1] * gains[i]) for i in range(1, len(crossbars))]
-    return Network(_without_source(topology), between, tuple(nodes), source=crossbars[0])
+    return Network(_without_source(topology), between, tuple(nodes), source=source)
 
 
 def source_currents(network: Network, drive: Tensor, states: States) -> Tensor:
     """Current every source delivers, `sum_j g_kj (u_k - v_j)`, (batch, *source)."""
     source, first = network.source, network.neurons[0]
-    if not isinstance(source, DenseCoupling) or not isinstance(first, Nodes):
+    if not isinstance(source, Sources) or not isinstance(first, Nodes):
         raise TypeError("only a resistive network has source nodes")
-    node = states[0] / first.gain
-    return drive * source.weight.sum(0).view_as(drive[0]) - source.down(node, None)
+    return source.delivered(drive, states[0] / first.gain)
 
 
 def _amplified(crossbar: DenseCoupling, gain: float) -> Coupling:
     return crossbar if gain == 1.0 else Amplified(crossbar, 1 / gain)
 
 
-def _nodes(topology: Topology, layer: int, total: Tensor, gain: float, surroundings: Surroundings) -> Nodes:
+def _nodes(topology: Topology, layer: int, total: Tensor, surroundings: Surroundings, lateral: Tensor | None) -> Nodes:
     spec = topology.layers[layer]
-    low, high = (total.new_full((spec.units,), rail) for rail in (surroundings.low, surroundings.high))
+    rails = surroundings.low / spec.gain, surroundings.high / spec.gain  # those of the amplifier's output
+    low, high = (total.new_full((spec.units,), rail) for rail in rails)
     diodes = surroundings.diodes if spec.clamped else None
     if spec.clamped and diodes is None:
         low[: spec.excitatory] = 0.0
         high[spec.excitatory :] = 0.0
     low, high, total = (t.view(spec.shape) for t in (low, high, total))
-    return Nodes(total, gain, low, high, spec.excitatory, diodes)
+    return Nodes(total, spec.gain, low, high, spec.excitatory, diodes, lateral)
 
 
 @lru_cache(maxsize=64)

@@ -62,6 +62,7 @@ def _exit_code(error: Exception) -> int | None:
     from hil.data import DataError
     from hil.experiment_file import ExperimentError
     from hil.model import ModelError
+    from hil.netlist import NetlistError
     from hil.run.folder import RunError
 
     if isinstance(error, DeviceError):
@@ -74,6 +75,7 @@ def _exit_code(error: Exception) -> int | None:
         ExperimentError,
         FloatingNodeError,
         ModelError,
+        NetlistError,
         PlacementError,
         RunError,
     )

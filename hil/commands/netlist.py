@@ -1,0 +1,59 @@
+"""`hil netlist EXPERIMENT|DATASHEET`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="Experiment or resistive datasheet: a shipped name or a TOML file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The netlist, for ngspice -b FILE.")],
+    device: Annotated[
+        str, typer.Option(help="Emulated device an experiment is placed on.")
+    ] = "emulator:resistive-ideal",
+    run_dir: Annotated[Path | None, typer.Option(help="Run folder whose newest weights are programmed.")] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    units: Annotated[str, typer.Option(help="Of a datasheet's network: sources, then nodes of each layer.")] = "8,8,4",
+    points: Annotated[int, typer.Option(min=1, help="Operating points: test samples, or random source voltages.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of a datasheet's random cells and voltages.")] = 0,
+) -> None:
+    """Writes a programmed resistive array as an ngspice netlist."""
+    from emulator import netlist
+    from firmware_specs import datasheet
+    from hil import experiment_file
+    from hil import netlist as circuits
+    from hil.bench import open_bench
+    from hil.run.atomic import write_text
+    from hil.run.folder import reopen
+
+    if _is_datasheet(name):
+        layers = [int(n) for n in units.split(",") if n.strip().isdigit()]
+        if len(layers) < 2 or len(layers) != len(units.split(",")) or min(layers) < 1:
+            raise circuits.NetlistError(f"--units {units}: expected two positive numbers or more, e.g. 8,8,4")
+        circuit, drives_v = circuits.of_datasheet(datasheet.load(name), layers, points, seed)
+    else:
+        folder = reopen(run_dir) if run_dir is not None else None
+        experiment = experiment_file.load(name if folder is None else folder.config)
+        with open_bench(device) as bench:
+            circuit, drives_v = circuits.of_experiment(
+                experiment, bench, data_root, points, None if folder is None else folder.checkpoints
+            )
+    write_text(output, netlist.write(circuit, drives_v, raw=f"{output.stem}.raw"))
+    cells = sum(int((circuit.cells_s(n) > 0).sum()) for n in range(len(circuit.topology.layers)))
+    typer.echo(f"{output}: {circuit.sources} sources, {len(circuit.nodes)} nodes, {cells} cells, {points} point(s)")
+
+
+def _is_datasheet(name: str) -> bool:
+    import tomllib
+
+    from firmware_specs import datasheet
+
+    if name in datasheet.shipped():
+        return True
+    try:
+        return Path(name).suffix == ".toml" and "identity" in tomllib.loads(Path(name).read_text())
+    except (OSError, ValueError):
+        return False
