@@ -38,6 +38,7 @@ class Options:
         limits: Limits by source name, in addition to the device's own.
         watchdog_s: Outputs go off this long after the last sign of life.
         allow_no_watchdog: Named override for a device that has none.
+        clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
     """
@@ -45,6 +46,7 @@ class Options:
     limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
     allow_no_watchdog: bool = False
+    clear_trip: bool = False
     timeout_s: float = 10.0
     visa_library: str = "@py"
 
@@ -106,6 +108,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             limits=chosen.limits,
             watchdog_s=chosen.watchdog_s,
             allow_no_watchdog=chosen.allow_no_watchdog,
+            clear_trip=chosen.clear_trip,
         )
     except BaseException:
         wire.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from drivers.errors import ProtocolViolation
-from drivers.link import FramedLink
+from drivers.link import ANSWER_S, FramedLink
 from firmware_specs.codes import DeviceFlag, Opcode
 from firmware_specs.messages import (
     CellCodes,
@@ -87,7 +87,7 @@ class Framed:
         """DISARM; where even that is not confirmed, a new session turns the outputs off."""
         deadline = time.monotonic() + timeout_s
         try:
-            self.link.transact(Opcode.DISARM, b"", timeout_s * 0.6)
+            self.link.transact(Opcode.DISARM, b"", timeout_s * 0.6, timeout_s / 8)
         except Exception:
             self.link.open(max(0.05, deadline - time.monotonic()))
 
@@ -227,7 +227,8 @@ class Framed:
 
     def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
         on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
-        return self.link.transact_all(requests, self._timeout_s + 2.0 * seconds + on_wire_s)
+        answer_s = ANSWER_S + 2.0 * seconds + on_wire_s
+        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s)
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

@@ -29,9 +29,10 @@ from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
 
-ATTEMPTS = 3
+ANSWER_S = 0.5
+"""How long a first answer is waited for, where nothing else is said; each retry waits twice as long."""
 HOST_WINDOW = 64
-SYNC_S = 0.3
+SYNC_S = 0.2
 LAST_SEQUENCE = 0xFFFFFFFF
 Request = tuple[Opcode, bytes]
 T = TypeVar("T")
@@ -95,28 +96,35 @@ class FramedLink:
             self.session = self._asking = 0
             return self._synchronize(time.monotonic() + timeout_s)
 
-    def transact(self, opcode: Opcode, payload: bytes = b"", timeout_s: float = 2.0) -> bytes:
+    def transact(
+        self, opcode: Opcode, payload: bytes = b"", timeout_s: float = 2.0, answer_s: float = ANSWER_S
+    ) -> bytes:
         """One transaction; returns the reply's payload.
+
+        Args:
+            opcode: The verb.
+            payload: Its request.
+            timeout_s: Deadline of the transaction with all its retries.
+            answer_s: After how long without an answer to ask again for the first time.
 
         Raises:
             DeviceFault: the device refused or failed. Busy: another link owns it.
             LinkTimeout: no answer in time; the outcome is unknown. LinkLost: the port is gone or the device restarted.
             OutOfRange: the request is longer than the device takes.
         """
-        return self.transact_all([(opcode, payload)], timeout_s)[0]
+        return self.transact_all([(opcode, payload)], timeout_s, answer_s)[0]
 
-    def transact_all(self, requests: Sequence[Request], timeout_s: float = 2.0) -> list[bytes]:
+    def transact_all(
+        self, requests: Sequence[Request], timeout_s: float = 2.0, answer_s: float = ANSWER_S
+    ) -> list[bytes]:
         """Transactions sent ahead of their answers as far as the window goes; replies in order.
 
         The first refusal is raised; transactions after it were executed or refused all the same.
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            calls = self._run(requests, deadline)
-            replies = []
-            for call in calls:
-                replies.append(self._reply(call, deadline))
-            return replies
+            calls = self._run(requests, deadline, answer_s)
+            return [self._reply(call, deadline) for call in calls]
 
     def close(self) -> None:
         """Closes the wire."""
@@ -136,23 +144,22 @@ class FramedLink:
                     device=self.address,
                 )
             time.sleep(wait_s)
-            call = self._run([(call.opcode, call.payload)], deadline)[0]
+            call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S)[0]
         return call.answer
 
-    def _run(self, requests: Sequence[Request], deadline: float) -> list[Call]:
+    def _run(self, requests: Sequence[Request], deadline: float, answer_s: float) -> list[Call]:
         """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
         synced = self._ready(requests, deadline)
         exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window)
         self._dirty = True
-        attempt_s = (deadline - time.monotonic()) / ATTEMPTS
         attempts = 0
         while exchange.current is not None:
             try:
-                self._attempt(exchange, min(deadline, time.monotonic() + attempt_s))
+                self._attempt(exchange, min(deadline, time.monotonic() + answer_s * 2**attempts))
             except LinkTimeout as error:
                 if time.monotonic() >= deadline:
                     raise self._unanswered(exchange, error) from error
-                _back_off(attempts)
+                _back_off(attempts, deadline)
                 attempts += 1
                 self._resume(exchange, deadline)
         self._sequence = exchange.calls[-1].sequence
@@ -216,7 +223,7 @@ class FramedLink:
         while True:
             try:
                 self._wire.write(request, deadline)
-                until = min(deadline, time.monotonic() + SYNC_S)
+                until = min(deadline, time.monotonic() + SYNC_S * 2**attempts)
                 while True:
                     frame = self._receive(until)
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
@@ -224,7 +231,7 @@ class FramedLink:
             except LinkTimeout:
                 if time.monotonic() >= deadline:
                     raise
-                _back_off(attempts)
+                _back_off(attempts, deadline)
                 attempts += 1
 
     def _begin(self, synced: Synced) -> Synced:
@@ -292,7 +299,7 @@ class FramedLink:
         )
 
 
-def _back_off(attempts: int) -> None:
+def _back_off(attempts: int, deadline: float) -> None:
     """A wire that cannot wait (loopback) times out at once: the first retry is immediate, later ones are paced."""
     if attempts:
-        time.sleep(min(0.0005 * 2**attempts, 0.05))
+        time.sleep(max(0.0, min(0.0005 * 2**attempts, 0.05, deadline - time.monotonic())))

@@ -16,17 +16,19 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from drivers.dialect import Dialect
-from drivers.errors import Busy, DeviceError, LinkLost, OutOfRange
+from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutOfRange
 from drivers.guard import Guard, Limits
 from drivers.heartbeat import Heartbeat
 from drivers.safety import SignalWatch, uninterrupted
-from firmware_specs.codes import Capability, ConverterId, Parameter
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter, State, Trip
 from firmware_specs.messages import Converter, FabricInfo, FaultLog, Identity, LimitsInfo, SelfTest, Status
 
 T = TypeVar("T")
 SAFE_S = 0.8
 OWNER_CHECK_S = 0.25
 WATCHDOG_S = 2.0
+HOST_TRIPS = (Trip.WATCHDOG, Trip.LINK_LOST)
+"""Trips that say that the host went away, and no more."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -74,6 +76,7 @@ class Session:
         limits: Limits by source name ("bench file lab.toml", "run"), in addition to the device's own.
         watchdog_s: Outputs go off this long after the last sign of life.
         allow_no_watchdog: Named override: use a device that cannot turn its outputs off by itself.
+        clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         open_timeout_s: Deadline of the first dialogue.
 
     Raises:
@@ -88,6 +91,7 @@ class Session:
         limits: Mapping[str, Mapping[str, float]] | None = None,
         watchdog_s: float = WATCHDOG_S,
         allow_no_watchdog: bool = False,
+        clear_trip: bool = False,
         open_timeout_s: float = 3.0,
     ) -> None:
         self.address = dialect.address
@@ -108,6 +112,7 @@ class Session:
             dialect.parameters(),
             dialect.limits(),
         )
+        self._leave_old_trip(clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}
         self.guard = Guard(Limits.tightest(own | dict(limits or {})), self.address)
         dialect.set_limits(self.guard.limits.record())
@@ -227,6 +232,21 @@ class Session:
                 raise
             value.add_note(note)
             _LOG.error(note)
+
+    def _leave_old_trip(self, clear_trip: bool) -> None:
+        """A trip that only says that the last host went away ends with the next one; others want a person."""
+        status = self.dialect.status()
+        if status.state is not State.TRIPPED:
+            return
+        if not clear_trip and status.trip not in HOST_TRIPS:
+            raise DeviceFault(
+                ErrorCode.TRIPPED,
+                f"tripped: {status.trip.name}",
+                asked="opening the device",
+                device=self.address,
+                todo="Look at the device; when it is safe, `hil clear ADDRESS`",
+            )
+        self.dialect.clear()
 
     def _last_line(self) -> str:
         if self.info.can(Capability.WATCHDOG):

@@ -7,7 +7,7 @@ import pytest
 
 from drivers.connect import Options
 from drivers.errors import BudgetSpent, DeviceFault, OutOfRange
-from firmware_specs.codes import Capability, State, Trip
+from firmware_specs.codes import State, Trip
 from firmware_specs.messages import Pulse, Region
 from firmware_specs.topology import dense_chain
 
@@ -154,8 +154,6 @@ def test_misshapen_values_are_refused(armed):
 @pytest.fixture
 def pulsed(open_crossbar):
     crossbar, device = open_crossbar("pulsed", options=Options(limits={"this test": {"max_pulses_per_cell": 40.0}}))
-    if not crossbar.info.can(Capability.PULSE):
-        pytest.skip("the emulated firmware has no PULSE")
     crossbar.configure(0, CHAIN)
     crossbar.arm()
     return crossbar, device
