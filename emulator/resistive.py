@@ -162,7 +162,7 @@ def build(
         ValueError: a conductance is negative.
     """
     for index, weight in weights.items():
-        if bool((weight < 0).any()):
+        if bool(weight.amin() < 0):
             raise ValueError(f"weight_{index}: {int((weight < 0).sum())} conductances are negative; project them first")
     gains = [layer.gain for layer in topology.layers]
     inflow = [weights[layer].sum(1) for layer in range(len(topology.layers))]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from emulator.couplings import repeated
 from firmware_specs.topology import Topology
 from hil.backends.seam import Parameters, States
 
@@ -59,7 +60,7 @@ def contrast(
     gains, scales = _amplifiers(topology)
     column = torch.cat(list(weights[:-1])).unsqueeze(1)
     repeats = len(phases) - 1
-    pre_mean, pre_change = drive.flatten(1).repeat(repeats, 1), None
+    pre_mean, pre_change = repeated(drive.flatten(1), repeats), None
     by_parameter: dict[str, Tensor] = {}
     by_drive: Tensor | None = None
     for layer, gain in enumerate(gains):

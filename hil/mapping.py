@@ -16,6 +16,7 @@ from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Dense, Topology
+from hil.backends.checks import check_parameters
 from hil.backends.seam import Parameters, Ranges
 
 _LOOSE_MIN, _LOOSE_MAX = 1 - 1e-6, 1 + 1e-6
@@ -69,7 +70,11 @@ class Mapping:
             One float64 tensor a coupling, siemens. Differential, (2, rows, columns): one cell of a pair carries the
             weight's magnitude, the other stays at `g_min_s`. Single, (1, rows, columns). And the number of weights
             beyond the range.
+
+        Raises:
+            ValueError: a parameter is missing, misshapen or not finite.
         """
+        check_parameters(topology, parameters)
         cells = self.datasheet.cells
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
@@ -87,24 +92,9 @@ class Mapping:
 
 
 def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:
-    """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last.
-
-    Raises:
-        ValueError: a parameter is missing, misshapen or not finite.
-    """
-    rows, columns = topology.cells(coupling)
-    weight = _checked(parameters, f"weight_{index}", columns * (rows - coupling.bias)).reshape(columns, -1).T
+    """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last."""
+    _, columns = topology.cells(coupling)
+    weight = parameters[f"weight_{index}"].detach().double().reshape(columns, -1).T
     if not coupling.bias:
         return weight
-    return torch.cat([weight, _checked(parameters, f"bias_{index}", columns).reshape(1, columns)])
-
-
-def _checked(parameters: Parameters, name: str, size: int) -> Tensor:
-    if name not in parameters:
-        raise ValueError(f"{name}: missing; the block has {', '.join(sorted(parameters)) or 'no parameters'}")
-    value = parameters[name].detach().double()
-    if value.numel() != size:
-        raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
-    if not bool(torch.isfinite(value).all()):
-        raise ValueError(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was written")
-    return value
+    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.backends.seam import Nudge
+from hil.backends.seam import Nudge, Parameters
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
@@ -23,9 +24,42 @@ def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> 
             _check(f"nudge {index}", nudge, (len(drive), *topology.nudge_shape))
 
 
+def check_parameters(topology: Topology, parameters: Parameters) -> int:
+    """Checks that every coupling has its weights and biases, of the crossbar's size and finite.
+
+    Returns:
+        Number of weights and biases.
+
+    Raises:
+        ValueError: naming the parameter, what it is and what is expected.
+    """
+    total = 0
+    for index, coupling in enumerate(topology.couplings):
+        rows, columns = topology.cells(coupling)
+        total += rows * columns
+        _check_parameter(parameters, f"weight_{index}", columns * (rows - coupling.bias))
+        if coupling.bias:
+            _check_parameter(parameters, f"bias_{index}", columns)
+    return total
+
+
+def _check_parameter(parameters: Parameters, name: str, size: int) -> None:
+    if name not in parameters:
+        raise ValueError(f"{name}: missing; the block has {', '.join(sorted(parameters)) or 'no parameters'}")
+    value = parameters[name]
+    if value.numel() != size:
+        raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
+    if not _all_finite(value):
+        raise ValueError(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was written")
+
+
 def _check(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
     if value.shape != expected:
         raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
-    finite = torch.isfinite(value)
-    if not bool(finite.all()):
-        raise ValueError(f"{name}: {int((~finite).sum())} values are not finite; nothing was sent")
+    if not _all_finite(value):
+        raise ValueError(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was sent")
+
+
+def _all_finite(value: Tensor) -> bool:
+    """One sum tells, many times faster than looking at each value; only a sum that overflows needs the look."""
+    return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from emulator import network, packed
 from firmware_specs.topology import Topology
-from hil.backends.checks import check_inputs
+from hil.backends.checks import check_inputs, check_parameters
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
 from hil.energy import ideal_network
-from hil.mapping import crossbar_matrix
 
 
 @dataclass
@@ -43,8 +42,7 @@ class ReferenceArray:
 
     def program(self, parameters: Parameters) -> Programmed:
         """Takes the parameters as they are."""
-        spec = self.topology.couplings
-        cells = sum(crossbar_matrix(self.topology, c, parameters, i).numel() for i, c in enumerate(spec))
+        cells = check_parameters(self.topology, parameters)
         self._network = ideal_network(
             self.topology, {name: value.clone() for name, value in parameters.items()}, self.arithmetic
         )
