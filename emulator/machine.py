@@ -20,6 +20,10 @@ WITHOUT_PAYLOAD = frozenset({
 })  # fmt: skip
 
 
+STATE_FLAGS = {State.SAFE: 0, State.ARMED: int(DeviceFlag.OUTPUTS_ON), State.TRIPPED: int(DeviceFlag.TRIPPED)}
+FAULTS = int(DeviceFlag.FAULTS)
+
+
 class Machine:
     """Executes requests that come through any door, one at a time.
 
@@ -29,18 +33,15 @@ class Machine:
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        able = device.capabilities
+        self._able = {int(o): (o, RULES[o], verb) for o, verb in VERBS.items() if not RULES[o].capability & ~able}
 
     @property
-    def flags(self) -> DeviceFlag:
-        """State bits of a frame that is sent now (2.5)."""
+    def flags(self) -> int:
+        """State bits (`DeviceFlag`) of a frame that is sent now (2.5)."""
         device = self.device
         device.poll()
-        flags = DeviceFlag.FAULTS if device.faults_unseen else DeviceFlag(0)
-        if device.outputs.on:
-            flags |= DeviceFlag.OUTPUTS_ON
-        if device.outputs.state is State.TRIPPED:
-            flags |= DeviceFlag.TRIPPED
-        return flags
+        return device.faults_unseen * FAULTS | STATE_FLAGS[device.outputs.state]
 
     def execute(self, opcode: int, payload: bytes, door: str) -> bytes:
         """One transaction.
@@ -67,7 +68,7 @@ class Machine:
             device.outputs.feed(door)
         if len(reply) > MAX_REPLY:
             raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {MAX_REPLY}", MAX_REPLY)
-        if not RULES[Opcode(opcode)].idempotent:
+        if not self._able[opcode][1].idempotent:
             device.deeds += 1
         return reply
 
@@ -76,18 +77,15 @@ class Machine:
         if device.busy_ms:
             wait_ms, device.busy_ms = device.busy_ms, 0
             raise Refused(ErrorCode.BUSY, "busy, nothing was done: ask again", wait_ms)
-        if opcode not in RULES:
-            raise Refused(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{opcode:02x} does not exist", opcode)
-        verb, rule = Opcode(opcode), RULES[Opcode(opcode)]
-        if rule.capability & ~device.capabilities or verb not in VERBS:
-            bit = rule.capability.bit_length() - 1
-            raise Refused(ErrorCode.UNSUPPORTED, f"{verb.name}: this device cannot", max(bit, 0))
+        if opcode not in self._able:
+            raise _unknown(opcode)
+        verb, rule, run = self._able[opcode]
         if len(payload) > MAX_REQUEST:
             raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {MAX_REQUEST}", MAX_REQUEST)
         if payload and verb in WITHOUT_PAYLOAD:
             raise MalformedError(0, f"{verb.name} has no payload, {len(payload)} bytes came")
         self._check_state(verb, rule, door)
-        return VERBS[verb](device, payload, door)
+        return run(device, payload, door)
 
     def _check_state(self, verb: Opcode, rule: Rule, door: str) -> None:
         outputs = self.device.outputs
@@ -96,8 +94,15 @@ class Machine:
         if rule.armed and outputs.state is State.TRIPPED:
             cause = Trip(outputs.trip_cause)
             raise Refused(ErrorCode.TRIPPED, f"{verb.name}: tripped ({cause.name}), CLEAR and ARM first", cause)
-        if (rule.armed or verb in CHANGING) and outputs.owner not in ("", door):
+        if outputs.owner not in ("", door) and (rule.armed or verb in CHANGING):
             raise Refused(ErrorCode.BUSY, f"{verb.name}: owned by {outputs.owner}", 0)
+
+
+def _unknown(opcode: int) -> Refused:
+    if opcode not in RULES:
+        return Refused(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{opcode:02x} does not exist", opcode)
+    bit = RULES[Opcode(opcode)].capability.bit_length() - 1
+    return Refused(ErrorCode.UNSUPPORTED, f"{Opcode(opcode).name}: this device cannot", bit)
 
 
 def _name(opcode: int) -> str:

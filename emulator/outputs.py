@@ -68,8 +68,8 @@ class Outputs:
         self._fed_at = self._clock()
 
     def feed(self, door: str) -> None:
-        """Traffic came through a door; only its owner's counts."""
-        if self.on and door == self.owner:
+        """Traffic came through a door; only its owner's counts, and not when it is too late."""
+        if self.on and door == self.owner and not self.run_out():
             self._fed_at = self._clock()
 
     def run_out(self) -> bool:

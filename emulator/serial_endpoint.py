@@ -14,6 +14,7 @@ from firmware_specs.frame import MAX_PAYLOAD, Damaged, Decoder, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
 
 WINDOW = 16
+REPLAYED = int(DeviceFlag.REPLAYED)
 _NAMES = {int(opcode): opcode.name for opcode in RULES}
 
 
@@ -73,7 +74,6 @@ class SerialEndpoint:
         """Bytes the device sends in answer to `data`."""
         device = self.machine.device
         for item in self._decoder.feed(data):
-            device.poll()
             if self._boot != device.boot:  # a reset ended all sessions
                 self._boot, self.session = device.boot, 0
                 self._forget()
@@ -145,7 +145,7 @@ class SerialEndpoint:
             device.outputs.feed(self.door)
         sizes = (device.boot, MAX_REQUEST, MAX_REPLY, self._kept)
         synced = Synced(version, continued, self._window, self._last, *sizes)
-        self._send(Frame(Kind.SYNCED, 0, self._flags(), frame.session, 0, payload=synced.pack()))
+        self._send(Frame(Kind.SYNCED, 0, self.machine.flags, frame.session, 0, payload=synced.pack()))
 
     def _request(self, frame: Frame) -> None:
         expected = self._last + 1
@@ -177,7 +177,7 @@ class SerialEndpoint:
         elif assembly.next - self._credit_at >= (self._window + 1) // 2:
             self._credit_at = assembly.next
             payload = Credit(assembly.next).pack()
-            self._send(Frame(Kind.CREDIT, 0, self._flags(), self.session, frame.sequence, payload=payload))
+            self._send(Frame(Kind.CREDIT, 0, self.machine.flags, self.session, frame.sequence, payload=payload))
 
     def _execute(self, opcode: int, message: bytes) -> _Answer:
         try:
@@ -191,7 +191,7 @@ class SerialEndpoint:
         self._cache[frame.sequence] = answer
         while len(self._cache) > self._kept:
             self._cache.popitem(last=False)
-        self._queue(frame.sequence, answer, DeviceFlag(0))
+        self._queue(frame.sequence, answer, 0)
 
     def _replay(self, frame: Frame) -> None:
         """The kept reply of a duplicate, from its first frame (5.2)."""
@@ -200,9 +200,13 @@ class SerialEndpoint:
         answer = self._cache.get(frame.sequence, stale)
         self.machine.device.journal.note("link", f"duplicate of transaction {frame.sequence}", self.door)
         self._sending = deque(s for s in self._sending if s.sequence != frame.sequence)
-        self._queue(frame.sequence, answer, DeviceFlag.REPLAYED)
+        self._queue(frame.sequence, answer, REPLAYED)
 
-    def _queue(self, sequence: int, answer: _Answer, flags: DeviceFlag) -> None:
+    def _queue(self, sequence: int, answer: _Answer, flags: int) -> None:
+        if not self._sending and len(answer.payload) <= MAX_PAYLOAD:  # nothing to wait for
+            flags |= self.machine.flags
+            self._send(Frame(answer.kind, answer.opcode, flags, self.session, sequence, 0, 1, answer.payload))
+            return
         frames = cut(answer.kind, answer.opcode, flags, self.session, sequence, answer.payload)
         self._sending.append(_Sending(frames, sequence))
         self._pump()
@@ -222,7 +226,7 @@ class SerialEndpoint:
         while self._sending:
             sending = self._sending[0]
             stop = min(len(sending.frames), sending.credited + self._host_window)
-            flags = self._flags()
+            flags = self.machine.flags
             for frame in sending.frames[sending.next : stop]:
                 self._send(frame._replace(flags=frame.flags | flags))
             sending.next = max(sending.next, stop)
@@ -237,10 +241,7 @@ class SerialEndpoint:
             self._nak(reason, self._last + 1, part, self.session)
 
     def _nak(self, reason: NakReason, sequence: int, part: int, session: int) -> None:
-        self._send(Frame(Kind.NAK, 0, self._flags(), session, 0, payload=Nak(reason, sequence, part).pack()))
-
-    def _flags(self) -> int:
-        return int(self.machine.flags)
+        self._send(Frame(Kind.NAK, 0, self.machine.flags, session, 0, payload=Nak(reason, sequence, part).pack()))
 
     def _send(self, frame: Frame) -> None:
         self._out.append(encode(frame))

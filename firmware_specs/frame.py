@@ -94,7 +94,7 @@ def decode(encoded: bytes) -> Frame | Damaged:
 def _parse(body: bytes) -> Frame:
     if len(body) < MIN_BODY:
         raise ValueError(f"{len(body)} bytes, shorter than header and CRC ({MIN_BODY})")
-    if zlib.crc32(memoryview(body)[: -CRC.size]) != CRC.unpack_from(body, len(body) - CRC.size)[0]:
+    if zlib.crc32(body[: -CRC.size]).to_bytes(CRC.size, "little") != body[-CRC.size :]:
         raise ValueError("CRC-32 differs")
     version, kind, opcode, flags, session, sequence, part, parts, length = HEADER.unpack_from(body)
     if version != VERSION:

@@ -55,7 +55,7 @@ def test_the_watchdog_turns_outputs_off_and_latches(ask, armed, device, clock, m
     (fault,) = messages.FaultLog.parse(ask(Opcode.FAULT_LOG, messages.FaultQuery())).entries
     assert fault.code == TRIP_FAULT + Trip.WATCHDOG
     ask(Opcode.CLEAR)
-    assert status(ask).state is State.SAFE and machine.flags == DeviceFlag(0)
+    assert status(ask).state is State.SAFE and machine.flags == 0
     ask(Opcode.ARM)
     assert device.outputs.on
 

@@ -52,7 +52,7 @@ def test_nothing_but_sync_is_understood_before_a_session(machine):
     host = Host(SerialEndpoint(machine, "serial"))
     assert nak_of(host.ask(Opcode.IDENTIFY, 1)).reason == NakReason.NO_SESSION
     assert host.endpoint.feed(b"rubbish\0\0\0rubbish\0") == b""
-    assert host.sync() == Synced(1, False, WINDOW, 0, 7, 1 << 26, 1 << 26, WINDOW)
+    assert host.sync() == Synced(1, False, WINDOW, 0, 7, 1 << 26, 1 << 26, 2 * WINDOW)
     assert host.ask(Opcode.IDENTIFY, 1).kind == Kind.REPLY
 
 
@@ -70,10 +70,10 @@ def test_a_request_is_executed_once_however_often_it_comes(host, device):
 
 
 def test_a_duplicate_whose_reply_is_gone_is_stale_and_not_executed(host, device):
-    for sequence in range(1, WINDOW + 2):
+    for sequence in range(1, 2 * WINDOW + 2):
         host.ask(Opcode.ECHO, sequence)
     answer = host.ask(Opcode.ECHO, 1)
-    assert Refusal.parse(answer.payload).code == ErrorCode.STALE and device.transactions == WINDOW + 1
+    assert Refusal.parse(answer.payload).code == ErrorCode.STALE and device.transactions == 2 * WINDOW + 1
 
 
 def test_a_request_ahead_of_its_turn_is_not_executed_and_one_nak_says_what_is_expected(host, device):
@@ -169,3 +169,10 @@ def test_errors_are_replies_and_use_up_their_number(host):
     answer = host.ask(Opcode.PULSE, 1, Pulse(Region(0, 0, 0, 0, 1, 0, 1), True, 1.0, 1e-6, 1).pack())
     assert answer.kind == Kind.ERROR and answer.opcode == Opcode.PULSE
     assert host.ask(Opcode.ECHO, 2).kind == Kind.REPLY
+
+
+def test_traffic_after_the_watchdog_ran_out_does_not_revive_the_outputs(host, device, clock):
+    host.ask(Opcode.WATCHDOG, 1, messages.pack_number(1.0))
+    host.ask(Opcode.ARM, 2)
+    clock.now += 1.01
+    assert host.ask(Opcode.HEARTBEAT, 3).flags & DeviceFlag.TRIPPED and not device.outputs.on
