@@ -135,7 +135,9 @@ class Estimator:
     def aim(self, site: Site) -> float | None:
         """Largest current every sample's nudge is scaled to, model units; None: no auto-ranging."""
         wanted = site.quantized if self.auto_range is None else self.auto_range
-        return self.range_fraction * site.nudge_limit if wanted and site.nudge_limit < float("inf") else None
+        # a hair inside the range: rounding must not count every sample's largest nudge as clipped
+        inside = self.range_fraction * (1 - 1e-6) * site.nudge_limit
+        return inside if wanted and inside < float("inf") else None
 
     def effective_beta(self, loss_gradient: Tensor, aim: float | None) -> Tensor:
         """Factor between the negative loss gradient and the nudge, (batch,); 0 for a sample without any error.
