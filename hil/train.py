@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from drivers.errors import DeviceError
-from hil.backends.seam import Bench
+from hil.backends.seam import Bench, NotFinite
 from hil.data import Dataset
 from hil.data.batches import Batches
 from hil.evaluate import Evaluation, evaluate
@@ -23,7 +24,7 @@ from hil.model import energy_blocks, observed
 from hil.optimize import learning_rate, optimizer
 from hil.run import checkpoint, provenance
 from hil.run.atomic import write_json
-from hil.run.folder import RunFolder
+from hil.run.folder import RunError, RunFolder
 from hil.run.metrics import MetricsFile
 from hil.tally import Tally
 from hil.tensorboard import EventFile
@@ -77,6 +78,8 @@ def train(
 
     Raises:
         DeviceError: the counterpart failed; a checkpoint of the last whole step has been written.
+        KeyboardInterrupt: stopped in the middle of a step; likewise.
+        RunError: the loss, a current or a parameter is not finite.
     """
     run, loss = experiment.run, LOSSES[experiment.loss]
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
@@ -95,44 +98,53 @@ def train(
             checkpoint.write(folder.checkpoints, at.step, state.checkpoint(metrics.sync()), run.keep_checkpoints)
 
         model.train()
-        while at.epoch < run.epochs:
-            for images, labels in batches.epoch(at.epoch, start=at.batch):
-                began = time.perf_counter()
-                lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
-                before = state.before_step()
-                try:
+        before: dict[str, Tensor] | None = None
+        try:
+            while at.epoch < run.epochs:
+                for images, labels in batches.epoch(at.epoch, start=at.batch):
+                    began = time.perf_counter()
+                    lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
+                    before = state.before_step()
                     with observed(model, every_block):
                         sums = _step(state, lr, loss, dataset.prepare(images, device, dtype), labels)
-                except DeviceError:
-                    state.undo_step(before)
-                    save()
-                    raise
-                loss_sum, correct = sums.tolist()
-                _advance(at, len(labels), loss_sum, correct, time.perf_counter() - began)
-                means = {"loss": loss_sum / len(labels), "accuracy": correct / len(labels)}
-                record = {"lr": lr, **means, **tally.take()}
-                metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
-                events.step(at, record)
-                screen.step(at, record)
-                stopped = asked_to_stop()
-                if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
-                    save()
-                if stopped:
-                    return Outcome(_summarize(folder, state, experiment), stopped)
+                    loss_sum, correct = sums.tolist()
+                    if not math.isfinite(loss_sum):
+                        raise NotFinite(f"the loss is {loss_sum}")
+                    _advance(at, len(labels), loss_sum, correct, time.perf_counter() - began)
+                    before = None
+                    means = {"loss": loss_sum / len(labels), "accuracy": correct / len(labels)}
+                    record = {"lr": lr, **means, **tally.take()}
+                    metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
+                    events.step(at, record)
+                    screen.step(at, record)
+                    stopped = asked_to_stop()
+                    if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
+                        save()
+                    if stopped:
+                        return Outcome(_summarize(folder, state, experiment), stopped)
 
-            at.epoch, at.batch = at.epoch + 1, 0
-            record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
-            at.loss_sum, at.correct, at.seen = 0.0, 0, 0
-            if at.epoch % run.evaluate_every == 0 or at.epoch == run.epochs:
-                tested = evaluate(model, dataset, loss, run.eval_batch)
-                at.test_accuracy = tested.accuracy
-                write_json(folder.evaluation, tested.document())
-                record_epoch |= _test_record(tested)
-            record_epoch["weights"] = _weights(state)
-            metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
-            events.epoch(at, record_epoch, model)
-            screen.epoch(at, record_epoch)
+                done = at.epoch + 1
+                record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
+                if done % run.evaluate_every == 0 or done == run.epochs:
+                    tested = evaluate(model, dataset, loss, run.eval_batch)
+                    at.test_accuracy = tested.accuracy
+                    write_json(folder.evaluation, tested.document())
+                    record_epoch |= _test_record(tested)
+                at.epoch, at.batch, at.loss_sum, at.correct, at.seen = done, 0, 0.0, 0, 0
+                record_epoch["weights"] = _weights(state)
+                metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
+                events.epoch(at, record_epoch, model)
+                screen.epoch(at, record_epoch)
+                save()
+        except NotFinite as error:
+            raise RunError(
+                f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
+            ) from error
+        except (DeviceError, KeyboardInterrupt):
+            if before is not None:
+                state.undo_step(before)
             save()
+            raise
         return Outcome(_summarize(folder, state, experiment))
 
 

@@ -75,9 +75,10 @@ class TrainState:
         return int(checkpoint.facts["metrics_bytes"])
 
     def before_step(self) -> dict[str, Tensor]:
-        """What a step changes before it reaches the optimizer: buffers and the signs' generators."""
+        """What a step changes before it reaches the optimizer: buffers, the signs' generators, the counterpart."""
         buffers = {f"buffer.{name}": value.clone() for name, value in self.model.named_buffers()}
-        return buffers | {f"sign.{name}": state for name, state in self._signs().items()}
+        signs = {f"sign.{name}": state for name, state in self._signs().items()}
+        return buffers | signs | {f"bench.{name}": value for name, value in self.bench.state_dict().items()}
 
     def undo_step(self, before: dict[str, Tensor]) -> None:
         """Puts `before_step` back, after a step that failed on the way."""
@@ -85,6 +86,7 @@ class TrainState:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[f"buffer.{name}"])
         self._load_signs(_below("sign.", before))
+        self.bench.load_state_dict(_below("bench.", before))
 
     def _signs(self) -> dict[str, Tensor]:
         blocks = energy_blocks(self.model).items()

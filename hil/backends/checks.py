@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.backends.seam import Nudge, Parameters
+from hil.backends.seam import NotFinite, Nudge, Parameters
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
@@ -50,14 +50,14 @@ def _check_parameter(parameters: Parameters, name: str, size: int) -> None:
     if value.numel() != size:
         raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
     if not _all_finite(value):
-        raise ValueError(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was written")
+        raise NotFinite(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was written")
 
 
 def _check(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
     if value.shape != expected:
         raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
     if not _all_finite(value):
-        raise ValueError(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was sent")
+        raise NotFinite(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was sent")
 
 
 def _all_finite(value: Tensor) -> bool:

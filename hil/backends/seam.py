@@ -173,3 +173,7 @@ class Bench(Protocol):
 
 class PlacementError(ValueError):
     """A block that cannot be placed on a device; the message says why and what would fit."""
+
+
+class NotFinite(ValueError):
+    """NaN or infinities among currents or parameters: refused before anything is sent, never clipped in silence."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hil.run.folder import RunFolder
     from hil.train import Outcome
 
+HURRY_S = 0.5
+"""A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
+
 
 def command(
     experiment: Annotated[str, typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file.")],
@@ -33,6 +36,8 @@ def command(
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.")] = None,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
+    from json import dumps
+
     from rich.console import Console
 
     from hil import experiment_file
@@ -46,7 +51,7 @@ def command(
             raise typer.BadParameter(f"which device of {bench}? give --device NAME")
         device = f"bench:{bench.absolute()}#{device}"
     if device is not None:
-        overrides.append(f'device="{device}"')
+        overrides.append(f"device={dumps(device)}")
     loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
     outcome, folder = _run(console, loaded, folder_path, data_root, resume=resume, overwrite=overwrite)
     if json is not None:
@@ -131,8 +136,14 @@ def _run(
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
             opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+            stop.hurry_s = HURRY_S if bench.describe()["kind"] == "device" else None
             with open_screen(console, run.epochs, batches) as screen:
                 return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal), opened
+    except KeyboardInterrupt:
+        if opened is None or stop.signal is None:
+            raise
+        console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
+        raise typer.Exit(128 + stop.signal) from None
     finally:
         if opened is not None:
             write_report(opened)

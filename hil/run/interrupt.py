@@ -15,20 +15,26 @@ class StopRequest:
 
     Attributes:
         signal: The first one that came, None before.
+        hurry_s: A step that has not ended this long after the signal is broken off (`KeyboardInterrupt`); None waits
+            for it. A real device must be in its safe state within a second.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.hurry_s: float | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ask)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -36,3 +42,5 @@ class StopRequest:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        if self.hurry_s is not None:
+            signal.setitimer(signal.ITIMER_REAL, self.hurry_s)

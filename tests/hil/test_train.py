@@ -17,6 +17,8 @@ from hil.cli import main
 from hil.experiment import Experiment
 from hil.model import build
 from hil.run import checkpoint, folder, metrics
+from hil.run.folder import RunError
+from hil.run.interrupt import StopRequest
 from hil.train import train
 
 BLOCK = {
@@ -142,11 +144,15 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, dama
     assert run(exp, path).summary["weights"] == whole.summary["weights"]
 
 
+def timeout():
+    raise LinkTimeout("settle was not answered within 2 s", device="serial:/dev/x", todo="Check the cable")
+
+
 class Failing:
     """A bench whose arrays stop answering at one settle."""
 
-    def __init__(self, address, at):
-        self.inner, self.left = open_bench(address), at
+    def __init__(self, address, at, fault=None):
+        self.inner, self.left, self.fault = open_bench(address), at, fault or timeout
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
@@ -158,23 +164,56 @@ class Failing:
         def failing(*arguments):
             self.left -= 1
             if self.left == 0:
-                raise LinkTimeout("settle was not answered within 2 s", device="serial:/dev/x", todo="Check the cable")
+                self.fault()
             return settle(*arguments)
 
         array.settle = failing
         return array
 
 
-@pytest.mark.parametrize("settle", [5, 6])  # the free and the nudged settle of step 3
-def test_a_device_failure_leaves_a_checkpoint_of_the_last_whole_step(tmp_path, settle):
-    exp = experiment(device="reference:")
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+@pytest.mark.parametrize(
+    ("settle", "step"), [(5, 2), (6, 2), (11, 5)], ids=["free phase", "nudged phase", "test after the epoch"]
+)
+def test_a_device_failure_leaves_a_checkpoint_of_the_last_whole_step(tmp_path, address, settle, step):
+    exp = experiment(device=address)
     whole = run(exp, tmp_path / "whole")
     path = tmp_path / "failed"
     with pytest.raises(LinkTimeout):
-        run(exp, path, bench=Failing("reference:", settle))
-    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 2
+        run(exp, path, bench=Failing(address, settle))
+    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == step
     assert run(exp, path).summary["weights"] == whole.summary["weights"]
     assert (path / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def test_a_second_signal_breaks_off_the_step_and_the_run_goes_on_from_the_one_before(tmp_path):
+    exp = experiment()
+    whole = run(exp, tmp_path / "whole")
+    path = tmp_path / "broken"
+    with StopRequest() as stop, pytest.raises(KeyboardInterrupt):
+
+        def both_signals():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+        run(exp, path, bench=Failing(exp.device, 6, both_signals))
+    assert stop.signal == signal.SIGTERM
+    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 2
+    assert run(exp, path).summary["weights"] == whole.summary["weights"]
+
+
+def test_a_step_that_outlasts_a_signal_is_broken_off_after_the_grace():
+    with StopRequest() as stop, pytest.raises(KeyboardInterrupt):
+        stop.hurry_s = 0.01
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+        signal.pause()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_diverging_run_stops_with_advice(tmp_path):
+    with pytest.raises(RunError, match=r"diverged at step \d+: .*Lower optimizer\.lr"):
+        run(experiment(device="reference:", loss="mse", optimizer={"kind": "sgd", "lr": 1e18}), tmp_path / "run")
 
 
 def test_the_run_folder_holds_what_the_design_promises(small):
