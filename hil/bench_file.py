@@ -89,7 +89,7 @@ def load(path: Path) -> BenchFile:
         return BenchFile.model_validate(tomllib.loads(path.read_text()))
     except (OSError, UnicodeDecodeError) as error:
         raise BenchFileError(f"{path}: not readable: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BenchFileError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         raise BenchFileError(f"{path}: " + "; ".join(explain(error))) from error

@@ -33,7 +33,7 @@ def load(name_or_path: str | Path) -> Datasheet:
     text, where = _read(str(name_or_path))
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DatasheetError(f"{where}: not TOML: {error}") from error
     try:
         return Datasheet.model_validate(document)

@@ -70,5 +70,5 @@ def _read(path: Path) -> Checkpoint | None:
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             return None
         return Checkpoint(load(content), facts)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         return None
