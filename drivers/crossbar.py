@@ -91,13 +91,20 @@ class Crossbar:
         return cells
 
     def program(
-        self, array: int, targets_s: Sequence[Floats], *, verify_rounds: int = 0, tolerance: float = 0.0
+        self,
+        array: int,
+        targets_s: Sequence[Floats],
+        *,
+        only: Sequence[NDArray[np.bool_]] | None = None,
+        verify_rounds: int = 0,
+        tolerance: float = 0.0,
     ) -> Programmed:
         """Writes conductances; only cells that change by more than half a code are sent, counted per cell.
 
         Args:
             array: Which one.
             targets_s: One array a coupling, (planes, rows, columns), siemens.
+            only: Where True, a cell may be written, shaped as the targets; everywhere where not given.
             verify_rounds: Write-verify rounds the device may spend; 0: as it usually writes.
             tolerance: What counts as written, as a fraction of the conductance range.
 
@@ -108,6 +115,8 @@ class Crossbar:
         wanted = [self._cell_codes(index, target, known[index].shape) for index, target in enumerate(targets_s)]
         if len(wanted) != len(known):
             raise OutOfRange(f"array {array}: {len(wanted)} couplings given, it has {len(known)}", device=self.address)
+        if only is not None:
+            wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
         total = sum(codes.size for codes in known)
         if not changes:

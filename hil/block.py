@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from firmware_specs.topology import Conv, Dense, Topology
-from hil.backends.seam import Bench, Nudge, Settled, States
+from hil.backends.seam import Bench, CellArray, Nudge, Settled, States
 from hil.estimator import Estimator, Rule
 
 Observer = Callable[[Settled], None]
@@ -33,7 +33,10 @@ class EnergyBlock(nn.Module):
         estimator: How gradients are obtained: equilibrium propagation, or a baseline of `hil.baseline`. May be
             exchanged at any time.
         observer: Called with the result of every settle.
-        generator: Source of the `random_sign` estimator's draws.
+        generator: Source of the `random_sign` estimator's draws and of dither.
+        reads: Conversions of every state, averaged.
+        pulsed: The parameters are written once, so that pulses can move them; from then on the cells alone have the
+            weights, and the parameters keep their initial values, which nothing reads.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class EnergyBlock(nn.Module):
         *,
         observer: Observer | None = None,
         generator: torch.Generator | None = None,
+        reads: int = 1,
+        pulsed: bool = False,
     ) -> None:
         super().__init__()
         self.topology = topology
@@ -52,6 +57,10 @@ class EnergyBlock(nn.Module):
         self.estimator = estimator
         self.observer = observer
         self.generator = generator
+        self.reads = reads
+        self.pulsed = pulsed
+        if pulsed:
+            self.register_buffer("prepared", torch.tensor(False))
         self._programmed: tuple[int, ...] | None = None
         for index, coupling in enumerate(topology.couplings):
             weight, bias = _initial(topology, coupling)
@@ -77,10 +86,21 @@ class EnergyBlock(nn.Module):
 
         After a resume they are handed over once more; an array that was restored finds no cell to write.
         """
+        if self.pulsed:
+            self._prepare()
+            return
         versions = tuple(version for p in self.parameters() for version in (id(p), p._version))
         if versions != self._programmed:
             self.array.program({name: value.detach() for name, value in self.named_parameters()})
             self._programmed = versions
+
+    def _prepare(self) -> None:
+        prepared = self.get_buffer("prepared")
+        if not bool(prepared):
+            if not isinstance(self.array, CellArray):
+                raise ValueError("pulsed updates need cells: this counterpart cannot be pulsed")
+            self.array.prepare({name: value.detach() for name, value in self.named_parameters()})
+            prepared.fill_(True)
 
     def project(self) -> None:
         """Moves parameters the array cannot hold to the end of its range; call it after every optimizer step.
@@ -96,7 +116,7 @@ class EnergyBlock(nn.Module):
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
         """One transaction on the array, reported to the observer."""
-        settled = self.array.settle(drive, nudges, start)
+        settled = self.array.settle(drive, nudges, start, self.reads)
         if self.observer is not None:
             self.observer(settled)
         return settled
@@ -105,6 +125,11 @@ class EnergyBlock(nn.Module):
     def nudge_limit(self) -> float:
         """Largest nudge the counterpart can express, model units."""
         return self.array.nudge_limit
+
+    @property
+    def nudge_step(self) -> float:
+        """Distance of two codes of the nudge converter, model units."""
+        return self.array.nudge_step
 
 
 class _Settle(torch.autograd.Function):

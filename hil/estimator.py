@@ -35,6 +35,11 @@ class Site(Protocol):
         ...
 
     @property
+    def nudge_step(self) -> float:
+        """Distance of two codes of the nudge converter, model units; 0 where it has none."""
+        ...
+
+    @property
     def quantized(self) -> bool:
         """True where the counterpart's converters have finite resolution."""
         ...
@@ -85,6 +90,8 @@ class Estimator:
             converter can express, and divide the contrast by the same factor. None decides by the counterpart: on
             where it is quantized. Without effect where nothing limits the nudge.
         range_fraction: Share of the nudge range that auto-ranging aims at.
+        dither: Add a uniform random part of one code to every nudge before it is rounded: rounding errors are then
+            noise that averages out over samples, instead of small errors that never leave code 0.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.followed`; reference
             only). Earlier blocks are always nudged by a constant current.
     """
@@ -93,6 +100,7 @@ class Estimator:
     beta: float = 0.1
     auto_range: bool | None = None
     range_fraction: float = 1.0
+    dither: bool = False
     nudge: Literal["constant", "reevaluated"] = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
@@ -112,7 +120,10 @@ class Estimator:
         signs = self.signs(site.generator)
         effective = self.effective_beta(loss_gradient, self.aim(site))
         column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
-        settled = site.settle(drive, [-sign * column * loss_gradient for sign in signs], free)
+        nudges = [-sign * column * loss_gradient for sign in signs]
+        if self.dither:
+            nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
+        settled = site.settle(drive, nudges, free)
         phases = settled.nudged if len(signs) == 2 else (*settled.nudged, settled.free)
         currents = settled.source_currents
         if currents is not None:
@@ -151,6 +162,11 @@ class Estimator:
         wanted = torch.full_like(largest, self.beta * len(loss_gradient)) if aim is None else aim / largest
         # a subnormal error is none: its factor would overflow
         return torch.where(largest > torch.finfo(largest.dtype).tiny, wanted, torch.zeros_like(wanted))
+
+
+def _dither(nudge: Tensor, step: float, generator: torch.Generator | None) -> Tensor:
+    """Uniform within half a code to either side, of the nudge's shape."""
+    return (torch.rand(nudge.shape, generator=generator).to(nudge) - 0.5) * step
 
 
 def contrast_weights(signs: tuple[float, ...], effective: Tensor) -> list[Tensor]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from firmware_specs.datasheet.section import NonNegative, Positive, Section
+from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
 from hil.estimator import Estimator
 from hil.feedforward import FeedforwardLayer
@@ -113,19 +113,21 @@ class GoeInit(Section):
 
 
 class Settling(Section):
-    """Stopping rule of the reference relaxation; real and emulated chips have theirs in the datasheet.
+    """Stopping rule of the reference relaxation (real and emulated chips have theirs in the datasheet), and reading.
 
     Attributes:
         max_iterations: Bound on the sweeps of a free phase.
         tolerance: Largest state change in a sweep at which a sample counts as settled; 0 runs all iterations.
         nudged_max_iterations: Bound of the nudged phases; as the free one when omitted.
         nudged_tolerance: Tolerance of the nudged phases; as the free one when omitted.
+        reads: Conversions of every state, averaged; on every counterpart that has converters.
     """
 
     max_iterations: PositiveInt = 200
     tolerance: NonNegative = 1e-5
     nudged_max_iterations: PositiveInt | None = None
     nudged_tolerance: NonNegative | None = None
+    reads: PositiveInt = 1
 
 
 class Optimizer(Section):
@@ -135,6 +137,26 @@ class Optimizer(Section):
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
     momentum: NonNegative = 0.9
+
+
+class Update(Section):
+    """How the cells of energy blocks follow the gradient.
+
+    Attributes:
+        kind: `rewrite`: the optimizer moves parameters, which are written to the cells. `pulsed`: every step sends
+            programming pulses and nothing else; the cells alone have the weights.
+        lr: Root mean square change of the weights in a step, pulsed; it follows the schedule.
+        most: Pulses a cell gets in a step at most.
+        refresh_every: Steps between refreshes of all cells; 0: never for this reason.
+        refresh_drift: Refresh when the predicted drift of a mid-range conductance exceeds this fraction; None: never
+            for this reason.
+    """
+
+    kind: Literal["rewrite", "pulsed"] = "rewrite"
+    lr: Positive = 1e-3
+    most: PositiveInt = 31
+    refresh_every: Count = 0
+    refresh_drift: Fraction | None = None
 
 
 class Schedule(Section):
@@ -199,6 +221,7 @@ class Experiment(Section):
     estimator: Estimator = Estimator()
     settle: Settling = Settling()
     optimizer: Optimizer = Optimizer()
+    update: Update = Update()
     schedule: Schedule = Schedule()
     run: Run = Run()
 

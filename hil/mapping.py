@@ -46,6 +46,12 @@ class Mapping:
         return min(-dac.low_a, dac.high_a) / self.current_unit_a
 
     @property
+    def nudge_step(self) -> float:
+        """Distance of two codes of the nudge DAC, model units; 0 where it is ideal."""
+        dac = self.datasheet.nudge_dac
+        return 0.0 if dac.ideal else dac.lsb / self.current_unit_a
+
+    @property
     def drive_unit(self) -> float:
         """Amperes of a drive of 1.0; volts in a resistive network."""
         return self.state_unit_v if self.datasheet.resistive else self.current_unit_a
@@ -89,6 +95,11 @@ class Mapping:
             clipped += int(beyond.sum())
             targets.append(planes.clamp(cells.g_min_s, cells.g_max_s))
         return targets, clipped
+
+    def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:
+        """Conductance changes of the couplings for weight and bias changes, (rows, columns), siemens."""
+        ohm = self.datasheet.neurons.transimpedance_ohm
+        return [crossbar_matrix(topology, c, changes, i) / ohm for i, c in enumerate(topology.couplings)]
 
 
 def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.backends.seam import Bench
+from hil.backends.seam import Bench, CellArray
 from hil.block import EnergyBlock, Observer
 from hil.experiment import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
 from hil.initial import initialize
@@ -140,6 +140,18 @@ def _block(
     except ValueError as error:
         raise ModelError(f"{where}.energy: {error}") from error
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
-    energy = EnergyBlock(topology, bench, experiment.estimator, generator=signs)
+    pulsed = experiment.update.kind == "pulsed"
+    if pulsed and (
+        topology.substrate == "resistive" or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
+    ):
+        raise ModelError(
+            f"{where}.energy: pulsed updates need a gradient that the states alone give; pooling and "
+            "resistive networks need the weights, too: use update.kind = 'rewrite'"
+        )
+    energy = EnergyBlock(
+        topology, bench, experiment.estimator, generator=signs, reads=experiment.settle.reads, pulsed=pulsed
+    )
+    if pulsed and not isinstance(energy.array, CellArray):
+        raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")
     chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)
     return nn.Sequential(chain), topology.nudge_shape

@@ -29,6 +29,7 @@ from hil.run.metrics import MetricsFile
 from hil.tally import Tally
 from hil.tensorboard import EventFile
 from hil.train_state import Position, TrainState
+from hil.update import CellUpdates
 
 
 class Screen(Protocol):
@@ -83,7 +84,8 @@ def train(
     """
     run, loss = experiment.run, LOSSES[experiment.loss]
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
-    state = TrainState(model, optimizer(experiment.optimizer, model.parameters()), bench, Position())
+    cells = CellUpdates(model, experiment.update, run.seed)
+    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
     newest = checkpoint.newest(folder.checkpoints)
     metrics_bytes = state.restore(newest) if newest else 0
     at = state.position
@@ -106,7 +108,7 @@ def train(
                     lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
                     before = state.before_step()
                     with observed(model, every_block):
-                        sums = _step(state, lr, loss, dataset.prepare(images, device, dtype), labels)
+                        sums = _step(state, cells, lr, loss, dataset.prepare(images, device, dtype), labels)
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
                         raise NotFinite(f"the loss is {loss_sum}")
@@ -148,7 +150,7 @@ def train(
         return Outcome(_summarize(folder, state, experiment))
 
 
-def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+def _step(state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
     """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
     for group in state.optimizer.param_groups:
         group["lr"] = lr
@@ -159,6 +161,7 @@ def _step(state: TrainState, lr: float, loss: Loss, images: Tensor, labels: Tens
     state.optimizer.step()
     for block in energy_blocks(state.model).values():
         block.project()  # what the cells cannot hold, negative conductances above all, ends at their range
+    cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
     return torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
 
 

@@ -65,6 +65,19 @@ class Drift(Section):
     activation_ev: NonNegative = 0.0
     retention_s: Positive | None = None
 
+    def predicted(self, seconds: float, g_s: float, g_max_s: float) -> float:
+        """Expected relative change of a conductance after a time, at least 0: what a host plans refreshes by."""
+        match self.law:
+            case "power":
+                nu = self.nu_mean.at(g_s / g_max_s) if isinstance(self.nu_mean, ClippedLog) else self.nu_mean
+                return -math.expm1(-nu * math.log1p(seconds / (self.t0_s or 1.0)))
+            case "exponential":
+                return -math.expm1(-seconds / (self.tau_s or 1.0)) * abs(g_s - self.rest_s) / g_s
+            case "relaxation":
+                folds = math.log(max(seconds / (self.t0_s or 1.0), 1.0))
+                return abs(self.mean_slope_s) * folds / g_s
+        return 0.0
+
     @model_validator(mode="after")
     def _complete(self) -> Drift:
         if self.law in ("power", "relaxation") and self.t0_s is None:

@@ -92,6 +92,10 @@ class Pulses(Section):
                 return _exp(self._z(x) * -self.gamma_down) * -self.amplitude_down + 1.0
         return x * 0.0 + 1.0
 
+    def middle_step(self, up: bool) -> float:
+        """Share of the range that one nominal pulse moves a cell at the middle of it."""
+        return self.step * (1 + self.asymmetry if up else 1 - self.asymmetry) * self.response(0.5, up)
+
     def effort(self, amplitude_v: float, width_s: float) -> float:
         """Factor on a step for a pulse that is not nominal."""
         if amplitude_v <= self.threshold_v:

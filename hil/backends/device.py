@@ -6,6 +6,7 @@ the same states through every door.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
 from dataclasses import fields
@@ -21,9 +22,11 @@ from drivers.crossbar import Crossbar
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
+from hil import pulse_plan
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
 from hil.placement import check_fits, next_array
 
@@ -40,6 +43,9 @@ class DeviceArray:
         self.topology = topology
         self.verify = False
         self.unverified = 0
+        self._targets: list[NDArray[np.float64]] = []
+        self._written_at = time.monotonic()
+        self._pulsed = False
         self._bench, self._index = bench, index
         self._mapping = Mapping(bench.datasheet)
         bench.crossbar.configure(index, topology)
@@ -48,6 +54,11 @@ class DeviceArray:
     def nudge_limit(self) -> float:
         """Range of the nudge DAC, model units."""
         return self._mapping.nudge_limit
+
+    @property
+    def nudge_step(self) -> float:
+        """One code of the nudge DAC, model units."""
+        return self._mapping.nudge_step
 
     @property
     def ranges(self) -> Ranges:
@@ -60,12 +71,68 @@ class DeviceArray:
         targets = [target.cpu().numpy() for target in wanted]
         self._bench.arm()
         done = self._bench.crossbar.program(self._index, targets)
+        if not self._targets:
+            self._written_at = time.monotonic()
+        self._targets = targets
         if self.verify:
             self.unverified = self._verified(targets)
             self.verify = False
         return Programmed(done.cells, done.written, clipped)
 
-    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+    def prepare(self, parameters: Parameters) -> Programmed:
+        """Writes pairs of cells about mid-range, from where pulses move them."""
+        wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
+        wanted = [pulse_plan.balanced(self._bench.datasheet, t[0] - t[1]) for t in wanted]
+        self._bench.arm()
+        done = self._bench.crossbar.program(self._index, [target.cpu().numpy() for target in wanted])
+        self._pulsed, self._written_at = True, time.monotonic()
+        return Programmed(done.cells, done.written, clipped)
+
+    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves weights by nominal pulses, one request a plane and polarity."""
+        sheet, pulses, touched, capped = self._bench.datasheet, 0, 0, 0
+        law = sheet.pulses
+        self._bench.arm()
+        for coupling, change_s in enumerate(self._mapping.changes_s(self.topology, changes)):
+            for train in pulse_plan.plan(sheet, change_s, most, generator):
+                counts = train.counts.cpu().numpy().astype(np.uint16)
+                region = Region(self._index, coupling, train.plane, 0, counts.shape[0], 0, counts.shape[1])
+                self._bench.crossbar.pulse(
+                    region, up=train.up, amplitude_v=law.amplitude_v, width_s=law.width_s, count=counts
+                )
+                pulses += int(counts.sum())
+                touched += int((counts > 0).sum())
+                capped += train.capped
+        return Pulsed(pulses, touched, capped)
+
+    def refresh(self) -> Programmed:
+        """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
+        crossbar, couplings = self._bench.crossbar, range(len(self.topology.couplings))
+        cells = [self.topology.cells(c) for c in self.topology.couplings]
+        total = crossbar.planes * sum(rows * columns for rows, columns in cells)
+        self._bench.arm()
+        if not self._pulsed:
+            for n in couplings:
+                crossbar.forget(self._index, n, np.ones((crossbar.planes, *cells[n]), dtype=np.bool_))
+            done = crossbar.program(self._index, self._targets)
+            self._written_at = time.monotonic()
+            return Programmed(total, done.written, 0)
+        if not self._bench.datasheet.pulses.one_sided:
+            return Programmed(total, 0, 0)
+        seen = [torch.from_numpy(crossbar.read_conductances(self._index, n, VERIFY_READS)) for n in couplings]
+        pairs = [pulse_plan.paired_again(self._bench.datasheet, s) for s in seen]
+        done = crossbar.program(self._index, [t.numpy() for t, _ in pairs], only=[m.numpy() for _, m in pairs])
+        return Programmed(total, done.written, 0)
+
+    def drifted(self) -> float:
+        """Predicted from the datasheet's law and the time since all cells were written."""
+        sheet = self._bench.datasheet
+        middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
+        return sheet.drift.predicted(time.monotonic() - self._written_at, middle_s, sheet.cells.g_max_s)
+
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
         """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
         check_inputs(self.topology, drive, nudges)
         constant = [n for n in nudges if isinstance(n, Tensor)]
@@ -83,6 +150,7 @@ class DeviceArray:
             _flat(drive * self._mapping.drive_unit),
             [_flat(n * current_a) for n in constant],
             layers=layers,
+            reads=reads,
             start_v=None if loaded is None else [_flat(s * unit_v) for s in loaded],
         )
         return self._in_model_units(measured, drive, unit_v, current_a)

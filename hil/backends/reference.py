@@ -33,6 +33,7 @@ class ReferenceArray:
     nudged_stop: network.Stop | None = None
     arithmetic: packed.Arithmetic = "full"
     nudge_limit: float = float("inf")
+    nudge_step: float = 0.0
     _network: network.Network | None = None
 
     @property
@@ -48,7 +49,9 @@ class ReferenceArray:
         )
         return Programmed(cells, cells, 0)
 
-    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
         """Relaxes to the stated tolerance; constant nudges run as one batch, and `start` is taken as settled."""
         check_inputs(self.topology, drive, nudges)
         if self._network is None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
@@ -102,6 +103,11 @@ class Array(Protocol):
         ...
 
     @property
+    def nudge_step(self) -> float:
+        """Distance of two codes of the nudge converter, model units; 0 where it has none."""
+        ...
+
+    @property
     def ranges(self) -> Ranges:
         """What the cells can hold."""
         ...
@@ -114,7 +120,9 @@ class Array(Protocol):
         """
         ...
 
-    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
         """Settles freely, then once for every nudge, each from the free equilibrium of the same drive.
 
         Args:
@@ -123,7 +131,55 @@ class Array(Protocol):
             nudges: Constant currents into the last layer, (batch, *topology.nudge_shape).
             start: States of an earlier free phase with the same drive and parameters; a counterpart that can load
                 states resumes from them, one that cannot settles again.
+            reads: Conversions of every state, averaged; an exact counterpart needs one only.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Pulsed:
+    """What a pulsed update did.
+
+    Attributes:
+        pulses: Programming pulses sent.
+        cells: Cells that got any.
+        capped: Cells that were to get more than was allowed.
+    """
+
+    pulses: int
+    cells: int
+    capped: int
+
+
+@runtime_checkable
+class CellArray(Array, Protocol):
+    """An array whose weights are in cells: they can be moved by pulses, they drift, they can be refreshed."""
+
+    def prepare(self, parameters: Parameters) -> Programmed:
+        """Writes weights and biases so that pulses can move them both ways; from then on the cells alone have them."""
+        ...
+
+    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves weights and biases by programming pulses, nothing else.
+
+        Args:
+            changes: Wanted changes, named and shaped as the parameters, model units. They become whole numbers of
+                pulses by stochastic rounding with the nominal step of the datasheet's law.
+            most: Pulses a cell gets at most.
+            generator: Source of the rounding.
+
+        Raises:
+            ValueError: the datasheet describes no pulses.
+        """
+        ...
+
+    def refresh(self) -> Programmed:
+        """Brings cells back: those that were programmed to their targets, pulsed pairs of a one-sided law to the
+        difference they have."""
+        ...
+
+    def drifted(self) -> float:
+        """Predicted relative change of a mid-range conductance since all cells were last written together."""
         ...
 
 

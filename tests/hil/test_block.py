@@ -20,9 +20,9 @@ class Counting:
         self.calls.append("program")
         return self.inner.program(parameters)
 
-    def settle(self, drive, nudges=(), start=None):
+    def settle(self, drive, nudges=(), start=None, reads=1):
         self.calls.append(f"settle free + {len(nudges)}" + ("" if start is None else " from start"))
-        return self.inner.settle(drive, nudges, start)
+        return self.inner.settle(drive, nudges, start, reads)
 
 
 class CountingBench(ReferenceBench):

@@ -1,0 +1,102 @@
+"""From wanted weight changes to pulses: which cells, which way, how many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from firmware_specs.datasheet import Datasheet
+
+
+@dataclass(frozen=True)
+class Train:
+    """Pulses of one plane and polarity.
+
+    Attributes:
+        plane: 0 is G+, 1 is G-.
+        up: Towards the highest conductance.
+        counts: Pulses a cell, (rows, columns), int64.
+        capped: Cells that were to get more.
+    """
+
+    plane: int
+    up: bool
+    counts: Tensor
+    capped: int
+
+
+def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generator) -> list[Train]:
+    """Pulses that move a coupling's weights by about `change_s`.
+
+    A pair is moved by G+ up and G- down, half each, and back the other way round; of a one-sided law by the up pulses
+    of one of the two; a single cell by itself. The law's own shape is not undone: one pulse counts as what the law
+    moves a cell at the middle of its range. Fractions of a pulse are rounded up with their own probability, so that
+    the mean change is right.
+
+    Args:
+        sheet: Pulse law and range.
+        change_s: Wanted change of `G+ - G-`, (rows, columns), siemens.
+        most: Pulses a cell gets at most.
+        generator: Source of the rounding, on the CPU.
+
+    Raises:
+        ValueError: the datasheet describes no pulses.
+    """
+    law = sheet.pulses
+    if law.law == "none":
+        raise ValueError(f"{sheet.identity.model}: its datasheet has no pulse law, weights cannot be moved by pulses")
+    wanted = change_s / sheet.cells.span_s
+    if sheet.cells.mapping == "single":
+        ways = [(0, True, wanted), (0, False, -wanted)]
+    elif law.one_sided:
+        ways = [(0, True, wanted), (1, True, -wanted)]
+    else:
+        half = wanted / 2
+        ways = [(0, True, half), (1, False, half), (0, False, -half), (1, True, -half)]
+    trains = []
+    for plane, up, part in ways:
+        share = part / law.middle_step(up)
+        draw = torch.rand(share.shape, generator=generator, dtype=torch.float64).to(share.device)
+        counts = (share.clamp(min=0) + draw).floor()
+        counts = torch.where(share > 0, counts, torch.zeros_like(counts))
+        trains.append(Train(plane, up, counts.clamp(max=most).long(), int((counts > most).sum())))
+    return [train for train in trains if bool(train.counts.any())]
+
+
+CROWDED = 0.85
+"""Where in the range a cell of a pair calls for a refresh, if the other one has left its middle too."""
+
+
+def paired_again(sheet: Datasheet, seen_s: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets that give pairs with a nearly full cell the same difference about the middle of the range again.
+
+    Args:
+        sheet: The range.
+        seen_s: Conductances as read, (2, rows, columns), siemens.
+
+    Returns:
+        Targets and where to write them, both (2, rows, columns).
+    """
+    cells = sheet.cells
+    middle = (cells.g_min_s + cells.g_max_s) / 2
+    targets = balanced(sheet, seen_s[0] - seen_s[1])
+    # a pair that is full because its weight is large gains nothing
+    crowded = (seen_s.amax(0) > cells.g_min_s + CROWDED * cells.span_s) & (seen_s.amin(0) > middle + 0.1 * cells.span_s)
+    return targets, crowded.expand_as(targets)
+
+
+def balanced(sheet: Datasheet, difference_s: Tensor) -> Tensor:
+    """Pairs, (2, rows, columns), from where pulses can move a weight both ways.
+
+    Both cells lie about mid-range, half the difference to either side; of a one-sided law, whose pulses only go up,
+    one lies at mid-range and the other as far above as fits.
+    """
+    cells = sheet.cells
+    middle = (cells.g_min_s + cells.g_max_s) / 2
+    if not sheet.pulses.one_sided:
+        half = difference_s / 2
+        return torch.stack([middle + half, middle - half]).clamp(cells.g_min_s, cells.g_max_s)
+    pair = torch.stack([difference_s.clamp(min=0), (-difference_s).clamp(min=0)])
+    return (pair + middle).clamp(max=cells.g_max_s)
