@@ -65,7 +65,7 @@ class Machine:
             device.fault(ErrorCode.INTERNAL, f"{_name(opcode)}: {error!r}")
             raise Refused(ErrorCode.INTERNAL, f"firmware error: {error!r}") from error
         finally:
-            device.outputs.feed(door)
+            device.outputs.worked(door)
         if len(reply) > MAX_REPLY:
             raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {MAX_REPLY}", MAX_REPLY)
         if not self._able[opcode][1].idempotent:

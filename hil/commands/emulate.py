@@ -24,6 +24,7 @@ def command(
         list[str] | None,
         typer.Option(metavar="SPEC", help="Faults on the wires: lost_reply=0.01,bit_flip=0.01,seed=3,late_s=0.2 ..."),
     ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads the emulated chip computes with.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log nothing.")] = False,
 ) -> None:
@@ -31,6 +32,8 @@ def command(
 
     Without a door all of them are opened. The log goes to standard error. Only this machine can connect.
     """
+    import torch
+
     from emulator.faults import FaultPlan, FaultSpecError
     from emulator.serve import Doors
     from hil.emulate import EVERYTHING, open_board, stopped_by_signals
@@ -40,6 +43,7 @@ def command(
         plan = FaultPlan.parse(",".join(fault or []))
     except FaultSpecError as error:
         raise typer.BadParameter(f"--fault: {error}") from error
+    torch.set_num_threads(threads)  # the host computes at the same time, on the same cores
     sink = None if quiet else _log(verbose)
     try:
         board = open_board(datasheet, seed, doors if doors.any else EVERYTHING, plan, sink)

@@ -257,3 +257,16 @@ def test_a_bug_in_the_firmware_is_answered_and_turns_outputs_off(ask, armed, dev
     refused = ask(Opcode.SETTLE, Settle(0, armed.drive))
     assert isinstance(refused, Refused) and refused.code == ErrorCode.INTERNAL
     assert not device.outputs.on and device.outputs.trip_cause is Trip.HARDWARE
+
+
+def test_a_request_that_takes_longer_than_the_watchdog_does_not_trip_it(ask, armed, device, clock, monkeypatch):
+    settle = device.chip.settle
+
+    def slow(*arguments):
+        clock.now += 5.0
+        return settle(*arguments)
+
+    monkeypatch.setattr(device.chip, "settle", slow)
+    assert isinstance(ask(Opcode.SETTLE, Settle(0, armed.drive)), bytes)
+    clock.now += 1.0
+    assert status(ask).state is State.ARMED
