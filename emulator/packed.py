@@ -82,8 +82,9 @@ class PackedCoupling(Coupling):
         """Itself, or its running sums where arithmetic is mixed."""
         if self.coarse is None:
             return self
-        up = RunningSum(self.exact.up, self.coarse.up, rounding)
-        return RunningCoupling(self.pool, up, RunningSum(self.exact.down, self.coarse.down, rounding))
+        # without pooling the upward sum itself may become a linear layer's state
+        up = RunningSum(self.exact.up, self.coarse.up, rounding, in_place=self.pool)
+        return RunningCoupling(self.pool, up, RunningSum(self.exact.down, self.coarse.down, rounding, in_place=True))
 
 
 @dataclass
@@ -94,6 +95,7 @@ class RunningSum:
         exact: The map.
         coarse: Its linear part, bfloat16 to bfloat16.
         rounding: Says which one to use.
+        in_place: Results need not outlive the next one.
         given: The last argument.
         total: The map of the last argument, as well as it is known.
     """
@@ -101,6 +103,7 @@ class RunningSum:
     exact: Product
     coarse: Product
     rounding: Rounding
+    in_place: bool
     given: Tensor = field(default_factory=lambda: torch.empty(0))
     total: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -110,9 +113,10 @@ class RunningSum:
         return self.total
 
     def __call__(self, value: Tensor) -> Tensor:
-        """The map of `value`; earlier results are left as they were."""
+        """The map of `value`."""
         if self.rounding.coarse:
-            self.total = self.total + self.coarse((value - self.given).bfloat16())
+            change = self.coarse((value - self.given).bfloat16())
+            self.total = self.total.add_(change) if self.in_place else self.total + change
         else:
             self.total = self.exact(value)
         self.given = value
