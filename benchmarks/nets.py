@@ -32,3 +32,10 @@ def build_named(name: str, overrides: Sequence[str] = ()) -> tuple[Experiment, n
     )
     classes = CLASSES[experiment.data.name]
     return experiment, build(experiment, bench, (3, 32, 32), classes), classes
+
+
+def build_like(model: nn.Module, name: str, overrides: Sequence[str]) -> nn.Module:
+    """The same weights in a model of the same experiment with other settings."""
+    other = build_named(name, overrides)[1]
+    other.load_state_dict(model.state_dict())
+    return other

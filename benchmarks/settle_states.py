@@ -1,0 +1,80 @@
+"""Settling by iterations and by state error, next to the authors' code: same weights, same inputs, in turn.
+
+The reference is a long float64 settle of our own. Errors are relative norms over all states, and the largest change of
+any state. Rounding can flip the maximum of a pooling window that is nearly tied, and such a window then settles to
+another, equally valid minimum: the largest error shows that, the norm hardly does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.clock import alternate
+from benchmarks.nets import build_like, build_named
+from benchmarks.peer import Peer
+from emulator.network import Stop
+from hil.backends.reference import ReferenceArray
+from hil.backends.seam import States
+from hil.model import energy_blocks
+
+TOLERANCES = (1e-4, 1e-5, 1e-6)
+
+
+def table(name: str, batch: int, rounds: int, checkout: Path | None) -> list[str]:
+    """Lines of the table of one experiment."""
+    torch.manual_seed(0)
+    experiment, model, classes = build_named(name)
+    images = torch.randn(batch, 3, 32, 32)
+    stop = Stop(experiment.settle.max_iterations, 0.0)
+    mixed = build_like(model, name, ["device=reference:?arithmetic=mixed"])
+    wanted = _settled(build_like(model, name, ["run.dtype=float64"]), images.double(), Stop(2000, 1e-11))
+    runs: dict[str, Callable[[], list[States]]] = {}
+    if checkout is not None:
+        peer = Peer.like(checkout, name, model, experiment, classes)
+        runs["authors"] = lambda: [tuple(s) for s in peer.settle(images)]
+        for block in peer.model.blocks:
+            block.train()
+    runs[f"full, {stop.max_iterations} sweeps"] = lambda: _settled(model, images, stop)
+    for tolerance in TOLERANCES:
+        for label, net in (("full", model), ("mixed", mixed)):
+            runs[f"{label}, tolerance {tolerance:.0e}"] = lambda n=net, t=tolerance: _settled(n, images, Stop(500, t))
+    errors = {label: _errors(run(), wanted) for label, run in runs.items()}
+    times = alternate(runs, rounds)
+    base = times["authors"].median if checkout is not None else next(iter(times.values())).median
+    lines = [f"{name}, batch {batch}: relative error, largest error, ms, times faster, clean samples"]
+    for label, timing in times.items():
+        norm, largest = errors[label]
+        clean = f"{len(timing.seconds)}/{timing.samples}"
+        lines.append(
+            f"  {label:28s} {norm:8.1e} {largest:8.1e} {timing.median * 1e3:9.1f} {base / timing.median:6.2f}  {clean}"
+        )
+    return lines
+
+
+def _settled(model: nn.Module, images: Tensor, stop: Stop) -> list[States]:
+    """Free states of every block; batch norm uses the batch, as in training."""
+    states = []
+    model.train()
+    *blocks, _ = model.children()
+    energies = list(energy_blocks(model).values())
+    with torch.no_grad():
+        images = images.contiguous(memory_format=torch.channels_last)
+        for block, energy in zip(blocks, energies, strict=True):
+            array = energy.array
+            assert isinstance(array, ReferenceArray)
+            energy.program()
+            array.stop = stop
+            settled = array.settle(block.get_submodule("feedforward")(images))
+            states.append(settled.free)
+            images = settled.free[-1]
+    return states
+
+
+def _errors(found: list[States], wanted: list[States]) -> tuple[float, float]:
+    pairs = [(a.double(), b) for x, y in zip(found, wanted, strict=True) for a, b in zip(x, y, strict=True)]
+    norm = sum(float((a - b).square().sum()) for a, b in pairs) / sum(float(b.square().sum()) for _, b in pairs)
+    return norm**0.5, max(float((a - b).abs().max()) for a, b in pairs)
