@@ -63,9 +63,10 @@ def _exit_code(error: Exception) -> int | None:
     from hil.experiment_file import ExperimentError
     from hil.model import ModelError
     from hil.netlist import NetlistError
+    from hil.ranks import RankError
     from hil.run.folder import RunError
 
-    if isinstance(error, DeviceError):
+    if isinstance(error, DeviceError | RankError):
         return DEVICE_FAILED
     refusals = (
         AddressError,

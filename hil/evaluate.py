@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from hil.data import Dataset
 from hil.data.batches import in_order
 from hil.loss import Loss
 from hil.model import energy_blocks, observed
+from hil.ranks import ALONE, Ranks
 from hil.tally import Tally
 
 BINS = 50
@@ -50,14 +52,15 @@ class Evaluation:
         }
 
 
-def evaluate(model: nn.Module, dataset: Dataset, loss: Loss, batch: int) -> Evaluation:
-    """Tests a model on the test samples; only free phases run.
+def evaluate(model: nn.Module, dataset: Dataset, loss: Loss, batch: int, ranks: Ranks = ALONE) -> Evaluation:
+    """Tests a model on the test samples; only free phases run. Each rank takes its share of the batches.
 
     Args:
         model: The chain; its training mode is put back afterwards.
         dataset: Whose test samples.
         loss: Mean over a batch.
         batch: Samples a settle.
+        ranks: Who else tests; settling and histograms are those of this rank.
     """
     parameter = next(model.parameters())
     device, dtype = parameter.device, parameter.dtype
@@ -67,12 +70,14 @@ def evaluate(model: nn.Module, dataset: Dataset, loss: Loss, batch: int) -> Eval
     training = model.training
     model.eval()
     with torch.no_grad(), observed(model, {name: _note(name, tally, first) for name in energy_blocks(model)}):
-        for images, labels in in_order(dataset.test, batch):
+        for images, labels in islice(in_order(dataset.test, batch), ranks.rank, None, ranks.count):
             scores = model(dataset.prepare(images, device, dtype)).cpu()
             total += float(loss(scores, labels)) * len(labels)
             cells = labels * dataset.classes + scores.argmax(1)
             confusion += torch.bincount(cells, minlength=dataset.classes**2).view_as(confusion)
     model.train(training)
+    confusion = ranks.add(confusion)
+    total = float(ranks.add(torch.tensor(total, dtype=torch.float64)))
     count = len(dataset.test)
     return Evaluation(
         loss=total / count,

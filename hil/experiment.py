@@ -186,6 +186,7 @@ class Run(Section):
         keep_checkpoints: How many of the newest checkpoints stay.
         evaluate_every: Epochs between tests; the last epoch is always tested.
         dtype: Floating-point type of the model.
+        sync_batch_norm: With several ranks: batch norm over all ranks' samples instead of each rank's own.
     """
 
     epochs: PositiveInt = 10
@@ -197,6 +198,7 @@ class Run(Section):
     keep_checkpoints: PositiveInt = 2
     evaluate_every: PositiveInt = 1
     dtype: Literal["float32", "float64"] = "float32"
+    sync_batch_norm: bool = False
 
 
 class Experiment(Section):

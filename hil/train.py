@@ -22,6 +22,7 @@ from hil.followed import scores_and_loss
 from hil.loss import LOSSES, Loss
 from hil.model import energy_blocks, observed
 from hil.optimize import learning_rate, optimizer
+from hil.ranks import ALONE, RankError, Ranks
 from hil.run import checkpoint, provenance
 from hil.run.atomic import write_json
 from hil.run.folder import RunError, RunFolder
@@ -65,6 +66,7 @@ def train(
     folder: RunFolder,
     screen: Screen,
     asked_to_stop: Callable[[], signal.Signals | None],
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
 
@@ -76,8 +78,10 @@ def train(
         folder: Run folder, started or reopened.
         screen: Shows progress.
         asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
+        ranks: The processes that train together, each on its part of every batch with a counterpart of its own.
 
     Raises:
+        RankError: another rank failed; a checkpoint of the last whole step has been written.
         DeviceError: the counterpart failed; a checkpoint of the last whole step has been written.
         KeyboardInterrupt: stopped in the middle of a step; likewise.
         RunError: the loss, a current or a parameter is not finite.
@@ -86,11 +90,11 @@ def train(
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
-    newest = checkpoint.newest(folder.checkpoints)
-    metrics_bytes = state.restore(newest) if newest else 0
+    metrics_bytes = _restore(state, folder, ranks)
     at = state.position
     provenance.record(folder.provenance, experiment, bench, dataset, at.step)
-    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device)
+    part = (ranks.rank, ranks.count)
+    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
     tally = Tally()
     every_block = dict.fromkeys(energy_blocks(model), tally.add)
 
@@ -108,18 +112,21 @@ def train(
                     lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
                     before = state.before_step()
                     with observed(model, every_block):
-                        sums = _step(state, cells, lr, loss, dataset.prepare(images, device, dtype), labels)
+                        images = dataset.prepare(images, device, dtype)
+                        sums = _step(state, cells, lr, loss, images, labels, ranks)
+                    samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
                         raise NotFinite(f"the loss is {loss_sum}")
-                    _advance(at, len(labels), loss_sum, correct, time.perf_counter() - began)
+                    _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
-                    means = {"loss": loss_sum / len(labels), "accuracy": correct / len(labels)}
+                    means = {"loss": loss_sum / samples, "accuracy": correct / samples}
                     record = {"lr": lr, **means, **tally.take()}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
                     screen.step(at, record)
-                    stopped = asked_to_stop()
+                    signalled = ranks.largest(asked_to_stop() or 0)
+                    stopped = signal.Signals(signalled) if signalled else None
                     if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
                         save()
                     if stopped:
@@ -128,7 +135,7 @@ def train(
                 done = at.epoch + 1
                 record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
                 if done % run.evaluate_every == 0 or done == run.epochs:
-                    tested = evaluate(model, dataset, loss, run.eval_batch)
+                    tested = evaluate(model, dataset, loss, run.eval_batch, ranks)
                     at.test_accuracy = tested.accuracy
                     write_json(folder.evaluation, tested.document())
                     record_epoch |= _test_record(tested)
@@ -142,7 +149,7 @@ def train(
             raise RunError(
                 f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
             ) from error
-        except (DeviceError, KeyboardInterrupt):
+        except (DeviceError, RankError, KeyboardInterrupt):
             if before is not None:
                 state.undo_step(before)
             save()
@@ -150,19 +157,52 @@ def train(
         return Outcome(_summarize(folder, state, experiment))
 
 
-def _step(state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
+    """Takes up the newest step every rank has; a rank that is new starts its counterpart at the first rank's step.
+
+    Returns:
+        Length of `metrics.jsonl` to go on from, bytes.
+    """
+    mine = checkpoint.newest(folder.checkpoints)
+    step = ranks.smallest(2**62 if mine is None and not ranks.first else _step_of(mine))
+    if step < 0:
+        return 0
+    mine = checkpoint.newest(folder.checkpoints, step)
+    if _step_of(mine) == step and mine is not None:
+        return state.restore(mine)
+    first = checkpoint.newest(folder.shared.checkpoints, step)
+    if first is None or _step_of(first) != step:
+        raise RunError(f"{folder.shared.path}: the checkpoint of step {step} is gone: raise run.keep_checkpoints")
+    state.restore(first.without("bench."))
+    return 0
+
+
+def _step_of(found: checkpoint.Checkpoint | None) -> int:
+    return -1 if found is None else int(found.facts["position"]["step"])
+
+
+def _step(
+    state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor, ranks: Ranks
+) -> Tensor:
     """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
+    parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
-    scores, mean = scores_and_loss(state.model, loss, images, labels)
-    mean.backward()
+    try:
+        scores, mean = scores_and_loss(state.model, loss, images, labels)
+        mean.backward()
+    except (DeviceError, NotFinite) as error:
+        ranks.check(error)
+        raise
+    sums = torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
+    ranks.exchange(parameters, sums)
     state.optimizer.step()
     for block in energy_blocks(state.model).values():
         block.project()  # what the cells cannot hold, negative conductances above all, ends at their range
     cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
-    return torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
+    return sums
 
 
 def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:

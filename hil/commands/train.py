@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hil.experiment import Experiment
+    from hil.ranks import Ranks
     from hil.run.folder import RunFolder
     from hil.train import Outcome
 
@@ -21,7 +22,11 @@ HURRY_S = 0.5
 def command(
     experiment: Annotated[str, typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file.")],
     device: Annotated[
-        str | None, typer.Option(help="Address of the counterpart, e.g. reference: or emulator:mixed-8bit?seed=1.")
+        str | None,
+        typer.Option(
+            help="Address of the counterpart, e.g. reference: or emulator:mixed-8bit?seed=1; {rank} in it is the "
+            "number of the process under torchrun."
+        ),
     ] = None,
     bench: Annotated[
         Path | None, typer.Option(help="Bench file (TOML); --device is then the name of a device in it.")
@@ -41,9 +46,10 @@ def command(
     from rich.console import Console
 
     from hil import experiment_file
+    from hil.cli import DEVICE_FAILED
+    from hil.ranks import RankError, joined
     from hil.run.atomic import write_text
 
-    console = Console()
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
     if bench is not None:
@@ -52,9 +58,16 @@ def command(
         device = f"bench:{bench.absolute()}#{device}"
     if device is not None:
         overrides.append(f"device={dumps(device)}")
-    loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
-    outcome, folder = _run(console, loaded, folder_path, data_root, resume=resume, overwrite=overwrite)
-    if json is not None:
+    with joined() as ranks:
+        console = Console(quiet=not ranks.first)
+        loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
+        try:
+            outcome, folder = _run(console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite)
+        except RankError:
+            if ranks.first:  # one message for all of them
+                raise
+            raise typer.Exit(DEVICE_FAILED) from None
+    if json is not None and ranks.first:
         write_text(json, folder.summary.read_text())
     accuracy = outcome.summary["test_accuracy"]
     console.print(
@@ -95,24 +108,31 @@ def _settings(
 
 
 def _run(
-    console: Console, experiment: Experiment, path: Path, data_root: Path, *, resume: bool, overwrite: bool
+    console: Console,
+    experiment: Experiment,
+    path: Path,
+    data_root: Path,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused; nothing is written before the last refusal."""
     import torch
 
     from emulator.network import Stop
-    from hil import data
+    from hil import data, sync_norm
     from hil.bench import open_bench
     from hil.data.batches import Batches
     from hil.model import build
     from hil.report.training import write_report
-    from hil.run import folder
     from hil.run.interrupt import StopRequest
     from hil.screen import open_screen
     from hil.train import train
 
     dataset = data.load(experiment.data, data_root)
-    where = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _check_parts(experiment, ranks)
+    where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
     run, settle = experiment.run, experiment.settle
     free = Stop(settle.max_iterations, settle.tolerance)
     nudged = Stop(
@@ -130,20 +150,46 @@ def _run(
     try:
         with (
             StopRequest() as stop,
-            open_bench(
-                experiment.device, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged
-            ) as bench,
+            open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
-            opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+            if run.sync_batch_norm and ranks.count > 1:
+                sync_norm.synchronized(model, ranks)
+            opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] == "device" else None
             with open_screen(console, run.epochs, batches) as screen:
-                return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal), opened
+                return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks), opened
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:
             raise
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
     finally:
-        if opened is not None:
+        if opened is not None and ranks.first:
             write_report(opened)
+
+
+def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
+    """Equal parts: the average over ranks is then the gradient of the joined batch."""
+    from hil.run.folder import RunError
+
+    run = experiment.run
+    if ranks.count > 1 and (run.batch % ranks.count or not run.drop_last):
+        raise RunError(
+            f"{ranks.count} ranks need equal parts: set run.drop_last = true and run.batch to a multiple of "
+            f"{ranks.count} (it is {run.batch}, of all ranks together)"
+        )
+
+
+def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bool, overwrite: bool) -> RunFolder:
+    """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
+    from hil.run import folder
+
+    ranks.wait()  # all have looked whether the folder is free
+    if ranks.first:
+        opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+    ranks.wait()
+    if ranks.first:
+        return opened
+    own = folder.of_rank(path, ranks.rank)
+    return folder.RunFolder(own) if own.exists() else folder.start(own, experiment)

@@ -28,6 +28,11 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
+    def without(self, prefix: str) -> Checkpoint:
+        """Without the tensors whose names start so."""
+        kept = {name: value for name, value in self.tensors.items() if not name.startswith(prefix)}
+        return Checkpoint(kept, self.facts)
+
 
 def write(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
     """Adds a checkpoint and removes all but the newest `keep`.
@@ -44,10 +49,11 @@ def write(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
-def newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that reads back whole, None when there is none."""
+def newest(folder: Path, limit: int | None = None) -> Checkpoint | None:
+    """The newest checkpoint that reads back whole, None when there is none; up to step `limit` where one is given."""
     for path in sorted(folder.glob("step_*.json"), reverse=True):
-        found = _read(path)
+        late = limit is not None and int(path.stem.removeprefix("step_")) > limit
+        found = None if late else _read(path)
         if found is not None:
             return found
     return None

@@ -15,6 +15,11 @@ class RunError(ValueError):
     """A run folder that cannot be used as asked; the message says what to do instead."""
 
 
+def of_rank(path: Path, rank: int) -> Path:
+    """Folder of one process of a data-parallel run: the run's own for the first, one below `ranks` for each other."""
+    return path if rank == 0 else path / "ranks" / str(rank)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Paths of a run.
@@ -25,6 +30,11 @@ class RunFolder:
     """
 
     path: Path
+
+    @property
+    def shared(self) -> RunFolder:
+        """The folder of the whole run, where this is one of a rank's."""
+        return RunFolder(self.path.parent.parent) if self.path.parent.name == "ranks" else self
 
     @property
     def config(self) -> Path:

@@ -1,0 +1,147 @@
+"""Data-parallel training over processes: who this one is, and the few things all of them do together.
+
+`torchrun --nproc-per-node K -m hil train ...` starts the processes; torch.distributed joins them. Without it there is
+one rank and nothing is exchanged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+_CPU = torch.device("cpu")
+TEXT_BYTES = 2048
+
+
+class RankError(RuntimeError):
+    """Another rank failed, so this one stopped too; the message says which, and why."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of a run.
+
+    Attributes:
+        rank: Its number, 0 .. count - 1.
+        count: Number of processes.
+        device: Torch device of this process.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = _CPU
+
+    @property
+    def first(self) -> bool:
+        """The one that speaks and writes for all."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until every rank is here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def check(self, failure: Exception | None = None) -> None:
+        """Before every exchange within a step: has a rank failed?
+
+        Args:
+            failure: What keeps this rank from going on.
+
+        Raises:
+            RankError: a rank failed, or is gone; every rank gets to know, the failed one too.
+        """
+        if self.count == 1:
+            return
+        failed = torch.tensor([0.0 if failure is None else 1.0], device=self.device)
+        try:
+            dist.all_reduce(failed)
+        except RuntimeError as error:
+            raise RankError(f"rank {self.rank} of {self.count}: another rank is gone: {error}") from error
+        if failed > 0:
+            raise RankError(self._explain(failure))
+
+    def exchange(self, parameters: list[nn.Parameter], sums: Tensor) -> None:
+        """Averages gradients, in one message, and adds sums over all ranks, in place.
+
+        Args:
+            parameters: Whose `.grad`; one without a gradient counts as zero.
+            sums: (n,).
+
+        Raises:
+            RankError: as `check`.
+        """
+        if self.count == 1:
+            return
+        self.check()
+        with torch.no_grad():
+            flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+            dist.all_reduce(flat)
+            dist.all_reduce(sums)
+            flat /= self.count
+            for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+                parameter.grad = part.view_as(parameter)
+
+    def _explain(self, failure: Exception | None) -> str:
+        """The first failure's text, from the rank that has it to all."""
+        text = "" if failure is None else f"rank {self.rank} of {self.count}: {failure}"
+        mine = torch.frombuffer(bytearray(text.encode()[:TEXT_BYTES].ljust(TEXT_BYTES)), dtype=torch.uint8)
+        every = [torch.empty_like(mine, device=self.device) for _ in range(self.count)]
+        dist.all_gather(every, mine.to(self.device))
+        texts = [bytes(t.tolist()).decode(errors="replace").strip() for t in every]
+        return "; ".join(t for t in texts if t) + f"; all {self.count} ranks stopped after the last whole step"
+
+    def largest(self, value: int) -> int:
+        """Largest of all ranks' values."""
+        return self._agree(value, dist.ReduceOp.MAX)
+
+    def smallest(self, value: int) -> int:
+        """Smallest of all ranks' values."""
+        return self._agree(value, dist.ReduceOp.MIN)
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Sum over the ranks."""
+        if self.count == 1:
+            return tensor
+        moved = tensor.to(self.device)
+        dist.all_reduce(moved)
+        return moved.to(tensor.device)
+
+    def _agree(self, value: int, how: dist.ReduceOp.RedOpType) -> int:
+        if self.count == 1:
+            return value
+        agreed = torch.tensor([value], device=self.device)
+        dist.all_reduce(agreed, how)
+        return int(agreed)
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined(timeout_s: float = 1800.0) -> Iterator[Ranks]:
+    """Joins the processes torchrun started; a single process otherwise.
+
+    Args:
+        timeout_s: Longest wait for another rank, a test by one of them included.
+    """
+    cuda = torch.cuda.is_available()
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Ranks(device=torch.device("cuda" if cuda else "cpu"))
+        return
+    local = int(os.environ["LOCAL_RANK"])
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_s))
+    try:
+        yield Ranks(dist.get_rank(), count, device)
+    finally:
+        dist.destroy_process_group()

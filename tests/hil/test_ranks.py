@@ -1,0 +1,150 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hil.cli import main
+from hil.experiment import Experiment
+from hil.experiment_file import dump
+from hil.run import checkpoint
+
+EXPERIMENT = {
+    "data": {"name": "digits", "train_samples": 96, "test_samples": 40},
+    "device": "reference:",
+    "blocks": [
+        {
+            "feedforward": [{"kind": "conv", "channels": 3, "bias": False}, {"kind": "batch_norm"}],
+            "energy": {"couplings": [{"kind": "conv", "channels": 4, "pool": True}], "slope": 0.5},
+        },
+        {"feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 8}], "energy": {"couplings": []}},
+    ],
+    "estimator": {"beta": 0.2, "nudge": "reevaluated"},
+    "settle": {"max_iterations": 30, "tolerance": 0.0},
+    "optimizer": {"kind": "sgd", "lr": 0.05},
+    "run": {
+        "epochs": 2,
+        "batch": 16,
+        "eval_batch": 16,
+        "drop_last": True,
+        "dtype": "float64",
+        "sync_batch_norm": True,
+        "keep_checkpoints": 20,
+        "checkpoint_every": 1,
+    },
+}
+
+
+def arguments(folder, path, *more):
+    return ["train", str(folder / "small.toml"), "--run-dir", str(path), *more]
+
+
+def torchrun(ranks, folder, path, *more):
+    """Trains as a person would; returns exit code and what was said."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    done = subprocess.run(
+        [*launch, "-m", "hil", *arguments(folder, path, *more)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def write(folder, **changes):
+    (folder / "small.toml").write_text(dump(Experiment.model_validate(EXPERIMENT | changes)))
+
+
+def weights(path):
+    found = checkpoint.newest(path / "checkpoints")
+    return {name: value for name, value in found.tensors.items() if name.startswith("model.")}
+
+
+def largest_difference(one, other):
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    return max(float((a[n] - b[n]).abs().max()) for n in a)
+
+
+def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one_or_two(tmp_path):
+    write(tmp_path)
+    main_exits_ok(arguments(tmp_path, tmp_path / "one"))
+    code, said = torchrun(2, tmp_path, tmp_path / "two")
+    assert code == 0, said
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
+    one, two = (json.loads((tmp_path / n / "summary.json").read_text()) for n in ("one", "two"))
+    assert one["test_accuracy"] == two["test_accuracy"]
+    assert said.count("report:") == 1
+    for step in range(8, 13):  # as if both ranks had been killed after step 7, one of them a step ahead
+        for rank, kept in (("", 7), ("ranks/1", 8)):
+            if step > kept:
+                for file in (tmp_path / "two" / rank / "checkpoints").glob(f"step_{step:09d}.*"):
+                    file.unlink()
+    main_exits_ok(arguments(tmp_path, tmp_path / "two", "--resume"))
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
+
+
+def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(tmp_path):
+    run = EXPERIMENT["run"] | {"dtype": "float32"}
+    write(tmp_path, device="emulator:mixed-8bit?seed={rank}", estimator={}, run=run)
+    fail = tmp_path / "failing.py"
+    fail.write_text(
+        "import os\n"
+        "from drivers.errors import LinkTimeout\n"
+        "from hil.backends.emulator import EmulatedArray\n"
+        "from hil.cli import main\n"
+        "settle, calls = EmulatedArray.settle, []\n"
+        "def failing(self, *a, **k):\n"
+        "    calls.append(1)\n"
+        "    if os.environ['RANK'] == '1' and len(calls) > 20:\n"
+        "        raise LinkTimeout('the cable is out')\n"
+        "    return settle(self, *a, **k)\n"
+        "EmulatedArray.settle = failing\n"
+        "main()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launch, str(fail), *arguments(tmp_path, tmp_path / "run")],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("hil: ")]
+    assert len(said) == 1, done.stderr[-3000:]
+    assert "rank 1 of 2" in said[0]
+    assert "the cable is out" in said[0]
+    steps = [
+        checkpoint.newest(tmp_path / "run" / rank / "checkpoints").facts["position"]["step"] for rank in ("", "ranks/1")
+    ]
+    assert steps[0] == steps[1] > 0
+    first, second = (
+        json.loads((tmp_path / "run" / r / "provenance.json").read_text())["sessions"][0] for r in ("", "ranks/1")
+    )
+    assert (first["address"], second["address"]) == ("emulator:mixed-8bit?seed=0", "emulator:mixed-8bit?seed=1")
+    state = checkpoint.newest(tmp_path / "run" / "checkpoints").tensors
+    other = checkpoint.newest(tmp_path / "run" / "ranks/1" / "checkpoints").tensors
+    assert all(torch.equal(state[n], other[n]) for n in state if n.startswith("model.") and "running" not in n)
+    assert any(not torch.equal(state[n], other[n]) for n in state if n.startswith("bench."))
+
+
+def main_exits_ok(command):
+    try:
+        main(command)
+    except SystemExit as done:
+        assert done.code in (0, None)
+
+
+def test_unequal_parts_are_refused(tmp_path, monkeypatch):
+    from hil.commands.train import _check_parts
+    from hil.ranks import Ranks
+    from hil.run.folder import RunError
+
+    for run in ({"batch": 15, "drop_last": True}, {"batch": 16}):
+        with pytest.raises(RunError, match=r"run\.drop_last = true and run\.batch to a multiple of 2"):
+            _check_parts(Experiment.model_validate(EXPERIMENT | {"run": run}), Ranks(count=2))
