@@ -6,13 +6,14 @@ energy part adds one more layer. Reading files and `--set` overrides: `hil.exper
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
-from hil.estimator import Estimator
+from hil.baseline import Implicit, Unrolled
+from hil.estimator import Estimator, Kind
 from hil.feedforward import FeedforwardLayer
 
 Count = Annotated[int, Field(ge=0)]
@@ -201,6 +202,27 @@ class Run(Section):
     sync_batch_norm: bool = False
 
 
+_PROPAGATION = get_args(Kind)
+
+
+def _rule_of(value: object) -> str | None:
+    kind = value.get("kind", "centered") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "propagation" if kind in _PROPAGATION else kind
+
+
+GradientRule = Annotated[
+    Annotated[Estimator, Tag("propagation")]
+    | Annotated[Implicit, Tag("implicit")]
+    | Annotated[Unrolled, Tag("unrolled")],
+    Discriminator(
+        _rule_of,
+        custom_error_type="estimator_kind",
+        custom_error_message=f"kind is one of {', '.join((*_PROPAGATION, 'implicit', 'unrolled'))}",
+    ),
+]
+"""The section `[estimator]`: equilibrium propagation (`kind` of an `Estimator`), or a digital baseline by its kind."""
+
+
 class Experiment(Section):
     """An experiment.
 
@@ -209,6 +231,8 @@ class Experiment(Section):
         device: Address of the default counterpart; `--device` replaces it.
         slope: Gain of the clamped neurons of every block that states none.
         readout: A linear layer behind the last block, or `none`: the last energy layer holds the class scores.
+        estimator: How gradients are obtained; `implicit` and `unrolled` differentiate the reference relaxation instead
+            of measuring.
         loss: `cross_entropy`, or `mse`: half the squared distance to the one-hot target.
     """
 
@@ -220,7 +244,7 @@ class Experiment(Section):
     readout: Literal["linear", "none"] = "linear"
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()
-    estimator: Estimator = Estimator()
+    estimator: GradientRule = Estimator()
     settle: Settling = Settling()
     optimizer: Optimizer = Optimizer()
     update: Update = Update()

@@ -44,7 +44,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         return Experiment.model_validate(document)
     except ValidationError as error:
         where = f"{where} with --set {' --set '.join(overrides)}" if overrides else where
-        raise ExperimentError(f"{where}: " + "; ".join(explain(error))) from error
+        raise ExperimentError(f"{where}: " + "; ".join(explain(error, document))) from error
 
 
 def _document(name_or_path: str, seen: tuple[str, ...]) -> tuple[dict[str, object], str]:

@@ -51,7 +51,7 @@ def explain(error: ValidationError, document: object = None) -> list[str]:
     lines = []
     for problem in error.errors():
         key = ".".join(_path(problem["loc"], document, problem["type"] == "missing")) or "(whole file)"
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             lines.append(f"{key}: unknown key")
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing")

@@ -17,6 +17,17 @@ SOURCES: dict[str, Source] = {
     "cifar100": cifar.load100,
     "imagenet32": imagenet32.load,
 }
+_GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
+FORMS: dict[str, tuple[tuple[int, int, int], int]] = {
+    "digits": ((1, 8, 8), 10),
+    "mnist": (_GREY, 10),
+    "fashion-mnist": (_GREY, 10),
+    "kmnist": (_GREY, 10),
+    "cifar10": (_COLOUR, 10),
+    "cifar100": (_COLOUR, 100),
+    "imagenet32": (_COLOUR, 1000),
+}
+"""Shape of one sample and number of classes of each source, known without its files."""
 
 
 def load(spec: Data, root: Path) -> Dataset:
@@ -34,4 +45,4 @@ def load(spec: Data, root: Path) -> Dataset:
     return SOURCES[spec.name](root).limited(spec)
 
 
-__all__ = ["SOURCES", "DataError", "Dataset", "load"]
+__all__ = ["FORMS", "SOURCES", "DataError", "Dataset", "load"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -39,12 +40,18 @@ STYLE: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: label, x and y of equal length; NaN leaves a gap. `marker` draws points, for the few and exact."""
+    """One line: label, x and y of equal length; NaN leaves a gap.
+
+    Attributes:
+        marker: Draw the points, too.
+        joined: False draws the points alone.
+    """
 
     label: str
     x: ArrayLike
     y: ArrayLike
     marker: bool = False
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,12 @@ class Panel:
 
 
 def row(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, width: float = 10.4) -> Markup:
-    """Plots side by side, wrapped into rows, as inline SVG.
+    """`drawing` as inline SVG."""
+    return to_svg(drawing(panels, columns=columns, height=height, width=width))
+
+
+def drawing(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, width: float = 10.4) -> Figure:
+    """Plots side by side, wrapped into rows.
 
     Args:
         panels: At least one.
@@ -74,7 +86,18 @@ def row(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, width
             panel.draw(at)
         for unused in list(axes.flat)[len(panels) :]:
             unused.set_axis_off()
-        return to_svg(figure)
+        return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the file's suffix: png, svg or pdf.
+
+    Raises:
+        ValueError: a suffix matplotlib does not know.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure.savefig(path, dpi=130)
 
 
 def to_svg(figure: Figure) -> Markup:
@@ -124,18 +147,23 @@ def histogram(
     return draw
 
 
-def bars(values: Mapping[str, float], y: str, *, low: float | None = None) -> Callable[[Axes], None]:
-    """Named bars; `low` is where the axis starts, for values that crowd at the top."""
+def dots(
+    values: Mapping[str, float], x: str, *, log: bool = False, marks: Mapping[str, float] | None = None
+) -> Callable[[Axes], None]:
+    """One dot a name, names on the left, first on top; `marks` are labelled vertical lines."""
 
     def draw(axes: Axes) -> None:
         places = np.arange(len(values))
-        base = 0.0 if low is None else low
-        axes.bar(places, [v - base for v in values.values()], bottom=base, color=COLOURS[0], width=0.7)
-        axes.set_xticks(
-            places, list(values), rotation=60 if len(values) > 4 else 0, ha="right" if len(values) > 4 else "center"
-        )
-        axes.grid(visible=False, axis="x")
-        axes.set_ylabel(y)
+        axes.scatter(list(values.values()), places, color=COLOURS[0], s=26, zorder=3)
+        axes.set_yticks(places, list(values))
+        axes.invert_yaxis()
+        axes.set_xlabel(x)
+        if log:
+            axes.set_xscale("log")
+        for label, at in (marks or {}).items():
+            axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1, label=label)
+        if marks:
+            axes.legend()
 
     return draw
 
@@ -167,8 +195,9 @@ def _line(axes: Axes, curve: Curve, colour: str) -> None:
     if len(x) > POINTS:
         x, y, low, high = _binned(x, y)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    marker = "o" if curve.marker or len(x) == 1 else None
-    axes.plot(x, y, color=colour, linewidth=1.4, marker=marker, markersize=4, label=curve.label)
+    marker = "o" if curve.marker or not curve.joined or len(x) == 1 else None
+    style = "-" if curve.joined else "none"
+    axes.plot(x, y, color=colour, linewidth=1.4, linestyle=style, marker=marker, markersize=4, label=curve.label)
 
 
 def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -108,7 +108,9 @@ def test_losses_that_were_not_finite_leave_gaps(tmp_path):
 
 
 def test_every_kind_of_part_is_rendered_and_empty_sections_are_left_out():
-    drawing = Figure(figures.row([figures.Panel("a & b", figures.bars({"x": 0.999, "y<": 1.0}, "cosine", low=0.99))]))
+    drawing = Figure(
+        figures.row([figures.Panel("a & b", figures.dots({"x": 0.999, "y<": 1.0}, "cosine", marks={"wanted": 0.99}))])
+    )
     parts = [
         drawing,
         Table(["name", "verdict"], [["offset <1>", Badge("", "passed", "good")]], "caption"),

@@ -1,0 +1,78 @@
+"""`hil gradcheck EXPERIMENT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hil.gradcheck import Gradcheck
+
+CURVE_SAMPLES, CURVE_SWEEPS = 8, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
+
+
+def command(
+    experiment: Annotated[str, typer.Argument(help="Shipped name (digits-three-dense, ...) or a TOML file.")],
+    device: Annotated[str, typer.Option(help="Address of the counterpart that measures.")] = "reference:",
+    beta: Annotated[float, typer.Option(help="Nudge strength.")] = 1e-3,
+    samples: Annotated[int, typer.Option(min=1, help="Images in the batch.")] = 128,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Picture, .png, .svg or .pdf; runs/gradcheck-NAME.png when left out.")
+    ] = None,
+    min_cosine: Annotated[float | None, typer.Option(help="Exit with 1 when a cosine is lower.")] = None,
+    max_norm_error: Annotated[float | None, typer.Option(help="Exit with 1 when a norm is further off.")] = None,
+) -> None:
+    """Compares measured gradients with implicit differentiation of the exact model, parameter by parameter."""
+    from dataclasses import replace
+
+    import torch
+
+    from hil import experiment_file, gradcheck
+    from hil.bench import open_bench
+    from hil.estimator import Estimator
+    from hil.report.gradcheck import write_picture
+    from hil.run.atomic import write_json
+
+    loaded = experiment_file.load(experiment, list(set_ or []))
+    base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()
+    estimator = replace(base, beta=beta)
+    given = gradcheck.samples(loaded, data_root, samples)
+    with open_bench(device, dtype=torch.float64, stop=gradcheck.EXACT) as bench:
+        result = gradcheck.check(loaded, bench, estimator, given)
+    _print(result, f"{experiment} on {device}, beta {beta}: {given.note}")
+    if json is not None:
+        facts = {"experiment": experiment, "device": device, "beta": beta, "samples": samples, "data": given.note}
+        write_json(json, facts | result.document())
+    few = replace(given, images=given.images[:CURVE_SAMPLES], labels=given.labels[:CURVE_SAMPLES])
+    drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
+    write_picture(drawn, result, gradcheck.curves(loaded, estimator, few, CURVE_SWEEPS))
+    print(f"picture: {drawn}")
+    too_far = (min_cosine is not None and result.min_cosine < min_cosine) or (
+        max_norm_error is not None and result.max_norm_error > max_norm_error
+    )
+    if too_far:
+        raise typer.Exit(1)
+
+
+def _print(result: Gradcheck, what: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(what, soft_wrap=True)
+    table = Table("parameter", "cosine", "norm ratio")
+    for name, agreement in result.parameters.items():
+        table.add_row(name, f"{agreement.cosine:.8f}", f"{agreement.norm_ratio:.6f}")
+    console.print(table)
+    console.print(f"lowest cosine {result.min_cosine:.8f}, largest norm error {result.max_norm_error:.3%}")
+    if result.settled < 1:
+        console.print(f"only {result.settled:.1%} of the phases came to rest")
+    if result.bent:
+        console.print(f"{result.bent:.1%} of the responses were not linear: rails, a changed maximum, or noise")

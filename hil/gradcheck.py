@@ -1,0 +1,179 @@
+"""Compares a counterpart's gradient with implicit differentiation in float64 (ff-EBM paper, static comparison)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from emulator.network import Stop
+from emulator.streams import generator
+from hil import data
+from hil.backends.reference import ReferenceBench
+from hil.backends.seam import Bench, Settled
+from hil.baseline import Implicit, Unrolled
+from hil.data import DataError
+from hil.estimator import Estimator, Rule
+from hil.experiment import Experiment
+from hil.loss import LOSSES
+from hil.model import build, energy_blocks
+
+EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
+"""Free phases of the comparison: to the floor of float64."""
+
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the gradients are taken on; `note` says where the images come from."""
+
+    images: Tensor
+    labels: Tensor
+    classes: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of two gradients of one parameter: cosine of their angle, and norm of the first over that of the second."""
+
+    cosine: float
+    norm_ratio: float
+
+
+@dataclass(frozen=True)
+class Gradcheck:
+    """Result of a comparison.
+
+    Attributes:
+        parameters: One agreement a parameter, host parameters included.
+        settled: Share of the phases that came to rest on the counterpart.
+        bent: Share of the samples and blocks whose responses to +beta and -beta were not mirror images, by more than
+            a tenth: a neuron met its rail, pooling changed its maximum, or noise. Such samples carry the error in beta.
+    """
+
+    parameters: dict[str, Agreement]
+    settled: float
+    bent: float
+
+    @property
+    def min_cosine(self) -> float:
+        """Worst cosine of any parameter."""
+        return min(a.cosine for a in self.parameters.values())
+
+    @property
+    def max_norm_error(self) -> float:
+        """Largest deviation of any norm ratio from one."""
+        return max(abs(a.norm_ratio - 1) for a in self.parameters.values())
+
+    def document(self) -> dict[str, object]:
+        """As JSON values."""
+        return {
+            "parameters": {n: {"cosine": a.cosine, "norm_ratio": a.norm_ratio} for n, a in self.parameters.items()},
+            "min_cosine": self.min_cosine,
+            "max_norm_error": self.max_norm_error,
+            "settled": self.settled,
+            "bent": self.bent,
+        }
+
+
+def samples(experiment: Experiment, root: Path, count: int) -> Samples:
+    """The first training images of an experiment; random ones of their shape where its data set is absent.
+
+    Raises:
+        DataError: the experiment names no known data set.
+    """
+    name = experiment.data.name
+    if name not in data.FORMS:
+        raise DataError(f"data.name: {name!r} is not a data set; known: {', '.join(sorted(data.FORMS))}")
+    shape, classes = data.FORMS[name]
+    try:
+        dataset = data.load(experiment.data, root)
+    except DataError as error:
+        draw = generator(torch.device("cpu"), experiment.run.seed, "gradcheck images")
+        images = torch.rand(count, *shape, generator=draw, dtype=torch.float64)
+        labels = torch.randint(classes, (count,), generator=draw)
+        return Samples(images, labels, classes, f"{count} random images: {error}")
+    images = dataset.prepare(dataset.train.images[:count], torch.device("cpu"), torch.float64)
+    return Samples(images, dataset.train.labels[:count], classes, f"{len(images)} training images of {name}")
+
+
+def check(experiment: Experiment, bench: Bench, estimator: Estimator, given: Samples) -> Gradcheck:
+    """Gradients by equilibrium propagation on a counterpart against implicit differentiation of the exact model.
+
+    Args:
+        experiment: Whose model, at its initial weights, in float64.
+        bench: Where the free and nudged phases settle.
+        estimator: How they are nudged.
+        given: Images and labels of the one batch.
+    """
+    seen: list[Settled] = []
+    measured = gradients(experiment, bench, estimator, given, seen)
+    exact = gradients(experiment, ReferenceBench(EXACT), Implicit(tolerance=1e-12), given)
+    phases = torch.cat([phase.settled.double() for settled in seen for phase in settled.phases])
+    bent = torch.cat([_bent(settled).double() for settled in seen if len(settled.nudged) == 2] or [torch.zeros(1)])
+    parameters = {name: agreement(measured[name], exact[name]) for name in exact}
+    return Gradcheck(parameters, float(phases.mean()), float(bent.mean()))
+
+
+def _bent(settled: Settled) -> Tensor:
+    """Where the mean of both nudged states lies off the free state by a tenth of their distance, (batch,)."""
+    up, down = settled.nudged[0][-1].flatten(1), settled.nudged[1][-1].flatten(1)
+    response, offset = (up - down).norm(dim=1), ((up + down) / 2 - settled.free[-1].flatten(1)).norm(dim=1)
+    return offset > response / 10
+
+
+def gradients(
+    experiment: Experiment, bench: Bench, rule: Rule, given: Samples, seen: list[Settled] | None = None
+) -> Gradients:
+    """Gradient of the mean loss by every parameter of the experiment's initial model; `seen` collects its settles."""
+    model = initial_model(experiment, bench, given)
+    for block in energy_blocks(model).values():
+        block.estimator = rule
+        block.observer = None if seen is None else seen.append
+    LOSSES[experiment.loss](model(given.images), given.labels).backward()
+    return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def initial_model(experiment: Experiment, bench: Bench, given: Samples) -> nn.Sequential:
+    """The experiment's model at its initial weights, in float64 and training mode."""
+    run = experiment.run.model_copy(update={"dtype": "float64"})
+    shape = tuple(given.images.shape[1:])
+    return build(experiment.model_copy(update={"run": run}), bench, shape, given.classes)
+
+
+def agreement(measured: Tensor, exact: Tensor) -> Agreement:
+    """Cosine and norm ratio; where both vanish they agree, where only the exact one does they do not."""
+    norms = float(measured.norm()), float(exact.norm())
+    if norms[1] == 0:
+        return Agreement(1.0, 1.0) if norms[0] == 0 else Agreement(0.0, 0.0)
+    cosine = float((measured * exact).sum()) / (norms[0] * norms[1]) if norms[0] else 0.0
+    return Agreement(cosine, norms[0] / norms[1])
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How the two gradients build up, sweep by sweep, on the reference.
+
+    Attributes:
+        sweeps: Sweeps of the nudged phases, and of the free phase that are differentiated.
+        propagation: One gradient a number of sweeps, by equilibrium propagation.
+        unrolled: The same by back-propagation through the last sweeps of the free phase.
+    """
+
+    sweeps: Sequence[int]
+    propagation: Sequence[Gradients]
+    unrolled: Sequence[Gradients]
+
+
+def curves(experiment: Experiment, estimator: Estimator, given: Samples, sweeps: Sequence[int]) -> Curves:
+    """Both gradients truncated to few sweeps; for small beta they agree at every number (ff-EBM paper, figure 3)."""
+    nudged = [
+        gradients(experiment, ReferenceBench(EXACT, Stop(count, tolerance=0)), estimator, given) for count in sweeps
+    ]
+    unrolled = [gradients(experiment, ReferenceBench(EXACT), Unrolled(sweeps=count), given) for count in sweeps]
+    return Curves(sweeps, nudged, unrolled)

@@ -1,0 +1,42 @@
+"""The picture of a gradient check (ff-EBM paper, static comparison)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hil.gradcheck import Curves, Gradcheck, Gradients
+from hil.report import figures
+from hil.report.figures import Curve, Panel
+
+FLOOR = 1e-16
+
+
+def write_picture(path: Path, result: Gradcheck, curves: Curves) -> None:
+    """Writes cosines and norm ratios a parameter, and how both gradients build up sweep by sweep.
+
+    Raises:
+        ValueError: a suffix matplotlib does not know.
+    """
+    cosines = {name: max(1 - a.cosine, FLOOR) for name, a in result.parameters.items()}
+    ratios = {name: a.norm_ratio for name, a in result.parameters.items()}
+    height = max(2.6, 0.24 * len(cosines))
+    weights = [name for name in result.parameters if name.startswith("block") and "bias" not in name]
+    panels = [
+        Panel("1 - cosine", figures.dots(cosines, "1 - cosine", log=True, marks={"cosine 0.9999": 1e-4})),
+        Panel("Norm ratio", figures.dots(ratios, "|measured| / |exact|", marks={"exact": 1.0})),
+        *(Panel(n, figures.lines(_build_up(n, curves), "sweeps", "share of the whole", low=0)) for n in weights),
+    ]
+    figures.save(figures.drawing(panels, height=height), path)
+
+
+def _build_up(name: str, curves: Curves) -> list[Curve]:
+    """A gradient's component along the one after all sweeps, as a share of it."""
+
+    def share(gradients: Gradients) -> float:
+        whole = curves.unrolled[-1][name]
+        return float((gradients[name] * whole).sum() / whole.square().sum().clamp(min=FLOOR))
+
+    return [
+        Curve("equilibrium propagation", curves.sweeps, [share(g) for g in curves.propagation]),
+        Curve("unrolled", curves.sweeps, [share(g) for g in curves.unrolled], joined=False),
+    ]
