@@ -57,6 +57,7 @@ def _exit_code(error: Exception) -> int | None:
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
     from hil.backends.seam import PlacementError
+    from hil.baseline import AdjointError
     from hil.bench import AddressError
     from hil.bench_file import BenchFileError
     from hil.data import DataError
@@ -70,6 +71,7 @@ def _exit_code(error: Exception) -> int | None:
         return DEVICE_FAILED
     refusals = (
         AddressError,
+        AdjointError,
         BenchFileError,
         DataError,
         DatasheetError,

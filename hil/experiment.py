@@ -217,7 +217,7 @@ GradientRule = Annotated[
     Discriminator(
         _rule_of,
         custom_error_type="estimator_kind",
-        custom_error_message=f"kind is one of {', '.join((*_PROPAGATION, 'implicit', 'unrolled'))}",
+        custom_error_message=f"kind is one of {', '.join(_PROPAGATION)}, implicit or unrolled",
     ),
 ]
 """The section `[estimator]`: equilibrium propagation (`kind` of an `Estimator`), or a digital baseline by its kind."""

@@ -82,7 +82,7 @@ class Gradcheck:
 
 
 def samples(experiment: Experiment, root: Path, count: int) -> Samples:
-    """The first training images of an experiment; random ones of their shape where its data set is absent.
+    """The first test images of an experiment; random ones of their shape where its data set is absent.
 
     Raises:
         DataError: the experiment names no known data set.
@@ -98,8 +98,8 @@ def samples(experiment: Experiment, root: Path, count: int) -> Samples:
         images = torch.rand(count, *shape, generator=draw, dtype=torch.float64)
         labels = torch.randint(classes, (count,), generator=draw)
         return Samples(images, labels, classes, f"{count} random images: {error}")
-    images = dataset.prepare(dataset.train.images[:count], torch.device("cpu"), torch.float64)
-    return Samples(images, dataset.train.labels[:count], classes, f"{len(images)} training images of {name}")
+    images = dataset.prepare(dataset.test.images[:count], torch.device("cpu"), torch.float64)
+    return Samples(images, dataset.test.labels[:count], classes, f"{len(images)} test images of {name}")
 
 
 def check(experiment: Experiment, bench: Bench, estimator: Estimator, given: Samples) -> Gradcheck:

@@ -210,9 +210,9 @@ def test_changing_a_parameter_between_forward_and_backward_is_an_error():
         loss.backward()
 
 
-def test_an_unsolvable_adjoint_is_an_error_that_says_how_far_it_came():
+def test_an_unsolved_adjoint_is_an_error_that_says_of_how_many_samples_and_what_to_do():
     model, images, labels = prepared(dense_model)
-    with pytest.raises(AdjointError, match="after 2 iterations"):
+    with pytest.raises(AdjointError, match=r"of 5 of 5 samples is not solved after 2 iterations: .*unrolled"):
         gradients(model, Implicit(tolerance=1e-13, max_iterations=2), images, labels)
 
 
