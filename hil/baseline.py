@@ -29,8 +29,9 @@ class Implicit:
     """Implicit differentiation at the fixed point `s = f(s, drive, theta)` of one sweep.
 
     Solves `adjoint = dL/ds + (df/ds)^T adjoint` by iteration, which converges at the rate of the relaxation itself,
-    then `dL/dtheta = (df/dtheta)^T adjoint`. Exact through clamps and pooling wherever the fixed point is smooth. A poor
-    choice for training networks whose free phase does not always settle: they have no such gradient, and `Unrolled` does.
+    then `dL/dtheta = (df/dtheta)^T adjoint`. Exact through clamps and pooling wherever the fixed point is smooth. A
+    poor choice for training networks whose free phase does not always settle: they have no such gradient, and
+    `Unrolled` does.
 
     Attributes:
         kind: Names the rule in an experiment file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,18 +23,35 @@ from hil.model import build, energy_blocks
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
 """Free phases of the comparison: to the floor of float64."""
+STRAIGHT = 1e-6
+"""Largest share of a response that may be curved for a sample to count as differentiable within beta."""
 
 Gradients = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What the gradients are taken on; `note` says where the images come from."""
+    """What the gradients are taken on.
+
+    Attributes:
+        images: Model input, float64.
+        labels: (n,) int64.
+        classes: Width of the output.
+        note: Where the images come from.
+        kept: (n,) bool: whose loss counts.
+    """
 
     images: Tensor
     labels: Tensor
     classes: int
     note: str
+    kept: Tensor
+
+    def first(self, count: int) -> Samples:
+        """The first so many, all of them kept."""
+        return replace(
+            self, images=self.images[:count], labels=self.labels[:count], kept=torch.ones_like(self.kept[:count])
+        )
 
 
 @dataclass(frozen=True)
@@ -52,13 +69,12 @@ class Gradcheck:
     Attributes:
         parameters: One agreement a parameter, host parameters included.
         settled: Share of the phases that came to rest on the counterpart.
-        bent: Share of the samples and blocks whose responses to +beta and -beta were not mirror images, by more than
-            a tenth: a neuron met its rail, pooling changed its maximum, or noise. Such samples carry the error in beta.
+        left_out: Samples whose loss does not count, because their equilibrium has no derivative within +-beta.
     """
 
     parameters: dict[str, Agreement]
     settled: float
-    bent: float
+    left_out: int
 
     @property
     def min_cosine(self) -> float:
@@ -77,7 +93,7 @@ class Gradcheck:
             "min_cosine": self.min_cosine,
             "max_norm_error": self.max_norm_error,
             "settled": self.settled,
-            "bent": self.bent,
+            "left_out": self.left_out,
         }
 
 
@@ -97,9 +113,39 @@ def samples(experiment: Experiment, root: Path, count: int) -> Samples:
         draw = generator(torch.device("cpu"), experiment.run.seed, "gradcheck images")
         images = torch.rand(count, *shape, generator=draw, dtype=torch.float64)
         labels = torch.randint(classes, (count,), generator=draw)
-        return Samples(images, labels, classes, f"{count} random images: {error}")
+        return Samples(images, labels, classes, f"{count} random images: {error}", torch.ones(count, dtype=torch.bool))
     images = dataset.prepare(dataset.test.images[:count], torch.device("cpu"), torch.float64)
-    return Samples(images, dataset.test.labels[:count], classes, f"{len(images)} test images of {name}")
+    kept = torch.ones(len(images), dtype=torch.bool)
+    return Samples(images, dataset.test.labels[:count], classes, f"{len(images)} test images of {name}", kept)
+
+
+def differentiable(experiment: Experiment, estimator: Estimator, given: Samples) -> Samples:
+    """Leaves out the samples whose equilibrium has no derivative within +-beta on the exact model.
+
+    There a neuron meets its rail or pooling changes its maximum, and no method has a gradient to compare with: the
+    responses to +beta and -beta are not mirror images. Everywhere else they are, to rounding, in a piecewise linear
+    network.
+
+    Raises:
+        DataError: no sample is left.
+    """
+    for _ in range(5):
+        seen: list[Settled] = []
+        gradients(experiment, ReferenceBench(EXACT), replace(estimator, kind="centered"), given, seen)
+        bent = torch.stack([_bent(settled) for settled in seen if settled.nudged]).any(0) & given.kept
+        if not bool(bent.any()):
+            break
+        given = replace(given, kept=given.kept & ~bent)
+    if not bool(given.kept.any()):
+        raise DataError(f"no sample is differentiable within beta = {estimator.beta}: choose a smaller --beta")
+    return given
+
+
+def _bent(settled: Settled) -> Tensor:
+    """Whose mean of both nudged states lies off the free ones by more than a share of their distance, (batch,)."""
+    up, down = (torch.cat([s.flatten(1) for s in states], 1) for states in settled.nudged)
+    free = torch.cat([s.flatten(1) for s in settled.free], 1)
+    return ((up + down) / 2 - free).norm(dim=1) > STRAIGHT * (up - down).norm(dim=1)
 
 
 def check(experiment: Experiment, bench: Bench, estimator: Estimator, given: Samples) -> Gradcheck:
@@ -115,27 +161,19 @@ def check(experiment: Experiment, bench: Bench, estimator: Estimator, given: Sam
     measured = gradients(experiment, bench, estimator, given, seen)
     exact = gradients(experiment, ReferenceBench(EXACT), Implicit(tolerance=1e-12), given)
     phases = torch.cat([phase.settled.double() for settled in seen for phase in settled.phases])
-    bent = torch.cat([_bent(settled).double() for settled in seen if len(settled.nudged) == 2] or [torch.zeros(1)])
     parameters = {name: agreement(measured[name], exact[name]) for name in exact}
-    return Gradcheck(parameters, float(phases.mean()), float(bent.mean()))
-
-
-def _bent(settled: Settled) -> Tensor:
-    """Where the mean of both nudged states lies off the free state by a tenth of their distance, (batch,)."""
-    up, down = settled.nudged[0][-1].flatten(1), settled.nudged[1][-1].flatten(1)
-    response, offset = (up - down).norm(dim=1), ((up + down) / 2 - settled.free[-1].flatten(1)).norm(dim=1)
-    return offset > response / 10
+    return Gradcheck(parameters, float(phases.mean()), int((~given.kept).sum()))
 
 
 def gradients(
     experiment: Experiment, bench: Bench, rule: Rule, given: Samples, seen: list[Settled] | None = None
 ) -> Gradients:
-    """Gradient of the mean loss by every parameter of the experiment's initial model; `seen` collects its settles."""
+    """Gradient of the kept samples' mean loss by every parameter of the initial model; `seen` collects its settles."""
     model = initial_model(experiment, bench, given)
     for block in energy_blocks(model).values():
         block.estimator = rule
         block.observer = None if seen is None else seen.append
-    LOSSES[experiment.loss](model(given.images), given.labels).backward()
+    LOSSES[experiment.loss](model(given.images)[given.kept], given.labels[given.kept]).backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 
 

@@ -17,7 +17,10 @@ def command(
     experiment: Annotated[str, typer.Argument(help="Shipped name (digits-three-dense, ...) or a TOML file.")],
     device: Annotated[str, typer.Option(help="Address of the counterpart that measures.")] = "reference:",
     beta: Annotated[float, typer.Option(help="Nudge strength.")] = 1e-3,
-    samples: Annotated[int, typer.Option(min=1, help="Images in the batch.")] = 128,
+    samples: Annotated[int, typer.Option(min=1, help="Images in the batch.")] = 64,
+    every_sample: Annotated[
+        bool, typer.Option("--every-sample", help="Keep samples whose equilibrium has no derivative within beta.")
+    ] = False,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
@@ -44,15 +47,16 @@ def command(
     base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()
     estimator = replace(base, beta=beta)
     given = gradcheck.samples(loaded, data_root, samples)
+    if not every_sample:
+        given = gradcheck.differentiable(loaded, estimator, given)
     with open_bench(device, dtype=torch.float64, stop=gradcheck.EXACT) as bench:
         result = gradcheck.check(loaded, bench, estimator, given)
     _print(result, f"{experiment} on {device}, beta {beta}: {given.note}")
     if json is not None:
         facts = {"experiment": experiment, "device": device, "beta": beta, "samples": samples, "data": given.note}
         write_json(json, facts | result.document())
-    few = replace(given, images=given.images[:CURVE_SAMPLES], labels=given.labels[:CURVE_SAMPLES])
     drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
-    write_picture(drawn, result, gradcheck.curves(loaded, estimator, few, CURVE_SWEEPS))
+    write_picture(drawn, result, gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS))
     print(f"picture: {drawn}")
     too_far = (min_cosine is not None and result.min_cosine < min_cosine) or (
         max_norm_error is not None and result.max_norm_error > max_norm_error
@@ -74,5 +78,9 @@ def _print(result: Gradcheck, what: str) -> None:
     console.print(f"lowest cosine {result.min_cosine:.8f}, largest norm error {result.max_norm_error:.3%}")
     if result.settled < 1:
         console.print(f"only {result.settled:.1%} of the phases came to rest")
-    if result.bent:
-        console.print(f"{result.bent:.1%} of the responses were not linear: rails, a changed maximum, or noise")
+    if result.left_out:
+        console.print(
+            f"{result.left_out} samples left out: within beta a neuron meets its rail or pooling changes its maximum, "
+            "and there is no derivative to compare with (--every-sample keeps them)",
+            soft_wrap=True,
+        )

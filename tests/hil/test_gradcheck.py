@@ -59,6 +59,19 @@ def test_the_ideal_chip_gives_the_exact_gradient():
     assert result.max_norm_error < 0.02
 
 
+def test_samples_at_a_kink_are_left_out_counted_and_kept_on_request(tmp_path):
+    figures = {}
+    for every in (False, True):
+        out = tmp_path / f"{every}.json"
+        command.command(
+            "digits-three-dense", beta=0.01, json=out, picture=tmp_path / "p.svg", every_sample=every, samples=32
+        )
+        figures[every] = json.loads(out.read_text())
+    assert 0 < figures[False]["left_out"] < 16
+    assert figures[True]["left_out"] == 0
+    assert figures[False]["max_norm_error"] < 1e-6 < figures[True]["max_norm_error"]
+
+
 def test_absent_data_is_replaced_by_random_images_and_said_so(tmp_path):
     given = gradcheck.samples(experiment_file.load("mnist-conv"), tmp_path, 4)
     assert given.images.shape == (4, 1, 28, 28)
