@@ -167,11 +167,14 @@ class Schedule(Section):
         kind: `constant`, or `cosine` annealing from `optimizer.lr` to `lr_min`.
         per: Cosine changes the rate after every `step` or every `epoch`.
         lr_min: Rate at the end.
+        warmup: First steps, over which the rate rises from 0 to what it would be. Adam's first steps move every
+            parameter by the whole rate, which in a resistive network leaves most diodes off for good.
     """
 
     kind: Literal["constant", "cosine"] = "constant"
     per: Literal["step", "epoch"] = "epoch"
     lr_min: NonNegative = 0.0
+    warmup: Count = 0
 
 
 class Run(Section):

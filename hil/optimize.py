@@ -34,7 +34,9 @@ def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) 
         batches: Batches an epoch.
     """
     top, schedule = experiment.optimizer.lr, experiment.schedule
-    if schedule.kind == "constant":
-        return top
-    done = epoch + (batch / batches if schedule.per == "step" else 0.0)
-    return schedule.lr_min + (top - schedule.lr_min) * (1 + math.cos(math.pi * done / experiment.run.epochs)) / 2
+    rate = top
+    if schedule.kind == "cosine":
+        done = epoch + (batch / batches if schedule.per == "step" else 0.0)
+        rate = schedule.lr_min + (top - schedule.lr_min) * (1 + math.cos(math.pi * done / experiment.run.epochs)) / 2
+    step = epoch * batches + batch + 1
+    return rate * step / schedule.warmup if step < schedule.warmup else rate

@@ -256,3 +256,15 @@ def test_mirror_gives_both_signs_of_an_input_times_the_gain():
 
     module = Mirror(kind="mirror", gain=2.0).build((3,))
     torch.testing.assert_close(module(torch.tensor([[1.0, -2.0, 3.0]])), torch.tensor([[2.0, -4, 6, -2, 4, -6]]))
+
+
+def test_warmup_raises_the_rate_linearly_and_hands_over_to_the_schedule():
+    from hil import experiment_file
+    from hil.optimize import learning_rate
+
+    plain = experiment_file.load("mnist-resistive", ["schedule.warmup=0"])
+    warmed = experiment_file.load("mnist-resistive", ["schedule.warmup=100"])
+    rates = [learning_rate(warmed, 0, b, 1875) for b in range(120)]
+    assert rates[0] == pytest.approx(learning_rate(plain, 0, 0, 1875) / 100)
+    assert rates[49] == pytest.approx(learning_rate(plain, 0, 49, 1875) / 2)
+    assert rates[99:] == [learning_rate(plain, 0, b, 1875) for b in range(99, 120)]
