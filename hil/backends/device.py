@@ -45,7 +45,6 @@ class DeviceArray:
         self.unverified = 0
         self._targets: list[NDArray[np.float64]] = []
         self._written_at = time.monotonic()
-        self._pulsed = False
         self._bench, self._index = bench, index
         self._mapping = Mapping(bench.datasheet)
         bench.crossbar.configure(index, topology)
@@ -85,7 +84,7 @@ class DeviceArray:
         wanted = [pulse_plan.balanced(self._bench.datasheet, t[0] - t[1]) for t in wanted]
         self._bench.arm()
         done = self._bench.crossbar.program(self._index, [target.cpu().numpy() for target in wanted])
-        self._pulsed, self._written_at = True, time.monotonic()
+        self._targets, self._written_at = [], time.monotonic()
         return Programmed(done.cells, done.written, clipped)
 
     def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
@@ -111,7 +110,7 @@ class DeviceArray:
         cells = [self.topology.cells(c) for c in self.topology.couplings]
         total = crossbar.planes * sum(rows * columns for rows, columns in cells)
         self._bench.arm()
-        if not self._pulsed:
+        if self._targets:
             for n in couplings:
                 crossbar.forget(self._index, n, np.ones((crossbar.planes, *cells[n]), dtype=np.bool_))
             done = crossbar.program(self._index, self._targets)

@@ -62,7 +62,9 @@ def command(
         console = Console(quiet=not ranks.first)
         loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
-            outcome, folder = _run(console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite)
+            outcome, folder = open_and_train(
+                console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite
+            )
         except RankError:
             if ranks.first:  # one message for all of them
                 raise
@@ -107,7 +109,7 @@ def _settings(
     return stored
 
 
-def _run(
+def open_and_train(
     console: Console,
     experiment: Experiment,
     path: Path,

@@ -1,0 +1,88 @@
+"""`hil study EXPERIMENT --sweep key=a,b,c`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hil.study_point import Task
+
+
+def command(
+    experiment: Annotated[str, typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file.")],
+    sweep: Annotated[
+        list[str],
+        typer.Option(
+            help="Axis of the grid: adc_bits, dac_bits, state_noise_v, programming_noise, read_noise, auto_range, "
+            "device, seed, drift_s (seconds before the test), chip.SECTION.KEY, or a key of the experiment.",
+            metavar="KEY=A,B,C",
+        ),
+    ],
+    device: Annotated[str | None, typer.Option(help="Address of the counterpart, where no axis says it.")] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    run_dir: Annotated[Path | None, typer.Option(help="Folder of the study; runs/study-NAME when left out.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one process each.")] = 2,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another study in the folder.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the table here, too.")] = None,
+) -> None:
+    """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
+    import torch
+    from rich.console import Console
+
+    from hil import experiment_file, study
+    from hil.report.study import write_picture
+    from hil.run.atomic import write_text
+    from hil.study_point import Task
+
+    console = Console()
+    axes = [study.parse_axis(text) for text in sweep]
+    grid = study.points(axes)
+    folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"
+    overrides = tuple(set_ or ())
+    experiment_file.load(experiment, overrides)
+    asked = {"experiment": experiment, "device": device, "set": list(overrides), "sweep": sorted(sweep)}
+    study.open_folder(folder, asked, overwrite=overwrite)
+    threads = max(1, torch.get_num_threads() // jobs)
+    tasks = [
+        Task(experiment, overrides, device, point, (folder / "points" / point.name).absolute(), data_root, threads)
+        for point in grid
+        if not (folder / "points" / point.name / "point.json").is_file()
+    ]
+    console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
+    _work(console, tasks, jobs)
+    rows = study.rows_of(folder, grid)
+    study.write_table(folder, axes, rows)
+    write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
+    if json is not None:
+        write_text(json, (folder / "table.json").read_text())
+    console.print((folder / "table.md").read_text(), highlight=False, soft_wrap=True)
+    console.print(f"table: {folder / 'table.md'}  picture: {folder / 'study.png'}", highlight=False, soft_wrap=True)
+    if any(row.accuracy is None for row in rows):
+        raise typer.Exit(1)
+
+
+def _work(console: Console, tasks: list[Task], jobs: int) -> None:
+    """Runs points in processes of their own; a stop lets each write its checkpoint, and drops what has not begun."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from hil.study_point import run
+
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(run, task): task for task in tasks}
+        try:
+            for future in as_completed(pending):
+                for row in future.result():
+                    told = "failed: " + row.note if row.accuracy is None else f"{row.accuracy:.2%}"
+                    console.print(f"{pending[future].point.name} {told}", highlight=False, soft_wrap=True)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

@@ -1,0 +1,56 @@
+"""The picture of a study: accuracy along its longest numeric axis, one line for every combination of the others."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hil.report.figures import COLOURS, STYLE
+from hil.run.atomic import write_bytes
+from hil.study import Axis, Row, Value
+
+
+def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:
+    """Draws `study.png`: numbers as a curve (logarithmic where they span a hundredfold), names as bars."""
+    import matplotlib as mpl
+
+    along = max((a for a in axes if _numeric(a)), key=lambda a: len(a.values), default=axes[0])
+    others = [a.key for a in axes if a is not along]
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+        plot = figure.add_subplot(title=title, xlabel=along.key, ylabel="test accuracy, %")
+        groups = list(dict.fromkeys(_label(row, others) for row in rows))
+        for number, group in enumerate(groups):
+            line = [r for r in rows if _label(r, others) == group and r.accuracy is not None]
+            x = [_place(along, row.values[along.key]) for row in line]
+            y = [100 * (row.accuracy or 0.0) for row in line]
+            plot.plot(x, y, "o-", color=COLOURS[number % len(COLOURS)], label=group)
+        if not _numeric(along):
+            plot.set_xticks(range(len(along.values)), [str(v) for v in along.values])
+        elif _wide(along):
+            plot.set_xscale("symlog", linthresh=min(float(v) for v in along.values if float(v) > 0))
+        if others:
+            plot.legend(title=", ".join(others), fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def _numeric(axis: Axis) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in axis.values)
+
+
+def _wide(axis: Axis) -> bool:
+    sizes = [float(v) for v in axis.values if float(v) > 0]
+    return len(sizes) > 1 and max(sizes) / min(sizes) >= 100
+
+
+def _place(axis: Axis, value: Value) -> float:
+    return float(value) if _numeric(axis) else float(axis.values.index(value))
+
+
+def _label(row: Row, keys: Sequence[str]) -> str:
+    return ", ".join(str(row.values[key]) for key in keys)

@@ -1,0 +1,172 @@
+"""Studies: a grid of trainings over experiment, chip and time, one table and one picture.
+
+Axes are `key=a,b,c`. Keys: `adc_bits`, `dac_bits`, `state_noise_v`, `programming_noise`, `read_noise` and `auto_range`
+for short; `chip.SECTION.KEY` for any value of the datasheet; `device` for the address; `seed` for experiment and chip;
+`drift_s` for the seconds a trained chip waits before it is tested (one training serves all of them); anything else is
+a key of the experiment, as in `hil train --set`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hil.run.atomic import write_json, write_text
+from hil.run.folder import RunError
+
+Value = str | int | float | bool
+
+CHIP_KEYS: dict[str, tuple[str, ...]] = {
+    "adc_bits": ("state_adc.bits", "output_adc.bits"),
+    "dac_bits": ("drive_dac.bits", "nudge_dac.bits"),
+    "state_noise_v": ("state_adc.noise_sigma_v", "output_adc.noise_sigma_v"),
+    "programming_noise": ("cells.programming_noise",),
+    "read_noise": ("read_noise.sigma",),
+}
+"""Short names of datasheet keys; a `read_noise` also sets the law `relative` where the datasheet has none."""
+
+EXPERIMENT_KEYS = {"auto_range": "estimator.auto_range", "seed": "run.seed"}
+"""Short names of experiment keys."""
+
+WAIT = "drift_s"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One `--sweep`: a key and its values."""
+
+    key: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training and its tests.
+
+    Attributes:
+        values: Of every axis but the waits, by key.
+        waits_s: Seconds to wait before each test, rising; empty where no axis asks for waits.
+    """
+
+    values: dict[str, Value] = field(default_factory=dict)
+    waits_s: tuple[float, ...] = ()
+
+    def rows(self, accuracies: Sequence[float | None], seconds: float | None = None, note: str = "") -> list[Row]:
+        """Its lines of the table, one a test."""
+        if not self.waits_s:
+            return [Row(self.values, accuracies[0], seconds, note)]
+        pairs = zip(self.waits_s, accuracies, strict=True)
+        return [Row(self.values | {WAIT: wait}, accuracy, seconds, note) for wait, accuracy in pairs]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        text = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.values.items()) or "one"
+        return "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        values: Of every axis, by key.
+        accuracy: Test accuracy, 0..1; None where the point failed.
+        seconds: Of training.
+        note: Why it failed.
+    """
+
+    values: dict[str, Value]
+    accuracy: float | None
+    seconds: float | None = None
+    note: str = ""
+
+
+class StudyError(RunError):
+    """A study that cannot be run as asked; the message says what would be right."""
+
+
+def parse_axis(text: str) -> Axis:
+    """An axis from `key=a,b,c`.
+
+    Raises:
+        StudyError: it has another form, or a wait that is no time.
+    """
+    key, equals, listed = text.partition("=")
+    values = tuple(_value(part) for part in listed.split(","))
+    if not equals or not key.strip() or "" in values:
+        raise StudyError(f"--sweep {text}: expected key=a,b,c, e.g. --sweep adc_bits=4,6,8")
+    if len(set(map(repr, values))) < len(values):
+        raise StudyError(f"--sweep {text}: a value is given twice")
+    if key == WAIT and any(isinstance(v, bool | str) or v < 0 for v in values):
+        raise StudyError(f"--sweep {text}: expected seconds, 0 or more")
+    return Axis(key.strip(), values)
+
+
+def points(axes: list[Axis]) -> list[Point]:
+    """The grid, in the order of the axes.
+
+    Raises:
+        StudyError: two axes have the same key.
+    """
+    keys = [axis.key for axis in axes]
+    if len(set(keys)) < len(keys):
+        raise StudyError(f"--sweep: a key is given twice: {', '.join(keys)}")
+    waits = tuple(sorted(float(v) for axis in axes if axis.key == WAIT for v in axis.values))
+    rest = [axis for axis in axes if axis.key != WAIT]
+    combinations = itertools.product(*(axis.values for axis in rest))
+    return [Point(dict(zip([a.key for a in rest], values, strict=True)), waits) for values in combinations]
+
+
+def open_folder(path: Path, document: Mapping[str, object], *, overwrite: bool) -> None:
+    """Starts a study's folder, or goes on with the one that asked for the same.
+
+    Raises:
+        StudyError: it holds another study, or something else.
+    """
+    record = path / "study.json"
+    if record.is_file():
+        if json.loads(record.read_text()) == document:
+            return
+        if not overwrite:
+            raise StudyError(f"{path} holds a study with other settings: choose another --run-dir, or --overwrite")
+        for done in path.glob("points/*/point.json"):
+            done.unlink()
+    elif path.exists() and any(path.iterdir()):
+        raise StudyError(f"{path} exists and is not a study's folder: choose another --run-dir")
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(record, document)
+
+
+def rows_of(path: Path, grid: list[Point]) -> list[Row]:
+    """Rows of the points that are done."""
+    found = []
+    for point in grid:
+        file = path / "points" / point.name / "point.json"
+        if file.is_file():
+            found += [Row(**row) for row in json.loads(file.read_text())]
+    return found
+
+
+def write_table(path: Path, axes: list[Axis], rows: list[Row]) -> None:
+    """`table.md` and `table.json`."""
+    keys = [axis.key for axis in axes]
+    lines = [[*keys, "test accuracy", "training", "note"], ["---"] * (len(keys) + 3)]
+    for row in rows:
+        accuracy = "failed" if row.accuracy is None else f"{row.accuracy:.2%}"
+        seconds = "" if row.seconds is None else f"{row.seconds:.0f} s"
+        lines.append([*(str(row.values[k]) for k in keys), accuracy, seconds, row.note])
+    write_text(path / "table.md", "".join("| " + " | ".join(line) + " |\n" for line in lines))
+    write_json(path / "table.json", [vars(row) for row in rows])
+
+
+def _value(text: str) -> Value:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    return value if isinstance(value, bool | int | float) else text.strip()

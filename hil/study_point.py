@@ -1,0 +1,154 @@
+"""One point of a study: trains it in a run folder of its own, lets the chip wait, tests it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import tomli_w
+import torch
+from rich.console import Console
+
+from hil import data, experiment_file
+from hil.backends.emulator import EmulatorBench
+from hil.bench import open_bench
+from hil.commands.train import open_and_train
+from hil.evaluate import evaluate
+from hil.experiment import Experiment
+from hil.loss import LOSSES
+from hil.model import build
+from hil.optimize import optimizer
+from hil.ranks import Ranks
+from hil.run import checkpoint
+from hil.run.atomic import write_json, write_text
+from hil.run.folder import RunFolder
+from hil.study import CHIP_KEYS, EXPERIMENT_KEYS, WAIT, Point, Row, StudyError, Value
+from hil.train_state import Position, TrainState
+from hil.update import CellUpdates
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker process needs.
+
+    Attributes:
+        experiment: Name or file.
+        overrides: `key=value`, before the point's own.
+        device: Address, unless the point has one.
+        point: Which.
+        folder: Of the point.
+        data_root: Folder of the data sets.
+        threads: Torch threads.
+    """
+
+    experiment: str
+    overrides: tuple[str, ...]
+    device: str | None
+    point: Point
+    folder: Path
+    data_root: Path
+    threads: int
+
+
+def run(task: Task) -> list[Row]:
+    """Trains, or goes on training, tests, and leaves `point.json`; a refusal or failure becomes a row that says so."""
+    torch.set_num_threads(task.threads)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        rows = _rows(task)
+    except (ValueError, ArithmeticError) as error:
+        rows = task.point.rows([None] * max(1, len(task.point.waits_s)), note=str(error))
+    if rows:
+        write_json(task.folder / "point.json", [vars(row) for row in rows])
+    return rows
+
+
+def _rows(task: Task) -> list[Row]:
+    run_folder = task.folder / "run"
+    resume = checkpoint.newest(RunFolder(run_folder).checkpoints) is not None
+    experiment = experiment_file.load(RunFolder(run_folder).config) if resume else _experiment(task)
+    with (task.folder / "log.txt").open("a") as log:
+        outcome, opened = open_and_train(
+            Console(file=log), experiment, run_folder, task.data_root, Ranks(), resume=resume, overwrite=not resume
+        )
+    if outcome.signal is not None:
+        return []
+    return task.point.rows(_tests(experiment, opened, task), float(str(outcome.summary["seconds"])))
+
+
+def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]:
+    """Test accuracy of the trained model after each wait, on the chip as the checkpoint left it."""
+    dataset = data.load(experiment.data, task.data_root)
+    newest = checkpoint.newest(folder.checkpoints)
+    if newest is None:
+        raise StudyError(f"{folder.path}: no checkpoint")
+    with open_bench(experiment.device, dtype=getattr(torch, experiment.run.dtype)) as bench:
+        model = build(experiment, bench, dataset.shape, dataset.classes)
+        host = CellUpdates(model, experiment.update, experiment.run.seed).host_parameters
+        TrainState(model, optimizer(experiment.optimizer, host), bench, Position()).restore(newest)
+        accuracies, waited_s = [], 0.0
+        for wait_s in task.point.waits_s or (0.0,):
+            if wait_s > waited_s:
+                if not isinstance(bench, EmulatorBench):
+                    raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
+                bench.chip.wait(wait_s - waited_s)
+                waited_s = wait_s
+            accuracies.append(evaluate(model, dataset, LOSSES[experiment.loss], experiment.run.eval_batch).accuracy)
+    return accuracies
+
+
+def _experiment(task: Task) -> Experiment:
+    """The point's experiment, its chip written beside it."""
+    values = task.point.values
+    overrides = list(task.overrides)
+    for key, value in values.items():
+        if key in EXPERIMENT_KEYS or not (key == "device" or key in CHIP_KEYS or key.startswith("chip.")):
+            overrides.append(f"{EXPERIMENT_KEYS.get(key, key)}={_toml(value)}")
+    loaded = experiment_file.load(task.experiment, overrides)
+    address = str(values.get("device", task.device or loaded.device))
+    return loaded.model_copy(update={"device": _address(address, values, task.folder)})
+
+
+def _address(address: str, values: Mapping[str, Value], folder: Path) -> str:
+    changes = {
+        place: value
+        for key, value in values.items()
+        for place in CHIP_KEYS.get(key, (key.removeprefix("chip."),) if key.startswith("chip.") else ())
+    }
+    name, mark, query = address.removeprefix("emulator:").partition("?")
+    emulated = address.startswith("emulator:")
+    if changes and not emulated:
+        raise StudyError(f"{', '.join(changes)}: keys of an emulated chip, but the device is {address}")
+    if changes:
+        path = folder / "chip.toml"
+        write_text(path, tomli_w.dumps(_changed(name, changes)))
+        name = str(path)
+    if emulated and "seed" in values:
+        mark, query = "?", f"seed={values['seed']}"
+    return f"emulator:{name}{mark}{query}" if emulated else address
+
+
+def _changed(name: str, changes: Mapping[str, Value]) -> dict[str, dict[str, object]]:
+    """A datasheet's document with other values; `hil.bench` checks it when it is opened."""
+    shipped = resources.files("firmware_specs.datasheets") / f"{name}.toml"
+    text = shipped.read_text() if shipped.is_file() else Path(name).read_text()
+    document: dict[str, dict[str, object]] = tomllib.loads(text)
+    for place, value in changes.items():
+        section, _, key = place.partition(".")
+        if not key:
+            raise StudyError(f"chip.{place}: expected chip.SECTION.KEY, e.g. chip.cells.bits")
+        document.setdefault(section, {})[key] = value
+    if "read_noise.sigma" in changes and document["read_noise"].get("law", "none") == "none":
+        document["read_noise"]["law"] = "relative"
+    if document.get("read_noise", {}).get("law") in ("relative", "additive") and not document["read_noise"].get(
+        "sigma"
+    ):
+        document["read_noise"] = {"law": "none"}
+    return document
+
+
+def _toml(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,124 @@
+"""Studies: the grid, the chips they write, resuming, the table and the picture."""
+
+import json
+import tomllib
+
+import pytest
+
+from hil import study, study_point
+from hil.cli import main
+from hil.study import Axis, Point, Row, StudyError
+
+SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
+
+
+def task(tmp_path, point, device="emulator:mixed-8bit", overrides=SMALL):
+    return study_point.Task("digits", overrides, device, point, tmp_path / point.name, tmp_path, 1)
+
+
+def test_axes_are_lists_of_numbers_names_and_switches():
+    assert study.parse_axis("adc_bits=4,6") == Axis("adc_bits", (4, 6))
+    assert study.parse_axis("device=emulator:pcm,reference:").values == ("emulator:pcm", "reference:")
+    assert study.parse_axis("auto_range=true,false").values == (True, False)
+    assert study.parse_axis("read_noise=0.0,1e-2").values == (0.0, 0.01)
+
+
+@pytest.mark.parametrize("text", ["adc_bits", "=1,2", "adc_bits=4,,6", "adc_bits=4,4", "drift_s=-1", "drift_s=soon"])
+def test_axes_of_another_form_are_refused(text):
+    with pytest.raises(StudyError, match="--sweep"):
+        study.parse_axis(text)
+
+
+def test_the_grid_has_every_combination_and_waits_share_a_training():
+    axes = [Axis("adc_bits", (4, 8)), Axis("drift_s", (100.0, 0.0)), Axis("seed", (1, 2))]
+    grid = study.points(axes)
+    assert [p.values for p in grid] == [{"adc_bits": a, "seed": s} for a in (4, 8) for s in (1, 2)]
+    assert {p.waits_s for p in grid} == {(0.0, 100.0)}
+    assert len({p.name for p in grid}) == 4
+    with pytest.raises(StudyError, match="twice"):
+        study.points([Axis("seed", (1,)), Axis("seed", (2,))])
+
+
+def test_a_point_writes_the_chip_it_asks_for(tmp_path):
+    point = Point({"adc_bits": 5, "read_noise": 0.02, "chip.cells.bits": 6, "seed": 3, "optimizer.lr": 0.01})
+    experiment = study_point._experiment(task(_made(tmp_path, point), point))
+    chip = tomllib.loads((tmp_path / point.name / "chip.toml").read_text())
+    assert (chip["state_adc"]["bits"], chip["output_adc"]["bits"], chip["cells"]["bits"]) == (5, 5, 6)
+    assert chip["read_noise"] == {"law": "relative", "sigma": 0.02}
+    assert experiment.device == f"emulator:{tmp_path / point.name / 'chip.toml'}?seed=3"
+    assert (experiment.run.seed, experiment.optimizer.lr) == (3, 0.01)
+
+
+def _made(tmp_path, point):
+    (tmp_path / point.name).mkdir()
+    return tmp_path
+
+
+def test_no_read_noise_is_a_value_of_the_axis(tmp_path):
+    point = Point({"read_noise": 0.0})
+    study_point._experiment(task(_made(tmp_path, point), point))
+    assert tomllib.loads((tmp_path / point.name / "chip.toml").read_text())["read_noise"] == {"law": "none"}
+
+
+def test_chip_keys_need_an_emulated_chip(tmp_path):
+    rows = study_point.run(task(tmp_path, Point({"adc_bits": 5}), "reference:"))
+    assert rows[0].accuracy is None
+    assert "keys of an emulated chip" in rows[0].note
+
+
+def test_a_refused_datasheet_is_a_row_that_says_so(tmp_path):
+    rows = study_point.run(task(tmp_path, Point({"chip.cells.g_max_s": 0.0}, (0.0, 10.0))))
+    assert [row.accuracy for row in rows] == [None, None]
+    assert "chip.toml: cells.g_max_s" in rows[0].note
+
+
+def test_a_point_trains_waits_and_tests_and_its_training_is_not_repeated(tmp_path):
+    point = Point({"device": "emulator:ecram"}, (0.0, 1e6))
+    first = study_point.run(task(tmp_path, point))
+    fresh, drifted = (row.accuracy for row in first)
+    assert fresh > 0.15
+    assert drifted < fresh  # ten time constants of the leak: nothing is left of the weights
+    assert [row.values["drift_s"] for row in first] == [0.0, 1e6]
+    summary = tmp_path / point.name / "run" / "summary.json"
+    before = summary.stat().st_mtime_ns, json.loads(summary.read_text())["weights"]
+    (tmp_path / point.name / "point.json").unlink()
+    again = study_point.run(task(tmp_path, point))
+    assert [row.accuracy for row in again] == [fresh, drifted]
+    assert json.loads(summary.read_text())["weights"] == before[1]
+    assert study.rows_of(tmp_path.parent, []) == []
+
+
+def test_the_command_goes_on_where_it_was_and_leaves_a_table_and_a_picture(tmp_path, capsys):
+    folder = tmp_path / "study"
+    done = Point({"adc_bits": 4})
+    arguments = ["study", "digits", "--device", "emulator:mixed-8bit", "--sweep", "adc_bits=4,8", "--jobs", "1"]
+    arguments += ["--run-dir", str(folder), "--json", str(tmp_path / "table.json")]
+    for override in SMALL:
+        arguments += ["--set", override]
+    (folder / "points" / done.name).mkdir(parents=True)
+    (folder / "points" / done.name / "point.json").write_text(json.dumps([vars(Row(done.values, 0.5, 1.0))]))
+    document = {"experiment": "digits", "device": "emulator:mixed-8bit", "set": list(SMALL), "sweep": ["adc_bits=4,8"]}
+    (folder / "study.json").write_text(json.dumps(document))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "2 trainings, 1 of them done before" in said
+    rows = json.loads((tmp_path / "table.json").read_text())
+    assert [row["values"]["adc_bits"] for row in rows] == [4, 8]
+    assert rows[0]["accuracy"] == 0.5
+    assert 0 < rows[1]["accuracy"] <= 1
+    assert (folder / "table.md").read_text().startswith("| adc_bits | test accuracy |")
+    assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_study_in_the_folder_is_refused(tmp_path):
+    study.open_folder(tmp_path / "a", {"sweep": ["x=1"]}, overwrite=False)
+    study.open_folder(tmp_path / "a", {"sweep": ["x=1"]}, overwrite=False)
+    with pytest.raises(StudyError, match="other settings"):
+        study.open_folder(tmp_path / "a", {"sweep": ["x=2"]}, overwrite=False)
+    study.open_folder(tmp_path / "a", {"sweep": ["x=2"]}, overwrite=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine").touch()
+    with pytest.raises(StudyError, match="not a study's folder"):
+        study.open_folder(tmp_path / "b", {}, overwrite=True)
