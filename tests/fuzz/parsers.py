@@ -163,5 +163,6 @@ def corpus(target):
 
 
 if __name__ == "__main__":
-    atheris.Setup([sys.argv[0], *sys.argv[2:], corpus(sys.argv[1])], TARGETS[sys.argv[1]])
+    inputs = [] if any(not option.startswith("-") for option in sys.argv[2:]) else [corpus(sys.argv[1])]
+    atheris.Setup([sys.argv[0], *sys.argv[2:], *inputs], TARGETS[sys.argv[1]])
     atheris.Fuzz()

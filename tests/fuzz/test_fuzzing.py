@@ -11,18 +11,16 @@ TARGETS = ("frames", "payloads", "program_messages", "block_headers", "datasheet
            "bench_files", "checkpoints")  # fmt: skip
 
 
+def fuzz(target, *options):
+    command = [sys.executable, SCRIPT, target, "-timeout=1", "-rss_limit_mb=2048", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[2], check=False)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_million_inputs_crash_nothing_and_hang_nothing(target, tmp_path):
     pytest.importorskip("atheris")
-    options = [
-        "-atheris_runs=1000000",
-        "-max_len=3000",
-        "-timeout=1",
-        "-rss_limit_mb=2048",
-        f"-artifact_prefix={tmp_path}/",
-    ]
-    done = subprocess.run(
-        [sys.executable, SCRIPT, target, *options], capture_output=True, text=True, cwd=SCRIPT.parents[2], check=False
-    )
+    done = fuzz(target, "-atheris_runs=1000000", "-max_len=3000", f"-artifact_prefix={tmp_path}/")
+    if "Timeout" in done.stderr:  # a busy machine stops processes, too: what counts hangs again
+        done = fuzz(target, *map(str, tmp_path.iterdir()))
     assert done.returncode == 0, done.stderr[-4000:]
