@@ -34,6 +34,7 @@ ANSWER_S = 0.5
 HOST_WINDOW = 64
 SYNC_S = 0.2
 LAST_SEQUENCE = 0xFFFFFFFF
+KNOWN_FLAGS = 0x0F
 Request = tuple[Opcode, bytes]
 T = TypeVar("T")
 
@@ -73,7 +74,6 @@ class FramedLink:
     ) -> None:
         self.address = wire.address
         self.counts = LinkCounts()
-        self.flags = DeviceFlag(0)
         self.session = 0
         self.synced: Synced | None = None
         self._wire = wire
@@ -85,6 +85,12 @@ class FramedLink:
         self._asking = 0  # nonce of a SYNC that was not answered yet: repeated, never replaced
         self._dirty = True
         self._last = b""
+        self._flags = 0
+
+    @property
+    def flags(self) -> DeviceFlag:
+        """State bits of the device's last frame."""
+        return DeviceFlag(self._flags & KNOWN_FLAGS)
 
     def open(self, timeout_s: float = 2.0) -> Synced:
         """Opens a new session, which turns the device's outputs off.
@@ -260,7 +266,7 @@ class FramedLink:
             self.counts.damaged += 1
             return None
         if frame.session in (self.session, self._asking):
-            self.flags = DeviceFlag(frame.flags & 0x0F)
+            self._flags = frame.flags
         return frame
 
     def _parse(self, parse: Callable[[bytes], T], payload: bytes, what: str) -> T:

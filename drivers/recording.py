@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from drivers.errors import DeviceError, LinkTimeout, ProtocolViolation
 from drivers.transport import ReadBuffer, Transport
@@ -20,8 +19,7 @@ Way = Literal[">", "<", "!"]
 HEADER = "# recording of "
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One transfer: monotonic seconds, direction, bytes (of an error: its text, UTF-8)."""
 
     at_s: float
