@@ -114,7 +114,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
         wire.close()
         lock.release()
         raise
-    return Crossbar(session)
+    return Crossbar(session, wire.recorder)
 
 
 @contextmanager

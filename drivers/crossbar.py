@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from drivers.convert import Floats
 from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.recording import FlightRecorder
 from drivers.session import Session
 from drivers.settling import OVERHEAD, SettleCodec, Settled
 from drivers.writing import changed_cells, write_requests
@@ -37,10 +38,12 @@ class Crossbar:
 
     Args:
         session: The open device.
+        recorder: Holds its last traffic.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, recorder: FlightRecorder | None = None) -> None:
         self.session = session
+        self.recorder = FlightRecorder() if recorder is None else recorder
         self.info = session.info
         self.address = session.address
         self._guard = session.guard

@@ -34,6 +34,7 @@ class DeviceEntry(Section):
     Attributes:
         address: `serial:PORT?baud=N`, `visa:RESOURCE`, or one of the others.
         datasheet: Shipped name or TOML file the device must agree with; relative to the bench file.
+        serial: Serial number the device must have.
         limits: Tighter limits.
         calibration: Calibration file; relative to the bench file.
         allow_calibration: Named override: id of a calibration to use although it is expired or of another device.
@@ -45,6 +46,7 @@ class DeviceEntry(Section):
 
     address: str
     datasheet: str | None = None
+    serial: str | None = None
     limits: LimitsEntry = LimitsEntry()
     calibration: str | None = None
     allow_calibration: str | None = None

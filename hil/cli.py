@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        print(f"hil: {error}", file=sys.stderr)
+        print("\n".join([f"hil: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         sys.exit(code)
 
 

@@ -38,6 +38,13 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         ),
     )
     try:
+        serial = crossbar.info.identity.serial
+        if entry.serial not in (None, serial):
+            raise OutOfRange(
+                f"the device has serial number {serial}, {source} expects {entry.serial}",
+                device=entry.address,
+                todo="Connect the device that was meant, or correct the bench file",
+            )
         said = datasheet_of(crossbar.info, entry.address)
         wrong = [] if on_file is None else disagreements(on_file, said)
         if wrong:

@@ -7,9 +7,11 @@ the same states through every door.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingABC
-from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drivers.crossbar import Crossbar
+from drivers.errors import DeviceError, OutOfRange
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.datasheet import Datasheet
@@ -26,7 +29,7 @@ from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
 from hil import pulse_plan
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.seam import Bench, Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
 from hil.placement import check_fits, next_array
 
@@ -264,12 +267,33 @@ class DeviceBench:
             **self._provenance,
         }
 
+    @property
+    def identity(self) -> str:
+        """Vendor, model and serial number."""
+        identity = self.crossbar.info.identity
+        return f"{identity.vendor} {identity.model}, serial number {identity.serial}"
+
+    def save_flight(self, path: Path) -> None:
+        """Writes the last traffic to a file, which replays as a test."""
+        self.crossbar.recorder.save(path, self.address)
+
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: what a chip holds is on the chip, and is written and read back again on resume."""
-        return {}
+        """Which device it is. What a chip holds is on the chip, and is written and read back again on resume."""
+        return {"identity": torch.frombuffer(bytearray(self.identity.encode()), dtype=torch.uint8)}
 
     def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
-        """A resume: every cell is written and verified before the next step."""
+        """A resume: every cell is written and verified before the next step.
+
+        Raises:
+            OutOfRange: the checkpoint is of another device.
+        """
+        trained = bytes(state["identity"].tolist()).decode() if "identity" in state else "another counterpart"
+        if trained != self.identity:
+            raise OutOfRange(
+                f"the run was trained on {trained}, this is {self.identity}",
+                device=self.address,
+                todo="Connect the device it was trained on, or start a new run",
+            )
         for array in self._arrays:
             array.verify = True
 
@@ -284,3 +308,15 @@ class DeviceBench:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.crossbar.__exit__(kind, value, trace)
+
+
+@contextmanager
+def recorded_failure(bench: Bench, path: Path) -> Iterator[None]:
+    """Where a device fails, leaves its last traffic in a file and says so with the error."""
+    try:
+        yield
+    except DeviceError as error:
+        if isinstance(bench, DeviceBench):
+            bench.save_flight(path)
+            error.add_note(f"The last traffic is in {path}.")
+        raise

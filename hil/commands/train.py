@@ -124,6 +124,7 @@ def open_and_train(
 
     from emulator.network import Stop
     from hil import data, sync_norm
+    from hil.backends.device import recorded_failure
     from hil.bench import open_bench
     from hil.data.batches import Batches
     from hil.model import build
@@ -159,7 +160,7 @@ def open_and_train(
                 sync_norm.synchronized(model, ranks)
             opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] == "device" else None
-            with open_screen(console, run.epochs, batches) as screen:
+            with open_screen(console, run.epochs, batches) as screen, recorded_failure(bench, opened.flight):
                 return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks), opened
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:

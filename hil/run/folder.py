@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def flight(self) -> Path:
+        """Last traffic of a device that failed."""
+        return self.path / "flight.log"
+
+    @property
     def evaluation(self) -> Path:
         """Last test: confusion matrix and histograms."""
         return self.path / "evaluation.json"

@@ -1,0 +1,136 @@
+"""The same experiment through every door; a cable pull in the middle, and going on."""
+
+import socket
+
+import pytest
+
+from drivers.errors import DeviceError
+from emulator.serve import Doors, SocketLink
+from hil import data
+from hil.bench import open_bench
+from hil.cli import main
+from hil.experiment import Experiment
+from hil.model import build
+from hil.run import folder
+from hil.train import train
+
+BLOCK = {
+    "feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 12}],
+    "energy": {"couplings": [{"kind": "dense", "units": 8}]},
+}
+DOORS = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
+SEED = 4
+
+
+class Screen:
+    """Shows nothing; calls `after` with the number of steps done."""
+
+    def __init__(self, after=lambda step: None):
+        self.after = after
+
+    def step(self, position, record):
+        self.after(position.step)
+
+    def epoch(self, position, record):
+        pass
+
+
+def experiment(device):
+    document = {
+        "data": {"name": "digits", "train_samples": 150, "test_samples": 30},
+        "device": device,
+        "blocks": [BLOCK],
+        "optimizer": {"lr": 0.01},
+        "run": {"epochs": 2, "batch": 50, "eval_batch": 30},
+    }
+    return Experiment.model_validate(document)
+
+
+def run(device, path, after=lambda step: None):
+    exp = experiment(device)
+    opened = folder.reopen(path) if path.exists() else folder.start(path, exp)
+    dataset = data.load(exp.data, path)
+    with open_bench(device) as bench:
+        model = build(exp, bench, dataset.shape, dataset.classes)
+        return train(exp, model, bench, dataset, opened, Screen(after), lambda: None).summary
+
+
+@pytest.fixture(scope="module")
+def weights_in_process(tmp_path_factory):
+    return run(f"emulator:mixed-8bit?seed={SEED}", tmp_path_factory.mktemp("runs") / "process")["weights"]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_training_through_a_wire_gives_the_same_weights_as_in_process(served, tmp_path, weights_in_process, name):
+    board = served(DOORS[name], "mixed-8bit", SEED)
+    summary = run(board.addresses[0], tmp_path / "run")
+    assert summary["steps"] == 6 and summary["weights"] == weights_in_process
+    assert not board.device.outputs.on
+
+
+def pull_cable(board):
+    for link in [channel for channel in board._server._channels if isinstance(channel, SocketLink)]:
+        link._socket.shutdown(socket.SHUT_RDWR)
+
+
+def test_run_stopped_by_a_cable_pull_goes_on_without_a_lost_step(served, tmp_path):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    done = []
+
+    def after(step):
+        done.append(step)
+        if step == 3:
+            pull_cable(board)
+
+    with pytest.raises(DeviceError, match="--resume"):
+        run(board.addresses[0], tmp_path / "run", after)
+    assert not board.device.outputs.on
+    summary = run(board.addresses[0], tmp_path / "run", done.append)
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert summary["steps"] == 6 and summary["finished"]
+
+
+def test_resume_writes_and_reads_back_every_cell_before_the_next_step(served, tmp_path):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    with pytest.raises(DeviceError):
+        run(board.addresses[0], tmp_path / "run", lambda step: pull_cable(board) if step == 2 else None)
+    before = len(board.device.journal.of("request"))
+    run(board.addresses[0], tmp_path / "run")
+    verbs = [event.text for event in board.device.journal.of("request")][before:]
+    written = verbs.index("WRITE_CELLS")
+    assert "READ_CELLS" in verbs[written : verbs.index("SETTLE")]
+
+
+def test_device_that_comes_back_as_another_one_is_not_trained_on(served, tmp_path):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    bench_file = tmp_path / "lab.toml"
+    bench_file.write_text(f'[devices.chip]\naddress = "{board.addresses[0]}"\nserial = "seed-{SEED}"\n')
+    assert run(f"bench:{bench_file}#chip", tmp_path / "run")["finished"]
+    bench_file.write_text(f'[devices.chip]\naddress = "{board.addresses[0]}"\nserial = "seed-99"\n')
+    with pytest.raises(DeviceError, match=r"serial number seed-4.*seed-99"):
+        run(f"bench:{bench_file}#chip", tmp_path / "other")
+
+
+def test_failed_run_leaves_the_last_traffic_in_its_folder(served, tmp_path, capsys):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    config = tmp_path / "small.toml"
+    config.write_text(
+        '[data]\nname = "digits"\ntrain_samples = 100\ntest_samples = 20\n[[blocks]]\n'
+        'feedforward = [{ kind = "flatten" }, { kind = "linear", units = 12 }]\n'
+        '[blocks.energy]\ncouplings = [{ kind = "dense", units = 8 }]\n[run]\nepochs = 50\nbatch = 50\n'
+    )
+    seen = []
+    board.device.journal._sink = lambda event: stop_after(board, event, seen)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(config), "--device", board.addresses[0], "--run-dir", str(tmp_path / "run")])
+    assert caught.value.code == 3
+    flight = (tmp_path / "run" / "flight.log").read_text().splitlines()
+    assert flight[0].startswith("# recording of serial:socket") and " > " in flight[-5] + flight[-6]
+    errors = capsys.readouterr().err
+    assert "flight.log" in errors and "--resume" in errors
+
+
+def stop_after(board, event, seen):
+    seen.append(event.kind)
+    if len(seen) == 30:
+        pull_cable(board)
