@@ -1,20 +1,22 @@
-"""A training step on an emulated chip with every effect of its datasheet, next to the ideal relaxation.
+"""A training step on an emulated chip with every effect of its datasheet, next to the same step without them.
 
-Both run the same sweeps (the tolerance is 0), so that the ratio is the price of converters, noise, mismatch and
-programming alone. `python -m benchmarks.effects` prints the table.
+The chip without effects has the same ranges, stopping rule and nudges: ideal converters, no noise, no mismatch, exact
+programming. `reference:` nudges by beta instead of the nudge converter's range and therefore needs fewer sweeps.
+CPU time of the process is compared, so that other processes disturb little. `python -m benchmarks.effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.clock import alternate
 from emulator.chip import Chip
 from emulator.network import Stop
-from firmware_specs.datasheet import load
+from firmware_specs.datasheet import Datasheet, load
 from hil import experiment_file
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
@@ -23,31 +25,56 @@ from hil.model import build
 from hil.optimize import optimizer
 
 EXPERIMENTS = ("mnist-dense", "mnist-conv")
-DATASHEETS = ("mixed-8bit",)
-SWEEPS = 12
+DATASHEET = "mixed-8bit"
 
 
 def table(rounds: int = 15) -> list[str]:
-    """Lines of the table: milliseconds a training step, and times the ideal relaxation."""
-    lines = [f"a training step, {SWEEPS} sweeps a phase: ms, times the ideal relaxation, clean samples"]
+    """Lines of the table: CPU milliseconds a training step, and times the chip without effects."""
+    lines = [f"a training step on {DATASHEET}, {torch.get_num_threads()} thread(s): CPU ms, ratio"]
+    sheet = load(DATASHEET)
     for name in EXPERIMENTS:
-        benches = {"ideal relaxation": ReferenceBench(Stop(SWEEPS, 0.0))} | {s: _chip(s) for s in DATASHEETS}
-        times = alternate({label: _step(name, bench) for label, bench in benches.items()}, rounds)
-        ideal = times["ideal relaxation"].median
-        for label, timing in times.items():
-            clean = f"{len(timing.seconds)}/{timing.samples}"
-            lines.append(f"  {name:12s} {label:16s} {timing.median * 1e3:8.1f} {timing.median / ideal:6.2f}  {clean}")
+        benches: dict[str, Bench] = {
+            "reference": ReferenceBench(Stop(sheet.settle.max_iterations, sheet.settle.tolerance)),
+            "no effects": EmulatorBench(Chip(without_effects(sheet)), "emulator:no-effects"),
+            "all effects": EmulatorBench(Chip(sheet), f"emulator:{DATASHEET}"),
+        }
+        times = _alternate({label: _step(name, bench) for label, bench in benches.items()}, rounds)
+        for label, seconds in times.items():
+            lines.append(f"  {name:12s} {label:12s} {seconds * 1e3:8.1f} {seconds / times['no effects']:6.2f}")
     return lines
 
 
-def _chip(name: str) -> Bench:
-    sheet = load(name)
-    settle = sheet.settle.model_copy(update={"max_iterations": SWEEPS, "tolerance": 1e-30})
-    return EmulatorBench(Chip(sheet.model_copy(update={"settle": settle})), f"emulator:{name}")
+def without_effects(sheet: Datasheet) -> Datasheet:
+    """The same ranges and stopping rule, nothing else."""
+    ideal = {"bits": 0, "noise_sigma_v": 0.0}
+    still = {"gain_mismatch_sigma": 0.0, "offset_mismatch_sigma_v": 0.0}
+    return sheet.model_copy(
+        update={
+            "cells": sheet.cells.model_copy(update={"programming_noise": 0.0}),
+            "neurons": sheet.neurons.model_copy(update=still),
+            "drive_dac": sheet.drive_dac.model_copy(update={"bits": 0}),
+            "nudge_dac": sheet.nudge_dac.model_copy(update={"bits": 0}),
+            "state_adc": sheet.state_adc.model_copy(update=ideal),
+            "output_adc": sheet.output_adc.model_copy(update=ideal),
+        }
+    )
+
+
+def _alternate(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of each step, run in turn."""
+    times: dict[str, list[float]] = {label: [] for label in steps}
+    for step in steps.values():
+        step()
+    for _ in range(rounds):
+        for label, step in steps.items():
+            began = time.process_time()
+            step()
+            times[label].append(time.process_time() - began)
+    return {label: statistics.median(seconds) for label, seconds in times.items()}
 
 
 def _step(name: str, bench: Bench) -> Callable[[], object]:
-    experiment = experiment_file.load(name)
+    experiment = experiment_file.load(name, ["estimator.auto_range=true"])
     model = build(experiment, bench, (1, 28, 28), 10)
     update = optimizer(experiment.optimizer, model.parameters())
     torch.manual_seed(0)

@@ -247,8 +247,8 @@ class Chip:
             array: Which one.
             drive: (batch, *first layer), amperes; volts of the source nodes in a resistive network.
             nudges_a: (batch, *last layer) each, amperes.
-            start_v: Measured states of an earlier free phase of the same drive; the free phase resumes from them. In
-                the transient mode it starts from rest.
+            start_v: Measured states of an earlier free phase of the same drive; the free phase resumes from them, or
+                from what is behind them where the array still rests there. In the transient mode it starts from rest.
             reads: Conversions of every state, averaged.
             time_s: Wait of one phase; the datasheet's when omitted.
 
@@ -262,10 +262,13 @@ class Chip:
         sent, clipped = self._send(sheet.drive_dac, drive, placed.drive, generator)
         drive = sent / unit_v if sheet.resistive else sent * scale
         phases = Phases(placed, sheet.settle.time_s if time_s is None else time_s, generator)
-        keep = start_v is not None and not phases.transient
-        free, offsets = phases.free(drive, tuple(s / unit_v for s in start_v or ()) if keep else None)
+        start = None
+        if start_v is not None and not phases.transient:
+            start = placed.resting(drive, start_v) or tuple(s / unit_v for s in start_v)
+        free, offsets = phases.free(drive, start)
         readout = Readout(placed, self.temperature_k, generator, reads, phases.time_s)
         readings = [readout(free, drive, clipped)]
+        placed.hold(drive, readings[0].states_v, free.states)
         if nudges_a:
             nudge, more = self._send(sheet.nudge_dac, torch.cat(list(nudges_a)), placed.nudge, generator)
             count = len(nudges_a)

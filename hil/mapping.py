@@ -90,10 +90,11 @@ class Mapping:
                     matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
                 planes = matrix.unsqueeze(0)
             else:
-                planes = torch.stack([matrix.clamp(min=0), (-matrix).clamp(min=0)]) + cells.g_min_s
-            beyond = (planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)
-            clipped += int(beyond.sum())
-            targets.append(planes.clamp(cells.g_min_s, cells.g_max_s))
+                planes = torch.stack([matrix, -matrix]).clamp_(min=0).add_(cells.g_min_s)
+            lowest, highest = planes.aminmax()
+            if lowest < cells.g_min_s * _LOOSE_MIN or highest > cells.g_max_s * _LOOSE_MAX:
+                clipped += int(((planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)).sum())
+            targets.append(planes.clamp_(cells.g_min_s, cells.g_max_s))
         return targets, clipped
 
     def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:

@@ -33,8 +33,9 @@ def quantize(cells: Cells, target_s: Tensor) -> Tensor:
     An analog write circuit rounds to 32-bit codes, so that a target is the same number in process and on a wire.
     """
     lsb_s = cells.span_s / cells.max_code
-    code = ((target_s.double().clamp(cells.g_min_s, cells.g_max_s) - cells.g_min_s) / lsb_s).round()
-    return code * lsb_s + cells.g_min_s
+    # in place: training writes every cell at every step, and a new tensor a pass costs more than the pass
+    value = target_s.double().clamp(cells.g_min_s, cells.g_max_s)
+    return value.sub_(cells.g_min_s).div_(lsb_s).round_().mul_(lsb_s).add_(cells.g_min_s)
 
 
 def programming_noise(sheet: Datasheet, target_s: Tensor, generator: torch.Generator) -> Tensor:
@@ -49,7 +50,8 @@ def programming_noise(sheet: Datasheet, target_s: Tensor, generator: torch.Gener
         return target_s
     noise = torch.randn(target_s.shape, generator=generator, dtype=torch.float32, device=target_s.device)
     if not coefficients:
-        return (target_s + noise * (cells.programming_noise * cells.span_s)).clamp_(cells.g_min_s, cells.g_max_s)
+        noise = noise.mul_(cells.programming_noise * cells.span_s).to(target_s.dtype)
+        return noise.add_(target_s).clamp_(cells.g_min_s, cells.g_max_s)
     g = target_s / cells.g_max_s
     sigma = torch.full_like(g, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
