@@ -24,6 +24,7 @@ from firmware_specs.datasheet.pulses import Pulses
 from hil.backends.described import datasheet_of
 from hil.backends.device import DeviceBench
 from hil.backends.emulator import EmulatorBench
+from hil.bench import open_bench
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
@@ -73,25 +74,44 @@ def dialect_of(door, machine):
     return Scpi(ScpiLink(Recorded(Loopback(ScpiEndpoint(machine, door).feed, door))))
 
 
+def open_door(door, served, sheet="mixed-8bit", seed=0, options=None):
+    """A Crossbar behind a door, and the emulated device."""
+    if door in WIRES:
+        board = served(WIRES[door], sheet, seed)
+        return connect(board.addresses[0], options), board.device
+    machine = Machine(Device(Chip(sheet_of(sheet), seed)))
+    limits = None if options is None else options.limits
+    return Crossbar(Session(dialect_of(door, machine), limits=limits)), machine.device
+
+
 @pytest.fixture
 def open_crossbar(door, served):
     """`open_crossbar(sheet, seed)` gives a Crossbar and the emulated device behind it."""
     opened = []
 
     def make(sheet="mixed-8bit", seed=0, options=None):
-        if door in WIRES:
-            board = served(WIRES[door], sheet, seed)
-            crossbar, device = connect(board.addresses[0], options), board.device
-        else:
-            machine = Machine(Device(Chip(sheet_of(sheet), seed)))
-            limits = None if options is None else options.limits
-            crossbar, device = Crossbar(Session(dialect_of(door, machine), limits=limits)), machine.device
+        crossbar, device = open_door(door, served, sheet, seed, options)
         opened.append(crossbar)
         return crossbar, device
 
     yield make
     for crossbar in opened:
         crossbar.close()
+
+
+IN_PROCESS = ("reference:", "emulator:ideal", "emulator:discrete-board?seed=1", "emulator:mixed-8bit?seed=1")
+
+
+@pytest.fixture(params=[*IN_PROCESS, *ALL_DOORS])
+def counterpart(request, served):
+    """Every kind of bench there is, by what a block sees of it; behind a door there is a `discrete-board`."""
+    if request.param in IN_PROCESS:
+        bench = open_bench(request.param)
+    else:
+        crossbar, _ = open_door(request.param, served, "discrete-board", seed=1)
+        bench = DeviceBench(crossbar, request.param, datasheet_of(crossbar.info, request.param))
+    with bench:
+        yield bench
 
 
 @pytest.fixture
