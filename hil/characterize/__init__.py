@@ -1,1 +1,5 @@
-"""Characterization: what a device's cells, converters and neurons really do, with uncertainties."""
+"""Characterization: what a device's cells, neurons and converters really do, with uncertainties.
+
+`plan` says what is measured, `probe` reaches the device, `steps` and `store` make it resumable, `items` hold the
+measurements and what is concluded from them, `run` puts them together.
+"""

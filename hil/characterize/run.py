@@ -1,0 +1,209 @@
+"""A characterization from its plan to its figures; cut off anywhere, it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import xarray as xr
+
+from drivers.crossbar import Crossbar
+from firmware_specs.codes import Parameter
+from firmware_specs.datasheet import Datasheet
+from hil.characterize.figure import Figure
+from hil.characterize.items import Item
+from hil.characterize.plan import Plan, PlanError
+from hil.characterize.probe import Probe
+from hil.characterize.steps import Mark, Step
+from hil.characterize.store import Store
+from hil.run.atomic import write_json, write_text
+from hil.run.provenance import code_version
+
+Progress = Callable[[str, int, int], None]
+"""Told of item, steps done and steps in all."""
+
+
+@dataclass(frozen=True)
+class Characterization:
+    """What was measured and concluded.
+
+    Attributes:
+        folder: Where it is kept.
+        chip: Vendor, model, serial and firmware.
+        data: One dataset an item.
+        figures: What was concluded, in the order of the items.
+        skipped: Items that the device cannot do, and why.
+    """
+
+    folder: Path
+    chip: dict[str, str]
+    data: dict[str, xr.Dataset]
+    figures: tuple[Figure, ...]
+    skipped: dict[str, str]
+
+    def __getitem__(self, name: str) -> Figure:
+        """A figure by its name, e.g. `programming.sigma`."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(f"{name}: there are {', '.join(f.name for f in self.figures)}")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{f.name}</code></td><td>{f.measured._repr_html_()}</td>"
+            f"<td>{'' if f.stated is None else f'{f.stated:.4g}'}</td><td>{f.verdict}</td></tr>"
+            for f in self.figures
+        )
+        return f"<table><tr><th>figure</th><th>measured</th><th>datasheet</th><th>verdict</th></tr>{rows}</table>"
+
+
+class ChipError(ValueError):
+    """A folder that belongs to another chip or another plan."""
+
+
+def characterize(
+    crossbar: Crossbar,
+    plan: Plan,
+    folder: Path,
+    sheet: Datasheet | None = None,
+    progress: Progress = lambda item, done, of: None,
+) -> Characterization:
+    """Measures what is not measured yet, and concludes.
+
+    Args:
+        crossbar: The open device; its outputs go on.
+        plan: What to measure. A folder that was begun with it is gone on with.
+        folder: Where data, figures and provenance go.
+        sheet: What the device is supposed to be.
+        progress: Told of every step.
+
+    Raises:
+        PlanError: the plan costs more pulses than its budget. ChipError: the folder is another chip's or plan's.
+        DeviceError: the device failed; what is measured is kept.
+    """
+    chip = _identity(crossbar)
+    _claim(folder, plan, chip, crossbar)
+    probe = Probe(crossbar, plan.rows, plan.columns, plan.array)
+    store = Store(folder, _attributes(crossbar, probe, chip))
+    able = [item for item in plan.items if not _missing(probe, item)]
+    skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
+    rows = {item.NAME: item.steps(probe) for item in able}
+    _check_budget(plan, rows)
+    data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
+    figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
+    write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
+    return Characterization(folder, chip, data, figures, skipped)
+
+
+def load(folder: Path) -> Characterization:
+    """A finished characterization from its folder.
+
+    Raises:
+        ChipError: it is none, or is not finished.
+    """
+    try:
+        found = json.loads((folder / "figures.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ChipError(f"{folder}: no finished characterization: {error}") from error
+    data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
+    figures = tuple(Figure.from_json(f) for f in found["figures"])
+    return Characterization(folder, found["chip"], data, figures, found["skipped"])
+
+
+def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
+    name = item.NAME
+    for number in range(store.done(name), len(steps)):
+        progress(name, number, len(steps))
+        step = steps[number]
+        _act(probe, store, name, number, step)
+        store.keep(name, number, step.look(probe), step.at)
+        if store.due:
+            store.publish(name, store.dataset(name, item.DIMS, item.UNITS))
+    progress(name, len(steps), len(steps))
+    complete = store.dataset(name, item.DIMS, item.UNITS)
+    store.publish(name, complete)
+    return complete
+
+
+def _act(probe: Probe, store: Store, name: str, number: int, step: Step) -> None:
+    """Does the step's deeds that were not done before a run was cut off."""
+    begun = store.intent(name, number)
+    first = 0
+    if begun is not None:
+        deed, before = begun
+        first = deed + 1 if step.deeds[deed].happened(before, Mark.of(probe)) else deed
+    for index in range(first, len(step.deeds)):
+        store.intend(name, number, index, Mark.of(probe))
+        step.deeds[index].apply(probe)
+
+
+def _missing(probe: Probe, item: Item) -> str:
+    return ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
+
+
+def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:
+    cost = {name: sum(deed.cost for step in steps for deed in step.deeds) for name, steps in rows.items()}
+    total = sum(cost.values())
+    if total > plan.pulse_budget:
+        listed = ", ".join(f"{name} {pulses}" for name, pulses in cost.items() if pulses)
+        raise PlanError(
+            f"pulse_budget: the plan costs {total} writes and pulses a cell ({listed}), allowed are {plan.pulse_budget}"
+        )
+
+
+def _claim(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
+    """Begins the folder, or checks that it is this plan's and this chip's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "provenance.json"
+    wanted = plan.model_dump(mode="json", exclude_none=True)
+    if path.is_file():
+        begun = json.loads(path.read_text())
+        if begun["chip"] != chip:
+            raise ChipError(f"{folder} holds measurements of {begun['chip']}, this is {chip}")
+        if begun["plan"] != wanted:
+            raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
+        return
+    limits = crossbar.session.guard.limits.record()
+    write_json(
+        path,
+        {
+            "chip": chip,
+            "address": crossbar.address,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": code_version(),
+            "limits": {name: str(value) for name, value in vars_of(limits).items()},
+            "parameters": {Parameter(k).name.lower(): v for k, v in crossbar.info.parameters.items()},
+            "plan": wanted,
+        },
+    )
+    write_text(folder / ".gitignore", "*\n")
+
+
+def vars_of(record: object) -> dict[str, float]:
+    """Fields of a record with slots."""
+    return {name: getattr(record, name) for name in record.__slots__}  # type: ignore[attr-defined]
+
+
+def _identity(crossbar: Crossbar) -> dict[str, str]:
+    identity = crossbar.info.identity
+    return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware")}
+
+
+def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str]) -> dict[str, str]:
+    low, high = crossbar.g_range_s
+    limits = crossbar.session.guard.limits.record()
+    return {
+        **chip,
+        "address": crossbar.address,
+        "code": json.dumps(code_version()),
+        "g_min_s": repr(low),
+        "g_max_s": repr(high),
+        "pulse_v": repr(limits.max_pulse_v),
+        "pulse_s": repr(limits.max_pulse_s),
+        "read_v": repr(probe.read_v),
+        "state_lsb": repr(probe.adc_lsb(0)),
+        "temperature_k": repr(probe.temperature_k()),
+    }
