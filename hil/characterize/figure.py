@@ -20,19 +20,21 @@ class Figure:
         name: `item.figure`.
         measured: What was found.
         stated: What the datasheet says; None where it says nothing.
+        resolution: Difference that nobody minds: the floor of the arithmetic, not of the device.
     """
 
     name: str
     measured: Estimate
     stated: float | None = None
+    resolution: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
         """Does the device do what its datasheet says?"""
         if self.stated is None:
             return "no figure"
-        within = abs(self.measured.value - self.stated) <= 3 * self.measured.sigma + SLACK * abs(self.stated)
-        return "agrees" if within else "differs"
+        allowed = 3 * self.measured.sigma + SLACK * abs(self.stated) + self.resolution
+        return "agrees" if abs(self.measured.value - self.stated) <= allowed else "differs"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -43,10 +45,13 @@ class Figure:
             "sigma": m.sigma,
             "unit": m.unit,
             "stated": self.stated,
+            "resolution": self.resolution,
             "verdict": self.verdict,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Figure:
         """From `to_json`."""
-        return cls(value["name"], Estimate(value["value"], value["sigma"], value["unit"]), value["stated"])
+        return cls(
+            value["name"], Estimate(value["value"], value["sigma"], value["unit"]), value["stated"], value["resolution"]
+        )

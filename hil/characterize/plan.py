@@ -44,7 +44,7 @@ class Plan(BaseModel):
     array: Annotated[int, Field(ge=0)] = 0
     rows: Annotated[int, Field(ge=2)] = 16
     columns: Annotated[int, Field(ge=2)] = 16
-    pulse_budget: Annotated[int, Field(ge=0)] = 1000
+    pulse_budget: Annotated[int, Field(ge=0)] = 2000
     found: Found | None = None
     transfer: Transfer | None = None
     settle_time: SettleTime | None = None

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from drivers.crossbar import Crossbar
 from drivers.errors import OutOfRange
 from drivers.settling import Settled
-from firmware_specs.codes import Capability, ConverterId, Parameter
+from firmware_specs.codes import Capability, ConverterId, Parameter, Quantity
+from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
 from firmware_specs.topology import Dense, Layer, Topology, dense_chain
 
@@ -28,13 +29,17 @@ class Probe:
         rows: Units of the first layer.
         columns: Units of the last layer.
         array: Which array is used; what its cells hold is lost.
+        sheet: What the device is supposed to be, for sensible settings.
 
     Raises:
         DeviceFault: the block does not fit. OutOfRange: the layers are wired and smaller.
     """
 
-    def __init__(self, crossbar: Crossbar, rows: int, columns: int, array: int = 0) -> None:
+    def __init__(
+        self, crossbar: Crossbar, rows: int, columns: int, array: int = 0, sheet: Datasheet | None = None
+    ) -> None:
         self.crossbar = crossbar
+        self.sheet = sheet
         self.array = array
         self.topology = _topology(crossbar, rows, columns)
         crossbar.configure(array, self.topology)
@@ -130,11 +135,13 @@ class Probe:
         """Volts of a state of 1.0."""
         return self.crossbar.info.parameter(Parameter.STATE_UNIT_V)
 
-    def adc_lsb(self, layer: int) -> float:
-        """One step of a layer's ADC in state units; 0 for an ideal one."""
-        which = ConverterId.STATE_ADC if self.topology.layers[layer].clamped else ConverterId.OUTPUT_ADC
-        adc = self.crossbar.info.converter(which, self.crossbar.address)
-        return 0.0 if adc.ideal else adc.lsb / self.state_unit_v
+    def lsb(self, which: ConverterId) -> float:
+        """One step of a converter in model units; 0 for an ideal one, or one the device does not have."""
+        converter = self.crossbar.info.converters.get(which)
+        if converter is None or converter.ideal:
+            return 0.0
+        unit = self.state_unit_v if converter.quantity == Quantity.VOLT else self.current_unit_a
+        return converter.lsb / unit
 
     def nudge_range(self) -> float:
         """Largest nudge of either sign, model units."""

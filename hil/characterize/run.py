@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from drivers.crossbar import Crossbar
-from firmware_specs.codes import Parameter
+from firmware_specs.codes import ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from hil.characterize.figure import Figure
 from hil.characterize.items import Item
@@ -86,7 +87,7 @@ def characterize(
     """
     chip = _identity(crossbar)
     _claim(folder, plan, chip, crossbar)
-    probe = Probe(crossbar, plan.rows, plan.columns, plan.array)
+    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
     store = Store(folder, _attributes(crossbar, probe, chip))
     able = [item for item in plan.items if not _missing(probe, item)]
     skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
@@ -145,13 +146,22 @@ def _missing(probe: Probe, item: Item) -> str:
 
 
 def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:
-    cost = {name: sum(deed.cost for step in steps for deed in step.deeds) for name, steps in rows.items()}
+    cost = {name: _cost(steps) for name, steps in rows.items()}
     total = sum(cost.values())
     if total > plan.pulse_budget:
         listed = ", ".join(f"{name} {pulses}" for name, pulses in cost.items() if pulses)
         raise PlanError(
             f"pulse_budget: the plan costs {total} writes and pulses a cell ({listed}), allowed are {plan.pulse_budget}"
         )
+
+
+def _cost(steps: Sequence[Step]) -> int:
+    """Most writes and pulses that any cell takes."""
+    planes: Counter[int | None] = Counter()
+    for step in steps:
+        for deed in step.deeds:
+            planes[deed.plane] += deed.cost
+    return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
 
 
 def _claim(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
@@ -194,16 +204,15 @@ def _identity(crossbar: Crossbar) -> dict[str, str]:
 
 def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str]) -> dict[str, str]:
     low, high = crossbar.g_range_s
-    limits = crossbar.session.guard.limits.record()
     return {
         **chip,
         "address": crossbar.address,
         "code": json.dumps(code_version()),
         "g_min_s": repr(low),
         "g_max_s": repr(high),
-        "pulse_v": repr(limits.max_pulse_v),
-        "pulse_s": repr(limits.max_pulse_s),
         "read_v": repr(probe.read_v),
-        "state_lsb": repr(probe.adc_lsb(0)),
+        "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
+        "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),
+        "nudge_lsb": repr(probe.lsb(ConverterId.NUDGE_DAC)),
         "temperature_k": repr(probe.temperature_k()),
     }

@@ -46,6 +46,10 @@ class Deed(Protocol):
     def cost(self) -> int:
         """Pulses a cell takes of it."""
 
+    @property
+    def plane(self) -> int | None:
+        """The plane that takes them; None: all."""
+
 
 @dataclass(frozen=True)
 class Write:
@@ -53,6 +57,7 @@ class Write:
 
     levels: Array | float
     cost: int = 1
+    plane: None = None
 
     def apply(self, probe: Probe) -> None:
         """One programming transaction."""
@@ -93,6 +98,7 @@ class Wait:
 
     seconds: float
     cost: int = 0
+    plane: None = None
 
     def apply(self, probe: Probe) -> None:
         """On the device's clock."""
@@ -109,6 +115,7 @@ class Temperature:
 
     kelvin: float
     cost: int = 0
+    plane: None = None
 
     def apply(self, probe: Probe) -> None:
         """At once on an emulator; a real stage is waited for by whoever drives it."""

@@ -15,7 +15,7 @@ from hil.characterize.figure import Figure
 from hil.characterize.items.item import READS, Array, Settings, ladder
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Step, Wait, Write
-from hil.estimate import Estimate, of_mean
+from hil.estimate import Estimate, curve, of_mean
 
 
 class Drift(Settings):
@@ -46,19 +46,70 @@ class Drift(Settings):
         return rows
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
-        """Exponent of the power law, its spread between cells, and what is lost between first and last age."""
+        """Figures of the law that fits better, power or exponential, and what is kept from first to last age."""
         law = None if sheet is None else sheet.drift
-        t0_s = law.t0_s if law is not None and law.t0_s is not None else self.t0_s
-        mean, spread = exponents(data, t0_s)
-        power = law is not None and law.law == "power"
-        constant = [law.nu_mean, law.nu_sigma] if law is not None and power else [None, None]
-        stated = [v if isinstance(v, float) else None for v in constant]
-        level = data["level"].to_numpy().mean(axis=(1, 2, 3, 4))
-        return [
-            Figure(f"{self.NAME}.nu", mean, stated[0]),
-            Figure(f"{self.NAME}.nu_spread", spread, stated[1]),
-            Figure(f"{self.NAME}.kept", Estimate(float(level[-1] / level[0]), 0.0)),
-        ]
+        kept = np.median(conductances(data)[-1] / conductances(data)[0])
+        figures = [Figure(f"{self.NAME}.kept", Estimate(float(kept), 0.0))]
+        if follows_exponential(data, self.origin_s(sheet)):
+            tau, spread = time_constants(data)
+            fits = law is not None and law.law == "exponential"
+            figures.append(Figure(f"{self.NAME}.tau", tau, law.tau_s if law is not None and fits else None))
+            figures.append(Figure(f"{self.NAME}.tau_spread", spread, law.tau_d2d if law is not None and fits else None))
+            return figures
+        nu, spread = exponents(data, self.origin_s(sheet))
+        fits = law is not None and law.law == "power"
+        stated = [v if isinstance(v, float) else None for v in ((law.nu_mean, law.nu_sigma) if law and fits else ())]
+        figures.append(Figure(f"{self.NAME}.nu", nu, stated[0] if stated else None, 1e-5))
+        figures.append(Figure(f"{self.NAME}.nu_spread", spread, stated[1] if stated else None, 1e-5))
+        return figures
+
+    def origin_s(self, sheet: Datasheet | None) -> float:
+        """Time origin of the power law."""
+        return sheet.drift.t0_s if sheet is not None and sheet.drift.t0_s is not None else self.t0_s
+
+
+def follows_exponential(data: xr.Dataset, t0_s: float) -> bool:
+    """Is the loss of the mean conductance better described by `exp(-t / tau)` than by a power of time?"""
+    age = data["age"].to_numpy()
+    mean = np.median(conductances(data).reshape(len(age), -1), axis=1)
+    kept = mean / mean[0]
+    shown = kept > 0.02
+    if shown.sum() < 3 or kept[shown].min() > 0.98:
+        return False
+    y = np.log(kept[shown])
+    residuals = []
+    for x in (np.log((age + t0_s) / t0_s)[shown], age[shown]):
+        x = x - x[0]
+        residuals.append(float(((y - x * (x @ y) / (x @ x)) ** 2).sum()))
+    return residuals[1] < residuals[0]
+
+
+def time_constants(data: xr.Dataset) -> tuple[Estimate, Estimate]:
+    """Median of `tau` over cells, seconds, and the spread of its logarithm between cells.
+
+    The level that all end at is taken from the mean over cells, `rest + (G_0 - rest) exp(-t / tau)`.
+    """
+    age, conductance = data["age"].to_numpy(), conductances(data)
+    flat = conductance.reshape(len(age), -1)
+    mean = flat.mean(axis=1)
+    guess = float(age[np.argmin(np.abs(mean - 0.4 * mean[0]))])
+    start = {"first": float(mean[0]), "rest": 0.1 * float(mean[0]), "log_tau": float(np.log(guess))}
+    law = curve(lambda t, f, r, u: r + (f - r) * np.exp(-t / np.exp(u)), age, mean, start, None, {})
+    rest = min(max(law["rest"].value, 0.0), 0.9 * float(flat.min(axis=0).mean()))
+    kept = (mean - rest) / (mean[0] - rest)
+    chosen = kept > 0.05  # later on, little but noise is left
+    x = age[chosen] - age[0]
+    y = np.log(np.clip((flat[chosen] - rest) / (flat[0] - rest), 1e-3, None))
+    rate = np.clip(-(x @ y) / (x @ x), 1e-30, None)
+    log_tau = -np.log(rate)
+    good = np.abs(log_tau - np.median(log_tau)) < 3
+    spread = float(log_tau[good].std(ddof=1))
+    count = int(good.sum())
+    tau = float(np.exp(np.median(log_tau[good])))
+    return (
+        Estimate(tau, tau * 1.2533 * spread / np.sqrt(count), "s"),
+        Estimate(spread, spread / np.sqrt(2 * count)),
+    )
 
 
 def exponents(data: xr.Dataset, t0_s: float) -> tuple[Estimate, Estimate]:

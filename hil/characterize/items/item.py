@@ -56,7 +56,7 @@ def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
     """
     count = int(np.prod(probe.shape))
     order = (np.arange(count) * 0.6180339887498949) % 1.0
-    return (low + (high - low) * order).reshape(probe.shape)
+    return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
 
 
 def alive(levels: Array) -> NDArray[np.bool_]:

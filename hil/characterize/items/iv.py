@@ -71,8 +71,8 @@ class CurrentVoltage(Settings):
         a, b = nonlinearity(volts, current)
         cells = None if sheet is None else sheet.cells
         return [
-            Figure(f"{self.NAME}.quadratic", a, None if cells is None else cells.quadratic_per_v),
-            Figure(f"{self.NAME}.cubic", b, None if cells is None else cells.cubic_per_v2),
+            Figure(f"{self.NAME}.quadratic", a, None if cells is None else cells.quadratic_per_v, 1e-4),
+            Figure(f"{self.NAME}.cubic", b, None if cells is None else cells.cubic_per_v2, 1e-3),
         ]
 
 

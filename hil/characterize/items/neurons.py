@@ -49,7 +49,9 @@ class Transfer(Settings):
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Mean gain and offset, their mismatch, noise of a reading, rails."""
-        gain, offset, noise = unit_fits(data)
+        gains, offsets, noise = unit_fits(data)
+        live = np.isfinite(gains[0])
+        gain, offset = (tuple(values[live] for values in pair) for pair in (gains, offsets))
         state, unit_v = data["state"].to_numpy()[0], 1.0 if sheet is None else sheet.neurons.state_unit_v
         neurons = None if sheet is None else sheet.neurons
         lsb = float(data.attrs.get("state_lsb", 0.0))
@@ -71,22 +73,31 @@ class Transfer(Settings):
                 None if neurons is None else neurons.offset_mismatch_sigma_v / unit_v,
             ),
             Figure(f"{self.NAME}.noise", noise, stated_noise),
-            Figure(f"{self.NAME}.low_rail", of_mean(state[: self.repeats]), 0.0),
-            Figure(f"{self.NAME}.high_rail", of_mean(state[-self.repeats :]), 1.0),
+            Figure(f"{self.NAME}.low_rail", of_mean(state[: self.repeats, live]), 0.0, 1e-3),
+            Figure(f"{self.NAME}.high_rail", of_mean(state[-self.repeats :, live]), 1.0),
+            Figure(f"{self.NAME}.dead", Estimate(float(1 - live.mean()), 0.0), 0.0),
         ]
 
 
 def unit_fits(data: xr.Dataset) -> tuple[tuple[Array, Array], tuple[Array, Array], Estimate]:
     """Gain and input-referred offset of every unit with their standard errors, and the noise of one reading.
 
-    Fits `s = gain (drive - offset)` to the states between the rails.
+    Fits `s = gain (drive - offset)` to the states between the rails. Units that do not follow their drive are NaN.
     """
     state, drive = data["state"].to_numpy()[0], data["drive"].to_numpy()[0]
-    gains, offsets, errors, residuals = [], [], [], []
+    gains, offsets, errors, repeats = [], [], [], []
+    levels = np.unique(drive)
     for unit in state.T:
-        levels = np.unique(drive)
-        means = np.array([unit[drive == d].mean() for d in levels])
-        chosen = np.isin(drive, levels[(means > LINEAR[0]) & (means < LINEAR[1])])
+        groups = [unit[drive == d] for d in levels]
+        means = np.array([g.mean() for g in groups])
+        inside = (means > LINEAR[0]) & (means < LINEAR[1])
+        if inside.sum() < 3:
+            gains.append((np.nan, np.nan))
+            offsets.append(np.nan)
+            errors.append(np.nan)
+            continue
+        repeats += [g.var(ddof=1) for g, there in zip(groups, inside, strict=True) if there]
+        chosen = np.isin(drive, levels[inside])
         x, y = drive[chosen], unit[chosen]
         centred = x - x.mean()
         gain = float(centred @ y) / float(centred @ centred)
@@ -95,14 +106,15 @@ def unit_fits(data: xr.Dataset) -> tuple[tuple[Array, Array], tuple[Array, Array
         gains.append((gain, np.sqrt(variance / float(centred @ centred))))
         offsets.append(x.mean() - y.mean() / gain)
         errors.append(np.sqrt(variance / len(x)) / gain)
-        residuals.append(variance)
+    if not repeats:
+        raise ValueError("transfer: no unit of the first layer follows its drive")
     gain_values, gain_errors = np.array(gains).T
-    points = int(np.isfinite(state).sum() / state.shape[1])
-    noise = float(np.sqrt(np.mean(residuals)))
+    noise = float(np.sqrt(np.mean(repeats)))
+    freedom = len(repeats) * (np.count_nonzero(drive == levels[0]) - 1)
     return (
         (gain_values, gain_errors),
         (np.array(offsets), np.array(errors)),
-        Estimate(noise, noise / float(np.sqrt(points * state.shape[1]))),
+        Estimate(noise, noise / float(np.sqrt(2 * freedom))),
     )
 
 
@@ -239,7 +251,10 @@ def recommend(data: xr.Dataset, bend: float = 0.05, precision: float = 0.1) -> t
     """
     nudge, contrast = data["nudge"].to_numpy(), data["contrast"].to_numpy()
     slope = contrast.mean(axis=(1, 2)) / nudge
-    error = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / nudge
+    random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1])
+    # a contrast below the converters' steps is rounded, another way in every unit
+    rounded = np.sqrt((2 * float(data.attrs["output_lsb"]) ** 2 + 4 * float(data.attrs["nudge_lsb"]) ** 2) / 12)
+    error = np.hypot(random, rounded / np.sqrt(contrast.shape[2])) / nudge
     best = nudge[0]
     for k in range(1, len(nudge)):
         weight = 1 / np.maximum(error[:k], 1e-12) ** 2

@@ -53,7 +53,7 @@ class Programming(Settings):
         faults = None if sheet is None else sheet.faults
         return [
             Figure(f"{self.NAME}.sigma", pooled, stated),
-            Figure(f"{self.NAME}.error", error, 0.0),
+            Figure(f"{self.NAME}.error", error, 0.0, 1e-4),
             Figure(f"{self.NAME}.stuck_on", stuck[0], None if faults is None else faults.stuck_on),
             Figure(f"{self.NAME}.stuck_off", stuck[1], None if faults is None else faults.stuck_off),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.pulses import Pulses as Law
 from hil.characterize.figure import Figure
 from hil.characterize.items.item import READS, Array, Settings
 from hil.characterize.probe import Probe
@@ -24,36 +26,43 @@ class PulseResponse(Settings):
     Attributes:
         start: Level that is written first.
         groups: Readings on the way up, and as many on the way down.
-        pulses: Pulses between two readings.
+        pulses: Pulses between two readings; 0: by the datasheet, what crosses a third of the range; else 1.
         cycles: Ways up and down.
         reads: Readings of every cell after each group.
-        amplitude_v: Height; the most that all limits allow when 0.
-        width_s: Width; the most that all limits allow when 0.
+        amplitude_v: Height; 0: the datasheet's nominal one, or half of what all limits allow.
+        width_s: Width; 0: likewise.
     """
 
     NAME: ClassVar[str] = "pulse_response"
     NEEDS: ClassVar[tuple[Capability, ...]] = (Capability.WRITE, Capability.MEASURE, Capability.PULSE, Capability.USAGE)
     DIMS: ClassVar[Mapping[str, tuple[str, ...]]] = {"level": READS}
-    UNITS: ClassVar[Mapping[str, str]] = {"level": "1", "direction": "1", "pulses": "1", "cycle": "1"}
+    UNITS: ClassVar[Mapping[str, str]] = {
+        "level": "1",
+        "direction": "1",
+        "pulses": "1",
+        "cycle": "1",
+        "amplitude": "V",
+        "width": "s",
+    }
 
     start: Annotated[float, Field(ge=0, le=1)] = 0.3
     groups: Annotated[int, Field(ge=2)] = 20
-    pulses: Annotated[int, Field(ge=1)] = 1
-    cycles: Annotated[int, Field(ge=1)] = 2
+    pulses: Annotated[int, Field(ge=0)] = 0
+    cycles: Annotated[int, Field(ge=1)] = 1
     reads: Annotated[int, Field(ge=2)] = 8
     amplitude_v: Annotated[float, Field(ge=0)] = 0.0
     width_s: Annotated[float, Field(ge=0)] = 0.0
 
     def steps(self, probe: Probe) -> Sequence[Step]:
         """A write, then groups of pulses; `direction` is 0 at the beginning, then +1 or -1."""
-        limits = probe.crossbar.session.guard.limits.record()
-        height, width = self.amplitude_v or limits.max_pulse_v, self.width_s or limits.max_pulse_s
+        height, width, count = self._pulse(probe)
 
         def deeds(up: bool) -> tuple[Deed, ...]:
-            return tuple(Pulses(plane, up, self.pulses, height, width) for plane in range(probe.shape[0]))
+            return tuple(Pulses(plane, up, count, height, width) for plane in range(probe.shape[0]))
 
         def step(done: tuple[Deed, ...], cycle: int, direction: int) -> Step:
-            at = {"cycle": float(cycle), "direction": float(direction), "pulses": float(self.pulses)}
+            at = {"cycle": float(cycle), "direction": float(direction), "pulses": float(count)}
+            at |= {"amplitude": height, "width": width}
             return Step(lambda p: {"level": p.read(self.reads)}, done, at)
 
         rows = [step((Write(self.start),), 0, 0)]
@@ -61,30 +70,55 @@ class PulseResponse(Settings):
             rows += [step(deeds(direction > 0), cycle, direction) for direction in (1, -1) for _ in range(self.groups)]
         return rows
 
+    def _pulse(self, probe: Probe) -> tuple[float, float, int]:
+        """Height, width and number of the pulses between two readings."""
+        limits = probe.crossbar.session.guard.limits.record()
+        law = None if probe.sheet is None or probe.sheet.pulses.law == "none" else probe.sheet.pulses
+        height = self.amplitude_v or (limits.max_pulse_v / 2 if law is None else law.amplitude_v)
+        width = self.width_s or (limits.max_pulse_s / 2 if law is None else law.width_s)
+        if self.pulses or law is None:
+            return height, width, self.pulses or 1
+        return height, width, max(1, round(0.3 / (self.groups * law.step * law.effort(height, width))))
+
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Step at mid-range, asymmetry, slopes with level, spreads."""
-        found = response(data)
         law = None if sheet is None or sheet.pulses.law == "none" else sheet.pulses
+        found = response(data, 0.5 if law is None else law.zero)
         known = law is not None and law.law != "exponential"
         effort = 1.0
         if law is not None:
-            effort = law.effort(float(data.attrs["pulse_v"]), float(data.attrs["pulse_s"]))
+            effort = law.effort(float(data["amplitude"][0]), float(data["width"][0]))
         stated = {
             "step": law.step * effort if law is not None and known else None,
             "asymmetry": law.asymmetry if law is not None and known else None,
             "c2c": law.c2c if law is not None and known else None,
             "step_d2d": law.step_d2d if law is not None and known else None,
+            "asymmetry_d2d": law.asymmetry_d2d if law is not None and known else None,
+            "slope_up": _stated_slope(law, up=True),
+            "slope_down": _stated_slope(law, up=False),
         }
         return [Figure(f"{self.NAME}.{name}", value, stated.get(name)) for name, value in found.items()]
 
 
-def response(data: xr.Dataset) -> dict[str, Estimate]:
+def _stated_slope(law: Law | None, *, up: bool) -> float | None:
+    if law is None or law.law == "exponential":
+        return None
+    return {"constant": 0.0, "soft_bounds": 1.0}.get(law.law, law.slope_up if up else law.slope_down)
+
+
+def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
     """Figures of the pulse law, from the change of every cell between readings.
 
-    The mean step of a pulse at level `x` is fitted as `a + b (x - 1/2)`, up and down. The constant, linear and
-    soft-bounds laws have this form: `step = (a_up + a_down) / 2`, `asymmetry = (a_up - a_down) / (a_up + a_down)`.
+    The mean step of a pulse at level `x` is fitted as `a + b (x - zero)`, up and down. The constant, linear and
+    soft-bounds laws have this form: `step = (a_up + a_down) / 2`, `asymmetry = (a_up - a_down) / (a_up + a_down)`,
+    and the slopes of `firmware_specs.datasheet.pulses` follow from `b`.
     """
-    up, down = (_direction(data, d) for d in (1, -1))
+    rising, falling = (_direction(data, d, zero) for d in (1, -1))
+    both = np.isfinite(rising.cells) & np.isfinite(falling.cells)
+    steps = (rising.cells[both] + falling.cells[both]) / 2
+    asymmetries = (rising.cells[both] - falling.cells[both]) / (2 * steps)
+    error2 = (rising.error2 + falling.error2) / 4
+    up, down = rising.found, falling.found
     total = up["a"].value + down["a"].value
     step = Estimate(total / 2, float(np.hypot(up["a"].sigma, down["a"].sigma)) / 2)
     asymmetry = (up["a"].value - down["a"].value) / total
@@ -93,14 +127,37 @@ def response(data: xr.Dataset) -> dict[str, Estimate]:
         "step": step,
         "asymmetry": Estimate(asymmetry, error),
         "states": Estimate(1 / step.value, step.sigma / step.value**2),
-        "slope_up": Estimate(-up["b"].value / step.value / 2, up["b"].sigma / step.value / 2),
-        "slope_down": Estimate(down["b"].value / step.value / 2, down["b"].sigma / step.value / 2),
+        "slope_up": _scaled(up["b"], -(1 - zero) / up["a"].value),
+        "slope_down": _scaled(down["b"], zero / down["a"].value),
         "c2c": _mean_of(up["c2c"], down["c2c"]),
-        "step_d2d": _mean_of(up["d2d"], down["d2d"]),
+        "step_d2d": _spread(steps, error2, float(np.median(steps))),
+        "asymmetry_d2d": _spread(asymmetries, error2 / float(np.median(steps)) ** 2, 1.0),
     }
 
 
-def _direction(data: xr.Dataset, direction: int) -> dict[str, Estimate]:
+def _spread(values: Array, error2: float, unit: float) -> Estimate:
+    """Spread between cells with the error of each taken out, in a unit; robust against cells that do not move."""
+    inside = np.abs(values - np.median(values)) < 6 * np.median(np.abs(values - np.median(values)))
+    seen = float(values[inside].var(ddof=1))
+    spread = float(np.sqrt(max(seen - error2, 0.0)))
+    error = seen * np.sqrt(2 / inside.sum()) / (2 * max(spread, np.sqrt(seen) / 10))
+    return Estimate(spread / unit, float(error) / unit)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """Figures of one direction, the step of every cell at `zero` (NaN where it cannot be said), and its variance."""
+
+    found: dict[str, Estimate]
+    cells: Array
+    error2: float
+
+
+def _scaled(value: Estimate, factor: float) -> Estimate:
+    return Estimate(value.value * factor, value.sigma * abs(factor))
+
+
+def _direction(data: xr.Dataset, direction: int, zero: float) -> _Direction:
     """Mean step and its slope, spread between cells and between pulses, of one direction."""
     readings, pulses = data["level"].to_numpy(), float(data["pulses"][0])
     means = readings.reshape(*readings.shape[:2], -1).mean(axis=1)
@@ -108,35 +165,32 @@ def _direction(data: xr.Dataset, direction: int) -> dict[str, Estimate]:
     chosen = np.flatnonzero(data["direction"].to_numpy()[1:] == direction) + 1
     inside = (means[chosen] > 0.05) & (means[chosen] < 0.95) & (means[chosen - 1] > 0.05) & (means[chosen - 1] < 0.95)
     change = np.where(inside, direction * (means[chosen] - means[chosen - 1]) / pulses, np.nan)
-    middle = np.where(inside, (means[chosen] + means[chosen - 1]) / 2 - 0.5, np.nan)
+    middle = np.where(inside, (means[chosen] + means[chosen - 1]) / 2 - zero, np.nan)
     usable = inside.sum(axis=0) >= 4
     if not usable.any():
         raise ValueError("pulse_response: no cell stays within 5 .. 95 % of its range for 4 groups of pulses")
-    fits = np.array([_cell(middle[:, c], change[:, c]) for c in np.flatnonzero(usable)])
-    a, b, residual2, count = fits.T
-    per_pulse2 = np.clip(residual2 - 2 * noise2 / pulses**2, 0, None) * pulses
-    typical = float(np.median(a))
-    c2c = float(np.sqrt(per_pulse2.mean()) / typical)
-    d2d2 = float(a.var(ddof=1) - (residual2 / count).mean()) if len(a) > 1 else 0.0
+    x, y = middle[:, usable], change[:, usable]
+    count = np.isfinite(x).sum(axis=0)
+    x0, y0 = np.nanmean(x, axis=0), np.nanmean(y, axis=0)
+    width = float(np.nansum((x - x0) ** 2))
+    b = float(np.nansum((x - x0) * (y - y0))) / width
+    a = y0 - b * x0
+    residual2 = np.nansum((y - a - b * x) ** 2, axis=0) / (count - 1)
     cells = len(a)
-    return {
-        "a": Estimate(float(a.mean()), float(a.std(ddof=1) / np.sqrt(cells))),
-        "b": Estimate(float(b.mean()), float(b.std(ddof=1) / np.sqrt(cells))),
+    b_error = float(np.sqrt(residual2.mean() / width))
+    # successive changes share a reading: their errors add up at the ends only
+    a_error2 = residual2.mean() / count - 2 * noise2 / pulses**2 / count + 2 * noise2 / (pulses * count) ** 2
+    per_pulse2 = max(float(residual2.mean()) - 2 * noise2 / pulses**2, 0.0) * pulses
+    typical = float(np.median(a))
+    c2c = float(np.sqrt(per_pulse2) / typical)
+    every = np.full(usable.size, np.nan)
+    every[usable] = a
+    found = {
+        "a": Estimate(float(a.mean()), float(np.hypot(a.std(ddof=1) / np.sqrt(cells), b_error * abs(x0.mean())))),
+        "b": Estimate(b, b_error),
         "c2c": Estimate(c2c, max(c2c, 0.01) / float(np.sqrt(2 * count.sum()))),
-        "d2d": Estimate(float(np.sqrt(max(d2d2, 0.0))) / typical, float(a.std() / np.sqrt(2 * cells)) / typical),
     }
-
-
-def _cell(x: Array, y: Array) -> tuple[float, float, float, float]:
-    """`y = a + b x` of one cell: a, b, residual variance, points."""
-    there = np.isfinite(x)
-    x, y = x[there], y[there]
-    centred = x - x.mean()
-    width = float(centred @ centred)
-    b = float(centred @ (y - y.mean())) / width if width > 1e-9 else 0.0
-    a = float(y.mean()) - b * float(x.mean())
-    residual = y - a - b * x
-    return a, b, float(residual @ residual) / (len(x) - 2), float(len(x))
+    return _Direction(found, every, float(a_error2.mean()))
 
 
 def _mean_of(first: Estimate, second: Estimate) -> Estimate:
