@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -83,6 +84,11 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
         drift=Drift(),
         pulse_response=PulseResponse(),
     )
+
+
+def of(folder: Path) -> Plan:
+    """The plan a characterization was made with."""
+    return Plan.model_validate(json.loads((folder / "provenance.json").read_text())["plan"])
 
 
 def load(path: Path) -> Plan:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -15,12 +16,12 @@ from drivers.crossbar import Crossbar
 from firmware_specs.codes import ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from hil.characterize.figure import Figure
-from hil.characterize.items import Item
+from hil.characterize.items import Drift, Item
 from hil.characterize.plan import Plan, PlanError
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Mark, Step
 from hil.characterize.store import Store
-from hil.run.atomic import write_json, write_text
+from hil.run.atomic import write_json
 from hil.run.provenance import code_version
 
 Progress = Callable[[str, int, int], None]
@@ -88,7 +89,7 @@ def characterize(
     chip = _identity(crossbar)
     _claim(folder, plan, chip, crossbar)
     probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
-    store = Store(folder, _attributes(crossbar, probe, chip))
+    store = Store(folder, _attributes(crossbar, probe, chip, plan))
     able = [item for item in plan.items if not _missing(probe, item)]
     skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
     rows = {item.NAME: item.steps(probe) for item in able}
@@ -184,17 +185,23 @@ def _claim(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -
             "address": crossbar.address,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "code": code_version(),
-            "limits": {name: str(value) for name, value in vars_of(limits).items()},
-            "parameters": {Parameter(k).name.lower(): v for k, v in crossbar.info.parameters.items()},
+            "limits": {name: str(value) for name, value in asdict(limits).items()},
+            "device": described(crossbar),
             "plan": wanted,
         },
     )
-    write_text(folder / ".gitignore", "*\n")
 
 
-def vars_of(record: object) -> dict[str, float]:
-    """Fields of a record with slots."""
-    return {name: getattr(record, name) for name in record.__slots__}  # type: ignore[attr-defined]
+def described(crossbar: Crossbar) -> dict[str, Any]:
+    """What a device says of itself, JSON values only; infinities as text."""
+    info = crossbar.info
+    return {
+        "fabric": asdict(info.fabric),
+        "capabilities": int(info.identity.capabilities),
+        "parameters": {Parameter(k).name.lower(): v for k, v in info.parameters.items()},
+        "converters": {ConverterId(k).name.lower(): asdict(c) for k, c in info.converters.items()},
+        "limits": {name: str(value) for name, value in asdict(info.limits.absolute).items()},
+    }
 
 
 def _identity(crossbar: Crossbar) -> dict[str, str]:
@@ -202,7 +209,11 @@ def _identity(crossbar: Crossbar) -> dict[str, str]:
     return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware")}
 
 
-def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str]) -> dict[str, str]:
+def _time_origin(plan: Plan, sheet: Datasheet | None) -> float:
+    return Drift().origin_s(sheet) if plan.drift is None else plan.drift.origin_s(sheet)
+
+
+def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Plan) -> dict[str, str]:
     low, high = crossbar.g_range_s
     return {
         **chip,
@@ -213,6 +224,7 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str]) -> dict[
         "read_v": repr(probe.read_v),
         "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
         "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),
+        "t0_s": repr(_time_origin(plan, probe.sheet)),
         "nudge_lsb": repr(probe.lsb(ConverterId.NUDGE_DAC)),
         "temperature_k": repr(probe.temperature_k()),
     }

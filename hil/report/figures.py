@@ -214,3 +214,17 @@ def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _colours() -> list[str]:
     return list(COLOURS) * 8
+
+
+def heat(values: ArrayLike, label: str) -> Callable[[Axes], None]:
+    """A map of the array: one shade a cell, with its scale."""
+
+    def draw(axes: Axes) -> None:
+        image = axes.imshow(np.asarray(values, float), cmap="viridis", aspect="auto", interpolation="nearest")
+        axes.grid(visible=False)
+        axes.set_xlabel("column")
+        axes.set_ylabel("row")
+        bar = axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
+        bar.set_label(label)
+
+    return draw

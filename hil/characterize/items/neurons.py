@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from firmware_specs.codes import Capability
@@ -51,6 +52,7 @@ class Transfer(Settings):
         """Mean gain and offset, their mismatch, noise of a reading, rails."""
         gains, offsets, noise = unit_fits(data)
         live = np.isfinite(gains[0])
+        live[live] = _typical(gains[0][live])
         gain, offset = (tuple(values[live] for values in pair) for pair in (gains, offsets))
         state, unit_v = data["state"].to_numpy()[0], 1.0 if sheet is None else sheet.neurons.state_unit_v
         neurons = None if sheet is None else sheet.neurons
@@ -119,10 +121,15 @@ def unit_fits(data: xr.Dataset) -> tuple[tuple[Array, Array], tuple[Array, Array
 
 
 def _corrected(values: Array, error2: float) -> Estimate:
-    """Spread of values with the error of each taken out."""
-    seen = of_spread(values)
+    """Spread of values with the error of each taken out; units beside a stuck cell are no sample of it."""
+    seen = of_spread(values[_typical(values)])
     spread = float(np.sqrt(max(seen.value**2 - error2, 0.0)))
     return Estimate(spread, seen.sigma * seen.value / max(spread, seen.value / 10))
+
+
+def _typical(values: Array) -> NDArray[np.bool_]:
+    off = np.abs(values - np.median(values))
+    return np.asarray(off <= 8 * np.median(off))
 
 
 class SettleTime(Settings):

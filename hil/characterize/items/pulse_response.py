@@ -135,6 +135,11 @@ def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
     }
 
 
+def steps_by_cell(data: xr.Dataset, zero: float = 0.5) -> Array:
+    """Mean step of every cell at `zero`, shares of the range, flat; NaN where it left the middle of its range."""
+    return (_direction(data, 1, zero).cells + _direction(data, -1, zero).cells) / 2
+
+
 def _spread(values: Array, error2: float, unit: float) -> Estimate:
     """Spread between cells with the error of each taken out, in a unit; robust against cells that do not move."""
     inside = np.abs(values - np.median(values)) < 6 * np.median(np.abs(values - np.median(values)))

@@ -1,0 +1,43 @@
+"""`hil characterize --device ADDRESS`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    device: Annotated[str, typer.Option(help="serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")],
+    out: Annotated[Path, typer.Option(help="Folder for data, figures and report; a begun one is gone on with.")],
+    plan: Annotated[
+        Path | None, typer.Option(help="What to measure (TOML); everything but endurance if left out.")
+    ] = None,
+    datasheet: Annotated[str | None, typer.Option(help="What the device should be: shipped name or TOML file.")] = None,
+    size: Annotated[int, typer.Option(help="Rows and columns of the region, without a plan.")] = 16,
+) -> None:
+    """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on."""
+    from rich.console import Console
+
+    from firmware_specs.datasheet import load
+    from hil.characterize import plan as plans
+    from hil.characterize.run import characterize
+    from hil.report.characterization import write_report
+    from hil.wire import open_crossbar
+
+    console = Console()
+    chosen = plans.usual(size, size) if plan is None else plans.load(plan)
+    name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
+    sheet = None if name is None else load(name)
+    with open_crossbar(device) as crossbar, console.status("") as status:
+        found = characterize(
+            crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
+        )
+    write_report(found, out / "report.html")
+    for figure in found.figures:
+        stated = "" if figure.stated is None else f"datasheet {figure.stated:.5g}"
+        console.print(f"{figure.name:30} {figure.measured!s:28} {stated:24} {figure.verdict}", highlight=False)
+    for item, why in found.skipped.items():
+        console.print(f"{item:30} skipped: {why}", highlight=False)
+    console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,25 @@
+"""`hil report RUN...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the page goes.")] = None,
+) -> None:
+    """Writes the report of a characterization anew, or sets several chips or dates beside each other."""
+    from hil.characterize.run import load
+    from hil.report.characterization import write_comparison, write_report
+
+    found = [load(run) for run in runs]
+    path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
+    if len(found) == 1:
+        write_report(found[0], path)
+    else:
+        write_comparison(found, path)
+    typer.echo(f"report: {path}")
