@@ -14,6 +14,7 @@ from firmware_specs.datasheet import Datasheet
 Where = tuple[slice | int, slice | int, slice | int]
 """Planes, rows and columns of some cells."""
 
+INT32_MAX = 2**31 - 1
 EVERYWHERE: Where = (slice(None), slice(None), slice(None))
 
 
@@ -133,7 +134,7 @@ class Crossbar:
         index = wanted.nonzero().squeeze(1)
         given = wanted[index]
         if self._lifetimes is not None:
-            left = (self._lifetimes.flatten()[index] - self.pulses.flatten()[index]).clamp(min=0)
+            left = (self._lifetimes.flatten()[index] - self.pulses.flatten()[index]).clamp(0, INT32_MAX)
             given = torch.minimum(given, left.to(torch.int32))
         before = self._relaxed(now_s).flatten()[index]
         effort = law.effort(amplitude_v, width_s)

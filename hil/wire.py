@@ -16,6 +16,7 @@ from drivers.link import FramedLink
 from drivers.loopback import Loopback
 from drivers.session import Session
 from drivers.transport import Transport
+from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
@@ -34,7 +35,7 @@ def open_wire(address: str, options: Options | None = None) -> Iterator[Transpor
         AddressError: an address without frames. DeviceError: it cannot be opened.
     """
     if address.startswith("emulator:"):
-        yield loopback(address)
+        yield _loopback(open_chip(address), address)
         return
     if not address.startswith("serial:"):
         raise AddressError(f"{address!r} carries no frames: serial:PORT?baud=N or emulator:DATASHEET?seed=N is needed")
@@ -54,14 +55,19 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
     """
     chosen = options or Options()
     if address.startswith("emulator:"):
-        dialect = Framed(FramedLink(loopback(address), owner="in process"), chosen.timeout_s, 0.0)
-        return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
+        return crossbar_of_chip(open_chip(address), chosen, address)
     if not address.startswith(("serial:", "visa:")):
         raise AddressError(f"{address!r} is no device: serial:, visa: or emulator: is needed")
     return connect(address, chosen)
 
 
-def loopback(address: str) -> Loopback:
-    """The firmware of an emulated chip, in process."""
-    endpoint = SerialEndpoint(Machine(Device(open_chip(address))), "loopback")
+def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
+    """An emulated chip behind its firmware, with the verbs of any device."""
+    chosen = options or Options()
+    dialect = Framed(FramedLink(_loopback(chip, address), owner="in process"), chosen.timeout_s, 0.0)
+    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
+
+
+def _loopback(chip: Chip, address: str) -> Loopback:
+    endpoint = SerialEndpoint(Machine(Device(chip)), "loopback")
     return Loopback(endpoint.feed, address)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from emulator.crossbar import EVERYWHERE
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import dense_chain
 
@@ -210,6 +211,14 @@ def test_a_cell_beyond_its_endurance_stays_where_it_is():
     assert torch.allclose(conductances(chip), torch.tensor(0.4 * 25e-6, dtype=torch.float64))
     worn, _ = chip.health(0, 0)
     assert bool(worn.all())
+
+
+def test_cells_of_very_long_life_take_their_pulses():
+    endurance = {"cycles": 1e9, "spread": 2.0}
+    chip = chip_at(0.5, endurance=endurance, pulses={"law": "constant", "step": 0.01})
+    before = conductances(chip).clone()
+    chip.pulse(0, 0, EVERYWHERE, 3, up=True)
+    assert bool((conductances(chip) > before).all())
 
 
 def test_cells_older_than_the_retention_are_reported():

@@ -124,7 +124,9 @@ def exponents(data: xr.Dataset, t0_s: float) -> tuple[Estimate, Estimate]:
     inside = np.abs(nu - np.median(nu)) < 8 * (np.std(nu) + 1e-12)
     spread2 = float(nu[inside].var(ddof=1) - error2[inside].mean())
     spread = np.sqrt(max(spread2, 0.0))
-    sigma = float(nu[inside].var(ddof=1) * np.sqrt(2 / inside.sum()) / (2 * max(spread, 1e-9)))
+    of_seen = float(nu[inside].var(ddof=1)) * np.sqrt(2 / inside.sum())
+    of_error = float(error2[inside].mean()) * np.sqrt(2 / inside.sum() / (len(age) - 2))
+    sigma = float(np.hypot(of_seen, of_error) / (2 * max(spread, 1e-9)))
     return of_mean(nu[inside]), Estimate(float(spread), min(sigma, float(nu[inside].std())))
 
 

@@ -18,6 +18,8 @@ from hil.characterize.probe import Probe
 from hil.characterize.steps import Record, Step, Write
 from hil.estimate import Estimate, curve, of_mean, of_spread
 
+FEEDBACK = 0.005
+"""Relative error of a time constant: weights written as zero are not quite, and their loop slows the block."""
 LINEAR = (0.1, 0.9)
 """States between which a clamped neuron is far from its rails."""
 
@@ -191,7 +193,7 @@ def time_constant(data: xr.Dataset) -> Estimate:
     )  # fmt: skip
     tau = float(np.exp(fit["log_tau"].value))
     stretch = np.sqrt(max(1.0, fit.chi2_per_freedom))
-    return Estimate(tau, tau * fit["log_tau"].sigma * float(stretch), "s")
+    return Estimate(tau, tau * float(np.hypot(fit["log_tau"].sigma * stretch, FEEDBACK)), "s")
 
 
 class NudgeLinearity(Settings):

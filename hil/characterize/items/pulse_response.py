@@ -20,6 +20,10 @@ from hil.characterize.steps import Deed, Pulses, Step, Write
 from hil.estimate import Estimate
 
 
+MODEL = 0.003
+"""Error of taking the response as a straight line over a group of pulses and over the levels of one way, relative."""
+
+
 class PulseResponse(Settings):
     """Cycles of pulses up and down, read after every few.
 
@@ -119,10 +123,11 @@ def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
     asymmetries = (rising.cells[both] - falling.cells[both]) / (2 * steps)
     error2 = (rising.error2 + falling.error2) / 4
     up, down = rising.found, falling.found
-    total = up["a"].value + down["a"].value
-    step = Estimate(total / 2, float(np.hypot(up["a"].sigma, down["a"].sigma)) / 2)
-    asymmetry = (up["a"].value - down["a"].value) / total
-    error = 2 / total**2 * float(np.hypot(up["a"].sigma * down["a"].value, down["a"].sigma * up["a"].value))
+    mean, count = float(steps.mean()), int(both.sum())
+    slopes2 = (up["a"].sigma ** 2 + down["a"].sigma ** 2) / 4
+    step = Estimate(mean, float(np.hypot(steps.std(ddof=1) / np.sqrt(count), np.sqrt(slopes2))))
+    asymmetry = (up["a"].value - down["a"].value) / (up["a"].value + down["a"].value)
+    error = float(np.sqrt(asymmetries.var(ddof=1) / count + slopes2 / mean**2 + MODEL**2))
     return {
         "step": step,
         "asymmetry": Estimate(asymmetry, error),
@@ -166,7 +171,7 @@ def _direction(data: xr.Dataset, direction: int, zero: float) -> _Direction:
     """Mean step and its slope, spread between cells and between pulses, of one direction."""
     readings, pulses = data["level"].to_numpy(), float(data["pulses"][0])
     means = readings.reshape(*readings.shape[:2], -1).mean(axis=1)
-    noise2 = readings.reshape(*readings.shape[:2], -1).var(axis=1, ddof=1).mean() / readings.shape[1]
+    variance = readings.reshape(*readings.shape[:2], -1).var(axis=1, ddof=1) / readings.shape[1]
     chosen = np.flatnonzero(data["direction"].to_numpy()[1:] == direction) + 1
     inside = (means[chosen] > 0.05) & (means[chosen] < 0.95) & (means[chosen - 1] > 0.05) & (means[chosen - 1] < 0.95)
     change = np.where(inside, direction * (means[chosen] - means[chosen - 1]) / pulses, np.nan)
@@ -181,19 +186,24 @@ def _direction(data: xr.Dataset, direction: int, zero: float) -> _Direction:
     b = float(np.nansum((x - x0) * (y - y0))) / width
     a = y0 - b * x0
     residual2 = np.nansum((y - a - b * x) ** 2, axis=0) / (count - 1)
-    cells = len(a)
     b_error = float(np.sqrt(residual2.mean() / width))
     # successive changes share a reading: their errors add up at the ends only
-    a_error2 = residual2.mean() / count - 2 * noise2 / pulses**2 / count + 2 * noise2 / (pulses * count) ** 2
-    per_pulse2 = max(float(residual2.mean()) - 2 * noise2 / pulses**2, 0.0) * pulses
+    # every reading ends one change and begins the next: the noise of a row of n changes is that of its two ends, and
+    # about their mean it counts (n + 1) / n times
+    noise2 = float((variance[chosen] + variance[chosen - 1])[inside].mean()) / pulses**2
+    per_pulse2 = max(float((residual2 - noise2 * (count + 1) / count).mean()), 0.0) * pulses
+    a_error2 = per_pulse2 / pulses / count + noise2 / count**2
     typical = float(np.median(a))
     c2c = float(np.sqrt(per_pulse2) / typical)
+    # of a variance, 2 s^4 / nu; neighbouring changes share a reading, which costs a third of the freedom
+    variance_error = float(residual2.mean()) * pulses * np.sqrt(3 / count.sum())
+    c2c_error = variance_error / typical**2 / (2 * max(c2c, np.sqrt(variance_error) / typical))
     every = np.full(usable.size, np.nan)
     every[usable] = a
     found = {
-        "a": Estimate(float(a.mean()), float(np.hypot(a.std(ddof=1) / np.sqrt(cells), b_error * abs(x0.mean())))),
+        "a": Estimate(float(a.mean()), float(b_error * abs(x0.mean()))),
         "b": Estimate(b, b_error),
-        "c2c": Estimate(c2c, max(c2c, 0.01) / float(np.sqrt(2 * count.sum()))),
+        "c2c": Estimate(c2c, float(np.hypot(c2c_error, 3 * MODEL))),
     }
     return _Direction(found, every, float(a_error2.mean()))
 

@@ -1,0 +1,184 @@
+"""Characterizations: resumed without a repeated pulse, refused where they must be, written so that others can read."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from emulator.chip import Chip
+from firmware_specs.datasheet import Datasheet, load
+from hil.characterize import distance, plan, run, steps, twin
+from hil.characterize.items import Drift, Found, Programming, PulseResponse, ReadNoise, Transfer
+from hil.characterize.store import Store
+from hil.cli import build_app
+from hil.report.characterization import write_comparison, write_report
+from hil.wire import crossbar_of_chip
+
+SMALL = plan.Plan(
+    rows=6,
+    columns=4,
+    found=Found(),
+    programming=Programming(levels=(0.2, 0.8, 0.5), reads=2),
+    drift=Drift(ages_s=(1.0, 10.0, 100.0)),
+    pulse_response=PulseResponse(groups=4, pulses=2),
+)
+
+
+class Cut(BaseException):
+    """The cable, or the power."""
+
+
+def measure(chip, folder, what=SMALL, sheet=None):
+    with crossbar_of_chip(chip) as crossbar:
+        return run.characterize(crossbar, what, folder, sheet)
+
+
+def cut_at(monkeypatch, owner, name, count, after):
+    """Lets the call with this number end the program, before or after it did its work."""
+    sound, calls = getattr(owner, name), []
+
+    def cutting(*arguments, **more):
+        calls.append(1)
+        if len(calls) == count and not after:
+            raise Cut
+        result = sound(*arguments, **more)
+        if len(calls) == count:
+            raise Cut
+        return result
+
+    monkeypatch.setattr(owner, name, cutting)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name", "count"),
+    [(steps.Pulses, "apply", 1), (steps.Pulses, "apply", 6), (Store, "keep", 8), (Store, "intend", 9),
+     (steps.Wait, "apply", 2)],
+)  # fmt: skip
+def test_cut_off_anywhere_it_goes_on_without_a_repeated_pulse(owner, name, count, after, tmp_path, monkeypatch):
+    whole = Chip(load("ecram"), seed=1)
+    measure(whole, tmp_path / "whole")
+    broken = Chip(load("ecram"), seed=1)
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        cut_at(patch, owner, name, count, after)
+        measure(broken, tmp_path / "broken")
+    measure(broken, tmp_path / "broken")
+    taken = [chip.usage(0, 0)[0].numpy() for chip in (whole, broken)]
+    rewritten = 1 if owner is Store else 0  # a write that was cut off is made again, pulses never
+    assert np.all(taken[1] >= taken[0])
+    assert np.all(taken[1] - taken[0] <= rewritten)
+    assert broken.clock_s == pytest.approx(whole.clock_s, abs=1.0)
+
+
+def test_a_finished_characterization_is_not_measured_again(tmp_path):
+    chip = Chip(load("ecram"), seed=1)
+    first = measure(chip, tmp_path / "run")
+    before = chip.usage(0, 0)[0].sum()
+    second = measure(chip, tmp_path / "run")
+    assert chip.usage(0, 0)[0].sum() == before
+    assert [f.measured for f in first.figures] == [f.measured for f in second.figures]
+
+
+def test_another_chip_or_plan_is_refused_by_name(tmp_path):
+    measure(Chip(load("ecram"), seed=1), tmp_path / "run")
+    with pytest.raises(run.ChipError, match="seed-2"):
+        measure(Chip(load("ecram"), seed=2), tmp_path / "run")
+    with pytest.raises(run.ChipError, match="another plan"):
+        measure(Chip(load("ecram"), seed=1), tmp_path / "run", SMALL.model_copy(update={"rows": 4}))
+
+
+def test_a_plan_beyond_its_pulse_budget_is_refused_before_anything_is_written(tmp_path):
+    chip = Chip(load("ecram"), seed=1)
+    with pytest.raises(plan.PlanError, match=r"pulse_response 17"):
+        measure(chip, tmp_path / "run", SMALL.model_copy(update={"pulse_budget": 10}))
+    assert int(chip.usage(0, 0)[0].sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("nosuch = 1", "nosuch: unknown key"), ("rows = 1", "rows"), ("[drift]\nages_s = [1.0]", "drift.ages_s"),
+     ("rows = ", "not TOML")],
+)  # fmt: skip
+def test_a_bad_plan_is_refused_with_file_and_key(text, match, tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    with pytest.raises(plan.PlanError, match=match) as refusal:
+        plan.load(path)
+    assert str(path) in str(refusal.value)
+
+
+def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
+    measure(Chip(load("ecram"), seed=1), tmp_path / "run")
+    data = xr.load_dataset(tmp_path / "run" / "drift.nc", engine="h5netcdf")
+    assert data["age"].attrs["units"] == "s"
+    assert data.attrs["serial"] == "seed-1"
+    assert data["level"].dims == ("step", "read", "plane", "row", "column")
+    begun = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert begun["plan"]["rows"] == 6 and begun["chip"]["model"] == "ecram"
+
+
+def test_items_a_device_cannot_do_are_skipped_with_the_reason(tmp_path):
+    found = measure(Chip(load("discrete-board"), seed=1), tmp_path / "run")
+    assert "PULSE" in found.skipped["pulse_response"]
+
+
+def test_stuck_cells_are_counted(tmp_path):
+    sheet = load("mixed-8bit").model_dump() | {"faults": {"stuck_on": 0.1, "stuck_off": 0.05}}
+    what = plan.Plan(rows=32, columns=16, programming=Programming())
+    found = measure(Chip(Datasheet.model_validate(sheet), seed=2), tmp_path / "run", what)
+    assert found["programming.stuck_on"].measured.agrees(0.1)
+    assert found["programming.stuck_off"].measured.agrees(0.05)
+
+
+def test_a_twin_behaves_like_its_source_on_held_out_measurements(tmp_path):
+    what = plan.Plan(
+        rows=16, columns=16, transfer=Transfer(), programming=Programming(), read_noise=ReadNoise(),
+        pulse_response=PulseResponse(),
+    )  # fmt: skip
+    sheet = load("ecram")
+    found = measure(Chip(sheet, seed=3), tmp_path / "source", what, sheet)
+    fitted = twin.fit(found)
+    path = tmp_path / "twin.toml"
+    path.write_text(fitted.to_toml())
+    held = distance.held_out(what)
+    both = [
+        measure(Chip(s, seed=seed), tmp_path / name, held, fitted.datasheet)
+        for name, s, seed in (("again", sheet, 3), ("twin", load(path), 1))
+    ]
+    distances = distance.compare(*both)
+    assert {d.name for d in distances} == {"read_noise", "programming", "pulse_response"}
+    assert not [d for d in distances if d.rejected]
+
+
+def test_a_twin_of_another_kind_of_chip_is_told_apart(tmp_path):
+    what = plan.Plan(rows=16, columns=16, programming=Programming(), read_noise=ReadNoise(reads=16))
+    both = [measure(Chip(load(name), seed=1), tmp_path / name, what) for name in ("ecram", "reram")]
+    assert all(d.rejected for d in distance.compare(*both))
+
+
+def test_reports_are_one_file_and_need_no_network(tmp_path):
+    found = [measure(Chip(load("ecram"), seed=s), tmp_path / str(s), sheet=load("ecram")) for s in (1, 2)]
+    write_report(found[0], tmp_path / "report.html")
+    write_comparison(found, tmp_path / "comparison.html")
+    for name, words in (("report", "programming.sigma"), ("comparison", "within uncertainty")):
+        page = (tmp_path / f"{name}.html").read_text()
+        assert words in page and "<svg" in page
+        assert "src=" not in page and 'href="http' not in page
+    assert "agrees" in found[0]._repr_html_()
+
+
+def test_the_commands_work_together(tmp_path):
+    def hil(*arguments):
+        shown = CliRunner().invoke(build_app(), list(map(str, arguments)))
+        assert shown.exit_code == 0, shown.output
+        return shown.output
+
+    plan_file = tmp_path / "plan.toml"
+    plan_file.write_text("rows = 8\ncolumns = 8\n[programming]\n[read_noise]\n[transfer]\n")
+    chip = "emulator:mixed-8bit?seed=4"
+    assert "agrees" in hil("characterize", "--device", chip, "--plan", plan_file, "--out", tmp_path / "run")
+    hil("report", tmp_path / "run", "-o", tmp_path / "again.html")
+    hil("twin", tmp_path / "run", "-o", tmp_path / "twin.toml")
+    assert load(tmp_path / "twin.toml").cells.programming_noise == pytest.approx(0.005, rel=0.2)
