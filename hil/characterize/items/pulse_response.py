@@ -19,7 +19,6 @@ from hil.characterize.probe import Probe
 from hil.characterize.steps import Deed, Pulses, Step, Write
 from hil.estimate import Estimate
 
-
 MODEL = 0.003
 """Error of taking the response as a straight line over a group of pulses and over the levels of one way, relative."""
 
