@@ -103,12 +103,14 @@ class Relaxed:
         settled: (batch,) bool.
         iterations: (batch,) sweeps until each sample settled, or the bound.
         residual: (batch,) largest change of any state in the last sweep.
+        restless: (batch, 2) layer and unit that changed most in it; None where every sample settled.
     """
 
     states: States
     settled: Tensor
     iterations: Tensor
     residual: Tensor
+    restless: Tensor | None = None
 
 
 def relax(
@@ -167,7 +169,16 @@ def relax(
             break
         if refreshed:
             rounding.after(change, stop.tolerance)
-    return Relaxed(tuple(states), done, iterations, residual)
+    unsettled = stop.tolerance > 0 and not change <= stop.tolerance  # NaN is not settled either
+    return Relaxed(tuple(states), done, iterations, residual, restless(states, before) if unsettled else None)
+
+
+def restless(new: Sequence[Tensor], old: Sequence[Tensor]) -> Tensor:
+    """Layer and unit of each sample's largest change, (batch, 2) int64."""
+    changes = [(n.detach() - o.detach()).flatten(1).abs().max(1) for n, o in zip(new, old, strict=True)]
+    layer = torch.stack([c.values for c in changes]).argmax(0)
+    unit = torch.stack([c.indices for c in changes]).gather(0, layer.unsqueeze(0)).squeeze(0)
+    return torch.stack([layer, unit], 1)
 
 
 def _largest_change(new: Tensor, old: Tensor) -> Tensor:
@@ -235,10 +246,11 @@ def join(networks_input: Sequence[Tensor]) -> Tensor:
 def split(relaxed: Relaxed, phases: int) -> tuple[Relaxed, ...]:
     """Takes a stacked batch of equal phases apart again."""
     parts = [layer.chunk(phases) for layer in relaxed.states]
+    places = [None] * phases if relaxed.restless is None else relaxed.restless.chunk(phases)
     fields = zip(
         relaxed.settled.chunk(phases), relaxed.iterations.chunk(phases), relaxed.residual.chunk(phases), strict=True
     )
     return tuple(
-        replace(relaxed, states=tuple(p[k] for p in parts), settled=s, iterations=i, residual=r)
+        replace(relaxed, states=tuple(p[k] for p in parts), settled=s, iterations=i, residual=r, restless=places[k])
         for k, (s, i, r) in enumerate(fields)
     )

@@ -32,6 +32,7 @@ class Reading:
         rail_codes: (batch,) readings at the first or last code.
         source_currents_a: (batch, *source) what a resistive network's sources deliver, where an ammeter measures it.
         time_s: What the phase took on the chip's clock, a sample.
+        restless: (batch, 2) layer and unit that moved most at the end; None where every sample settled.
     """
 
     states_v: tuple[Tensor, ...]
@@ -42,6 +43,7 @@ class Reading:
     rail_codes: Tensor
     source_currents_a: Tensor | None = None
     time_s: float = 0.0
+    restless: Tensor | None = None
 
 
 def thermal_sigma_v(neurons: Neurons, temperature_k: float) -> float:
@@ -92,9 +94,8 @@ class Readout:
             current_a = resistive.source_currents(self.placed.network, drive, phase.states) * unit_a
             currents, at_rail = self._convert(ammeter, current_a, ammeter.noise_sigma_a, Channels())
             rails = rails + at_rail
-        return Reading(
-            tuple(states), phase.settled, phase.iterations, phase.residual, clipped, rails, currents, self.time_s
-        )
+        how = phase.settled, phase.iterations, phase.residual
+        return Reading(tuple(states), *how, clipped, rails, currents, self.time_s, phase.restless)
 
     def _convert(self, adc: Adc | Ammeter, value: Tensor, sigma: float, channels: Channels) -> tuple[Tensor, Tensor]:
         """Mean over the reads, and the largest number of readings at a rail in any of them."""

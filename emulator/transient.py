@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator.network import Currents, Network, Nudge, Relaxed, States
+from emulator.network import Currents, Network, Nudge, Relaxed, States, restless
 
 STEPS_PER_TAU = 8
 """Steps of the exponential integrator in one time constant."""
@@ -59,8 +59,11 @@ def run(
             for s, t, past, (share, trend) in zip(states, targets, before or targets, weights, strict=True)
         )
         before, taken = targets, taken + 1
-    distance = _distance(_targets(currents, states), states)
-    return Relaxed(states, distance <= tolerance, torch.full_like(distance, taken, dtype=torch.int64), distance)
+    targets = _targets(currents, states)
+    distance = _distance(targets, states)
+    done = distance <= tolerance
+    places = None if bool(done.all()) else restless(targets, states)
+    return Relaxed(states, done, torch.full_like(distance, taken, dtype=torch.int64), distance, places)
 
 
 def _weights(step: Tensor) -> tuple[Tensor, Tensor]:

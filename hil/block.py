@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from drivers.errors import NotSettled
 from firmware_specs.topology import Conv, Dense, Topology
 from hil.backends.seam import Bench, CellArray, Nudge, Settled, States
 from hil.estimator import Estimator, Rule
@@ -35,6 +36,7 @@ class EnergyBlock(nn.Module):
         observer: Called with the result of every settle.
         generator: Source of the `random_sign` estimator's draws and of dither.
         reads: Conversions of every state, averaged.
+        strict: Refuse states that did not settle; they are only reported to the observer otherwise.
         pulsed: The parameters are written once, so that pulses can move them; from then on the cells alone have the
             weights, and the parameters keep their initial values, which nothing reads.
     """
@@ -48,6 +50,7 @@ class EnergyBlock(nn.Module):
         observer: Observer | None = None,
         generator: torch.Generator | None = None,
         reads: int = 1,
+        strict: bool = False,
         pulsed: bool = False,
     ) -> None:
         super().__init__()
@@ -58,6 +61,7 @@ class EnergyBlock(nn.Module):
         self.observer = observer
         self.generator = generator
         self.reads = reads
+        self.strict = strict
         self.pulsed = pulsed
         if pulsed:
             self.register_buffer("prepared", torch.tensor(False))
@@ -115,10 +119,20 @@ class EnergyBlock(nn.Module):
                     parameter.clamp_(low, high)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
-        """One transaction on the array, reported to the observer."""
+        """One transaction on the array, reported to the observer.
+
+        Raises:
+            NotSettled: in strict mode, saying which phase, sample, layer and unit.
+        """
         settled = self.array.settle(drive, nudges, start, self.reads)
         if self.observer is not None:
             self.observer(settled)
+        if self.strict:
+            for number, phase in enumerate(settled.phases):
+                complaint = phase.complaint()
+                if complaint is not None:
+                    name = f"nudged phase {number}" if number else "free phase"
+                    raise NotSettled(f"{name}: {complaint}", todo="Allow more sweeps or time, or a larger tolerance")
         return settled
 
     @property

@@ -122,6 +122,7 @@ class Settling(Section):
         nudged_max_iterations: Bound of the nudged phases; as the free one when omitted.
         nudged_tolerance: Tolerance of the nudged phases; as the free one when omitted.
         reads: Conversions of every state, averaged; on every counterpart that has converters.
+        strict: A sample that does not settle stops the run, on every counterpart; it is only counted otherwise.
     """
 
     max_iterations: PositiveInt = 200
@@ -129,6 +130,7 @@ class Settling(Section):
     nudged_max_iterations: PositiveInt | None = None
     nudged_tolerance: NonNegative | None = None
     reads: PositiveInt = 1
+    strict: bool = False
 
 
 class Optimizer(Section):

@@ -148,8 +148,15 @@ def _block(
             f"{where}.energy: pulsed updates need a gradient that the states alone give; pooling and "
             "resistive networks need the weights, too: use update.kind = 'rewrite'"
         )
+    settle = experiment.settle
     energy = EnergyBlock(
-        topology, bench, experiment.estimator, generator=signs, reads=experiment.settle.reads, pulsed=pulsed
+        topology,
+        bench,
+        experiment.estimator,
+        generator=signs,
+        reads=settle.reads,
+        strict=settle.strict,
+        pulsed=pulsed,
     )
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")

@@ -149,7 +149,8 @@ class EmulatedArray:
 
 
 def _report(reading: Reading) -> Phase:
-    return Phase(reading.settled, reading.iterations, reading.residual, reading.clipped_drives, reading.rail_codes)
+    how = reading.settled, reading.iterations, reading.residual
+    return Phase(*how, reading.clipped_drives, reading.rail_codes, reading.restless)
 
 
 class EmulatorBench:

@@ -82,7 +82,7 @@ def _together(nudges: Sequence[Nudge]) -> Nudge:
 
 def _report(phase: network.Relaxed) -> Phase:
     none = torch.zeros_like(phase.iterations)
-    return Phase(phase.settled, phase.iterations, phase.residual, none, none)
+    return Phase(phase.settled, phase.iterations, phase.residual, none, none, phase.restless)
 
 
 class ReferenceBench:

@@ -37,6 +37,8 @@ class Phase:
         residual: Largest state change in the last sweep, model units.
         clipped_drives: Number of drive or nudge values the converters had to clip.
         rail_codes: Number of state readings at the first or last ADC code.
+        restless: (batch, 2) layer and unit that moved most at the end, where the counterpart knows and any sample
+            is unsettled.
     """
 
     settled: Tensor
@@ -44,6 +46,22 @@ class Phase:
     residual: Tensor
     clipped_drives: Tensor
     rail_codes: Tensor
+    restless: Tensor | None = None
+
+    def complaint(self) -> str | None:
+        """How many samples did not settle and where the first of them still moves; None when all settled."""
+        unsettled = (~self.settled).nonzero().flatten()
+        if len(unsettled) == 0:
+            return None
+        first = int(unsettled[0])
+        place = ""
+        if self.restless is not None:
+            layer, unit = self.restless[first].tolist()
+            place = f", layer {layer} unit {unit} most"
+        return (
+            f"{len(unsettled)} of {len(self.settled)} samples did not settle: sample {first} still moved by "
+            f"{float(self.residual[first]):.1e} after {int(self.iterations[first])} sweeps{place}"
+        )
 
 
 @dataclass(frozen=True)

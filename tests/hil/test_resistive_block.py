@@ -251,6 +251,36 @@ def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address
     assert sum(correct[-15:]) / 15 > 0.8
 
 
+@pytest.mark.parametrize("address", ["reference:", "emulator:resistive-ideal"])
+def test_network_that_does_not_settle_is_reported_with_its_place(address):
+    from drivers.errors import NotSettled
+
+    bench = chip_bench(impatient_sheet()) if address.startswith("emulator") else open_bench(address, stop=Stop(2, 1e-9))
+    block, drive, _ = problem(resistive_chain(6, [8, 5, 3]), bench)
+    block.program()
+    settled = block.settle(drive.detach(), [torch.ones(4, 3)])
+    free, nudged = settled.phases
+    assert not free.settled.any() and free.restless.shape == nudged.restless.shape == (4, 2)
+    layer, unit = free.restless[0].tolist()
+    before, after = (open_bench("reference:", stop=Stop(n, 0.0)).place(block.topology) for n in (1, 2))
+    for array in (before, after):
+        array.program({n: p.detach() for n, p in block.named_parameters()})
+    change = [
+        (a - b)[0].abs().max()
+        for a, b in zip(after.settle(drive.detach()).free, before.settle(drive.detach()).free, strict=True)
+    ]
+    assert layer == int(torch.stack(change).argmax())
+    block.strict = True
+    with pytest.raises(NotSettled, match=rf"free phase: 4 of 4 samples .* sample 0 .* layer {layer} unit {unit} most"):
+        block.settle(drive.detach())
+
+
+def impatient_sheet():
+    sheet = load("resistive-ideal")
+    impatient = sheet.settle.model_copy(update={"max_iterations": 2, "tolerance": 1e-9})
+    return sheet.model_copy(update={"settle": impatient})
+
+
 def test_mirror_gives_both_signs_of_an_input_times_the_gain():
     from hil.feedforward import Mirror
 
