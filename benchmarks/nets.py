@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from emulator.network import Stop
 from hil import experiment_file
 from hil.bench import open_bench
 from hil.experiment import Experiment
 from hil.model import build
+from hil.stopping import stops
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}
 
@@ -19,17 +19,8 @@ CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}
 def build_named(name: str, overrides: Sequence[str] = ()) -> tuple[Experiment, nn.Module, int]:
     """A shipped experiment, its model on the counterpart it names, and its number of classes."""
     experiment = experiment_file.load(name, overrides)
-    settle = experiment.settle
-    nudged = Stop(
-        settle.nudged_max_iterations or settle.max_iterations,
-        settle.tolerance if settle.nudged_tolerance is None else settle.nudged_tolerance,
-    )
-    bench = open_bench(
-        experiment.device,
-        dtype=getattr(torch, experiment.run.dtype),
-        stop=Stop(settle.max_iterations, settle.tolerance),
-        nudged_stop=nudged,
-    )
+    free, nudged = stops(experiment.settle)
+    bench = open_bench(experiment.device, dtype=getattr(torch, experiment.run.dtype), stop=free, nudged_stop=nudged)
     classes = CLASSES[experiment.data.name]
     return experiment, build(experiment, bench, (3, 32, 32), classes), classes
 

@@ -122,7 +122,6 @@ def open_and_train(
     """Opens everything in the order in which it can be refused; nothing is written before the last refusal."""
     import torch
 
-    from emulator.network import Stop
     from hil import data, sync_norm
     from hil.backends.device import recorded_failure
     from hil.bench import open_bench
@@ -131,17 +130,13 @@ def open_and_train(
     from hil.report.training import write_report
     from hil.run.interrupt import StopRequest
     from hil.screen import open_screen
+    from hil.stopping import stops
     from hil.train import train
 
     dataset = data.load(experiment.data, data_root)
     _check_parts(experiment, ranks)
     where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
-    run, settle = experiment.run, experiment.settle
-    free = Stop(settle.max_iterations, settle.tolerance)
-    nudged = Stop(
-        settle.nudged_max_iterations or settle.max_iterations,
-        settle.tolerance if settle.nudged_tolerance is None else settle.nudged_tolerance,
-    )
+    run, (free, nudged) = experiment.run, stops(experiment.settle)
     batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
     console.print(
         f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "

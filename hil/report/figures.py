@@ -168,6 +168,17 @@ def dots(
     return draw
 
 
+def bars(values: Mapping[str, float], y: str, *, low: float = 0.0) -> Callable[[Axes], None]:
+    """Named bars; `low` is where the axis starts, for values that crowd at the top."""
+
+    def draw(axes: Axes) -> None:
+        axes.bar(list(values), [v - low for v in values.values()], bottom=low, color=COLOURS[0], width=0.7)
+        axes.grid(visible=False, axis="x")
+        axes.set_ylabel(y)
+
+    return draw
+
+
 def matrix(values: ArrayLike, x: str, y: str, *, numbers: bool = True) -> Callable[[Axes], None]:
     """A matrix of counts as a heat map, shaded by its share of the row."""
 

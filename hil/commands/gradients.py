@@ -1,0 +1,67 @@
+"""`hil gradients EXPERIMENT`: the static gradient analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hil.gradients import Agreement
+
+
+def command(
+    experiment: Annotated[str, typer.Argument(help="Shipped name (static-gradients, ...) or a TOML file.")],
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="Folder for gradients.json and gradients.html.")] = Path("gradients"),
+    sweeps: Annotated[str, typer.Option(help="Also compare after so many nudged sweeps, e.g. 1,2,5,10,20.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
+    ] = None,
+) -> None:
+    """Compares equilibrium propagation with implicit differentiation, parameter by parameter, without training."""
+    import torch
+
+    from hil import data, experiment_file, gradients
+    from hil.bench import open_bench
+    from hil.data.batches import Batches
+    from hil.loss import LOSSES
+    from hil.model import build
+    from hil.stopping import stops
+
+    loaded = experiment_file.load(experiment, [*(set_ or []), "device=reference:"])
+    run, dtype = loaded.run, getattr(torch, loaded.run.dtype)
+    counts = [_count(part) for part in sweeps.split(",") if part.strip()]
+    dataset = data.load(loaded.data, data_root)
+    images, labels = next(Batches(dataset.train, run.batch, run.seed).epoch(0))
+    free, nudged = stops(loaded.settle)
+    with open_bench(loaded.device, dtype=dtype, stop=free, nudged_stop=nudged) as bench:
+        model = build(loaded, bench, dataset.shape, dataset.classes)
+        inputs = (LOSSES[loaded.loss], dataset.prepare(images, torch.device("cpu"), dtype), labels)
+        rest = gradients.at_rest(model, *inputs)
+        curves = gradients.over_sweeps(model, *inputs, counts)
+    for row in rest:
+        typer.echo(f"{row.parameter:36s} cosine {row.cosine:.6f}  norm ratio {row.ratio:.4f}")
+    worst = min(rest, key=lambda row: row.cosine)
+    typer.echo(f"smallest cosine {worst.cosine:.6f}, {worst.parameter}")
+    _write(out, loaded.title or experiment, rest, curves)
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise typer.BadParameter(f"--sweeps: expected numbers of sweeps, e.g. 1,2,5, got {text!r}")
+    return int(text)
+
+
+def _write(out: Path, title: str, rest: list[Agreement], curves: dict[int, list[Agreement]]) -> None:
+    from dataclasses import asdict
+
+    from hil.report.gradients import page
+    from hil.run.atomic import write_json, write_text
+
+    out.mkdir(parents=True, exist_ok=True)
+    cut = {str(count): [asdict(row) for row in rows] for count, rows in curves.items()}
+    write_json(out / "gradients.json", {"at_rest": [asdict(row) for row in rest], "sweeps": cut})
+    write_text(out / "gradients.html", page(title, rest, curves))
+    typer.echo(f"picture: {out / 'gradients.html'}")
