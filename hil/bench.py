@@ -89,7 +89,10 @@ def open_chip(address: str, *, device: str | torch.device = "cpu", dtype: torch.
 
 
 def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise AddressError(f"{address!r}: an option is given twice")
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise AddressError(f"{address!r}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
