@@ -1,5 +1,7 @@
 """`python -m benchmarks [EXPERIMENT ...]`: tables on standard output; `PEER=DIR` adds the authors' code.
 
+Without arguments the tables of `benchmarks.resistive` follow.
+
 Settings from the environment: PEER, a checkout of rain-neuromorphics/hybrid_bp_ep_official; BATCH; ROUNDS.
 """
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 
-from benchmarks import settle_states, training_step
+from benchmarks import resistive, settle_states, training_step
 
 DEFAULT = ("cifar10-6layer-3block", "cifar10-12layer-6block")
 
@@ -42,6 +44,8 @@ def main() -> None:
     for name in sys.argv[1:] or DEFAULT:
         print("\n".join(settle_states.table(name, batch, rounds, checkout)), flush=True)
         print("\n".join(training_step.table(name, batch, rounds, checkout, peak)), flush=True)
+    if not sys.argv[1:]:
+        resistive.main()
 
 
 if __name__ == "__main__":

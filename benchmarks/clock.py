@@ -1,0 +1,71 @@
+"""Times of functions run in turn, with samples dropped while other processes held the cores."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BUSY = 0.15
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each clean sample of one function, and how many samples there were in all."""
+
+    seconds: tuple[float, ...]
+    samples: int
+
+    @property
+    def best(self) -> float:
+        """Fastest sample; infinite when none was clean."""
+        return min(self.seconds, default=float("inf"))
+
+    @property
+    def median(self) -> float:
+        """Median sample."""
+        ordered = sorted(self.seconds)
+        return ordered[len(ordered) // 2] if ordered else float("inf")
+
+
+def alternate(functions: Mapping[str, Callable[[], object]], rounds: int, patience: int = 3) -> dict[str, Timing]:
+    """Runs the functions in turn, `rounds` times each, after one warm-up.
+
+    A sample during which other processes used more than 15 % of the cores is dropped and taken again, up to `patience`
+    times the rounds; where no clean sample could be had, all are kept, and `Timing.samples` tells.
+    """
+    for function in functions.values():
+        function()
+    clean: dict[str, list[float]] = {name: [] for name in functions}
+    every: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds * patience):
+        for name, function in functions.items():
+            if len(clean[name]) >= rounds:
+                continue
+            seconds, foreign = _timed(function)
+            every[name].append(seconds)
+            if foreign <= BUSY:
+                clean[name].append(seconds)
+        if all(len(v) >= rounds for v in clean.values()):
+            break
+    return {name: Timing(tuple(clean[name] or every[name]), len(every[name])) for name in functions}
+
+
+def _timed(function: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and the share of all cores that other processes used meanwhile."""
+    busy, own, began = _machine_busy_s(), time.process_time(), time.perf_counter()
+    function()
+    seconds = time.perf_counter() - began
+    foreign = _machine_busy_s() - busy - (time.process_time() - own)
+    return seconds, max(0.0, foreign) / (seconds * (os.cpu_count() or 1))
+
+
+def _machine_busy_s() -> float:
+    """CPU time all processes have used, where the system tells."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _, _, irq, soft, *_ = map(int, stat.read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
