@@ -13,10 +13,19 @@ BUSY = 0.15
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each clean sample of one function, and how many samples there were in all."""
+    """Seconds of each clean sample of one function, how many samples there were in all, and the CPU time of each.
+
+    CPU time holds where other processes press in and no sample is clean; with one thread it is the time of the work.
+    """
 
     seconds: tuple[float, ...]
     samples: int
+    cpu_s: tuple[float, ...] = ()
+
+    @property
+    def cpu(self) -> float:
+        """Least CPU time of a sample."""
+        return min(self.cpu_s, default=float("inf"))
 
     @property
     def best(self) -> float:
@@ -40,17 +49,20 @@ def alternate(functions: Mapping[str, Callable[[], object]], rounds: int, patien
         function()
     clean: dict[str, list[float]] = {name: [] for name in functions}
     every: dict[str, list[float]] = {name: [] for name in functions}
+    cpu: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds * patience):
         for name, function in functions.items():
             if len(clean[name]) >= rounds:
                 continue
+            began_cpu_s = time.process_time()
             seconds, foreign = _timed(function)
+            cpu[name].append(time.process_time() - began_cpu_s)
             every[name].append(seconds)
             if foreign <= BUSY:
                 clean[name].append(seconds)
         if all(len(v) >= rounds for v in clean.values()):
             break
-    return {name: Timing(tuple(clean[name] or every[name]), len(every[name])) for name in functions}
+    return {name: Timing(tuple(clean[name] or every[name]), len(every[name]), tuple(cpu[name])) for name in functions}
 
 
 def _timed(function: Callable[[], object]) -> tuple[float, float]:
