@@ -1,0 +1,51 @@
+"""Resistive networks through every byte door: the states, source currents and gradients of the value door."""
+
+from importlib import resources
+
+import pytest
+import torch
+
+from firmware_specs.topology import Layer, resistive_chain
+from hil.block import EnergyBlock
+from hil.estimator import Estimator
+
+AMMETER = """
+[nodes.ammeter]
+bits = 16
+low_a = -1.0e-3
+high_a = 1.0e-3
+noise_sigma_a = 1.0e-8
+"""
+AMPLIFIED = resistive_chain(9, [6, 4, 3]).model_copy(
+    update={"layers": (Layer(shape=(6,), slope=2.0), Layer(shape=(4,), slope=4.0), Layer(shape=(3,), clamped=False))}
+)
+
+
+@pytest.fixture(params=[False, True], ids=["voltages only", "ammeter"])
+def sheet(request, tmp_path):
+    if not request.param:
+        return "resistive-board"
+    text = (resources.files("firmware_specs.datasheets") / "resistive-board.toml").read_text()
+    path = tmp_path / "with-ammeter.toml"
+    path.write_text(text + AMMETER)
+    return str(path)
+
+
+@pytest.mark.parametrize("topology", [resistive_chain(12, [8, 4]), AMPLIFIED], ids=["two layers", "amplifiers"])
+def test_same_seed_gives_the_same_resistive_states_through_every_door(open_both, sheet, topology):
+    outcomes = []
+    for bench in open_both(sheet, seed=3):
+        torch.manual_seed(0)
+        block = EnergyBlock(topology, bench, Estimator())
+        drive = (torch.randn(5, *topology.drive_shape) * 50).requires_grad_()
+        seen = []
+        block.observer = seen.append
+        block(drive).square().sum().backward()
+        states = [*seen[0].free, *seen[1].free, *(s for nudged in seen[1].nudged for s in nudged)]
+        currents = seen[1].source_currents
+        assert (currents is not None) == sheet.endswith("with-ammeter.toml")
+        gradients = [p.grad for p in block.parameters()] + [drive.grad]
+        assert all(g.abs().max() > 0 for g in gradients)
+        outcomes.append([*states, *(currents or ()), *gradients])
+    for mine, theirs in zip(*outcomes, strict=True):
+        assert torch.equal(mine, theirs)
