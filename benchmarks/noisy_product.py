@@ -28,7 +28,7 @@ UNITS, BATCH = 512, 64
 
 def main() -> None:
     """Prints the table."""
-    rounds = int(os.environ.get("ROUNDS", "20"))
+    rounds = int(os.environ.get("ROUNDS", "5"))
     volts = torch.rand(BATCH, UNITS, generator=torch.Generator().manual_seed(0)) * 0.2
     plain = {"relative": {"law": "relative", "sigma": 0.01}, "none": {"law": "none"}}
     chips = {name: _chip(law) for name, law in plain.items()}

@@ -26,7 +26,7 @@ SWEEPS = 2
 def transfer(conductance_s: Tensor, wires: Wires) -> Tensor:
     """Effective conductances, (..., rows, columns), siemens; see `emulator.wires.nodal.transfer` for the exact ones."""
     alpha = _attenuation(conductance_s, wires.row_ohm, wires.terminal_ohm)
-    flipped = conductance_s.flip(-2).transpose(-1, -2)
+    flipped = conductance_s.transpose(-1, -2).contiguous().flip(-1)  # sums run along contiguous lines
     beta = _attenuation(flipped, wires.column_ohm, wires.terminal_ohm).transpose(-1, -2).flip(-2)
     return alpha * conductance_s * beta
 
@@ -41,8 +41,11 @@ def _attenuation(shunt_s: Tensor, ohm: float, terminal_ohm: float) -> Tensor:
         return torch.ones_like(shunt_s)
     resistance = torch.full((shunt_s.shape[-1],), ohm, dtype=shunt_s.dtype, device=shunt_s.device)
     resistance[0] += terminal_ohm
-    voltage = torch.ones_like(shunt_s)
+    voltage: Tensor | None = None
     for _ in range(SWEEPS):
-        current = (shunt_s * voltage).flip(-1).cumsum(-1).flip(-1)
-        voltage = (1 / (1 + resistance * current / voltage)).cumprod(-1)
+        drawn = shunt_s if voltage is None else shunt_s * voltage
+        current = (drawn.sum(-1, keepdim=True) - drawn.cumsum(-1)).add_(drawn)
+        seen = current if voltage is None else current.div_(voltage)
+        voltage = seen.mul_(resistance).add_(1).reciprocal_().cumprod(-1)
+    assert voltage is not None  # noqa: S101 - there is at least one sweep
     return voltage
