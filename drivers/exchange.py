@@ -67,7 +67,8 @@ class Call:
 
     def frame(self, session: int, index: int) -> bytes:
         """Bytes of one frame of the request."""
-        piece = self.payload[MAX_PAYLOAD * index : MAX_PAYLOAD * (index + 1)]
+        payload = self.payload
+        piece = payload if self.count == 1 else payload[MAX_PAYLOAD * index : MAX_PAYLOAD * (index + 1)]
         return encode(Frame(Kind.REQUEST, self.opcode, 0, session, self.sequence, index, self.count, piece))
 
 
@@ -107,6 +108,11 @@ class Exchange:
 
     def outgoing(self) -> bytes:
         """Frames that the window lets out now."""
+        only = self.calls[0]
+        if only.count == 1 and len(self.calls) == 1 and not self._urgent:  # most transactions: one frame each way
+            frame = only.frame(self.session, 0) if not only.sent else b""
+            only.sent = 1
+            return frame
         frames, self._urgent = [self._urgent], b""
         in_flight = sum(call.sent - call.credited for call in self.calls[self._next :] if not call.answer_count)
         for call in self.calls[self._next :]:

@@ -45,6 +45,11 @@ class Loopback:
         self._check()
         return self._buffer.until(delimiter, limit, deadline)
 
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter, or what is here."""
+        self._check()
+        return self._buffer.piece(delimiter, limit, deadline)
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws the answers so far away."""
         self._check()

@@ -81,16 +81,14 @@ class Recorded:
         try:
             self._wire.write(data, deadline)
         except DeviceError as error:
-            self.recorder.note("!", str(error).encode())
-            raise
+            raise self._noted(error)  # noqa: B904 - the very error
 
     def read_exact(self, count: int, deadline: float) -> bytes:
         """Reads and notes."""
         try:
             data = self._wire.read_exact(count, deadline)
         except DeviceError as error:
-            self.recorder.note("!", str(error).encode())
-            raise
+            raise self._noted(error)  # noqa: B904 - the very error
         self.recorder.note("<", data)
         return data
 
@@ -99,10 +97,22 @@ class Recorded:
         try:
             data = self._wire.read_until(delimiter, limit, deadline)
         except DeviceError as error:
-            self.recorder.note("!", str(error).encode())
-            raise
+            raise self._noted(error)  # noqa: B904
         self.recorder.note("<", data)
         return data
+
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Reads and notes."""
+        try:
+            data = self._wire.read_piece(delimiter, limit, deadline)
+        except DeviceError as error:
+            raise self._noted(error)  # noqa: B904
+        self.recorder.note("<", data)
+        return data
+
+    def _noted(self, error: DeviceError) -> DeviceError:
+        self.recorder.note("!", str(error).encode())
+        return error
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Drains and notes how much."""
@@ -163,6 +173,10 @@ class Replay:
     def read_until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Recorded bytes up to and with the delimiter."""
         return self._buffer.until(delimiter, limit, deadline)
+
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Recorded bytes up to and with the delimiter, or what is here."""
+        return self._buffer.piece(delimiter, limit, deadline)
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what was read ahead."""

@@ -21,6 +21,7 @@ from firmware_specs.scpi import BlockError, data_length, header_length
 ATTEMPTS = 3
 QUIET_S = 0.02
 MAX_LINE = 1 << 20
+PIECE = 4096
 NONCE_S = 1.0
 ERRORS = b";:SYST:ERR:ALL?\n"
 _ENTRY = re.compile(r'([-+]?\d+),"((?:[^"]|"")*)"')
@@ -111,14 +112,14 @@ class ScpiLink:
         self._dirty = True
         self._wire.write(message + ERRORS, until)
         parts = []
-        while True:
-            head = self._wire.read_exact(2, until)
-            if head[:1] != b"#":
-                break
-            parts.append(self._block(head, until))
-            if self._wire.read_exact(1, until) != b";":
+        piece = self._wire.read_piece(b"\n", PIECE, until)
+        while piece[:1] == b"#":
+            data, piece = self._block(piece, until)
+            parts.append(data)
+            if piece[:1] != b";":
                 raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
-        line = head if head.endswith(b"\n") else head + self._wire.read_until(b"\n", MAX_LINE, until)
+            piece = piece[1:]
+        line = piece if piece.endswith(b"\n") else piece + self._wire.read_until(b"\n", MAX_LINE, until)
         text = line.rstrip(b"\r\n").decode(errors="replace")
         answers, errors = _split_errors(text)
         if errors is None:
@@ -129,15 +130,27 @@ class ScpiLink:
                 raise self._refused(what, code, words)
         return parts + [answer.encode() for answer in answers]
 
-    def _block(self, head: bytes, until: float) -> bytes:
+    def _block(self, piece: bytes, until: float) -> tuple[bytes, bytes]:
+        """The bytes of the block that a piece begins with, and a piece of what follows it, at least two bytes."""
         try:
-            head += self._wire.read_exact(header_length(head) - 2, until)
-            length = data_length(head)
+            piece = self._at_least(piece, 2, until)
+            start = header_length(piece)
+            piece = self._at_least(piece, start, until)
+            length = data_length(piece[:start])
         except BlockError as error:
-            raise ProtocolViolation(str(error), device=self.address, last=head) from error
-        if length is None:  # indefinite: up to the newline, so its bytes can hold none
-            return self._wire.read_until(b"\n", 1 << 30, until)[:-1]
-        return self._wire.read_exact(length, until)
+            raise ProtocolViolation(str(error), device=self.address, last=piece) from error
+        if length is None:
+            raise ProtocolViolation("a block of indefinite length", device=self.address, last=piece)
+        end = start + length
+        piece = self._at_least(piece, end, until)
+        rest = piece[end:]
+        while len(rest) < 2 and not rest.endswith(b"\n"):
+            rest += self._wire.read_piece(b"\n", PIECE, until)
+        return piece[start:end], rest
+
+    def _at_least(self, piece: bytes, count: int, until: float) -> bytes:
+        missing = count - len(piece)
+        return piece + self._wire.read_exact(missing, until) if missing > 0 else piece
 
     def _clean(self, deadline: float) -> None:
         """After anything broke off: clears the device, which then has to repeat a nonce."""

@@ -61,8 +61,10 @@ class SerialPort:
                 self._port.write(data)
                 return
             while view:
-                self._wait_writable(self._both, len(view), deadline)
-                view = view[self._port.write(view) :]
+                try:
+                    view = view[os.write(self._port.fileno(), view) :]
+                except BlockingIOError:
+                    self._wait_writable(self._both, len(view), deadline)
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
@@ -73,6 +75,10 @@ class SerialPort:
     def read_until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Bytes up to and with the delimiter."""
         return self._buffer.until(delimiter, limit, deadline)
+
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter, or what is here."""
+        return self._buffer.piece(delimiter, limit, deadline)
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until it is quiet."""
@@ -95,7 +101,7 @@ class SerialPort:
             if self._poll is not None:
                 if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000.0 + 0.5):
                     return b""
-                return bytes(self._port.read(CHUNK))
+                return self._take()
             while not (chunk := self._port.read(self._port.in_waiting or 1)) and time.monotonic() < deadline:
                 pass
             return bytes(chunk)
@@ -103,7 +109,7 @@ class SerialPort:
             raise translate(error, "reading", self.address) from error
 
     def _wait_writable(self, both: select.poll, left: int, deadline: float) -> None:
-        """Waits for room: on a full buffer pyserial's own non-blocking write spins for ever."""
+        """Waits for room, which pyserial's own non-blocking write does by spinning for ever."""
         while True:
             remaining = deadline - time.monotonic()
             events = both.poll(max(0.0, remaining) * 1000.0 + 0.5)
@@ -112,7 +118,14 @@ class SerialPort:
             happened = events[0][1]
             if happened & select.POLLOUT:
                 return
-            self._buffer.push(self._port.read(CHUNK))
+            self._buffer.push(self._take())
+
+    def _take(self) -> bytes:
+        """What is here, past pyserial, which would wait for it a second time."""
+        chunk = os.read(self._port.fileno(), CHUNK)
+        if not chunk:
+            raise ConnectionResetError("the other side hung up")
+        return chunk
 
 
 def _open(url: str, baud: int) -> serial.SerialBase:

@@ -34,6 +34,9 @@ class Transport(Protocol):
     def read_until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Bytes up to and with `delimiter` (one byte); raises `CorruptFrame` past `limit` bytes without one."""
 
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with `delimiter` where it comes within `limit` bytes, else `limit` bytes or what is here."""
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until nothing did for `quiet_s`; returns how many bytes that were."""
 
@@ -74,6 +77,13 @@ class ReadBuffer:
                 last=junk,
             )
         return self._take(end + 1)
+
+    def piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter where it is here, else what is here, at most `limit`."""
+        if not self._data:
+            self._more(deadline, "an answer")
+        end = self._data.find(delimiter, 0, limit)
+        return self._take(end + 1 if end >= 0 else min(limit, len(self._data)))
 
     def push(self, chunk: bytes) -> None:
         """Takes in bytes that were read on the side."""

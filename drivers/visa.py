@@ -27,6 +27,8 @@ from drivers.transport import ReadBuffer, within
 CHUNK = 1 << 16
 WRITE_CHUNK = 4096
 CLOSE_S = 0.5
+NEARLY = 0.9
+"""A timeout this near is not set again: it costs as much as a read."""
 _TIMEOUT = constants.ResourceAttribute.timeout_value
 _HALF_READ = constants.StatusCode.success_max_count_read
 _TERMCHAR_ON = constants.ResourceAttribute.termchar_enabled
@@ -80,13 +82,19 @@ class VisaSession:
         """Bytes up to and with the delimiter; a stream takes only b"\\n"."""
         if not self._stream:
             return self._buffer.until(delimiter, limit, deadline)
+        line = self.read_piece(delimiter, limit, deadline)
+        if not line.endswith(delimiter):
+            raise CorruptFrame(f"{len(line)} bytes came without a newline", device=self.address, last=line)
+        return line
+
+    def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
+        """Bytes up to and with the delimiter where it comes within `limit`; a stream takes only b"\n"."""
+        if not self._stream:
+            return self._buffer.piece(delimiter, limit, deadline)
         if delimiter != b"\n":
             raise OutOfRange("a VISA stream is read by length or up to a newline", device=self.address)
         self._termchar(True)
-        line = self._read(limit, deadline)
-        if not line.endswith(b"\n"):
-            raise CorruptFrame(f"{len(line)} bytes came without a newline", device=self.address, last=line)
-        return line
+        return self._read(limit, deadline)
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
@@ -186,7 +194,7 @@ class VisaSession:
         left_ms = math.ceil((deadline - time.monotonic()) * 1000.0)
         if left_ms <= 0:
             raise LinkTimeout("the deadline has passed", device=self.address)
-        if left_ms != self._timeout_ms:
+        if not NEARLY * self._timeout_ms <= left_ms <= self._timeout_ms:
             self._visa.set_attribute(self._session, _TIMEOUT, left_ms)
             self._timeout_ms = left_ms
 

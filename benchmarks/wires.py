@@ -1,0 +1,187 @@
+"""`python -m benchmarks.wires`: the driver against a bare link on the same kind of wire, and training through a wire.
+
+Every ratio is of two rates taken in turns in the same run: absolute rates say more about the machine's other work.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyvisa
+import serial
+
+from drivers.connect import connect
+from drivers.crossbar import Crossbar
+from firmware_specs.codes import Opcode
+from firmware_specs.topology import dense_chain
+
+SMALL, LARGE = 16, 1 << 16
+PAYLOADS = {"0x00": b"\x00" * LARGE, "0x0A": b"\x0a" * LARGE, "0xFF": b"\xff" * LARGE, "random": os.urandom(LARGE)}
+TURN_S = 0.15
+TURNS = 7
+SHEET = "discrete-board"
+QUESTION = "SYST:ECHO? 'abcdefghijklmnop'"
+Action = Callable[[], object]
+
+
+def rates(*actions: Action) -> list[float]:
+    """Calls a second of each action: medians of turns that alternate."""
+    found: list[list[float]] = [[] for _ in actions]
+    for action in actions:
+        action()
+    for _ in range(TURNS):
+        for action, own in zip(actions, found, strict=True):
+            calls, start = 0, time.perf_counter()
+            while time.perf_counter() - start < TURN_S:
+                action()
+                calls += 1
+            own.append(calls / (time.perf_counter() - start))
+    return [statistics.median(own) for own in found]
+
+
+@contextmanager
+def process(*command: str) -> Iterator[Callable[[], str]]:
+    """A process; the value reads its next line."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert child.stdout is not None
+    try:
+        yield child.stdout.readline
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@contextmanager
+def virtual_instrument() -> Iterator[dict[str, str]]:
+    """Addresses of an instrument in a process of its own, by door."""
+    doors = ("pty", "socket", "scpi socket", "hislip")
+    with process("hil", "emulate", SHEET, "--pty", "--tcp", "0", "--scpi", "0", "--hislip", "0") as line:
+        addresses: list[str] = []
+        while len(addresses) < len(doors):
+            text = line().strip()
+            if text.startswith(("serial:", "visa:")):
+                addresses.append(text)
+        threading.Thread(target=lambda: all(iter(line, "")), daemon=True).start()
+        yield dict(zip(doors, addresses, strict=True))
+
+
+def bare_serial(url: str, size: int) -> Action:
+    """Write and read back with pyserial alone, never more under way than a terminal's buffer takes."""
+    port = serial.serial_for_url(url, baudrate=115200, timeout=1)
+    if url.startswith("socket:"):
+        port._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    data = os.urandom(size)
+
+    def echo_socket() -> None:
+        port.write(data)
+        port.read(size)
+
+    def echo() -> None:
+        sent = got = 0
+        while got < size:
+            while sent < size and sent - got < 2 * 4096:
+                sent += port.write(data[sent : sent + 4096])
+            got += len(port.read(min(size - got, max(1, port.in_waiting))))
+
+    return echo_socket if url.startswith("socket:") else echo
+
+
+def serial_table(doors: dict[str, str]) -> None:
+    """Framed link against bare pyserial."""
+    for door, kind in (("pty", "pty"), ("socket", "tcp")):
+        with process("benchmarks.bare_echo", kind) as line, connect(doors[door]) as crossbar:
+            where = line().strip()
+            url = where if kind == "pty" else f"socket://127.0.0.1:{where}"
+            link = crossbar.session.dialect.link  # type: ignore[attr-defined]
+            bare, driver = rates(bare_serial(url, SMALL), lambda link=link: link.transact(Opcode.ECHO, bytes(SMALL)))
+            print(f"{door:12} {SMALL:6} B  bare {bare:8.0f}/s  driver {driver:8.0f}/s  {driver / bare:5.0%}")
+            actions = [lambda p=p, link=link: link.transact(Opcode.ECHO, p) for p in PAYLOADS.values()]
+            bare, *each = rates(bare_serial(url, LARGE), *actions)
+            words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
+            print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
+            batch = [(Opcode.ECHO, PAYLOADS["random"])] * 8
+            bare, driver = rates(bare_serial(url, LARGE), lambda link=link, batch=batch: link.transact_all(batch, 10.0))
+            print(f"{door:12}  8 in a row of these, pipelined: {8 * driver / bare:5.0%} of the bare rate")
+
+
+def visa_table(doors: dict[str, str]) -> None:
+    """SCPI dialect against bare pyvisa."""
+    manager = pyvisa.ResourceManager("@py")
+    for door in ("scpi socket", "hislip"):
+        with process("benchmarks.bare_echo", "tcp") as line, connect(doors[door]) as crossbar:
+            name = doors[door].removeprefix("visa:")
+            name = f"TCPIP::127.0.0.1::{line().strip()}::SOCKET" if door == "scpi socket" else name
+            bare_link = manager.open_resource(name, read_termination="\n", write_termination="\n", timeout=2000)
+            link = crossbar.session.dialect.link  # type: ignore[attr-defined]
+            bare, driver = rates(
+                lambda b=bare_link: b.query(QUESTION),  # type: ignore[attr-defined]
+                lambda link=link: link.ask(QUESTION.encode(), "echo", 2.0),
+            )
+            print(f"{door:12}  query    bare {bare:8.0f}/s  driver {driver:8.0f}/s  {driver / bare:5.0%}")
+            bare_link.close()
+
+
+def settle_table(doors: dict[str, str]) -> None:
+    """A settle batch of 64 KiB of states through every door, and how much of it is the chip's own."""
+    rng = np.random.default_rng(0)
+    topology = dense_chain([256, 128])
+    drive = rng.uniform(-1e-4, 1e-4, (85, 256)).astype(np.float32)
+
+    def prepared(crossbar: Crossbar) -> Action:
+        crossbar.configure(0, topology)
+        crossbar.arm()
+        crossbar.program(0, [rng.uniform(1e-5, 1e-3, (2, 257, 128))])
+        return lambda: crossbar.settle(0, drive)
+
+    for door, address in doors.items():
+        with connect(address) as crossbar:
+            (rate,) = rates(prepared(crossbar))
+            print(f"{door:12}  settle of 85 x (256 + 128) states: {1e3 / rate:6.2f} ms")
+
+
+def training(doors: dict[str, str]) -> None:
+    """`hil train digits` in process and through the pty."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, address in (("in process", f"emulator:{SHEET}"), ("pty", doors["pty"])):
+            start = time.perf_counter()
+            command = [
+                sys.executable,
+                "-m",
+                "hil",
+                "train",
+                "digits",
+                "--device",
+                address,
+                "--run-dir",
+                f"{folder}/{name}",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            words = next(line for line in done.stdout.splitlines() if line.startswith("test accuracy"))
+            print(f"{name:12}  {time.perf_counter() - start:6.1f} s in all; {words}")
+
+
+def main() -> None:
+    """Prints the tables."""
+    with virtual_instrument() as doors:
+        serial_table(doors)
+        visa_table(doors)
+        settle_table(doors)
+    if "--train" in sys.argv:
+        with virtual_instrument() as doors:
+            training(doors)
+
+
+if __name__ == "__main__":
+    main()
