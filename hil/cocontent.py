@@ -4,7 +4,7 @@
 layer l - 1) to nodes v of layer l; b are current sources (Kendall et al. 2020, arXiv 2006.01981; Scellier,
 arXiv 2402.11674). Diodes, rails and leaks add terms without parameters. Behind amplifiers of gain A a state is
 `s = A v`, and because they draw `i_out / A`, Kirchhoff's current law in layer l is dE/dv with `k_(l-1) = A^2 k_l`;
-`k_last = 1`, so that a nudge is a current into the last nodes.
+`k_last = A_last`, so that a nudge, a current into the last nodes, pushes the last states with its own strength.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _weighted_sum(values: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor
 def _amplifiers(topology: Topology) -> tuple[list[float], list[float]]:
     """Voltage gain behind each layer, and the factor `k` of the coupling before it."""
     gains = [layer.gain for layer in topology.layers]
-    scales = [1.0] * len(gains)
+    scales = [gains[-1]] * len(gains)
     for layer in range(len(gains) - 2, -1, -1):
         scales[layer] = scales[layer + 1] * gains[layer] ** 2
     return gains, scales

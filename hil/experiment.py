@@ -77,7 +77,7 @@ class EnergyPart(Section):
     Attributes:
         couplings: One more layer each, first to last.
         skips: Further couplings between layers that are not neighbours.
-        slope: Gain of the clamped neurons; the experiment's when omitted.
+        slope: Gain of the clamped neurons, of the amplifiers in a resistive network; the experiment's when omitted.
         clamp_last: Clip the last layer too; it is linear otherwise.
         substrate: `hopfield` or `resistive`.
     """

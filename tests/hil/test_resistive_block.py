@@ -53,7 +53,16 @@ def finite_difference(loss, tensor, step=1e-6):
     return result
 
 
-@pytest.mark.parametrize("topology", [resistive_chain(6, [4]), resistive_chain(6, [8, 5, 3]), amplified(2.0)])
+def amplified_to_the_last(gain):
+    layers = tuple(Layer(shape=(n,), slope=gain) for n in (8, 5, 3))
+    return resistive_chain(6, [8, 5, 3]).model_copy(update={"layers": layers})
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [resistive_chain(6, [4]), resistive_chain(6, [8, 5, 3]), amplified(2.0), amplified_to_the_last(3.0)],
+    ids=["one layer", "three layers", "amplifiers", "diodes and amplifiers to the last"],
+)
 def test_gradients_match_finite_differences(topology):
     block, drive, loss = problem(topology, open_bench("reference:", stop=EXACT))
     loss().backward()
