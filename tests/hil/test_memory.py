@@ -1,0 +1,69 @@
+import gc
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from torch.profiler import ProfilerActivity, profile
+
+from emulator.network import Stop
+from hil.bench import open_bench
+from hil.experiment import Experiment
+from hil.model import build
+from hil.optimize import optimizer
+
+BLOCKS = [
+    {
+        "feedforward": [{"kind": "conv", "channels": 8}, {"kind": "batch_norm"}],
+        "energy": {"couplings": [{"kind": "conv", "channels": 8, "pool": True}, {"kind": "dense", "units": 16}]},
+    },
+]
+
+
+def stepper(address, batch):
+    experiment = Experiment.model_validate({"data": {"name": "digits"}, "blocks": BLOCKS})
+    model = build(experiment, open_bench(address, stop=Stop(5, 1e-30)), (1, 8, 8), 10)
+    update = optimizer(experiment.optimizer, model.parameters())
+    images, labels = torch.rand(batch, 1, 8, 8), torch.arange(batch) % 10
+
+    def step():
+        update.zero_grad()
+        cross_entropy(model(images), labels).backward()
+        update.step()
+
+    return step
+
+
+def allocated(step, steps):
+    """Peak and final number of bytes of tensors beyond those at the start."""
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        for _ in range(steps):
+            step()
+        gc.collect()
+    present = peak = 0
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda e: e.start_ns()):  # backward runs in a thread of its own
+        present += event.nbytes()
+        peak = max(peak, present)
+    return peak, present
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+def test_memory_of_a_step_grows_linearly_with_the_batch(address):
+    peaks = []
+    for batch in (16, 32, 64):
+        step = stepper(address, batch)
+        step()
+        peaks.append(allocated(step, 1)[0])
+    assert 0 < peaks[2] - peaks[1] <= 2.2 * (peaks[1] - peaks[0])
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+def test_memory_does_not_grow_over_steps(address):
+    step = stepper(address, 16)
+    for _ in range(2):
+        step()
+    peak, _ = allocated(step, 1)
+    later, left = allocated(step, 5)
+    assert later <= 1.05 * peak
+    assert abs(left) <= 0.05 * peak
