@@ -72,6 +72,19 @@ def test_gradients_match_finite_differences(topology):
         assert (tensor.grad - expected).norm() / expected.norm() <= 1e-4
 
 
+def test_implicit_differentiation_agrees_with_equilibrium_propagation():
+    from hil.baseline import Implicit
+
+    gradients = []
+    for rule in (Estimator(beta=1e-4), Implicit(tolerance=1e-12)):
+        block, drive, loss = problem(amplified(2.0), open_bench("reference:", stop=EXACT))
+        block.estimator = rule
+        loss().backward()
+        gradients.append([*(p.grad for p in block.parameters()), drive.grad])
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).norm() <= 1e-6 * other.norm()
+
+
 def test_without_diodes_the_centered_estimate_is_exact_at_any_beta():
     """States are linear in the nudge and the contrast is quadratic: nothing is left beyond the first order."""
     plain = resistive_chain(6, [5, 4, 3])
