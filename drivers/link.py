@@ -24,7 +24,7 @@ from drivers.errors import (
     ProtocolViolation,
 )
 from drivers.exchange import Call, Exchange
-from drivers.transport import Transport
+from drivers.transport import Transport, back_off
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
@@ -165,7 +165,7 @@ class FramedLink:
             except LinkTimeout as error:
                 if time.monotonic() >= deadline:
                     raise self._unanswered(exchange, error) from error
-                _back_off(attempts, deadline)
+                back_off(attempts, deadline)
                 attempts += 1
                 self._resume(exchange, deadline)
         self._sequence = exchange.calls[-1].sequence
@@ -237,7 +237,7 @@ class FramedLink:
             except LinkTimeout:
                 if time.monotonic() >= deadline:
                     raise
-                _back_off(attempts, deadline)
+                back_off(attempts, deadline)
                 attempts += 1
 
     def _begin(self, synced: Synced) -> Synced:
@@ -303,9 +303,3 @@ class FramedLink:
             last=cause.last or self._last,
             todo="The link is re-synchronized before it is used again; check power and cable",
         )
-
-
-def _back_off(attempts: int, deadline: float) -> None:
-    """A wire that cannot wait (loopback) times out at once: the first retry is immediate, later ones are paced."""
-    if attempts:
-        time.sleep(max(0.0, min(0.0005 * 2**attempts, 0.05, deadline - time.monotonic())))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
-from drivers.transport import Transport
+from drivers.transport import Transport, back_off
 from firmware_specs.codes import ErrorCode
 from firmware_specs.scpi import BlockError, data_length, header_length
 
@@ -104,8 +104,8 @@ class ScpiLink:
         self._wire.close()
 
     def _counted(self, deadline: float) -> int:
-        self._clean(deadline)
-        return int(self._exchange(b":SYST:TRAN?", "reading the count of acts", deadline)[0])
+        left_s = max(0.0, deadline - time.monotonic())
+        return int(self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)[0])
 
     def _exchange(self, message: bytes, what: str, until: float) -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""
@@ -154,21 +154,26 @@ class ScpiLink:
 
     def _clean(self, deadline: float) -> None:
         """After anything broke off: clears the device, which then has to repeat a nonce."""
-        if not self._dirty:
-            return
-        until = min(deadline, time.monotonic() + NONCE_S)
+        attempts = 0
+        while self._dirty:
+            try:
+                self._prove(min(deadline, time.monotonic() + NONCE_S))
+            except (LinkTimeout, CorruptFrame) as error:
+                if time.monotonic() >= deadline:
+                    raise LinkLost(
+                        "the device does not answer to a nonce after a timeout",
+                        device=self.address,
+                        todo="Check power and cable, then start again with --resume",
+                    ) from error
+                back_off(attempts, deadline)
+                attempts += 1
+
+    def _prove(self, until: float) -> None:
         proof = f'"{self._nonces()}"'.encode()
-        try:
-            self._wire.drain(QUIET_S, until)
-            self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
-            while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
-                pass
-        except (LinkTimeout, CorruptFrame) as error:
-            raise LinkLost(
-                "the device does not answer to a nonce after a timeout",
-                device=self.address,
-                todo="Check power and cable, then start again with --resume",
-            ) from error
+        self._wire.drain(QUIET_S, until)
+        self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
+        while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
+            pass
         self.resynchronized += 1
         self._dirty = False
 

@@ -155,3 +155,9 @@ def within(deadline: float, action: Callable[[], T], undo: Callable[[T], None], 
     if failure:
         raise failure[0]
     raise LinkTimeout(f"{what} did not end before the deadline", device=address, todo="Unplug and replug the device")
+
+
+def back_off(attempts: int, deadline: float) -> None:
+    """A wire that cannot wait (loopback) times out at once: the first retry is immediate, later ones are paced."""
+    if attempts:
+        time.sleep(max(0.0, min(0.0005 * 2**attempts, 0.05, deadline - time.monotonic())))

@@ -1,0 +1,153 @@
+"""The SCPI link against a scripted instrument, and the dialect over a wire that loses and delays messages."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from drivers.errors import Busy, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.loopback import Loopback
+from drivers.scpi_dialect import Scpi
+from drivers.scpi_link import ScpiLink
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.faults import FaultPlan, Faulty, message_cutter
+from emulator.machine import Machine
+from emulator.scpi import ScpiEndpoint
+from firmware_specs.datasheet import load
+from firmware_specs.datasheet.pulses import Pulses
+from firmware_specs.messages import Pulse, Region
+from firmware_specs.topology import dense_chain
+
+NO_ERROR = b'0,"No error"\n'
+
+
+class Script:
+    """An instrument that repeats nonces, counts no acts, and answers the rest from a table."""
+
+    def __init__(self, answers=None):
+        self.answers = answers or {}
+        self.asked = []
+
+    def feed(self, data):
+        if b"ECHO?" in data:
+            return data.rpartition(b" ")[2]
+        question = data.removesuffix(b";:SYST:ERR:ALL?\n")
+        self.asked.append(question)
+        if question == b":SYST:TRAN?":
+            return b"0;" + NO_ERROR
+        answer = self.answers.get(question, b"")
+        return answer(self) if callable(answer) else answer
+
+
+def link_to(script):
+    link = ScpiLink(Loopback(script.feed, "scpi"))
+    link.open(1.0)
+    return link
+
+
+@pytest.mark.parametrize(
+    ("answer", "parts"),
+    [
+        (b"1.5;" + NO_ERROR, [b"1.5"]),
+        (NO_ERROR, []),
+        (b'"a;b""c;";7;' + NO_ERROR, [b'"a;b""c;"', b"7"]),
+        (b"#15\n;\n#1;" + NO_ERROR, [b"\n;\n#1"]),
+        (b"#10;" + NO_ERROR, [b""]),
+        (b"#3012" + b"\n" * 12 + b";#14" + b"\n" * 4 + b";" + NO_ERROR, [b"\n" * 12, b"\n" * 4]),
+        (b"#49000" + b"\n" * 9000 + b";" + NO_ERROR, [b"\n" * 9000]),
+        (b"#49000" + b"x" * 9000 + b";" + NO_ERROR, [b"x" * 9000]),
+    ],
+)
+def test_replies_are_told_apart_whatever_their_bytes(answer, parts):
+    assert link_to(Script({b"Q?": answer})).ask(b"Q?", "asking", 1.0) == parts
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "expected"),
+    [
+        (b'-221,"Settings conflict;NOT_ARMED: outputs are off"\n', DeviceFault, "NOT_ARMED: outputs are off"),
+        (b'-113,"Undefined header"\n', DeviceFault, "error -113"),
+        (b'-200,"Execution error;BUSY: owned by pty"\n', Busy, "owned by pty"),
+        (b'-222,"Data out of range;LIMIT: a ""b"" c"\n', DeviceFault, "LIMIT"),
+    ],
+)
+def test_refusal_comes_with_the_message_that_caused_it(errors, kind, expected):
+    link = link_to(Script({b"Q?": errors, b"R?": b"1;" + NO_ERROR}))
+    with pytest.raises(kind, match=expected):
+        link.ask(b"Q?", "asking", 1.0)
+    assert link.ask(b"R?", "asking", 1.0) == [b"1"]
+
+
+@pytest.mark.parametrize("answer", [b"hello\n", b"#2ab\n", b"#15abcde\n", b"#1xabc\n", b'1;-1,"x\n', b"#0abc\n"])
+def test_answer_that_is_none_is_a_protocol_violation(answer):
+    with pytest.raises((ProtocolViolation, LinkTimeout)):
+        link_to(Script({b"Q?": answer})).ask(b"Q?", "asking", 0.05)
+
+
+def test_late_answer_is_never_taken_for_the_next_one():
+    held = []
+
+    def late(script):
+        held.append(b"1111;" + NO_ERROR)
+        return b""
+
+    class Late(Script):
+        def feed(self, data):
+            answer = super().feed(data)
+            if held and b"A?" not in data:
+                answer = held.pop() + answer
+            return answer
+
+    script = Late({b"A?": late, b"B?": b"2222;" + NO_ERROR})
+    link = link_to(script)
+    with pytest.raises((LinkTimeout, LinkLost)):
+        link.ask(b"A?", "asking A", 0.05)
+    assert link.ask(b"B?", "asking B", 1.0) == [b"2222"]
+
+
+def test_instrument_that_does_not_repeat_the_nonce_is_lost():
+    with pytest.raises(LinkLost, match="nonce"):
+        ScpiLink(Loopback(lambda data: b"12345\n")).open(0.05)
+
+
+def open_instrument(plan):
+    sheet = load("mixed-8bit")
+    limits = sheet.limits.model_copy(update={"max_pulses_per_cell": 10**9})
+    sheet = sheet.model_copy(update={"pulses": Pulses(law="constant", step=1e-9), "limits": limits})
+    device = Device(Chip(sheet))
+    wire = Faulty(ScpiEndpoint(Machine(device), "bad wire"), device, FaultPlan(), message_cutter())
+    dialect = Scpi(ScpiLink(Loopback(wire.feed)), timeout_s=1.0)
+    dialect.open(1.0)
+    dialect.parameters()
+    dialect.configure(0, dense_chain([4, 3]))
+    dialect.set_watchdog(60.0)
+    dialect.arm()
+    wire.change(plan)
+    return dialect, device, wire
+
+
+@pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply"])
+def test_no_pulse_is_lost_or_doubled_when_messages_are(fault):
+    dialect, _, wire = open_instrument(FaultPlan({fault: 0.05}, seed=2))
+    wanted, done, lost = Counter(), 0, 0
+    draw = np.random.default_rng(0)
+    while wire.struck.total() < 40:
+        row, column = int(draw.integers(5)), int(draw.integers(3))
+        try:
+            dialect.pulse(Pulse(Region(0, 0, 0, row, 1, column, 1), True, 1.0, 1e-6, 1), 0.0)
+            wanted[row, column] += 1
+            done += 1
+        except LinkError:
+            lost += 1
+            wire.change(FaultPlan())
+            wanted = Counter(counts_of(dialect))
+            wire.change(FaultPlan({fault: 0.05}, seed=done))
+    wire.change(FaultPlan())
+    assert Counter(counts_of(dialect)) == wanted
+    assert done > 100 and lost == 0
+
+
+def counts_of(dialect):
+    pulses = dialect.usage(Region(0, 0, 0, 0, 5, 0, 3)).pulses
+    return {(row, column): int(n) for (row, column), n in np.ndenumerate(pulses) if n}
