@@ -92,6 +92,11 @@ class Estimator:
         range_fraction: Share of the nudge range that auto-ranging aims at.
         dither: Add a uniform random part of one code to every nudge before it is rounded: rounding errors are then
             noise that averages out over samples, instead of small errors that never leave code 0.
+        points: Nudged phases of a centered estimate, an even number. More than two are the higher central differences
+            of the nudge strength, beta the largest: the error is of order `beta ** points` where the states respond
+            smoothly (a neuron that reaches a rail, or a pooling window that changes its maximum, ends that). The real
+            counterpart of holomorphic equilibrium propagation (Laborieux and Zenke 2022), whose complex nudges no
+            circuit has.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.followed`; reference
             only). Earlier blocks are always nudged by a constant current.
     """
@@ -101,6 +106,7 @@ class Estimator:
     auto_range: bool | None = None
     range_fraction: float = 1.0
     dither: bool = False
+    points: int = 2
     nudge: Literal["constant", "reevaluated"] = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
@@ -112,30 +118,30 @@ class Estimator:
             )
         if not 0 < self.range_fraction <= 1:
             raise ValueError(f"range_fraction must be in (0, 1], got {self.range_fraction}")
+        if self.points not in (2, 4, 6, 8) or (self.points > 2 and self.kind != "centered"):
+            raise ValueError(f"points must be 2, 4, 6 or 8, and 2 unless centered, got {self.points} ({self.kind})")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Settles the nudged phases in one transaction and contrasts the measured states; see `Rule`."""
-        signs = self.signs(site.generator)
+        levels = self.levels(site.generator)
         effective = self.effective_beta(loss_gradient, self.aim(site))
         column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
-        nudges = [-sign * column * loss_gradient for sign in signs]
+        nudges = [-level * column * loss_gradient for level in levels]
         if self.dither:
             nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
         settled = site.settle(drive, nudges, free)
-        phases = settled.nudged if len(signs) == 2 else (*settled.nudged, settled.free)
-        currents = settled.source_currents
-        if currents is not None:
-            currents = currents[1:] if len(signs) == 2 else (*currents[1:], currents[0])
-        weights = contrast_weights(signs, effective)
+        phases, currents = contrasted(settled, one_sided=len(levels) == 1)
+        weights = contrast_weights(levels, effective)
         return energy.contrast(site.topology, parameters, drive, phases, weights, currents)
 
-    def signs(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
-        """Signs of beta of the phases to settle."""
+    def levels(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
+        """Nudge strengths of the phases to settle, in units of beta."""
         match self.kind:
             case "centered":
-                return (1.0, -1.0)
+                half = self.points // 2
+                return tuple(sign * j / half for j in range(half, 0, -1) for sign in (1.0, -1.0))
             case "positive":
                 return (1.0,)
             case "negative":
@@ -169,9 +175,25 @@ def _dither(nudge: Tensor, step: float, generator: torch.Generator | None) -> Te
     return (torch.rand(nudge.shape, generator=generator).to(nudge) - 0.5) * step
 
 
-def contrast_weights(signs: tuple[float, ...], effective: Tensor) -> list[Tensor]:
+def contrasted(settled: Settled, *, one_sided: bool) -> tuple[tuple[States, ...], tuple[Tensor, ...] | None]:
+    """Phases of a contrast, and their source currents where they are measured; of one-sided pairs the free is last."""
+    phases, currents = settled.nudged, settled.source_currents
+    if one_sided:
+        return (*phases, settled.free), None if currents is None else (*currents[1:], currents[0])
+    return phases, None if currents is None else currents[1:]
+
+
+def contrast_weights(levels: tuple[float, ...], effective: Tensor) -> list[Tensor]:
     """Weight of each phase's energy gradient, one (batch,) tensor a phase; of one-sided pairs the free one is last."""
     inverse = torch.where(effective > 0, 1 / effective, torch.zeros_like(effective))
-    if len(signs) == 2:
-        return [sign * inverse / 2 for sign in signs]
-    return [signs[0] * inverse, -signs[0] * inverse]
+    return [weight * inverse for weight in stencil(levels)]
+
+
+def stencil(levels: tuple[float, ...]) -> list[float]:
+    """Weights whose sum over function values at the levels is the derivative at 0; a lone level is paired with 0."""
+    nodes = torch.tensor(levels if len(levels) > 1 else (*levels, 0.0), dtype=torch.float64)
+    powers = nodes.expand(len(nodes), -1) ** torch.arange(len(nodes))[:, None]
+    wanted = torch.zeros(len(nodes), dtype=torch.float64)
+    wanted[1] = 1.0
+    weights: list[float] = torch.linalg.solve(powers, wanted).tolist()
+    return weights

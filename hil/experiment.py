@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
 from hil.baseline import Implicit, Unrolled
+from hil.coupled import Coupled
 from hil.estimator import Estimator, Kind
 from hil.feedforward import FeedforwardLayer
 
@@ -218,14 +219,15 @@ def _rule_of(value: object) -> str | None:
 GradientRule = Annotated[
     Annotated[Estimator, Tag("propagation")]
     | Annotated[Implicit, Tag("implicit")]
-    | Annotated[Unrolled, Tag("unrolled")],
+    | Annotated[Unrolled, Tag("unrolled")]
+    | Annotated[Coupled, Tag("coupled")],
     Discriminator(
         _rule_of,
         custom_error_type="estimator_kind",
-        custom_error_message=f"kind is one of {', '.join(_PROPAGATION)}, implicit or unrolled",
+        custom_error_message=f"kind is one of {', '.join(_PROPAGATION)}, coupled, implicit or unrolled",
     ),
 ]
-"""The section `[estimator]`: equilibrium propagation (`kind` of an `Estimator`), or a digital baseline by its kind."""
+"""The section `[estimator]` by its `kind`: equilibrium propagation, coupled learning, or a digital baseline."""
 
 
 class Experiment(Section):

@@ -8,7 +8,7 @@ states.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hil import energy
 from hil.block import EnergyBlock
-from hil.estimator import Estimator, contrast_weights
+from hil.estimator import Estimator, contrast_weights, contrasted, stencil
 from hil.loss import Loss
 
 
@@ -67,12 +67,11 @@ class _Head:
             leaf = state.detach().requires_grad_()
             return torch.autograd.grad(self(leaf), leaf)[0] * len(state)
 
-    def by_parameters(self, states: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        """Gradient of the mean loss by the readout's parameters, averaged over nudged states."""
+    def by_parameters(self, states: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, ...]:
+        """Gradient of the mean loss by the readout's parameters, a weighted mean over nudged states."""
         parameters = list(self.readout.parameters())
         with torch.enable_grad():
-            losses = [self(state.detach()) for state in states]
-            total = torch.stack(losses).mean()
+            total = torch.stack([share * self(s.detach()) for s, share in zip(states, shares, strict=True)]).sum()
             return torch.autograd.grad(total, parameters) if parameters else ()
 
 
@@ -101,13 +100,14 @@ class _Followed(torch.autograd.Function):
         parameters = dict(zip(ctx.names, islice(rest, len(ctx.names)), strict=True))
         outside = len(list(head.readout.parameters()))
         free = tuple(islice(rest, outside, None))
-        signs = rule.signs(block.generator)
-        nudges = [lambda s, strength=-sign * rule.beta: strength * head.by_state(s) for sign in signs]
+        levels = rule.levels(block.generator)
+        nudges = [lambda s, strength=-level * rule.beta: strength * head.by_state(s) for level in levels]
         settled = block.settle(drive, nudges, free)
-        phases = settled.nudged if len(signs) == 2 else (*settled.nudged, settled.free)
+        phases, _ = contrasted(settled, one_sided=len(levels) == 1)
         # the energies' contrast belongs to the mean loss: every sample counts 1 / batch
-        weights = contrast_weights(signs, drive.new_full((len(drive),), rule.beta * len(drive)))
+        weights = contrast_weights(levels, drive.new_full((len(drive),), rule.beta * len(drive)))
         by_drive, by_parameter = energy.contrast(block.topology, parameters, drive, phases, weights)
-        by_readout = head.by_parameters(states[-1] for states in settled.nudged)
+        shares = [weight * level for weight, level in zip(stencil(levels), levels, strict=False)]
+        by_readout = head.by_parameters([states[-1] for states in settled.nudged], shares)
         inside = (scale * by_parameter[name] for name in ctx.names)
         return None, None, None, scale * by_drive, *inside, *(scale * g for g in by_readout)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.backends.seam import NotFinite, Nudge, Parameters
+from hil.backends.seam import Hold, NotFinite, Nudge, Parameters
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
@@ -20,6 +20,8 @@ def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> 
     """
     _check("drive", drive, (len(drive), *topology.drive_shape))
     for index, nudge in enumerate(nudges):
+        if isinstance(nudge, Hold):
+            _check(f"held state {index}", nudge.state, (len(drive), *topology.nudge_shape))
         if isinstance(nudge, Tensor):
             _check(f"nudge {index}", nudge, (len(drive), *topology.nudge_shape))
 

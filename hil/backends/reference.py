@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from emulator import network, packed
 from firmware_specs.topology import Topology
 from hil.backends.checks import check_inputs, check_parameters
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.backends.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
 from hil.energy import ideal_network
 
 
@@ -68,15 +68,32 @@ class ReferenceArray:
         stop = self.nudged_stop or self.stop
         if not nudges:
             return ()
+        held = [n.state for n in nudges if isinstance(n, Hold)]
+        if held:
+            if len(held) < len(nudges):
+                raise ValueError("one settle either nudges the last layer or holds it, not both")
+            clamped = replace(net, neurons=(*net.neurons[:-1], _Held(network.join(held))))
+            return network.split(network.relax(clamped, drive, None, start, stop, copies=len(held)), len(held))
         constant = [n for n in nudges if isinstance(n, Tensor)]
         joined = network.join(constant) if len(constant) == len(nudges) else _together(nudges)
         return network.split(network.relax(net, drive, joined, start, stop, copies=len(nudges)), len(nudges))
 
 
-def _together(nudges: Sequence[Nudge]) -> Nudge:
+@dataclass(frozen=True)
+class _Held:
+    """Neurons that answer with the state they are held at, whatever current they get."""
+
+    state: Tensor
+
+    def __call__(self, current: Tensor) -> Tensor:
+        return self.state
+
+
+def _together(nudges: Sequence[Nudge]) -> network.Nudge:
     """One nudge for a batch of stacked phases."""
+    parts = [n for n in nudges if not isinstance(n, Hold)]
     return lambda state: torch.cat(
-        [n(part) if callable(n) else n for n, part in zip(nudges, state.chunk(len(nudges)), strict=True)]
+        [n(part) if callable(n) else n for n, part in zip(parts, state.chunk(len(parts)), strict=True)]
     )
 
 

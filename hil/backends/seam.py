@@ -19,9 +19,17 @@ from firmware_specs.topology import Topology
 States = tuple[Tensor, ...]
 """One tensor a layer, first layer first, each of shape (batch, *layer)."""
 
-Nudge = Tensor | Callable[[Tensor], Tensor]
-"""Current into the last layer: a constant (batch, *last), which is all hardware can do, or a function of the last
-layer's present state, which only the reference re-evaluates at every iteration."""
+
+@dataclass(frozen=True)
+class Hold:
+    """Instead of a current: the last layer is held at a state, (batch, *last)."""
+
+    state: Tensor
+
+
+Nudge = Tensor | Callable[[Tensor], Tensor] | Hold
+"""Current into the last layer: a constant (batch, *last), which is all hardware can do; or, on the reference only, a
+function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at."""
 
 Parameters = Mapping[str, Tensor]
 """Weights and biases of a block: `weight_i` and `bias_i` belong to coupling `i` of its topology."""

@@ -150,10 +150,10 @@ def test_positive_and_negative_estimators_average_to_the_centered_one():
 
 def test_random_sign_draws_both_sides_from_its_own_generator():
     generator = torch.Generator().manual_seed(3)
-    drawn = [Estimator("random_sign").signs(generator) for _ in range(50)]
+    drawn = [Estimator("random_sign").levels(generator) for _ in range(50)]
     assert set(drawn) == {(1.0,), (-1.0,)}
     generator.manual_seed(3)
-    assert [Estimator("random_sign").signs(generator) for _ in range(50)] == drawn
+    assert [Estimator("random_sign").levels(generator) for _ in range(50)] == drawn
 
 
 def test_beta_means_the_same_at_every_batch_size():
