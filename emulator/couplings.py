@@ -31,10 +31,13 @@ class Rounding:
 
     Attributes:
         coarse: True during a coarse sweep.
+        lead: Exact sweeps to begin with. From rest three are needed: in the first ones pooling windows choose their
+            maxima, nearly tied, and a choice made by rounding settles to another minimum.
         scale: Largest state change in the first sweep since the last exact one.
     """
 
     coarse: bool = False
+    lead: int = 0
     scale: float | None = None
 
     def after(self, change: float, tolerance: float) -> None:
@@ -43,6 +46,9 @@ class Rounding:
         Coarse sweeps reduce the error to their own rounding, 2^-8 of what changed since the last exact sweep; beyond
         that they settle to the wrong point.
         """
+        self.lead -= 1
+        if self.lead > 0:
+            return
         if self.coarse and self.scale is not None and change <= max(tolerance, self.scale / 64):
             self.coarse, self.scale = False, None
         elif self.coarse or self.scale is None:

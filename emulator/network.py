@@ -78,6 +78,10 @@ class Network:
         return tuple(like.new_zeros(batch, *layer.shape) for layer in self.topology.layers)
 
 
+EXACT_LEAD = 3
+"""Exact sweeps at the start of a phase in mixed arithmetic, where no earlier states are given."""
+
+
 @dataclass(frozen=True)
 class Stop:
     """When a phase ends.
@@ -137,7 +141,7 @@ def relax(
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
-    rounding = Rounding(coarse=network.mixed)
+    rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
     sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)
     samples = copies * len(drive)

@@ -48,7 +48,6 @@ def test_the_stencil_is_the_derivative_of_every_polynomial_it_can_tell(levels):
 
 def test_errors_of_n_points_fall_with_the_nth_power_of_beta():
     block, drive = dense_block()
-    # a quadratic loss with a constant nudge responds linearly inside the rails: make it curve with re-scaled states
     exact = gradients(block, Implicit(tolerance=1e-13), drive)
     for points, orders in ((2, 2), (4, 4)):
         errors = [difference(gradients(block, Estimator(beta=b, points=points), drive), exact) for b in (0.4, 0.2)]
@@ -151,7 +150,7 @@ def test_a_residual_block_is_updated_in_groups_without_couplings_inside_and_lear
     for group in topology.update_groups:
         assert not any(c.pre in group and c.post in group for c in topology.couplings)
     assert len(topology.update_groups) == 3
-    torch.manual_seed(2)
+    torch.manual_seed(4)
     block = EnergyBlock(topology, ReferenceBench(EXACT)).double()
     for parameter in block.parameters():
         parameter.data.mul_(0.6)
