@@ -261,7 +261,7 @@ class Chip:
         scale = sheet.neurons.transimpedance_ohm / unit_v
         sent, clipped = self._send(sheet.drive_dac, drive, placed.drive, generator)
         drive = sent / unit_v if sheet.resistive else sent * scale
-        phases = Phases(placed, sheet.settle.time_s if time_s is None else time_s, generator)
+        phases = Phases.begin(placed, sheet.settle.time_s if time_s is None else time_s, generator)
         start = None
         if start_v is not None and not phases.transient:
             start = placed.resting(drive, start_v) or tuple(s / unit_v for s in start_v)

@@ -1,4 +1,4 @@
-"""One configured array: its cells, the weights they realize, and its circuits with their mismatch."""
+"""One configured array: its cells, what they are now, and its converter channels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from emulator import couplings, packed, resistive
-from emulator.cells import reading
+from emulator import couplings
 from emulator.converters import Channels
 from emulator.crossbar import Crossbar
-from emulator.diodes import Shockley
-from emulator.network import Network, Neurons
+from emulator.network import Network
 from emulator.read_noise import CellNoise
-from emulator.streams import static_normal
-from emulator.wires import ladder, nodal
+from emulator.wiring import Wiring, neurons
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.topology import Conv, Dense, Topology
+from firmware_specs.topology import Conv, Topology
 
 STALE = 1e-3
 """Drift is computed anew when the cells' age, counted from the law's origin, has grown by this fraction."""
@@ -55,7 +52,7 @@ class PlacedArray:
 
     Attributes:
         crossbars: Cells of every coupling.
-        neurons: Neuron circuits of each layer; a resistive network has none.
+        wiring: How the cells are joined.
         drive: Errors of the drive DAC's channels.
         nudge: Errors of the nudge DAC's channels.
         states: Errors of the state ADCs' channels, one set a layer.
@@ -72,8 +69,10 @@ class PlacedArray:
             for i, c in enumerate(topology.couplings)
         ]
         layers = topology.layers
-        neurons = () if sheet.resistive else range(len(layers))
-        self.neurons = tuple(_neurons(sheet, topology, seed, array, i, device, dtype) for i in neurons)
+        circuits = () if sheet.resistive else range(len(layers))
+        self.wiring = Wiring(
+            sheet, topology, tuple(neurons(sheet, topology, seed, array, i, device, dtype) for i in circuits)
+        )
         place = (device, dtype, seed)
         self.drive = Channels.draw(sheet.drive_dac, topology.drive_shape, *place, "drive_dac", array)
         self.nudge = Channels.draw(sheet.nudge_dac, topology.nudge_shape, *place, "nudge_dac", array)
@@ -130,7 +129,7 @@ class PlacedArray:
             emulator.resistive.FloatingNodeError: a node of a resistive network has no path to a source.
         """
         if self._network is None:
-            self._network = self._wire(self._present)
+            self._network = self.wiring.network(self._present)
         return self._network
 
     @property
@@ -147,14 +146,14 @@ class PlacedArray:
                     )
                 }
             )
-            spread = couplings.build(plain, *self._split(matrices))
-            self._noise = CellNoise(self.topology, self.network.couplings, spread, self._bend)
+            spread = couplings.build(plain, *self.wiring.split(matrices))
+            self._noise = CellNoise(self.topology, self.network.couplings, spread, self.wiring.bend)
         return self._noise
 
     def product_matrices(self, coupling: int, plane: int | None) -> tuple[Tensor, Tensor | None]:
         """Effective conductances and variances of their reading, (rows, columns), of one plane or of the difference."""
         if (coupling, plane) not in self._products:
-            planes = self.effective(self._present[coupling])
+            planes = self.wiring.effective(self._present[coupling])
             sigma = self.crossbars[coupling].noise_sigma_s(self._present[coupling], self._now_s)
             single = 0 if plane is None and len(planes) == 1 else plane
             if single is None:
@@ -167,7 +166,7 @@ class PlacedArray:
     def noisy_network(self, generator: torch.Generator) -> Network:
         """A network with one realization of every cell's read noise in its conductances."""
         pairs = zip(self._present, self._sigmas(), strict=True)
-        return self._wire(
+        return self.wiring.network(
             [
                 (g + s * torch.randn(g.shape, generator=generator, dtype=g.dtype, device=g.device)).clamp_(min=0)
                 for g, s in pairs
@@ -198,17 +197,6 @@ class PlacedArray:
         if "seen_at" in state:
             self.refresh(*(float(v) for v in state["seen_at"]))
 
-    def effective(self, conductance_s: Tensor) -> Tensor:
-        """What a crossbar's lines make of its conductances, (planes, rows, columns) or (rows, columns)."""
-        wires = self.sheet.wires
-        if wires.ideal:
-            return conductance_s
-        if wires.method == "ladder":
-            return ladder.transfer(conductance_s, wires)
-        planes = conductance_s.double().cpu().numpy().reshape(-1, *conductance_s.shape[-2:])
-        solved = torch.stack([torch.from_numpy(nodal.transfer(p, wires)) for p in planes])
-        return solved.to(conductance_s).view(conductance_s.shape)
-
     def _stale(self, now_s: float, seen_s: float) -> bool:
         grown_s = now_s - seen_s
         youngest_s = min((seen_s - c.touched_s for c in self.crossbars), default=0.0)
@@ -225,93 +213,3 @@ class PlacedArray:
     def _sigmas(self) -> list[Tensor]:
         sigmas = [c.noise_sigma_s(g, self._now_s) for c, g in zip(self.crossbars, self._present, strict=True)]
         return [s for s in sigmas if s is not None]
-
-    def _wire(self, conductances_s: list[Tensor]) -> Network:
-        if self.sheet.resistive:
-            return self._wire_resistive(conductances_s)
-        matrices = [
-            self._matrix(c, self.effective(g)) for c, g in zip(self.topology.couplings, conductances_s, strict=True)
-        ]
-        weights, biases = self._split(matrices)
-        built = packed.pack(self.topology, weights, biases)
-        if not self.sheet.cells.linear:
-            built = [couplings.BentCoupling(c, self._bend) for c in built]
-        return Network(self.topology, built, self.neurons)
-
-    def _wire_resistive(self, conductances_s: list[Tensor]) -> Network:
-        """Lines end at nodes, not at virtual grounds: with `wires.method = "exact"` the nodes feel that.
-
-        The `ladder` approximation takes a line's draw as the sum of its effective conductances. Bias lines feed
-        current sources; their wires do not matter.
-        """
-        wires, ohm = self.sheet.wires, self.sheet.neurons.transimpedance_ohm
-        weights, biases = self._split(
-            [self._matrix(c, g.clone()) for c, g in zip(self.topology.couplings, conductances_s, strict=True)]
-        )
-        loads = None
-        if not wires.ideal and wires.method == "ladder":
-            weights = {i: ladder.transfer(w.T / ohm, wires).T * ohm for i, w in weights.items()}
-        elif not wires.ideal:
-            ports = {i: nodal.port_admittance((w.T / ohm).double().cpu().numpy(), wires) for i, w in weights.items()}
-            loads, transfers = [], {}
-            for index, weight in weights.items():
-                rows = weight.shape[1]
-                seen = torch.from_numpy(ports[index] * ohm).to(weight)
-                loads.append((seen[:rows, :rows], seen[rows:, rows:]))
-                transfers[index] = (-seen[rows:, :rows]).clamp(min=0)
-            weights = transfers
-        return resistive.build(self.topology, weights, biases, _surroundings(self.sheet), loads)
-
-    def _split(self, matrices: list[Tensor]) -> tuple[dict[int, Tensor], dict[int, Tensor | None]]:
-        """Weights and biases of all couplings from their (rows, columns) matrices."""
-        pairs = [_unpack(self.topology, c, m) for c, m in zip(self.topology.couplings, matrices, strict=True)]
-        return {i: w for i, (w, _) in enumerate(pairs)}, {i: b for i, (_, b) in enumerate(pairs)}
-
-    def _bend(self, voltage: Tensor) -> Tensor:
-        return reading.bent(self.sheet.cells, voltage, self.sheet.neurons.state_unit_v)
-
-    def _matrix(self, coupling: Dense | Conv, planes: Tensor) -> Tensor:
-        """Weights (rows, columns), model units: `(G+ - G-) R`, or `G R` with the bias line about mid-range."""
-        ohm = self.sheet.neurons.transimpedance_ohm
-        if not self.sheet.resistive:
-            difference = (planes[0] - planes[1]).mul_(ohm)
-            if coupling.bias and not self.sheet.cells.linear:
-                difference[-1] *= float(self._bend(torch.ones(())))
-            return difference
-        matrix = planes[0] * ohm
-        if coupling.bias:
-            matrix[-1] -= (self.sheet.cells.g_min_s + self.sheet.cells.g_max_s) * (ohm / 2)
-        return matrix
-
-
-def _surroundings(sheet: Datasheet) -> resistive.Surroundings:
-    ohm, unit_v, diodes = sheet.neurons.transimpedance_ohm, sheet.neurons.state_unit_v, sheet.nodes.diodes
-    real = Shockley(diodes.saturation_a * ohm / unit_v, diodes.thermal_v / unit_v) if diodes.saturation_a else None
-    low, high = sheet.neurons.linear_low_v / unit_v, sheet.neurons.linear_high_v / unit_v
-    return resistive.Surroundings(sheet.nodes.leak_s * ohm, low, high, real)
-
-
-def _unpack(topology: Topology, coupling: Dense | Conv, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a coupling from its (rows, columns) matrix; the bias line is the last row."""
-    weight, bias = (matrix[:-1], matrix[-1].contiguous()) if coupling.bias else (matrix, None)
-    weight = weight.T.contiguous()
-    if isinstance(coupling, Conv):
-        weight = weight.view(-1, topology.shape(coupling.pre)[0], coupling.kernel, coupling.kernel)
-    return weight, bias
-
-
-def _neurons(
-    sheet: Datasheet, topology: Topology, seed: int, array: int, index: int, device: torch.device, dtype: torch.dtype
-) -> Neurons:
-    """Neuron circuits of a layer: `s = clamp(slope (1 - leak) (1 + e) (z - o))`, e and o fixed for life."""
-    layer, spec = topology.layers[index], sheet.neurons
-    low = 0.0 if layer.clamped else spec.linear_low_v / spec.state_unit_v
-    high = 1.0 if layer.clamped else spec.linear_high_v / spec.state_unit_v
-    slope = (layer.slope if layer.clamped else 1.0) * (1 - spec.leak)
-    if spec.gain_mismatch_sigma == 0 and spec.offset_mismatch_sigma_v == 0:
-        return Neurons(gain=slope, low=low, high=high)
-    error = static_normal(layer.shape, device, seed, "neuron gain", array, index) * spec.gain_mismatch_sigma
-    offset = static_normal(layer.shape, device, seed, "neuron offset", array, index)
-    gain = slope * (1 + error)
-    shift = -gain * offset * (spec.offset_mismatch_sigma_v / spec.state_unit_v)
-    return Neurons(gain.to(dtype), shift.to(dtype), low, high)

@@ -21,27 +21,36 @@ class Phases:
     Read noise of a Hopfield array enters as currents into the summing nodes (`emulator.read_noise`), drawn for the
     voltages of the noise-free equilibrium. With `read_noise.correlation = "transaction"` every sample meets one
     realization in all its phases: 1/f noise is slow beside a settle, and cancels in the contrast to first order. With
-    `"phase"` each phase meets its own. Cells of a resistive network draw one realization a transaction.
+    `"phase"` each phase meets its own. Cells of a resistive network draw one realization of
+    their conductances a transaction in either case.
 
     Attributes:
         placed: The array, brought up to the clock.
         time_s: Wait of one phase.
         generator: Source of the read noise.
+        network: What settles.
     """
 
     placed: PlacedArray
     time_s: float
     generator: torch.Generator
+    network: Network
+
+    @classmethod
+    def begin(cls, placed: PlacedArray, time_s: float, generator: torch.Generator) -> Phases:
+        """A transaction on an array; a resistive network's cells draw their noise now."""
+        noisy = placed.sheet.resistive and placed.sheet.read_noise.law != "none"
+        return cls(placed, time_s, generator, placed.noisy_network(generator) if noisy else placed.network)
 
     def free(self, drive: Tensor, start: States | None) -> tuple[Relaxed, States | None]:
         """The free phase, and the read-noise currents it met."""
-        net, noise = self._network(), None if self.placed.sheet.resistive else self.placed.noise
+        noise = None if self.placed.sheet.resistive else self.placed.noise
         if noise is None:
-            return self._settle(net, drive, None, start, None), None
-        quiet = self._settle(net, drive, None, start, None)
+            return self._settle(drive, None, start, None), None
+        quiet = self._settle(drive, None, start, None)
         offsets = noise.draw(quiet.states, self.generator)
         begin = None if self.transient else quiet.states
-        return self._settle(net, drive, None, begin, offsets), offsets
+        return self._settle(drive, None, begin, offsets), offsets
 
     def nudged(
         self, drive: Tensor, nudges: Sequence[Tensor], free: Relaxed, offsets: States | None
@@ -63,7 +72,7 @@ class Phases:
                 noise.draw(start, self.generator) if fresh and noise else tuple(_repeat(o, count) for o in offsets)
             )
         nudge = network.join(nudges)
-        settled = self._settle(self._network(), _repeat(drive, count), nudge, start, offsets)
+        settled = self._settle(_repeat(drive, count), nudge, start, offsets)
         return network.split(settled, count)
 
     @property
@@ -71,25 +80,20 @@ class Phases:
         """True where states are read after a fixed time."""
         return self.placed.sheet.settle.mode == "transient"
 
-    def _network(self) -> Network:
-        if self.placed.sheet.resistive and self.placed.sheet.read_noise.law != "none":
-            return self.placed.noisy_network(self.generator)
-        return self.placed.network
-
-    def _settle(
-        self, net: Network, drive: Tensor, nudge: Tensor | None, start: States | None, offsets: States | None
-    ) -> Relaxed:
+    def _settle(self, drive: Tensor, nudge: Tensor | None, start: States | None, offsets: States | None) -> Relaxed:
         sheet = self.placed.sheet
         if not self.transient:
             stop = network.Stop(sheet.settle.max_iterations, sheet.settle.tolerance)
-            return network.relax(net, drive, nudge, start, stop, offsets)
-        return transient.run(net, drive, nudge, start, self.time_s, self._taus(net), sheet.settle.tolerance, offsets)
+            return network.relax(self.network, drive, nudge, start, stop, offsets)
+        return transient.run(
+            self.network, drive, nudge, start, self.time_s, self._taus(), sheet.settle.tolerance, offsets
+        )
 
-    def _taus(self, net: Network) -> list[float | Tensor]:
+    def _taus(self) -> list[float | Tensor]:
         """Time constants: `R C` of a neuron circuit, `C / sum G` of a node of a resistive network."""
         tau_s = self.placed.sheet.neurons.tau_s
         assert tau_s is not None  # noqa: S101 - the datasheet was checked
-        return [tau_s / n.total if isinstance(n, Nodes) else tau_s for n in net.neurons]
+        return [tau_s / n.total if isinstance(n, Nodes) else tau_s for n in self.network.neurons]
 
 
 def _repeat(value: Tensor, count: int) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 
 from emulator import network, transient
 from emulator.chip import Chip
-from emulator.placed import PlacedArray
 from emulator.readout import thermal_sigma_v
+from emulator.wiring import Wiring
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
 
@@ -192,5 +192,22 @@ def test_a_resistive_network_charges_with_the_capacitance_over_its_conductance()
 def test_unchanged_physics_costs_no_second_look_at_the_cells(monkeypatch):
     chip = programmed(sheet(), dense_chain([12, 8]))
     chip.settle(0, drive_for(chip, 2))
-    monkeypatch.setattr(PlacedArray, "_wire", None)
+    monkeypatch.setattr(Wiring, "network", None)
     chip.settle(0, drive_for(chip, 2))
+
+
+def test_a_resistive_network_meets_one_realization_in_all_phases_of_a_transaction():
+    plain = load("resistive-ideal").model_dump(exclude_unset=True)
+    plain |= {"read_noise": {"law": "relative", "sigma": 0.05}}
+    plain["settle"] |= {"tolerance": 1e-12}
+    topology = Topology(
+        substrate="resistive", source=(2,), layers=(Layer(shape=(1,), clamped=False),),
+        couplings=(Dense(pre=-1, post=0, bias=False),),
+    )  # fmt: skip
+    chip = Chip(Datasheet.model_validate(plain), dtype=torch.float64)
+    chip.configure(0, topology)
+    chip.program(0, [torch.full((1, 2, 1), chip.datasheet.cells.g_max_s / 4, dtype=torch.float64)])
+    drive, still = torch.tensor([[0.3, 0.1]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    free, nudged = chip.settle(0, drive, [still])
+    assert torch.allclose(free.states_v[0], nudged.states_v[0], rtol=1e-12)
+    assert not torch.allclose(free.states_v[0], chip.settle(0, drive)[0].states_v[0], rtol=1e-6)

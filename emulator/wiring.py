@@ -1,0 +1,142 @@
+"""From the conductances of an array to the network that relaxes: lines, weights, neuron circuits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from emulator import couplings, packed, resistive
+from emulator.cells import reading
+from emulator.diodes import Shockley
+from emulator.network import Network, Neurons
+from emulator.streams import static_normal
+from emulator.wires import ladder, nodal
+from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Conv, Dense, Topology
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """How the cells of one array are joined.
+
+    Attributes:
+        sheet: What the chip is.
+        topology: The block on it.
+        neurons: Neuron circuits of each layer; a resistive network has none.
+    """
+
+    sheet: Datasheet
+    topology: Topology
+    neurons: tuple[Neurons, ...]
+
+    def effective(self, conductance_s: Tensor) -> Tensor:
+        """What a crossbar's lines make of its conductances, (planes, rows, columns) or (rows, columns)."""
+        wires = self.sheet.wires
+        if wires.ideal:
+            return conductance_s
+        if wires.method == "ladder":
+            return ladder.transfer(conductance_s, wires)
+        planes = conductance_s.double().cpu().numpy().reshape(-1, *conductance_s.shape[-2:])
+        solved = torch.stack([torch.from_numpy(nodal.transfer(p, wires)) for p in planes])
+        return solved.to(conductance_s).view(conductance_s.shape)
+
+    def network(self, conductances_s: list[Tensor]) -> Network:
+        """What relaxes.
+
+        Args:
+            conductances_s: Of every coupling, (planes, rows, columns).
+
+        Raises:
+            emulator.resistive.FloatingNodeError: a node of a resistive network has no path to a source.
+        """
+        if self.sheet.resistive:
+            return self._resistive(conductances_s)
+        matrices = [
+            self._matrix(c, self.effective(g)) for c, g in zip(self.topology.couplings, conductances_s, strict=True)
+        ]
+        weights, biases = self.split(matrices)
+        built = packed.pack(self.topology, weights, biases)
+        if not self.sheet.cells.linear:
+            built = [couplings.BentCoupling(c, self.bend) for c in built]
+        return Network(self.topology, built, self.neurons)
+
+    def _resistive(self, conductances_s: list[Tensor]) -> Network:
+        """Lines end at nodes, not at virtual grounds: with `wires.method = "exact"` the nodes feel that.
+
+        The `ladder` approximation takes a line's draw as the sum of its effective conductances. Bias lines feed
+        current sources; their wires do not matter.
+        """
+        wires, ohm = self.sheet.wires, self.sheet.neurons.transimpedance_ohm
+        weights, biases = self.split(
+            [self._matrix(c, g.clone()) for c, g in zip(self.topology.couplings, conductances_s, strict=True)]
+        )
+        loads = None
+        if not wires.ideal and wires.method == "ladder":
+            weights = {i: ladder.transfer(w.T / ohm, wires).T * ohm for i, w in weights.items()}
+        elif not wires.ideal:
+            ports = {i: nodal.port_admittance((w.T / ohm).double().cpu().numpy(), wires) for i, w in weights.items()}
+            loads, transfers = [], {}
+            for index, weight in weights.items():
+                rows = weight.shape[1]
+                seen = torch.from_numpy(ports[index] * ohm).to(weight)
+                loads.append((seen[:rows, :rows], seen[rows:, rows:]))
+                transfers[index] = (-seen[rows:, :rows]).clamp(min=0)
+            weights = transfers
+        return resistive.build(self.topology, weights, biases, _surroundings(self.sheet), loads)
+
+    def split(self, matrices: list[Tensor]) -> tuple[dict[int, Tensor], dict[int, Tensor | None]]:
+        """Weights and biases of all couplings from their (rows, columns) matrices."""
+        pairs = [_unpack(self.topology, c, m) for c, m in zip(self.topology.couplings, matrices, strict=True)]
+        return {i: w for i, (w, _) in enumerate(pairs)}, {i: b for i, (_, b) in enumerate(pairs)}
+
+    def bend(self, voltage: Tensor) -> Tensor:
+        """What cells make of a line voltage, state units."""
+        return reading.bent(self.sheet.cells, voltage, self.sheet.neurons.state_unit_v)
+
+    def _matrix(self, coupling: Dense | Conv, planes: Tensor) -> Tensor:
+        """Weights (rows, columns), model units: `(G+ - G-) R`, or `G R` with the bias line about mid-range."""
+        ohm = self.sheet.neurons.transimpedance_ohm
+        if not self.sheet.resistive:
+            difference = (planes[0] - planes[1]).mul_(ohm)
+            if coupling.bias and not self.sheet.cells.linear:
+                difference[-1] *= float(self.bend(torch.ones(())))
+            return difference
+        matrix = planes[0] * ohm
+        if coupling.bias:
+            matrix[-1] -= (self.sheet.cells.g_min_s + self.sheet.cells.g_max_s) * (ohm / 2)
+        return matrix
+
+
+def _surroundings(sheet: Datasheet) -> resistive.Surroundings:
+    ohm, unit_v, diodes = sheet.neurons.transimpedance_ohm, sheet.neurons.state_unit_v, sheet.nodes.diodes
+    real = Shockley(diodes.saturation_a * ohm / unit_v, diodes.thermal_v / unit_v) if diodes.saturation_a else None
+    low, high = sheet.neurons.linear_low_v / unit_v, sheet.neurons.linear_high_v / unit_v
+    return resistive.Surroundings(sheet.nodes.leak_s * ohm, low, high, real)
+
+
+def _unpack(topology: Topology, coupling: Dense | Conv, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a coupling from its (rows, columns) matrix; the bias line is the last row."""
+    weight, bias = (matrix[:-1], matrix[-1].contiguous()) if coupling.bias else (matrix, None)
+    weight = weight.T.contiguous()
+    if isinstance(coupling, Conv):
+        weight = weight.view(-1, topology.shape(coupling.pre)[0], coupling.kernel, coupling.kernel)
+    return weight, bias
+
+
+def neurons(
+    sheet: Datasheet, topology: Topology, seed: int, array: int, index: int, device: torch.device, dtype: torch.dtype
+) -> Neurons:
+    """Neuron circuits of a layer: `s = clamp(slope (1 - leak) (1 + e) (z - o))`, e and o fixed for life."""
+    layer, spec = topology.layers[index], sheet.neurons
+    low = 0.0 if layer.clamped else spec.linear_low_v / spec.state_unit_v
+    high = 1.0 if layer.clamped else spec.linear_high_v / spec.state_unit_v
+    slope = (layer.slope if layer.clamped else 1.0) * (1 - spec.leak)
+    if spec.gain_mismatch_sigma == 0 and spec.offset_mismatch_sigma_v == 0:
+        return Neurons(gain=slope, low=low, high=high)
+    error = static_normal(layer.shape, device, seed, "neuron gain", array, index) * spec.gain_mismatch_sigma
+    offset = static_normal(layer.shape, device, seed, "neuron offset", array, index)
+    gain = slope * (1 + error)
+    shift = -gain * offset * (spec.offset_mismatch_sigma_v / spec.state_unit_v)
+    return Neurons(gain.to(dtype), shift.to(dtype), low, high)
