@@ -1,7 +1,10 @@
-"""Relaxation of a layered network to a minimum of its energy, by exact block coordinate descent.
+"""Relaxation of a layered network to a minimum of its energy, by block coordinate descent.
 
 Layers that share no coupling are updated together (even, then odd ones in a chain), each to the exact minimum given
-its neighbours, so the energy never rises (ff-EBM paper, section 2: full replacement, no step size).
+its neighbours, so the energy never rises (ff-EBM paper, section 2: full replacement, no step size). Where a layer feeds
+a pooled one, the update takes the present maxima for fixed: with states that are not negative this minimizes an upper
+bound of the energy that touches it at the present state, and the energy does not rise either. A pooled layer that is
+linear may be negative, and gives no such promise.
 """
 
 from __future__ import annotations
@@ -89,7 +92,8 @@ class Stop:
     Attributes:
         max_iterations: Bound on sweeps.
         tolerance: Largest change of any state in one sweep at which a sample counts as settled; the phase ends when
-            all samples do. 0 runs all `max_iterations`.
+            all samples do. 0 runs all `max_iterations`. It is no distance to the equilibrium: where a sweep leaves a
+            share r of the error, the states are still r / (1 - r) times the last change away.
         check_every: Sweeps between looks at the residual; each look makes the host wait for a GPU.
     """
 

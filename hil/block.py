@@ -78,10 +78,16 @@ class EnergyBlock(nn.Module):
 
         Args:
             drive: (batch, *drive_shape), or flat, (batch, units).
+
+        Raises:
+            ValueError: a drive of another shape, or one that is not finite.
         """
+        expected = self.topology.drive_shape
+        if tuple(drive.shape[1:]) not in (expected, (math.prod(expected),)):
+            raise ValueError(f"drive: shape {tuple(drive.shape)}, expected (batch, *{expected}), or that flat")
         self.program()
         named = dict(self.named_parameters())
-        shaped = drive.reshape(len(drive), *self.topology.drive_shape)
+        shaped = drive.reshape(len(drive), *expected)
         state: Tensor = _Settle.apply(self, tuple(named), shaped, *named.values())
         return state
 

@@ -166,8 +166,9 @@ class Estimator:
         """
         largest = loss_gradient.flatten(1).abs().amax(1)
         wanted = torch.full_like(largest, self.beta * len(loss_gradient)) if aim is None else aim / largest
-        # a subnormal error is none: its factor would overflow
-        return torch.where(largest > torch.finfo(largest.dtype).tiny, wanted, torch.zeros_like(wanted))
+        # an error so small that its factor would overflow is none
+        smallest = 4 * torch.finfo(largest.dtype).tiny * max(1.0, aim or 0.0)
+        return torch.where(largest > smallest, wanted, torch.zeros_like(wanted))
 
 
 def _dither(nudge: Tensor, step: float, generator: torch.Generator | None) -> Tensor:

@@ -160,7 +160,7 @@ def _weights(run: _Run) -> list[Part]:
     for name, value in sorted(parameters.items()):
         finite = value[torch.isfinite(value)].flatten()
         low, high = _range_of(name, ranges)
-        if len(finite):
+        if len(finite) and value.dim() > 1:
             counts, edges = torch.histogram(finite, min(40, max(5, len(finite) // 8)))
             marks = {label: at for label, at in (("cells end", high), ("cells end ", low)) if _near(finite, at)}
             panels.append(Panel(name, figures.histogram(edges.numpy(), counts.numpy(), "value", marks)))
@@ -170,8 +170,8 @@ def _weights(run: _Run) -> list[Part]:
         rows.append([name, "x".join(map(str, value.shape)), *(f"{x:.4g}" for x in _moments(finite)), *cells])
     head = ["parameter", "shape", "mean", "std", "smallest", "largest", "cells hold", "at or beyond the end"]
     return [
-        Figure(figures.row(panels, columns=3, height=2.0), "At the newest checkpoint."),
-        Table(head, rows),
+        *([Figure(figures.row(panels, columns=3, height=2.0))] if panels else []),
+        Table(head, rows, "At the newest checkpoint."),
     ]
 
 

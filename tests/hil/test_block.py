@@ -1,10 +1,13 @@
+import gc
+
 import pytest
 import torch
 
-from firmware_specs.topology import dense_chain
+from firmware_specs.topology import Conv, Layer, Topology, dense_chain
 from hil.backends.reference import ReferenceBench
 from hil.bench import open_bench
 from hil.block import EnergyBlock
+from hil.estimator import Estimator
 
 
 class Counting:
@@ -48,8 +51,6 @@ def test_an_unchanged_block_is_not_programmed_again():
 
 
 def test_a_drive_may_be_flat_or_shaped_like_the_first_layer():
-    from firmware_specs.topology import Conv, Layer, Topology
-
     topology = Topology(
         layers=(Layer(shape=(2, 4, 4)), Layer(shape=(3, 4, 4), clamped=False)), couplings=(Conv(pre=0, post=1),)
     )
@@ -97,8 +98,9 @@ def test_a_drive_of_the_wrong_size_or_with_nan_is_refused_by_name():
     block = EnergyBlock(dense_chain([4, 3]), bench)
     with pytest.raises(ValueError, match="drive: 1 values are not finite"):
         block(torch.tensor([[0.0, 1.0, float("nan"), 0.0]]))
-    with pytest.raises(RuntimeError, match="shape"):
-        block(torch.rand(2, 5))
+    for wrong in ((2, 5), (4, 2), (4,), (2, 2, 2)):
+        with pytest.raises(ValueError, match=r"drive: shape .*, expected \(batch, \*\(4,\)\)"):
+            block(torch.rand(wrong))
 
 
 def test_an_exploding_loss_reaches_no_nudge_converter():
@@ -106,3 +108,51 @@ def test_an_exploding_loss_reaches_no_nudge_converter():
     out = block(torch.rand(2, 4))
     with pytest.raises(ValueError, match=r"nudge 0: .* not finite"):
         (out.sum() * float("inf")).backward()
+
+
+def test_a_vanishing_error_is_scaled_up_without_overflow():
+    loud = Estimator(auto_range=True)
+    tiny = torch.tensor([[1e-30], [1e-37], [1e-45], [0.0]])
+    for aim in (0.01, 1000.0):
+        factor = loud.effective_beta(tiny, aim)
+        assert bool(torch.isfinite(factor).all())
+        assert bool((tiny[:, 0] * factor <= aim * (1 + 1e-6)).all())
+        assert factor[0] > 0
+        assert factor[2:].tolist() == [0, 0]
+
+
+def test_the_same_gradient_in_any_memory_layout():
+    topology = Topology(
+        layers=(Layer(shape=(2, 4, 4)), Layer(shape=(3, 2, 2), clamped=False)),
+        couplings=(Conv(pre=0, post=1, pool=True),),
+    )
+    torch.manual_seed(0)
+    block = EnergyBlock(topology, ReferenceBench())
+    weight, found = torch.randn(5, 3, 2, 2), []
+    drive = torch.rand(5, 2, 4, 4)
+    strided = torch.rand(5, 2, 4, 8)[..., ::2].copy_(drive)
+    for same in (drive, drive.to(memory_format=torch.channels_last), strided):
+        for scale in (weight, weight.to(memory_format=torch.channels_last)):
+            block.zero_grad()
+            leaf = same.detach().requires_grad_()
+            (block(leaf) * scale).sum().backward()
+            found.append([leaf.grad, *(p.grad.clone() for p in block.parameters())])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+def test_memory_does_not_grow_over_steps(address):
+    block = EnergyBlock(dense_chain([6, 4]), open_bench(address))
+    optimizer = torch.optim.Adam(block.parameters())
+
+    def tensors_after(steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            block(torch.rand(3, 6)).square().sum().backward()
+            optimizer.step()
+        gc.collect()
+        return sum(issubclass(type(found), torch.Tensor) for found in gc.get_objects())
+
+    assert tensors_after(3) == tensors_after(6)
