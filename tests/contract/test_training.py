@@ -1,11 +1,18 @@
 """The same experiment through every door; a cable pull in the middle, and going on."""
 
+import os
+import signal
 import socket
+import time
 
+import numpy as np
 import pytest
 
+from drivers.connect import Options, connect
 from drivers.errors import DeviceError
+from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
+from firmware_specs.topology import dense_chain
 from hil import data
 from hil.bench import open_bench
 from hil.cli import main
@@ -20,6 +27,20 @@ BLOCK = {
 }
 DOORS = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
 SEED = 4
+KINDS = ("lost_request", "lost_reply", "late_reply", "duplicate", "bit_flip", "truncation", "garbage", "nak", "busy")
+SMALL = """
+[data]
+name = "digits"
+train_samples = 100
+test_samples = 20
+[[blocks]]
+feedforward = [{ kind = "flatten" }, { kind = "linear", units = 12 }]
+[blocks.energy]
+couplings = [{ kind = "dense", units = 8 }]
+[run]
+epochs = 50
+batch = 50
+"""
 
 
 class Screen:
@@ -68,6 +89,37 @@ def test_training_through_a_wire_gives_the_same_weights_as_in_process(served, tm
     assert not board.device.outputs.on
 
 
+def test_bad_wire_changes_no_weight(served, tmp_path, weights_in_process):
+    kinds = (
+        "lost_request",
+        "lost_reply",
+        "late_reply",
+        "duplicate",
+        "bit_flip",
+        "truncation",
+        "garbage",
+        "nak",
+        "busy",
+    )
+    faults = FaultPlan(dict.fromkeys(kinds, 0.01), seed=3, late_s=0.05)
+    board = served(Doors(pty=True), "mixed-8bit", SEED, faults)
+    assert run(board.addresses[0], tmp_path / "run")["weights"] == weights_in_process
+    assert sum(injector.struck.total() for injector in board.injectors) >= 3
+
+
+def test_instrument_whose_replies_get_lost_is_asked_again(served):
+    board = served(Doors(scpi=0), "mixed-8bit", SEED, FaultPlan({"lost_reply": 0.05}, seed=1))
+    drive = np.full((2, 6), 2e-5)
+    with connect(board.addresses[0], Options(timeout_s=1.5, watchdog_s=60.0)) as crossbar:
+        crossbar.configure(0, dense_chain([6, 4]))
+        crossbar.arm()
+        crossbar.program(0, [np.full((2, 7, 4), 5e-5)])
+        for _ in range(40):
+            assert crossbar.settle(0, drive).states_v[0].shape == (1, 2, 6)
+        assert crossbar.session.dialect.link.resynchronized > 1
+    assert board.injectors[0].struck["lost_reply"] > 1
+
+
 def pull_cable(board):
     for link in [channel for channel in board._server._channels if isinstance(channel, SocketLink)]:
         link._socket.shutdown(socket.SHUT_RDWR)
@@ -114,11 +166,7 @@ def test_device_that_comes_back_as_another_one_is_not_trained_on(served, tmp_pat
 def test_failed_run_leaves_the_last_traffic_in_its_folder(served, tmp_path, capsys):
     board = served(Doors(tcp=0), "mixed-8bit", SEED)
     config = tmp_path / "small.toml"
-    config.write_text(
-        '[data]\nname = "digits"\ntrain_samples = 100\ntest_samples = 20\n[[blocks]]\n'
-        'feedforward = [{ kind = "flatten" }, { kind = "linear", units = 12 }]\n'
-        '[blocks.energy]\ncouplings = [{ kind = "dense", units = 8 }]\n[run]\nepochs = 50\nbatch = 50\n'
-    )
+    config.write_text(SMALL)
     seen = []
     board.device.journal._sink = lambda event: stop_after(board, event, seen)
     with pytest.raises(SystemExit) as caught:
@@ -134,3 +182,24 @@ def stop_after(board, event, seen):
     seen.append(event.kind)
     if len(seen) == 30:
         pull_cable(board)
+
+
+def test_train_command_on_sigterm_switches_off_within_a_second_and_keeps_its_steps(served, tmp_path, capsys):
+    board = served(Doors(pty=True), "mixed-8bit", SEED)
+    settles, sent = [], []
+
+    def watch(event):
+        settles.extend([event] * event.text.startswith("settle"))
+        if len(settles) == 20 and not sent:
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    board.device.journal._sink = watch
+    config = tmp_path / "small.toml"
+    config.write_text(SMALL)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(config), "--device", board.addresses[0], "--run-dir", str(tmp_path / "run")])
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert "--resume" in capsys.readouterr().out
+    last = board.device.journal.of("outputs")[-1]
+    assert "outputs off: asked by" in last.text and last.time_s - sent[0] < 1.0
