@@ -15,6 +15,7 @@ from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
 from hil.bench_file import DeviceEntry, load_device
+from hil.calibrate.open import calibrated
 from hil.open_device import open_device
 
 FORMS = "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  bench:FILE#NAME"
@@ -72,13 +73,14 @@ def _from_file(
     if not found or not path or not name:
         raise AddressError(f"{address!r}: a device of a bench file is bench:FILE#NAME")
     entry = load_device(Path(path), name)
-    if entry.address.partition(":")[0] in ("serial", "visa"):
-        return open_device(address, entry, f"bench file {path}")
     if entry.address.startswith("bench:"):
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
-    if entry != DeviceEntry(address=entry.address):
-        raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices take more than an address")
-    return open_bench(entry.address, device=device, dtype=dtype, stop=stop, nudged_stop=nudged_stop)
+    if entry.address.partition(":")[0] in ("serial", "visa"):
+        return calibrated(open_device(address, entry, f"bench file {path}"), entry)
+    plain = DeviceEntry(address=entry.address, calibration=entry.calibration, allow_calibration=entry.allow_calibration)
+    if entry != plain:
+        raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices have limits, watchdog and the like")
+    return calibrated(open_bench(entry.address, device=device, dtype=dtype, stop=stop, nudged_stop=nudged_stop), entry)
 
 
 def open_chip(address: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Chip:

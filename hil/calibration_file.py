@@ -25,6 +25,8 @@ class CalibrationHeader(Section):
         serial: Serial number of the device.
         made: When, with time zone.
         valid_days: How long it holds.
+        firmware: Of the device when it was made.
+        temperature_k: Of the chip when it was made, where it can say.
     """
 
     id: str
@@ -32,6 +34,8 @@ class CalibrationHeader(Section):
     serial: str
     made: AwareDatetime
     valid_days: Positive
+    firmware: str | None = None
+    temperature_k: Positive | None = None
 
     def age_days(self, now: datetime) -> float:
         """Days since it was made."""

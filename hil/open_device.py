@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from drivers.connect import Options, connect
 from drivers.errors import OutOfRange
 from firmware_specs.datasheet import load
-from hil import calibration_file
 from hil.backends.described import datasheet_of, disagreements
 from hil.backends.device import DeviceBench
 from hil.bench_file import DeviceEntry
@@ -22,7 +19,7 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         source: Whose limits the entry's are, for refusals: "bench file lab.toml".
 
     Raises:
-        DeviceError: it cannot be opened, is another device than its datasheet says, or its calibration does not hold.
+        DeviceError: it cannot be opened, or is another device than its datasheet says.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
     on_file = None if entry.datasheet is None else load(entry.datasheet)
@@ -56,11 +53,6 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
         if entry.allow_no_watchdog:
             provenance["overrides"] = ["allow_no_watchdog"]
-        if entry.calibration is not None:
-            identity = crossbar.info.identity
-            provenance["calibration"] = calibration_file.check(
-                Path(entry.calibration), identity.model, identity.serial, entry.allow_calibration
-            )
         return DeviceBench(crossbar, address, on_file or said, provenance)
     except BaseException:
         crossbar.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -75,7 +74,8 @@ class CalibratedArray:
     def _reading(self, layer: int, state: Tensor) -> Tensor:
         if layer not in self._layers:
             return state
-        gain, offset = (self._column(layer, name, state).reshape(state.shape[1:]) for name in ("read_gain", "read_offset"))
+        names = ("read_gain", "read_offset")
+        gain, offset = (self._column(layer, name, state).reshape(state.shape[1:]) for name in names)
         return (state - offset) / gain
 
     def _column(self, layer: int, name: str, like: Tensor) -> Tensor:
@@ -137,8 +137,3 @@ class CalibratedBench:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bench.__exit__(kind, value, trace)
-
-
-def source_of(path: Path) -> str:
-    """Words for messages."""
-    return f"calibration {path}"

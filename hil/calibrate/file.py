@@ -102,7 +102,7 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
         model=identity.model,
         serial=identity.serial,
         firmware=identity.firmware,
-        made=datetime.now(UTC),
+        made=datetime.now(UTC).replace(microsecond=0),
         valid_days=what.valid_days,
         temperature_k=crossbar.session.temperature_k() if crossbar.info.can(Capability.TEMPERATURE) else None,
     )

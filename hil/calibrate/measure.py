@@ -1,9 +1,9 @@
-"""Measuring the arrays of a device: drive, bias lines and nudges swept with all weights at zero; cells written and read."""
+"""Measuring the arrays of a device: drive, bias lines and nudges swept at zero weight; cells written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ POINTS = 33
 BIAS_POINTS = 9
 READS = 8
 LEVELS = (0.15, 0.85, 0.4, 0.6)
+RESTING = 0.05
+"""State of a unit that nothing drives, at most: offsets and noise."""
 FOLLOWS = 0.25
 """A cell follows what is written when its two outermost levels are at least this share of their distance apart."""
 
@@ -72,7 +74,8 @@ def measure_array(
     layers = []
     for layer in range(len(topology.layers)):
         progress(f"array {array}: layer {layer}")
-        layers.append(bench.layer(layer))
+        found = bench.layer(layer)
+        layers.append(None if found is None else bench.with_loop(layer, found, cells))
     bench.write({})
     return ArrayFindings(topology, tuple(layers), cells)
 
@@ -106,7 +109,8 @@ class _Sweeps:
     def read(self, coupling: int) -> Array:
         """Measured levels, (planes, rows, columns)."""
         low, high = self.crossbar.g_range_s
-        return (self.crossbar.read_conductances(self.array, coupling, READS) - low) / (high - low)
+        levels = (self.crossbar.read_conductances(self.array, coupling, READS) - low) / (high - low)
+        return np.asarray(levels, dtype=np.float64)
 
     def cell_map(self, coupling: int) -> CellMap:
         """Writes every cell with several levels and reads it back."""
@@ -132,6 +136,21 @@ class _Sweeps:
             return None
         z, readings = swept
         return fit(z, readings, spec.slope if spec.clamped else 1.0, spec.clamped)
+
+    def with_loop(self, layer: int, found: Transfer, cells: tuple[CellMap, ...]) -> Transfer:
+        """Adds to the uncertainties what the cells do that were written as zero weight and are not quite."""
+        gain2 = offset2 = 0.0
+        for coupling, cell in zip(self.topology.couplings, cells, strict=True):
+            if layer in (coupling.pre, coupling.post) and np.isfinite(cell.sigma):
+                other = self.topology.layers[coupling.post if layer == coupling.pre else coupling.pre]
+                weight2 = self.crossbar.planes * (cell.sigma * self.weight_unit) ** 2
+                gain2 += (weight2 * other.units) ** 2
+                offset2 += weight2 * other.units * RESTING**2
+        return replace(
+            found,
+            gain_sigma=np.where(found.dead, 0.0, np.sqrt(found.gain_sigma**2 + gain2)),
+            offset_sigma=np.where(found.dead, 0.0, np.sqrt(found.offset_sigma**2 + offset2)),
+        )
 
     def _settle(self, drive: Array, nudge: Array | None, layer: int) -> Array:
         """States of a layer, (samples, units); with a nudge those of the nudged phase."""
@@ -185,8 +204,3 @@ class _Sweeps:
 
     def _grouped(self, states: Array, points: int) -> Array:
         return states.reshape(points, REPEATS, -1)
-
-
-def blocks_in_order(findings: Sequence[ArrayFindings]) -> list[list[int]]:
-    """Units of every layer of every block, for messages."""
-    return [[layer.units for layer in f.topology.layers] for f in findings]

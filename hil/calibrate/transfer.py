@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+BEYOND = 0.08
+"""How far beyond a rail an input must be for its reading to be that of the rail."""
 INSIDE = (0.12, 0.88)
 """Corrected states between which a clamped neuron is far from its rails."""
 
@@ -45,7 +47,8 @@ def fit(z: Array, readings: Array, slope: float, clamped: bool) -> Transfer:
     points, repeats, units = readings.shape
     noise = float(np.sqrt(readings.var(axis=1, ddof=1).mean()))
     means = readings.mean(axis=1)
-    low, high = (means[:2].mean(axis=0), means[-2:].mean(axis=0)) if clamped else (np.zeros(units), np.ones(units))
+    low, low_sigma = _rail(means, z * slope < -BEYOND if clamped else z < -np.inf, 0.0, noise / np.sqrt(repeats))
+    high, high_sigma = _rail(means, z * slope > 1 + BEYOND if clamped else z > np.inf, 1.0, noise / np.sqrt(repeats))
     read_gain, read_offset = high - low, low
     dead = read_gain < 0.5
     read_gain, read_offset = np.where(dead, 1.0, read_gain), np.where(dead, 0.0, read_offset)
@@ -66,6 +69,14 @@ def fit(z: Array, readings: Array, slope: float, clamped: bool) -> Transfer:
         offset[unit] = (x.mean() - y.mean() / gain[unit]) / slope
         gain_sigma[unit] = error / np.sqrt(width)
         offset_sigma[unit] = error / np.sqrt(len(x)) / gain[unit] / slope
-    read_sigma = np.full(units, noise / np.sqrt(2 * repeats)) if clamped else np.zeros(units)
-    finite = np.where(dead, 0.0, gain_sigma), np.where(dead, 0.0, offset_sigma)
-    return Transfer(gain, finite[0], offset, finite[1], read_gain, read_offset, read_sigma, dead, noise)
+    read_sigma = np.hypot(low_sigma, high_sigma)
+    gain_sigma = np.where(dead, 0.0, np.hypot(gain_sigma, gain * read_sigma))
+    offset_sigma = np.where(dead, 0.0, np.hypot(offset_sigma, low_sigma / slope))
+    return Transfer(gain, gain_sigma, offset, offset_sigma, read_gain, read_offset, read_sigma, dead, noise)
+
+
+def _rail(means: Array, there: NDArray[np.bool_], nominal: float, sigma: float) -> tuple[Array, Array]:
+    """Reading of every unit at a rail and its uncertainty; the nominal one where no point is beyond the rail."""
+    count = there.sum(axis=0)
+    seen = np.where(there, means, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(count > 0, seen, nominal), np.where(count > 0, sigma / np.sqrt(np.maximum(count, 1)), 0.0)

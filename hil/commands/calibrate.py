@@ -1,0 +1,57 @@
+"""`hil calibrate --device ADDRESS --experiment EXPERIMENT -o FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    device: Annotated[str, typer.Option(help="serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")],
+    experiment: Annotated[str, typer.Option(help="Experiment whose blocks the arrays are calibrated with.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Calibration file; a bench file names it.")],
+    name: Annotated[str | None, typer.Option(help="Id of the calibration; device and date if left out.")] = None,
+    valid_days: Annotated[float, typer.Option(help="How long it holds.")] = 7.0,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+) -> None:
+    """Measures channels, neurons and cells of the arrays an experiment uses; what these cells hold is lost."""
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from hil import data, experiment_file
+    from hil.backends.reference import ReferenceBench
+    from hil.calibrate import file
+    from hil.calibrate.measure import measure_array
+    from hil.model import build, energy_blocks
+    from hil.wire import open_crossbar
+
+    loaded = experiment_file.load(experiment, [])
+    dataset = data.load(loaded.data, data_root)
+    with ReferenceBench() as bench:
+        model = build(loaded, bench, dataset.shape, dataset.classes)
+        topologies = [block.topology for block in energy_blocks(model).values()]
+    console = Console()
+    with open_crossbar(device) as crossbar, console.status("") as status:
+        findings = [measure_array(crossbar, n, t, status.update) for n, t in enumerate(topologies)]
+        identity = crossbar.info.identity
+        made = name or f"{identity.model}-{identity.serial}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        kept = file.write(out, file.Identified(made, valid_days), crossbar, findings)
+    for array in kept.arrays:
+        for layer in array.layers:
+            gain, offset, read = (layer.array(n) for n in ("gain", "offset", "read_gain"))
+            console.print(
+                f"array {array.array} layer {layer.layer}: gain {gain.mean():.4f} spread {gain.std():.4f}, "
+                f"offset {offset.mean():+.4f} spread {offset.std():.4f}, channel gain spread {read.std():.4f}, "
+                f"noise {layer.noise:.4f}, {len(layer.dead)} of {len(gain)} units dead",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+        for coupling in array.couplings:
+            console.print(
+                f"array {array.array} coupling {coupling.coupling}: write error {coupling.sigma:.4f} of the range, "
+                f"worst {coupling.worst:.4f}, {len(coupling.stuck)} cells stuck",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+    console.print(f"calibration {made}: {out}, holds {valid_days:g} days", highlight=False, soft_wrap=True)
