@@ -20,6 +20,7 @@ from hil.experiment import Data, Update
 from hil.experiment_file import load as load_experiment
 from hil.loss import LOSSES
 from hil.model import ModelError, build
+from hil.train_state import Position, TrainState
 from hil.update import CellUpdates
 
 TOPOLOGY = dense_chain([6, 4])
@@ -217,3 +218,34 @@ def test_rounding_is_unbiased():
     assert [(t.plane, t.up) for t in trains] == [(0, True), (1, False)]
     for train in trains:
         assert float(train.counts.double().mean()) == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 1e5))
+
+
+def test_a_pulsed_run_resumes_bit_by_bit_from_a_checkpoint():
+    experiment = load_experiment("digits", ['update.kind="pulsed"', "update.refresh_every=2"])
+    data = load_data(Data(name="digits"), None)
+    batches = list(Batches(data.train, 16, 0, True).epoch(0))[:6]
+    loss = LOSSES["cross_entropy"]
+
+    def start():
+        counterpart = EmulatorBench(Chip(load("pcm"), 0), "emulator:pcm")
+        model = build(experiment, counterpart, data.shape, data.classes)
+        updates = CellUpdates(model, experiment.update, 0)
+        host = torch.optim.Adam(updates.host_parameters, 3e-3)
+        return TrainState(model, host, counterpart, Position()), updates
+
+    def steps(state, updates, numbers):
+        for number in numbers:
+            images, labels = batches[number]
+            state.optimizer.zero_grad()
+            loss(state.model(data.prepare(images, torch.device("cpu"), torch.float32)), labels).backward()
+            state.optimizer.step()
+            updates.step(number)
+
+    whole, first, second = start(), start(), start()
+    steps(*whole, range(6))
+    steps(*first, range(3))
+    second[0].restore(first[0].checkpoint(0))
+    steps(*second, range(3, 6))
+    ours, theirs = (state.checkpoint(0).tensors for state, _ in (second, whole))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
