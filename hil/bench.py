@@ -17,8 +17,12 @@ from hil.backends.seam import Bench
 from hil.bench_file import DeviceEntry, load_device
 from hil.calibrate.open import calibrated
 from hil.open_device import open_device
+from hil.open_rack import open_rack
 
-FORMS = "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  bench:FILE#NAME"
+FORMS = (
+    "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  rack:FILE  "
+    "bench:FILE#NAME"
+)
 
 
 class AddressError(ValueError):
@@ -38,7 +42,8 @@ def open_bench(
     Args:
         address: `reference:`, where `?arithmetic=mixed` settles with bfloat16 products in all but the last sweeps;
             `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
-            `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; or `bench:FILE#NAME`, a device of a bench file.
+            `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; `rack:FILE`, instruments
+            around a bare crossbar; or `bench:FILE#NAME`, a device of a bench file.
         device: Torch device of an emulated chip.
         dtype: Floating-point type of an emulated chip.
         stop: Bound and tolerance of the reference relaxation.
@@ -61,6 +66,11 @@ def open_bench(
             return EmulatorBench(open_chip(address, device=device, dtype=dtype), address)
         case "serial" | "visa":
             return open_device(address, DeviceEntry(address=address), "run")
+        case "rack":
+            name, _, query = rest.partition("?")
+            options = _options(address, query, ("allow_no_watchdog",))
+            alone = options.get("allow_no_watchdog") in ("1", "true")
+            return open_rack(address, DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone), Path())
         case "bench":
             return _from_file(address, rest, device, dtype, stop, nudged_stop)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}. Addresses: {FORMS}")
@@ -73,6 +83,8 @@ def _from_file(
     if not found or not path or not name:
         raise AddressError(f"{address!r}: a device of a bench file is bench:FILE#NAME")
     entry = load_device(Path(path), name)
+    if entry.address.partition(":")[0] == "rack":
+        return open_rack(address, entry, Path(path).parent)
     if entry.address.startswith("bench:"):
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
     if entry.address.partition(":")[0] in ("serial", "visa"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.racks import Rack
 
 
 class BenchFileError(ValueError):
@@ -42,6 +44,7 @@ class DeviceEntry(Section):
         allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
+        rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
     """
 
     address: str
@@ -54,6 +57,16 @@ class DeviceEntry(Section):
     allow_no_watchdog: bool = False
     timeout_s: Positive = 10.0
     visa_library: str = "@py"
+    rack: Rack | None = None
+
+    @model_validator(mode="after")
+    def _a_rack_is_here_or_in_a_file(self) -> Self:
+        if (self.rack is not None) != (self.address == "rack:"):
+            raise ValueError(
+                "address = 'rack:' and a [devices.NAME.rack] table belong together; "
+                "a rack in a file of its own has the address rack:FILE"
+            )
+        return self
 
 
 class BenchFile(Section):

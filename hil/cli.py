@@ -56,6 +56,7 @@ def _exit_code(error: Exception) -> int | None:
     from drivers.errors import DeviceError
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
+    from firmware_specs.racks import RackError
     from hil.backends.seam import PlacementError
     from hil.baseline import AdjointError
     from hil.bench import AddressError
@@ -80,6 +81,7 @@ def _exit_code(error: Exception) -> int | None:
         ModelError,
         NetlistError,
         PlacementError,
+        RackError,
         RunError,
     )
     return BAD_INPUT if isinstance(error, refusals) else None

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from emulator.chip import Chip
 from emulator.device import Device
@@ -13,6 +14,15 @@ from emulator.faults import FaultPlan
 from emulator.journal import Event
 from emulator.serve import Board, Doors
 from firmware_specs import datasheet
+
+
+class Stoppable(Protocol):
+    """Something that serves until it is stopped."""
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        ...
+
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EVERYTHING = Doors(pty=True, tcp=0, scpi=0, hislip=0)
@@ -43,8 +53,8 @@ def open_board(
 
 
 @contextmanager
-def stopped_by_signals(board: Board) -> Iterator[None]:
-    """Ends the board's `run` on Ctrl-C, SIGTERM and SIGHUP, however often they come."""
+def stopped_by_signals(board: Stoppable) -> Iterator[None]:
+    """Ends a board's or a rack's `run` on Ctrl-C, SIGTERM and SIGHUP, however often they come."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         board.stop()

@@ -125,12 +125,13 @@ class NetworkSession:
         self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)
         rig.mode = "network"
 
-    def settle(self, source_v: Array, nudges_a: Sequence[Array] = ()) -> tuple[Phase, ...]:
+    def settle(self, source_v: Array, nudges_a: Sequence[Array] = (), free: bool = True) -> tuple[Phase, ...]:
         """Free phase, then one phase for every nudge, all at the same source voltages.
 
         Args:
             source_v: (sources,), volts.
             nudges_a: (last layer,) each, amperes into the nodes.
+            free: Measure the free phase; without it only the nudged ones are returned.
 
         Raises:
             OutOfRange: beyond `limits.drive_v` or `limits.nudge_a`, or not finite; nothing was sent.
@@ -145,7 +146,7 @@ class NetworkSession:
             within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
         with rig.driving():
             rig.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
-        phases = [self._read()]
+        phases = [self._read()] if free else []
         for nudge in nudges_a:
             self._nudge(nudge)
             phases.append(self._read())

@@ -41,13 +41,15 @@ class Rig:
     Args:
         rack: Bench file.
         connect: Transport to an instrument.
+        release: Called once everything is closed.
 
     Raises:
         ProtocolViolation: an instrument is not the one the bench file names. LinkError: one does not answer.
     """
 
-    def __init__(self, rack: Rack, connect: Connect) -> None:
+    def __init__(self, rack: Rack, connect: Connect, release: Callable[[], None] = lambda: None) -> None:
         self.rack = rack
+        self._release = release
         self.limits = rack.limits
         self.boxes: dict[str, Any] = {}
         self.fences: dict[str, Fence] = {}
@@ -326,6 +328,8 @@ class Rig:
             for box in self.boxes.values():
                 box.close()
             self._signals.stop()
+            self._release()
+            self._release = lambda: None
 
     def _on(self, terminal: str, smu: SourceMeasure) -> None:
         smu.output(True)

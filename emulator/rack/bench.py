@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, solve
+from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
 from firmware_specs.racks.schema import CEILING, FLOOR, GROUND, Dut, Rack
@@ -58,9 +58,11 @@ class Bench:
         volts = self.solve()
         pads = volts[: len(self._lines)]
         if float(pads.max() - pads.min()) > self.dut.threshold_v:
-            stress = self.crossbar.expose(pads, seconds)
-            self.log.add("stress", "cells", stress)
-            self._volts = None
+            stress, moved = self.crossbar.expose(pads, seconds)
+            if stress > self.dut.threshold_v:
+                self.log.add("stress", "cells", stress)
+            if moved:
+                self._volts = None
         self.now_s += seconds
         if self.real_time:
             time.sleep(seconds)
@@ -119,7 +121,11 @@ class Bench:
                 node = self._direct.get(terminal, terminal)
                 if node in self._nodes:
                     ports.append((self._nodes[node], port))
-            self._volts = self._guess = solve(admittance, ports, self._guess)
+            guess = self._guess.copy()
+            for number, port in ports:
+                if isinstance(port, VoltagePort):
+                    guess[number] = port.volts
+            self._volts = self._guess = solve(admittance, ports, guess)
         return self._volts
 
     def terminal_volts(self, terminal: str) -> float:
@@ -133,7 +139,7 @@ class Bench:
     def terminal_amps(self, terminal: str) -> float:
         """Current a terminal pushes out."""
         port = self.ports.get(terminal)
-        return 0.0 if port is None else port.current(self.terminal_volts(terminal))[0]
+        return 0.0 if port is None else current(port, self.terminal_volts(terminal))
 
     def outputs_on(self) -> list[str]:
         """Terminals whose output relay is closed."""

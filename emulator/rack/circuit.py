@@ -6,6 +6,7 @@ the solution is the minimum of a convex co-content and Newton ends after a few c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,12 +20,37 @@ STEEP_S = 1e2
 """Conductance of a source that holds its voltage, and of a clamp."""
 
 
-class OnePort(Protocol):
-    """Something between a node and ground."""
+@dataclass(frozen=True)
+class Piece:
+    """`clip(G (V - v), low, high)`, amperes into a node at voltage v."""
 
-    def current(self, volts: float) -> tuple[float, float]:
-        """Amperes into the node at a node voltage, and the slope (not positive)."""
+    siemens: float
+    volts: float
+    low: float = -math.inf
+    high: float = math.inf
+
+    def amps(self, volts: float) -> float:
+        """Current at a node voltage."""
+        return min(max(self.siemens * (self.volts - volts), self.low), self.high)
+
+
+class OnePort(Protocol):
+    """Something between a node and ground: a constant current and pieces."""
+
+    @property
+    def constant_a(self) -> float:
+        """Amperes that flow at any voltage."""
         ...
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What depends on the voltage."""
+        ...
+
+
+def current(port: OnePort, volts: float) -> float:
+    """Amperes a port pushes into its node at a voltage."""
+    return port.constant_a + sum(piece.amps(volts) for piece in port.pieces)
 
 
 @dataclass(frozen=True)
@@ -38,15 +64,14 @@ class VoltagePort:
     """
 
     volts: float
-    limit_a: float = float("inf")
+    limit_a: float = math.inf
     series_s: float = STEEP_S
+    constant_a = 0.0
 
-    def current(self, volts: float) -> tuple[float, float]:
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
         """`clip((V - v) G, -limit, limit)`."""
-        free = (self.volts - volts) * self.series_s
-        if abs(free) <= self.limit_a:
-            return free, -self.series_s
-        return float(np.copysign(self.limit_a, free)), 0.0
+        return (Piece(self.series_s, self.volts, -self.limit_a, self.limit_a),)
 
     def limited(self, volts: float) -> bool:
         """True where the compliance holds."""
@@ -58,19 +83,17 @@ class CurrentPort:
     """A current source with a voltage limit.
 
     Attributes:
-        amps: Set-point.
+        constant_a: Set-point.
         limit_v: Compliance.
     """
 
-    amps: float
+    constant_a: float
     limit_v: float
 
-    def current(self, volts: float) -> tuple[float, float]:
-        """The set-point while `|v| <= limit`; beyond, a clamp that pulls back."""
-        over = abs(volts) - self.limit_v
-        if over <= 0:
-            return self.amps, 0.0
-        return self.amps - float(np.copysign(over * STEEP_S, volts)), -STEEP_S
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Clamps that pull back beyond the compliance."""
+        return (Piece(STEEP_S, self.limit_v, high=0.0), Piece(STEEP_S, -self.limit_v, low=0.0))
 
     def limited(self, volts: float) -> bool:
         """True where the compliance holds."""
@@ -90,13 +113,14 @@ class DiodePort:
     knee_v: float
     series_s: float
     ceiling: bool = False
+    constant_a = 0.0
 
-    def current(self, volts: float) -> tuple[float, float]:
-        """`max(0, -knee - v) G`, or `-max(0, v - knee) G`."""
-        over = (volts if self.ceiling else -volts) - self.knee_v
-        if over <= 0:
-            return 0.0, 0.0
-        return (-over if self.ceiling else over) * self.series_s, -self.series_s
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Conducts on one side only."""
+        if self.ceiling:
+            return (Piece(self.series_s, self.knee_v, high=0.0),)
+        return (Piece(self.series_s, -self.knee_v, low=0.0),)
 
 
 class NotConverged(RuntimeError):
@@ -106,8 +130,8 @@ class NotConverged(RuntimeError):
 def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> Array:
     """Node voltages at which all currents balance.
 
-    Newton's method with an exact line search on the co-content, whose slope along a direction only rises; so it ends
-    from any start.
+    Newton's method on the co-content; a step is halved until the co-content still falls at its end, which from any
+    start is enough for a convex function.
 
     Args:
         admittance: (nodes, nodes), symmetric.
@@ -118,43 +142,52 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
         NotConverged: 200 steps did not do.
     """
     base = admittance.copy()
-    base[np.diag_indices_from(base)] += LEAK_S
-    volts = start.copy()
+    diagonal = np.arange(len(base))
+    base[diagonal, diagonal] += LEAK_S
+    loads = _Loads.of(ports, len(start))
+    volts = start
     for _ in range(200):
-        pushed, slope = _push(ports, volts)
+        pushed, slope = loads.push(volts)
         jacobian = base.copy()
-        jacobian[np.diag_indices_from(jacobian)] -= slope
+        jacobian[diagonal, diagonal] -= slope
         step = np.asarray(np.linalg.solve(jacobian, pushed - base @ volts), dtype=np.float64)
         whole = volts + step
-        if np.allclose(_push(ports, whole)[0], pushed + slope * step, rtol=1e-9, atol=1e-11):
+        wanted = pushed + slope * step
+        if np.abs(loads.push(whole)[0] - wanted).max() <= 1e-11 + 1e-9 * np.abs(wanted).max():
             return whole  # every port stayed on its segment, so the step was exact
-        volts += _line_search(base, ports, volts, step) * step
-    pushed, _ = _push(ports, volts)
-    left = float(np.abs(pushed - base @ volts).max())
+        scale = 1.0
+        while scale > 1e-18 and float((base @ whole - loads.push(whole)[0]) @ step) > 0:
+            scale /= 2
+            whole = volts + scale * step
+        volts = whole
+    left = float(np.abs(loads.push(volts)[0] - base @ volts).max())
     raise NotConverged(f"no balance of {len(volts)} nodes with {len(ports)} sources: {left:g} A are left")
 
 
-def _line_search(base: Array, ports: list[tuple[int, OnePort]], volts: Array, step: Array) -> float:
-    """Where along the step the co-content is lowest, at most the whole step."""
+@dataclass(frozen=True)
+class _Loads:
+    """All ports as arrays."""
 
-    def rise(scale: float) -> float:
-        trial = volts + scale * step
-        return float((base @ trial - _push(ports, trial)[0]) @ step)
+    constant: Array
+    node: NDArray[np.int64]
+    siemens: Array
+    volts: Array
+    low: Array
+    high: Array
 
-    if rise(1.0) <= 0:
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rise(middle) <= 0 else (low, middle)
-    return high
+    @classmethod
+    def of(cls, ports: list[tuple[int, OnePort]], nodes: int) -> _Loads:
+        constant = np.zeros(nodes)
+        for node, port in ports:
+            constant[node] += port.constant_a
+        flat = [(node, p.siemens, p.volts, p.low, p.high) for node, port in ports for p in port.pieces]
+        columns = np.array(flat, dtype=np.float64).reshape(-1, 5).T
+        return cls(constant, columns[0].astype(np.int64), columns[1], columns[2], columns[3], columns[4])
 
-
-def _push(ports: list[tuple[int, OnePort]], volts: Array) -> tuple[Array, Array]:
-    """Current into every node, and its slope."""
-    pushed, slope = np.zeros_like(volts), np.zeros_like(volts)
-    for node, port in ports:
-        amps, by_volts = port.current(volts[node])
-        pushed[node] += amps
-        slope[node] += by_volts
-    return pushed, slope
+    def push(self, volts: Array) -> tuple[Array, Array]:
+        """Current into every node, and its slope."""
+        free = self.siemens * (self.volts - volts[self.node])
+        inside = (free >= self.low) & (free <= self.high)
+        amps = np.bincount(self.node, np.clip(free, self.low, self.high), len(volts))
+        slope: Array = np.bincount(self.node, np.where(inside, -self.siemens, 0.0), len(volts)).astype(np.float64)
+        return self.constant + amps, slope

@@ -59,8 +59,8 @@ class BareCrossbar:
         nodes = (self._internal @ pads).reshape(2, self.rows, self.columns)
         return nodes[0] - nodes[1]
 
-    def expose(self, pads: Array, seconds: float) -> float:
-        """Lets pad voltages act for a time; returns the largest cell voltage.
+    def expose(self, pads: Array, seconds: float) -> tuple[float, bool]:
+        """Lets pad voltages act for a time; returns the largest cell voltage, and whether a cell changed.
 
         A cell moves the fraction `1 - (1 - step)^(V_over * t / 100 us)` of what is left to the end of its range,
         upwards where the row is positive, and keeps its conductance below the threshold.
@@ -68,14 +68,15 @@ class BareCrossbar:
         volts = self.cell_volts(pads)
         over = np.abs(volts) - self.dut.threshold_v
         moving = (over > 0) & ~self.stuck & ~self.dead
-        if seconds > 0 and moving.any():
+        changes = seconds > 0 and bool(moving.any())
+        if changes:
             exponent = np.where(moving, over, 0.0) * (seconds / 1e-4) * -math.log1p(-min(self.dut.pulse_step, 0.999))
             noise = np.clip(1 + self.dut.pulse_noise * self._pulses.standard_normal(volts.shape), 0.0, 2.0)
             fraction = np.clip((1 - np.exp(-exponent)) * noise, 0.0, 1.0)
             end = np.where(volts > 0, self.g_max_s, self.g_min_s)
             self.g_s = np.where(moving, self.g_s + fraction * (end - self.g_s), self.g_s)
             self._admittance = None
-        return float(np.abs(volts).max())
+        return float(np.abs(volts).max()), changes
 
     def _ideal(self) -> Array:
         y = np.zeros((self.rows + self.columns,) * 2)

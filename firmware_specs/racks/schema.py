@@ -157,6 +157,30 @@ class Timing(Section):
     contact_ohm: NonNegative = 0.0
 
 
+class Units(Section):
+    """Model units of a network on this crossbar.
+
+    Attributes:
+        state_v: Voltage of a state or source of 1.0.
+        weight_s: Conductance of a weight of 1.0.
+        tolerance: Accepted error of a written cell, as a fraction of the conductance range; a cell whose target moved
+            by less is left alone.
+        rewritten: Share of the cells an update is expected to move beyond the tolerance, for the plan.
+        pulses_per_write: Pulses a moved cell is expected to take, for the plan.
+    """
+
+    state_v: Positive = 0.1
+    weight_s: Positive = 1.0e-4
+    tolerance: Fraction = 0.02
+    rewritten: Fraction = 0.3
+    pulses_per_write: Positive = 2.0
+
+    @property
+    def current_a(self) -> float:
+        """Current of 1.0."""
+        return self.state_v * self.weight_s
+
+
 class Dut(Section):
     """The crossbar behind a virtual rack: what the bench is there to find out.
 
@@ -202,6 +226,7 @@ class Rack(Section):
     wiring: Wiring
     limits: RackLimits = RackLimits()
     timing: Timing = Timing()
+    units: Units = Units()
     dut: Dut | None = None
 
     @property

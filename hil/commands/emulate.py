@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    datasheet: Annotated[str, typer.Argument(help="Shipped name (mixed-8bit, discrete-board, ...) or a TOML file.")],
+    datasheet: Annotated[
+        str | None, typer.Argument(help="Shipped name (mixed-8bit, discrete-board, ...) or a TOML file.")
+    ] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Serve frames on a pseudo-terminal.")] = False,
     tcp: Annotated[int | None, typer.Option(metavar="PORT", help="Serve frames on a socket; 0: any free port.")] = None,
     scpi: Annotated[int | None, typer.Option(metavar="PORT", help="Serve SCPI on a socket.")] = None,
@@ -24,14 +27,32 @@ def command(
         list[str] | None,
         typer.Option(metavar="SPEC", help="Faults on the wires: lost_reply=0.01,bit_flip=0.01,seed=3,late_s=0.2 ..."),
     ] = None,
+    rack: Annotated[
+        str | None, typer.Option(metavar="RACK", help="Serve a rack of instruments instead: shipped name or TOML file.")
+    ] = None,
+    bench_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --rack: write the bench file here instead of printing it.")
+    ] = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="With --rack: integration and relays take their real time.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads the emulated chip computes with.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log nothing.")] = False,
 ) -> None:
     """Serves an emulated chip as a virtual instrument and prints its addresses, one a line, as --device takes them.
 
-    Without a door all of them are opened. The log goes to standard error. Only this machine can connect.
+    With --rack it serves every instrument of a rack, in its own dialect, and prints or writes a bench file in which
+    the rack is the device `rack`. Without a door all of them are opened. The log goes to standard error. Only this
+    machine can connect.
     """
+    if (rack is None) == (datasheet is None):
+        raise typer.BadParameter("give a datasheet, or --rack RACK")
+    if rack is not None:
+        if pty or fault or any(port is not None for port in (tcp, scpi, hislip)):
+            raise typer.BadParameter("--rack serves each instrument on a socket of its own and takes no other door")
+        _serve_rack(rack, bench_out, real_time)
+        return
     import torch
 
     from emulator.faults import FaultPlan, FaultSpecError
@@ -46,12 +67,26 @@ def command(
     torch.set_num_threads(threads)  # the host computes at the same time, on the same cores
     sink = None if quiet else _log(verbose)
     try:
-        board = open_board(datasheet, seed, doors if doors.any else EVERYTHING, plan, sink)
+        board = open_board(str(datasheet), seed, doors if doors.any else EVERYTHING, plan, sink)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen: {error}; port 0 takes any free one") from error
     with stopped_by_signals(board):
         print("\n".join(board.addresses), flush=True)
         board.run()
+
+
+def _serve_rack(name: str, bench_out: Path | None, real_time: bool) -> None:
+    from hil.emulate import stopped_by_signals
+    from hil.emulate_rack import bench_file, open_server, write_bench_file
+
+    server = open_server(name, real_time=real_time)
+    with stopped_by_signals(server):
+        if bench_out is None:
+            print(bench_file(server), flush=True)
+        else:
+            write_bench_file(server, bench_out)
+            print(f"bench:{bench_out.absolute()}#rack", flush=True)
+        server.run()
 
 
 def _log(verbose: bool) -> Callable[[Event], None]:

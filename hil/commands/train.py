@@ -124,10 +124,12 @@ def open_and_train(
 
     from hil import data, sync_norm
     from hil.backends.device import recorded_failure
+    from hil.backends.rack import RackBench, plan_of
     from hil.bench import open_bench
     from hil.data.batches import Batches
     from hil.model import build
     from hil.report.training import write_report
+    from hil.run.atomic import write_json
     from hil.run.interrupt import StopRequest
     from hil.screen import open_screen
     from hil.stopping import stops
@@ -153,10 +155,15 @@ def open_and_train(
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
+            if isinstance(bench, RackBench):
+                console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
             opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
-            stop.hurry_s = HURRY_S if bench.describe()["kind"] == "device" else None
+            stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
             with open_screen(console, run.epochs, batches) as screen, recorded_failure(bench, opened.flight):
-                return train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks), opened
+                outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
+            if (report := getattr(bench, "report", None)) is not None:
+                write_json(opened.path / "counterpart.json", report())
+            return outcome, opened
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:
             raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hil.data import cifar, digits, imagenet32, mnist
+from hil.data import cifar, digits, imagenet32, iris, mnist
 from hil.data.dataset import DataError, Dataset, Source
 from hil.experiment import Data
 
 SOURCES: dict[str, Source] = {
     "digits": digits.load,
+    "iris": iris.load,
     "mnist": mnist.load,
     "fashion-mnist": mnist.fashion,
     "kmnist": mnist.kuzushiji,

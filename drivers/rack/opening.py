@@ -1,0 +1,56 @@
+"""Opening a rack over VISA: every instrument by its address, every wire recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from drivers.errors import OutOfRange
+from drivers.lock import DeviceLock
+from drivers.rack.rig import Rig
+from drivers.recording import Recorded
+from drivers.transport import Transport
+from drivers.visa import VisaSession
+from firmware_specs.racks import Rack
+from firmware_specs.racks.schema import Instrument
+
+OPEN_S = 5.0
+
+
+def open_rig(rack: Rack, library: str = "@py", *, allow_no_watchdog: bool = False) -> Rig:
+    """Opens all instruments of a bench file and keeps them locked until the rig is closed.
+
+    Args:
+        rack: With an address for each instrument.
+        library: VISA library as pyvisa names it.
+        allow_no_watchdog: Named override: bench SMUs cannot turn their outputs off by themselves when the host dies.
+
+    Raises:
+        OutOfRange: an instrument has no address, or the override is missing. Busy: somebody else has an instrument.
+        ProtocolViolation: another instrument answers. LinkError: none does.
+    """
+    if not allow_no_watchdog:
+        raise OutOfRange(
+            "bench instruments have no watchdog: outputs stay on when this host loses power or is killed",
+            device=rack.name,
+            todo="Say allow_no_watchdog = true in the bench file if somebody is there, or an interlock is",
+        )
+    if missing := [name for name, spec in rack.instruments.items() if not spec.address]:
+        raise OutOfRange(
+            f"{', '.join(missing)} have no address",
+            device=rack.name,
+            todo="Fill in instruments.NAME.address; `hil emulate --rack` writes a bench file with addresses",
+        )
+
+    def connect(name: str, spec: Instrument) -> Transport:
+        return Recorded(VisaSession(spec.address, library, deadline=time.monotonic() + OPEN_S))
+
+    locks = contextlib.ExitStack()
+    try:
+        for spec in rack.instruments.values():
+            lock = DeviceLock(f"visa:{spec.address}")
+            locks.callback(lock.release)
+        return Rig(rack, connect, locks.close)
+    except BaseException:
+        locks.close()
+        raise

@@ -1,0 +1,101 @@
+"""Serves a virtual rack: one socket an instrument, on this machine only, one thread for all of them.
+
+All instruments stand on one bench, so their commands are carried out one after the other, in the order they arrive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+from dataclasses import dataclass
+
+from emulator.rack.rack import VirtualRack
+from firmware_specs.racks.schema import Rack
+
+HOST = "127.0.0.1"
+CHUNK = 1 << 16
+
+
+@dataclass
+class _Door:
+    """One instrument's listening socket, or a connection to it."""
+
+    name: str
+    listening: bool
+
+
+class RackServer:
+    """Sockets in front of a virtual rack.
+
+    Args:
+        virtual: The instruments.
+
+    Raises:
+        OSError: no port is free.
+    """
+
+    def __init__(self, virtual: VirtualRack) -> None:
+        self.virtual = virtual
+        self._selector = selectors.DefaultSelector()
+        self._stop, self._stopped = socket.socketpair()
+        self._selector.register(self._stopped, selectors.EVENT_READ, None)
+        self._ports: dict[str, int] = {}
+        for name in virtual.boxes:
+            listener = socket.create_server((HOST, 0))
+            listener.setblocking(False)
+            self._ports[name] = listener.getsockname()[1]
+            self._selector.register(listener, selectors.EVENT_READ, _Door(name, True))
+
+    def bench_rack(self) -> Rack:
+        """The rack as a bench file holds it: addresses filled in, nothing said of the crossbar behind it."""
+        rack = self.virtual.rack
+        instruments = {
+            name: spec.model_copy(update={"address": f"TCPIP::{HOST}::{self._ports[name]}::SOCKET"})
+            for name, spec in rack.instruments.items()
+        }
+        return rack.model_copy(update={"instruments": instruments, "dut": None})
+
+    def run(self) -> None:
+        """Serves until `stop`."""
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.data is None:
+                        return
+                    assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
+                    if key.data.listening:
+                        self._accept(key.fileobj, key.data.name)
+                    else:
+                        self._serve(key.fileobj, key.data.name)
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Ends `run`; may be called from a signal handler or another thread."""
+        with contextlib.suppress(OSError):
+            self._stop.send(b"x")
+
+    def _accept(self, listener: socket.socket, name: str) -> None:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ, _Door(name, False))
+
+    def _serve(self, connection: socket.socket, name: str) -> None:
+        try:
+            data = connection.recv(CHUNK)
+            if data:
+                connection.sendall(self.virtual.feed(name)(data))
+                return
+        except ConnectionError:
+            pass
+        self._selector.unregister(connection)
+        connection.close()
+
+    def _close(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
+            self._selector.unregister(key.fileobj)
+            key.fileobj.close()
+        self._stop.close()
+        self._selector.close()

@@ -1,0 +1,246 @@
+"""A rack of instruments around a bare crossbar at the value seam: passive resistive networks, model units in and out.
+
+One network at a time. Cells are written with pulses and verified; a cell whose target moved less than the write
+tolerance is left alone. The equilibrium of a passive network does not depend on its past, so a free phase that was
+measured already is not measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drivers.rack import network, program
+from drivers.rack.plan import Plan, Work, plan
+from drivers.rack.rig import Rig
+from firmware_specs.topology import Topology
+from hil.backends.checks import check_inputs
+from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Programmed, Ranges, Settled, States
+from hil.data.dataset import Dataset
+from hil.experiment import Experiment
+from hil.mapping import crossbar_matrix
+
+UNSETTLED_V = 1e-3
+"""Two readings of the first free phase may differ by this much."""
+
+
+class RackArray:
+    """The network on the crossbar."""
+
+    def __init__(self, bench: RackBench, topology: Topology) -> None:
+        self.topology = topology
+        self.phases = 0
+        self.updates = 0
+        self._rig, self._units = bench.rig, bench.rig.rack.units
+        self._law = program.PulseLaw()
+        self._session: network.NetworkSession | None = None
+        self._written = np.full((bench.rig.rack.rows, bench.rig.rack.columns), np.nan)
+        self._checked = False
+        sizes = [layer.units for layer in topology.layers]
+        diodes = [layer.excitatory if layer.clamped else None for layer in topology.layers]
+        self.placed = network.layout(self._rig, int(np.prod(topology.drive_shape)), sizes, diodes)
+
+    @property
+    def nudge_limit(self) -> float:
+        """`limits.nudge_a`, model units."""
+        return self._rig.limits.nudge_a / self._units.current_a
+
+    @property
+    def nudge_step(self) -> float:
+        """0: an SMU's set-points are finer than its accuracy."""
+        return 0.0
+
+    @property
+    def ranges(self) -> Ranges:
+        """`limits.g_min_s .. g_max_s`, model units; there are no biases."""
+        limits = self._rig.limits
+        return Ranges((limits.g_min_s / self._units.weight_s, limits.g_max_s / self._units.weight_s), (0.0, 0.0))
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Writes the cells whose target moved beyond the tolerance, and verifies each."""
+        wanted, clipped = self._targets(parameters)
+        limits = self._rig.limits
+        moved = np.abs(wanted - self._written) > self._units.tolerance * (limits.g_max_s - limits.g_min_s)
+        due = ~np.isnan(wanted) & (np.isnan(self._written) | moved)
+        cells = int((~np.isnan(wanted)).sum())
+        if due.any():
+            self._leave_network()
+            tolerance = self._units.tolerance / 2
+            program.write(self._rig, np.where(due, wanted, np.nan), self._law, tolerance=tolerance)
+            self._written = np.where(due, wanted, self._written)
+        self.updates += 1
+        return Programmed(cells, int(due.sum()), clipped)
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+        """Sample by sample: sources on, scan; nudge, scan; volts and amperes to model units."""
+        check_inputs(self.topology, drive, nudges)
+        constant = [n for n in nudges if isinstance(n, Tensor)]
+        if len(constant) < len(nudges):
+            raise ValueError("a nudge that follows the state needs reference: a rack holds nudge currents constant")
+        session, begin = self._network(), self._rig.clock.now_s()
+        sources = drive.flatten(1).detach().cpu().double().numpy() * self._units.state_v
+        currents = [n.flatten(1).detach().cpu().double().numpy() * self._units.current_a for n in constant]
+        if not self._checked:
+            session.require_settled(sources[0], UNSETTLED_V)
+            self._checked = True
+        again = start is None or not constant
+        measured: list[tuple[network.Phase, ...]] = []
+        for index, volts in enumerate(sources):
+            measured.append(session.settle(volts, [c[index] for c in currents], free=again))
+            self.phases += len(measured[-1])
+        phases = [self._states([sample[p] for sample in measured], drive) for p in range(len(measured[0]))]
+        free = phases.pop(0) if again else start
+        assert free is not None  # noqa: S101 - `again` says so
+        none = torch.zeros(len(drive), dtype=torch.int64, device=drive.device)
+        report = Phase(none == 0, none, none.float(), none, none)
+        return Settled(free, tuple(phases), (report,) * (1 + len(constant)), None, self._rig.clock.now_s() - begin)
+
+    def leave(self) -> None:
+        """Sources down, relays open."""
+        self._leave_network()
+
+    def _network(self) -> network.NetworkSession:
+        if self._session is None:
+            self._session = network.NetworkSession(self._rig, self.placed)
+        return self._session
+
+    def _leave_network(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _targets(self, parameters: Parameters) -> tuple[NDArray[np.float64], int]:
+        limits, clipped = self._rig.limits, 0
+        wanted = np.full(self._written.shape, np.nan)
+        for index, coupling in enumerate(self.topology.couplings):
+            matrix = crossbar_matrix(self.topology, coupling, parameters, index).cpu().numpy() * self._units.weight_s
+            clipped += int(((matrix < limits.g_min_s * (1 - 1e-6)) | (matrix > limits.g_max_s * (1 + 1e-6))).sum())
+            rows, columns, flipped = self.placed.cells(index)
+            wanted[rows, columns] = np.clip(matrix.T if flipped else matrix, limits.g_min_s, limits.g_max_s)
+        return wanted, clipped
+
+    def _states(self, phases: list[network.Phase], like: Tensor) -> States:
+        states = []
+        for index, layer in enumerate(self.topology.layers):
+            volts = np.stack([phase.layers_v[index] for phase in phases])
+            states.append((torch.from_numpy(volts) / self._units.state_v).view(-1, *layer.shape).to(like))
+        return tuple(states)
+
+
+class RackBench:
+    """An open rack.
+
+    Args:
+        rig: Its instruments.
+        address: The address it was opened from.
+    """
+
+    quantized = True
+
+    def __init__(self, rig: Rig, address: str) -> None:
+        self.rig = rig
+        self.address = address
+        self._array: RackArray | None = None
+        self._begin = rig.clock.now_s()
+
+    def place(self, topology: Topology) -> RackArray:
+        """Places a resistive network without bias lines; a rack holds one.
+
+        Raises:
+            PlacementError: it does not fit; the message says why.
+            OutOfRange: an instrument it needs is not on the bench.
+        """
+        name = self.rig.rack.name
+        if self._array is not None:
+            raise PlacementError(f"{name} holds one network, and one is placed already")
+        if topology.substrate != "resistive":
+            raise PlacementError(
+                f"{name} is a passive crossbar: the block must be resistive, it is {topology.substrate}"
+            )
+        if any(coupling.bias for coupling in topology.couplings):
+            raise PlacementError(f"{name} has no bias current sources: set bias = false and add a constant source")
+        if any(layer.gain != 1.0 for layer in topology.layers):
+            raise PlacementError(f"{name} has no amplifiers: slope must be 1")
+        self._array = RackArray(self, topology)
+        return self._array
+
+    def plan(self, train: int, test: int, batch: int, epochs: int, tests: int, nudges: int) -> Plan:
+        """What a training run will take.
+
+        Args:
+            train: Training samples an epoch.
+            test: Test samples.
+            batch: Samples a step.
+            epochs: Passes over the training samples.
+            tests: Passes over the test samples.
+            nudges: Nudged phases a sample.
+        """
+        if self._array is None:
+            raise PlacementError("nothing is placed yet")
+        updates = epochs * -(-train // batch)
+        return plan(
+            self.rig.rack, self._array.placed, Work(train * epochs + test * tests, nudges * train * epochs, updates)
+        )
+
+    def against(self, planned: Plan) -> dict[str, float]:
+        """The plan beside what was done: seconds on the bench's clock, phases, pulses of the busiest cell."""
+        return {
+            "planned_s": planned.seconds,
+            "elapsed_s": self.rig.clock.now_s() - self._begin,
+            "planned_phases": planned.work.free_phases + planned.work.nudged_phases,
+            "phases": 0 if self._array is None else self._array.phases,
+            "most_pulses_a_cell": int(self.rig.pulses_spent.max()),
+            "mean_pulses_a_cell": float(self.rig.pulses_spent[self.rig.pulses_spent > 0].mean()),
+            "pulse_budget": planned.budget,
+        }
+
+    def describe(self) -> dict[str, object]:
+        """The rack, who its instruments are, and what it may do."""
+        rack = self.rig.rack
+        return {
+            "kind": "rack",
+            "model": rack.name,
+            "instruments": {name: box.identity() for name, box in self.rig.boxes.items()},
+            "limits": rack.limits.model_dump(mode="json"),
+            "timing": rack.timing.model_dump(mode="json"),
+            "units": rack.units.model_dump(mode="json"),
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Pulses spent a cell; what the cells hold is in the cells."""
+        return {"pulses_spent": torch.from_numpy(self.rig.pulses_spent.copy())}
+
+    def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
+        """Restores the pulse count; every cell is written and verified before the next step."""
+        self.rig.pulses_spent[:] = state["pulses_spent"].numpy()
+
+    def close(self) -> None:
+        """Sources down, outputs off, relays open, sessions ended."""
+        try:
+            if self._array is not None and not self.rig.tripped:
+                self._array.leave()
+        finally:
+            self.rig.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close() if kind is None else self.rig.close()
+
+
+def plan_of(experiment: Experiment, bench: RackBench, dataset: Dataset) -> Plan:
+    """Plan of a training run; call it once the model is placed."""
+    run = experiment.run
+    tests = -(-run.epochs // run.evaluate_every)
+    nudges = len(experiment.estimator.signs())
+    return bench.plan(len(dataset.train), len(dataset.test), run.batch, run.epochs, tests, nudges)
