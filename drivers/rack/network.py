@@ -125,13 +125,16 @@ class NetworkSession:
         self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)
         rig.mode = "network"
 
-    def settle(self, source_v: Array, nudges_a: Sequence[Array] = (), free: bool = True) -> tuple[Phase, ...]:
+    def settle(
+        self, source_v: Array, nudges_a: Sequence[Array] = (), free: bool = True, reads: int = 1
+    ) -> tuple[Phase, ...]:
         """Free phase, then one phase for every nudge, all at the same source voltages.
 
         Args:
             source_v: (sources,), volts.
             nudges_a: (last layer,) each, amperes into the nodes.
             free: Measure the free phase; without it only the nudged ones are returned.
+            reads: Scans of each phase, averaged.
 
         Raises:
             OutOfRange: beyond `limits.drive_v` or `limits.nudge_a`, or not finite; nothing was sent.
@@ -146,10 +149,10 @@ class NetworkSession:
             within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
         with rig.driving():
             rig.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
-        phases = [self._read()] if free else []
+        phases = [self._read(reads)] if free else []
         for nudge in nudges_a:
             self._nudge(nudge)
-            phases.append(self._read())
+            phases.append(self._read(reads))
         if len(nudges_a):
             self._nudge(np.zeros(len(self._nudges)))
         return tuple(phases)
@@ -182,9 +185,9 @@ class NetworkSession:
                     terminal
                 )  # trips where the compliance acts: the current would not be the one asked for
 
-    def _read(self) -> Phase:
+    def _read(self, reads: int = 1) -> Phase:
         self.rig.clock.wait(self.rig.rack.timing.line_settle_s)
-        volts = self._meter.scan(self._channels)
+        volts = np.mean([self._meter.scan(self._channels) for _ in range(reads)], axis=0)
         split = np.cumsum([len(self.placed.sources), *(len(layer) for layer in self.placed.layers)])
         source, *layers = np.split(volts, split[:-1])
         return Phase(source, tuple(layers), np.empty(0))

@@ -78,7 +78,9 @@ class RackArray:
         self.updates += 1
         return Programmed(cells, int(due.sum()), clipped)
 
-    def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
         """Sample by sample: sources on, scan; nudge, scan; volts and amperes to model units."""
         check_inputs(self.topology, drive, nudges)
         constant = [n for n in nudges if isinstance(n, Tensor)]
@@ -93,7 +95,7 @@ class RackArray:
         again = start is None or not constant
         measured: list[tuple[network.Phase, ...]] = []
         for index, volts in enumerate(sources):
-            measured.append(session.settle(volts, [c[index] for c in currents], free=again))
+            measured.append(session.settle(volts, [c[index] for c in currents], free=again, reads=reads))
             self.phases += len(measured[-1])
         phases = [self._states([sample[p] for sample in measured], drive) for p in range(len(measured[0]))]
         free = phases.pop(0) if again else start
