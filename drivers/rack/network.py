@@ -1,8 +1,8 @@
 """A passive resistive network on the crossbar: sources on DACs, diodes on relays, nudge currents from SMUs.
 
 The network is a chain of layers; layers alternate between the two sides of the crossbar, so that every coupling is a
-block of cells: sources and every second layer on rows, the others on columns. Lines without a node are grounded, and
-the cells between blocks that no coupling uses must not exist, which limits the chain to two layers.
+block of cells: sources and every second layer on rows, the others on columns. Lines without a node float: grounded they
+would load the nodes. Cells between blocks that no coupling uses must not exist, which limits the chain to two layers.
 """
 
 from __future__ import annotations
@@ -119,7 +119,6 @@ class NetworkSession:
         paths: set[Path] = {(terminal, line) for line, terminal in self._nudges.items()}
         paths |= {(f"floor.{line}", line) for line in placed.floors}
         paths |= {(f"ceiling.{line}", line) for line in placed.ceilings}
-        paths |= rig.park(line for line in rig.rack.lines if line not in placed.used)
         rig.route(paths)
         rig.drive(dict.fromkeys(placed.sources, 0.0))
         self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)

@@ -70,7 +70,8 @@ def plan(rack: Rack, placed: Layout, work: Work) -> Plan:
     """
     cells = sum(_cells(placed, n) for n in range(len(placed.layers)))
     units = rack.units
-    writes = cells * (1 + work.updates * units.rewritten)
+    spare = rack.rows * rack.columns - cells
+    writes = cells * (1 + work.updates * units.rewritten) + spare
     free, nudged = phase_s(rack, placed)
     # a mode change before and after each write: outputs off and on, relays, DACs
     write_s = writes * cell_s(rack) + (work.updates + 1) * _mode_change_s(rack, placed)

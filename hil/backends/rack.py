@@ -45,7 +45,12 @@ class RackArray:
         self._checked = False
         sizes = [layer.units for layer in topology.layers]
         diodes = [layer.excitatory if layer.clamped else None for layer in topology.layers]
-        self.placed = network.layout(self._rig, int(np.prod(topology.drive_shape)), sizes, diodes)
+        self.placed = placed = network.layout(self._rig, int(np.prod(topology.drive_shape)), sizes, diodes)
+        rack = bench.rig.rack
+        self._on_network = (
+            np.array([f"row{i}" in placed.used for i in range(rack.rows)]),
+            np.array([f"col{j}" in placed.used for j in range(rack.columns)]),
+        )
 
     @property
     def nudge_limit(self) -> float:
@@ -126,6 +131,9 @@ class RackArray:
             clipped += int(((matrix < limits.g_min_s * (1 - 1e-6)) | (matrix > limits.g_max_s * (1 + 1e-6))).sum())
             rows, columns, flipped = self.placed.cells(index)
             wanted[rows, columns] = np.clip(matrix.T if flipped else matrix, limits.g_min_s, limits.g_max_s)
+        # spare cells on the network's lines: as little as they can be
+        beside = np.isnan(wanted) & (self._on_network[0][:, None] | self._on_network[1])
+        wanted[beside] = limits.g_min_s
         return wanted, clipped
 
     def _states(self, phases: list[network.Phase], like: Tensor) -> States:

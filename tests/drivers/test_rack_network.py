@@ -21,13 +21,15 @@ def bench(**dut):
 
 
 def exact(g, source_v, nudge_a):
-    """Projected Gauss-Seidel on Kirchhoff's law; spare lines are grounded, diodes ideal."""
+    """Projected Gauss-Seidel on Kirchhoff's law; spare rows float, diodes ideal."""
     hidden, out = np.zeros(HIDDEN), np.zeros(OUT)
     low = np.where(np.arange(HIDDEN) < HIDDEN // 2, 0.0, -np.inf)
     high = np.where(np.arange(HIDDEN) < HIDDEN // 2, np.inf, 0.0)
-    g_in, g_out = g[:SOURCES], g[SOURCES : SOURCES + OUT]
+    g_in, g_out, g_spare = g[:SOURCES], g[SOURCES : SOURCES + OUT], g[SOURCES + OUT :]
+    spare = np.zeros(len(g_spare))
     for _ in range(2000):
-        hidden = np.clip((source_v @ g_in + out @ g_out) / g.sum(0), low, high)
+        hidden = np.clip((source_v @ g_in + out @ g_out + spare @ g_spare) / g.sum(0), low, high)
+        spare = g_spare @ hidden / g_spare.sum(1)
         out = (g_out @ hidden + nudge_a) / g_out.sum(1)
     return hidden, out
 
