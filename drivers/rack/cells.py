@@ -186,7 +186,7 @@ def product(rig: Rig, volts: Array) -> tuple[Array, Array]:
         zero = _scan(rig, rows) if watched else 0.0
         base = rig.measure(roles.sense).amps
         rig.drive(rows)
-        rig.clock.wait(rack.timing.line_settle_s)
+        rig.wait(rack.timing.line_settle_s)
         currents[index] = base - rig.measure(roles.sense).amps
         if watched:
             seen = _scan(rig, rows) - zero
@@ -205,7 +205,7 @@ def _scan(rig: Rig, lines: Iterable[str]) -> Array:
 
 def pair(rig: Rig) -> tuple[float, float]:
     """Current into the sensed column, and the voltage from row to column."""
-    rig.clock.wait(rig.rack.timing.line_settle_s)
+    rig.wait(rig.rack.timing.line_settle_s)
     sense, force = rig.measure(rig.rack.roles.sense), rig.measure(rig.rack.roles.force)
     return sense.amps, force.volts - sense.volts
 

@@ -185,7 +185,7 @@ class NetworkSession:
                 )  # trips where the compliance acts: the current would not be the one asked for
 
     def _read(self, reads: int = 1) -> Phase:
-        self.rig.clock.wait(self.rig.rack.timing.line_settle_s)
+        self.rig.wait(self.rig.rack.timing.line_settle_s)
         volts = np.mean([self._meter.scan(self._channels) for _ in range(reads)], axis=0)
         split = np.cumsum([len(self.placed.sources), *(len(layer) for layer in self.placed.layers)])
         source, *layers = np.split(volts, split[:-1])

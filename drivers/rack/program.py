@@ -97,6 +97,7 @@ def pulse(rig: Rig, volts: float, width_s: float, count: int, row: int, column: 
     with rig.pulsing([roles.force, roles.bias]):
         rig.set_level(roles.bias, volts / 2)
         try:
+            rig.sync()
             rig.smu(roles.force).pulse(volts, width_s, count)
         finally:
             rig.set_level(roles.bias, 0.0)

@@ -57,6 +57,7 @@ class Rig:
         self.mode = ""
         self.sources: dict[str, SourceMeasure] = {}
         self.levels: dict[str, float] = {}
+        self._unheard: set[str] = set()
         self.driven: dict[str, float] = {}
         self.pulses_spent = np.zeros((rack.rows, rack.columns), dtype=np.int64)
         self._joined: set[Path] = set()
@@ -113,6 +114,20 @@ class Rig:
             raise OutOfRange("the output is off", device=terminal)
         self.levels[terminal] = level
         self.sources[terminal].set_level(level)
+        self._unheard.add(terminal.partition(".")[0])
+
+    def sync(self) -> None:
+        """Waits until every instrument has done what it was told without an answer.
+
+        Instruments hang on different links: a set-point sent to one may be carried out after the reading of another.
+        """
+        while self._unheard:
+            self.boxes[self._unheard.pop()].dialogue.ask("*OPC?")
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass after everything told has been done."""
+        self.sync()
+        self.clock.wait(seconds)
 
     def measure(self, terminal: str) -> Measured:
         """One reading; a compliance that acts trips the rack.
@@ -121,6 +136,7 @@ class Rig:
             DeviceFault: the compliance held the output back; everything is off and stays off.
         """
         self._alive()
+        self.sync()
         seen = self.smu(terminal).measure()
         if seen.limited:
             self.trip(f"{terminal} reached its compliance at {seen.volts:g} V, {seen.amps:g} A")
@@ -148,17 +164,17 @@ class Rig:
     def quiet(self) -> None:
         """Every source to zero and time for the lines to follow, so that relays may move."""
         moved = False
-        for terminal, level in self.levels.items():
+        for terminal, level in list(self.levels.items()):
             if level != 0.0:
-                self.sources[terminal].set_level(0.0)
-                self.levels[terminal] = 0.0
+                self.set_level(terminal, 0.0)
                 moved = True
         if hot := {channel: 0.0 for channel, level in self.driven.items() if level != 0.0}:
             self.boxes[self.rack.roles.drive].set_volts(hot)
             self.driven.update(hot)
+            self._unheard.add(self.rack.roles.drive)
             moved = True
         if moved:
-            self.clock.wait(self.rack.timing.line_settle_s)
+            self.wait(self.rack.timing.line_settle_s)
 
     def route(self, wanted: Iterable[Path]) -> None:
         """Makes exactly these connections: sources must be at zero; opens first, then closes, then reads back.
@@ -174,6 +190,7 @@ class Rig:
             return
         if hot := self._hot():
             raise OutOfRange(f"{', '.join(hot)} are not at zero: relays are never switched hot", device=self.rack.name)
+        self.sync()
         for box, channels in self._by_box(self._joined - target):
             self.boxes[box].open_channels(channels)
         for box, channels in self._by_box(target - self._joined):
@@ -245,6 +262,7 @@ class Rig:
             bank.outputs(new, True)
         bank.set_volts(channels)
         self.driven.update(channels)
+        self._unheard.add(self.rack.roles.drive)
 
     def undrive(self) -> None:
         """DACs to zero and off."""
@@ -318,6 +336,7 @@ class Rig:
                     box.safe()
             self.sources.clear()
             self.levels.clear()
+            self._unheard.clear()
             self.driven.clear()
             self._joined.clear()
 
