@@ -13,6 +13,7 @@ from emulator import converters, measuring
 from emulator.cells import drifting, quantize
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
+from emulator.products import Multiplied, TiledCoupling
 from emulator.readout import Reading, Readout
 from emulator.settling import Phases
 from emulator.streams import Streams
@@ -64,6 +65,7 @@ class Chip:
         self.clock_s = 0.0
         self.temperature_k = datasheet.cells.reference_k
         self._aged_s = 0.0
+        self._tiled: dict[tuple[int, int], tuple[tuple[int, int], TiledCoupling]] = {}
 
     def configure(self, array: int, topology: Topology) -> None:
         """Places a block on an array; its cells start at the lowest conductance.
@@ -215,6 +217,21 @@ class Chip:
         placed = self._ready(array)
         generator = self.streams.next(f"multiplying {array}")
         return measuring.product(placed, coupling, volts.to(self.device, self.dtype), transposed, plane, generator)
+
+    def tiled_product(self, array: int, coupling: int, volts: Tensor, transposed: bool = False) -> Multiplied:
+        """`product` of G+ minus G- on a product device: cut into tiles, converted line by line, added by the host.
+
+        Raises:
+            ValueError: the datasheet describes no product path.
+        """
+        if self.datasheet.product is None:
+            raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no [product] section")
+        placed, key = self._ready(array), (array, coupling)
+        if key not in self._tiled or self._tiled[key][0] != (id(placed), placed.generation):
+            tiled = TiledCoupling(placed, coupling, self.seed, "line_adc", array)
+            self._tiled[key] = ((id(placed), placed.generation), tiled)
+        generator = self.streams.next(f"multiplying {array}")
+        return self._tiled[key][1].multiply(volts.to(self.device, self.dtype), transposed, generator)
 
     def conductances_s(self, array: int) -> list[Tensor]:
         """True conductances now, one tensor a coupling, (planes, rows, columns); what no instrument sees exactly."""

@@ -56,6 +56,7 @@ class PlacedArray:
         drive: Errors of the drive DAC's channels.
         nudge: Errors of the nudge DAC's channels.
         states: Errors of the state ADCs' channels, one set a layer.
+        generation: Counts how often the conductances were brought up to date.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class PlacedArray:
         self._noise: CellNoise | None = None
         self._products: dict[tuple[int, int | None], tuple[Tensor, Tensor | None]] = {}
         self._held: Held | None = None
+        self.generation = 0
 
     def hold(self, drive: Tensor, readings: Sequence[Tensor], states: Sequence[Tensor]) -> None:
         """Keeps the free equilibrium the array is in, until cells change or it settles elsewhere."""
@@ -116,6 +118,7 @@ class PlacedArray:
         self._present = [c.present_s(now_s, temperature_k) for c in self.crossbars]
         self._network = self._noise = None
         self._products = {}
+        self.generation += 1
 
     def changed(self) -> None:
         """Call when cells have been written or pulsed."""
@@ -154,7 +157,7 @@ class PlacedArray:
         """Effective conductances and variances of their reading, (rows, columns), of one plane or of the difference."""
         if (coupling, plane) not in self._products:
             planes = self.wiring.effective(self._present[coupling])
-            sigma = self.crossbars[coupling].noise_sigma_s(self._present[coupling], self._now_s)
+            sigma = self.cell_noise_s(coupling)
             single = 0 if plane is None and len(planes) == 1 else plane
             if single is None:
                 matrix, variance = planes[0] - planes[1], None if sigma is None else (sigma**2).sum(0)
@@ -162,6 +165,10 @@ class PlacedArray:
                 matrix, variance = planes[single], None if sigma is None else sigma[single] ** 2
             self._products[coupling, plane] = (matrix, variance)
         return self._products[coupling, plane]
+
+    def cell_noise_s(self, coupling: int) -> Tensor | None:
+        """Standard deviation of reading each cell of a coupling, (planes, rows, columns); None without read noise."""
+        return self.crossbars[coupling].noise_sigma_s(self._present[coupling], self._now_s)
 
     def noisy_network(self, generator: torch.Generator) -> Network:
         """A network with one realization of every cell's read noise in its conductances."""

@@ -12,6 +12,7 @@ from emulator.network import Stop
 from emulator.packed import Arithmetic
 from firmware_specs.datasheet import load
 from hil.backends.emulator import EmulatorBench
+from hil.backends.product import ProductBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
 from hil.bench_file import DeviceEntry, load_device
@@ -63,7 +64,9 @@ def open_bench(
             options = _options(address, rest.removeprefix("?"), ("arithmetic",))
             return ReferenceBench(stop, nudged_stop, _arithmetic(address, options), address)
         case "emulator":
-            return EmulatorBench(open_chip(address, device=device, dtype=dtype), address)
+            chip = open_chip(address, device=device, dtype=dtype)
+            kind = EmulatorBench if chip.datasheet.product is None else ProductBench
+            return kind(chip, address)
         case "serial" | "visa":
             return open_device(address, DeviceEntry(address=address), "run")
         case "rack":

@@ -112,17 +112,23 @@ class Rig:
         self._alive()
         if terminal not in self.sources:
             raise OutOfRange("the output is off", device=terminal)
+        self._tell(terminal.partition(".")[0])
         self.levels[terminal] = level
         self.sources[terminal].set_level(level)
-        self._unheard.add(terminal.partition(".")[0])
 
     def sync(self) -> None:
         """Waits until every instrument has done what it was told without an answer.
 
-        Instruments hang on different links: a set-point sent to one may be carried out after the reading of another.
+        Instruments hang on different links: what is sent to one may be carried out after what is later sent to another.
         """
         while self._unheard:
             self.boxes[self._unheard.pop()].dialogue.ask("*OPC?")
+
+    def _tell(self, box: str) -> None:
+        """Call before a command without an answer: set-points of several instruments keep the order they are given."""
+        if self._unheard - {box}:
+            self.sync()
+        self._unheard.add(box)
 
     def wait(self, seconds: float) -> None:
         """Lets time pass after everything told has been done."""
@@ -169,9 +175,9 @@ class Rig:
                 self.set_level(terminal, 0.0)
                 moved = True
         if hot := {channel: 0.0 for channel, level in self.driven.items() if level != 0.0}:
+            self._tell(self.rack.roles.drive)
             self.boxes[self.rack.roles.drive].set_volts(hot)
             self.driven.update(hot)
-            self._unheard.add(self.rack.roles.drive)
             moved = True
         if moved:
             self.wait(self.rack.timing.line_settle_s)
@@ -260,9 +266,9 @@ class Rig:
             self._check_masters(self._joined)
             bank.set_volts(dict.fromkeys(new, 0.0))
             bank.outputs(new, True)
+        self._tell(self.rack.roles.drive)
         bank.set_volts(channels)
         self.driven.update(channels)
-        self._unheard.add(self.rack.roles.drive)
 
     def undrive(self) -> None:
         """DACs to zero and off."""

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from firmware_specs.datasheet.converters import Adc, SourceDac
+from firmware_specs.datasheet.converters import Ammeter, SourceDac
 from firmware_specs.datasheet.section import Positive, Section
 
 
-class LineAdc(Adc):
-    """Converts line currents, through a transimpedance amplifier; its range is given in volts behind it."""
-
-
 class Product(Section):
-    """Tiles of a product device.
+    """Tiles of a product device, each one crossbar pair (G+ and G-) with converters on all its lines.
+
+    A coupling larger than a tile is cut into tiles; the host adds what their read lines give.
 
     Attributes:
-        tile_rows: Rows of one physical crossbar.
-        tile_columns: Columns of one physical crossbar.
+        tile_rows: Row lines of a tile.
+        tile_columns: Column lines of a tile.
+        tiles: Tiles on the bench; a coupling takes as many as it is cut into.
         line_dac: Volts on the driven lines.
-        line_adc: Volts behind the transimpedance amplifier of a read line.
-        read_ohm: That amplifier: `V = I * read_ohm`.
-        reads: Conversions of a line that are averaged in one product.
+        line_adc: Currents of the read lines, each plane converted by itself.
+        reads: Conversions averaged in one product.
         read_time_s: Time of one product of one tile.
     """
 
     tile_rows: PositiveInt
     tile_columns: PositiveInt
+    tiles: PositiveInt = 1
     line_dac: SourceDac
-    line_adc: LineAdc
-    read_ohm: Positive
+    line_adc: Ammeter
     reads: PositiveInt = 1
     read_time_s: Positive
+
+    def cut(self, rows: int, columns: int) -> tuple[int, int]:
+        """Tiles along the rows and along the columns of a coupling."""
+        return -(-rows // self.tile_rows), -(-columns // self.tile_columns)

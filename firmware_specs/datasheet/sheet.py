@@ -15,6 +15,7 @@ from firmware_specs.datasheet.neurons import Neurons, Settle
 from firmware_specs.datasheet.nodes import Nodes
 from firmware_specs.datasheet.noise import ReadNoise
 from firmware_specs.datasheet.physics import refuse_contradictions
+from firmware_specs.datasheet.product import Product
 from firmware_specs.datasheet.programming import Programming
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.datasheet.section import Section
@@ -29,6 +30,7 @@ class Datasheet(Section):
         drive_dac: Currents; voltages in a resistive network.
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
+        product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
 
     Sections from `programming` on may be left out: their effects are then off.
     """
@@ -51,6 +53,7 @@ class Datasheet(Section):
     wires: Wires = Wires()
     faults: Faults = Faults()
     endurance: Endurance = Endurance()
+    product: Product | None = None
 
     @property
     def resistive(self) -> bool:
@@ -78,6 +81,24 @@ class Datasheet(Section):
             reach = max(-dac.low_a, dac.high_a)
             if reach > self.limits.max_drive_a * (1 + 1e-12):
                 raise ValueError(f"{name}: reaches {reach} A, above limits.max_drive_a = {self.limits.max_drive_a} A")
+        return self
+
+    @model_validator(mode="after")
+    def _products(self) -> Self:
+        if self.product is None:
+            return self
+        if self.resistive:
+            raise ValueError("product: the host relaxes Hopfield blocks, fabric.substrate is 'resistive'")
+        if self.product.line_dac.high_v < self.neurons.state_unit_v:
+            raise ValueError(
+                f"product.line_dac: reaches {self.product.line_dac.high_v} V, a state of 1 is "
+                f"{self.neurons.state_unit_v} V"
+            )
+        if self.neurons.state_unit_v > self.limits.max_read_v:
+            raise ValueError(
+                f"neurons.state_unit_v: {self.neurons.state_unit_v} V on a line is above limits.max_read_v = "
+                f"{self.limits.max_read_v} V"
+            )
         return self
 
     @model_validator(mode="after")

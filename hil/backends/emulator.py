@@ -176,9 +176,12 @@ class EmulatorBench:
         """Reserves the next array."""
         check_fits(self.chip.datasheet, topology)
         index = next_array(self.chip.datasheet, len(self._arrays))
-        array = EmulatedArray(self.chip, index, topology)
+        array = self._array(index, topology)
         self._arrays.append(array)
         return array
+
+    def _array(self, index: int, topology: Topology) -> EmulatedArray:
+        return EmulatedArray(self.chip, index, topology)
 
     def describe(self) -> dict[str, object]:
         """Datasheet and specimen."""

@@ -159,6 +159,7 @@ class RackBench:
         self.address = address
         self._array: RackArray | None = None
         self._begin = rig.clock.now_s()
+        self._plan: Plan | None = None
 
     def place(self, topology: Topology) -> RackArray:
         """Places a resistive network without bias lines; a rack holds one.
@@ -195,21 +196,24 @@ class RackBench:
         if self._array is None:
             raise PlacementError("nothing is placed yet")
         updates = epochs * -(-train // batch)
-        return plan(
-            self.rig.rack, self._array.placed, Work(train * epochs + test * tests, nudges * train * epochs, updates)
-        )
+        work = Work(train * epochs + test * tests, nudges * train * epochs, updates)
+        self._plan = plan(self.rig.rack, self._array.placed, work)
+        return self._plan
 
-    def against(self, planned: Plan) -> dict[str, float]:
-        """The plan beside what was done: seconds on the bench's clock, phases, pulses of the busiest cell."""
-        return {
-            "planned_s": planned.seconds,
+    def report(self) -> dict[str, float]:
+        """The last plan beside what was done: seconds on the bench's clock, phases, pulses of the busiest cell."""
+        spent = self.rig.pulses_spent
+        done = {
             "elapsed_s": self.rig.clock.now_s() - self._begin,
-            "planned_phases": planned.work.free_phases + planned.work.nudged_phases,
             "phases": 0 if self._array is None else self._array.phases,
-            "most_pulses_a_cell": int(self.rig.pulses_spent.max()),
-            "mean_pulses_a_cell": float(self.rig.pulses_spent[self.rig.pulses_spent > 0].mean()),
-            "pulse_budget": planned.budget,
+            "most_pulses_a_cell": int(spent.max()),
+            "mean_pulses_a_cell": float(spent[spent > 0].mean()) if spent.any() else 0.0,
+            "pulse_budget": self.rig.limits.pulses_per_cell,
         }
+        if self._plan is None:
+            return done
+        work = self._plan.work
+        return {"planned_s": self._plan.seconds, "planned_phases": work.free_phases + work.nudged_phases, **done}
 
     def describe(self) -> dict[str, object]:
         """The rack, who its instruments are, and what it may do."""

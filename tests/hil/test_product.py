@@ -1,0 +1,150 @@
+"""Devices that only multiply: tiles against the plain product, noisy relaxation against the exact one."""
+
+import itertools
+
+import pytest
+import torch
+
+from emulator.chip import Chip
+from emulator.network import Stop
+from firmware_specs.datasheet import load
+from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from hil.backends.product import ProductArray
+from hil.backends.reference import ReferenceBench
+from hil.backends.seam import PlacementError
+from hil.bench import open_bench
+from hil.mapping import Mapping
+
+PLATFORMS = ("arc-two-32x32-like", "openmena-8x8-like")
+
+
+def quiet(name, **product):
+    """The platform with ideal converters."""
+    sheet = load(name)
+    dac = sheet.product.line_dac.model_copy(update={"bits": 0})
+    adc = sheet.product.line_adc.model_copy(update={"bits": 0, "noise_sigma_a": 0.0, "low_a": -1.0, "high_a": 1.0})
+    path = sheet.product.model_copy(update={"line_dac": dac, "line_adc": adc, **product})
+    return sheet.model_copy(update={"product": path})
+
+
+def parameters(topology, seed, scale=0.5):
+    draw = torch.Generator().manual_seed(seed)
+    sizes = [layer.units for layer in topology.layers]
+    named = {}
+    for index, (pre, post) in enumerate(itertools.pairwise(sizes)):
+        named[f"weight_{index}"] = torch.randn(post, pre, generator=draw) * scale / pre**0.5
+        named[f"bias_{index}"] = torch.randn(post, generator=draw) * 0.05
+    return named
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_tiles_with_ideal_converters_add_up_to_the_plain_product(name, transposed):
+    chip = Chip(quiet(name), 3, dtype=torch.float64)
+    topology = dense_chain([45, 37])
+    chip.configure(0, topology)
+    targets, _ = Mapping(chip.datasheet).conductances_s(topology, parameters(topology, 1))
+    chip.program(0, targets)
+    volts = torch.rand(5, 37 if transposed else 46, dtype=torch.float64) * 0.05
+    got = chip.tiled_product(0, 0, volts, transposed).amps
+    assert torch.allclose(got, chip.product(0, 0, volts, transposed), rtol=1e-9, atol=1e-15)
+
+
+def test_every_tile_is_converted_by_itself():
+    sheet = quiet("openmena-8x8-like")
+    adc = sheet.product.line_adc.model_copy(update={"bits": 4, "low_a": -1e-5, "high_a": 1e-5})
+    chip = Chip(sheet.model_copy(update={"product": sheet.product.model_copy(update={"line_adc": adc})}))
+    topology = dense_chain([16, 1], bias=False)
+    chip.configure(0, topology)
+    chip.program(0, [torch.full((2, 16, 1), 1e-5)])
+    got = chip.tiled_product(0, 0, torch.zeros(1, 16)).amps
+    assert got.item() == pytest.approx(0.0, abs=1e-12)  # both planes round the same way, in both tiles
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_no_sample_is_settled_farther_from_the_true_equilibrium_than_its_stated_error(name):
+    topology = dense_chain([24, 16, 8], slope=0.5)
+    for seed in range(6):
+        chip = Chip(load(name), seed)
+        array = ProductArray(chip, 0, topology)
+        array.program(parameters(topology, seed))
+        drive = torch.randn(12, 24, generator=torch.Generator().manual_seed(seed))
+        settled = array.settle(drive)
+        true = _equilibrium(chip, topology, drive)
+        report = settled.phases[0]
+        distance = torch.stack(
+            [(a - b).flatten(1).abs().amax(1) for a, b in zip(settled.free, true, strict=True)]
+        ).amax(0)
+        assert bool(report.settled.all())
+        assert bool((distance <= report.residual).all())
+
+
+def _equilibrium(chip, topology, drive):
+    """Of the weights that really are on the device, relaxed exactly."""
+    bench = ReferenceBench(Stop(2000, 1e-12))
+    ohm = chip.datasheet.neurons.transimpedance_ohm
+    named = {}
+    for index, planes in enumerate(chip.conductances_s(0)):
+        matrix = (planes[0] - planes[1]).double() * ohm
+        named[f"weight_{index}"], named[f"bias_{index}"] = matrix[:-1].T, matrix[-1]
+    array = bench.place(topology)
+    array.program(named)
+    return array.settle(drive.double()).free
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_noisy_products_take_at_most_half_as_many_sweeps_more(name):
+    topology = dense_chain([24, 16, 8], slope=0.5)
+    noisy, exact = Chip(load(name), 1), Chip(quiet(name), 1)
+    sweeps = []
+    for chip in (noisy, exact):
+        array = ProductArray(chip, 0, topology)
+        array.program(parameters(topology, 1))
+        sweeps.append(
+            array.settle(torch.randn(32, 24, generator=torch.Generator().manual_seed(0))).phases[0].iterations
+        )
+    assert sweeps[0].float().mean() <= 1.5 * sweeps[1].float().mean()
+
+
+def test_averaged_sweeps_come_closer_to_the_equilibrium():
+    topology = dense_chain([24, 16], slope=0.5)
+    chip = Chip(load("openmena-8x8-like"), 2)
+    array = ProductArray(chip, 0, topology)
+    array.program(parameters(topology, 2))
+    drive = torch.randn(64, 24, generator=torch.Generator().manual_seed(5))
+    true = _equilibrium(chip, topology, drive)
+    errors = []
+    for reads in (1, 8):
+        free = array.settle(drive, reads=reads).free
+        errors.append(torch.cat([(a - b).flatten() for a, b in zip(free, true, strict=True)]).std())
+    assert errors[1] < errors[0]
+
+
+def test_an_expanding_network_is_not_called_settled():
+    topology = dense_chain([8, 8], slope=1.0)
+    array = ProductArray(Chip(quiet("openmena-8x8-like"), 0), 0, topology)
+    array.program({"weight_0": torch.eye(8) * 0.99, "bias_0": torch.zeros(8)})
+    report = array.settle(torch.full((2, 8), 1e-3)).phases[0]
+    assert not bool(report.settled.any()) or bool((report.residual > 1e-3).all())
+
+
+def test_more_tiles_than_the_bench_has_are_refused_with_the_count():
+    with open_bench("emulator:openmena-8x8-like") as bench, pytest.raises(PlacementError, match="512 tiles of 8 x 8"):
+        bench.place(dense_chain([1000, 500]))
+
+
+def test_convolutions_are_refused():
+    layers = (Layer(shape=(1, 4, 4)), Layer(shape=(2, 4, 4), clamped=False))
+    topology = Topology(layers=layers, couplings=(Conv(pre=0, post=1),))
+    with open_bench("emulator:arc-two-32x32-like") as bench, pytest.raises(PlacementError):
+        bench.place(topology)
+
+
+def test_products_and_tiles_are_counted():
+    with open_bench("emulator:arc-two-32x32-like") as bench:
+        array = bench.place(dense_chain([64, 40]))
+        array.program(parameters(array.topology, 0))
+        sweeps = int(array.settle(torch.zeros(3, 64)).phases[0].iterations.max())
+        report = bench.report()
+    assert report["tiles"] == 3 * 2
+    assert report["products"] == 2 * 3 * sweeps
