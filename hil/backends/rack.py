@@ -24,6 +24,7 @@ from firmware_specs.topology import Topology
 from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Programmed, Ranges, Settled, States
 from hil.data.dataset import Dataset
+from hil.estimator import Estimator
 from hil.experiment import Experiment
 from hil.mapping import crossbar_matrix
 
@@ -256,5 +257,6 @@ def plan_of(experiment: Experiment, bench: RackBench, dataset: Dataset) -> Plan:
     """Plan of a training run; call it once the model is placed."""
     run = experiment.run
     tests = -(-run.epochs // run.evaluate_every)
-    nudges = len(experiment.estimator.signs())
+    rule = experiment.estimator
+    nudges = len(rule.levels()) if isinstance(rule, Estimator) else 2
     return bench.plan(len(dataset.train), len(dataset.test), run.batch, run.epochs, tests, nudges)
