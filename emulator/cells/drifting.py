@@ -50,14 +50,14 @@ def drifted(drift: Drift, cells: Cells, written_s: Tensor, elapsed_s: Tensor, xi
         case "power":
             assert drift.t0_s is not None  # noqa: S101 - the datasheet was checked
             nu = exponent(drift, cells, written_s, xi)
-            return written_s * torch.exp(-nu * torch.log1p(elapsed_s / drift.t0_s).to(dtype))
+            return written_s * torch.exp(-nu * torch.log1p(elapsed_s.to(dtype) / drift.t0_s))
         case "exponential":
             assert drift.tau_s is not None  # noqa: S101
             rate = torch.exp(-drift.tau_d2d * xi) / drift.tau_s
             return drift.rest_s + (written_s - drift.rest_s) * torch.exp(-elapsed_s.to(dtype) * rate)
         case "relaxation":
             assert drift.t0_s is not None  # noqa: S101
-            folds = torch.log(elapsed_s.clamp(min=drift.t0_s) / drift.t0_s).to(dtype)
+            folds = torch.log(elapsed_s.to(dtype).clamp(min=drift.t0_s) / drift.t0_s)
             moved = drift.mean_slope_s * folds + (drift.spread_slope_s * folds + drift.spread_offset_s) * xi
             return torch.where(elapsed_s >= drift.t0_s, written_s + moved, written_s).clamp_(min=0)
     return written_s

@@ -34,8 +34,8 @@ def noise_sigma_s(noise: ReadNoise, cells: Cells, conductance_s: Tensor, age_s: 
             quality = (noise.scale / g.pow(noise.exponent).clamp(min=1e-3)).clamp(max=noise.ceiling)
             if age_s is None:
                 age_s = torch.zeros((), device=conductance_s.device)
-            growth = torch.log((age_s + noise.t_read_s) / (2 * noise.t_read_s)).clamp(min=0).sqrt()
-            return conductance_s * quality * growth.to(conductance_s.dtype)
+            bandwidth = age_s.to(conductance_s.dtype) / (2 * noise.t_read_s) + 0.5
+            return conductance_s * quality * torch.log(bandwidth).clamp(min=0).sqrt()
     return None
 
 
