@@ -33,6 +33,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.wires --train
 
 soak: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[soak]'

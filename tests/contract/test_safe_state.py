@@ -94,6 +94,7 @@ def off_after(host, device, number):
 def check_signal(start_host, state, name):
     host, device = start_host(state)
     seconds, why = off_after(host, device, getattr(signal, name))
+    print(f"{name} while {state}: outputs off after {1000 * seconds:.0f} ms")
     assert any(word in why for word in ASKED), why
     assert seconds < 1.0
     _, errors = host.communicate(timeout=10)
