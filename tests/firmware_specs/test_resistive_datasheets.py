@@ -50,7 +50,7 @@ def test_resistive_chain_joins_sources_to_the_first_layer():
 @pytest.mark.parametrize(
     ("layers", "couplings", "reason"),
     [
-        ([(4,), (2,)], [Dense(pre=-1, post=0)], "is a chain"),
+        ([(4,), (2,)], [Dense(pre=-1, post=0)], "nothing drives it"),
         ([(4,), (2,)], [Dense(pre=-1, post=0), Dense(pre=-1, post=1)], "is a chain"),
         ([(4, 6, 6)], [Conv(pre=-1, post=0)], "dense couplings only"),
     ],
