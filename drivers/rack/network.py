@@ -114,13 +114,14 @@ class NetworkSession:
         self._meter = rig.boxes[roles.voltmeter]
         self._channels = [rig.rack.wiring.scan[line] for line in placed.used]
         rig.rest()
-        for terminal in self._nudges.values():
-            rig.source_amps(terminal, range_a=rig.limits.nudge_a)
         paths: set[Path] = {(terminal, line) for line, terminal in self._nudges.items()}
         paths |= {(f"floor.{line}", line) for line in placed.floors}
         paths |= {(f"ceiling.{line}", line) for line in placed.ceilings}
         rig.route(paths)
         rig.drive(dict.fromkeys(placed.sources, 0.0))
+        # after the relays: a current source on an open terminal drifts to its compliance
+        for terminal in self._nudges.values():
+            rig.source_amps(terminal, range_a=rig.limits.nudge_a)
         self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)
         rig.mode = "network"
 

@@ -1,0 +1,69 @@
+"""`iris` through the served rack: sockets, VISA, dialects, instruments, bench file, value seam."""
+
+import json
+import threading
+import tomllib
+
+import pytest
+
+from drivers.errors import Busy, OutOfRange
+from hil.bench import open_bench
+from hil.bench_file import BenchFileError, load_device
+from hil.cli import main
+from hil.emulate_rack import bench_file, open_server, write_bench_file
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
+    server = open_server("bench-16x16")
+    worker = threading.Thread(target=server.run)
+    worker.start()
+    path = tmp_path / "lab.toml"
+    write_bench_file(server, path)
+    yield server, path
+    server.stop()
+    worker.join(5.0)
+
+
+def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_path):
+    server, path = served
+    run = tmp_path / "run"
+    small = ["data.train_samples=8", "data.test_samples=4", "run.epochs=1", "run.batch=8"]
+    arguments = ["train", "iris", "--bench", str(path), "--device", "rack", "--run-dir", str(run)]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *(part for value in small for part in ("--set", value))])
+    assert ended.value.code in (0, None)
+    report = json.loads((run / "counterpart.json").read_text())
+    assert report["phases"] == report["planned_phases"] == 8 * 3 + 4
+    assert report["planned_s"] == pytest.approx(report["elapsed_s"], rel=0.2)
+    assert server.virtual.bench.outputs_on() == []
+    assert not server.virtual.bench.closed
+
+
+def test_a_rack_without_a_watchdog_needs_the_override_by_name(served, tmp_path):
+    _, path = served
+    bare = tmp_path / "bare.toml"
+    bare.write_text(path.read_text().replace("allow_no_watchdog = true", "allow_no_watchdog = false"))
+    with pytest.raises(OutOfRange, match="no watchdog"):
+        open_bench(f"bench:{bare}#rack")
+
+
+def test_a_second_owner_is_told_who_the_first_is(served):
+    _, path = served
+    with open_bench(f"bench:{path}#rack"), pytest.raises(Busy, match="owned by process"):
+        open_bench(f"bench:{path}#rack")
+
+
+def test_the_bench_file_says_nothing_of_the_crossbar_behind_it(served):
+    server, _ = served
+    rack = tomllib.loads(bench_file(server))["devices"]["rack"]["rack"]
+    assert "dut" not in rack
+    assert all(spec["address"].startswith("TCPIP::127.0.0.1::") for spec in rack["instruments"].values())
+
+
+def test_a_rack_table_and_its_address_belong_together(tmp_path):
+    path = tmp_path / "lab.toml"
+    path.write_text('[devices.rack]\naddress = "rack:"\n')
+    with pytest.raises(BenchFileError, match="belong together"):
+        load_device(path, "rack")
