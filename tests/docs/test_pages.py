@@ -1,0 +1,140 @@
+"""The pages say what is there: commands with their options, files and names in them, experiments, datasheets, TOML."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import ValidationError
+
+from firmware_specs.datasheet import Datasheet
+from hil.bench_file import BenchFile
+from hil.characterize.plan import Plan
+from hil.cli import build_app
+from hil.experiment import Experiment
+from hil.experiment_file import shipped
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ("hil", "drivers", "emulator", "firmware_specs", "tests", "docs", "benchmarks")
+SHEETS = {path.stem for path in (ROOT / "firmware_specs" / "datasheets").glob("*.toml")}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+def fenced(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def spans(page):
+    """Inline code, outside fences."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE))
+
+
+def commands(page):
+    """Calls of hil, fenced and inline, without comments and prompts."""
+    lines = [line for block in fenced(page, r"(?:[a-z]*)") for line in block.splitlines()]
+    for line in lines + spans(page):
+        call = line.partition(" #")[0].strip().removeprefix("$ ")
+        if call.startswith("hil ") and not call.startswith("hil: "):
+            yield call
+
+
+def described():
+    """Options of every command, by its words."""
+    found = {}
+    root = typer.main.get_command(build_app())
+    for name, command in root.commands.items():
+        below = {f"{name} {n}": leaf for n, leaf in getattr(command, "commands", {}).items()}
+        for words, leaf in {name: command, **below}.items():
+            found[words] = {option for parameter in leaf.params for option in parameter.opts} | {"--help"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def known():
+    return described()
+
+
+@each_page
+def test_every_command_and_option_on_a_page_exists(page, known):
+    for call in commands(page):
+        words = call.split()[1:]
+        if words[0] == "--help" or words[0].isupper():
+            continue
+        assert words[0] in known, call
+        name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        options = {word.partition("=")[0] for word in words if re.match(r"-{1,2}[a-z]", word)}
+        assert options <= known[name], f"{call}: {sorted(options - known[name])}"
+
+
+@each_page
+def test_every_file_and_name_on_a_page_exists(page):
+    for span in spans(page):
+        path, _, name = span.partition(": ")
+        if not re.fullmatch(r"[\w./*-]+", path) or path.startswith("/"):
+            continue
+        if path.split("/")[0] in FOLDERS and "/" in path:
+            files = list(ROOT.glob(path.rstrip("/")))
+        elif path.endswith(".py") and name:
+            files = [file for folder in FOLDERS for file in (ROOT / folder).rglob(path)]
+        else:
+            continue
+        assert files, f"{span}: no such file"
+        for wanted in filter(None, name.split(", ")):
+            assert any(wanted.partition("(")[0] in f.read_text() for f in files if f.is_file()), f"{span}: not in it"
+
+
+@each_page
+def test_every_link_of_a_page_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+@each_page
+def test_every_experiment_and_datasheet_on_a_page_is_shipped(page):
+    text = page.read_text()
+    for call in commands(page):
+        for name in re.findall(r"^hil (?:train|gradcheck|study) ([a-z0-9][a-z0-9-]*)(?=\s|$)", call):
+            assert name in shipped(), call
+        for name in re.findall(r"^hil emulate ([a-z0-9][a-z0-9-]*)(?=\s|$)", call):
+            assert name in SHEETS, call
+    for name in re.findall(r"emulator:([a-z0-9-]+)(?=[?\s`\"])", text):
+        assert name in SHEETS, name
+
+
+@each_page
+def test_every_toml_example_is_taken_by_what_reads_it(page):
+    for block in fenced(page, "toml"):
+        document, refusals = tomllib.loads(block), []
+        for read in (read_bench, read_experiment, read_datasheet, read_plan):
+            try:
+                read(document)
+                break
+            except (ValidationError, ValueError) as error:
+                refusals.append(f"{read.__name__}: {error}")
+        else:
+            pytest.fail(f"nothing takes\n{block}\n" + "\n".join(refusals))
+
+
+def read_bench(document):
+    BenchFile.model_validate(document)
+
+
+def read_experiment(document):
+    """A fragment is completed with a shipped experiment."""
+    base = tomllib.loads((ROOT / "hil" / "experiments" / "digits.toml").read_text())
+    if not set(document) & set(base):
+        raise ValueError("no table of an experiment")
+    Experiment.model_validate(base | document)
+
+
+def read_datasheet(document):
+    """A fragment is completed with a shipped datasheet."""
+    base = tomllib.loads((ROOT / "firmware_specs" / "datasheets" / "discrete-board.toml").read_text())
+    Datasheet.model_validate(base | {name: base.get(name, {}) | table for name, table in document.items()})
+
+
+def read_plan(document):
+    Plan.model_validate(document)
