@@ -9,7 +9,7 @@ layer's state is its amplifiers' output `s = A v`, and `s / A` is the node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,12 +17,9 @@ import torch
 from torch import Tensor
 
 from emulator.couplings import Coupling, DenseCoupling, Shared
-from emulator.diodes import Shockley
 from emulator.network import Network, States
+from emulator.nodes import Nodes, Surroundings
 from firmware_specs.topology import Dense, Topology
-
-_LATERAL_STEPS = 500
-
 
 Loads = tuple[Tensor, Tensor]
 """Admittances of a crossbar's row ports, (rows, rows), and of its column ports, (columns, columns), others at 0 V."""
@@ -30,73 +27,6 @@ Loads = tuple[Tensor, Tensor]
 
 class FloatingNodeError(ValueError):
     """A node without a path to a source; the message says which layer and unit."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a network's nodes have beside their couplings, in the units of the network.
-
-    Attributes:
-        leak: Conductance from every node to ground.
-        low: Lower supply rail.
-        high: Upper supply rail.
-        diodes: Law of the hidden nodes' diodes; None: ideal ones.
-    """
-
-    leak: float = 0.0
-    low: float = float("-inf")
-    high: float = float("inf")
-    diodes: Shockley | None = None
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """Transfer of one layer's nodes, from summed current to state.
-
-    Attributes:
-        total: Summed conductance of each node, shape of the layer.
-        gain: Voltage gain of the amplifiers behind the nodes.
-        low: Lowest voltage of each node: a rail, or 0 behind an ideal diode.
-        high: Highest voltage of each node.
-        excitatory: Number of leading nodes whose real diode keeps them positive; the rest is kept negative.
-        diodes: Their law; None where diodes are ideal (then they are in `low` and `high`) or absent.
-        lateral: Conductances between the nodes of the layer, (units, units), which wires bring about; or None.
-    """
-
-    total: Tensor
-    gain: float
-    low: Tensor
-    high: Tensor
-    excitatory: int
-    diodes: Shockley | None = None
-    lateral: Tensor | None = None
-
-    def __call__(self, current: Tensor) -> Tensor:
-        """State (batch, *layer) for a summed current (batch, *layer)."""
-        voltage = self._alone(current)
-        if self.lateral is not None:
-            voltage = self._together(current, voltage, self.lateral)
-        return voltage if self.gain == 1.0 else voltage * self.gain
-
-    def _alone(self, current: Tensor) -> Tensor:
-        voltage = current / self.total if self.diodes is None else self._conduct(self.diodes, current)
-        return voltage.clamp(self.low, self.high)
-
-    def _together(self, current: Tensor, voltage: Tensor, lateral: Tensor) -> Tensor:
-        """Repeats the step with what the neighbours send until nothing moves: a contraction, `lateral < total`."""
-        tolerance = 4 * torch.finfo(voltage.dtype).eps
-        for _ in range(_LATERAL_STEPS):
-            before = voltage
-            voltage = self._alone(current + (before.flatten(1) @ lateral).view_as(before))
-            if float((voltage - before).abs().max()) <= tolerance * float(voltage.abs().max()):
-                break
-        return voltage
-
-    def _conduct(self, diodes: Shockley, current: Tensor) -> Tensor:
-        flat, total = current.flatten(1), self.total.flatten()
-        below = diodes.clamp_below(flat[:, : self.excitatory], total[: self.excitatory])
-        above = diodes.clamp_above(flat[:, self.excitatory :], total[self.excitatory :])
-        return torch.cat([below, above], 1).view_as(current)
 
 
 @dataclass(frozen=True)
@@ -144,7 +74,7 @@ def build(
     topology: Topology,
     weights: dict[int, Tensor],
     biases: dict[int, Tensor | None],
-    surroundings: Surroundings = Surroundings(),
+    surroundings: Surroundings = Surroundings(),  # noqa: B008 - immutable
     loads: Sequence[Loads] | None = None,
 ) -> Network:
     """A network from conductances and current sources, any consistent units.
@@ -168,23 +98,17 @@ def build(
     inflow = [weights[layer].sum(1) for layer in range(len(topology.layers))]
     if surroundings.leak == 0:
         _check_grounded(topology, weights, inflow)
-    nodes = []
-    for layer, total in enumerate(inflow):
-        lateral = None
-        if loads is None:
-            total = total + (weights[layer + 1].sum(0) if layer + 1 in weights else 0.0)
-        else:
-            matrix = loads[layer][1] + (loads[layer + 1][0] if layer + 1 in weights else 0.0)
-            total = matrix.diagonal().clone()
-            lateral = torch.diag(total) - matrix
-        nodes.append(_nodes(topology, layer, total + surroundings.leak, surroundings, lateral))
+    nodes = tuple(
+        Nodes.of(spec, *_loading(weights, inflow, loads, layer), surroundings)
+        for layer, spec in enumerate(topology.layers)
+    )
     shapes = [(topology.shape(c.pre), topology.shape(c.post)) for c in topology.couplings]
     source = Sources(weights[0], biases.get(0), *shapes[0], loading=None if loads is None else loads[0][0])
     between = [
         _amplified(DenseCoupling(weights[i], biases.get(i), *shapes[i]), gains[i - 1] * gains[i])
         for i in range(1, len(shapes))
     ]
-    return Network(_without_source(topology), between, tuple(nodes), source=source)
+    return Network(_without_source(topology), between, nodes, source=source)
 
 
 def source_currents(network: Network, drive: Tensor, states: States) -> Tensor:
@@ -195,20 +119,19 @@ def source_currents(network: Network, drive: Tensor, states: States) -> Tensor:
     return source.delivered(drive, states[0] / first.gain)
 
 
+def _loading(
+    weights: Mapping[int, Tensor], inflow: Sequence[Tensor], loads: Sequence[Loads] | None, layer: int
+) -> tuple[Tensor, Tensor | None]:
+    """Conductance at each node of a layer, and between its nodes where wires bring that about."""
+    more = layer + 1 in weights
+    if loads is None:
+        return (inflow[layer] + weights[layer + 1].sum(0) if more else inflow[layer]), None
+    matrix = loads[layer][1] + loads[layer + 1][0] if more else loads[layer][1]
+    return matrix.diagonal().clone(), torch.diag(matrix.diagonal()) - matrix
+
+
 def _amplified(crossbar: DenseCoupling, gain: float) -> Coupling:
     return crossbar if gain == 1.0 else Amplified(crossbar, 1 / gain)
-
-
-def _nodes(topology: Topology, layer: int, total: Tensor, surroundings: Surroundings, lateral: Tensor | None) -> Nodes:
-    spec = topology.layers[layer]
-    rails = surroundings.low / spec.gain, surroundings.high / spec.gain  # those of the amplifier's output
-    low, high = (total.new_full((spec.units,), rail) for rail in rails)
-    diodes = surroundings.diodes if spec.clamped else None
-    if spec.clamped and diodes is None:
-        low[: spec.excitatory] = 0.0
-        high[spec.excitatory :] = 0.0
-    low, high, total = (t.view(spec.shape) for t in (low, high, total))
-    return Nodes(total, spec.gain, low, high, spec.excitatory, diodes, lateral)
 
 
 @lru_cache(maxsize=64)
@@ -218,12 +141,12 @@ def _without_source(topology: Topology) -> Topology:
     return Topology(layers=topology.layers, couplings=inner)
 
 
-def _check_grounded(topology: Topology, weights: dict[int, Tensor], inflow: list[Tensor]) -> None:
+def _check_grounded(topology: Topology, weights: Mapping[int, Tensor], inflow: Sequence[Tensor]) -> None:
     """Every node needs a path of conductances to a source: then the co-content has one minimum.
 
     A node with a conductance to the layer before it is reached by induction; only the others need a search.
     """
-    if all(bool((total > 0).all()) for total in inflow):
+    if all(bool(total.amin() > 0) for total in inflow):
         return
     reached = [(total > 0) if layer == 0 else torch.zeros_like(total > 0) for layer, total in enumerate(inflow)]
     for _ in range(2 * sum(layer.units for layer in topology.layers)):

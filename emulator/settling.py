@@ -10,8 +10,8 @@ from torch import Tensor
 
 from emulator import network, transient
 from emulator.network import Network, Relaxed, States
+from emulator.nodes import Nodes
 from emulator.placed import PlacedArray
-from emulator.resistive import Nodes
 
 
 @dataclass(frozen=True)

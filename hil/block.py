@@ -121,8 +121,10 @@ class EnergyBlock(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 low, high = ranges.weight if name.startswith("weight") else ranges.bias
-                if math.isfinite(low) or math.isfinite(high):
+                if math.isfinite(high):
                     parameter.clamp_(low, high)
+                elif math.isfinite(low):
+                    parameter.clamp_(min=low)
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None) -> Settled:
         """One transaction on the array, reported to the observer.

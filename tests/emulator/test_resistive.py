@@ -7,7 +7,8 @@ from scipy import optimize, special
 
 from emulator.diodes import Shockley, wright_omega
 from emulator.network import Stop, relax
-from emulator.resistive import FloatingNodeError, Surroundings, build, source_currents
+from emulator.nodes import Surroundings
+from emulator.resistive import FloatingNodeError, build, source_currents
 from firmware_specs.topology import Dense, Layer, Topology, resistive_chain
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
