@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from firmware_specs.codes import Kind, NakReason, Opcode
+from firmware_specs.fragments import Assembly, frame_count
 from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak
 
@@ -22,48 +23,33 @@ class Call:
         count: Frames of the request.
         sent: Frames that went out and were not asked for again.
         credited: Frames the device is known to have taken in.
-        kind: REPLY or ERROR once frames of the answer came.
-        parts: Payloads of the answer's frames, in order.
-        answer_count: Frames of the answer; 0 before the first.
+        incoming: The answer as far as it has come; None before its first frame.
         missed: Part of the answer was seen to be lost.
+        uncredited: Frames of the answer taken in since the last credit.
     """
 
-    __slots__ = (
-        "answer_count",
-        "count",
-        "credited",
-        "kind",
-        "missed",
-        "opcode",
-        "parts",
-        "payload",
-        "sent",
-        "sequence",
-        "uncredited",
-    )
+    __slots__ = ("count", "credited", "incoming", "missed", "opcode", "payload", "sent", "sequence", "uncredited")
 
     def __init__(self, opcode: Opcode, payload: bytes, sequence: int) -> None:
         self.opcode = opcode
         self.payload = payload
         self.sequence = sequence
-        self.count = max(1, -(-len(payload) // MAX_PAYLOAD))
+        self.count = frame_count(len(payload))
         self.sent = 0
         self.credited = 0
-        self.kind = 0
-        self.parts: list[bytes] = []
-        self.answer_count = 0
+        self.incoming: Assembly | None = None
         self.missed = False
         self.uncredited = 0
 
     @property
-    def complete(self) -> bool:
-        """True when the whole answer is here."""
-        return self.answer_count > 0 and len(self.parts) == self.answer_count
+    def kind(self) -> int:
+        """REPLY or ERROR, 0 before the answer."""
+        return 0 if self.incoming is None else self.incoming.first.kind
 
     @property
     def answer(self) -> bytes:
         """Payload of the answer."""
-        return b"".join(self.parts)
+        return b"" if self.incoming is None else self.incoming.message
 
     def frame(self, session: int, index: int) -> bytes:
         """Bytes of one frame of the request."""
@@ -114,7 +100,7 @@ class Exchange:
             only.sent = 1
             return frame
         frames, self._urgent = [self._urgent], b""
-        in_flight = sum(call.sent - call.credited for call in self.calls[self._next :] if not call.answer_count)
+        in_flight = sum(call.sent - call.credited for call in self.calls[self._next :] if call.incoming is None)
         for call in self.calls[self._next :]:
             while call.sent < call.count and in_flight < self._window:
                 frames.append(call.frame(self.session, call.sent))
@@ -159,7 +145,7 @@ class Exchange:
         self._asked_again = False
         self._urgent = DELIMITER
         for call in self.calls[self._next :]:
-            call.missed = False
+            call.missed, call.incoming = False, None
             if call.sequence <= last:
                 call.sent = call.credited = call.count
                 self._urgent += call.frame(session, call.count - 1)
@@ -175,18 +161,16 @@ class Exchange:
         refused_early = frame.kind == Kind.ERROR and call.sent > 0
         if frame.opcode != call.opcode or not (call.sent == call.count or refused_early):
             return b""
-        if not call.answer_count:
-            call.kind, call.answer_count = frame.kind, frame.parts
-        if (frame.kind, frame.parts) != (call.kind, call.answer_count):
+        if call.incoming is None:
+            call.incoming = Assembly(frame)
+        incoming = call.incoming
+        if not incoming.belongs(frame):
             return b""
-        if frame.part > len(call.parts):
+        if frame.part > incoming.next:
             return self.ask_again()
-        if frame.part < frame.parts - 1 and len(frame.payload) != MAX_PAYLOAD:
-            return b""
         self._asked_again = False
-        if frame.part == len(call.parts):
-            call.parts.append(frame.payload)
-        if call.complete:
+        incoming.take(frame)
+        if incoming.complete:
             call.sent = call.credited = call.count
             self._next += 1
             following = self.current
@@ -195,7 +179,7 @@ class Exchange:
         if call.uncredited < self._credit_after:
             return b""
         call.uncredited = 0
-        credit = Credit(len(call.parts)).pack()
+        credit = Credit(incoming.next).pack()
         return encode(Frame(Kind.CREDIT, 0, 0, self.session, call.sequence, 0, 1, credit))
 
     def _note_missed(self, sequence: int) -> None:
@@ -214,8 +198,8 @@ class Exchange:
             self.session_lost = True
             return
         for call in self.calls[self._next :]:
-            if call.sequence == nak.sequence and nak.part < call.sent and not call.answer_count:
+            if call.sequence == nak.sequence and nak.part < call.sent and call.incoming is None:
                 call.sent = call.credited = nak.part
                 self.resent += 1
-            elif call.sequence > nak.sequence and not call.answer_count:
+            elif call.sequence > nak.sequence and call.incoming is None:
                 call.sent = call.credited = 0
