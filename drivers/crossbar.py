@@ -115,29 +115,25 @@ class Crossbar:
             OutOfRange: misshapen, not finite, or beyond the conductance range. BudgetSpent: a cell is worn.
         """
         known = self._known(array)
+        if len(targets_s) != len(known):
+            text = f"array {array}: {len(targets_s)} couplings given, it has {len(known)}"
+            raise OutOfRange(text, device=self.address)
         wanted = [self._cell_codes(index, target, known[index].shape) for index, target in enumerate(targets_s)]
-        if len(wanted) != len(known):
-            raise OutOfRange(f"array {array}: {len(wanted)} couplings given, it has {len(known)}", device=self.address)
-        if only is not None:
-            wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
-        total = sum(codes.size for codes in known)
-        if not changes:
-            return Programmed(total, 0, 0, 0)
         for change in changes:
             self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
-        seconds = sum(change.positions.size for change in changes) * self.info.parameter(Parameter.WRITE_TIME_S)
-        written = pulses = failed = 0
-        for request, part in write_requests(
-            array, changes, self._max_code, self.session.dialect.max_request, verify_rounds, tolerance
-        ):
-            for change in part:
+        cells = sum(change.positions.size for change in changes)
+        seconds = cells * self.info.parameter(Parameter.WRITE_TIME_S) * max(1, verify_rounds)
+        pulses = failed = 0
+        most = self.session.dialect.max_request
+        for request, part in write_requests(array, changes, self._max_code, most, verify_rounds, tolerance):
+            for change in part:  # until the reply is here, nobody knows what the cells hold
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
-            reply = self._write(request, seconds * max(1, verify_rounds))
+            reply = self._write(request, seconds)
             for change in part:
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = change.codes
-            written, pulses, failed = written + reply.written, pulses + reply.pulses, failed + reply.failed
-        return Programmed(total, written, pulses, failed)
+            pulses, failed = pulses + reply.pulses, failed + reply.failed
+        return Programmed(sum(codes.size for codes in known), cells, pulses, failed)
 
     def forget(self, array: int, coupling: int, cells: NDArray[np.bool_]) -> None:
         """Marks cells, (planes, rows, columns), as not known: the next program writes them."""

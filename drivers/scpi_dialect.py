@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from drivers import scpi_values as scpi
 from drivers.errors import ProtocolViolation
 from drivers.scpi_link import Part, ScpiLink
 from firmware_specs.codes import VERSION, Capability, State, Trip
@@ -28,7 +26,6 @@ from firmware_specs.messages import (
     LimitsInfo,
     LimitsRecord,
     Measure,
-    Patch,
     Product,
     ProductReply,
     Pulse,
@@ -44,7 +41,7 @@ from firmware_specs.messages import (
     Written,
     width_for,
 )
-from firmware_specs.scpi import BlockError, block, pack_array, parse_array
+from firmware_specs.scpi import block, pack_array
 from firmware_specs.topology import Topology
 
 SELF_TEST_S = 6.0
@@ -94,12 +91,12 @@ class Scpi:
         names = [name.strip() for name in parts[0].decode(errors="replace").split(",")]
         if len(names) != 4 or len(parts) != 3:
             raise ProtocolViolation("*IDN? needs vendor,model,serial,firmware", device=self.address, last=parts[0])
-        capabilities, boot = self._numbers(parts[1], 1)[0], self._numbers(parts[2], 1)[0]
+        capabilities, boot = scpi.numbers(parts[1], 1, self.address)[0], scpi.numbers(parts[2], 1, self.address)[0]
         return Identity(names[0], names[1], names[2], names[3], VERSION, int(boot), Capability(int(capabilities)))
 
     def fabric(self) -> FabricInfo:
         """What can be placed."""
-        values = [int(v) for v in self._numbers(self._ask(b":DEV:FABR?", "DEVice:FABRic?")[0])]
+        values = [int(v) for v in scpi.numbers(self._ask(b":DEV:FABR?", "DEVice:FABRic?")[0], None, self.address)]
         if len(values) < 6:
             raise ProtocolViolation(f"DEVice:FABRic? answered {values}", device=self.address)
         arrays, layers, units, rows, columns = values[1:6]
@@ -108,7 +105,7 @@ class Scpi:
     def converters(self) -> list[Converter]:
         """Its converters."""
         found = []
-        for row in self._rows(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], 6):
+        for row in scpi.rows(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], 6, self.address):
             number, quantity, bits, ideal = (int(v) for v in row[:4])
             found.append(Converter(number, quantity, bits, bool(ideal), row[4], row[5]))
         self._converters = {converter.id: converter for converter in found}
@@ -116,34 +113,34 @@ class Scpi:
 
     def parameters(self) -> dict[int, float]:
         """Its numbers."""
-        rows = self._rows(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], 2)
+        rows = scpi.rows(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], 2, self.address)
         self._parameters = {int(number): value for number, value in rows}
         return self._parameters
 
     def limits(self) -> LimitsInfo:
         """Absolute and active limits."""
         parts = self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?")
-        return LimitsInfo(*(LimitsRecord(*self._numbers(part, 8)) for part in parts))
+        return LimitsInfo(*(LimitsRecord(*scpi.numbers(part, 8, self.address)) for part in parts))
 
     def set_limits(self, record: LimitsRecord) -> LimitsRecord:
         """Sets the active limits."""
-        values = ",".join(_number(value) for value in astuple(record))
+        values = ",".join(scpi.number(value) for value in astuple(record))
         reply = self._ask(f":SOUR:LIM {values};:SOUR:LIM?".encode(), "SOURce:LIMits")
-        return LimitsRecord(*self._numbers(reply[0], 8))
+        return LimitsRecord(*scpi.numbers(reply[0], 8, self.address))
 
     def status(self) -> Status:
         """State, trip, watchdog, counters."""
-        fields = self._fields(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0])
+        fields = scpi.fields(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0])
         if len(fields) != 9:
             raise ProtocolViolation(f"STATus:DEVice? answered {fields}", device=self.address)
-        numbers = self._numbers(",".join(fields[:8]).encode(), 8)
+        numbers = scpi.numbers(",".join(fields[:8]).encode(), 8, self.address)
         state, trip = State(int(numbers[0])), Trip(int(numbers[1]))
         done, damaged, faults = (int(v) for v in numbers[5:8])
         return Status(state, trip, numbers[2], numbers[3], numbers[4], done, damaged, faults, fields[8])
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        fields = self._fields(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0])
+        fields = scpi.fields(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0])
         rows = [fields[at : at + 4] for at in range(1, len(fields) - 3, 4)]
         return FaultLog(int(fields[0]), tuple(Fault(int(r[0]), float(r[1]), int(r[2]), r[3]) for r in rows))
 
@@ -153,7 +150,7 @@ class Scpi:
 
     def self_test(self) -> SelfTest:
         """Lets the device test itself."""
-        code = self._numbers(self._ask(b"*TST?", "*TST?", SELF_TEST_S)[0], 1)[0]
+        code = scpi.numbers(self._ask(b"*TST?", "*TST?", SELF_TEST_S)[0], 1, self.address)[0]
         return SelfTest(code == 0, (SelfTestItem(code == 0, code, "*TST?"),))
 
     def reset(self) -> None:
@@ -167,8 +164,8 @@ class Scpi:
 
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""
-        reply = self._ask(f":OUTP:PROT:WDOG {_number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
-        return self._numbers(reply[0], 1)[0]
+        reply = self._ask(f":OUTP:PROT:WDOG {scpi.number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
+        return scpi.numbers(reply[0], 1, self.address)[0]
 
     def arm(self) -> None:
         """Outputs on, read back."""
@@ -196,8 +193,8 @@ class Scpi:
 
     def write_cells(self, request: WriteCells, seconds: float) -> Written:
         """One programming transaction."""
-        head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, _number(request.tolerance).encode())
-        message = b"".join([head, *(_patch(patch) for patch in request.patches)])
+        head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, scpi.number(request.tolerance).encode())
+        message = b"".join([head, *(scpi.patch(patch) for patch in request.patches)])
         parts = self.link.act(message, "ARRay:CELLs:WRITe", self._timeout_s + 2 * seconds)
         if parts is None:
             if request.verify:
@@ -208,22 +205,22 @@ class Scpi:
                 )
             cells = sum(patch.codes.size for patch in request.patches)
             return Written(cells, cells, 0)
-        return Written(*(int(v) for v in self._numbers(parts[0], 3)))
+        return Written(*(int(v) for v in scpi.numbers(parts[0], 3, self.address)))
 
     def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
         """Conductance codes of a region."""
         region = request.region
         bits = int(self._parameters[7])
         kind = width_for((2**bits - 1) * request.reads)
-        message = f":ARR:CELL:READ? {_region(region)},{request.reads}".encode()
+        message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
         data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds)[0]
-        return CellCodes(self._array(data, f"u{kind}", region.rows, region.columns))
+        return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
         """Programming pulses."""
         way = "UP" if request.up else "DOWN"
-        shape = f"{_number(request.amplitude_v)},{_number(request.width_s)}"
-        head = f":ARR:CELL:PULS? {_region(request.region)},{way},{shape},"
+        shape = f"{scpi.number(request.amplitude_v)},{scpi.number(request.width_s)}"
+        head = f":ARR:CELL:PULS? {scpi.region(request.region)},{way},{shape},"
         if isinstance(request.count, int):
             counts = str(request.count).encode()
             delivered = request.count * request.region.cells
@@ -233,19 +230,20 @@ class Scpi:
         parts = self.link.act(head.encode() + counts, "ARRay:CELLs:PULSe", self._timeout_s + 2 * seconds)
         if parts is None:
             return Pulsed(delivered, int(self.usage(request.region).pulses.max()))
-        return Pulsed(*(int(v) for v in self._numbers(parts[0], 2)))
+        return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""
-        volts = ",".join(_number(float(v)) for v in request.volts)
-        message = f":ARR:CELL:MEAS? {_region(request.region)},{request.reads},{volts}".encode()
+        volts = ",".join(scpi.number(float(v)) for v in request.volts)
+        message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
         data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds)[0]
-        return Currents(self._reals(data, len(request.volts) * request.reads * request.region.cells))
+        count = len(request.volts) * request.reads * request.region.cells
+        return Currents(scpi.array(data, "f8", count, device=self.address))
 
     def usage(self, region: Region) -> CellUsage:
         """Pulses and joules of a region."""
-        data = self._ask(f":ARR:CELL:USAG? {_region(region)}".encode(), "ARRay:CELLs:USAGe?")[0]
-        values = self._reals(data, 2 * region.cells).reshape(2, region.rows, region.columns)
+        data = self._ask(f":ARR:CELL:USAG? {scpi.region(region)}".encode(), "ARRay:CELLs:USAGe?")[0]
+        values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
         return CellUsage(values[0].astype(np.uint32), values[1])
 
     def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
@@ -258,21 +256,21 @@ class Scpi:
 
     def temperature(self) -> float:
         """Kelvin."""
-        return self._numbers(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], 1)[0]
+        return scpi.numbers(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], 1, self.address)[0]
 
     def set_temperature(self, kelvin: float) -> float:
         """Sets the temperature; returns what is set."""
-        reply = self._ask(f":SYST:TEMP {_number(kelvin)};TEMP?".encode(), "SYSTem:TEMPerature")
-        return self._numbers(reply[0], 1)[0]
+        reply = self._ask(f":SYST:TEMP {scpi.number(kelvin)};TEMP?".encode(), "SYSTem:TEMPerature")
+        return scpi.numbers(reply[0], 1, self.address)[0]
 
     def clock(self) -> float:
         """Seconds on an emulator's clock."""
-        return self._numbers(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], 1)[0]
+        return scpi.numbers(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], 1, self.address)[0]
 
     def wait(self, seconds: float) -> float:
         """Moves an emulator's clock."""
-        parts = self.link.act(f":SYST:WAIT? {_number(seconds)}".encode(), "SYSTem:WAIT", self._timeout_s)
-        return self.clock() if parts is None else self._numbers(parts[0], 1)[0]
+        parts = self.link.act(f":SYST:WAIT? {scpi.number(seconds)}".encode(), "SYSTem:WAIT", self._timeout_s)
+        return self.clock() if parts is None else scpi.numbers(parts[0], 1, self.address)[0]
 
     def snapshot(self) -> bytes:
         """Whole state of an emulator."""
@@ -289,7 +287,7 @@ class Scpi:
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
         batch, phases = len(request.drive), 1 + len(request.nudges)
         layers = ",".join(str(layer) for layer in request.layers)
-        numbers = f"{request.array},{batch},{len(request.nudges)},{request.reads},{_number(request.time_s)}"
+        numbers = f"{request.array},{batch},{len(request.nudges)},{request.reads},{scpi.number(request.time_s)}"
         head = f":ARR:SETT? {numbers},(@{layers})"
         blocks: list[Codes] = [request.drive]
         if request.nudges:
@@ -297,7 +295,7 @@ class Scpi:
         blocks += list(request.start or ())
         message = b",".join([head.encode(), *(pack_array(values, swapped=True) for values in blocks)])
         states, statistics = self._ask(message + b";SETT:STAT?", "ARRay:SETTle?", 2 * seconds)
-        figures = self._reals(statistics, SETTLE_STATISTICS * phases * batch + batch)
+        figures = scpi.array(statistics, "f8", SETTLE_STATISTICS * phases * batch + batch, device=self.address)
         each = figures[: SETTLE_STATISTICS * phases * batch].reshape(phases, batch, SETTLE_STATISTICS)
         return SettleReply(
             each[..., 0] != 0,
@@ -317,7 +315,7 @@ class Scpi:
             raise ProtocolViolation(
                 f"{len(data)} bytes are no codes of {total} states", device=self.address, last=data[:32]
             )
-        codes = self._array(data, f"u{len(data) // total}", total)
+        codes = scpi.array(data, f"u{len(data) // total}", total, device=self.address)
         found, at = [], 0
         for count in units:
             size = phases * batch * count
@@ -330,7 +328,7 @@ class Scpi:
         head = f":ARR:PROD? {request.array},{request.coupling},{request.plane},{way},{request.reads},{batch},"
         data = self._ask(head.encode() + pack_array(request.inputs, swapped=True), "ARRay:PRODuct?", 2 * seconds)[0]
         widest = width_for(self._converters[6].max_code * request.reads)
-        return ProductReply(self._array(data, f"u{widest}", batch, -1))
+        return ProductReply(scpi.array(data, f"u{widest}", batch, -1, device=self.address))
 
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
@@ -341,47 +339,3 @@ class Scpi:
 
     def _text(self, message: bytes, what: str, timeout_s: float) -> str:
         return self.link.ask(message, what, timeout_s)[0].decode(errors="replace").strip()
-
-    def _fields(self, part: Part) -> list[str]:
-        return next(csv.reader([part.decode(errors="replace")], doublequote=True))
-
-    def _numbers(self, part: Part, count: int | None = None) -> list[float]:
-        try:
-            values = [float(field) for field in part.decode().split(",")]
-        except ValueError as error:
-            raise ProtocolViolation(f"numbers were expected: {error}", device=self.address, last=part) from error
-        if any(math.isnan(value) for value in values) or (count is not None and len(values) != count):
-            raise ProtocolViolation(f"{count} numbers were expected", device=self.address, last=part)
-        return values
-
-    def _rows(self, part: Part, width: int) -> list[list[float]]:
-        values = self._numbers(part)
-        if len(values) % width:
-            raise ProtocolViolation(f"rows of {width} numbers were expected", device=self.address, last=part)
-        return [values[at : at + width] for at in range(0, len(values), width)]
-
-    def _reals(self, data: bytes, count: int) -> NDArray[np.float64]:
-        return self._array(data, "f8", count)
-
-    def _array(self, data: bytes, kind: str, *shape: int) -> NDArray[Any]:
-        try:
-            return parse_array(data, kind, swapped=True).reshape(shape)
-        except (BlockError, ValueError) as error:
-            text = f"a block of {shape} {kind} was expected: {error}"
-            raise ProtocolViolation(text, device=self.address, last=data[:32]) from error
-
-
-def _number(value: float) -> str:
-    return "INF" if math.isinf(value) else f"{value:.17g}"
-
-
-def _region(region: Region) -> str:
-    return ",".join(str(value) for value in astuple(region))
-
-
-def _patch(patch: Patch) -> bytes:
-    numbers = astuple(patch.region)[1:]
-    text = b",%d,%d,%d,%d,%d,%d," % numbers + pack_array(patch.codes, swapped=True)
-    if patch.positions is None:
-        return text
-    return text + b"," + pack_array(patch.positions.astype(np.uint32), swapped=True)

@@ -81,4 +81,5 @@ def write_requests(
             )
             room -= OVERHEAD + take * cell_bytes
             start += take
-    yield WriteCells(array, tuple(c.patch(array, max_code) for c in part), verify, tolerance), part
+    if part:
+        yield WriteCells(array, tuple(c.patch(array, max_code) for c in part), verify, tolerance), part

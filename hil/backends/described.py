@@ -24,33 +24,11 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
     Raises:
         ProtocolViolation: the numbers contradict each other; the message says which.
     """
-    resistive = info.can(Capability.RESISTIVE)
     number = info.parameter
-    absolute = info.limits.absolute
-    limits = {
-        "max_drive_a": absolute.max_drive_a,
-        "max_read_v": absolute.max_read_v,
-        "max_pulse_v": absolute.max_pulse_v,
-        "max_pulse_s": absolute.max_pulse_s,
-        "max_pulses_per_cell": int(absolute.max_pulses_per_cell),
-        "max_temperature_k": absolute.max_temperature_k,
-    }
-    if resistive:
-        limits["max_source_v"] = absolute.max_source_v
-    drive = _converter(info, ConverterId.DRIVE_DAC, "v" if resistive else "a", device)
+    unit = "v" if info.can(Capability.RESISTIVE) else "a"
     document = {
         "identity": {"vendor": info.identity.vendor, "model": info.identity.model},
-        "fabric": {
-            "substrate": "resistive" if resistive else "hopfield",
-            "arrays": info.fabric.arrays,
-            "max_layers": info.fabric.max_layers,
-            "max_units": info.fabric.max_units,
-            "max_rows": info.fabric.max_rows,
-            "max_columns": info.fabric.max_columns,
-            "layers": info.fabric.layers,
-            "couplings": ("dense", "conv") if info.can(Capability.CONV) else ("dense",),
-            "pooling": info.can(Capability.POOL),
-        },
+        "fabric": _fabric(info),
         "cells": {
             "g_min_s": number(Parameter.G_MIN_S),
             "g_max_s": number(Parameter.G_MAX_S),
@@ -63,7 +41,7 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "linear_low_v": number(Parameter.LINEAR_LOW_V),
             "linear_high_v": number(Parameter.LINEAR_HIGH_V),
         },
-        "drive_dac": drive,
+        "drive_dac": _converter(info, ConverterId.DRIVE_DAC, unit, device),
         "nudge_dac": _converter(info, ConverterId.NUDGE_DAC, "a", device),
         "state_adc": _converter(info, ConverterId.STATE_ADC, "v", device),
         "output_adc": _converter(info, ConverterId.OUTPUT_ADC, "v", device),
@@ -71,7 +49,7 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "time_s": number(Parameter.SETTLE_TIME_S),
             "tolerance": number(Parameter.SETTLE_TOLERANCE) or 1e-5,
         },
-        "limits": limits,
+        "limits": _limits(info),
     }
     try:
         return Datasheet.model_validate(document)
@@ -96,6 +74,35 @@ def disagreements(on_file: Datasheet, of_device: Datasheet) -> list[str]:
             if not tighter and not _agree(wanted, given):
                 found.append(f"{section}.{key}: datasheet {wanted}, device {given}")
     return found
+
+
+def _fabric(info: DeviceInfo) -> dict[str, object]:
+    return {
+        "substrate": "resistive" if info.can(Capability.RESISTIVE) else "hopfield",
+        "arrays": info.fabric.arrays,
+        "max_layers": info.fabric.max_layers,
+        "max_units": info.fabric.max_units,
+        "max_rows": info.fabric.max_rows,
+        "max_columns": info.fabric.max_columns,
+        "layers": info.fabric.layers,
+        "couplings": ("dense", "conv") if info.can(Capability.CONV) else ("dense",),
+        "pooling": info.can(Capability.POOL),
+    }
+
+
+def _limits(info: DeviceInfo) -> dict[str, float]:
+    absolute = info.limits.absolute
+    limits = {
+        "max_drive_a": absolute.max_drive_a,
+        "max_read_v": absolute.max_read_v,
+        "max_pulse_v": absolute.max_pulse_v,
+        "max_pulse_s": absolute.max_pulse_s,
+        "max_pulses_per_cell": int(absolute.max_pulses_per_cell),
+        "max_temperature_k": absolute.max_temperature_k,
+    }
+    if info.can(Capability.RESISTIVE):
+        limits["max_source_v"] = absolute.max_source_v
+    return limits
 
 
 def _converter(info: DeviceInfo, which: ConverterId, unit: str, device: str) -> dict[str, float]:

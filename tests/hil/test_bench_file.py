@@ -139,8 +139,8 @@ def test_datasheet_and_calibration_files_lie_beside_the_bench_file(bench_file, t
 def calibration(tmp_path):
     path = tmp_path / "cal.toml"
     path.write_text(
-        '[calibration]\nid = "cal-7"\nmodel = "mixed-8bit"\nserial = "seed-5"\n'
-        "made = 2026-01-01T00:00:00Z\nvalid_days = 30\n[gains]\nvalues = [1.0]\n"
+        'arrays = []\n[calibration]\nid = "cal-7"\nmodel = "mixed-8bit"\nserial = "seed-5"\n'
+        "made = 2026-01-01T00:00:00Z\nvalid_days = 30\n"
     )
     return path
 

@@ -1,0 +1,66 @@
+"""Values in SCPI replies and messages: numbers, rows, blocks of codes and reals, regions."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import ProtocolViolation
+from firmware_specs.messages import Patch, Region
+from firmware_specs.scpi import BlockError, pack_array, parse_array
+
+
+def fields(part: bytes) -> list[str]:
+    """Values of a reply as text; strings without their quotes."""
+    return next(csv.reader([part.decode(errors="replace")], doublequote=True))
+
+
+def numbers(part: bytes, count: int | None = None, device: str = "") -> list[float]:
+    """Numbers of a reply, `INF` among them; raises `ProtocolViolation` where there are not `count` of them."""
+    try:
+        values = [float(field) for field in part.decode().split(",")]
+    except ValueError as error:
+        raise ProtocolViolation(f"numbers were expected: {error}", device=device, last=part) from error
+    if any(math.isnan(value) for value in values) or (count is not None and len(values) != count):
+        raise ProtocolViolation(f"{count} numbers were expected", device=device, last=part)
+    return values
+
+
+def rows(part: bytes, width: int, device: str = "") -> list[list[float]]:
+    """Numbers of a reply in rows."""
+    values = numbers(part, None, device)
+    if len(values) % width:
+        raise ProtocolViolation(f"rows of {width} numbers were expected", device=device, last=part)
+    return [values[at : at + width] for at in range(0, len(values), width)]
+
+
+def array(data: bytes, kind: str, *shape: int, device: str = "") -> NDArray[Any]:
+    """A block of numbers of a numpy kind (`u2`, `f8`), little-endian, in a shape."""
+    try:
+        return parse_array(data, kind, swapped=True).reshape(shape)
+    except (BlockError, ValueError) as error:
+        text = f"a block of {shape} {kind} was expected: {error}"
+        raise ProtocolViolation(text, device=device, last=data[:32]) from error
+
+
+def number(value: float) -> str:
+    """A number with all its digits."""
+    return "INF" if math.isinf(value) else f"{value:.17g}"
+
+
+def region(place: Region) -> str:
+    """The seven numbers of a region."""
+    return ",".join(str(value) for value in astuple(place))
+
+
+def patch(cells: Patch) -> bytes:
+    """A patch as parameters, with the comma before it."""
+    text = b",%d,%d,%d,%d,%d,%d," % astuple(cells.region)[1:] + pack_array(cells.codes, swapped=True)
+    if cells.positions is None:
+        return text
+    return text + b"," + pack_array(cells.positions.astype(np.uint32), swapped=True)
