@@ -175,7 +175,11 @@ def _bent(b: _Builder, sigmas: list[Estimate], targets: np.ndarray) -> list[floa
 
 
 def _read_noise(b: _Builder) -> None:
-    if not b.significant("read_noise.relative") or b.value("read_noise.relative").value < 1e-6:
+    if (
+        not b.significant("read_noise.relative")
+        or b.value("read_noise.relative").value < 1e-6
+        or not b.has("read_noise.exponent")
+    ):
         return
     relative = abs(b.value("read_noise.exponent").value - 1) < abs(b.value("read_noise.exponent").value)
     law = "relative" if relative else "additive"

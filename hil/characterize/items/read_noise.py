@@ -18,6 +18,10 @@ from hil.characterize.steps import Step, Wait, Write
 from hil.estimate import Estimate, line
 
 
+FLOOR = 1e-7
+"""Read noise below this share of the range is the arithmetic's, not the device's."""
+
+
 class ReadNoise(Settings):
     """Reads cells of all levels again and again, at several ages.
 
@@ -54,7 +58,7 @@ class ReadNoise(Settings):
             Figure(f"{self.NAME}.relative", relative, noise.sigma if noise and noise.law == "relative" else None),
             Figure(f"{self.NAME}.additive", additive, noise.sigma if noise and noise.law == "additive" else None),
         ]
-        if additive.value > 0:
+        if additive.value > FLOOR:
             figures.append(Figure(f"{self.NAME}.exponent", exponent(level + offset, sigma)))
         return figures
 
