@@ -17,7 +17,6 @@ from hil.characterize.probe import Probe
 from hil.characterize.steps import Step, Wait, Write
 from hil.estimate import Estimate, line
 
-
 FLOOR = 1e-7
 """Read noise below this share of the range is the arithmetic's, not the device's."""
 
