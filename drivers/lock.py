@@ -7,6 +7,7 @@ replace the file (told by `check`, which the run calls as it goes).
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import getpass
 import hashlib
@@ -20,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pyvisa.rname import to_canonical_name
 
 from drivers.errors import Busy
 
@@ -175,12 +178,22 @@ def lock_path(device: str, folder: Path | None = None) -> Path:
     where = where if folder is None else folder
     if not where.is_dir():
         where.mkdir(parents=True, exist_ok=True)
-        where.chmod(0o1777)  # like /tmp: everybody may lock, nobody may remove another's file
-    scheme, _, rest = device.partition(":")
-    rest = rest.partition("?")[0]
-    name = f"{scheme}:{os.path.realpath(rest)}" if scheme == "serial" and rest.startswith("/") else f"{scheme}:{rest}"
+        with contextlib.suppress(PermissionError):  # another user was faster
+            where.chmod(0o1777)  # like /tmp: everybody may lock, nobody may remove another's file
+    name = _one_name(device)
     readable = "".join(c if c.isalnum() else "-" for c in name)[-48:]
     return where / f"{readable}-{hashlib.sha256(name.lower().encode()).hexdigest()[:12]}.lock"
+
+
+def _one_name(device: str) -> str:
+    """The same for all ways to write one address: links of a port, options, spellings of a VISA resource."""
+    scheme, _, rest = device.partition(":")
+    if scheme == "visa":
+        with contextlib.suppress(ValueError):
+            rest = to_canonical_name(rest)
+        return f"{scheme}:{rest}"
+    rest = rest.partition("?")[0]
+    return f"{scheme}:{os.path.realpath(rest)}" if rest.startswith("/") else f"{scheme}:{rest}"
 
 
 def _parse(text: bytes) -> Owner | None:

@@ -1,13 +1,24 @@
 """The Crossbar verbs, the same tests through every door; what the device saw is read from its own journal."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from drivers.connect import Options
+from drivers.crossbar import Crossbar
 from drivers.errors import BudgetSpent, DeviceFault, OutOfRange
-from firmware_specs.codes import State, Trip
+from drivers.framed import Framed
+from drivers.link import FramedLink
+from drivers.loopback import Loopback
+from drivers.session import Session
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.codes import Capability, State, Trip
+from firmware_specs.datasheet import load
 from firmware_specs.messages import Pulse, Region
 from firmware_specs.topology import dense_chain
 
@@ -233,3 +244,28 @@ def test_limits_of_the_bench_are_set_in_the_device_too(open_crossbar):
     with pytest.raises(OutOfRange, match=r"drive .* beyond max_drive_a = 1e-05 A \(bench\)"):
         crossbar.settle(0, np.full((1, 6), 2e-5))
     assert all(event.values.get("max_drive_a", 0) <= 1e-5 for event in device.journal.of("setpoint"))
+
+
+def test_hot_chip_is_not_armed(open_crossbar):
+    crossbar, device = open_crossbar()
+    crossbar.session.call(lambda d: d.set_temperature(400.0))
+    with pytest.raises(OutOfRange, match=r"chip temperature 400 is beyond max_temperature_k = 358 K"):
+        crossbar.arm()
+    assert not device.outputs.on
+    crossbar.session.call(lambda d: d.set_temperature(300.0))
+    crossbar.arm()
+
+
+def test_device_without_watchdog_is_armed_only_by_name():
+    for allow, refusal in ((False, "allow_no_watchdog = true"), (True, "NO_WATCHDOG")):
+        endpoint = SerialEndpoint(Machine(Device(Chip(load("mixed-8bit")))), "loopback")
+        dialect = Framed(FramedLink(Loopback(endpoint.feed)))
+        plain = dialect.identify
+        dialect.identify = lambda plain=plain: without_watchdog(plain())
+        crossbar = Crossbar(Session(dialect, allow_no_watchdog=allow))
+        with crossbar, pytest.raises((OutOfRange, DeviceFault), match=refusal):  # overridden, ARM is sent, and refused
+            crossbar.arm()
+
+
+def without_watchdog(identity):
+    return replace(identity, capabilities=identity.capabilities & ~Capability.WATCHDOG)

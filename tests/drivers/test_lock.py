@@ -119,6 +119,7 @@ def test_two_names_of_one_port_are_one_device(tmp_path):
     name.symlink_to(port)
     assert lock_path(f"serial:{port}?baud=9600", tmp_path) == lock_path(f"serial:{name}?baud=115200", tmp_path)
     assert lock_path("visa:TCPIP::a::INSTR", tmp_path) != lock_path("visa:TCPIP::b::INSTR", tmp_path)
+    assert lock_path("visa:TCPIP::a::inst0::INSTR", tmp_path) == lock_path("visa:TCPIP0::a::INSTR", tmp_path)
 
 
 def test_unreadable_lock_file_is_no_owner(tmp_path):
