@@ -2,6 +2,8 @@
 
 Axes are `key=a,b,c`. Keys: `adc_bits`, `dac_bits`, `state_noise_v`, `programming_noise`, `read_noise` and `auto_range`
 for short; `chip.SECTION.KEY` for any value of the datasheet; `device` for the address; `seed` for experiment and chip;
+`experiment` for another experiment, e.g. the same net split otherwise; `rule` for how gradients are obtained, `ep` (as
+the experiment has it), `implicit`, `unrolled` or `coupled`;
 `drift_s` for the seconds a trained chip waits before it is tested (one training serves all of them); anything else is
 a key of the experiment, as in `hil train --set`.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +35,7 @@ CHIP_KEYS: dict[str, tuple[str, ...]] = {
 EXPERIMENT_KEYS = {"auto_range": "estimator.auto_range", "seed": "run.seed"}
 """Short names of experiment keys."""
 
-WAIT = "drift_s"
+WAIT, NAMED, RULE, SEED = "drift_s", "experiment", "rule", "seed"
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,71 @@ def write_table(path: Path, axes: list[Axis], rows: list[Row]) -> None:
         accuracy = "failed" if row.accuracy is None else f"{row.accuracy:.2%}"
         seconds = "" if row.seconds is None else f"{row.seconds:.0f} s"
         lines.append([*(str(row.values[k]) for k in keys), accuracy, seconds, row.note])
-    write_text(path / "table.md", "".join("| " + " | ".join(line) + " |\n" for line in lines))
+    text = _markdown(lines)
+    if SEED in keys and len(keys) > 1:
+        text += "\n" + _markdown(_spread_lines(keys, rows))
+    write_text(path / "table.md", text)
     write_json(path / "table.json", [vars(row) for row in rows])
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Rows that differ in their seed only.
+
+    Attributes:
+        values: Of every other axis, by key.
+        accuracies: 0..1, of those that did not fail.
+        seconds: Mean of training.
+    """
+
+    values: dict[str, Value]
+    accuracies: tuple[float, ...]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Of the accuracies."""
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over the seeds; 0 for one."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
+
+
+def over_seeds(rows: Sequence[Row]) -> list[Spread]:
+    """Rows gathered over the seeds, in the order of their first."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.accuracy is not None:
+            rest = {key: value for key, value in row.values.items() if key != SEED}
+            groups.setdefault(json.dumps(rest), []).append(row)
+    return [
+        Spread(
+            json.loads(key),
+            tuple(r.accuracy for r in group if r.accuracy is not None),
+            statistics.fmean(r.seconds or 0.0 for r in group),
+        )
+        for key, group in groups.items()
+    ]
+
+
+def _spread_lines(keys: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
+    rest = [key for key in keys if key != SEED]
+    lines = [[*rest, "seeds", "mean accuracy", "deviation", "training"], ["---"] * (len(rest) + 4)]
+    for spread in over_seeds(rows):
+        figures = [
+            str(len(spread.accuracies)),
+            f"{spread.mean:.2%}",
+            f"{spread.deviation:.2%}",
+            f"{spread.seconds:.0f} s",
+        ]
+        lines.append([*(str(spread.values[k]) for k in rest), *figures])
+    return lines
 
 
 def _value(text: str) -> Value:

@@ -25,7 +25,7 @@ from hil.ranks import Ranks
 from hil.run import checkpoint
 from hil.run.atomic import write_json, write_text
 from hil.run.folder import RunFolder
-from hil.study import CHIP_KEYS, EXPERIMENT_KEYS, WAIT, Point, Row, StudyError, Value
+from hil.study import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.train_state import Position, TrainState
 from hil.update import CellUpdates
 
@@ -104,10 +104,15 @@ def _experiment(task: Task) -> Experiment:
     """The point's experiment, its chip written beside it."""
     values = task.point.values
     overrides = list(task.overrides)
+    rule = values.get(RULE, "ep")
+    if rule != "ep":
+        overrides.append(f'estimator={{kind="{rule}"}}')
     for key, value in values.items():
+        if key in (NAMED, RULE):
+            continue
         if key in EXPERIMENT_KEYS or not (key == "device" or key in CHIP_KEYS or key.startswith("chip.")):
             overrides.append(f"{EXPERIMENT_KEYS.get(key, key)}={_toml(value)}")
-    loaded = experiment_file.load(task.experiment, overrides)
+    loaded = experiment_file.load(str(values.get(NAMED, task.experiment)), overrides)
     address = str(values.get("device", task.device or loaded.device))
     return loaded.model_copy(update={"device": _address(address, values, task.folder)})
 

@@ -10,13 +10,16 @@ from matplotlib.figure import Figure
 
 from hil.report.figures import COLOURS, STYLE
 from hil.run.atomic import write_bytes
-from hil.study import Axis, Row, Value
+from hil.study import SEED, Axis, Row, Spread, Value, over_seeds
 
 
 def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:
     """Draws `study.png`: numbers as a curve (logarithmic where they span a hundredfold), names as bars."""
     import matplotlib as mpl
 
+    if any(a.key == SEED for a in axes) and len(axes) > 1:
+        _write_spread(path, title, [a for a in axes if a.key != SEED], over_seeds(rows))
+        return
     along = max((a for a in axes if _numeric(a)), key=lambda a: len(a.values), default=axes[0])
     others = [a.key for a in axes if a is not along]
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
@@ -37,6 +40,37 @@ def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[R
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
+
+
+def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequence[Spread]) -> None:
+    """Means over the seeds with their standard deviation, and mean training times."""
+    import matplotlib as mpl
+
+    along, others = axes[0], [a.key for a in axes[1:]]
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(10.4, 4.4), layout="constrained")
+        accuracy, seconds = figure.subplots(1, 2)
+        groups = list(dict.fromkeys(_of(s, others) for s in spreads))
+        for number, group in enumerate(groups):
+            line = [s for s in spreads if _of(s, others) == group]
+            x = [_place(along, s.values[along.key]) for s in line]
+            colour = COLOURS[number % len(COLOURS)]
+            y, deviation = [100 * s.mean for s in line], [100 * s.deviation for s in line]
+            accuracy.errorbar(x, y, deviation, fmt="o-", capsize=4, color=colour, label=group)
+            seconds.plot(x, [s.seconds for s in line], "o-", color=colour, label=group)
+        for plot, label in ((accuracy, "test accuracy, %"), (seconds, "training, s")):
+            plot.set(title=title if plot is accuracy else "", xlabel=along.key, ylabel=label)
+            if not _numeric(along):
+                plot.set_xticks(range(len(along.values)), [str(v) for v in along.values], rotation=12)
+        if others:
+            accuracy.legend(title=", ".join(others), fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def _of(spread: Spread, keys: Sequence[str]) -> str:
+    return ", ".join(str(spread.values[key]) for key in keys)
 
 
 def _numeric(axis: Axis) -> bool:

@@ -7,7 +7,8 @@ import pytest
 
 from hil import study, study_point
 from hil.cli import main
-from hil.study import Axis, Point, Row, StudyError
+from hil.report.study import write_picture
+from hil.study import Axis, Point, Row, StudyError, over_seeds
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
 
@@ -122,3 +123,39 @@ def test_another_study_in_the_folder_is_refused(tmp_path):
     (tmp_path / "b" / "mine").touch()
     with pytest.raises(StudyError, match="not a study's folder"):
         study.open_folder(tmp_path / "b", {}, overwrite=True)
+
+
+def test_a_point_may_name_another_experiment_and_another_rule(tmp_path):
+    split = tmp_path / "split.toml"
+    split.write_text('base = "digits"\n[run]\nbatch = 16\n')
+    values = {"experiment": str(split), "rule": "implicit", "seed": 3}
+    loaded = study_point._experiment(task(tmp_path, Point(values), device="reference:"))
+    assert loaded.run.batch == 16
+    assert loaded.run.seed == 3
+    assert loaded.estimator.kind == "implicit"
+    as_it_is = study_point._experiment(task(tmp_path, Point({"rule": "ep"}), device="reference:"))
+    assert as_it_is.estimator.kind == "centered"
+
+
+def test_seeds_are_gathered_into_means_and_deviations(tmp_path):
+    axes = [study.parse_axis(text) for text in ("experiment=a,b", "rule=ep,implicit", "seed=0,1,2")]
+    rows = [
+        Row(
+            point.values,
+            None if point.values == {"experiment": "b", "rule": "ep", "seed": 2} else 0.5 + 0.1 * index,
+            2.0,
+        )
+        for index, point in enumerate(study.points(axes)[:6])
+    ]
+    rows += [
+        Row({"experiment": "b", "rule": "ep", "seed": 0}, 0.5, 4.0),
+        Row({"experiment": "b", "rule": "ep", "seed": 1}, None),
+    ]
+    first, second, third = over_seeds(rows)
+    assert (first.values, first.mean, first.seconds) == ({"experiment": "a", "rule": "ep"}, pytest.approx(0.6), 2.0)
+    assert first.deviation == second.deviation == pytest.approx(0.1)
+    assert (third.accuracies, third.deviation, third.seconds) == ((0.5,), 0.0, 4.0)
+    study.write_table(tmp_path, axes, rows)
+    assert "| a | implicit | 3 | 90.00% | 10.00% | 2 s |" in (tmp_path / "table.md").read_text()
+    write_picture(tmp_path / "study.png", "splits", axes, rows)
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
