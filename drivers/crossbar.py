@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.convert import Floats
+from drivers.convert import Floats, from_codes, rail_codes, to_codes
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.recording import FlightRecorder
 from drivers.session import Session
 from drivers.settling import OVERHEAD, SettleCodec, Settled
 from drivers.writing import changed_cells, write_requests
-from firmware_specs.codes import Capability, Parameter
-from firmware_specs.messages import Codes, Measure, Pulse, ReadCells, Region, Settle, WriteCells, Written
+from firmware_specs.codes import Capability, ConverterId, Parameter
+from firmware_specs.messages import Codes, Measure, Product, Pulse, ReadCells, Region, Settle, WriteCells, Written
 from firmware_specs.topology import Topology
 
 UNKNOWN = -1
@@ -190,6 +190,41 @@ class Crossbar:
         seconds = region.cells * reads * len(volts) * self.info.parameter(Parameter.READ_TIME_S)
         currents = self.session.call(lambda device: device.measure(request, seconds)).amperes
         return currents.reshape(len(volts), reads, region.rows, region.columns)
+
+    def product(
+        self, array: int, coupling: int, volts: Floats, plane: int, *, transposed: bool = False, reads: int = 1
+    ) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+        """Currents of one plane's lines for voltages at the others.
+
+        Args:
+            array: Which one.
+            coupling: Which coupling of its topology.
+            volts: (batch, rows), or (batch, columns) where transposed.
+            plane: Of G+ and G-.
+            transposed: Columns are driven and rows read.
+            reads: Conversions of every line, averaged.
+
+        Returns:
+            Amperes (batch, columns), or (batch, rows) transposed; of each sample the voltages that the DAC clipped and
+            the readings at the first or last code, (batch,).
+
+        Raises:
+            OutOfRange: not finite, or beyond the limit for reading. DeviceFault: the device refused.
+        """
+        self._need(Capability.PRODUCT)
+        values = np.asarray(volts, dtype=np.float64)
+        self._guard.finite("line voltages", values)
+        dac = self.info.converter(ConverterId.PRODUCT_DAC, self.address)
+        adc = self.info.converter(ConverterId.PRODUCT_ADC, self.address)
+        codes, clipped = to_codes(dac, values)
+        # half a code: 0 V and the limit itself need not be on the DAC's grid
+        reach_v = np.abs(from_codes(dac, codes, 1, np.dtype(np.float64)))
+        self._guard.read_voltage(np.maximum(reach_v - dac.lsb / 2, 0.0))
+        self._guard.count("reads", reads, 65535)
+        request = Product(array, coupling, plane, transposed, codes, reads)
+        seconds = len(values) * reads * self.info.parameter(Parameter.READ_TIME_S)
+        reply = self.session.call(lambda device: device.product([request], seconds))[0].outputs
+        return from_codes(adc, reply, reads, np.dtype(np.float64)), clipped, rail_codes(adc, reply, reads)
 
     def settle(
         self,

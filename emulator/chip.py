@@ -224,14 +224,28 @@ class Chip:
         Raises:
             ValueError: the datasheet describes no product path.
         """
+        tiled, generator = self._tiles(array, coupling)
+        return tiled.multiply(volts.to(self.device, self.dtype), transposed, generator)
+
+    def line_product(
+        self, array: int, coupling: int, volts: Tensor, transposed: bool, plane: int, reads: int
+    ) -> Tensor:
+        """Mean readings of one plane's lines, (batch, lines), amperes on the ADC's grid, in one transaction.
+
+        Raises:
+            ValueError: the datasheet describes no product path.
+        """
+        tiled, generator = self._tiles(array, coupling)
+        return tiled.planes(volts.to(self.device, self.dtype), transposed, generator, reads)[0][plane]
+
+    def _tiles(self, array: int, coupling: int) -> tuple[TiledCoupling, torch.Generator]:
         if self.datasheet.product is None:
             raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no [product] section")
         placed, key = self._ready(array), (array, coupling)
         if key not in self._tiled or self._tiled[key][0] != (id(placed), placed.generation):
             tiled = TiledCoupling(placed, coupling, self.seed, "line_adc", array)
             self._tiled[key] = ((id(placed), placed.generation), tiled)
-        generator = self.streams.next(f"multiplying {array}")
-        return self._tiled[key][1].multiply(volts.to(self.device, self.dtype), transposed, generator)
+        return self._tiled[key][1], self.streams.next(f"multiplying {array}")
 
     def conductances_s(self, array: int) -> list[Tensor]:
         """True conductances now, one tensor a coupling, (planes, rows, columns); what no instrument sees exactly."""

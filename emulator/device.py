@@ -168,7 +168,10 @@ def capabilities(chip: Chip) -> Capability:
         Capability.SOURCE_CURRENT: sheet.nodes.ammeter is not None,
         Capability.RESISTIVE: sheet.resistive,
         Capability.DIFFERENTIAL: not sheet.resistive,
+        Capability.PRODUCT: sheet.product is not None,
     }
+    if sheet.product is not None:
+        able &= ~(Capability.SETTLE | Capability.STATE_LOAD | Capability.SETTLE_TIME)
     for capability, there in optional.items():
         if there:
             able |= capability

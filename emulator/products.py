@@ -68,27 +68,31 @@ class TiledCoupling:
         }
 
     def multiply(self, volts: Tensor, transposed: bool, generator: torch.Generator) -> Multiplied:
-        """Currents of the read lines for voltages at the others, (batch, rows), or (batch, columns) transposed."""
+        """Currents of the read lines for voltages at the others, (batch, rows), or (batch, columns) transposed.
+
+        The host adds the tiles and takes plane 1 from plane 0.
+        """
+        planes, clipped, rails = self.planes(volts, transposed, generator, self.product.reads)
+        return Multiplied(planes[0] if len(planes) == 1 else planes[0] - planes[1], clipped, rails)
+
+    def planes(
+        self, volts: Tensor, transposed: bool, generator: torch.Generator, reads: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean readings of both planes, tiles added, (planes, batch, lines); values clipped and readings at rails."""
         sent, clipped = converters.convert_drive(self.product.line_dac, volts)
         line_v = reading.bent(self.sheet.cells, sent)
         amps = self._through(self._matrix, line_v, transposed)
         if self._variance is not None:
             spread = self._through(self._variance, line_v**2, transposed).clamp_(min=0).sqrt_()
             amps = amps + spread * _normal(amps, generator)
-        return self._convert(amps, clipped, transposed, generator)
-
-    def _convert(self, amps: Tensor, clipped: Tensor, transposed: bool, generator: torch.Generator) -> Multiplied:
-        """Reads every tile's lines, adds the tiles and takes plane 1 from plane 0."""
         adc, total, rails = self.product.line_adc, torch.zeros_like(amps), torch.zeros_like(clipped)
-        for _ in range(self.product.reads):
+        for _ in range(reads):
             noisy = amps + adc.noise_sigma_a * _normal(amps, generator) if adc.noise_sigma_a else amps
             # the batch is the last but one axis here; the converter counts rails over what follows the first
             seen, at_rail = converters.convert_state(adc, noisy.movedim(2, 0), self._lines[transposed])
             total, rails = total + seen.movedim(0, 2), rails + at_rail
-        summed = (total / self.product.reads).sum(1)
         used = self.rows if transposed else self.columns
-        difference = summed[0] if len(summed) == 1 else summed[0] - summed[1]
-        return Multiplied(difference[:, :used], clipped, rails)
+        return (total / reads).sum(1)[..., :used], clipped, rails
 
     def _through(self, matrix: Tensor, volts: Tensor, transposed: bool) -> Tensor:
         """(planes, tiles to add, batch, read lines) of every tile; tiles are (planes, down, across, rows, columns)."""

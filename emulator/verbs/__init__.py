@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.device import Device
-from emulator.verbs import about, arrays, cells, environment, outputs
+from emulator.verbs import about, arrays, cells, environment, outputs, products
 from firmware_specs.codes import Opcode
 
 Verb = Callable[[Device, bytes, str], bytes]
@@ -30,6 +30,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.CONFIGURE: arrays.configure,
     Opcode.TOPOLOGY: arrays.topology,
     Opcode.SETTLE: arrays.settle,
+    Opcode.PRODUCT: products.product,
     Opcode.SNAPSHOT: arrays.snapshot,
     Opcode.RESTORE: arrays.restore,
     Opcode.WRITE_CELLS: cells.write,

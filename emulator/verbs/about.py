@@ -51,6 +51,9 @@ def converters(device: Device, payload: bytes, door: str) -> bytes:
     ]
     if sheet.nodes.ammeter is not None:
         found.append(_converter(ConverterId.SOURCE_ADC, Quantity.AMPERE, sheet.nodes.ammeter))
+    if sheet.product is not None:
+        found.append(_converter(ConverterId.PRODUCT_DAC, Quantity.VOLT, sheet.product.line_dac))
+        found.append(_converter(ConverterId.PRODUCT_ADC, Quantity.AMPERE, sheet.product.line_adc))
     return pack_converters(found)
 
 

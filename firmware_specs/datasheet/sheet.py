@@ -60,6 +60,21 @@ class Datasheet(Section):
         """True for a network of conductances, False for neuron circuits."""
         return self.fabric.substrate == "resistive"
 
+    def tile_by_tile(self) -> Datasheet:
+        """As its firmware shows a product device: every array is one tile. Other devices are as they are."""
+        if self.product is None:
+            return self
+        fabric = self.fabric.model_copy(
+            update={
+                "arrays": self.product.tiles,
+                "max_layers": 2,
+                "max_units": max(self.product.tile_rows, self.product.tile_columns),
+                "max_rows": self.product.tile_rows,
+                "max_columns": self.product.tile_columns,
+            }
+        )
+        return self.model_copy(update={"fabric": fabric})
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         neurons = self.neurons

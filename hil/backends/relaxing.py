@@ -1,0 +1,195 @@
+"""Relaxation of a Hopfield block on the host, with products that a device measures.
+
+A sweep is exact block coordinate descent with measured products, so its fixed point is the equilibrium of the weights
+the device really has. Products are noisy: the change of a state in one sweep never falls below a floor. A sample
+settles when its change reaches that floor, or the tolerance where that is higher. Its residual is then the *stated
+error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`, with the rate at which
+earlier changes shrank; a phase whose changes do not shrink is not settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emulator.network import ideal_neurons
+from emulator.products import Multiplied, noise_floor_a
+from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Dense, Topology
+from hil.backends.checks import check_inputs
+from hil.backends.seam import Nudge, Phase, PlacementError, Settled, States
+
+SAFETY = 5.0
+"""Standard deviations of a product's error that the stated error allows for."""
+SLOWEST = 0.98
+"""Changes that shrink by less than this factor a sweep are not shrinking."""
+SEEN = 4
+"""The rate is the mean of so many last sweeps above the floor."""
+USUAL = 0.5
+"""Assumed rate where too few sweeps lie above the floor to see one."""
+
+
+class Multiplier(Protocol):
+    """Whatever does the products of one block."""
+
+    def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
+        """Currents of G+ minus G- of a coupling's read lines for voltages at the others; the bias row is the last."""
+        ...
+
+
+class Relaxation:
+    """Relaxes one block on measured products.
+
+    Args:
+        sheet: The product device's datasheet.
+        topology: The block, dense couplings only.
+        multiplier: Does the products.
+
+    Raises:
+        PlacementError: the block is not dense.
+    """
+
+    def __init__(self, sheet: Datasheet, topology: Topology, multiplier: Multiplier) -> None:
+        if any(not isinstance(coupling, Dense) for coupling in topology.couplings):
+            raise PlacementError("a product device has dense crossbars; convolutions need a device that unrolls them")
+        self.products = 0
+        self._topology, self._multiplier, self._sheet = topology, multiplier, sheet
+        self._neurons = ideal_neurons(topology)
+        self._unit_v = sheet.neurons.state_unit_v
+        self._current_a = sheet.neurons.state_unit_v / sheet.neurons.transimpedance_ohm
+        self._stop = sheet.settle
+        self._floors = self._noise_floors()
+
+    def settle(self, drive: Tensor, nudges: Sequence[Nudge], start: States | None, reads: int) -> Settled:
+        """Relaxes freely and nudged; `reads` sweeps at the end of each phase are averaged."""
+        check_inputs(self._topology, drive, nudges)
+        constant = [n for n in nudges if isinstance(n, Tensor)]
+        if len(constant) < len(nudges):
+            raise ValueError("a nudge that follows the state needs reference: this device's nudge is held constant")
+        with torch.no_grad():
+            free, report = self._relax(drive, None, start, reads)
+            phases, reports = [free], [report]
+            if constant:
+                count = len(constant)
+                repeated = tuple(s.repeat(count, *[1] * (s.dim() - 1)) for s in free)
+                drives = drive.repeat(count, *[1] * (drive.dim() - 1))
+                states, together = self._relax(drives, torch.cat(constant), repeated, reads)
+                parts = [s.chunk(count) for s in states]
+                phases += [tuple(p[k] for p in parts) for k in range(count)]
+                reports += _split(together, count)
+        return Settled(phases[0], tuple(phases[1:]), tuple(reports))
+
+    def _relax(self, drive: Tensor, nudge: Tensor | None, start: States | None, reads: int) -> tuple[States, Phase]:
+        states = list(start or (drive.new_zeros(len(drive), *layer.shape) for layer in self._topology.layers))
+        groups = self._topology.update_groups if nudge is None else self._topology.update_groups[::-1]
+        floor = max(self._floors)
+        most = max(self._stop.tolerance, floor * self._expected_peak(drive))
+        watch = _Watch(len(drive), drive, most, SAFETY * floor, self._stop.max_iterations)
+        sums: list[Tensor] | None = None
+        for _ in range(self._stop.max_iterations + reads - 1):
+            before = list(states)
+            for group in groups:
+                for layer in group:
+                    states[layer] = self._neurons[layer](self._current(layer, states, drive, nudge, watch))
+            changes = [(a - b).flatten(1).abs().amax(1) for a, b in zip(states, before, strict=True)]
+            if watch.see(torch.stack(changes).amax(0)):
+                sums = list(states) if sums is None else [a + b for a, b in zip(sums, states, strict=True)]
+                if watch.after >= reads:
+                    break
+        averaged = states if sums is None else [s / watch.after for s in sums]
+        return tuple(averaged), watch.report()
+
+    def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: Tensor | None, watch: _Watch) -> Tensor:
+        terms = [drive.flatten(1)] if layer == 0 else []
+        for index, coupling in enumerate(self._topology.couplings):
+            if coupling.post == layer:
+                lines = states[coupling.pre].flatten(1)
+                if coupling.bias:
+                    lines = torch.cat([lines, lines.new_ones(len(lines), 1)], 1)
+                terms.append(self._multiply(index, lines, False, watch))
+            elif coupling.pre == layer:
+                back = self._multiply(index, states[coupling.post].flatten(1), True, watch)
+                terms.append(back[:, :-1] if coupling.bias else back)
+        if nudge is not None and layer == len(states) - 1:
+            terms.append(nudge.flatten(1))
+        return sum(terms[1:], start=terms[0]).unflatten(1, self._topology.layers[layer].shape)
+
+    def _multiply(self, coupling: int, lines: Tensor, transposed: bool, watch: _Watch) -> Tensor:
+        done = self._multiplier.multiply(coupling, lines * self._unit_v, transposed)
+        self.products += len(lines)
+        watch.converters(done.clipped, done.rails)
+        return (done.amps / self._current_a).to(lines)
+
+    def _noise_floors(self) -> list[float]:
+        """Standard deviation of each layer's state in one sweep, from conversion, model units."""
+        sheet = self._sheet
+        assert sheet.product is not None  # noqa: S101 - the bench looks first
+        variance = [0.0] * len(self._topology.layers)
+        for coupling in self._topology.couplings:
+            down, across = sheet.product.cut(*self._topology.cells(coupling))
+            variance[coupling.post] += noise_floor_a(sheet, down) ** 2
+            variance[coupling.pre] += noise_floor_a(sheet, across) ** 2
+        return [
+            layer.gain * math.sqrt(v) / self._current_a
+            for layer, v in zip(self._topology.layers, variance, strict=True)
+        ]
+
+    def _expected_peak(self, drive: Tensor) -> float:
+        """How far the largest of all states' changes lies above one standard deviation, in noise alone."""
+        units = sum(layer.units for layer in self._topology.layers)
+        return math.sqrt(2) * (math.sqrt(2 * math.log(max(units * len(drive), 2))) + 1)
+
+
+class _Watch:
+    """Follows a phase: when each sample settles, how fast changes shrink, what the converters clipped."""
+
+    def __init__(self, samples: int, like: Tensor, most: float, floor: float, bound: int) -> None:
+        self.most, self.floor, self.bound = most, floor, bound
+        self.after = 0
+        self._sweep = 0
+        self._last = like.new_full((samples,), math.inf)
+        self._largest = math.inf
+        self._rates: list[float] = []
+        self._iterations = torch.full((samples,), bound, device=like.device)
+        self._done = torch.zeros(samples, dtype=torch.bool, device=like.device)
+        self._clipped = torch.zeros(samples, dtype=torch.int64, device=like.device)
+        self._rails = torch.zeros_like(self._clipped)
+        self._now = (self._clipped, self._rails)
+
+    def converters(self, clipped: Tensor, rails: Tensor) -> None:
+        """Adds one product's clipping; a sweep's total is what the last sweep had."""
+        self._now = (self._now[0] + clipped, self._now[1] + rails)
+
+    def see(self, change: Tensor) -> bool:
+        """Takes the largest change of every sample in; True once all have settled."""
+        self._sweep += 1
+        self._clipped, self._rails = self._now
+        self._now = (torch.zeros_like(self._clipped), torch.zeros_like(self._rails))
+        largest = float(change.amax())
+        if self._largest < math.inf and largest > 3 * self.floor:
+            self._rates.append(largest / self._largest)
+        self._largest = largest
+        now = change <= self.most
+        self._iterations = torch.where(now & ~self._done, self._sweep, self._iterations)
+        self._done = self._done | now
+        self._last = change
+        if bool(self._done.all()):
+            self.after += 1
+        return self.after > 0
+
+    def report(self) -> Phase:
+        """Settled or not, sweeps, and the stated error as the residual."""
+        seen = self._rates[-SEEN:]
+        rate = math.prod(seen) ** (1 / len(seen)) if seen else USUAL
+        shrinking = rate < SLOWEST
+        error = (self._last + self.floor) / (1 - min(max(rate, USUAL), SLOWEST))
+        return Phase(self._done & shrinking, self._iterations, error, self._clipped, self._rails)
+
+
+def _split(phase: Phase, count: int) -> list[Phase]:
+    fields = (phase.settled, phase.iterations, phase.residual, phase.clipped_drives, phase.rail_codes)
+    return [Phase(*parts) for parts in zip(*(f.chunk(count) for f in fields), strict=True)]
