@@ -22,7 +22,7 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         DeviceError: it cannot be opened, or is another device than its datasheet says.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
-    on_file = None if entry.datasheet is None else load(entry.datasheet)
+    on_file = None if entry.datasheet is None else load(entry.datasheet).tile_by_tile()
     limits = entry.limits.model_dump(exclude_none=True)
     crossbar = connect(
         entry.address,

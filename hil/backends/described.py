@@ -11,6 +11,7 @@ from firmware_specs.messages import Converter
 AGREE = 1e-6
 """Relative difference between datasheet and device that counts as none: both have 64-bit numbers of the same thing."""
 COMPARED = ("fabric", "cells", "neurons", "drive_dac", "nudge_dac", "state_adc", "output_adc", "limits")
+UNSAID_READ_S = 1e-3
 _WIRE_BITS_OF_IDEAL = 32
 
 
@@ -51,6 +52,15 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
         },
         "limits": _limits(info),
     }
+    if info.can(Capability.PRODUCT) and not info.can(Capability.SETTLE):
+        document["product"] = {
+            "tile_rows": info.fabric.max_rows,
+            "tile_columns": info.fabric.max_columns,
+            "tiles": info.fabric.arrays,
+            "line_dac": _converter(info, ConverterId.PRODUCT_DAC, "v", device),
+            "line_adc": _converter(info, ConverterId.PRODUCT_ADC, "a", device),
+            "read_time_s": number(Parameter.READ_TIME_S) or UNSAID_READ_S,
+        }
     try:
         return Datasheet.model_validate(document)
     except ValueError as error:

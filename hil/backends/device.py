@@ -25,11 +25,24 @@ from drivers.errors import DeviceError, OutOfRange
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.product import Product
 from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
 from hil import pulse_plan
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Bench, Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.product_device import DeviceProductArray
+from hil.backends.seam import (
+    Bench,
+    Nudge,
+    Parameters,
+    Phase,
+    PlacementError,
+    Programmed,
+    Pulsed,
+    Ranges,
+    Settled,
+    States,
+)
 from hil.mapping import Mapping
 from hil.placement import check_fits, next_array
 
@@ -229,12 +242,15 @@ class DeviceBench:
         self.datasheet = datasheet
         self._provenance = dict(provenance or {})
         self._arrays: list[DeviceArray] = []
+        self._tiled: list[DeviceProductArray] = []
         self._armed = False
 
     @property
     def quantized(self) -> bool:
         """True where any converter has finite resolution."""
         sheet = self.datasheet
+        if sheet.product is not None:
+            return True
         return any(not c.ideal for c in (sheet.drive_dac, sheet.nudge_dac, sheet.state_adc, sheet.output_adc))
 
     def arm(self) -> None:
@@ -243,12 +259,25 @@ class DeviceBench:
             self._armed = True
             self.crossbar.arm()
 
-    def place(self, topology: Topology) -> DeviceArray:
-        """Reserves the next array."""
+    def place(self, topology: Topology) -> DeviceArray | DeviceProductArray:
+        """Reserves the next array, or as many as a block has tiles on a device that only multiplies."""
+        if self.datasheet.product is not None:
+            return self._place_tiles(self.datasheet.product, topology)
         check_fits(self.datasheet, topology)
         array = DeviceArray(self, next_array(self.datasheet, len(self._arrays)), topology)
         self._arrays.append(array)
         return array
+
+    def _place_tiles(self, product: Product, topology: Topology) -> DeviceProductArray:
+        used = sum(tiles.arrays for tiles in self._tiled)
+        cuts = (product.cut(*topology.cells(coupling)) for coupling in topology.couplings)
+        if (needed := used + sum(down * across for down, across in cuts)) > product.tiles:
+            raise PlacementError(
+                f"{self.datasheet.identity.model} has {product.tiles} tiles of {product.tile_rows} x "
+                f"{product.tile_columns}; with this block {needed} would be needed"
+            )
+        self._tiled.append(DeviceProductArray(self, used, topology))
+        return self._tiled[-1]
 
     def describe(self) -> dict[str, object]:
         """Who it is, its limits and whose they are, and what the bench adds."""

@@ -1,18 +1,26 @@
 """Devices that only multiply: tiles against the plain product, noisy relaxation against the exact one."""
 
 import itertools
+import threading
 
 import pytest
 import torch
 
+from drivers.loopback import Loopback
 from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
 from emulator.network import Stop
+from emulator.serial_endpoint import SerialEndpoint
+from emulator.serve import Doors
 from firmware_specs.datasheet import load
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
 from hil.backends.product import ProductArray
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import PlacementError
 from hil.bench import open_bench
+from hil.conformance import suite
+from hil.emulate import open_board
 from hil.mapping import Mapping
 
 PLATFORMS = ("arc-two-32x32-like", "openmena-8x8-like")
@@ -148,3 +156,37 @@ def test_products_and_tiles_are_counted():
         report = bench.report()
     assert report["tiles"] == 3 * 2
     assert report["products"] == 2 * 3 * sweeps
+
+
+@pytest.fixture
+def served():
+    board = open_board("openmena-8x8-like", 3, Doors(tcp=0))
+    worker = threading.Thread(target=board.run)
+    worker.start()
+    yield board.addresses[0]
+    board.stop()
+    worker.join(5.0)
+
+
+def test_a_product_device_on_a_wire_relaxes_to_the_same_equilibrium(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path))
+    topology = dense_chain([12, 9], slope=0.5)
+    drive = torch.randn(6, 12, generator=torch.Generator().manual_seed(1))
+    exact = ReferenceBench(Stop(500, 1e-9)).place(topology)
+    exact.program(parameters(topology, 4))
+    with open_bench(served) as bench:
+        array = bench.place(topology)
+        array.program(parameters(topology, 4))
+        settled = array.settle(drive, [torch.full((6, 9), 0.1)])
+        assert array.arrays == 2 * 2
+    want = exact.settle(drive, [torch.full((6, 9), 0.1)])
+    assert bool(settled.phases[0].settled.all())
+    for got, true in ((settled.free, want.free), (settled.nudged[0], want.nudged[0])):
+        # 1 % programming noise on 13 lines, three sigma, is what is between the two
+        assert max(float((a - b).abs().max()) for a, b in zip(got, true, strict=True)) < 0.12
+
+
+def test_the_emulated_firmware_of_a_product_platform_conforms():
+    device = Device(Chip(load("openmena-8x8-like").tile_by_tile(), seed=1))
+    result = suite.run(Loopback(SerialEndpoint(Machine(device), "loopback").feed))
+    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
