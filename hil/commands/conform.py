@@ -31,7 +31,7 @@ def command(
     with open_wire(device) as wire, console.status("") as status:
         result = suite.run(wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name))
     console.print(writers.rich_table(result))
-    console.print(writers.summary(result), highlight=False, soft_wrap=True)
+    console.print(result.summary, highlight=False, soft_wrap=True)
     for path, text in ((json, writers.to_json), (html, writers.html), (junit, writers.junit)):
         if path is not None:
             write_text(path, text(result))

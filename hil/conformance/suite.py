@@ -5,61 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from drivers.errors import DeviceError
 from drivers.transport import Transport
 from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
 from hil.conformance.conversation import Conversation, Failed, Skipped
+from hil.conformance.result import Conformance
 from hil.conformance.subject import Subject
-
-
-@dataclass(frozen=True)
-class Conformance:
-    """What a run of the suite found.
-
-    Attributes:
-        device: Address of the device.
-        identity: Vendor, model, serial and firmware, or why it could not be read.
-        outcomes: One a check, in order.
-    """
-
-    device: str
-    identity: str
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def conforms(self) -> bool:
-        """No required check failed."""
-        return not any(o.verdict == "failed" and o.check.level == "required" for o in self.outcomes)
-
-    def count(self, verdict: str) -> int:
-        """Checks with a verdict."""
-        return sum(o.verdict == verdict for o in self.outcomes)
-
-    def to_json(self) -> dict[str, Any]:
-        """`passed`, `failed`, `skipped` and `checks: [...]`, JSON values only."""
-        checks = [
-            {
-                "name": o.check.name,
-                "section": o.check.section,
-                "level": o.check.level,
-                "demand": o.check.demand,
-                "verdict": o.verdict,
-                "seen": o.seen,
-                "seconds": round(o.seconds, 4),
-            }
-            for o in self.outcomes
-        ]
-        counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
-        return {"device": self.device, "identity": self.identity, "conforms": self.conforms, **counts, "checks": checks}
-
-    def _repr_html_(self) -> str:
-        from hil.conformance.writers import html_table
-
-        return html_table(self)
 
 
 def select(names: Iterable[str]) -> tuple[Check, ...]:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from rich.table import Table
 
-from hil.conformance.suite import Conformance
+from hil.conformance.result import Conformance
 
 COLOUR = {"passed": "green", "failed": "red", "skipped": "yellow"}
 _STYLE = (
@@ -29,31 +29,12 @@ def rich_table(result: Conformance) -> Table:
     return table
 
 
-def summary(result: Conformance) -> str:
-    """One sentence."""
-    counts = ", ".join(f"{result.count(v)} {v}" for v in COLOUR)
-    return f"{counts}: {result.device} {'conforms' if result.conforms else 'does not conform'}"
-
-
-def html_table(result: Conformance) -> str:
-    """The outcomes as an HTML table."""
-    head = "".join(
-        f"<th>{name}</th>" for name in ("check", "section", "level", "what the text demands", "verdict", "seen")
-    )
-    rows = "".join(
-        f"<tr><td><code>{escape(o.check.name)}</code></td><td>{escape(o.check.section)}</td><td>{o.check.level}</td>"
-        f"<td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td><td>{escape(o.seen)}</td></tr>"
-        for o in result.outcomes
-    )
-    return f"<p>{escape(summary(result))}</p><table><tr>{head}</tr>{rows}</table>"
-
-
 def html(result: Conformance) -> str:
     """A self-contained page."""
     return (
         f"<!doctype html><meta charset=utf-8><title>Conformance of {escape(result.device)}</title>"
         f"<style>{_STYLE}</style>"
-        f"<h1>Conformance</h1><p>{escape(result.identity)}</p>{html_table(result)}\n"
+        f"<h1>Conformance</h1><p>{escape(result.identity)}</p>{result.to_html()}\n"
     )
 
 

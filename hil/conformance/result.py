@@ -1,0 +1,70 @@
+"""What a run of the conformance suite found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from hil.conformance.check import Outcome
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """What a run of the suite found.
+
+    Attributes:
+        device: Address of the device.
+        identity: Vendor, model, serial and firmware, or why it could not be read.
+        outcomes: One a check, in order.
+    """
+
+    device: str
+    identity: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def conforms(self) -> bool:
+        """No required check failed."""
+        return not any(o.verdict == "failed" and o.check.level == "required" for o in self.outcomes)
+
+    def count(self, verdict: str) -> int:
+        """Checks with a verdict."""
+        return sum(o.verdict == verdict for o in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """`passed`, `failed`, `skipped` and `checks: [...]`, JSON values only."""
+        checks = [
+            {
+                "name": o.check.name,
+                "section": o.check.section,
+                "level": o.check.level,
+                "demand": o.check.demand,
+                "verdict": o.verdict,
+                "seen": o.seen,
+                "seconds": round(o.seconds, 4),
+            }
+            for o in self.outcomes
+        ]
+        counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
+        return {"device": self.device, "identity": self.identity, "conforms": self.conforms, **counts, "checks": checks}
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        counts = ", ".join(f"{self.count(v)} {v}" for v in ("passed", "failed", "skipped"))
+        return f"{counts}: {self.device} {'conforms' if self.conforms else 'does not conform'}"
+
+    def to_html(self) -> str:
+        """The outcomes as an HTML table."""
+        columns = ("check", "section", "level", "what the text demands", "verdict", "seen")
+        head = "".join(f"<th>{name}</th>" for name in columns)
+        rows = "".join(
+            f"<tr><td><code>{escape(o.check.name)}</code></td><td>{escape(o.check.section)}</td><td>{o.check.level}"
+            f"</td><td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td><td>{escape(o.seen)}</td></tr>"
+            for o in self.outcomes
+        )
+        return f"<p>{escape(self.summary)}</p><table><tr>{head}</tr>{rows}</table>"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
