@@ -61,7 +61,8 @@ class Conformance:
         head = "".join(f"<th>{name}</th>" for name in columns)
         rows = "".join(
             f"<tr><td><code>{escape(o.check.name)}</code></td><td>{escape(o.check.section)}</td><td>{o.check.level}"
-            f"</td><td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td><td>{escape(o.seen)}</td></tr>"
+            f"</td><td>{escape(o.check.demand)}</td><td class={o.verdict}>{o.verdict}</td>"
+            f"<td>{escape(o.seen)}</td></tr>"
             for o in self.outcomes
         )
         return f"<p>{escape(self.summary)}</p><table><tr>{head}</tr>{rows}</table>"
