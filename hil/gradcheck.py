@@ -25,6 +25,8 @@ EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
 """Free phases of the comparison: to the floor of float64."""
 STRAIGHT = 1e-6
 """Largest share of a response that may be curved for a sample to count as differentiable within beta."""
+ROUNDING = 1e-9
+"""Share of the whole gradient's norm below which one parameter's is rounding."""
 
 Gradients = dict[str, Tensor]
 
@@ -161,7 +163,8 @@ def check(experiment: Experiment, bench: Bench, estimator: Estimator, given: Sam
     measured = gradients(experiment, bench, estimator, given, seen)
     exact = gradients(experiment, ReferenceBench(EXACT), Implicit(tolerance=1e-12), given)
     phases = torch.cat([phase.settled.double() for settled in seen for phase in settled.phases])
-    parameters = {name: agreement(measured[name], exact[name]) for name in exact}
+    floor = ROUNDING * float(torch.cat([g.flatten() for g in exact.values()]).norm())
+    parameters = {name: agreement(measured[name], exact[name], floor) for name in exact}
     return Gradcheck(parameters, float(phases.mean()), int((~given.kept).sum()))
 
 
@@ -184,11 +187,18 @@ def initial_model(experiment: Experiment, bench: Bench, given: Samples) -> nn.Se
     return build(experiment.model_copy(update={"run": run}), bench, shape, given.classes)
 
 
-def agreement(measured: Tensor, exact: Tensor) -> Agreement:
-    """Cosine and norm ratio; where both vanish they agree, where only the exact one does they do not."""
+def agreement(measured: Tensor, exact: Tensor, floor: float = 0.0) -> Agreement:
+    """Cosine and norm ratio.
+
+    Args:
+        measured: One gradient.
+        exact: The other.
+        floor: Norm up to which a gradient is zero but for rounding, as that of a bias before batch norm is. Where both
+            vanish they agree, where only the exact one does they do not.
+    """
     norms = float(measured.norm()), float(exact.norm())
-    if norms[1] == 0:
-        return Agreement(1.0, 1.0) if norms[0] == 0 else Agreement(0.0, 0.0)
+    if norms[1] <= floor:
+        return Agreement(1.0, 1.0) if norms[0] <= floor else Agreement(0.0, 0.0)
     cosine = float((measured * exact).sum()) / (norms[0] * norms[1]) if norms[0] else 0.0
     return Agreement(cosine, norms[0] / norms[1])
 

@@ -98,6 +98,21 @@ def test_agreement_of_vanishing_gradients():
     assert gradcheck.agreement(-2 * one, one).norm_ratio == pytest.approx(2)
 
 
+def test_a_gradient_that_is_rounding_alone_is_zero():
+    rounding, whole = torch.full((3,), 1e-15), torch.ones(3)
+    assert gradcheck.agreement(-rounding, rounding, 1e-9) == gradcheck.Agreement(1.0, 1.0)
+    assert gradcheck.agreement(whole, rounding, 1e-9) == gradcheck.Agreement(0.0, 0.0)
+
+
+def test_random_images_through_batch_norm_show_no_false_alarm(tmp_path):
+    out = tmp_path / "check.json"
+    command.command("mnist-dense", data_root=tmp_path, samples=32, json=out, picture=tmp_path / "p.svg")
+    document = json.loads(out.read_text())
+    assert document["data"].startswith("32 random images")
+    assert document["min_cosine"] > 0.9999
+    assert document["max_norm_error"] < 0.01
+
+
 @pytest.mark.parametrize("kind", ["implicit", "unrolled"])
 def test_an_experiment_can_train_with_a_baseline(kind):
     experiment = experiment_file.load("digits", [f"estimator.kind={kind}"])
