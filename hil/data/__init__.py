@@ -21,6 +21,7 @@ SOURCES: dict[str, Source] = {
 _GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
 FORMS: dict[str, tuple[tuple[int, int, int], int]] = {
     "digits": ((1, 8, 8), 10),
+    "iris": ((5, 1, 1), 3),
     "mnist": (_GREY, 10),
     "fashion-mnist": (_GREY, 10),
     "kmnist": (_GREY, 10),
