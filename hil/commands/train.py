@@ -138,7 +138,7 @@ def open_and_train(
     dataset = data.load(experiment.data, data_root)
     _check_parts(experiment, ranks)
     where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
-    run, (free, nudged) = experiment.run, stops(experiment.settle)
+    run, (free, nudged) = experiment.run, stops(experiment.settle, where)
     batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
     console.print(
         f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "
@@ -179,6 +179,8 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
     from hil.run.folder import RunError
 
     run = experiment.run
+    if ranks.count > 1 and experiment.update.kind == "pulsed":
+        raise RunError("update.kind = 'pulsed' keeps the weights in one chip's cells: several ranks would drift apart")
     if ranks.count > 1 and (run.batch % ranks.count or not run.drop_last):
         raise RunError(
             f"{ranks.count} ranks need equal parts: set run.drop_last = true and run.batch to a multiple of "

@@ -148,3 +148,6 @@ def test_unequal_parts_are_refused(tmp_path, monkeypatch):
     for run in ({"batch": 15, "drop_last": True}, {"batch": 16}):
         with pytest.raises(RunError, match=r"run\.drop_last = true and run\.batch to a multiple of 2"):
             _check_parts(Experiment.model_validate(EXPERIMENT | {"run": run}), Ranks(count=2))
+    pulsed = Experiment.model_validate(EXPERIMENT | {"update": {"kind": "pulsed"}})
+    with pytest.raises(RunError, match="pulsed"):
+        _check_parts(pulsed, Ranks(count=2))
