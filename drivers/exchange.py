@@ -23,12 +23,26 @@ class Call:
         count: Frames of the request.
         sent: Frames that went out and were not asked for again.
         credited: Frames the device is known to have taken in.
-        incoming: The answer as far as it has come; None before its first frame.
+        kind: REPLY or ERROR, 0 before the whole answer is here.
+        answer: Its payload.
+        incoming: An answer of several frames as far as it has come.
         missed: Part of the answer was seen to be lost.
         uncredited: Frames of the answer taken in since the last credit.
     """
 
-    __slots__ = ("count", "credited", "incoming", "missed", "opcode", "payload", "sent", "sequence", "uncredited")
+    __slots__ = (
+        "answer",
+        "count",
+        "credited",
+        "incoming",
+        "kind",
+        "missed",
+        "opcode",
+        "payload",
+        "sent",
+        "sequence",
+        "uncredited",
+    )
 
     def __init__(self, opcode: Opcode, payload: bytes, sequence: int) -> None:
         self.opcode = opcode
@@ -37,19 +51,11 @@ class Call:
         self.count = frame_count(len(payload))
         self.sent = 0
         self.credited = 0
+        self.kind = 0
+        self.answer = b""
         self.incoming: Assembly | None = None
         self.missed = False
         self.uncredited = 0
-
-    @property
-    def kind(self) -> int:
-        """REPLY or ERROR, 0 before the answer."""
-        return 0 if self.incoming is None else self.incoming.first.kind
-
-    @property
-    def answer(self) -> bytes:
-        """Payload of the answer."""
-        return b"" if self.incoming is None else self.incoming.message
 
     def frame(self, session: int, index: int) -> bytes:
         """Bytes of one frame of the request."""
@@ -161,6 +167,8 @@ class Exchange:
         refused_early = frame.kind == Kind.ERROR and call.sent > 0
         if frame.opcode != call.opcode or not (call.sent == call.count or refused_early):
             return b""
+        if frame.parts == 1:
+            return self._complete(call, frame.kind, frame.payload)
         if call.incoming is None:
             call.incoming = Assembly(frame)
         incoming = call.incoming
@@ -171,16 +179,22 @@ class Exchange:
         self._asked_again = False
         incoming.take(frame)
         if incoming.complete:
-            call.sent = call.credited = call.count
-            self._next += 1
-            following = self.current
-            return self.ask_again() if following is not None and following.missed else b""
+            return self._complete(call, frame.kind, incoming.message)
         call.uncredited += 1
         if call.uncredited < self._credit_after:
             return b""
         call.uncredited = 0
         credit = Credit(incoming.next).pack()
         return encode(Frame(Kind.CREDIT, 0, 0, self.session, call.sequence, 0, 1, credit))
+
+    def _complete(self, call: Call, kind: int, answer: bytes) -> bytes:
+        """An answer is whole; asks again for the next one where part of it was lost while it was not its turn."""
+        call.kind, call.answer = kind, answer
+        call.sent = call.credited = call.count
+        self._asked_again = False
+        self._next += 1
+        following = self.current
+        return self.ask_again() if following is not None and following.missed else b""
 
     def _note_missed(self, sequence: int) -> None:
         for call in self.calls[self._next :]:
