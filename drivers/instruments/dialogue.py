@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
 from drivers.instruments.fence import Fence
+from drivers.recording import FlightRecorder, Recorded
 from drivers.transport import Transport
 
 Reader = Callable[[float], bytes]
@@ -94,6 +95,11 @@ class Dialogue:
             while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
                 pass
             self._dirty = False
+
+    @property
+    def recorder(self) -> FlightRecorder | None:
+        """Last traffic, where the wire is recorded."""
+        return self._wire.recorder if isinstance(self._wire, Recorded) else None
 
     def close(self) -> None:
         """Ends the session."""

@@ -112,7 +112,10 @@ class NetworkSession:
         roles = rig.rack.roles
         self._nudges = dict(zip(placed.layers[-1], roles.nudge, strict=False))
         self._meter = rig.boxes[roles.voltmeter]
-        self._channels = [rig.rack.wiring.scan[line] for line in placed.used]
+        wiring = rig.rack.wiring
+        self._channels = [wiring.scan[line] for line in placed.used]
+        if rig.rack.measures_source_currents:
+            self._channels += [wiring.shunts[line] for line in placed.sources]
         rig.rest()
         paths: set[Path] = {(terminal, line) for line, terminal in self._nudges.items()}
         paths |= {(f"floor.{line}", line) for line in placed.floors}
@@ -189,8 +192,9 @@ class NetworkSession:
         self.rig.wait(self.rig.rack.timing.line_settle_s)
         volts = np.mean([self._meter.scan(self._channels) for _ in range(reads)], axis=0)
         split = np.cumsum([len(self.placed.sources), *(len(layer) for layer in self.placed.layers)])
-        source, *layers = np.split(volts, split[:-1])
-        return Phase(source, tuple(layers), np.empty(0))
+        source, *layers, behind = np.split(volts, split)
+        shunt_ohm = self.rig.rack.wiring.shunt_ohm
+        return Phase(source, tuple(layers), (behind - source) / shunt_ohm if len(behind) else behind)
 
 
 def _check_wiring(rig: Rig, placed: Layout) -> None:
@@ -198,6 +202,7 @@ def _check_wiring(rig: Rig, placed: Layout) -> None:
     needs = (
         ("a DAC (wiring.direct)", placed.sources, wiring.direct),
         ("a scanned channel (wiring.scan)", placed.used, wiring.scan),
+        ("a shunt (wiring.shunts)", placed.sources if rack.measures_source_currents else (), wiring.shunts),
         ("a diode (wiring.floor)", placed.floors, wiring.floor),
         ("a diode (wiring.ceiling)", placed.ceilings, wiring.ceiling),
     )

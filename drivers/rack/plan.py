@@ -84,7 +84,8 @@ def plan(rack: Rack, placed: Layout, work: Work) -> Plan:
 def phase_s(rack: Rack, placed: Layout) -> tuple[float, float]:
     """Seconds of a free and of a nudged phase."""
     timing, meter = rack.timing, rack.instruments[rack.roles.voltmeter].facts
-    scan = len(placed.used) * (meter.relay_s + timing.meter_nplc / timing.line_frequency_hz) + meter.bus_s
+    channels = len(placed.used) + (len(placed.sources) if rack.measures_source_currents else 0)
+    scan = channels * (meter.relay_s + timing.meter_nplc / timing.line_frequency_hz) + meter.bus_s
     bank = rack.instruments[rack.roles.drive].facts
     drive = len(placed.sources) * bank.settle_s + ceil(len(placed.sources) / DAC_CHANNELS_A_MESSAGE) * bank.bus_s
     outputs = len(placed.layers[-1])

@@ -15,6 +15,8 @@ from firmware_specs.racks.schema import CEILING, FLOOR, GROUND, Dut, Rack
 
 Array = NDArray[np.float64]
 Relay = tuple[str, str]
+SHUNT = "shunt"
+"""`shunt.row0`: the DAC's side of the resistor before a line."""
 
 
 @dataclass
@@ -130,6 +132,10 @@ class Bench:
 
     def terminal_volts(self, terminal: str) -> float:
         """Voltage at a terminal; an unwired one sees what it drives itself."""
+        kind, _, line = terminal.partition(".")
+        if kind == SHUNT:
+            source = self.rack.wiring.direct[line]
+            return self.terminal_volts(line) + self.terminal_amps(source) * self.rack.wiring.shunt_ohm
         node = self._direct.get(terminal, terminal)
         if node in self._nodes:
             return float(self.solve()[self._nodes[node]])

@@ -215,8 +215,9 @@ class DacOutput:
             self.bench.set_port(self.terminal, None)
             return
         step = 2 * used.full / (2**self.facts.dac_bits - 1)
+        series_ohm = self.bench.dut.contact_ohm + self.bench.rack.wiring.shunt_ohm
         volts = self.inaccuracy(f"{self.terminal} dac", used, round(self.volts / step) * step)
-        self.bench.set_port(self.terminal, VoltagePort(volts, limit_a=0.02, series_s=1 / self.bench.dut.contact_ohm))
+        self.bench.set_port(self.terminal, VoltagePort(volts, limit_a=0.02, series_s=1 / series_ohm))
 
 
 @dataclass

@@ -92,6 +92,8 @@ class Wiring(Section):
         scan: Channels of the voltmeter's multiplexer: line -> channel.
         floor: Single relays from a line to a diode that keeps it at or above 0 V: line -> `instrument.channel`.
         ceiling: The same for a diode that keeps it at or below 0 V.
+        shunts: Scanned channels on the DAC's side of the resistors in series with directly wired lines.
+        shunt_ohm: Those resistors; 0: there are none.
     """
 
     matrix: Matrix
@@ -99,6 +101,8 @@ class Wiring(Section):
     scan: dict[str, str] = Field(default_factory=dict)
     floor: dict[str, str] = Field(default_factory=dict)
     ceiling: dict[str, str] = Field(default_factory=dict)
+    shunts: dict[str, str] = Field(default_factory=dict)
+    shunt_ohm: NonNegative = 0.0
 
 
 class RackLimits(Section):
@@ -230,6 +234,11 @@ class Rack(Section):
     dut: Dut | None = None
 
     @property
+    def measures_source_currents(self) -> bool:
+        """True where the currents of sources are read over shunts."""
+        return self.wiring.shunt_ohm > 0
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """All lines, rows first."""
         return tuple(f"row{i}" for i in range(self.rows)) + tuple(f"col{j}" for j in range(self.columns))
@@ -248,6 +257,8 @@ class Rack(Section):
                     raise ValueError(
                         f"wiring.{where}: no line {line!r}; there are {self.rows} rows and {self.columns} columns"
                     )
+        if (self.wiring.shunt_ohm > 0) != bool(self.wiring.shunts) or set(self.wiring.shunts) - set(self.wiring.direct):
+            raise ValueError("wiring.shunts: channels and wiring.shunt_ohm belong together, on lines of wiring.direct")
         if len(set(matrix.lines)) != len(matrix.lines):
             raise ValueError("wiring.matrix.lines: a line is named twice")
         for role in ("force", "sense", "bias"):

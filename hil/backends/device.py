@@ -345,7 +345,7 @@ def recorded_failure(bench: Bench, path: Path) -> Iterator[None]:
     try:
         yield
     except DeviceError as error:
-        if isinstance(bench, DeviceBench):
-            bench.save_flight(path)
+        if (save := getattr(bench, "save_flight", None)) is not None:
+            save(path)
             error.add_note(f"The last traffic is in {path}.")
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -98,7 +99,7 @@ class RackArray:
         if not self._checked:
             session.require_settled(sources[0], UNSETTLED_V)
             self._checked = True
-        again = start is None or not constant
+        again = start is None or not constant or self._rig.rack.measures_source_currents
         measured: list[tuple[network.Phase, ...]] = []
         for index, volts in enumerate(sources):
             measured.append(session.settle(volts, [c[index] for c in currents], free=again, reads=reads))
@@ -108,7 +109,10 @@ class RackArray:
         assert free is not None  # noqa: S101 - `again` says so
         none = torch.zeros(len(drive), dtype=torch.int64, device=drive.device)
         report = Phase(none == 0, none, none.float(), none, none)
-        return Settled(free, tuple(phases), (report,) * (1 + len(constant)), None, self._rig.clock.now_s() - begin)
+        currents_of = self._currents(measured, drive) if again else None
+        return Settled(
+            free, tuple(phases), (report,) * (1 + len(constant)), currents_of, self._rig.clock.now_s() - begin
+        )
 
     def leave(self) -> None:
         """Sources down, relays open."""
@@ -136,6 +140,12 @@ class RackArray:
         beside = np.isnan(wanted) & (self._on_network[0][:, None] | self._on_network[1])
         wanted[beside] = limits.g_min_s
         return wanted, clipped
+
+    def _currents(self, measured: list[tuple[network.Phase, ...]], like: Tensor) -> tuple[Tensor, ...] | None:
+        if not self._rig.rack.measures_source_currents:
+            return None
+        amps = [np.stack([sample[phase].source_a for sample in measured]) for phase in range(len(measured[0]))]
+        return tuple((torch.from_numpy(a) / self._units.current_a).view(like.shape).to(like) for a in amps)
 
     def _states(self, phases: list[network.Phase], like: Tensor) -> States:
         states = []
@@ -215,6 +225,12 @@ class RackBench:
             return done
         work = self._plan.work
         return {"planned_s": self._plan.seconds, "planned_phases": work.free_phases + work.nudged_phases, **done}
+
+    def save_flight(self, path: Path) -> None:
+        """Leaves the last traffic of every instrument beside `path`, one file each."""
+        for name, box in self.rig.boxes.items():
+            if (recorder := box.dialogue.recorder) is not None:
+                recorder.save(path.with_name(f"{path.stem}-{name}{path.suffix}"), f"{name} of {self.address}")
 
     def describe(self) -> dict[str, object]:
         """The rack, who its instruments are, and what it may do."""

@@ -128,3 +128,19 @@ def test_a_network_that_does_not_fit_is_refused_with_the_reason(sources, layers,
     _, rig = bench()
     with rig, pytest.raises(OutOfRange, match=reason):
         layout(rig, sources, layers, [None] * len(layers))
+
+
+def test_source_currents_over_shunts_are_those_of_kirchhoffs_law():
+    rack = load_rack("bench-16x16")
+    shunts = {line: f"{7000 + index}" for index, line in enumerate(rack.wiring.direct, 1)}
+    wiring = rack.wiring.model_copy(update={"shunts": shunts, "shunt_ohm": 10.0})
+    rack = rack.model_copy(update={"wiring": wiring})
+    virtual = VirtualRack(rack)
+    with Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box)) as rig:
+        session = NetworkSession(rig, layout(rig, SOURCES, [HIDDEN, OUT], [HIDDEN // 2, None]))
+        phases = session.settle(np.random.default_rng(4).uniform(-0.5, 0.5, SOURCES), [np.full(OUT, 5e-5)])
+        session.close()
+    for phase in phases:
+        g = virtual.bench.crossbar.g_s[:SOURCES]
+        expected = (g * (phase.source_v[:, None] - phase.layers_v[0])).sum(1)
+        assert np.allclose(phase.source_a, expected, rtol=0.01, atol=1e-6)

@@ -1,7 +1,11 @@
 """`iris` through the served rack: sockets, VISA, dialects, instruments, bench file, value seam."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 import tomllib
 
 import pytest
@@ -67,3 +71,38 @@ def test_a_rack_table_and_its_address_belong_together(tmp_path):
     path.write_text('[devices.rack]\naddress = "rack:"\n')
     with pytest.raises(BenchFileError, match="belong together"):
         load_device(path, "rack")
+
+
+CHILD = """
+import sys, time
+from hil.bench import open_bench
+with open_bench(sys.argv[1]) as bench:
+    from drivers.rack import cells
+    cells.read_mode(bench.rig)
+    cells.select(bench.rig, 0, 0)
+    bench.rig.set_level(bench.rig.rack.roles.force, 0.2)
+    bench.rig.sync()
+    print("forcing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
+    server, path = served
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, f"bench:{path}#rack"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert child.stdout.readline() == "forcing\n"
+    assert server.virtual.bench.outputs_on()
+    child.send_signal(number)
+    child.wait(10.0)
+    child.stdout.close()
+    deadline = time.monotonic() + 2.0
+    while (server.virtual.bench.outputs_on() or server.virtual.bench.closed) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert server.virtual.bench.outputs_on() == []
+    assert not server.virtual.bench.closed

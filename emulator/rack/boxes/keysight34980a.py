@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.rack.bench import Bench
+from emulator.rack.bench import SHUNT, Bench
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.scpi import Call, ErrorStyle, Handler, Reply, ScpiBox, ignored
 from emulator.rack.sources import DacOutput, Meter, Refused
@@ -19,6 +19,7 @@ class Keysight34980Box(ScpiBox):
         self._relays = {channel for box, channel in bench.relays if box == name}
         wiring = bench.rack.wiring
         self._scanned = {channel: line for line, channel in wiring.scan.items()}
+        self._scanned |= {channel: f"{SHUNT}.{line}" for line, channel in wiring.shunts.items()}
         own = [t.partition(".") for t in wiring.direct.values()]
         self._dacs = {
             c: DacOutput(bench, f"{b}.{c}", spec.facts, inaccuracy) for b, _, c in own if b == name
