@@ -61,6 +61,8 @@ def _exit_code(error: Exception) -> int | None:
     from hil.baseline import AdjointError
     from hil.bench import AddressError
     from hil.bench_file import BenchFileError
+    from hil.characterize.plan import PlanError
+    from hil.characterize.run import ChipError
     from hil.data import DataError
     from hil.experiment_file import ExperimentError
     from hil.model import ModelError
@@ -74,6 +76,7 @@ def _exit_code(error: Exception) -> int | None:
         AddressError,
         AdjointError,
         BenchFileError,
+        ChipError,
         DataError,
         DatasheetError,
         ExperimentError,
@@ -81,6 +84,7 @@ def _exit_code(error: Exception) -> int | None:
         ModelError,
         NetlistError,
         PlacementError,
+        PlanError,
         RackError,
         RunError,
     )

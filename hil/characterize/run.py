@@ -87,13 +87,15 @@ def characterize(
         DeviceError: the device failed; what is measured is kept.
     """
     chip = _identity(crossbar)
-    _claim(folder, plan, chip, crossbar)
+    begun = _begun(folder, plan, chip)
     probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
-    store = Store(folder, _attributes(crossbar, probe, chip, plan))
     able = [item for item in plan.items if not _missing(probe, item)]
     skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
     rows = {item.NAME: item.steps(probe) for item in able}
     _check_budget(plan, rows)
+    if not begun:
+        _begin(folder, plan, chip, crossbar)
+    store = Store(folder, _attributes(crossbar, probe, chip, plan))
     data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
     figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
@@ -165,21 +167,25 @@ def _cost(steps: Sequence[Step]) -> int:
     return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
 
 
-def _claim(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
-    """Begins the folder, or checks that it is this plan's and this chip's."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _begun(folder: Path, plan: Plan, chip: dict[str, str]) -> bool:
+    """Was the folder begun before? Raises `ChipError` where it is another plan's or another chip's."""
     path = folder / "provenance.json"
-    wanted = plan.model_dump(mode="json", exclude_none=True)
-    if path.is_file():
-        begun = json.loads(path.read_text())
-        if begun["chip"] != chip:
-            raise ChipError(f"{folder} holds measurements of {begun['chip']}, this is {chip}")
-        if begun["plan"] != wanted:
-            raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
-        return
+    if not path.is_file():
+        return False
+    begun = json.loads(path.read_text())
+    if begun["chip"] != chip:
+        raise ChipError(f"{folder} holds measurements of {begun['chip']}, this is {chip}")
+    if begun["plan"] != plan.model_dump(mode="json", exclude_none=True):
+        raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
+    return True
+
+
+def _begin(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
+    """Makes the folder this plan's and this chip's; what is refused leaves none behind."""
+    folder.mkdir(parents=True, exist_ok=True)
     limits = crossbar.session.guard.limits.record()
     write_json(
-        path,
+        folder / "provenance.json",
         {
             "chip": chip,
             "address": crossbar.address,
@@ -187,7 +193,7 @@ def _claim(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -
             "code": code_version(),
             "limits": {name: str(value) for name, value in asdict(limits).items()},
             "device": described(crossbar),
-            "plan": wanted,
+            "plan": plan.model_dump(mode="json", exclude_none=True),
         },
     )
 

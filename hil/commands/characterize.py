@@ -37,7 +37,10 @@ def command(
     write_report(found, out / "report.html")
     for figure in found.figures:
         stated = "" if figure.stated is None else f"datasheet {figure.stated:.5g}"
-        console.print(f"{figure.name:30} {figure.measured!s:28} {stated:24} {figure.verdict}", highlight=False)
+        console.print(
+            f"{figure.name:30} {figure.measured!s:28} {stated:24} {figure.verdict}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     for item, why in found.skipped.items():
         console.print(f"{item:30} skipped: {why}", highlight=False)
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)

@@ -76,6 +76,7 @@ def command(
         f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
         f"{outcome.summary['steps']} steps in {outcome.summary['seconds']} s on {loaded.device}",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(f"report: {folder.report}", highlight=False, soft_wrap=True)
     if outcome.signal is not None:

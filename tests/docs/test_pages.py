@@ -133,6 +133,8 @@ def read_experiment(document):
 def read_datasheet(document):
     """A fragment is completed with a shipped datasheet."""
     base = tomllib.loads((ROOT / "firmware_specs" / "datasheets" / "discrete-board.toml").read_text())
+    if not all(isinstance(table, dict) for table in document.values()):
+        raise ValueError("not tables")
     Datasheet.model_validate(base | {name: base.get(name, {}) | table for name, table in document.items()})
 
 

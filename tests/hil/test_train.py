@@ -274,6 +274,11 @@ def test_a_run_folder_is_never_lost_by_accident(small, capsys):
         (["train", "digits", "--device", "emulator:ideal?speed=3"], "unknown option speed"),
         (["train", "mnist-dense", "--data-root", "nowhere"], "train-images-idx3-ubyte[.gz] is missing"),
         (["train", "digits", "--set", "data.name=cats"], "'cats' is not a data set"),
+        (["report", "nowhere"], "nowhere: no finished characterization"),
+        (
+            ["characterize", "--device", "emulator:ideal", "--out", "runs", "--plan", "none.toml"],
+            "none.toml: not readable",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, expected, tmp_path, monkeypatch, capsys):

@@ -94,6 +94,7 @@ def test_a_plan_beyond_its_pulse_budget_is_refused_before_anything_is_written(tm
     with pytest.raises(plan.PlanError, match=r"pulse_response 17"):
         measure(chip, tmp_path / "run", SMALL.model_copy(update={"pulse_budget": 10}))
     assert int(chip.usage(0, 0)[0].sum()) == 0
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
