@@ -119,7 +119,22 @@ def test_every_toml_example_is_taken_by_what_reads_it(page):
 
 
 def read_bench(document):
-    BenchFile.model_validate(document)
+    """The table of a rack is completed with a shipped one."""
+    rack = tomllib.loads((ROOT / "firmware_specs" / "racks" / "bench-16x16.toml").read_text())
+    BenchFile.model_validate(
+        {
+            **document,
+            "devices": {
+                name: entry | ({"rack": merged(rack, entry["rack"])} if "rack" in entry else {})
+                for name, entry in document.get("devices", {}).items()
+            },
+        }
+    )
+
+
+def merged(below, above):
+    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(below[key], dict)}
+    return below | above | both
 
 
 def read_experiment(document):
