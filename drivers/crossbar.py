@@ -119,6 +119,8 @@ class Crossbar:
             text = f"array {array}: {len(targets_s)} couplings given, it has {len(known)}"
             raise OutOfRange(text, device=self.address)
         wanted = [self._cell_codes(index, target, known[index].shape) for index, target in enumerate(targets_s)]
+        if only is not None:
+            wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
         for change in changes:
             self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
