@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange
 from drivers.rack.correct import remove_wires
-from drivers.rack.rig import Path, Rig, finite, within
+from drivers.rack.relays import Path
+from drivers.rack.rig import Rig, finite, within
 from firmware_specs.racks.facts import Facts
 
 Array = NDArray[np.float64]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import NotSettled, OutOfRange
-from drivers.rack.rig import Path, Rig, finite, within
+from drivers.rack.relays import Path
+from drivers.rack.rig import Rig, finite, within
 
 Array = NDArray[np.float64]
 

@@ -21,6 +21,7 @@ from drivers.instruments.clocks import HostClock
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.fence import Allowed, Fence
 from drivers.instruments.opening import open_instrument
+from drivers.rack.relays import Path, Relays
 from drivers.roles import Clock, Measured, SourceMeasure
 from drivers.safety import SignalWatch, uninterrupted
 from drivers.transport import Transport
@@ -28,9 +29,6 @@ from firmware_specs.racks import Rack
 from firmware_specs.racks.schema import GROUND, Instrument
 
 Connect = Callable[[str, Instrument], Transport]
-Path = tuple[str, str]
-"""A terminal (or a diode) and a line that a relay joins."""
-
 COMPLIANCE = -1
 RAMP_STEPS = 5
 
@@ -60,8 +58,7 @@ class Rig:
         self._unheard: set[str] = set()
         self.driven: dict[str, float] = {}
         self.pulses_spent = np.zeros((rack.rows, rack.columns), dtype=np.int64)
-        self._joined: set[Path] = set()
-        self._relay_of = {nodes: relay for relay, nodes in self._paths()}
+        self.relays = Relays(rack, self.boxes)
         self._signals = SignalWatch()
         hz = float(rack.timing.line_frequency_hz)
         try:
@@ -76,7 +73,6 @@ class Rig:
             self.close()
             raise
         self.clock: Clock = self.boxes[rack.roles.clock] if rack.roles.clock else HostClock()
-        self._matrix = self.boxes[rack.wiring.matrix.instrument]
 
     def __enter__(self) -> Self:
         return self
@@ -191,62 +187,23 @@ class Rig:
         """
         self._alive()
         target = set(wanted)
-        self._check_masters(target)
-        if target == self._joined:
+        self.relays.check_masters(target, self.driven)
+        if target == self.relays.joined:
             return
         if hot := self._hot():
             raise OutOfRange(f"{', '.join(hot)} are not at zero: relays are never switched hot", device=self.rack.name)
         self.sync()
-        for box, channels in self._by_box(self._joined - target):
-            self.boxes[box].open_channels(channels)
-        for box, channels in self._by_box(target - self._joined):
-            self.boxes[box].close_channels(channels)
-        self._joined = target
-        self._verify()
-
-    def _verify(self) -> None:
-        expected = dict(self._by_box(self._joined))
-        for name in {relay[0] for relay in self._relay_of.values()}:
-            closed, should = self.boxes[name].closed(), frozenset(expected.get(name, ()))
-            if closed != should:
-                self.safe()
-                self.tripped = f"relays of {name} disobeyed"
-                raise ProtocolViolation(
-                    f"relays {', '.join(sorted(closed ^ should))} are not as commanded",
-                    device=name,
-                    todo="Outputs are off; a contact may be welded or worn",
-                )
-
-    def _check_masters(self, target: set[Path]) -> None:
-        direct = {line for line, channel in self.rack.wiring.direct.items() if channel.partition(".")[2] in self.driven}
-        masters: dict[str, str] = dict.fromkeys(direct, "a DAC")
-        for terminal, line in target:
-            if terminal.partition(".")[0] in ("floor", "ceiling"):
-                continue
-            if line in masters:
-                raise OutOfRange(f"{line} would hang on {masters[line]} and {terminal}", device=self.rack.name)
-            masters[line] = terminal
+        self.relays.move(target)
+        try:
+            self.relays.verify()
+        except ProtocolViolation as error:
+            self.tripped = error.what
+            self.safe()
+            raise
 
     def _hot(self) -> list[str]:
         smus = [terminal for terminal, level in self.levels.items() if level != 0.0]
         return smus + [channel for channel, level in self.driven.items() if level != 0.0]
-
-    def _by_box(self, paths: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
-        boxes: dict[str, list[str]] = {}
-        for path in paths:
-            try:
-                box, channel = self._relay_of[path]
-            except KeyError:
-                raise OutOfRange(f"no relay joins {path[0]} and {path[1]}", device=self.rack.name) from None
-            boxes.setdefault(box, []).append(channel)
-        yield from ((box, sorted(channels)) for box, channels in boxes.items())
-
-    def _paths(self) -> Iterator[tuple[tuple[str, str], Path]]:
-        for relay, (one, other) in self.rack.relays().items():
-            yield (
-                relay,
-                ((other, one) if "." in other and other.partition(".")[0] in ("floor", "ceiling") else (one, other)),
-            )
 
     # ---- DACs -------------------------------------------------------------------------------------------------
 
@@ -263,7 +220,7 @@ class Rig:
         channels = {direct[line].partition(".")[2]: level for line, level in volts.items()}
         if new := [c for c in channels if c not in self.driven]:
             self.driven.update(dict.fromkeys(new, 0.0))
-            self._check_masters(self._joined)
+            self.relays.check_masters(self.relays.joined, self.driven)
             bank.set_volts(dict.fromkeys(new, 0.0))
             bank.outputs(new, True)
         self._tell(self.rack.roles.drive)
@@ -344,7 +301,7 @@ class Rig:
             self.levels.clear()
             self._unheard.clear()
             self.driven.clear()
-            self._joined.clear()
+            self.relays.joined = set()
 
     def close(self) -> None:
         """Safe state, then the sessions end."""
