@@ -61,7 +61,49 @@ class _Converter(Section):
         return self
 
 
-class Dac(_Converter):
+class _Current(_Converter):
+    low_a: float
+    high_a: float
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, amperes."""
+        return self.low_a
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, amperes."""
+        return self.high_a
+
+    @model_validator(mode="after")
+    def _rising(self) -> _Current:
+        if not self.low_a < self.high_a:
+            raise ValueError(f"low_a < high_a is needed, got {self.low_a} .. {self.high_a}")
+        return self
+
+
+class _Voltage(_Converter):
+    low_v: float
+    high_v: float
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range, volts."""
+        return self.low_v
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range, volts."""
+        return self.high_v
+
+    @model_validator(mode="after")
+    def _rising(self) -> _Voltage:
+        if not self.low_v < self.high_v:
+            raise ValueError(f"low_v < high_v is needed, got {self.low_v} .. {self.high_v}")
+        return self
+
+
+class Dac(_Current):
     """Digital to current: the drive or the nudge of every unit.
 
     Attributes:
@@ -75,33 +117,16 @@ class Dac(_Converter):
         noise_sigma_a: White noise of the current, amperes RMS, held during a transaction.
     """
 
-    low_a: float
-    high_a: float
     noise_sigma_a: NonNegative = 0.0
 
     @model_validator(mode="after")
-    def _range(self) -> Dac:
+    def _both_signs(self) -> Dac:
         if not self.low_a < 0 < self.high_a:
             raise ValueError(f"low_a < 0 < high_a is needed (both signs), got {self.low_a} .. {self.high_a}")
         return self
 
-    @property
-    def low(self) -> float:
-        """Lower end of the range, amperes."""
-        return self.low_a
 
-    @property
-    def high(self) -> float:
-        """Upper end of the range, amperes."""
-        return self.high_a
-
-    @property
-    def lsb_a(self) -> float:
-        """One code step, amperes."""
-        return (self.high_a - self.low_a) / self.max_code
-
-
-class SourceDac(_Converter):
+class SourceDac(_Voltage):
     """Digital to voltage: the source nodes of a resistive network.
 
     Attributes:
@@ -109,24 +134,11 @@ class SourceDac(_Converter):
         high_v: Voltage of the largest code.
     """
 
-    low_v: float
-    high_v: float
-
     @model_validator(mode="after")
-    def _range(self) -> SourceDac:
+    def _both_signs(self) -> SourceDac:
         if not self.low_v < 0 < self.high_v:
             raise ValueError(f"low_v < 0 < high_v is needed (both signs), got {self.low_v} .. {self.high_v}")
         return self
-
-    @property
-    def low(self) -> float:
-        """Lower end of the range, volts."""
-        return self.low_v
-
-    @property
-    def high(self) -> float:
-        """Upper end of the range, volts."""
-        return self.high_v
 
 
 def _kind_of_drive(section: object) -> str:
@@ -140,7 +152,7 @@ DriveDac = Annotated[
 """Currents into the first layer, or in a resistive network the voltages of its source nodes."""
 
 
-class Ammeter(_Converter):
+class Ammeter(_Current):
     """Current to digital: what every source node of a resistive network delivers.
 
     Attributes:
@@ -150,28 +162,10 @@ class Ammeter(_Converter):
         noise_sigma_a: White noise of one reading, amperes RMS.
     """
 
-    low_a: float
-    high_a: float
     noise_sigma_a: NonNegative = 0.0
 
-    @model_validator(mode="after")
-    def _range(self) -> Ammeter:
-        if not self.low_a < self.high_a:
-            raise ValueError(f"low_a < high_a is needed, got {self.low_a} .. {self.high_a}")
-        return self
 
-    @property
-    def low(self) -> float:
-        """Lower end of the range, amperes."""
-        return self.low_a
-
-    @property
-    def high(self) -> float:
-        """Upper end of the range, amperes."""
-        return self.high_a
-
-
-class Adc(_Converter):
+class Adc(_Voltage):
     """Voltage to digital: the state of every unit.
 
     Attributes:
@@ -185,30 +179,7 @@ class Adc(_Converter):
         dnl_lsb: RMS differential nonlinearity, LSB.
     """
 
-    low_v: float
-    high_v: float
     noise_sigma_v: NonNegative = 0.0
-
-    @model_validator(mode="after")
-    def _range(self) -> Adc:
-        if not self.low_v < self.high_v:
-            raise ValueError(f"low_v < high_v is needed, got {self.low_v} .. {self.high_v}")
-        return self
-
-    @property
-    def low(self) -> float:
-        """Lower end of the range, volts."""
-        return self.low_v
-
-    @property
-    def high(self) -> float:
-        """Upper end of the range, volts."""
-        return self.high_v
-
-    @property
-    def lsb_v(self) -> float:
-        """One code step, volts."""
-        return (self.high_v - self.low_v) / self.max_code
 
 
 Converter = Dac | SourceDac | Ammeter | Adc

@@ -84,7 +84,7 @@ def test_conversion_is_idempotent_monotonic_and_within_half_a_code(bits, volts):
     read = convert_state(adc, value)[0]
     assert torch.equal(convert_state(adc, read)[0], read)
     assert read[0, 0] <= read[0, 1]
-    assert bool(((read - value.clamp(0, 1)).abs() <= adc.lsb_v / 2 * (1 + 1e-9)).all())
+    assert bool(((read - value.clamp(0, 1)).abs() <= adc.lsb / 2 * (1 + 1e-9)).all())
 
 
 def test_every_code_survives_the_way_to_a_voltage_and_back():

@@ -155,8 +155,8 @@ def _text(name: str) -> str:
 
 def test_code_steps_are_worked_out_by_hand():
     dac = Dac(bits=3, low_a=-3.5, high_a=3.5)
-    assert (dac.max_code, dac.lsb_a) == (7, 1.0)
+    assert (dac.max_code, dac.lsb) == (7, 1.0)
     adc = Adc(bits=8, low_v=0.0, high_v=2.55)
     assert adc.max_code == 255
-    assert adc.lsb_v == pytest.approx(0.01)
+    assert adc.lsb == pytest.approx(0.01)
     assert Adc(low_v=0, high_v=1).max_code == 2**32 - 1
