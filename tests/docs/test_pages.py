@@ -12,6 +12,7 @@ from firmware_specs.datasheet import Datasheet
 from hil.bench_file import BenchFile
 from hil.characterize.plan import Plan
 from hil.cli import build_app
+from hil.conformance.checks import CHECKS
 from hil.experiment import Experiment
 from hil.experiment_file import shipped
 
@@ -19,6 +20,15 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("hil", "drivers", "emulator", "firmware_specs", "tests", "docs", "benchmarks")
 SHEETS = {path.stem for path in (ROOT / "firmware_specs" / "datasheets").glob("*.toml")}
+
+EXPERIMENT_KEYS = {
+    name: set(getattr(field.annotation, "model_fields", {}))
+    | set(getattr(field.annotation, "__dataclass_fields__", {}))
+    for name, field in Experiment.model_fields.items()
+}
+"""Keys of sections that an experiment calls as a datasheet does (`settle`)."""
+
+CHECK_NAMES = {check.name for check in CHECKS}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
@@ -84,6 +94,17 @@ def test_every_file_and_name_on_a_page_exists(page):
         assert files, f"{span}: no such file"
         for wanted in filter(None, name.split(", ")):
             assert any(wanted.partition("(")[0] in f.read_text() for f in files if f.is_file()), f"{span}: not in it"
+
+
+@each_page
+def test_every_datasheet_key_on_a_page_exists(page):
+    sections = {name: field.annotation for name, field in Datasheet.model_fields.items()}
+    for section, key in re.findall(r"`([a-z_]+)\.([a-z0-9_]+)(?= = |`)", page.read_text()):
+        if f"{section}.{key}" in CHECK_NAMES:
+            continue
+        if section in sections and hasattr(sections[section], "model_fields"):
+            known = sections[section].model_fields.keys() | EXPERIMENT_KEYS.get(section, set())
+            assert key in known, f"{section}.{key}"
 
 
 @each_page
