@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drivers.errors import BudgetSpent
 from drivers.rack import network, program
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
@@ -40,6 +41,7 @@ class RackArray:
         self.topology = topology
         self.phases = 0
         self.updates = 0
+        self.unverified = 0
         self._rig, self._units = bench.rig, bench.rig.rack.units
         self._law = program.PulseLaw()
         self._session: network.NetworkSession | None = None
@@ -80,7 +82,8 @@ class RackArray:
         if due.any():
             self._leave_network()
             tolerance = self._units.tolerance / 2
-            program.write(self._rig, np.where(due, wanted, np.nan), self._law, tolerance=tolerance)
+            done = program.write(self._rig, np.where(due, wanted, np.nan), self._law, tolerance=tolerance)
+            self.unverified = len(done.missed)
             self._written = np.where(due, wanted, self._written)
         self.updates += 1
         return Programmed(cells, int(due.sum()), clipped)
@@ -203,13 +206,22 @@ class RackBench:
             epochs: Passes over the training samples.
             tests: Passes over the test samples.
             nudges: Nudged phases a sample.
+
+        Raises:
+            BudgetSpent: an average cell would need more pulses than it may have.
         """
         if self._array is None:
             raise PlacementError("nothing is placed yet")
         updates = epochs * -(-train // batch)
         work = Work(train * epochs + test * tests, nudges * train * epochs, updates)
-        self._plan = plan(self.rig.rack, self._array.placed, work)
-        return self._plan
+        self._plan = found = plan(self.rig.rack, self._array.placed, work)
+        if found.pulses_per_cell > found.budget:
+            raise BudgetSpent(
+                f"the run needs about {found.pulses_per_cell:.0f} pulses a cell, the bench allows {found.budget}",
+                device=self.rig.rack.name,
+                todo="Nothing was switched on; fewer epochs, larger batches or a coarser units.tolerance need fewer",
+            )
+        return found
 
     def report(self) -> dict[str, float]:
         """The last plan beside what was done: seconds on the bench's clock, phases, pulses of the busiest cell."""
@@ -220,6 +232,7 @@ class RackBench:
             "most_pulses_a_cell": int(spent.max()),
             "mean_pulses_a_cell": float(spent[spent > 0].mean()) if spent.any() else 0.0,
             "pulse_budget": self.rig.limits.pulses_per_cell,
+            "cells_off_target": 0 if self._array is None else self._array.unverified,
         }
         if self._plan is None:
             return done
