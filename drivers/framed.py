@@ -47,6 +47,7 @@ from firmware_specs.topology import Topology
 
 T = TypeVar("T")
 SELF_TEST_S = 6.0
+HEARTBEAT_S = 0.75
 
 
 class Framed:
@@ -138,8 +139,10 @@ class Framed:
         self.link.open(self._timeout_s)
 
     def heartbeat(self) -> None:
-        """Restarts the watchdog."""
-        self._do(Opcode.HEARTBEAT)
+        """Restarts the watchdog; gives up soon, since switching off waits for it."""
+        self._parsed(
+            Opcode.HEARTBEAT, _nothing, self.link.transact(Opcode.HEARTBEAT, b"", HEARTBEAT_S, HEARTBEAT_S / 5)
+        )
 
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""

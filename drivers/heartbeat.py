@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from drivers.errors import DeviceError, LinkTimeout
+from drivers.errors import DeviceError, LinkError
 
 PATIENCE = 4
-"""Periods of silence after which timeouts are a failure."""
+"""Heartbeats in a row that may stay unanswered."""
 
 
 class Heartbeat:
@@ -26,7 +26,6 @@ class Heartbeat:
         self._beat = beat
         self._last_traffic = last_traffic
         self._period_s = period_s
-        self._beaten = time.monotonic()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
         self._thread.start()
@@ -38,14 +37,16 @@ class Heartbeat:
             self._thread.join(0.05)
 
     def _run(self) -> None:
+        missed = 0
         while not self._end.wait(max(0.0, self._last_traffic() + self._period_s - time.monotonic())):
             if time.monotonic() < self._last_traffic() + self._period_s:
                 continue
             try:
                 self._beat()
-                self._beaten = time.monotonic()
-            except LinkTimeout as error:
-                if time.monotonic() - max(self._beaten, self._last_traffic()) > PATIENCE * self._period_s:
+                missed = 0
+            except LinkError as error:
+                missed += 1
+                if missed >= PATIENCE:
                     self.failure = error
                     return
             except DeviceError as error:

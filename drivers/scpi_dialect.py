@@ -45,6 +45,7 @@ from firmware_specs.scpi import block, pack_array
 from firmware_specs.topology import Topology
 
 SELF_TEST_S = 6.0
+HEARTBEAT_S = 0.75
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
 SETTLE_STATISTICS = 4
@@ -159,8 +160,8 @@ class Scpi:
         self._byte_order()
 
     def heartbeat(self) -> None:
-        """Any message restarts the watchdog."""
-        self._ask(b"*OPC?", "heartbeat", 0.0)
+        """Any message restarts the watchdog; gives up soon, since switching off waits for it."""
+        self.link.ask(b"*OPC?", "heartbeat", HEARTBEAT_S)
 
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""

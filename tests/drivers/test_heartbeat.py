@@ -1,0 +1,52 @@
+import threading
+import time
+
+import pytest
+
+from drivers.errors import DeviceFault, LinkTimeout
+from drivers.heartbeat import PATIENCE, Heartbeat
+
+
+def beating(script):
+    """A heartbeat that follows a script of errors and None; gives it and the event that the script is used up."""
+    left, done = list(script), threading.Event()
+
+    def beat():
+        error = left.pop(0) if left else None
+        if not left:
+            done.set()
+        if error is not None:
+            raise error
+
+    heart = Heartbeat(beat, lambda: time.monotonic() - 1.0, 0.001)
+    assert done.wait(5)
+    heart._thread.join(0.2)
+    return heart
+
+
+@pytest.mark.parametrize(
+    "script", [[None] * 5, [LinkTimeout("x")] * (PATIENCE - 1) + [None] + [LinkTimeout("x")] * 2 + [None]]
+)
+def test_a_few_unanswered_beats_in_a_row_are_no_failure(script):
+    heart = beating(script)
+    assert heart.failure is None
+    heart.stop()
+
+
+def test_many_unanswered_beats_in_a_row_are_one():
+    heart = beating([LinkTimeout("silence")] * PATIENCE)
+    assert "silence" in str(heart.failure)
+    assert not heart._thread.is_alive()
+
+
+def test_refused_beat_is_a_failure_at_once():
+    heart = beating([DeviceFault(0x12, "tripped")])
+    assert heart.failure.code == 0x12
+
+
+def test_traffic_of_the_host_makes_beats_unnecessary():
+    beats = []
+    heart = Heartbeat(lambda: beats.append(1), time.monotonic, 0.05)
+    assert not heart._end.wait(0.1)
+    heart.stop()
+    assert not beats
