@@ -42,7 +42,13 @@ def solve(circuit: Circuit, drives_v: Floats, nudges_a: Floats | None = None, ti
         (Path(folder) / "array.cir").write_text(text)
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program on a file of ours
-                [program, "-b", "array.cir"], cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False
+                [program, "-b", "array.cir"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,  # it would ask a terminal, and be stopped for that in the background
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise SpiceError(f"ngspice did not finish {len(drives_v)} points in {timeout_s} s") from error
