@@ -21,6 +21,12 @@ class Timing:
     seconds: tuple[float, ...]
     samples: int
     cpu_s: tuple[float, ...] = ()
+    clean: int = 0
+
+    @property
+    def told(self) -> str:
+        """Clean samples of all: where it starts with 0, `seconds` are those of a busy machine."""
+        return f"{self.clean}/{self.samples}"
 
     @property
     def cpu(self) -> float:
@@ -62,7 +68,10 @@ def alternate(functions: Mapping[str, Callable[[], object]], rounds: int, patien
                 clean[name].append(seconds)
         if all(len(v) >= rounds for v in clean.values()):
             break
-    return {name: Timing(tuple(clean[name] or every[name]), len(every[name]), tuple(cpu[name])) for name in functions}
+    return {
+        name: Timing(tuple(clean[name] or every[name]), len(every[name]), tuple(cpu[name]), len(clean[name]))
+        for name in functions
+    }
 
 
 def _timed(function: Callable[[], object]) -> tuple[float, float]:

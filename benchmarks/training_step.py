@@ -46,10 +46,9 @@ def table(name: str, batch: int, rounds: int, checkout: Path | None, peak: float
     reached = flops / times["ours, same sweeps"].median / peak
     lines = [f"{name}, batch {batch}: images/s, ms a step, times faster, the same in CPU time, clean"]
     for label, timing in times.items():
-        clean = f"{len(timing.seconds)}/{timing.samples}"
         lines.append(
             f"  {label:28s} {batch / timing.median:8.1f} {timing.median * 1e3:9.1f} "
-            f"{base.median / timing.median:6.2f} {base.cpu / timing.cpu:6.2f}  {clean}"
+            f"{base.median / timing.median:6.2f} {base.cpu / timing.cpu:6.2f}  {timing.told}"
         )
     lines.append(
         f"  same sweeps: {flops / 1e9:.0f} GFLOP a step, {reached:.0%} of the convolution peak, "
