@@ -80,8 +80,9 @@ class Implicit:
                 return adjoint
         raise AdjointError(
             f"the adjoint of {int(unsolved.sum())} of {len(unsolved)} samples is not solved after "
-            f"{self.max_iterations} iterations: their free phase is unsettled or barely stable. Settle it longer, use "
-            "smaller weights, or differentiate a fixed number of sweeps (estimator.kind = 'unrolled')"
+            f"{self.max_iterations} iterations: their free phase is unsettled or barely stable. Settle it longer, "
+            "compute in float64 (run.dtype), use smaller weights, or differentiate a fixed number of sweeps "
+            "(estimator.kind = 'unrolled')"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_specs.codes import Capability
 from hil.characterize.probe import Probe
 
 Array = NDArray[np.float64]
@@ -20,7 +21,7 @@ class Mark:
     """Where the device stood before a deed.
 
     Attributes:
-        pulses: Writes and pulses of all cells together.
+        pulses: Writes and pulses of all cells together; 0 where the device does not count them.
         clock_s: Its clock.
     """
 
@@ -30,7 +31,8 @@ class Mark:
     @classmethod
     def of(cls, probe: Probe) -> Mark:
         """The device's present mark."""
-        return cls(int(probe.pulses_taken().sum()), probe.clock_s())
+        counted = probe.pulses_taken().sum() if probe.can(Capability.USAGE) else 0
+        return cls(int(counted), probe.clock_s())
 
 
 class Deed(Protocol):

@@ -79,6 +79,11 @@ def test_every_command_and_option_on_a_page_exists(page, known):
         assert options <= known[name], f"{call}: {sorted(options - known[name])}"
 
 
+def test_every_command_is_on_a_page(known):
+    shown = {call.split()[1] for page in PAGES for call in commands(page)}
+    assert {words.partition(" ")[0] for words in known} <= shown
+
+
 @each_page
 def test_every_file_and_name_on_a_page_exists(page):
     for span in spans(page):

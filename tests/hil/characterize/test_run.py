@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from emulator import device
 from emulator.chip import Chip
+from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet, load
 from hil.characterize import distance, plan, run, steps, twin
 from hil.characterize.items import Drift, Found, Programming, PulseResponse, ReadNoise, Transfer
@@ -123,6 +125,14 @@ def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
 def test_items_a_device_cannot_do_are_skipped_with_the_reason(tmp_path):
     found = measure(Chip(load("discrete-board"), seed=1), tmp_path / "run")
     assert "PULSE" in found.skipped["pulse_response"]
+
+
+def test_a_device_that_does_not_count_its_pulses_is_characterized_all_the_same(tmp_path, monkeypatch):
+    able = device.capabilities
+    monkeypatch.setattr(device, "capabilities", lambda chip: able(chip) & ~Capability.USAGE)
+    found = measure(Chip(load("ecram"), seed=1), tmp_path / "run")
+    assert "programming" in found.data
+    assert "USAGE" in found.skipped["pulse_response"]
 
 
 def test_stuck_cells_are_counted(tmp_path):
