@@ -9,7 +9,8 @@ import typer
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
-from hil.bench_file import BenchFile
+from hil.bench_file import BenchFile, DeviceEntry, LimitsEntry
+from hil.characterize.items import ITEMS
 from hil.characterize.plan import Plan
 from hil.cli import build_app
 from hil.conformance.checks import CHECKS
@@ -82,6 +83,18 @@ def test_every_command_and_option_on_a_page_exists(page, known):
 def test_every_command_is_on_a_page(known):
     shown = {call.split()[1] for page in PAGES for call in commands(page)}
     assert {words.partition(" ")[0] for words in known} <= shown
+
+
+def test_the_bench_page_has_every_key_of_a_bench_file():
+    said = set(spans(ROOT / "docs" / "bench.md"))
+    assert {*DeviceEntry.model_fields, *LimitsEntry.model_fields} <= said
+
+
+def test_the_calibration_page_has_every_item_with_its_settings():
+    rows = [line for line in (ROOT / "docs" / "calibration.md").read_text().splitlines() if line.startswith("| `")]
+    for item in ITEMS:
+        (row,) = (r for r in rows if r.startswith(f"| `{item.NAME}` |"))
+        assert set(item.model_fields) <= set(re.findall(r"`(\w+)`", row)), item.NAME
 
 
 @each_page
