@@ -75,17 +75,26 @@ def open_bench(
             alone = options.get("allow_no_watchdog") in ("1", "true")
             return open_rack(address, DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone), Path())
         case "bench":
-            return _from_file(address, rest, device, dtype, stop, nudged_stop)
+            return _from_file(address, device, dtype, stop, nudged_stop)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}. Addresses: {FORMS}")
 
 
-def _from_file(
-    address: str, rest: str, device: str | torch.device, dtype: torch.dtype, stop: Stop | None, nudged_stop: Stop | None
-) -> Bench:
-    path, found, name = rest.rpartition("#")
+def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
+    """The bench file, and name and entry of the device that a `bench:FILE#NAME` address names.
+
+    Raises:
+        AddressError: of another form. BenchFileError: the file is refused.
+    """
+    path, found, name = address.removeprefix("bench:").rpartition("#")
     if not found or not path or not name:
         raise AddressError(f"{address!r}: a device of a bench file is bench:FILE#NAME")
-    entry = load_device(Path(path), name)
+    return path, name, load_device(Path(path), name)
+
+
+def _from_file(
+    address: str, device: str | torch.device, dtype: torch.dtype, stop: Stop | None, nudged_stop: Stop | None
+) -> Bench:
+    path, name, entry = entry_of(address)
     if entry.address.partition(":")[0] == "rack":
         return open_rack(address, entry, Path(path).parent)
     if entry.address.startswith("bench:"):

@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from drivers.connect import Options, connect
+from drivers.crossbar import Crossbar
 from drivers.errors import OutOfRange
 from firmware_specs.datasheet import load
 from hil.backends.described import datasheet_of, disagreements
 from hil.backends.device import DeviceBench
 from hil.bench_file import DeviceEntry
+
+
+def connected(entry: DeviceEntry, source: str) -> Crossbar:
+    """The device of an entry, within its limits and with its serial number; outputs off.
+
+    Args:
+        entry: A `serial:` or `visa:` device.
+        source: Whose limits the entry's are, for refusals.
+
+    Raises:
+        DeviceError: it cannot be opened, or has another serial number.
+    """
+    limits = entry.limits.model_dump(exclude_none=True)
+    crossbar = connect(
+        entry.address,
+        Options(
+            limits={source: limits} if limits else {},
+            watchdog_s=entry.watchdog_s,
+            allow_no_watchdog=entry.allow_no_watchdog,
+            timeout_s=entry.timeout_s,
+            visa_library=entry.visa_library,
+        ),
+    )
+    serial = crossbar.info.identity.serial
+    if entry.serial not in (None, serial):
+        crossbar.close()
+        raise OutOfRange(
+            f"the device has serial number {serial}, {source} expects {entry.serial}",
+            device=entry.address,
+            todo="Connect the device that was meant, or correct the bench file",
+        )
+    return crossbar
 
 
 def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
@@ -23,25 +56,8 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
     on_file = None if entry.datasheet is None else load(entry.datasheet).tile_by_tile()
-    limits = entry.limits.model_dump(exclude_none=True)
-    crossbar = connect(
-        entry.address,
-        Options(
-            limits={source: limits} if limits else {},
-            watchdog_s=entry.watchdog_s,
-            allow_no_watchdog=entry.allow_no_watchdog,
-            timeout_s=entry.timeout_s,
-            visa_library=entry.visa_library,
-        ),
-    )
+    crossbar = connected(entry, source)
     try:
-        serial = crossbar.info.identity.serial
-        if entry.serial not in (None, serial):
-            raise OutOfRange(
-                f"the device has serial number {serial}, {source} expects {entry.serial}",
-                device=entry.address,
-                todo="Connect the device that was meant, or correct the bench file",
-            )
         said = datasheet_of(crossbar.info, entry.address)
         wrong = [] if on_file is None else disagreements(on_file, said)
         if wrong:

@@ -20,7 +20,8 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
-from hil.bench import AddressError, open_chip
+from hil.bench import AddressError, entry_of, open_chip
+from hil.open_device import connected
 
 
 @contextmanager
@@ -47,17 +48,23 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
     """A device with its verbs in SI units, outputs off.
 
     Args:
-        address: `serial:...`, `visa:...` or `emulator:DATASHEET?seed=N`.
-        options: How it is opened.
+        address: `serial:...`, `visa:...`, `emulator:DATASHEET?seed=N`, or `bench:FILE#NAME` for one of these within the
+            limits of a bench file.
+        options: How it is opened; a bench file says that itself.
 
     Raises:
         AddressError: `reference:` has no verbs. Busy: somebody owns it. DeviceError: it cannot be opened.
     """
     chosen = options or Options()
+    if address.startswith("bench:"):
+        path, _, entry = entry_of(address)
+        if entry.address.startswith(("serial:", "visa:")):
+            return connected(entry, f"bench file {path}")
+        address = entry.address
     if address.startswith("emulator:"):
         return crossbar_of_chip(open_chip(address), chosen, address)
     if not address.startswith(("serial:", "visa:")):
-        raise AddressError(f"{address!r} is no device: serial:, visa: or emulator: is needed")
+        raise AddressError(f"{address!r} is no device: serial:, visa:, emulator: or bench:FILE#NAME is needed")
     return connect(address, chosen)
 
 

@@ -11,6 +11,7 @@ from hil import calibration_file
 from hil.bench import AddressError, open_bench
 from hil.bench_file import BenchFileError, load, load_device
 from hil.cli import main
+from hil.wire import open_crossbar
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -49,6 +50,17 @@ def test_device_is_opened_by_its_name(bench_file, chip):
     assert described["serial"] == "seed-5" and described["bench"] == f"bench file {path}"
     assert f"max_read_v = 0.1 V (bench file {path})" in described["limits"]["max_read_v"]
     assert chip.device.active.max_read_v == 0.1
+
+
+def test_tools_that_measure_keep_to_the_limits_of_a_bench_file(bench_file, chip):
+    lab = f'[devices.left]\naddress = "{chip.addresses[0]}"\nlimits = {{ max_read_v = 0.05 }}\n'
+    path = bench_file(lab)
+    with open_crossbar(f"bench:{path}#left") as crossbar:
+        assert str(crossbar.session.guard.limits.max_read_v) == f"max_read_v = 0.05 V (bench file {path})"
+        assert chip.device.active.max_read_v == 0.05
+    bench_file(lab + 'serial = "seed-6"\n')
+    with pytest.raises(OutOfRange, match="expects seed-6"):
+        open_crossbar(f"bench:{path}#left")
 
 
 def test_train_takes_bench_file_and_name(bench_file, chip, tmp_path, capsys):
