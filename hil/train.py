@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from drivers.errors import DeviceError
 from hil.backends.seam import Bench, NotFinite
 from hil.data import Dataset
+from hil.data.ahead import ahead
 from hil.data.batches import Batches
 from hil.evaluate import Evaluation, evaluate
 from hil.experiment import Experiment
@@ -107,7 +108,7 @@ def train(
         before: dict[str, Tensor] | None = None
         try:
             while at.epoch < run.epochs:
-                for images, labels in batches.epoch(at.epoch, start=at.batch):
+                for images, labels in ahead(batches.epoch(at.epoch, start=at.batch)):
                     began = time.perf_counter()
                     lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
                     before = state.before_step()
