@@ -9,7 +9,7 @@ import typer
 
 
 def command(
-    device: Annotated[str, typer.Option(help="serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")],
+    device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     experiment: Annotated[str, typer.Option(help="Experiment whose blocks the arrays are calibrated with.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Calibration file; a bench file names it.")],
     name: Annotated[str | None, typer.Option(help="Id of the calibration; device and date if left out.")] = None,

@@ -9,7 +9,7 @@ import typer
 
 
 def command(
-    device: Annotated[str, typer.Option(help="serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")],
+    device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     out: Annotated[Path, typer.Option(help="Folder for data, figures and report; a begun one is gone on with.")],
     plan: Annotated[
         Path | None, typer.Option(help="What to measure (TOML); everything but endurance if left out.")
