@@ -1,5 +1,12 @@
-"""Set before torch is imported: on the small tensors of tests a second thread only waits for the first."""
+"""What must be so before anything is imported, however the tests were started."""
 
 import os
+import signal
 
+# on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a background job of a shell ignores these, and the programs that tests start and stop would inherit that
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
