@@ -12,7 +12,7 @@ from firmware_specs.datasheet.product import Product
 from firmware_specs.topology import Topology
 from hil.backends.emulator import EmulatedArray, EmulatorBench
 from hil.backends.relaxing import Relaxation
-from hil.backends.seam import Nudge, PlacementError, Settled, States
+from hil.backends.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
 
 
 class ProductArray(EmulatedArray):
@@ -26,6 +26,11 @@ class ProductArray(EmulatedArray):
     def products(self) -> int:
         """Products so far: one sample through one coupling."""
         return self._relaxation.products
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Writes the cells whose code changes."""
+        self._relaxation.programmed(parameters)
+        return super().program(parameters)
 
     def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
         """The chip's."""

@@ -43,6 +43,7 @@ class DeviceProductArray:
         product = bench.datasheet.product
         assert product is not None  # noqa: S101 - the bench looks first
         self._relaxation = Relaxation(bench.datasheet, topology, self)
+        self._weights: dict[str, Tensor] = {}
         self._noise_a: float | None = None
         self._product = product
         self._tiles: list[NDArray[np.int64]] = []
@@ -84,6 +85,8 @@ class DeviceProductArray:
         """Writes the cells whose code changes, tile by tile."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
         self._bench.arm()
+        self._weights = {name: value.detach().clone() for name, value in parameters.items()}
+        self._relaxation.programmed(self._weights)
         cells = written = 0
         for coupling, target in enumerate(wanted):
             values = target.cpu().numpy()
@@ -104,6 +107,7 @@ class DeviceProductArray:
             product = self._product.model_copy(update={"line_adc": adc, "reads": 1})
             sheet = self._bench.datasheet.model_copy(update={"product": product})
             self._relaxation = Relaxation(sheet, self.topology, self)
+            self._relaxation.programmed(self._weights)
         return self._relaxation.settle(drive, nudges, start, reads)
 
     def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:

@@ -3,12 +3,14 @@
 A sweep is exact block coordinate descent with measured products, so its fixed point is the equilibrium of the weights
 the device really has. Products are noisy: the change of a state in one sweep never falls below a floor. A sample
 settles when its change reaches that floor, or the tolerance where that is higher. Its residual is then the *stated
-error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`, with the rate at which
-earlier changes shrank; a phase whose changes do not shrink is not settled.
+error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`. The rate is the slower of how
+earlier changes shrank and of what the written weights say of the units that are free to move; without contraction the
+sample is not settled.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,15 +23,18 @@ from emulator.products import Multiplied, noise_floor_a
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology
 from hil.backends.checks import check_inputs
-from hil.backends.seam import Nudge, Phase, PlacementError, Settled, States
+from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Settled, States
 
 SAFETY = 5.0
 """Standard deviations of a product's error that the stated error allows for."""
 SLOWEST = 0.98
 """Changes that shrink by less than this factor a sweep are not shrinking."""
-SEEN = 4
-"""The rate is the mean of so many last sweeps above the floor."""
-USUAL = 0.5
+CLEAR = 2.0
+"""A change this many times what noise alone makes is clear of it."""
+POWER = 40
+MARGIN = 1.02
+"""Power iteration nears a norm from below."""
+USUAL = 0.7
 """Assumed rate where too few sweeps lie above the floor to see one."""
 
 
@@ -63,6 +68,43 @@ class Relaxation:
         self._current_a = sheet.neurons.state_unit_v / sheet.neurons.transimpedance_ohm
         self._stop = sheet.settle
         self._floors = self._noise_floors()
+        self._joined: Tensor | None = None
+
+    def programmed(self, parameters: Parameters) -> None:
+        """Takes the written weights in: they say whether a state is at a minimum, and how fast a sweep nears it."""
+        layers = self._topology.layers
+        starts = [0, *itertools.accumulate(layer.units for layer in layers)]
+        joined = torch.zeros(starts[-1], starts[-1])
+        for index, coupling in enumerate(self._topology.couplings):
+            scale = math.sqrt(layers[coupling.pre].gain * layers[coupling.post].gain)
+            rows = slice(starts[coupling.post], starts[coupling.post + 1])
+            columns = slice(starts[coupling.pre], starts[coupling.pre + 1])
+            joined[rows, columns] = parameters[f"weight_{index}"].detach().float().cpu() * scale
+        self._joined = joined + joined.T
+
+    def _local_rate(self, raw: Sequence[Tensor]) -> Tensor:
+        """Factor by which a sweep shrinks the distance to the minimum a state is near, (batch,); 1 or more at none.
+
+        `|M sqrt(A) W sqrt(A) M|^2`: A the slopes, M the units not driven beyond a rail by more than the
+        noise. By power iteration.
+        """
+        if self._joined is None:
+            return raw[0].new_full((len(raw[0]),), USUAL)
+        margin, free = 4 * SAFETY * max(self._floors), []
+        for layer, current in zip(self._topology.layers, raw, strict=True):
+            driven = current.flatten(1) * layer.gain
+            free.append(
+                (driven > -margin) & (driven < 1 + margin)
+                if layer.clamped
+                else torch.ones_like(driven, dtype=torch.bool)
+            )
+        mask, joined = torch.cat(free, 1).to(raw[0].dtype), self._joined.to(raw[0])
+        vector = mask * (1 + 0.1 * torch.arange(mask.shape[1], device=mask.device).sin())
+        norm = vector.norm(dim=1, keepdim=True).clamp(min=1e-30)
+        for _ in range(POWER):
+            vector = mask * ((vector / norm) @ joined)
+            norm = vector.norm(dim=1, keepdim=True).clamp(min=1e-30)
+        return (norm[:, 0] * MARGIN) ** 2
 
     def settle(self, drive: Tensor, nudges: Sequence[Nudge], start: States | None, reads: int) -> Settled:
         """Relaxes freely and nudged; `reads` sweeps at the end of each phase are averaged."""
@@ -90,18 +132,20 @@ class Relaxation:
         most = max(self._stop.tolerance, floor * self._expected_peak(drive))
         watch = _Watch(len(drive), drive, most, SAFETY * floor, self._stop.max_iterations)
         sums: list[Tensor] | None = None
+        raw = list(states)
         for _ in range(self._stop.max_iterations + reads - 1):
             before = list(states)
             for group in groups:
                 for layer in group:
-                    states[layer] = self._neurons[layer](self._current(layer, states, drive, nudge, watch))
+                    raw[layer] = self._current(layer, states, drive, nudge, watch)
+                    states[layer] = self._neurons[layer](raw[layer])
             changes = [(a - b).flatten(1).abs().amax(1) for a, b in zip(states, before, strict=True)]
             if watch.see(torch.stack(changes).amax(0)):
                 sums = list(states) if sums is None else [a + b for a, b in zip(sums, states, strict=True)]
                 if watch.after >= reads:
                     break
         averaged = states if sums is None else [s / watch.after for s in sums]
-        return tuple(averaged), watch.report()
+        return tuple(averaged), watch.report(self._local_rate(raw))
 
     def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: Tensor | None, watch: _Watch) -> Tensor:
         terms = [drive.flatten(1)] if layer == 0 else []
@@ -152,8 +196,7 @@ class _Watch:
         self.after = 0
         self._sweep = 0
         self._last = like.new_full((samples,), math.inf)
-        self._largest = math.inf
-        self._rates: list[float] = []
+        self._changes: list[Tensor] = []
         self._iterations = torch.full((samples,), bound, device=like.device)
         self._done = torch.zeros(samples, dtype=torch.bool, device=like.device)
         self._clipped = torch.zeros(samples, dtype=torch.int64, device=like.device)
@@ -169,10 +212,7 @@ class _Watch:
         self._sweep += 1
         self._clipped, self._rails = self._now
         self._now = (torch.zeros_like(self._clipped), torch.zeros_like(self._rails))
-        largest = float(change.amax())
-        if self._largest < math.inf and largest > 3 * self.floor:
-            self._rates.append(largest / self._largest)
-        self._largest = largest
+        self._changes.append(change)
         now = change <= self.most
         self._iterations = torch.where(now & ~self._done, self._sweep, self._iterations)
         self._done = self._done | now
@@ -181,12 +221,27 @@ class _Watch:
             self.after += 1
         return self.after > 0
 
-    def report(self) -> Phase:
+    def _rate(self) -> Tensor:
+        """How fast each sample's changes shrink from the largest to the last that is clear of the noise.
+
+        The slower of the whole way and of its second half.
+        """
+        changes = torch.stack(self._changes).clamp(min=1e-30)
+        steps = torch.arange(len(changes), device=changes.device).unsqueeze(1)
+        last = torch.where(changes > CLEAR * self.most, steps, 0).amax(0)
+        first = changes.argmax(0)
+        rate = changes.new_full(last.shape, USUAL)
+        for begin in (first, (first + last + 1) // 2):
+            ratio = changes.gather(0, last.unsqueeze(0)) / changes.gather(0, begin.unsqueeze(0))
+            seen = ratio[0] ** (1 / (last - begin).clamp(min=1))
+            rate = torch.where(last > begin, torch.maximum(rate, seen), rate)
+        return rate
+
+    def report(self, local: Tensor) -> Phase:
         """Settled or not, sweeps, and the stated error as the residual."""
-        seen = self._rates[-SEEN:]
-        rate = math.prod(seen) ** (1 / len(seen)) if seen else USUAL
+        rate = torch.maximum(self._rate(), local)
         shrinking = rate < SLOWEST
-        error = (self._last + self.floor) / (1 - min(max(rate, USUAL), SLOWEST))
+        error = (self._last + self.floor) / (1 - rate.clamp(max=SLOWEST))
         return Phase(self._done & shrinking, self._iterations, error, self._clipped, self._rails)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from drivers.loopback import Loopback
+from emulator import couplings, network
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
@@ -69,35 +70,39 @@ def test_every_tile_is_converted_by_itself():
     assert got.item() == pytest.approx(0.0, abs=1e-12)  # both planes round the same way, in both tiles
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.8])
 @pytest.mark.parametrize("name", PLATFORMS)
-def test_no_sample_is_settled_farther_from_the_true_equilibrium_than_its_stated_error(name):
+def test_no_sample_is_settled_farther_from_the_true_equilibrium_than_its_stated_error(name, scale):
     topology = dense_chain([24, 16, 8], slope=0.5)
-    for seed in range(6):
+    settled_share = []
+    for seed in range(4):
         chip = Chip(load(name), seed)
         array = ProductArray(chip, 0, topology)
-        array.program(parameters(topology, seed))
-        drive = torch.randn(12, 24, generator=torch.Generator().manual_seed(seed))
+        array.program(parameters(topology, seed, scale))
+        drive = torch.randn(40, 24, generator=torch.Generator().manual_seed(seed))
         settled = array.settle(drive)
-        true = _equilibrium(chip, topology, drive)
+        true = _equilibrium(chip, topology, drive, settled.free)
         report = settled.phases[0]
         distance = torch.stack(
             [(a - b).flatten(1).abs().amax(1) for a, b in zip(settled.free, true, strict=True)]
         ).amax(0)
-        assert bool(report.settled.all())
-        assert bool((distance <= report.residual).all())
+        settled_share.append(float(report.settled.float().mean()))
+        assert bool((distance <= report.residual)[report.settled].all())
+    # strongly coupled: states that noise cannot tell from a plateau are not called settled
+    assert min(settled_share) > (0.9 if scale < 0.6 else 0.3)
 
 
-def _equilibrium(chip, topology, drive):
-    """Of the weights that really are on the device, relaxed exactly."""
-    bench = ReferenceBench(Stop(2000, 1e-12))
+def _equilibrium(chip, topology, drive, start=None):
+    """Of the weights that really are on the device, relaxed exactly; the one that a state belongs to where there are
+    several."""
     ohm = chip.datasheet.neurons.transimpedance_ohm
-    named = {}
-    for index, planes in enumerate(chip.conductances_s(0)):
-        matrix = (planes[0] - planes[1]).double() * ohm
-        named[f"weight_{index}"], named[f"bias_{index}"] = matrix[:-1].T, matrix[-1]
-    array = bench.place(topology)
-    array.program(named)
-    return array.settle(drive.double()).free
+    matrices = [(planes[0] - planes[1]).double() * ohm for planes in chip.conductances_s(0)]
+    built = couplings.build(
+        topology, {i: m[:-1].T for i, m in enumerate(matrices)}, {i: m[-1] for i, m in enumerate(matrices)}
+    )
+    net = network.Network(topology, built, network.ideal_neurons(topology))
+    begin = None if start is None else tuple(s.double() for s in start)
+    return network.relax(net, drive.double(), start=begin, stop=Stop(5000, 1e-12)).states
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
