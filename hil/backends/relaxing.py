@@ -3,9 +3,9 @@
 A sweep is exact block coordinate descent with measured products, so its fixed point is the equilibrium of the weights
 the device really has. Products are noisy: the change of a state in one sweep never falls below a floor. A sample
 settles when its change reaches that floor, or the tolerance where that is higher. Its residual is then the *stated
-error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`. The rate is the slower of how
-earlier changes shrank and of what the written weights say of the units that are free to move; without contraction the
-sample is not settled.
+error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`. The rate is the slower of
+how earlier changes shrank and of what the written weights say of the units that are free to move; without contraction
+the sample is not settled.
 """
 
 from __future__ import annotations
