@@ -19,8 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
+# one thread: on tensors this small a second one only waits for the first
 demo: $(STAMP)
-	$(BIN)/hil train digits --device emulator:discrete-board --run-dir runs/demo --overwrite
+	OMP_NUM_THREADS=1 $(BIN)/hil train digits --device emulator:discrete-board --run-dir runs/demo --overwrite
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
