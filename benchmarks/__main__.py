@@ -1,6 +1,6 @@
 """`python -m benchmarks [EXPERIMENT ...]`: tables on standard output; `PEER=DIR` adds the authors' code.
 
-Without arguments the tables of `benchmarks.resistive` follow.
+Without arguments the tables of `benchmarks.resistive` and `benchmarks.effects` follow.
 
 Settings from the environment: PEER, a checkout of rain-neuromorphics/hybrid_bp_ep_official; BATCH; ROUNDS.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 
-from benchmarks import resistive, settle_states, training_step
+from benchmarks import effects, resistive, settle_states, training_step
 
 DEFAULT = ("cifar10-6layer-3block", "cifar10-12layer-6block")
 
@@ -46,6 +46,7 @@ def main() -> None:
         print("\n".join(training_step.table(name, batch, rounds, checkout, peak)), flush=True)
     if not sys.argv[1:]:
         resistive.main()
+        print("\n".join(effects.table()))
 
 
 if __name__ == "__main__":
