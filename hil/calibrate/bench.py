@@ -14,6 +14,8 @@ from firmware_specs.topology import Topology
 from hil.backends.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, States
 from hil.calibrate.file import CalibrationFile, LayerEntry
 
+CORRECTIONS = ("offset", "read_gain", "read_offset")
+
 
 class CalibratedArray:
     """An array with its readings corrected and the input offsets of its neurons compensated.
@@ -25,7 +27,10 @@ class CalibratedArray:
 
     def __init__(self, array: Array, layers: Mapping[int, LayerEntry]) -> None:
         self._array = array
-        self._layers = dict(layers)
+        self._corrections = {
+            number: {name: torch.from_numpy(layer.array(name)) for name in CORRECTIONS}
+            for number, layer in layers.items()
+        }
 
     @property
     def topology(self) -> Topology:
@@ -52,7 +57,7 @@ class CalibratedArray:
         corrected = dict(parameters)
         for number, coupling in enumerate(self.topology.couplings):
             name = f"bias_{number}"
-            if name in corrected and coupling.post in self._layers and coupling.kind == "dense":
+            if name in corrected and coupling.post in self._corrections and coupling.kind == "dense":
                 bias = corrected[name]
                 corrected[name] = bias + self._column(coupling.post, "offset", bias).reshape(bias.shape)
         return self._array.program(corrected)
@@ -61,7 +66,7 @@ class CalibratedArray:
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """Settles with the first layer's offsets added to the drive; states come back corrected."""
-        if 0 in self._layers:
+        if 0 in self._corrections:
             drive = drive + self._column(0, "offset", drive).reshape(drive.shape[1:])
         settled = self._array.settle(drive, nudges, start, reads)
         return replace(
@@ -72,14 +77,14 @@ class CalibratedArray:
         return tuple(self._reading(number, state) for number, state in enumerate(states))
 
     def _reading(self, layer: int, state: Tensor) -> Tensor:
-        if layer not in self._layers:
+        if layer not in self._corrections:
             return state
         names = ("read_gain", "read_offset")
         gain, offset = (self._column(layer, name, state).reshape(state.shape[1:]) for name in names)
         return (state - offset) / gain
 
     def _column(self, layer: int, name: str, like: Tensor) -> Tensor:
-        return torch.as_tensor(self._layers[layer].array(name), dtype=like.dtype, device=like.device)
+        return self._corrections[layer][name].to(like)
 
 
 class CalibratedBench:

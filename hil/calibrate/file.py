@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import tomli_w
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
@@ -108,7 +109,7 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
     )
     arrays = tuple(_entry(number, found) for number, found in enumerate(findings))
     made = CalibrationFile(calibration=header, arrays=arrays)
-    write_text(path, _toml(made))
+    write_text(path, tomli_w.dumps(made.model_dump(exclude_none=True)))
     return made
 
 
@@ -140,28 +141,3 @@ def _layer(number: int, transfer: Transfer) -> LayerEntry:
     columns = {name: tuple(round(float(v), 9) for v in getattr(transfer, name)) for name in names}
     dead = tuple(int(u) for u in np.flatnonzero(transfer.dead))
     return LayerEntry(layer=number, dead=dead, noise=transfer.noise, **columns)
-
-
-def _toml(made: CalibrationFile) -> str:
-    header = made.calibration
-    lines = ["[calibration]", *_pairs(header.model_dump(exclude_none=True))]
-    for array in made.arrays:
-        lines += ["", "[[arrays]]", f"array = {array.array}", f"topology = '{array.topology}'"]
-        for name in ("layers", "couplings"):
-            for entry in getattr(array, name):
-                lines += ["", f"[[arrays.{name}]]", *_pairs(entry.model_dump())]
-    return "\n".join(lines) + "\n"
-
-
-def _pairs(values: dict[str, object]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in values.items()]
-
-
-def _value(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
-    return repr(value)

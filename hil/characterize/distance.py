@@ -41,8 +41,8 @@ class Distance:
 
 
 def held_out(plan: Plan) -> Plan:
-    """A plan for measurements that no fit has seen: other levels, a second region size, fewer pulses."""
-    response = None if plan.pulse_response is None else plan.pulse_response
+    """A plan for measurements that no fit has seen: other levels, fewer pulses."""
+    response = plan.pulse_response
     return Plan(
         array=plan.array,
         rows=plan.rows,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
@@ -49,7 +50,7 @@ class Twin:
             lines.append(f"[{section}]")
             for key, value in keys.items():
                 error = self.uncertainty.get(f"{section}.{key}")
-                lines.append(f"{key} = {_toml(value)}" + ("" if error is None else f"  # +- {error:.2g}"))
+                lines.append(tomli_w.dumps({key: value}).rstrip() + ("" if error is None else f"  # +- {error:.2g}"))
             lines.append("")
         return "\n".join(lines)
 
@@ -243,13 +244,3 @@ def _faults(b: _Builder) -> None:
     for key in ("stuck_on", "stuck_off"):
         if b.has(f"programming.{key}") and b.value(f"programming.{key}").value > 0:
             b.put("faults", key, b.value(f"programming.{key}"))
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
