@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from firmware_specs.codes import Capability
+from firmware_specs.codes import Capability, Parameter
 from firmware_specs.datasheet import Datasheet
 from hil.characterize.figure import Figure
 from hil.characterize.items.item import Array, Settings
@@ -155,8 +155,6 @@ class SettleTime(Settings):
 
     def steps(self, probe: Probe) -> Sequence[Step]:
         """One settle a wait."""
-        from firmware_specs.codes import Parameter
-
         usual = probe.crossbar.info.parameter(Parameter.SETTLE_TIME_S)
 
         def look_after(seconds: float, p: Probe) -> Record:
@@ -216,8 +214,6 @@ class NudgeLinearity(Settings):
 
     def steps(self, probe: Probe) -> Sequence[Step]:
         """One settle a strength: free, up and down."""
-        from firmware_specs.codes import Parameter
-
         unit = probe.span_s * probe.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
         level = min(0.9, self.strength / np.sqrt(probe.rows * probe.columns) / unit)
         levels = np.zeros(probe.shape)
