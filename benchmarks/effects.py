@@ -17,12 +17,12 @@ from torch.nn.functional import cross_entropy
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.datasheet import Datasheet, load
-from hil import experiment_file
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
+from hil.experiments import experiment_file
 from hil.model import build
-from hil.optimize import optimizer
+from hil.training.optimize import optimizer
 
 EXPERIMENTS = ("mnist-dense", "mnist-conv")
 DATASHEET = "mixed-8bit"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from hil import experiment_file
 from hil.bench import open_bench
-from hil.experiment import Experiment
+from hil.experiments import experiment_file
+from hil.experiments.schema import Experiment
 from hil.model import build
-from hil.stopping import stops
+from hil.training.stopping import stops
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}
 

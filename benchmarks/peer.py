@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hil.block import EnergyBlock
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 
 FILES = {
     "cifar10-6layer-1block": "splitting_small_1block",

@@ -13,7 +13,7 @@ import torch
 from benchmarks.nets import build_named
 from benchmarks.peer import FILES, Peer
 from hil.backends.seam import Settled
-from hil.followed import scores_and_loss
+from hil.gradients.followed import scores_and_loss
 from hil.loss import LOSSES
 from hil.model import energy_blocks, observed
 

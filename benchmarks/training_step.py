@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.clock import alternate
 from benchmarks.nets import build_like, build_named
 from benchmarks.peer import Peer
-from hil.experiment import Experiment
-from hil.followed import scores_and_loss
+from hil.experiments.schema import Experiment
+from hil.gradients.followed import scores_and_loss
 from hil.loss import LOSSES
-from hil.optimize import optimizer
+from hil.training.optimize import optimizer
 
 TOLERANCE = "settle.tolerance=1e-5"
 KEEP_NUDGED = "settle.nudged_tolerance=0.0"

@@ -15,10 +15,10 @@ from hil.backends.emulator import EmulatorBench
 from hil.backends.product import ProductBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
-from hil.bench_file import DeviceEntry, load_device
 from hil.calibrate.open import calibrated
-from hil.open_device import open_device
-from hil.open_rack import open_rack
+from hil.devices.bench_file import DeviceEntry, load_device
+from hil.devices.open_device import open_device
+from hil.devices.open_rack import open_rack
 
 FORMS = (
     "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  rack:FILE  "
@@ -53,7 +53,7 @@ def open_bench(
     Raises:
         AddressError: the address has none of these forms.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
-        hil.bench_file.BenchFileError: the bench file is refused.
+        hil.devices.bench_file.BenchFileError: the bench file is refused.
         drivers.errors.DeviceError: the device cannot be opened.
     """
     scheme, found, rest = address.partition(":")

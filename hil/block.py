@@ -31,8 +31,8 @@ class EnergyBlock(nn.Module):
     Args:
         topology: Layers and couplings.
         bench: Open counterpart; an array is reserved on it.
-        estimator: How gradients are obtained: equilibrium propagation, or a baseline of `hil.baseline`. May be
-            exchanged at any time.
+        estimator: How gradients are obtained: equilibrium propagation, or a baseline of `hil.gradients.baseline`.
+            May be exchanged at any time.
         observer: Called with the result of every settle.
         generator: Source of the `random_sign` estimator's draws and of dither.
         reads: Conversions of every state, averaged.

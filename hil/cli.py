@@ -58,17 +58,17 @@ def _exit_code(error: Exception) -> int | None:
     from firmware_specs.datasheet import DatasheetError
     from firmware_specs.racks import RackError
     from hil.backends.seam import PlacementError
-    from hil.baseline import AdjointError
     from hil.bench import AddressError
-    from hil.bench_file import BenchFileError
     from hil.characterize.plan import PlanError
     from hil.characterize.run import ChipError
     from hil.data import DataError
-    from hil.experiment_file import ExperimentError
+    from hil.devices.bench_file import BenchFileError
+    from hil.experiments.experiment_file import ExperimentError
+    from hil.gradients.baseline import AdjointError
     from hil.model import ModelError
     from hil.netlist import NetlistError
-    from hil.ranks import RankError
     from hil.run.folder import RunError
+    from hil.training.ranks import RankError
 
     if isinstance(error, DeviceError | RankError):
         return DEVICE_FAILED

@@ -57,7 +57,7 @@ class Site(Protocol):
 class Rule(Protocol):
     """How a block turns the loss gradient by its output into gradients by its drive and its parameters.
 
-    Implementations: `Estimator` here, `Implicit` and `Unrolled` in `hil.baseline`.
+    Implementations: `Estimator` here, `Implicit` and `Unrolled` in `hil.gradients.baseline`.
     """
 
     def gradients(
@@ -97,8 +97,8 @@ class Estimator:
             smoothly (a neuron that reaches a rail, or a pooling window that changes its maximum, ends that). The real
             counterpart of holomorphic equilibrium propagation (Laborieux and Zenke 2022), whose complex nudges no
             circuit has.
-        nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.followed`; reference
-            only). Earlier blocks are always nudged by a constant current.
+        nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.gradients.followed`;
+            reference only). Earlier blocks are always nudged by a constant current.
     """
 
     kind: Kind = "centered"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hil.experiment import GoeInit, UniformInit
+from hil.experiments.schema import GoeInit, UniformInit
 
 
 def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:

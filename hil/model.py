@@ -14,7 +14,7 @@ from emulator.streams import generator
 from firmware_specs import topology as spec
 from hil.backends.seam import Bench, CellArray
 from hil.block import EnergyBlock, Observer
-from hil.experiment import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
+from hil.experiments.schema import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
 from hil.initial import initialize
 
 

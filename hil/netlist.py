@@ -15,7 +15,7 @@ from firmware_specs.topology import resistive_chain
 from hil import data
 from hil.backends.emulator import EmulatorBench
 from hil.backends.seam import Bench, PlacementError
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.mapping import Mapping
 from hil.model import build, energy_blocks
 from hil.run import checkpoint

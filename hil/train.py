@@ -17,21 +17,21 @@ from hil.backends.seam import Bench, NotFinite
 from hil.data import Dataset
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
-from hil.evaluate import Evaluation, evaluate
-from hil.experiment import Experiment
-from hil.followed import scores_and_loss
+from hil.experiments.schema import Experiment
+from hil.gradients.followed import scores_and_loss
 from hil.loss import LOSSES, Loss
 from hil.model import energy_blocks, observed
-from hil.optimize import learning_rate, optimizer
-from hil.ranks import ALONE, RankError, Ranks
 from hil.run import checkpoint, provenance
 from hil.run.atomic import write_json
 from hil.run.folder import RunError, RunFolder
 from hil.run.metrics import MetricsFile
-from hil.tally import Tally
-from hil.tensorboard import EventFile
-from hil.train_state import Position, TrainState
-from hil.update import CellUpdates
+from hil.training.evaluate import Evaluation, evaluate
+from hil.training.optimize import learning_rate, optimizer
+from hil.training.ranks import ALONE, RankError, Ranks
+from hil.training.state import Position, TrainState
+from hil.training.tally import Tally
+from hil.training.tensorboard import EventFile
+from hil.training.update import CellUpdates
 
 
 class Screen(Protocol):

@@ -28,8 +28,9 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.datasheet.product import Product
 from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
-from hil import pulse_plan
+from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs
+from hil.backends.placement import check_fits, next_array
 from hil.backends.product_device import DeviceProductArray
 from hil.backends.seam import (
     Bench,
@@ -44,7 +45,6 @@ from hil.backends.seam import (
     States,
 )
 from hil.mapping import Mapping
-from hil.placement import check_fits, next_array
 
 VERIFY_ROUNDS = 3
 VERIFY_READS = 4

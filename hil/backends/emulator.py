@@ -13,11 +13,11 @@ from torch import Tensor
 from emulator import cells
 from emulator.chip import Chip, Reading
 from firmware_specs.topology import Topology
-from hil import pulse_plan
+from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs
+from hil.backends.placement import check_fits, next_array
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
-from hil.placement import check_fits, next_array
 
 REFRESH_READS = 4
 """Readings of every cell that a refresh of pulsed pairs averages."""

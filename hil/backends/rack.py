@@ -27,7 +27,7 @@ from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Programmed, Ranges, Settled, States
 from hil.data.dataset import Dataset
 from hil.estimator import Estimator
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.mapping import crossbar_matrix
 
 UNSETTLED_V = 1e-3

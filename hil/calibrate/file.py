@@ -20,9 +20,9 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Section
 from firmware_specs.topology import Topology
+from hil.calibrate.header import CalibrationHeader
 from hil.calibrate.measure import ArrayFindings
 from hil.calibrate.transfer import Transfer
-from hil.calibration_file import CalibrationHeader
 from hil.run.atomic import write_text
 
 Numbers = tuple[float, ...]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from drivers.errors import CalibrationExpired
-from hil import calibration_file
 from hil.backends.device import DeviceBench
 from hil.backends.emulator import EmulatorBench
 from hil.backends.seam import Bench
-from hil.bench_file import DeviceEntry
 from hil.calibrate import file
+from hil.calibrate import header as calibration_file
 from hil.calibrate.bench import CalibratedBench
+from hil.devices.bench_file import DeviceEntry
 
 
 def calibrated(bench: Bench, entry: DeviceEntry) -> Bench:

@@ -21,12 +21,13 @@ def command(
 
     from rich.console import Console
 
-    from hil import data, experiment_file
+    from hil import data
     from hil.backends.reference import ReferenceBench
     from hil.calibrate import file
     from hil.calibrate.measure import measure_array
+    from hil.devices.wire import open_crossbar
+    from hil.experiments import experiment_file
     from hil.model import build, energy_blocks
-    from hil.wire import open_crossbar
 
     loaded = experiment_file.load(experiment, [])
     dataset = data.load(loaded.data, data_root)

@@ -23,8 +23,8 @@ def command(
     from firmware_specs.datasheet import load
     from hil.characterize import plan as plans
     from hil.characterize.run import characterize
+    from hil.devices.wire import open_crossbar
     from hil.report.characterization import write_report
-    from hil.wire import open_crossbar
 
     console = Console()
     chosen = plans.usual(size, size) if plan is None else plans.load(plan)

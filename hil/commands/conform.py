@@ -20,8 +20,8 @@ def command(
     from rich.console import Console
 
     from hil.conformance import suite, writers
+    from hil.devices.wire import open_wire
     from hil.run.atomic import write_text
-    from hil.wire import open_wire
 
     try:
         checks = suite.select(only or ())

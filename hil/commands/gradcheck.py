@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hil.gradcheck import Gradcheck
+    from hil.gradients.gradcheck import Gradcheck
 
 CURVE_SAMPLES, CURVE_SWEEPS = 8, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
 
@@ -37,9 +37,10 @@ def command(
 
     import torch
 
-    from hil import experiment_file, gradcheck
     from hil.bench import open_bench
     from hil.estimator import Estimator
+    from hil.experiments import experiment_file
+    from hil.gradients import gradcheck
     from hil.report.gradcheck import write_picture
     from hil.run.atomic import write_json
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hil.gradients import Agreement
+    from hil.gradients.comparison import Agreement
 
 
 def command(
@@ -23,12 +23,14 @@ def command(
     """Compares equilibrium propagation with implicit differentiation, parameter by parameter, without training."""
     import torch
 
-    from hil import data, experiment_file, gradients
+    from hil import data
     from hil.bench import open_bench
     from hil.data.batches import Batches
+    from hil.experiments import experiment_file
+    from hil.gradients import comparison as gradients
     from hil.loss import LOSSES
     from hil.model import build
-    from hil.stopping import stops
+    from hil.training.stopping import stops
 
     loaded = experiment_file.load(experiment, [*(set_ or []), "device=reference:"])
     run, dtype = loaded.run, getattr(torch, loaded.run.dtype)

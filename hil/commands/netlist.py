@@ -23,9 +23,9 @@ def command(
     """Writes a programmed resistive array as an ngspice netlist."""
     from emulator import netlist
     from firmware_specs import datasheet
-    from hil import experiment_file
     from hil import netlist as circuits
     from hil.bench import open_bench
+    from hil.experiments import experiment_file
     from hil.run.atomic import write_text
     from hil.run.folder import reopen
 

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hil.study_point import Task
+    from hil.study.point import Task
 
 
 def command(
@@ -37,10 +37,11 @@ def command(
     import torch
     from rich.console import Console
 
-    from hil import experiment_file, study
+    from hil.experiments import experiment_file
     from hil.report.study import write_picture
     from hil.run.atomic import write_text
-    from hil.study_point import Task
+    from hil.study import grid as study
+    from hil.study.point import Task
 
     console = Console()
     axes = [study.parse_axis(text) for text in sweep]
@@ -74,7 +75,7 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    from hil.study_point import run
+    from hil.study.point import run
 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         pending = {pool.submit(run, task): task for task in tasks}

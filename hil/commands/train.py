@@ -10,10 +10,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hil.experiment import Experiment
-    from hil.ranks import Ranks
+    from hil.experiments.schema import Experiment
     from hil.run.folder import RunFolder
     from hil.train import Outcome
+    from hil.training.ranks import Ranks
 
 HURRY_S = 0.5
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
@@ -45,10 +45,10 @@ def command(
 
     from rich.console import Console
 
-    from hil import experiment_file
     from hil.cli import DEVICE_FAILED
-    from hil.ranks import RankError, joined
+    from hil.experiments import experiment_file
     from hil.run.atomic import write_text
+    from hil.training.ranks import RankError, joined
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
@@ -88,7 +88,7 @@ def _settings(
     console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
 ) -> Experiment:
     """The experiment to run; on resume the settings in the run's folder count."""
-    from hil import experiment_file
+    from hil.experiments import experiment_file
     from hil.run import folder
 
     asked = experiment_file.load(name, overrides)
@@ -123,7 +123,7 @@ def open_and_train(
     """Opens everything in the order in which it can be refused; nothing is written before the last refusal."""
     import torch
 
-    from hil import data, sync_norm
+    from hil import data
     from hil.backends.device import recorded_failure
     from hil.backends.rack import RackBench, plan_of
     from hil.bench import open_bench
@@ -132,9 +132,10 @@ def open_and_train(
     from hil.report.training import write_report
     from hil.run.atomic import write_json
     from hil.run.interrupt import StopRequest
-    from hil.screen import open_screen
-    from hil.stopping import stops
     from hil.train import train
+    from hil.training import sync_norm
+    from hil.training.screen import open_screen
+    from hil.training.stopping import stops
 
     dataset = data.load(experiment.data, data_root)
     _check_parts(experiment, ranks)

@@ -18,8 +18,8 @@ def command(
     """Fits the emulator's parameters to a characterization; `emulator:chip42.toml` is then a chip like this one."""
     from hil.characterize import distance, plan, twin
     from hil.characterize.run import characterize, load
+    from hil.devices.wire import open_crossbar
     from hil.run.atomic import write_text
-    from hil.wire import open_crossbar
 
     found = load(run)
     fitted = twin.fit(found)

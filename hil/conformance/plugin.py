@@ -21,7 +21,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """The device under test; its outputs are off afterwards."""
     from hil.conformance.conversation import Conversation
     from hil.conformance.subject import Subject
-    from hil.wire import open_wire
+    from hil.devices.wire import open_wire
 
     address = request.config.getoption("--device")
     if address is None:

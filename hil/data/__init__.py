@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hil.data import cifar, digits, imagenet32, iris, mnist
 from hil.data.dataset import DataError, Dataset, Source
-from hil.experiment import Data
+from hil.experiments.schema import Data
 
 SOURCES: dict[str, Source] = {
     "digits": digits.load,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from emulator.streams import generator
-from hil.experiment import Data
+from hil.experiments.schema import Data
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 """A training batch (batch, channels, height, width) in its raw type to its augmented form, on the batch's device."""

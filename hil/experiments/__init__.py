@@ -1,1 +1,1 @@
-"""Shipped experiments, one TOML file each."""
+"""Experiments: the schema of their files, reading them, and the shipped ones, one TOML file each."""

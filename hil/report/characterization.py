@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from hil.characterize.estimate import Estimate
 from hil.characterize.figure import Figure as Finding
 from hil.characterize.items import drift, iv, neurons, programming, pulse_response, read_noise
 from hil.characterize.run import Characterization
-from hil.estimate import Estimate
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Status, Table, Text, write

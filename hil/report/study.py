@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from hil.report.figures import COLOURS, STYLE
 from hil.run.atomic import write_bytes
-from hil.study import SEED, Axis, Row, Spread, Value, over_seeds
+from hil.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 
 
 def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil import experiment_file
-from hil.experiment import Experiment
+from hil.experiments import experiment_file
+from hil.experiments.schema import Experiment
 from hil.run.atomic import write_text
 
 

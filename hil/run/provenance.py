@@ -16,7 +16,7 @@ import torch
 
 from hil.backends.seam import Bench
 from hil.data import Dataset
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.run.atomic import write_json
 
 

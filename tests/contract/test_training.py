@@ -16,7 +16,7 @@ from firmware_specs.topology import dense_chain
 from hil import data
 from hil.bench import open_bench
 from hil.cli import main
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.model import build
 from hil.run import folder
 from hil.train import train

@@ -9,13 +9,13 @@ import typer
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
-from hil.bench_file import BenchFile, DeviceEntry, LimitsEntry
 from hil.characterize.items import ITEMS
 from hil.characterize.plan import Plan
 from hil.cli import build_app
 from hil.conformance.checks import CHECKS
-from hil.experiment import Experiment
-from hil.experiment_file import shipped
+from hil.devices.bench_file import BenchFile, DeviceEntry, LimitsEntry
+from hil.experiments.experiment_file import shipped
+from hil.experiments.schema import Experiment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -16,14 +16,16 @@ import atheris
 import numpy as np
 import safetensors.numpy
 
-with atheris.instrument_imports(include=["firmware_specs", "emulator.faults", "hil.bench_file", "hil.run", "tomllib"]):
+with atheris.instrument_imports(
+    include=["firmware_specs", "emulator.faults", "hil.devices.bench_file", "hil.run", "tomllib"]
+):
     from firmware_specs import messages, scpi
     from firmware_specs.datasheet import Datasheet, DatasheetError, load, shipped
     from firmware_specs.datasheet.load import explain
     from firmware_specs.frame import MAX_FRAME, Decoder
     from firmware_specs.messages import MalformedError
     from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, units
-    from hil import bench_file
+    from hil.devices import bench_file
     from hil.run import checkpoint
 
 VECTORS = tomllib.loads((resources.files("firmware_specs.vectors") / "frames.toml").read_text())

@@ -7,11 +7,11 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load as load_sheet
-from hil import calibration_file
 from hil.bench import AddressError, open_bench
-from hil.bench_file import BenchFileError, load, load_device
+from hil.calibrate import header as calibration_file
 from hil.cli import main
-from hil.wire import open_crossbar
+from hil.devices.bench_file import BenchFileError, load, load_device
+from hil.devices.wire import open_crossbar
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

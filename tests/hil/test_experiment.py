@@ -1,7 +1,7 @@
 import pytest
 
-from hil.experiment import ConvPart, GoeInit
-from hil.experiment_file import ExperimentError, differences, dump, load, shipped
+from hil.experiments.experiment_file import ExperimentError, differences, dump, load, shipped
+from hil.experiments.schema import ConvPart, GoeInit
 
 SMALL = """
 [data]

@@ -6,10 +6,10 @@ from emulator.network import Stop
 from firmware_specs.datasheet import load
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
-from hil.baseline import Implicit
 from hil.estimator import Estimator
-from hil.experiment import Experiment
-from hil.followed import scores_and_loss
+from hil.experiments.schema import Experiment
+from hil.gradients.baseline import Implicit
+from hil.gradients.followed import scores_and_loss
 from hil.loss import LOSSES
 from hil.model import build, energy_blocks
 

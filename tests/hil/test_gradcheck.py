@@ -4,10 +4,12 @@ import pytest
 import torch
 import typer
 
-from hil import data, experiment_file, gradcheck
+from hil import data
 from hil.commands import gradcheck as command
 from hil.data import DataError
 from hil.estimator import Estimator
+from hil.experiments import experiment_file
+from hil.gradients import gradcheck
 
 
 @pytest.mark.parametrize("name", ["digits-three-dense", "digits-three-conv"])

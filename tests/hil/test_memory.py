@@ -7,9 +7,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from emulator.network import Stop
 from hil.bench import open_bench
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.model import build
-from hil.optimize import optimizer
+from hil.training.optimize import optimizer
 
 BLOCKS = [
     {

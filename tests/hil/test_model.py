@@ -3,7 +3,7 @@ import torch
 
 from hil.backends.seam import PlacementError
 from hil.bench import open_bench
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.initial import symmetric_kernels
 from hil.model import ModelError, build, energy_blocks
 

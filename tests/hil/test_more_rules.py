@@ -8,10 +8,10 @@ from emulator.network import Stop
 from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Hold
-from hil.baseline import Implicit
 from hil.block import EnergyBlock
-from hil.coupled import Coupled
 from hil.estimator import Estimator, stencil
+from hil.gradients.baseline import Implicit
+from hil.gradients.coupled import Coupled
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 
@@ -55,8 +55,8 @@ def test_errors_of_n_points_fall_with_the_nth_power_of_beta():
 
 
 def followed(points, beta):
-    from hil.experiment import Experiment
-    from hil.followed import scores_and_loss
+    from hil.experiments.schema import Experiment
+    from hil.gradients.followed import scores_and_loss
     from hil.loss import LOSSES
     from hil.model import build, energy_blocks
 
@@ -161,7 +161,7 @@ def test_a_residual_block_is_updated_in_groups_without_couplings_inside_and_lear
 
 
 def test_a_residual_block_of_an_experiment_has_its_skips():
-    from hil.experiment import EnergyPart
+    from hil.experiments.schema import EnergyPart
     from hil.model import topology_of
 
     part = EnergyPart.model_validate(

@@ -43,7 +43,7 @@ def test_experiment_is_written_as_it_was_programmed(tmp_path):
 
 @pytest.mark.skipif(not ngspice.available(), reason="ngspice is not installed")
 def test_experiments_netlist_solves_to_the_emulated_voltages(tmp_path):
-    from hil import experiment_file
+    from hil.experiments import experiment_file
 
     (tmp_path / "small.toml").write_text(SMALL)
     bench = open_bench("emulator:resistive-ideal")
@@ -57,7 +57,7 @@ def test_experiments_netlist_solves_to_the_emulated_voltages(tmp_path):
 
 def test_what_has_no_netlist_is_refused_with_the_reason(tmp_path):
     from firmware_specs.datasheet import load
-    from hil import experiment_file
+    from hil.experiments import experiment_file
 
     with pytest.raises(NetlistError, match="mixed-8bit is a hopfield device"):
         of_datasheet(load("mixed-8bit"), [2, 2], 1, 0)

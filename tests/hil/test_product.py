@@ -21,7 +21,7 @@ from hil.backends.reference import ReferenceBench
 from hil.backends.seam import PlacementError
 from hil.bench import open_bench
 from hil.conformance import suite
-from hil.emulate import open_board
+from hil.devices.emulate import open_board
 from hil.mapping import Mapping
 
 PLATFORMS = ("arc-two-32x32-like", "openmena-8x8-like")

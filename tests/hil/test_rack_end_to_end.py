@@ -12,9 +12,9 @@ import pytest
 
 from drivers.errors import Busy, OutOfRange
 from hil.bench import open_bench
-from hil.bench_file import BenchFileError, load_device
 from hil.cli import main
-from hil.emulate_rack import bench_file, open_server, write_bench_file
+from hil.devices.bench_file import BenchFileError, load_device
+from hil.devices.emulate_rack import bench_file, open_server, write_bench_file
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hil.cli import main
-from hil.experiment import Experiment
-from hil.experiment_file import dump
+from hil.experiments.experiment_file import dump
+from hil.experiments.schema import Experiment
 from hil.run import checkpoint
 
 EXPERIMENT = {
@@ -142,8 +142,8 @@ def main_exits_ok(command):
 
 def test_unequal_parts_are_refused(tmp_path, monkeypatch):
     from hil.commands.train import _check_parts
-    from hil.ranks import Ranks
     from hil.run.folder import RunError
+    from hil.training.ranks import Ranks
 
     for run in ({"batch": 15, "drop_last": True}, {"batch": 16}):
         with pytest.raises(RunError, match=r"run\.drop_last = true and run\.batch to a multiple of 2"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hil.bench import open_bench
-from hil.experiment_file import load, shipped
+from hil.experiments.experiment_file import load, shipped
 from hil.model import build
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from hil import experiment_file
 from hil.commands import train as train_command
+from hil.experiments import experiment_file
 from hil.report import figures
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Section, Table, Text, render
 from hil.report.training import write_report

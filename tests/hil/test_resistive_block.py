@@ -73,7 +73,7 @@ def test_gradients_match_finite_differences(topology):
 
 
 def test_implicit_differentiation_agrees_with_equilibrium_propagation():
-    from hil.baseline import Implicit
+    from hil.gradients.baseline import Implicit
 
     gradients = []
     for rule in (Estimator(beta=1e-4), Implicit(tolerance=1e-12)):
@@ -247,7 +247,8 @@ dtype = "float64"
 
 @pytest.mark.parametrize("address", ["reference:", "emulator:resistive-board"])
 def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address):
-    from hil import data, experiment_file
+    from hil import data
+    from hil.experiments import experiment_file
     from hil.loss import LOSSES
     from hil.model import build, energy_blocks
 
@@ -311,8 +312,8 @@ def test_mirror_gives_both_signs_of_an_input_times_the_gain():
 
 
 def test_warmup_raises_the_rate_linearly_and_hands_over_to_the_schedule():
-    from hil import experiment_file
-    from hil.optimize import learning_rate
+    from hil.experiments import experiment_file
+    from hil.training.optimize import learning_rate
 
     plain = experiment_file.load("mnist-resistive", ["schedule.warmup=0"])
     warmed = experiment_file.load("mnist-resistive", ["schedule.warmup=100"])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from hil.cli import main
-from hil.experiment import Experiment
-from hil.experiment_file import dump
+from hil.experiments.experiment_file import dump
+from hil.experiments.schema import Experiment
 
 EXPERIMENT = {
     "data": {"name": "digits"},

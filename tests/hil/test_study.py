@@ -5,10 +5,11 @@ import tomllib
 
 import pytest
 
-from hil import study, study_point
 from hil.cli import main
 from hil.report.study import write_picture
-from hil.study import Axis, Point, Row, StudyError, over_seeds
+from hil.study import grid as study
+from hil.study import point as study_point
+from hil.study.grid import Axis, Point, Row, StudyError, over_seeds
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
 

@@ -14,7 +14,7 @@ from drivers.errors import LinkTimeout
 from hil import data
 from hil.bench import open_bench
 from hil.cli import main
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 from hil.model import build
 from hil.run import checkpoint, folder, metrics
 from hil.run.folder import RunError
@@ -83,7 +83,7 @@ def command(path, *more):
 
 @pytest.fixture
 def small(tmp_path):
-    from hil.experiment_file import dump
+    from hil.experiments.experiment_file import dump
 
     (tmp_path / "small.toml").write_text(dump(experiment(run={"epochs": 3, "checkpoint_every": 1})))
     return tmp_path

@@ -8,20 +8,20 @@ import torch
 from emulator.chip import Chip
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import dense_chain
-from hil import pulse_plan
+from hil.backends import pulse_plan
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
 from hil.block import EnergyBlock
 from hil.data import load as load_data
 from hil.data.batches import Batches
 from hil.estimator import Estimator
-from hil.evaluate import evaluate
-from hil.experiment import Data, Update
-from hil.experiment_file import load as load_experiment
+from hil.experiments.experiment_file import load as load_experiment
+from hil.experiments.schema import Data, Update
 from hil.loss import LOSSES
 from hil.model import ModelError, build
-from hil.train_state import Position, TrainState
-from hil.update import CellUpdates
+from hil.training.evaluate import evaluate
+from hil.training.state import Position, TrainState
+from hil.training.update import CellUpdates
 
 TOPOLOGY = dense_chain([6, 4])
 

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability, Parameter
 from firmware_specs.datasheet import Datasheet
+from hil.characterize.estimate import Estimate, curve, of_mean, of_spread
 from hil.characterize.figure import Figure
 from hil.characterize.items.item import Array, Settings
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Record, Step, Write
-from hil.estimate import Estimate, curve, of_mean, of_spread
 
 FEEDBACK = 0.005
 """Relative error of a time constant: weights written as zero are not quite, and their loop slows the block."""

@@ -15,7 +15,7 @@ from hil.bench import AddressError, open_bench
 from hil.calibrate import file
 from hil.calibrate.measure import measure_array
 from hil.cli import build_app
-from hil.wire import crossbar_of_chip, open_crossbar
+from hil.devices.wire import crossbar_of_chip, open_crossbar
 
 TOPOLOGY = dense_chain([24, 16, 8])
 HEADER = {"id": "c1", "model": "mixed-8bit", "serial": "seed-3"}

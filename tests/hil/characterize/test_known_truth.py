@@ -9,7 +9,7 @@ from emulator.chip import Chip
 from firmware_specs.datasheet import Datasheet, load
 from hil.characterize import plan, run
 from hil.characterize.items import Drift, Programming, PulseResponse, ReadNoise, SettleTime, Transfer
-from hil.wire import crossbar_of_chip
+from hil.devices.wire import crossbar_of_chip
 
 SEEDS = range(20)
 PLAN = plan.Plan(

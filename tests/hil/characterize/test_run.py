@@ -15,8 +15,8 @@ from hil.characterize import distance, plan, run, steps, twin
 from hil.characterize.items import Drift, Found, Programming, PulseResponse, ReadNoise, Transfer
 from hil.characterize.store import Store
 from hil.cli import build_app
+from hil.devices.wire import crossbar_of_chip
 from hil.report.characterization import write_comparison, write_report
-from hil.wire import crossbar_of_chip
 
 SMALL = plan.Plan(
     rows=6,

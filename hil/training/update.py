@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from emulator.streams import generator
 from hil.backends.seam import CellArray
-from hil.experiment import Update
+from hil.experiments.schema import Update
 from hil.model import energy_blocks
 
 

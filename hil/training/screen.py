@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from hil.train_state import Position
+from hil.training.state import Position
 
 PLAIN_SECONDS = 5.0
 

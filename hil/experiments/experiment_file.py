@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from firmware_specs.datasheet.load import explain
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
 
 
 class ExperimentError(ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from drivers.rack.opening import open_rig
 from firmware_specs.racks import load_rack
 from hil.backends.rack import RackBench
-from hil.bench_file import DeviceEntry
+from hil.devices.bench_file import DeviceEntry
 
 
 def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:

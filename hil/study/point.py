@@ -12,22 +12,23 @@ import tomli_w
 import torch
 from rich.console import Console
 
-from hil import data, experiment_file
+from hil import data
 from hil.backends.emulator import EmulatorBench
 from hil.bench import open_bench
 from hil.commands.train import open_and_train
-from hil.evaluate import evaluate
-from hil.experiment import Experiment
+from hil.experiments import experiment_file
+from hil.experiments.schema import Experiment
 from hil.loss import LOSSES
 from hil.model import build
-from hil.optimize import optimizer
-from hil.ranks import Ranks
 from hil.run import checkpoint
 from hil.run.atomic import write_json, write_text
 from hil.run.folder import RunFolder
-from hil.study import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
-from hil.train_state import Position, TrainState
-from hil.update import CellUpdates
+from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
+from hil.training.evaluate import evaluate
+from hil.training.optimize import optimizer
+from hil.training.ranks import Ranks
+from hil.training.state import Position, TrainState
+from hil.training.update import CellUpdates
 
 
 @dataclass(frozen=True)

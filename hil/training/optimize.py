@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from hil.experiment import Experiment
-from hil.experiment import Optimizer as Settings
+from hil.experiments.schema import Experiment
+from hil.experiments.schema import Optimizer as Settings
 
 
 def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -14,8 +14,8 @@ from hil.data import Dataset
 from hil.data.batches import in_order
 from hil.loss import Loss
 from hil.model import energy_blocks, observed
-from hil.ranks import ALONE, Ranks
-from hil.tally import Tally
+from hil.training.ranks import ALONE, Ranks
+from hil.training.tally import Tally
 
 BINS = 50
 

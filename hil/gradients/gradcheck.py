@@ -14,10 +14,10 @@ from emulator.streams import generator
 from hil import data
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench, Settled
-from hil.baseline import Implicit, Unrolled
 from hil.data import DataError
 from hil.estimator import Estimator, Rule
-from hil.experiment import Experiment
+from hil.experiments.schema import Experiment
+from hil.gradients.baseline import Implicit, Unrolled
 from hil.loss import LOSSES
 from hil.model import build, energy_blocks
 

@@ -9,7 +9,7 @@ from typing import Self
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from hil.train_state import Position
+from hil.training.state import Position
 
 
 class EventFile:

@@ -21,7 +21,7 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from hil.bench import AddressError, entry_of, open_chip
-from hil.open_device import connected
+from hil.devices.open_device import connected
 
 
 @contextmanager

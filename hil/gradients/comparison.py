@@ -1,7 +1,7 @@
 """Static gradient analysis: equilibrium propagation against implicit differentiation on a model that does not learn.
 
-As figures 3 to 5 of the ff-EBM paper, with an exact baseline: `hil.baseline.Implicit` at rest, and `Unrolled` where the
-nudged phases are cut off after a number of sweeps.
+As figures 3 to 5 of the ff-EBM paper, with an exact baseline: `hil.gradients.baseline.Implicit` at rest, and `Unrolled`
+where the nudged phases are cut off after a number of sweeps.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from emulator.network import Stop
 from hil.backends.reference import ReferenceArray
-from hil.baseline import Implicit, Unrolled
 from hil.estimator import Rule
-from hil.followed import scores_and_loss
+from hil.gradients.baseline import Implicit, Unrolled
+from hil.gradients.followed import scores_and_loss
 from hil.loss import Loss
 from hil.model import energy_blocks
 

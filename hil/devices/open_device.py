@@ -8,7 +8,7 @@ from drivers.errors import OutOfRange
 from firmware_specs.datasheet import load
 from hil.backends.described import datasheet_of, disagreements
 from hil.backends.device import DeviceBench
-from hil.bench_file import DeviceEntry
+from hil.devices.bench_file import DeviceEntry
 
 
 def connected(entry: DeviceEntry, source: str) -> Crossbar:

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hil.ranks import Ranks
+from hil.training.ranks import Ranks
 
 
 class _Sum(torch.autograd.Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from emulator.network import Stop
-from hil.experiment import Settling
+from hil.experiments.schema import Settling
 
 CPU = torch.device("cpu")
 

@@ -1,7 +1,7 @@
 """What an experiment is: data, model, estimator, optimizer and run, as one checked document.
 
 A block's feedforward part runs on the host; its output is the drive of the first energy layer. Every coupling of the
-energy part adds one more layer. Reading files and `--set` overrides: `hil.experiment_file`.
+energy part adds one more layer. Reading files and `--set` overrides: `hil.experiments.experiment_file`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
-from hil.baseline import Implicit, Unrolled
-from hil.coupled import Coupled
 from hil.estimator import Estimator, Kind
 from hil.feedforward import FeedforwardLayer
+from hil.gradients.baseline import Implicit, Unrolled
+from hil.gradients.coupled import Coupled
 
 Count = Annotated[int, Field(ge=0)]
 

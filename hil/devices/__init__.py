@@ -1,0 +1,1 @@
+"""Devices by address or by name in a bench file, and virtual ones served."""

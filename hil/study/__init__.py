@@ -1,0 +1,1 @@
+"""Grids of trainings: points, figures of each, resumable."""
