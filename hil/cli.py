@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        print("\n".join([f"hil: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        commands.complain(error)
         sys.exit(code)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import complain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,9 +67,10 @@ def command(
             outcome, folder = open_and_train(
                 console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite
             )
-        except RankError:
+        except RankError as error:
             if ranks.first:  # one message for all of them
-                raise
+                complain(error)
+            ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
         write_text(json, folder.summary.read_text())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,6 +47,11 @@ class Ranks:
         """Until every rank is here."""
         if self.count > 1:
             dist.barrier()
+
+    def part(self) -> None:
+        """Waits for the others before leaving after a failure; one that is gone already is not waited for."""
+        with suppress(RuntimeError):
+            self.wait()
 
     def check(self, failure: Exception | None = None) -> None:
         """Before every exchange within a step: has a rank failed?
