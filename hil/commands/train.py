@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hil.train import Outcome
     from hil.training.ranks import Ranks
 
+BY_IDENTITY = ("serial:", "visa:", "bench:")
+"""Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
 HURRY_S = 0.5
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
 
@@ -101,8 +103,10 @@ def _settings(
     if overwrite:
         raise folder.RunError("--resume and --overwrite contradict each other")
     config = folder.reopen(path).config
-    stored = experiment_file.load(config)
-    changed = experiment_file.differences(stored, experiment_file.load(config, overrides))
+    stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
+    if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
+        stored = stored.model_copy(update={"device": wanted.device})
+    changed = experiment_file.differences(stored, wanted)
     if changed:
         raise folder.RunError(
             f"{path} runs with other settings ({'; '.join(changed)}): leave them out, or start a new run elsewhere"

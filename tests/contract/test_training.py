@@ -203,3 +203,21 @@ def test_train_command_on_sigterm_switches_off_within_a_second_and_keeps_its_ste
     assert "--resume" in capsys.readouterr().out
     last = board.device.journal.of("outputs")[-1]
     assert "outputs off: asked by" in last.text and last.time_s - sent[0] < 1.0
+
+
+def test_resume_finds_the_device_at_another_port_and_refuses_another_device_there(served, tmp_path, capsys):
+    config, where = tmp_path / "small.toml", ["--run-dir", str(tmp_path / "run"), "--set", "run.epochs=2"]
+    config.write_text(SMALL)
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    seen = []
+    board.device.journal._sink = lambda event: stop_after(board, event, seen)
+    with pytest.raises(SystemExit):
+        main(["train", str(config), "--device", board.addresses[0], *where])
+    other, moved = (served(Doors(tcp=0), "mixed-8bit", seed).addresses[0] for seed in (SEED + 1, SEED))
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(config), "--device", other, *where, "--resume"])
+    assert caught.value.code == 3
+    assert f"seed-{SEED}, this is" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(config), "--device", moved, *where, "--resume"])
+    assert caught.value.code == 0
