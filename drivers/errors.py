@@ -8,6 +8,7 @@ DeviceError
 │   ├── CorruptFrame       bytes came back damaged: CRC, length or framing do not fit
 │   └── ProtocolViolation  a sound answer, but not to what was asked
 ├── DeviceFault            the device understood and refused or failed: code and text
+│   └── FloatingNode       the programmed network has a node without a path to a source
 ├── OutOfRange             refused on the host: nothing went out
 │   └── BudgetSpent        a cell has had its pulses or its energy
 ├── NotSettled             a settle did not reach its tolerance, where strictness was asked for
@@ -79,6 +80,10 @@ class DeviceFault(DeviceError):
         self.code = code
         self.text = text
         super().__init__(f"{asked} was refused with error {code} ({text})", device=device, todo=todo)
+
+
+class FloatingNode(DeviceFault):
+    """A node of the programmed resistive network has no path to a source: nothing was settled."""
 
 
 class OutOfRange(DeviceError):

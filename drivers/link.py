@@ -16,7 +16,6 @@ from typing import TypeVar
 from drivers.errors import (
     Busy,
     CorruptFrame,
-    DeviceFault,
     LinkError,
     LinkLost,
     LinkTimeout,
@@ -24,6 +23,7 @@ from drivers.errors import (
     ProtocolViolation,
 )
 from drivers.exchange import Call, Exchange
+from drivers.refusals import refused
 from drivers.transport import Transport, back_off
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
@@ -142,7 +142,7 @@ class FramedLink:
             refusal = self._parse(Refusal.parse, call.answer, call.opcode.name)
             wait_s = refusal.detail / 1000.0
             if refusal.code != ErrorCode.BUSY or not wait_s:
-                raise self._fault(call.opcode, refusal)
+                raise refused(refusal.code, refusal.text, asked=call.opcode.name, device=self.address)
             if time.monotonic() + wait_s >= deadline:
                 raise Busy(
                     f"{call.opcode.name} found the device busy until its deadline",
@@ -275,15 +275,6 @@ class FramedLink:
         except MalformedError as error:
             text = f"the answer to {what} does not parse: {error}"
             raise ProtocolViolation(text, device=self.address, last=payload) from error
-
-    def _fault(self, opcode: Opcode, refusal: Refusal) -> DeviceFault | Busy:
-        if refusal.code == ErrorCode.BUSY:
-            return Busy(f"{opcode.name} was refused", owner=refusal.text, device=self.address)
-        try:
-            name = ErrorCode(refusal.code).name
-        except ValueError:
-            name = "unknown to this version"
-        return DeviceFault(refusal.code, f"{name}: {refusal.text}", asked=opcode.name, device=self.address)
 
     def _restarted(self) -> LinkError:
         self.session = 0

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.refusals import refused
 from drivers.transport import Transport, back_off
 from firmware_specs.codes import ErrorCode
 from firmware_specs.scpi import BlockError, data_length, header_length
@@ -180,10 +181,8 @@ class ScpiLink:
     def _refused(self, what: str, code: int, words: str) -> DeviceFault | Busy:
         named = _NAMED.match(words)
         name, said = (named[1], named[2]) if named else ("", words)
-        if name == "BUSY":
-            return Busy(f"{what} was refused", owner=said, device=self.address)
         if name in ErrorCode.__members__:
-            return DeviceFault(ErrorCode[name], f"{name}: {said}", asked=what, device=self.address)
+            return refused(ErrorCode[name], said, asked=what, device=self.address)
         return DeviceFault(code, words, asked=what, device=self.address)
 
     def _explained(self, what: str, error: LinkError) -> LinkError:

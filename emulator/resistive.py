@@ -26,7 +26,20 @@ Loads = tuple[Tensor, Tensor]
 
 
 class FloatingNodeError(ValueError):
-    """A node without a path to a source; the message says which layer and unit."""
+    """Nodes without a path to a source.
+
+    Args:
+        nodes: Layer and unit of each, the first one first.
+    """
+
+    def __init__(self, nodes: Sequence[tuple[int, int]]) -> None:
+        self.nodes = tuple(nodes)
+        named = ", ".join(f"layer {layer} node {unit}" for layer, unit in self.nodes[:5])
+        more = f" and {len(self.nodes) - 5} more" if len(self.nodes) > 5 else ""
+        super().__init__(
+            f"no path to a source: {named}{more}; give each a conductance above 0 "
+            "(g_min_s above 0, or a leak to ground, rules this out)"
+        )
 
 
 @dataclass(frozen=True)
@@ -157,10 +170,6 @@ def _check_grounded(topology: Topology, weights: Mapping[int, Tensor], inflow: S
             reached[layer] |= (weights[layer + 1][reached[layer + 1]] > 0).any(0)
         if sum(int(r.sum()) for r in reached) == before:
             break
-    lost = [f"layer {n} node {int(u)}" for n, r in enumerate(reached) for u in torch.nonzero(~r).flatten()]
+    lost = [(n, int(u)) for n, r in enumerate(reached) for u in torch.nonzero(~r).flatten()]
     if lost:
-        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        raise FloatingNodeError(
-            f"no path to a source: {', '.join(lost[:5])}{more}; give each a conductance above 0 "
-            "(g_min_s above 0, or a leak to ground, rules this out)"
-        )
+        raise FloatingNodeError(lost)

@@ -180,6 +180,7 @@ class ErrorCode(IntEnum):
     LIMIT = 0x21
     BUDGET = 0x22
     DOES_NOT_FIT = 0x23
+    FLOATING = 0x24
     HARDWARE = 0x30
     INTERNAL = 0x31
 

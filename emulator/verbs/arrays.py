@@ -16,6 +16,7 @@ from emulator.chip import Reading
 from emulator.converters import from_codes
 from emulator.device import Device
 from emulator.refused import Refused
+from emulator.resistive import FloatingNodeError
 from emulator.verbs.cells import check_reads
 from firmware_specs.codes import SOURCE_CURRENTS, ErrorCode, State
 from firmware_specs.datasheet.converters import Adc, Dac
@@ -86,7 +87,10 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
     nudges = [_nudge(device, block, codes) for codes in request.nudges]
     device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
     start = None if request.start is None else _start(device, block, request.start)
-    readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
+    try:
+        readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
+    except FloatingNodeError as error:
+        raise Refused(ErrorCode.FLOATING, f"array {request.array}: {error}", error.nodes[0][0]) from error
     return _settle_reply(device, block, request, readings).pack()
 
 

@@ -33,6 +33,7 @@ TEXTS = {
 _CONFLICTS = ("NOT_ARMED", "NO_WATCHDOG", "TRIPPED", "NOT_CONFIGURED", "CONFLICT")
 BY_CODE: dict[int, int] = {int(ErrorCode[name]): -221 for name in _CONFLICTS} | {
     ErrorCode.BUSY: -200,
+    ErrorCode.FLOATING: -200,
     ErrorCode.OUT_OF_RANGE: -222,
     ErrorCode.LIMIT: -222,
     ErrorCode.BUDGET: -222,

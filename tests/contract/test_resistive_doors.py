@@ -5,7 +5,11 @@ from importlib import resources
 import pytest
 import torch
 
+from drivers.errors import FloatingNode
+from firmware_specs.codes import ErrorCode, State
 from firmware_specs.topology import Layer, resistive_chain
+from hil.backends.described import datasheet_of
+from hil.backends.device import DeviceBench
 from hil.block import EnergyBlock
 from hil.estimator import Estimator
 
@@ -49,3 +53,24 @@ def test_same_seed_gives_the_same_resistive_states_through_every_door(open_both,
         outcomes.append([*states, *(currents or ()), *gradients])
     for mine, theirs in zip(*outcomes, strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_floating_node_is_a_refusal_that_names_it_and_leaves_outputs_as_they_were(open_crossbar):
+    crossbar, device = open_crossbar("resistive-ideal", 0)
+    topology = resistive_chain(3, [4, 2], bias=False)
+    bench = DeviceBench(crossbar, "door", datasheet_of(crossbar.info, "door"))
+    block = EnergyBlock(topology, bench, Estimator())
+    with torch.no_grad():
+        block.weight_0.fill_(0.1)
+        block.weight_1.fill_(0.1)
+        block.weight_0[2] = 0.0
+        block.weight_1[:, 2] = 0.0
+    drive = torch.ones(2, 3)
+    with pytest.raises(FloatingNode, match="FLOATING: array 0: no path to a source: layer 0 node 2") as refusal:
+        block(drive)
+    assert refusal.value.code == ErrorCode.FLOATING
+    assert device.outputs.state is State.ARMED
+    assert not device.faults_unseen
+    with torch.no_grad():
+        block.weight_0[2] = 0.1
+    assert block(drive).isfinite().all()
