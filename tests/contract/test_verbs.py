@@ -170,8 +170,10 @@ def pulsed(open_crossbar):
     return crossbar, device
 
 
-def test_device_that_takes_no_pulses_is_not_sent_any(armed):
-    crossbar, _ = armed
+def test_device_that_takes_no_pulses_is_not_sent_any(open_crossbar):
+    crossbar, _ = open_crossbar("ideal")
+    crossbar.configure(0, CHAIN)
+    crossbar.arm()
     with pytest.raises(OutOfRange, match="the device cannot PULSE"):
         crossbar.pulse(Region(0, 0, 0, 0, 1, 0, 1), up=True, amplitude_v=1.0, width_s=1e-6, count=1)
 

@@ -3,9 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from firmware_specs import messages, scpi
 from firmware_specs.codes import Opcode, State
+from firmware_specs.datasheet import load
 from firmware_specs.messages import Settle
 
 TOPOLOGY = json.dumps({
@@ -72,7 +76,6 @@ def test_help_lists_every_command_and_every_command_has_a_handler(say):
         ("ARR:CELL:READ? 0,0,0,0,1,0,1", '-221,"Settings conflict;NOT_ARMED'),
         ("ARR:TOP? 0", '-221,"Settings conflict;NOT_CONFIGURED'),
         ("ARR:TOP 0,#15{bad}", "-224"),
-        ("ARR:CELL:PULS 0,0,0,0,1,0,1,UP,1,1e-6,1", '-241,"Hardware missing;UNSUPPORTED'),
         ("SYST:ERR? 5", "-108"),
         ('SYST:ECHO? "abc', "-102"),
         ("ARR:SETT:STAT?", "-221"),
@@ -83,6 +86,12 @@ def test_a_unit_that_fails_answers_nothing_and_leaves_its_error(say, device, mes
     assert say("SYST:ERR?").decode().startswith(error)
     assert say("SYST:ERR?") == b'0,"No error"\n'
     assert not device.outputs.on and int(say("*ESR?")) & (32 | 16)
+
+
+def test_what_a_device_has_no_hardware_for_is_missing_hardware():
+    endpoint = ScpiEndpoint(Machine(Device(Chip(load("ideal")))), "scpi")
+    assert endpoint.feed(b"ARR:CELL:PULS 0,0,0,0,1,0,1,UP,1,1e-6,1\n") == b""
+    assert endpoint.feed(b"SYST:ERR?\n").startswith(b'-241,"Hardware missing;UNSUPPORTED')
 
 
 def test_units_after_a_failed_one_are_executed(say):

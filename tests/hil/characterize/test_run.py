@@ -11,6 +11,7 @@ from emulator import device
 from emulator.chip import Chip
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.datasheet.pulses import Pulses
 from hil.characterize import distance, plan, run, steps, twin
 from hil.characterize.items import Drift, Found, Programming, PulseResponse, ReadNoise, Transfer
 from hil.characterize.store import Store
@@ -123,7 +124,8 @@ def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
 
 
 def test_items_a_device_cannot_do_are_skipped_with_the_reason(tmp_path):
-    found = measure(Chip(load("discrete-board"), seed=1), tmp_path / "run")
+    without = load("discrete-board").model_copy(update={"pulses": Pulses()})
+    found = measure(Chip(without, seed=1), tmp_path / "run")
     assert "PULSE" in found.skipped["pulse_response"]
 
 
