@@ -13,7 +13,7 @@ from emulator import converters, measuring
 from emulator.cells import drifting, quantize
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
-from emulator.products import Multiplied, TiledCoupling
+from emulator.products import BOTH, Multiplied, TileGrid
 from emulator.readout import Reading, Readout
 from emulator.settling import Phases
 from emulator.streams import Streams
@@ -65,7 +65,7 @@ class Chip:
         self.clock_s = 0.0
         self.temperature_k = datasheet.cells.reference_k
         self._aged_s = 0.0
-        self._tiled: dict[tuple[int, int], tuple[tuple[int, int], TiledCoupling]] = {}
+        self._tiled: dict[tuple[tuple[tuple[int, ...], ...], bool], tuple[tuple[tuple[int, int], ...], TileGrid]] = {}
 
     def configure(self, array: int, topology: Topology) -> None:
         """Places a block on an array; its cells start at the lowest conductance.
@@ -218,34 +218,42 @@ class Chip:
         generator = self.streams.next(f"multiplying {array}")
         return measuring.product(placed, coupling, volts.to(self.device, self.dtype), transposed, plane, generator)
 
-    def tiled_product(self, array: int, coupling: int, volts: Tensor, transposed: bool = False) -> Multiplied:
-        """`product` of G+ minus G- on a product device: cut into tiles, converted line by line, added by the host.
+    def tiled_product(self, grid: Sequence[Sequence[int]], volts: Tensor, transposed: bool = False) -> Multiplied:
+        """`product` of G+ minus G- with a matrix on tiles, converted line by line, added by the host.
+
+        A transaction a tile and plane.
+
+        Args:
+            grid: Arrays, one a tile, (down, across).
+            volts: (batch, rows), or (batch, columns) where transposed.
+            transposed: Columns are driven and rows read.
 
         Raises:
             ValueError: the datasheet describes no product path.
         """
-        tiled, generator = self._tiles(array, coupling)
-        return tiled.multiply(volts.to(self.device, self.dtype), transposed, generator)
+        outputs = grid if transposed else [*zip(*grid, strict=True)]
+        tiled = self._tiles(tuple(tuple(row) for row in outputs), transposed)
+        order = [array for _ in BOTH for row in outputs for array in row]
+        return tiled.multiply(volts.to(self.device), [self.streams.next(f"multiplying {array}") for array in order])
 
-    def line_product(
-        self, array: int, coupling: int, volts: Tensor, transposed: bool, plane: int, reads: int
-    ) -> Tensor:
+    def line_product(self, array: int, volts: Tensor, transposed: bool, plane: int, reads: int) -> Tensor:
         """Mean readings of one plane's lines, (batch, lines), amperes on the ADC's grid, in one transaction.
 
         Raises:
             ValueError: the datasheet describes no product path.
         """
-        tiled, generator = self._tiles(array, coupling)
-        return tiled.planes(volts.to(self.device, self.dtype), transposed, generator, reads)[0][plane]
+        tiled = self._tiles(((array,),), transposed)
+        noise = [self.streams.next(f"multiplying {array}")]
+        return tiled.readings(volts.to(self.device), noise, reads, slice(plane, plane + 1))[0][0, 0]
 
-    def _tiles(self, array: int, coupling: int) -> tuple[TiledCoupling, torch.Generator]:
+    def _tiles(self, outputs: tuple[tuple[int, ...], ...], transposed: bool) -> TileGrid:
         if self.datasheet.product is None:
             raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no [product] section")
-        placed, key = self._ready(array), (array, coupling)
-        if key not in self._tiled or self._tiled[key][0] != (id(placed), placed.generation):
-            tiled = TiledCoupling(placed, coupling, self.seed, "line_adc", array)
-            self._tiled[key] = ((id(placed), placed.generation), tiled)
-        return self._tiled[key][1], self.streams.next(f"multiplying {array}")
+        placed = [[self._ready(array) for array in row] for row in outputs]
+        now = tuple((id(tile), tile.generation) for row in placed for tile in row)
+        if (outputs, transposed) not in self._tiled or self._tiled[outputs, transposed][0] != now:
+            self._tiled[outputs, transposed] = (now, TileGrid.of(placed, transposed))
+        return self._tiled[outputs, transposed][1]
 
     def conductances_s(self, array: int) -> list[Tensor]:
         """True conductances now, one tensor a coupling, (planes, rows, columns); what no instrument sees exactly."""

@@ -25,6 +25,16 @@ class Channels:
     offset_lsb: Tensor | None = None
     curve_lsb: Tensor | None = None
 
+    @property
+    def exact(self) -> bool:
+        """True where there are no errors at all."""
+        return self.gain is None and self.offset_lsb is None and self.curve_lsb is None
+
+    def among(self, first: slice) -> Channels:
+        """Of some along the first axis only."""
+        gain, offset = (None if e is None else e[first] for e in (self.gain, self.offset_lsb))
+        return Channels(gain, offset, self.curve_lsb)
+
     @classmethod
     def draw(
         cls, converter: Converter, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, *key: object
@@ -91,17 +101,23 @@ def convert_state(adc: Adc | Ammeter, state_v: Tensor, channels: Channels = Chan
     Returns:
         Voltages on the code grid, and the number of readings at the first or last code of each sample, (batch,).
     """
-    if channels.gain is not None:
-        state_v = state_v * (1 + channels.gain)
     if adc.ideal:
+        state_v = state_v if channels.gain is None else state_v * (1 + channels.gain)
         at_rail = ((state_v <= adc.low) | (state_v >= adc.high)).flatten(1).sum(1)
         return state_v.clamp(adc.low, adc.high), at_rail
-    if channels.offset_lsb is not None:
-        state_v = state_v + channels.offset_lsb * adc.lsb
-    if channels.curve_lsb is not None:
-        state_v = state_v + channels.curve_lsb[to_codes(adc, state_v).long()] * adc.lsb
-    code = to_codes(adc, state_v)
+    code = read_codes(adc, state_v, channels)
     return from_codes(adc, code, state_v.dtype), ((code == 0) | (code == adc.max_code)).flatten(1).sum(1)
+
+
+def read_codes(adc: Adc | Ammeter, value: Tensor, channels: Channels = Channels()) -> Tensor:
+    """Codes an ADC reports for voltages or currents, in their dtype; see `convert_state`."""
+    if channels.gain is not None:
+        value = value * (1 + channels.gain)
+    if channels.offset_lsb is not None:
+        value = value + channels.offset_lsb * adc.lsb
+    if channels.curve_lsb is not None:
+        value = value + channels.curve_lsb[to_codes(adc, value).long()] * adc.lsb
+    return to_codes(adc, value)
 
 
 def to_codes(converter: Converter, value: Tensor) -> Tensor:

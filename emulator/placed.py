@@ -56,6 +56,8 @@ class PlacedArray:
         drive: Errors of the drive DAC's channels.
         nudge: Errors of the nudge DAC's channels.
         states: Errors of the state ADCs' channels, one set a layer.
+        line_dacs: On a tile of a product device, those of the lines driven in a product, and in a transposed one.
+        line_adcs: The same of the lines read.
         generation: Counts how often the conductances were brought up to date.
     """
 
@@ -82,6 +84,16 @@ class PlacedArray:
             Channels.draw(adc, layer.shape, *place, "state_adc" if layer.clamped else "output_adc", array, n)
             for n, (adc, layer) in enumerate(zip(adcs, layers, strict=True))
         ]
+        self.line_dacs: dict[bool, Channels] = {}
+        self.line_adcs: dict[bool, Channels] = {}
+        if sheet.product is not None:
+            rows, columns = topology.cells(topology.couplings[0])
+            for back, driven, read in ((False, rows, columns), (True, columns, rows)):
+                wide = (device, torch.float64, seed)
+                self.line_dacs[back] = Channels.draw(sheet.product.line_dac, (driven,), *wide, "line_dac", array, back)
+                self.line_adcs[back] = Channels.draw(
+                    sheet.product.line_adc, (2, 1, read), *wide, "line_adc", array, back
+                )
         self._seen_at: tuple[float, float] | None = None
         self._present: list[Tensor] = []
         self._network: Network | None = None

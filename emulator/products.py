@@ -1,11 +1,13 @@
-"""Products on tiles: a coupling cut into crossbars of one size, every line converted where its tile ends.
+"""Products on tiles: crossbars side by side, every line converted where its tile ends.
 
-Cells, wires and read noise are the chip's; they act tile by tile. The host adds the tiles' readings and subtracts the
-planes, after conversion.
+Cells, wires, converters and noise act tile by tile; every plane of every tile is a transaction with noise of its own,
+as on a wire. All tiles of a grid are computed at once, in float64: sums in another order must not tip a code. The host
+adds the tiles' readings and subtracts the planes, after conversion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +18,12 @@ from emulator import converters
 from emulator.cells import reading
 from emulator.converters import Channels
 from emulator.placed import PlacedArray
-from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.cells import Cells
 from firmware_specs.datasheet.product import Product
+
+BOTH = (0, 1)
+"""Planes: G+ and G-."""
+EVERY = slice(None)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Multiplied:
     """Products and what limited them.
 
     Attributes:
-        amps: (batch, columns), or (batch, rows) where transposed.
+        amps: Of G+ minus G-, (batch, columns), or (batch, rows) where transposed, float64.
         clipped: Line voltages beyond the DAC's range, (batch,).
         rails: Readings at the first or last code, (batch,).
     """
@@ -35,95 +41,149 @@ class Multiplied:
     rails: Tensor
 
 
-class TiledCoupling:
-    """One coupling on its tiles, as the lines see it at present.
+@dataclass(frozen=True)
+class TileGrid:
+    """Tiles that hold one matrix, as the lines of one direction see them at present.
 
-    Args:
-        placed: The array, brought up to the clock.
-        coupling: Which coupling.
-        key: Seeds the converters' static errors.
+    Tiles in a row of the grid are added: their read lines are the same lines of the matrix.
+
+    Attributes:
+        product: The device's converters.
+        cells: Its cells' nonlinearity.
+        matrix: Conductances, (planes, outputs, tiles to add, driven lines, read lines), float64, padded with zeros.
+        variance: Of reading them, likewise, or None.
+        driven: Driven lines of the tiles to add.
+        sizes: Read lines of every output's tiles.
+        dacs: Errors of the driven lines' converters, (outputs, tiles to add).
+        adcs: The same of the read lines', which both planes have.
     """
 
-    def __init__(self, placed: PlacedArray, coupling: int, *key: object) -> None:
-        sheet = placed.sheet
-        assert sheet.product is not None  # noqa: S101 - the caller has a product device
-        self.sheet, self.product = sheet, sheet.product
-        present = placed.conductances_s[coupling]
-        self.rows, self.columns = present.shape[1:]
-        tiles = _tiles(present, self.product)
-        self._matrix = placed.wiring.effective(tiles.flatten(0, 2)).view(tiles.shape)
-        sigma = placed.cell_noise_s(coupling)
-        self._variance = None if sigma is None else _tiles(sigma**2, self.product)
-        self._lines = {
-            transposed: Channels.draw(
-                self.product.line_adc,
-                self._shape(transposed),
-                present.device,
-                present.dtype,
-                *key,
-                coupling,
-                transposed,
-            )
-            for transposed in (False, True)
-        }
+    product: Product
+    cells: Cells
+    matrix: Tensor
+    variance: Tensor | None
+    driven: tuple[int, ...]
+    sizes: tuple[int, ...]
+    dacs: Sequence[Sequence[Channels]]
+    adcs: Sequence[Sequence[Channels]]
 
-    def multiply(self, volts: Tensor, transposed: bool, generator: torch.Generator) -> Multiplied:
-        """Currents of the read lines for voltages at the others, (batch, rows), or (batch, columns) transposed.
+    @classmethod
+    def of(cls, tiles: Sequence[Sequence[PlacedArray]], transposed: bool) -> TileGrid:
+        """The grid of tiles (outputs, tiles to add), brought up to the clock; smaller ones last.
 
-        The host adds the tiles and takes plane 1 from plane 0.
+        Args:
+            tiles: Arrays of one coupling each.
+            transposed: Their columns are driven, their rows read.
         """
-        planes, clipped, rails = self.planes(volts, transposed, generator, self.product.reads)
-        return Multiplied(planes[0] if len(planes) == 1 else planes[0] - planes[1], clipped, rails)
+        sheet = tiles[0][0].sheet
+        assert sheet.product is not None  # noqa: S101 - the caller has a product device
+        seen = [[_turned(t.wiring.effective(t.conductances_s[0]), transposed) for t in row] for row in tiles]
+        sigmas = [[s for t in row if (s := t.cell_noise_s(0)) is not None] for row in tiles]
+        noisy = bool(sigmas[0])
+        return cls(
+            sheet.product,
+            sheet.cells,
+            _joined(seen),
+            _joined([[_turned(s**2, transposed) for s in row] for row in sigmas]) if noisy else None,
+            tuple(tile.shape[1] for tile in seen[0]),
+            tuple(row[0].shape[2] for row in seen),
+            [[t.line_dacs[transposed] for t in row] for row in tiles],
+            [[t.line_adcs[transposed] for t in row] for row in tiles],
+        )
 
-    def planes(
-        self, volts: Tensor, transposed: bool, generator: torch.Generator, reads: int
+    def multiply(self, volts: Tensor, noise: Sequence[torch.Generator]) -> Multiplied:
+        """Currents of the read lines for voltages at the others, (batch, driven lines).
+
+        Args:
+            volts: Wanted line voltages.
+            noise: One generator a plane and tile, (planes, outputs, tiles to add) flat.
+        """
+        readings, rails, clipped = self.readings(volts, noise, self.product.reads)
+        amps = readings.new_zeros(readings.shape[2:])
+        # one by one, as a host adds them: to the last bit
+        for positive, negative in zip(*readings, strict=True):
+            amps += positive
+            amps -= negative
+        return Multiplied(amps, clipped, rails)
+
+    def readings(
+        self, volts: Tensor, noise: Sequence[torch.Generator], reads: int, planes: slice = EVERY
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean readings of both planes, tiles added, (planes, batch, lines); values clipped and readings at rails."""
-        sent, clipped = converters.convert_drive(self.product.line_dac, volts)
-        line_v = reading.bent(self.sheet.cells, sent)
-        amps = self._through(self._matrix, line_v, transposed)
-        if self._variance is not None:
-            spread = self._through(self._variance, line_v**2, transposed).clamp_(min=0).sqrt_()
-            amps = amps + spread * _normal(amps, generator)
-        adc, total, rails = self.product.line_adc, torch.zeros_like(amps), torch.zeros_like(clipped)
-        for _ in range(reads):
-            noisy = amps + adc.noise_sigma_a * _normal(amps, generator) if adc.noise_sigma_a else amps
-            # the batch is the last but one axis here; the converter counts rails over what follows the first
-            seen, at_rail = converters.convert_state(adc, noisy.movedim(2, 0), self._lines[transposed])
-            total, rails = total + seen.movedim(0, 2), rails + at_rail
-        used = self.rows if transposed else self.columns
-        return (total / reads).sum(1)[..., :used], clipped, rails
+        """Mean readings of every tile's lines, (planes, tiles to add, batch, lines), float64.
 
-    def _through(self, matrix: Tensor, volts: Tensor, transposed: bool) -> Tensor:
-        """(planes, tiles to add, batch, read lines) of every tile; tiles are (planes, down, across, rows, columns)."""
-        if transposed:
-            matrix = matrix.permute(0, 2, 1, 4, 3)
-        planes, add, keep, driven, read = matrix.shape
-        joined = matrix.permute(0, 1, 3, 2, 4).reshape(planes, add, driven, keep * read)
-        padded = F.pad(volts, (0, add * driven - volts.shape[1])).view(len(volts), add, driven)
-        return torch.einsum("bad,padr->pabr", padded, joined)
+        And of each sample the readings at a rail and the voltages clipped, (batch,).
+        """
+        adc, matrix = self.product.line_adc, self.matrix[planes]
+        line_v, clipped = self._line_volts(volts.double())
+        amps = line_v @ matrix
+        draws = (self.variance is not None) + reads * (adc.noise_sigma_a > 0)
+        drawn = self._drawn(noise, (len(matrix), draws, len(volts)))
+        if self.variance is not None:
+            amps.addcmul_((line_v**2 @ self.variance[planes]).clamp_(min=0).sqrt_(), drawn[0])
+        total = torch.zeros_like(amps)
+        for number in range(reads):
+            noisy = amps.add(drawn[number - reads], alpha=adc.noise_sigma_a) if adc.noise_sigma_a else amps
+            total += self._converted(noisy, planes)
+        # (planes, outputs, add, batch, lines): outputs side by side, without the padding
+        joined = total.permute(0, 2, 3, 1, 4).flatten(3)[..., : sum(self.sizes)]
+        if adc.ideal:
+            return joined / reads, torch.zeros_like(clipped), clipped
+        rails = ((joined == 0) | (joined == adc.max_code * reads)).sum((0, 1, 3))
+        return (joined / reads).mul_(adc.lsb).add_(adc.low), rails, clipped
 
-    def _shape(self, transposed: bool) -> tuple[int, ...]:
-        planes, down, across, rows, columns = self._matrix.shape
-        return (planes, across, down * rows) if transposed else (planes, down, across * columns)
+    def _line_volts(self, volts: Tensor) -> tuple[Tensor, Tensor]:
+        """What every tile's driven lines get, (outputs or 1, tiles to add, batch, driven lines); clipped values."""
+        dac, (_, outputs, add, driven, _) = self.product.line_dac, self.matrix.shape
+        cut = F.pad(volts, (0, add * driven - volts.shape[1])).view(len(volts), add, driven)
+        sent, clipped = converters.convert_drive(dac, cut)
+        each = sent.transpose(0, 1).unsqueeze(0)
+        if not self.dacs[0][0].exact:
+            each = each.repeat(outputs, 1, 1, 1)
+            for output, tile, channels in _numbered(self.dacs):
+                wanted = cut[:, tile, : self.driven[tile]]
+                each[output, tile, :, : self.driven[tile]] = converters.convert_drive(dac, wanted, channels)[0]
+        return reading.bent(self.cells, each), clipped
+
+    def _converted(self, amps: Tensor, planes: slice) -> Tensor:
+        """Codes of currents, (planes, outputs, tiles to add, batch, read lines); the currents where there are none."""
+        adc = self.product.line_adc
+        convert = (lambda *a: converters.convert_state(*a)[0]) if adc.ideal else converters.read_codes
+        if self.adcs[0][0].exact:
+            return convert(adc, amps)
+        seen = torch.empty_like(amps)
+        for output, tile, channels in _numbered(self.adcs):
+            here = (slice(None), output, tile, slice(None), slice(self.sizes[output]))
+            seen[here] = convert(adc, amps[here], channels.among(planes))
+        return seen
+
+    def _drawn(self, noise: Sequence[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
+        """Standard normals, (draws, planes, outputs, tiles to add, batch, read lines): each tile's and plane's own."""
+        _, outputs, add, _, read = self.matrix.shape
+        planes, draws, batch = shape
+        where = self.matrix.device
+        drawn = torch.zeros(draws, planes * outputs * add, batch, read, dtype=torch.float64, device=where)
+        if draws:
+            sizes = [size for _ in range(planes) for size in self.sizes for _ in range(add)]
+            for number, (size, generator) in enumerate(zip(sizes, noise, strict=True)):
+                drawn[:, number, :, :size] = torch.randn((draws, batch, size), generator=generator, device=where)
+        return drawn.view(draws, planes, outputs, add, batch, read)
 
 
-def noise_floor_a(sheet: Datasheet, tiles: int) -> float:
-    """Standard deviation of a product's error from conversion alone, amperes: both planes, the tiles that are added."""
-    assert sheet.product is not None  # noqa: S101 - the caller has a product device
-    adc, reads = sheet.product.line_adc, sheet.product.reads
-    step = 0.0 if adc.ideal else adc.lsb
-    return float((2 * tiles * (step**2 / 12 + adc.noise_sigma_a**2 / reads)) ** 0.5)
+def _numbered(channels: Sequence[Sequence[Channels]]) -> Iterator[tuple[int, int, Channels]]:
+    for output, row in enumerate(channels):
+        for tile, one in enumerate(row):
+            yield output, tile, one
 
 
-def _tiles(values: Tensor, product: Product) -> Tensor:
-    """(planes, rows, columns) as (planes, down, across, tile rows, tile columns), padded with zeros."""
-    planes, rows, columns = values.shape
-    down, across = product.cut(rows, columns)
-    height, width = product.tile_rows, product.tile_columns
-    padded = F.pad(values, (0, across * width - columns, 0, down * height - rows))
-    return padded.view(planes, down, height, across, width).permute(0, 1, 3, 2, 4)
+def _turned(planes: Tensor, transposed: bool) -> Tensor:
+    return planes.transpose(1, 2) if transposed else planes
 
 
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+def _joined(tiles: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Tiles (planes, driven, read) as one tensor (planes, outputs, tiles to add, driven, read), padded with zeros."""
+    first = tiles[0][0]
+    joined = torch.zeros(len(tiles), len(tiles[0]), *first.shape, dtype=torch.float64, device=first.device)
+    for row, places in zip(tiles, joined, strict=True):
+        for tile, place in zip(row, places, strict=True):
+            place[:, : tile.shape[1], : tile.shape[2]] = tile
+    return joined.movedim(2, 0).contiguous()

@@ -18,9 +18,6 @@ def product(device: Device, payload: bytes, door: str) -> bytes:
     if request.coupling >= len(block.couplings):
         raise Refused(ErrorCode.OUT_OF_RANGE, f"coupling {request.coupling}: there are {len(block.couplings)}", 2)
     rows, columns = block.cells(block.couplings[request.coupling])
-    if path.cut(rows, columns) != (1, 1):
-        words = f"{rows} x {columns} cells are more than one tile of {path.tile_rows} x {path.tile_columns}"
-        raise Refused(ErrorCode.DOES_NOT_FIT, words)
     if request.plane == DIFFERENCE:
         raise Refused(ErrorCode.UNSUPPORTED, "planes are converted one by one: ask for 0, then 1", request.plane)
     if request.plane > 1:
@@ -37,7 +34,5 @@ def product(device: Device, payload: bytes, door: str) -> bytes:
     if peak > device.active.max_read_v + path.line_dac.lsb / 2:
         raise Refused(ErrorCode.LIMIT, f"{peak:g} V on a line is beyond {device.active.max_read_v:g} V", 1)
     device.journal.note("setpoint", f"product of array {request.array}", door, samples=len(codes), max_read_v=peak)
-    amps = device.chip.line_product(
-        request.array, request.coupling, volts, request.transposed, request.plane, request.reads
-    )
+    amps = device.chip.line_product(request.array, volts, request.transposed, request.plane, request.reads)
     return ProductReply(coding.codes(path.line_adc, amps, request.reads)).pack()

@@ -24,7 +24,7 @@ class Fabric(Section):
 
     Attributes:
         substrate: `hopfield` (neuron circuits with rails) or `resistive` (conductances, diodes, sources).
-        arrays: Number of arrays; each holds one energy block.
+        arrays: Number of arrays; each holds one energy block, on a product device one tile of a coupling.
         max_layers: Layers one array can hold.
         max_units: Neuron circuits a layer.
         max_rows: Rows of one coupling's crossbar, bias line included.
@@ -43,6 +43,10 @@ class Fabric(Section):
     layers: tuple[PositiveInt, ...] = ()
     couplings: Annotated[tuple[Literal["dense", "conv"], ...], Field(min_length=1)] = ("dense",)
     pooling: bool = False
+
+    def cut(self, rows: int, columns: int) -> tuple[int, int]:
+        """Crossbars along the rows and along the columns of a matrix too large for one."""
+        return -(-rows // self.max_rows), -(-columns // self.max_columns)
 
     @model_validator(mode="after")
     def _layers(self) -> Fabric:

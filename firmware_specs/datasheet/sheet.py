@@ -60,20 +60,12 @@ class Datasheet(Section):
         """True for a network of conductances, False for neuron circuits."""
         return self.fabric.substrate == "resistive"
 
-    def tile_by_tile(self) -> Datasheet:
-        """As its firmware shows a product device: every array is one tile. Other devices are as they are."""
-        if self.product is None:
-            return self
-        fabric = self.fabric.model_copy(
-            update={
-                "arrays": self.product.tiles,
-                "max_layers": 2,
-                "max_units": max(self.product.tile_rows, self.product.tile_columns),
-                "max_rows": self.product.tile_rows,
-                "max_columns": self.product.tile_columns,
-            }
-        )
-        return self.model_copy(update={"fabric": fabric})
+    @model_validator(mode="after")
+    def _arrays_are_tiles(self) -> Self:
+        fabric = self.fabric
+        if self.product is not None and (fabric.max_layers, fabric.couplings, fabric.layers) != (2, ("dense",), ()):
+            raise ValueError("fabric: an array of a product device is one tile: max_layers = 2, dense couplings only")
+        return self
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -54,9 +54,6 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
     }
     if info.can(Capability.PRODUCT) and not info.can(Capability.SETTLE):
         document["product"] = {
-            "tile_rows": info.fabric.max_rows,
-            "tile_columns": info.fabric.max_columns,
-            "tiles": info.fabric.arrays,
             "line_dac": _converter(info, ConverterId.PRODUCT_DAC, "v", device),
             "line_adc": _converter(info, ConverterId.PRODUCT_ADC, "a", device),
             "read_time_s": number(Parameter.READ_TIME_S) or UNSAID_READ_S,

@@ -20,12 +20,13 @@ from torch import Tensor
 from drivers.crossbar import Crossbar
 from drivers.errors import DeviceError, OutOfRange
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.datasheet.product import Product
 from firmware_specs.topology import Topology
+from hil.backends import tiled
 from hil.backends.device_array import DeviceArray
+from hil.backends.device_tiles import DeviceTiles
 from hil.backends.placement import check_fits, next_array
-from hil.backends.product_device import DeviceProductArray
-from hil.backends.seam import Bench, PlacementError
+from hil.backends.seam import Bench
+from hil.backends.tiled import TiledArray
 
 
 class DeviceBench:
@@ -46,7 +47,8 @@ class DeviceBench:
         self.datasheet = datasheet
         self._provenance = dict(provenance or {})
         self._arrays: list[DeviceArray] = []
-        self._tiled: list[DeviceProductArray] = []
+        self._tiles = DeviceTiles(self)
+        self._tiled: list[TiledArray] = []
         self._armed = False
 
     @property
@@ -63,25 +65,19 @@ class DeviceBench:
             self._armed = True
             self.crossbar.arm()
 
-    def place(self, topology: Topology) -> DeviceArray | DeviceProductArray:
+    def place(self, topology: Topology) -> DeviceArray | TiledArray:
         """Reserves the next array, or as many as a block has tiles on a device that only multiplies."""
         if self.datasheet.product is not None:
-            return self._place_tiles(self.datasheet.product, topology)
+            self._tiled.append(tiled.place(self.datasheet, self._tiles, self._tiled, topology))
+            return self._tiled[-1]
         check_fits(self.datasheet, topology)
         array = DeviceArray(self, next_array(self.datasheet, len(self._arrays)), topology)
         self._arrays.append(array)
         return array
 
-    def _place_tiles(self, product: Product, topology: Topology) -> DeviceProductArray:
-        used = sum(tiles.arrays for tiles in self._tiled)
-        cuts = (product.cut(*topology.cells(coupling)) for coupling in topology.couplings)
-        if (needed := used + sum(down * across for down, across in cuts)) > product.tiles:
-            raise PlacementError(
-                f"{self.datasheet.identity.model} has {product.tiles} tiles of {product.tile_rows} x "
-                f"{product.tile_columns}; with this block {needed} would be needed"
-            )
-        self._tiled.append(DeviceProductArray(self, used, topology))
-        return self._tiled[-1]
+    def report(self) -> dict[str, float]:
+        """Of a device that multiplies: tiles in use, products so far, and the time their tiles took."""
+        return tiled.report(self.datasheet, self._tiled) if self._tiled else {}
 
     def describe(self) -> dict[str, object]:
         """Who it is, its limits and whose they are, and what the bench adds."""
@@ -129,6 +125,7 @@ class DeviceBench:
             )
         for array in self._arrays:
             array.verify = True
+        self._tiles.verify = set(range(sum(block.arrays for block in self._tiled)))
 
     def close(self) -> None:
         """Outputs off, device given free."""

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drivers.crossbar import Crossbar
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.messages import Region
@@ -67,7 +68,7 @@ class DeviceArray:
             self._written_at = time.monotonic()
         self._targets = targets
         if self.verify:
-            self.unverified = self._verified(targets)
+            self.unverified = verified(self._bench.crossbar, self._index, targets)
             self.verify = False
         return Programmed(done.cells, done.written, clipped)
 
@@ -166,22 +167,22 @@ class DeviceArray:
         reports = tuple(_report(measured, phase, drive.device) for phase in range(phases))
         return Settled(states[0], tuple(states[1:]), reports, currents, float(measured.seconds.sum(0).max()))
 
-    def _verified(self, targets: Sequence[NDArray[np.float64]]) -> int:
-        """Reads every cell back and writes again what is off; returns how many cells stay off."""
-        crossbar = self._bench.crossbar
-        low, high = crossbar.g_range_s
-        for rounds_left in reversed(range(VERIFY_ROUNDS)):
-            off = 0
-            for coupling, target in enumerate(targets):
-                read = crossbar.read_conductances(self._index, coupling, VERIFY_READS)
-                wrong = np.abs(read - target) > VERIFY_TOLERANCE * (high - low)
-                off += int(wrong.sum())
-                if rounds_left and wrong.any():
-                    crossbar.forget(self._index, coupling, wrong)
-            if not off or not rounds_left:
-                break
-            crossbar.program(self._index, targets)
-        return off
+
+def verified(crossbar: Crossbar, array: int, targets_s: Sequence[NDArray[np.float64]]) -> int:
+    """Reads every cell of an array back and writes again what is off; returns how many cells stay off."""
+    low, high = crossbar.g_range_s
+    for rounds_left in reversed(range(VERIFY_ROUNDS)):
+        off = 0
+        for coupling, target in enumerate(targets_s):
+            read = crossbar.read_conductances(array, coupling, VERIFY_READS)
+            wrong = np.abs(read - target) > VERIFY_TOLERANCE * (high - low)
+            off += int(wrong.sum())
+            if rounds_left and wrong.any():
+                crossbar.forget(array, coupling, wrong)
+        if not off or not rounds_left:
+            break
+        crossbar.program(array, targets_s)
+    return off
 
 
 def _flat(values: Tensor) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs
 from hil.backends.placement import check_fits, next_array
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
 
 REFRESH_READS = 4
@@ -172,16 +172,13 @@ class EmulatorBench:
         sheet = self.chip.datasheet
         return any(not c.ideal for c in (sheet.drive_dac, sheet.nudge_dac, sheet.state_adc, sheet.output_adc))
 
-    def place(self, topology: Topology) -> EmulatedArray:
+    def place(self, topology: Topology) -> CellArray:
         """Reserves the next array."""
         check_fits(self.chip.datasheet, topology)
         index = next_array(self.chip.datasheet, len(self._arrays))
-        array = self._array(index, topology)
+        array = EmulatedArray(self.chip, index, topology)
         self._arrays.append(array)
         return array
-
-    def _array(self, index: int, topology: Topology) -> EmulatedArray:
-        return EmulatedArray(self.chip, index, topology)
 
     def describe(self) -> dict[str, object]:
         """Datasheet and specimen."""

@@ -1,46 +1,63 @@
-"""An emulated device that multiplies and does not settle: the host relaxes, every matrix product is the device's."""
+"""An emulated device that multiplies and does not settle, in process: all tiles of a product are computed at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping as MappingABC
 
+import torch
 from torch import Tensor
 
+from emulator import cells
 from emulator.chip import Chip
 from emulator.products import Multiplied
-from firmware_specs.datasheet.product import Product
-from firmware_specs.topology import Topology
-from hil.backends.emulator import EmulatedArray, EmulatorBench
-from hil.backends.relaxing import Relaxation
-from hil.backends.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
+from firmware_specs.topology import Topology, dense_chain
+from hil.backends import tiled
+from hil.backends.emulator import EmulatorBench
+from hil.backends.pulse_plan import Train
+from hil.backends.tiled import Grid, TiledArray
 
 
-class ProductArray(EmulatedArray):
-    """A block whose crossbars are tiles of an emulated product device."""
+class EmulatedTiles:
+    """The tiles of an emulated product device."""
 
-    def __init__(self, chip: Chip, index: int, topology: Topology) -> None:
-        super().__init__(chip, index, topology)
-        self._relaxation = Relaxation(chip.datasheet, topology, self)
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.targets_s: dict[int, Tensor] = {}
 
-    @property
-    def products(self) -> int:
-        """Products so far: one sample through one coupling."""
-        return self._relaxation.products
+    def configure(self, array: int, rows: int, columns: int) -> None:
+        """Takes a tile, or a part of one."""
+        self.chip.configure(array, dense_chain([rows, columns], bias=False))
 
-    def program(self, parameters: Parameters) -> Programmed:
-        """Writes the cells whose code changes."""
-        self._relaxation.programmed(parameters)
-        return super().program(parameters)
+    def write(self, array: int, target_s: Tensor, where: Tensor | None = None, again: bool = False) -> int:
+        """Writes the cells whose code changes, as a driver would."""
+        target_s, known = cells.quantize(self.chip.datasheet.cells, target_s), self.targets_s.get(array)
+        if known is not None and where is not None:
+            target_s = torch.where(where, target_s, known)
+        mask = torch.ones_like(target_s, dtype=torch.bool) if known is None or again else target_s != known
+        if known is None and where is not None:
+            mask = where
+        if not bool(mask.any()):
+            return 0
+        self.chip.program(array, [target_s], [mask])
+        self.targets_s[array] = target_s
+        return int(mask.sum())
 
-    def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
-        """The chip's."""
-        return self._chip.tiled_product(self._index, coupling, volts, transposed)
+    def read(self, array: int, reads: int) -> Tensor:
+        """Conductances as read, (2, rows, columns), siemens."""
+        return self.chip.read(array, 0, reads=reads)
 
-    def settle(
-        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
-    ) -> Settled:
-        """Relaxes on the chip's products."""
-        return self._relaxation.settle(drive, nudges, start, reads)
+    def pulse(self, array: int, train: Train) -> None:
+        """Nominal pulses on one plane; what the cells hold is not known then."""
+        self.targets_s.pop(array, None)
+        self.chip.pulse(array, 0, (train.plane, slice(None), slice(None)), train.counts, train.up)
+
+    def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:
+        """Products of a matrix that lies on a grid of tiles."""
+        return self.chip.tiled_product(grid.tolist(), volts, transposed)
+
+    def now_s(self) -> float:
+        """The chip's clock."""
+        return self.chip.clock_s
 
 
 class ProductBench(EmulatorBench):
@@ -48,32 +65,34 @@ class ProductBench(EmulatorBench):
 
     quantized = True
 
-    def _array(self, index: int, topology: Topology) -> ProductArray:
-        sheet = self.chip.datasheet
-        assert sheet.product is not None  # noqa: S101 - `open_bench` looks first
-        needed = self.tiles + _tiles(sheet.product, topology)
-        if needed > sheet.product.tiles:
-            raise PlacementError(
-                f"{sheet.identity.model} has {sheet.product.tiles} tiles of {sheet.product.tile_rows} x "
-                f"{sheet.product.tile_columns}; with this block {needed} would be needed"
-            )
-        return ProductArray(self.chip, index, topology)
+    def __init__(self, chip: Chip, address: str) -> None:
+        super().__init__(chip, address)
+        self._tiles = EmulatedTiles(chip)
+        self._tiled: list[TiledArray] = []
 
-    @property
-    def tiles(self) -> int:
-        """Tiles in use."""
-        product = self.chip.datasheet.product
-        return 0 if product is None else sum(_tiles(product, array.topology) for array in self._arrays)
+    def place(self, topology: Topology) -> TiledArray:
+        """Gives a block the next free tiles."""
+        self._tiled.append(tiled.place(self.chip.datasheet, self._tiles, self._tiled, topology))
+        return self._tiled[-1]
 
     def report(self) -> dict[str, float]:
-        """Tiles in use, matrix products of one sample with one coupling so far, and the time their tiles took."""
-        product = self.chip.datasheet.product
-        assert product is not None  # noqa: S101 - `open_bench` looks first
-        arrays = [array for array in self._arrays if isinstance(array, ProductArray)]
-        done = sum(array.products for array in arrays)
-        return {"tiles": self.tiles, "products": done, "product_seconds": done * product.read_time_s}
+        """Tiles in use, products so far, and the time their tiles took."""
+        return tiled.report(self.chip.datasheet, self._tiled)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The chip's state, the last written targets, and what was seen of the noise."""
+        state = self.chip.state_dict()
+        state |= {f"target_{array}": target for array, target in self._tiles.targets_s.items()}
+        for number, block in enumerate(self._tiled):
+            noise = float("nan") if block.noise_a is None else block.noise_a
+            state[f"block_{number}"] = torch.tensor([block.written_at_s, noise], dtype=torch.float64)
+        return state
 
-def _tiles(product: Product, topology: Topology) -> int:
-    cuts = (product.cut(*topology.cells(coupling)) for coupling in topology.couplings)
-    return sum(down * across for down, across in cuts)
+    def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
+        """Restores `state_dict` on the same placed blocks."""
+        self.chip.load_state_dict(state)
+        start = "target_"
+        self._tiles.targets_s = {int(k.removeprefix(start)): v for k, v in state.items() if k.startswith(start)}
+        for number, block in enumerate(self._tiled):
+            block.written_at_s, noise = (float(v) for v in state[f"block_{number}"])
+            block.noise_a = None if noise != noise else noise

@@ -6,6 +6,9 @@ settles when its change reaches that floor, or the tolerance where that is highe
 error*, a bound on the distance from the true equilibrium: `(change + floor) / (1 - rate)`. The rate is the slower of
 how earlier changes shrank and of what the written weights say of the units that are free to move; without contraction
 the sample is not settled.
+
+Lines never get more than `limits.max_read_v`: a sample whose states go beyond is driven with all its lines smaller, and
+its currents, noise included, are as much larger afterwards.
 """
 
 from __future__ import annotations
@@ -19,23 +22,16 @@ import torch
 from torch import Tensor
 
 from emulator.network import ideal_neurons
-from emulator.products import Multiplied, noise_floor_a
+from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology
 from hil.backends.checks import check_inputs
 from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Settled, States
+from hil.backends.watch import SAFETY, USUAL, Watch
 
-SAFETY = 5.0
-"""Standard deviations of a product's error that the stated error allows for."""
-SLOWEST = 0.98
-"""Changes that shrink by less than this factor a sweep are not shrinking."""
-CLEAR = 2.0
-"""A change this many times what noise alone makes is clear of it."""
 POWER = 40
 MARGIN = 1.02
 """Power iteration nears a norm from below."""
-USUAL = 0.7
-"""Assumed rate where too few sweeps lie above the floor to see one."""
 
 
 class Multiplier(Protocol):
@@ -67,7 +63,7 @@ class Relaxation:
         self._unit_v = sheet.neurons.state_unit_v
         self._current_a = sheet.neurons.state_unit_v / sheet.neurons.transimpedance_ohm
         self._stop = sheet.settle
-        self._floors = self._noise_floors()
+        self._floors = self._noise_floors(0.0)
         self._joined: Tensor | None = None
 
     def programmed(self, parameters: Parameters) -> None:
@@ -82,7 +78,7 @@ class Relaxation:
             joined[rows, columns] = parameters[f"weight_{index}"].detach().float().cpu() * scale
         self._joined = joined + joined.T
 
-    def _local_rate(self, raw: Sequence[Tensor]) -> Tensor:
+    def _local_rate(self, raw: Sequence[Tensor], floor: Tensor) -> Tensor:
         """Factor by which a sweep shrinks the distance to the minimum a state is near, (batch,); 1 or more at none.
 
         `|M sqrt(A) W sqrt(A) M|^2`: A the slopes, M the units not driven beyond a rail by more than the
@@ -90,7 +86,7 @@ class Relaxation:
         """
         if self._joined is None:
             return raw[0].new_full((len(raw[0]),), USUAL)
-        margin, free = 4 * SAFETY * max(self._floors), []
+        margin, free = 4 * SAFETY * floor.unsqueeze(1), []
         for layer, current in zip(self._topology.layers, raw, strict=True):
             driven = current.flatten(1) * layer.gain
             free.append(
@@ -106,9 +102,20 @@ class Relaxation:
             norm = vector.norm(dim=1, keepdim=True).clamp(min=1e-30)
         return (norm[:, 0] * MARGIN) ** 2
 
-    def settle(self, drive: Tensor, nudges: Sequence[Nudge], start: States | None, reads: int) -> Settled:
-        """Relaxes freely and nudged; `reads` sweeps at the end of each phase are averaged."""
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge], start: States | None, reads: int, noise_a: float
+    ) -> Settled:
+        """Relaxes freely and nudged; `reads` sweeps at the end of each phase are averaged.
+
+        Args:
+            drive: Constant bias current into the first layer.
+            nudges: Constant currents into the last layer.
+            start: States to begin with.
+            reads: Sweeps to average.
+            noise_a: Standard deviation of one plane's reading of one tile.
+        """
         check_inputs(self._topology, drive, nudges)
+        self._floors = self._noise_floors(noise_a)
         constant = [n for n in nudges if isinstance(n, Tensor)]
         if len(constant) < len(nudges):
             raise ValueError("a nudge that follows the state needs reference: this device's nudge is held constant")
@@ -128,9 +135,8 @@ class Relaxation:
     def _relax(self, drive: Tensor, nudge: Tensor | None, start: States | None, reads: int) -> tuple[States, Phase]:
         states = list(start or (drive.new_zeros(len(drive), *layer.shape) for layer in self._topology.layers))
         groups = self._topology.update_groups if nudge is None else self._topology.update_groups[::-1]
-        floor = max(self._floors)
-        most = max(self._stop.tolerance, floor * self._expected_peak(drive))
-        watch = _Watch(len(drive), drive, most, SAFETY * floor, self._stop.max_iterations)
+        peak = self._expected_peak(drive)
+        watch = Watch(drive, max(self._floors), peak, self._stop.tolerance, self._stop.max_iterations)
         sums: list[Tensor] | None = None
         raw = list(states)
         for _ in range(self._stop.max_iterations + reads - 1):
@@ -145,9 +151,9 @@ class Relaxation:
                 if watch.after >= reads:
                     break
         averaged = states if sums is None else [s / watch.after for s in sums]
-        return tuple(averaged), watch.report(self._local_rate(raw))
+        return tuple(averaged), watch.report(self._local_rate(raw, watch.floor))
 
-    def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: Tensor | None, watch: _Watch) -> Tensor:
+    def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: Tensor | None, watch: Watch) -> Tensor:
         terms = [drive.flatten(1)] if layer == 0 else []
         for index, coupling in enumerate(self._topology.couplings):
             if coupling.post == layer:
@@ -162,21 +168,25 @@ class Relaxation:
             terms.append(nudge.flatten(1))
         return sum(terms[1:], start=terms[0]).unflatten(1, self._topology.layers[layer].shape)
 
-    def _multiply(self, coupling: int, lines: Tensor, transposed: bool, watch: _Watch) -> Tensor:
-        done = self._multiplier.multiply(coupling, lines * self._unit_v, transposed)
+    def _multiply(self, coupling: int, lines: Tensor, transposed: bool, watch: Watch) -> Tensor:
+        volts = lines * self._unit_v
+        stretch = (volts.abs().amax(1) / self._sheet.limits.max_read_v).clamp(min=1)
+        done = self._multiplier.multiply(coupling, volts / stretch.unsqueeze(1), transposed)
         self.products += len(lines)
-        watch.converters(done.clipped, done.rails)
-        return (done.amps / self._current_a).to(lines)
+        watch.product(done.clipped, done.rails, stretch)
+        return (done.amps / self._current_a).to(lines) * stretch.unsqueeze(1)
 
-    def _noise_floors(self) -> list[float]:
+    def _noise_floors(self, noise_a: float) -> list[float]:
         """Standard deviation of each layer's state in one sweep, from conversion, model units."""
-        sheet = self._sheet
-        assert sheet.product is not None  # noqa: S101 - the bench looks first
+        product, fabric = self._sheet.product, self._sheet.fabric
+        assert product is not None  # noqa: S101 - the bench looks first
+        step_a = 0.0 if product.line_adc.ideal else product.line_adc.lsb
+        plane = step_a**2 / 12 + noise_a**2
         variance = [0.0] * len(self._topology.layers)
         for coupling in self._topology.couplings:
-            down, across = sheet.product.cut(*self._topology.cells(coupling))
-            variance[coupling.post] += noise_floor_a(sheet, down) ** 2
-            variance[coupling.pre] += noise_floor_a(sheet, across) ** 2
+            down, across = fabric.cut(*self._topology.cells(coupling))
+            variance[coupling.post] += 2 * down * plane
+            variance[coupling.pre] += 2 * across * plane
         return [
             layer.gain * math.sqrt(v) / self._current_a
             for layer, v in zip(self._topology.layers, variance, strict=True)
@@ -186,63 +196,6 @@ class Relaxation:
         """How far the largest of all states' changes lies above one standard deviation, in noise alone."""
         units = sum(layer.units for layer in self._topology.layers)
         return math.sqrt(2) * (math.sqrt(2 * math.log(max(units * len(drive), 2))) + 1)
-
-
-class _Watch:
-    """Follows a phase: when each sample settles, how fast changes shrink, what the converters clipped."""
-
-    def __init__(self, samples: int, like: Tensor, most: float, floor: float, bound: int) -> None:
-        self.most, self.floor, self.bound = most, floor, bound
-        self.after = 0
-        self._sweep = 0
-        self._last = like.new_full((samples,), math.inf)
-        self._changes: list[Tensor] = []
-        self._iterations = torch.full((samples,), bound, device=like.device)
-        self._done = torch.zeros(samples, dtype=torch.bool, device=like.device)
-        self._clipped = torch.zeros(samples, dtype=torch.int64, device=like.device)
-        self._rails = torch.zeros_like(self._clipped)
-        self._now = (self._clipped, self._rails)
-
-    def converters(self, clipped: Tensor, rails: Tensor) -> None:
-        """Adds one product's clipping; a sweep's total is what the last sweep had."""
-        self._now = (self._now[0] + clipped, self._now[1] + rails)
-
-    def see(self, change: Tensor) -> bool:
-        """Takes the largest change of every sample in; True once all have settled."""
-        self._sweep += 1
-        self._clipped, self._rails = self._now
-        self._now = (torch.zeros_like(self._clipped), torch.zeros_like(self._rails))
-        self._changes.append(change)
-        now = change <= self.most
-        self._iterations = torch.where(now & ~self._done, self._sweep, self._iterations)
-        self._done = self._done | now
-        self._last = change
-        if bool(self._done.all()):
-            self.after += 1
-        return self.after > 0
-
-    def _rate(self) -> Tensor:
-        """How fast each sample's changes shrink from the largest to the last that is clear of the noise.
-
-        The slower of the whole way and of its second half.
-        """
-        changes = torch.stack(self._changes).clamp(min=1e-30)
-        steps = torch.arange(len(changes), device=changes.device).unsqueeze(1)
-        last = torch.where(changes > CLEAR * self.most, steps, 0).amax(0)
-        first = changes.argmax(0)
-        rate = changes.new_full(last.shape, USUAL)
-        for begin in (first, (first + last + 1) // 2):
-            ratio = changes.gather(0, last.unsqueeze(0)) / changes.gather(0, begin.unsqueeze(0))
-            seen = ratio[0] ** (1 / (last - begin).clamp(min=1))
-            rate = torch.where(last > begin, torch.maximum(rate, seen), rate)
-        return rate
-
-    def report(self, local: Tensor) -> Phase:
-        """Settled or not, sweeps, and the stated error as the residual."""
-        rate = torch.maximum(self._rate(), local)
-        shrinking = rate < SLOWEST
-        error = (self._last + self.floor) / (1 - rate.clamp(max=SLOWEST))
-        return Phase(self._done & shrinking, self._iterations, error, self._clipped, self._rails)
 
 
 def _split(phase: Phase, count: int) -> list[Phase]:

@@ -48,7 +48,7 @@ def open_board(
         DatasheetError: the datasheet is refused.
         OSError: a port is taken.
     """
-    device = Device(Chip(datasheet.load(name).tile_by_tile(), seed), sink=sink)
+    device = Device(Chip(datasheet.load(name), seed), sink=sink)
     return Board(device, doors, faults)
 
 

@@ -55,7 +55,7 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         DeviceError: it cannot be opened, or is another device than its datasheet says.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
-    on_file = None if entry.datasheet is None else load(entry.datasheet).tile_by_tile()
+    on_file = None if entry.datasheet is None else load(entry.datasheet)
     crossbar = connected(entry, source)
     try:
         said = datasheet_of(crossbar.info, entry.address)

@@ -24,6 +24,7 @@ from firmware_specs.datasheet.pulses import Pulses
 from hil.backends.described import datasheet_of
 from hil.backends.device import DeviceBench
 from hil.backends.emulator import EmulatorBench
+from hil.backends.product import ProductBench
 from hil.bench import open_bench
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
@@ -120,7 +121,10 @@ def open_both(open_crossbar):
 
     def make(sheet="mixed-8bit", seed=0):
         crossbar, _ = open_crossbar(sheet, seed)
+        chip = Chip(sheet_of(sheet), seed)
+        if chip.datasheet.product is not None:  # how many readings a product averages is not on the wire
+            return ProductBench(chip, "process"), DeviceBench(crossbar, "door", chip.datasheet)
         device = DeviceBench(crossbar, "door", datasheet_of(crossbar.info, "door"))
-        return EmulatorBench(Chip(sheet_of(sheet), seed), "process"), device
+        return EmulatorBench(chip, "process"), device
 
     return make

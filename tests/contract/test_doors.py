@@ -69,6 +69,24 @@ def test_training_steps_with_loaded_states_are_alike_through_every_door(open_bot
         weights = {name: w + torch.randn(w.shape, generator=draw) * 0.002 for name, w in weights.items()}
 
 
+@pytest.mark.parametrize("sheet", ["arc-two-32x32-like", "openmena-8x8-like"])
+def test_same_seed_gives_the_same_products_through_every_door(open_both, sheet):
+    topology = dense_chain([36, 9] if sheet.startswith("arc") else [9, 9, 3], slope=0.5)
+    process, device = open_both(sheet, seed=3)
+    first, second = process.place(topology), device.place(topology)
+    for step in range(2):
+        weights = parameters(topology, step)
+        assert first.program(weights) == second.program(weights)
+        drive, nudge = currents(topology, batch=3, seed=step)
+        mine, theirs = first.settle(drive, [nudge]), second.settle(drive, [nudge])
+        for a, b in zip(every_state(mine), every_state(theirs), strict=True):
+            assert torch.equal(a, b)
+        for a, b in zip(mine.phases, theirs.phases, strict=True):
+            assert torch.equal(a.iterations, b.iterations) and torch.equal(a.residual, b.residual)
+            assert torch.equal(a.clipped_drives, b.clipped_drives) and torch.equal(a.rail_codes, b.rail_codes)
+    assert process.report() == device.report()
+
+
 def test_ideal_chip_differs_by_its_wire_codes_only(open_both):
     topology = dense_chain([20, 10])
     process, device = open_both("ideal")
