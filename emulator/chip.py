@@ -347,6 +347,7 @@ class Chip:
 
     def _ready(self, array: int) -> PlacedArray:
         placed = self.arrays[array]
+        placed.fluctuate(self.clock_s, self.streams)
         placed.refresh(self._aged_s, self.temperature_k)
         return placed
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from emulator.cells import defects, drifting, pulsing, reading, writing
+from emulator.cells import defects, drifting, pulsing, reading, telegraph, writing
 from emulator.streams import static_normal
 from firmware_specs.datasheet import Datasheet
 
@@ -35,6 +35,7 @@ class Crossbar:
         pulses: Writes and pulses every cell has taken, int32.
         energy_j: Energy they took.
         touched_s: When any cell was last written or pulsed.
+        upper: True where a cell is in the upper level of its telegraph noise; None without any.
     """
 
     def __init__(
@@ -61,6 +62,11 @@ class Crossbar:
         self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
         self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential") else None
         self._devices: pulsing.Devices | None = None
+        self._traps: telegraph.Traps | None = None
+        self.upper: Tensor | None = None
+        if sheet.telegraph.amplitude > 0:
+            self._traps = telegraph.draw(sheet.telegraph, shape, device, *key)
+            self.upper = telegraph.first(self._traps, *key)
 
     def write(
         self,
@@ -146,9 +152,16 @@ class Crossbar:
         self._touched(region > 0, now_s, generator)
         return int(wanted.sum()), int(self.pulses[where].max())
 
+    def fluctuate(self, elapsed_s: float, generator: torch.Generator) -> None:
+        """Lets the traps of random telegraph noise fill and empty."""
+        if self._traps is not None and self.upper is not None:
+            self.upper = telegraph.later(self._traps, self.upper, elapsed_s, generator)
+
     def present_s(self, now_s: float, temperature_k: float) -> Tensor:
-        """Conductances as they are: drifted, at this temperature, with stuck cells and open lines."""
+        """Conductances as they are: drifted, at this temperature, with filled traps, stuck cells and open lines."""
         warm = reading.at_temperature(self.sheet.cells, self._relaxed(now_s), temperature_k)
+        if self._traps is not None and self.upper is not None:
+            warm = telegraph.conductance(self._traps, warm, self.upper)
         return self._defects.apply(warm)
 
     def noise_sigma_s(self, present_s: Tensor, now_s: float) -> Tensor | None:
@@ -175,6 +188,8 @@ class Crossbar:
             state["written_at"] = self.written_at_s
         if self.relaxation is not None:
             state["relaxation"] = self.relaxation
+        if self.upper is not None:
+            state["upper"] = self.upper
         return {name: value.clone() for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -191,6 +206,8 @@ class Crossbar:
             self.touched_s = float(self.written_at_s.max())
         if self.relaxation is not None:
             self.relaxation = state["relaxation"].to(self._device, copy=True)
+        if self.upper is not None:
+            self.upper = state["upper"].to(self._device, copy=True)
 
     def _relaxed(self, now_s: float) -> Tensor:
         if self.written_at_s is None or self.sheet.drift.law == "none":

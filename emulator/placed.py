@@ -13,12 +13,14 @@ from emulator.converters import Channels
 from emulator.crossbar import Crossbar
 from emulator.network import Network
 from emulator.read_noise import CellNoise
+from emulator.streams import Streams
 from emulator.wiring import Wiring, neurons
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Topology
 
 STALE = 1e-3
-"""Drift is computed anew when the cells' age, counted from the law's origin, has grown by this fraction."""
+"""Drift is computed anew when the cells' age, counted from the law's origin, has grown by this fraction; traps of
+telegraph noise when this fraction of the time has passed in which they forget their state."""
 
 STALE_NOISE_S = 1e-3
 """1/f noise is computed anew when the cells' age has doubled, and grown by this at least: it grows with `ln t`."""
@@ -100,6 +102,7 @@ class PlacedArray:
         self._noise: CellNoise | None = None
         self._products: dict[tuple[int, int | None], tuple[Tensor, Tensor | None]] = {}
         self._held: Held | None = None
+        self._array, self._fluctuated_s = array, 0.0
         self.generation = 0
 
     def hold(self, drive: Tensor, readings: Sequence[Tensor], states: Sequence[Tensor]) -> None:
@@ -131,6 +134,18 @@ class PlacedArray:
         self._network = self._noise = None
         self._products = {}
         self.generation += 1
+
+    def fluctuate(self, clock_s: float, streams: Streams) -> None:
+        """Lets traps fill and empty up to the clock, where enough time has passed for some to."""
+        elapsed_s = clock_s - self._fluctuated_s
+        law = self.sheet.telegraph
+        if law.amplitude == 0 or elapsed_s <= STALE * law.time_s:
+            return
+        generator = streams.next(f"telegraph {self._array}")
+        for crossbar in self.crossbars:
+            crossbar.fluctuate(elapsed_s, generator)
+        self._fluctuated_s = clock_s
+        self.changed()
 
     def changed(self) -> None:
         """Call when cells have been written or pulsed."""
@@ -201,6 +216,8 @@ class PlacedArray:
         }
         if self._seen_at is not None:
             state["seen_at"] = torch.tensor(self._seen_at, dtype=torch.float64)
+        if self.sheet.telegraph.amplitude:
+            state["fluctuated_at"] = torch.tensor(self._fluctuated_s, dtype=torch.float64)
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -213,6 +230,8 @@ class PlacedArray:
             start = f"{index}."
             crossbar.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
         self.changed()
+        if "fluctuated_at" in state:
+            self._fluctuated_s = float(state["fluctuated_at"])
         if "seen_at" in state:
             self.refresh(*(float(v) for v in state["seen_at"]))
 

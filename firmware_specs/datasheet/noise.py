@@ -1,12 +1,43 @@
-"""Read noise of cells."""
+"""Noise of cells: of a reading, and of traps that come and go."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
+
+
+class Telegraph(Section):
+    """Random telegraph noise: single traps switch cells between two conductances, as time goes by.
+
+    Attributes:
+        amplitude: Distance of the two levels, as a share of the conductance, median of the cells; 0: none.
+        amplitude_d2d: Standard deviation of its natural logarithm between cells, for life.
+        up_s: Mean time in the upper level, median of the cells.
+        down_s: Mean time in the lower level, median of the cells.
+        dwell_d2d: Standard deviation of the natural logarithm of either time between cells, for life.
+        share: Share of the cells that have a trap.
+    """
+
+    amplitude: Annotated[float, Field(ge=0, lt=2)] = 0.0
+    amplitude_d2d: NonNegative = 0.0
+    up_s: Positive | None = None
+    down_s: Positive | None = None
+    dwell_d2d: NonNegative = 0.0
+    share: Fraction = 1.0
+
+    @property
+    def time_s(self) -> float:
+        """Time after which a median cell has forgotten its state, `1 / (1 / up_s + 1 / down_s)`."""
+        return 1 / (1 / self.up_s + 1 / self.down_s) if self.up_s and self.down_s else 0.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> Telegraph:
+        if self.amplitude and (self.up_s is None or self.down_s is None):
+            raise ValueError("amplitude above 0 needs up_s and down_s, the mean times in the two levels")
+        return self
 
 
 class ReadNoise(Section):

@@ -13,7 +13,7 @@ from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
 from firmware_specs.datasheet.faults import Endurance, Faults
 from firmware_specs.datasheet.neurons import Neurons, Settle
 from firmware_specs.datasheet.nodes import Nodes
-from firmware_specs.datasheet.noise import ReadNoise
+from firmware_specs.datasheet.noise import ReadNoise, Telegraph
 from firmware_specs.datasheet.physics import refuse_contradictions
 from firmware_specs.datasheet.product import Product
 from firmware_specs.datasheet.programming import Programming
@@ -48,6 +48,7 @@ class Datasheet(Section):
     limits: Limits
     programming: Programming = Programming()
     read_noise: ReadNoise = ReadNoise()
+    telegraph: Telegraph = Telegraph()
     drift: Drift = Drift()
     pulses: Pulses = Pulses()
     wires: Wires = Wires()
