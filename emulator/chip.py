@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from emulator import converters, measuring
-from emulator.cells import drifting, quantize
+from emulator import measuring, programming, transaction
+from emulator.cells import drifting
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
-from emulator.products import BOTH, Multiplied, TileGrid
-from emulator.readout import Reading, Readout
-from emulator.settling import Phases
+from emulator.products import BOTH, Multiplied, TileGrids
+from emulator.programming import Written
+from emulator.readout import Reading
 from emulator.streams import Streams
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.datasheet.converters import Dac, SourceDac
 from firmware_specs.topology import Topology
-
-__all__ = ["Chip", "Reading", "Written"]
-
-
-@dataclass(frozen=True)
-class Written:
-    """Outcome of a programming transaction.
-
-    Attributes:
-        cells: Cells that were to be written.
-        pulses: Writes it took; more than `cells` only with verification.
-        failed: Cells outside the tolerance after the last round; 0 without verification.
-    """
-
-    cells: int
-    pulses: int
-    failed: int
 
 
 class Chip:
@@ -65,7 +46,7 @@ class Chip:
         self.clock_s = 0.0
         self.temperature_k = datasheet.cells.reference_k
         self._aged_s = 0.0
-        self._tiled: dict[tuple[tuple[tuple[int, ...], ...], bool], tuple[tuple[tuple[int, int], ...], TileGrid]] = {}
+        self._tiles = TileGrids()
 
     def configure(self, array: int, topology: Topology) -> None:
         """Places a block on an array; its cells start at the lowest conductance.
@@ -117,21 +98,19 @@ class Chip:
             verify: Most rewrites of a cell whose read-back misses; 0 does not look; the datasheet's when omitted.
             tolerance: Fraction of the range that counts as a hit; the datasheet's when omitted.
         """
-        placed, sheet = self.arrays[array], self.datasheet
-        generator = self.streams.next(f"programming {array}")
-        rounds = sheet.programming.verify_rounds if verify is None else verify
-        tolerance = sheet.programming.verify_tolerance if tolerance is None else tolerance
-        cells = pulses = failed = 0
-        for index, target in enumerate(targets_s):
-            wanted = quantize(sheet.cells, target.to(self.device)).to(self.dtype)
-            mask = None if masks is None else masks[index].to(self.device)
-            outcome = placed.crossbars[index].write(wanted, mask, self._aged_s, generator, rounds, tolerance)
-            cells += wanted.numel() if mask is None else int(mask.sum())
-            pulses += outcome.pulses if isinstance(outcome.pulses, int) else int(outcome.pulses.sum())
-            failed += outcome.failed
-        self._pass(pulses * sheet.programming.write_time_s)
+        placed, stated = self.arrays[array], self.datasheet.programming
+        written = programming.program(
+            placed,
+            targets_s,
+            masks,
+            stated.verify_rounds if verify is None else verify,
+            stated.verify_tolerance if tolerance is None else tolerance,
+            self._aged_s,
+            self.streams.next(f"programming {array}"),
+        )
+        self._pass(written.pulses * stated.write_time_s)
         placed.changed()
-        return Written(cells, pulses, failed)
+        return written
 
     def pulse(
         self,
@@ -190,8 +169,7 @@ class Chip:
         Returns:
             Amperes, (volts, reads, *region).
         """
-        placed = self._ready(array)
-        generator = self.streams.next(f"measuring {array}")
+        placed, generator = self._ready(array), self.streams.next(f"measuring {array}")
         return measuring.currents(placed, coupling, where, torch.as_tensor(volts), reads, self._aged_s, generator)
 
     def read(self, array: int, coupling: int, where: Where = EVERYWHERE, reads: int = 1) -> Tensor:
@@ -214,9 +192,8 @@ class Chip:
         Returns:
             Amperes, (batch, columns), or (batch, rows) where transposed.
         """
-        placed = self._ready(array)
-        generator = self.streams.next(f"multiplying {array}")
-        return measuring.product(placed, coupling, volts.to(self.device, self.dtype), transposed, plane, generator)
+        placed, generator = self._ready(array), self.streams.next(f"multiplying {array}")
+        return measuring.product(placed, coupling, self._here(volts), transposed, plane, generator)
 
     def tiled_product(self, grid: Sequence[Sequence[int]], volts: Tensor, transposed: bool = False) -> Multiplied:
         """`product` of G+ minus G- with a matrix on tiles, converted line by line, added by the host.
@@ -232,7 +209,7 @@ class Chip:
             ValueError: the datasheet describes no product path.
         """
         outputs = grid if transposed else [*zip(*grid, strict=True)]
-        tiled = self._tiles(tuple(tuple(row) for row in outputs), transposed)
+        tiled = self._tiles.of([[self._ready(array) for array in row] for row in outputs], transposed)
         order = [array for _ in BOTH for row in outputs for array in row]
         return tiled.multiply(volts.to(self.device), [self.streams.next(f"multiplying {array}") for array in order])
 
@@ -242,18 +219,9 @@ class Chip:
         Raises:
             ValueError: the datasheet describes no product path.
         """
-        tiled = self._tiles(((array,),), transposed)
+        tiled = self._tiles.of([[self._ready(array)]], transposed)
         noise = [self.streams.next(f"multiplying {array}")]
         return tiled.readings(volts.to(self.device), noise, reads, slice(plane, plane + 1))[0][0, 0]
-
-    def _tiles(self, outputs: tuple[tuple[int, ...], ...], transposed: bool) -> TileGrid:
-        if self.datasheet.product is None:
-            raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no [product] section")
-        placed = [[self._ready(array) for array in row] for row in outputs]
-        now = tuple((id(tile), tile.generation) for row in placed for tile in row)
-        if (outputs, transposed) not in self._tiled or self._tiled[outputs, transposed][0] != now:
-            self._tiled[outputs, transposed] = (now, TileGrid.of(placed, transposed))
-        return self._tiled[outputs, transposed][1]
 
     def conductances_s(self, array: int) -> list[Tensor]:
         """True conductances now, one tensor a coupling, (planes, rows, columns); what no instrument sees exactly."""
@@ -294,27 +262,11 @@ class Chip:
         Returns:
             One reading a phase, the free one first.
         """
-        placed, sheet = self._ready(array), self.datasheet
-        generator = self.streams.next(f"reading {array}")
-        unit_v = sheet.neurons.state_unit_v
-        scale = sheet.neurons.transimpedance_ohm / unit_v
-        sent, clipped = self._send(sheet.drive_dac, drive, placed.drive, generator)
-        drive = sent / unit_v if sheet.resistive else sent * scale
-        phases = Phases.begin(placed, sheet.settle.time_s if time_s is None else time_s, generator)
-        start = None
-        if start_v is not None and not phases.transient:
-            start = placed.resting(drive, start_v) or tuple(s / unit_v for s in start_v)
-        free, offsets = phases.free(drive, start)
-        readout = Readout(placed, self.temperature_k, generator, reads, phases.time_s)
-        readings = [readout(free, drive, clipped)]
-        placed.hold(drive, readings[0].states_v, free.states)
-        if nudges_a:
-            nudge, more = self._send(sheet.nudge_dac, torch.cat(list(nudges_a)), placed.nudge, generator)
-            count = len(nudges_a)
-            nudged = phases.nudged(drive, (nudge * scale).chunk(count), free, offsets)
-            readings += [readout(p, drive, clipped + m) for p, m in zip(nudged, more.chunk(count), strict=True)]
-        self._pass(phases.time_s * len(readings) * len(drive))
-        return tuple(readings)
+        placed, generator = self._ready(array), self.streams.next(f"reading {array}")
+        drive, nudges = self._here(drive), [self._here(n) for n in nudges_a]
+        readings = transaction.settle(placed, drive, nudges, start_v, reads, time_s, self.temperature_k, generator)
+        self._pass(readings[0].time_s * len(readings) * len(drive))
+        return readings
 
     def state_dict(self) -> dict[str, Tensor]:
         """Cells of every array, clock, temperature, and the counters of every noise stream."""
@@ -351,11 +303,5 @@ class Chip:
         placed.refresh(self._aged_s, self.temperature_k)
         return placed
 
-    def _send(
-        self, dac: Dac | SourceDac, value: Tensor, channels: converters.Channels, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        sent, clipped = converters.convert_drive(dac, value.to(self.device, self.dtype), channels)
-        if isinstance(dac, Dac) and dac.noise_sigma_a:
-            noise = torch.randn(sent.shape, generator=generator, dtype=sent.dtype, device=sent.device)
-            sent = sent + noise * dac.noise_sigma_a
-        return sent, clipped
+    def _here(self, values: Tensor) -> Tensor:
+        return values.to(self.device, self.dtype)

@@ -53,6 +53,7 @@ class PlacedArray:
         dtype: Floating-point type of states and conductances.
 
     Attributes:
+        array: Its number.
         crossbars: Cells of every coupling.
         wiring: How the cells are joined.
         drive: Errors of the drive DAC's channels.
@@ -66,7 +67,7 @@ class PlacedArray:
     def __init__(
         self, sheet: Datasheet, topology: Topology, seed: int, array: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self.sheet, self.topology = sheet, topology
+        self.sheet, self.topology, self.array = sheet, topology, array
         self._device, self._dtype = device, dtype
         planes = 1 if sheet.resistive else 2
         self.crossbars = [
@@ -102,7 +103,7 @@ class PlacedArray:
         self._noise: CellNoise | None = None
         self._products: dict[tuple[int, int | None], tuple[Tensor, Tensor | None]] = {}
         self._held: Held | None = None
-        self._array, self._fluctuated_s = array, 0.0
+        self._fluctuated_s = 0.0
         self.generation = 0
 
     def hold(self, drive: Tensor, readings: Sequence[Tensor], states: Sequence[Tensor]) -> None:
@@ -141,7 +142,7 @@ class PlacedArray:
         law = self.sheet.telegraph
         if law.amplitude == 0 or elapsed_s <= STALE * law.time_s:
             return
-        generator = streams.next(f"telegraph {self._array}")
+        generator = streams.next(f"telegraph {self.array}")
         for crossbar in self.crossbars:
             crossbar.fluctuate(elapsed_s, generator)
         self._fluctuated_s = clock_s

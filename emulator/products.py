@@ -169,6 +169,28 @@ class TileGrid:
         return drawn.view(draws, planes, outputs, add, batch, read)
 
 
+class TileGrids:
+    """Grids of a chip's tiles, joined anew when conductances were brought up to date."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], tuple[tuple[tuple[int, int], ...], TileGrid]] = {}
+
+    def of(self, tiles: Sequence[Sequence[PlacedArray]], transposed: bool) -> TileGrid:
+        """The grid of tiles that were brought up to the clock; arguments as for `TileGrid.of`.
+
+        Raises:
+            ValueError: the datasheet describes no product path.
+        """
+        sheet = tiles[0][0].sheet
+        if sheet.product is None:
+            raise ValueError(f"{sheet.identity.model}: its datasheet has no [product] section")
+        key = (tuple(tuple(tile.array for tile in row) for row in tiles), transposed)
+        now = tuple((id(tile), tile.generation) for row in tiles for tile in row)
+        if key not in self._made or self._made[key][0] != now:
+            self._made[key] = (now, TileGrid.of(tiles, transposed))
+        return self._made[key][1]
+
+
 def _numbered(channels: Sequence[Sequence[Channels]]) -> Iterator[tuple[int, int, Channels]]:
     for output, row in enumerate(channels):
         for tile, one in enumerate(row):

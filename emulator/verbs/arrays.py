@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from emulator import coding
-from emulator.chip import Reading
 from emulator.converters import from_codes
 from emulator.device import Device
+from emulator.readout import Reading
 from emulator.refused import Refused
 from emulator.resistive import FloatingNodeError
 from emulator.verbs.cells import check_reads

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from emulator import cells
-from emulator.chip import Chip, Reading
+from emulator.chip import Chip
+from emulator.readout import Reading
 from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs

@@ -1,4 +1,4 @@
-"""Random telegraph noise of 1e5 cells against the two-state process: mean, spread, memory; the chip's clock drives it."""
+"""Random telegraph noise of 1e5 cells against the two-state process: mean, spread, memory, and the chip's clock."""
 
 import math
 
