@@ -68,6 +68,8 @@ class ReadNoise(Section):
     def _complete(self) -> ReadNoise:
         if self.law in ("relative", "additive") and self.sigma == 0:
             raise ValueError(f"law {self.law!r} needs sigma above 0 (law = 'none' switches read noise off)")
+        if self.law == "flicker" and self.sigma:
+            raise ValueError("sigma belongs to the laws 'relative' and 'additive'; law 'flicker' has scale")
         if self.law == "flicker" and (self.scale == 0 or self.t_read_s is None):
             raise ValueError("law 'flicker' needs scale above 0 and t_read_s, the upper end of its band")
         return self

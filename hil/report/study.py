@@ -1,4 +1,4 @@
-"""The picture of a study: accuracy along its longest numeric axis, one line for every combination of the others."""
+"""The picture of a study: accuracy along its longest numeric axis, a panel for every value of its last one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hil.report.figures import COLOURS, STYLE
@@ -14,32 +15,49 @@ from hil.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 
 
 def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:
-    """Draws `study.png`: numbers as a curve (logarithmic where they span a hundredfold), names as bars."""
+    """Draws `study.png`: numbers logarithmic where they span a hundredfold, names in their order."""
     import matplotlib as mpl
 
     if any(a.key == SEED for a in axes) and len(axes) > 1:
         _write_spread(path, title, [a for a in axes if a.key != SEED], over_seeds(rows))
         return
     along = max((a for a in axes if _numeric(a)), key=lambda a: len(a.values), default=axes[0])
-    others = [a.key for a in axes if a is not along]
+    others = [a for a in axes if a is not along]
+    panels = others.pop() if len(others) > 1 else None
+    lines = [a.key for a in others]
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-        plot = figure.add_subplot(title=title, xlabel=along.key, ylabel="test accuracy, %")
-        groups = list(dict.fromkeys(_label(row, others) for row in rows))
-        for number, group in enumerate(groups):
-            line = [r for r in rows if _label(r, others) == group and r.accuracy is not None]
-            x = [_place(along, row.values[along.key]) for row in line]
-            y = [100 * (row.accuracy or 0.0) for row in line]
-            plot.plot(x, y, "o-", color=COLOURS[number % len(COLOURS)], label=group)
-        if not _numeric(along):
-            plot.set_xticks(range(len(along.values)), [str(v) for v in along.values])
-        elif _wide(along):
-            plot.set_xscale("symlog", linthresh=min(float(v) for v in along.values if float(v) > 0))
-        if others:
-            plot.legend(title=", ".join(others), fontsize=8)
+        count = 1 if panels is None else len(panels.values)
+        figure = Figure(figsize=(7.2 if count == 1 else 1.2 + 3.0 * count, 4.4), layout="constrained")
+        figure.suptitle(title)
+        plots = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+        for number, plot in enumerate(plots):
+            shown = rows
+            if panels is not None:
+                value = panels.values[number]
+                shown = [r for r in rows if r.values[panels.key] == value]
+                plot.set_title(f"{panels.key} = {value}", fontsize=9)
+            _draw(plot, along, lines, shown)
+        plots[0].set_ylabel("test accuracy, %")
+        if lines:
+            plots[-1].legend(title=", ".join(lines), fontsize=8)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
+
+
+def _draw(plot: Axes, along: Axis, others: Sequence[str], rows: Sequence[Row]) -> None:
+    """One panel: a line for every combination of the other axes."""
+    plot.set_xlabel(along.key)
+    groups = list(dict.fromkeys(_label(row, others) for row in rows))
+    for number, group in enumerate(groups):
+        line = [r for r in rows if _label(r, others) == group and r.accuracy is not None]
+        x = [_place(along, row.values[along.key]) for row in line]
+        y = [100 * (row.accuracy or 0.0) for row in line]
+        plot.plot(x, y, "o-", color=COLOURS[number % len(COLOURS)], label=group)
+    if not _numeric(along):
+        plot.set_xticks(range(len(along.values)), [str(v) for v in along.values])
+    elif _wide(along):
+        plot.set_xscale("symlog", linthresh=min(float(v) for v in along.values if float(v) > 0))
 
 
 def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequence[Spread]) -> None:

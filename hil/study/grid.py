@@ -30,7 +30,8 @@ CHIP_KEYS: dict[str, tuple[str, ...]] = {
     "programming_noise": ("cells.programming_noise",),
     "read_noise": ("read_noise.sigma",),
 }
-"""Short names of datasheet keys; a `read_noise` also sets the law `relative` where the datasheet has none."""
+"""Short names of datasheet keys. A `read_noise` takes the place of a law without sigma, a `programming_noise` that of a
+polynomial: an axis that changed nothing, or that every chip refused, would be no axis."""
 
 EXPERIMENT_KEYS = {"auto_range": "estimator.auto_range", "seed": "run.seed"}
 """Short names of experiment keys."""

@@ -147,13 +147,19 @@ def _changed(name: str, changes: Mapping[str, Value]) -> dict[str, dict[str, obj
         if not key:
             raise StudyError(f"chip.{place}: expected chip.SECTION.KEY, e.g. chip.cells.bits")
         document.setdefault(section, {})[key] = value
-    if "read_noise.sigma" in changes and document["read_noise"].get("law", "none") == "none":
-        document["read_noise"]["law"] = "relative"
-    if document.get("read_noise", {}).get("law") in ("relative", "additive") and not document["read_noise"].get(
-        "sigma"
-    ):
-        document["read_noise"] = {"law": "none"}
+    if "read_noise.sigma" in changes:
+        document["read_noise"] = _read_noise(document["read_noise"])
+    if "cells.programming_noise" in changes:
+        document.get("programming", {}).pop("sigma_coefficients_s", None)
     return document
+
+
+def _read_noise(section: Mapping[str, object]) -> dict[str, object]:
+    """A section with another sigma: its law is kept where it has one, 1/f noise gives way to relative noise."""
+    if not section["sigma"]:
+        return {"law": "none"}
+    law = section.get("law")
+    return {**section, "law": law} if law == "additive" else {"law": "relative", "sigma": section["sigma"]}
 
 
 def _toml(value: Value) -> str:

@@ -5,7 +5,9 @@ import tomllib
 
 import pytest
 
+from firmware_specs.datasheet import load
 from hil.cli import main
+from hil.report import study as picture
 from hil.report.study import write_picture
 from hil.study import grid as study
 from hil.study import point as study_point
@@ -60,6 +62,29 @@ def test_no_read_noise_is_a_value_of_the_axis(tmp_path):
     point = Point({"read_noise": 0.0})
     study_point._experiment(task(_made(tmp_path, point), point))
     assert tomllib.loads((tmp_path / point.name / "chip.toml").read_text())["read_noise"] == {"law": "none"}
+
+
+def test_a_noise_axis_takes_the_place_of_another_law(tmp_path):
+    point = Point({"device": "emulator:pcm", "read_noise": 0.02, "programming_noise": 0.01})
+    study_point._experiment(task(_made(tmp_path, point), point))
+    chip = load(str(tmp_path / point.name / "chip.toml"))
+    assert (chip.read_noise.law, chip.read_noise.sigma) == ("relative", 0.02)
+    assert (chip.cells.programming_noise, chip.programming.sigma_coefficients_s) == (0.01, ())
+
+
+def test_a_grid_of_three_axes_is_drawn_in_panels(tmp_path, monkeypatch):
+    drawn, draw = [], picture._draw
+
+    def drawing(plot, along, lines, rows):
+        drawn.append((along.key, lines, len(rows)))
+        draw(plot, along, lines, rows)
+
+    monkeypatch.setattr(picture, "_draw", drawing)
+    axes = [Axis("adc_bits", (4, 6, 8)), Axis("read_noise", (0.0, 0.1)), Axis("drift_s", (0.0, 10.0))]
+    rows = [row for point in study.points(axes) for row in point.rows([0.5, 0.4])]
+    picture.write_picture(tmp_path / "study.png", "three", axes, rows)
+    assert drawn == [("adc_bits", ["read_noise"], 6)] * 2
+    assert (tmp_path / "study.png").stat().st_size > 0
 
 
 def test_chip_keys_need_an_emulated_chip(tmp_path):
