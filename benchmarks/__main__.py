@@ -46,7 +46,7 @@ def main() -> None:
         print("\n".join(training_step.table(name, batch, rounds, checkout, peak)), flush=True)
     if not sys.argv[1:]:
         resistive.main()
-        print("\n".join(effects.table()))
+        print("\n".join([*effects.table(), *effects.wires_table()]))
 
 
 if __name__ == "__main__":

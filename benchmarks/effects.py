@@ -2,7 +2,8 @@
 
 The chip without effects has the same ranges, stopping rule and nudges: ideal converters, no noise, no mismatch, exact
 programming. `reference:` nudges by beta instead of the nudge converter's range and therefore needs fewer sweeps.
-CPU time of the process is compared, so that other processes disturb little. `python -m benchmarks.effects`.
+CPU time of the process is compared, so that other processes disturb little. `python -m benchmarks.effects`. Then what
+wires cost: a settle, one after new weights were written, and a training step, with a preset's wires and without.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.datasheet.wires import Wires
+from firmware_specs.topology import dense_chain
 from hil.backends.emulator import EmulatorBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Bench
@@ -26,6 +30,7 @@ from hil.training.optimize import optimizer
 
 EXPERIMENTS = ("mnist-dense", "mnist-conv")
 DATASHEET = "mixed-8bit"
+WIRED = ("pcm", "reram")
 
 
 def table(rounds: int = 15) -> list[str]:
@@ -42,6 +47,46 @@ def table(rounds: int = 15) -> list[str]:
         for label, seconds in times.items():
             lines.append(f"  {name:12s} {label:12s} {seconds * 1e3:8.1f} {seconds / times['no effects']:6.2f}")
     return lines
+
+
+def wires_table(rounds: int = 15) -> list[str]:
+    """Lines of the table: CPU milliseconds with ideal wires and with the preset's, and their ratio."""
+    lines = [f"wires, approximated line by line, {torch.get_num_threads()} thread(s): CPU ms without, with, ratio"]
+    for name in WIRED:
+        sheets = {"without": load(name).model_copy(update={"wires": Wires()}), "with": load(name)}
+        for what, work in (("settle", _settle), ("write, settle", _write_and_settle), ("mnist-dense step", _training)):
+            times = _alternate({label: work(sheet) for label, sheet in sheets.items()}, rounds)
+            without, wired = times["without"] * 1e3, times["with"] * 1e3
+            lines.append(f"  {name:8s} {what:18s} {without:8.2f} {wired:8.2f} {wired / without:6.2f}")
+    return lines
+
+
+def _settle(sheet: Datasheet) -> Callable[[], object]:
+    chip, _, drive = _programmed(sheet)
+    return lambda: chip.settle(0, drive)
+
+
+def _write_and_settle(sheet: Datasheet) -> Callable[[], object]:
+    chip, targets_s, drive = _programmed(sheet)
+
+    def act() -> None:
+        chip.program(0, targets_s)
+        chip.settle(0, drive)
+
+    return act
+
+
+def _training(sheet: Datasheet) -> Callable[[], object]:
+    return _step("mnist-dense", EmulatorBench(Chip(sheet), "emulator:wires"))
+
+
+def _programmed(sheet: Datasheet) -> tuple[Chip, list[Tensor], Tensor]:
+    """A 128 - 128 network with weights that settle in some ten sweeps, and drives for a batch of 64."""
+    chip, draw, cells = Chip(sheet), torch.Generator().manual_seed(0), sheet.cells
+    chip.configure(0, dense_chain([128, 128]))
+    targets_s = [cells.g_min_s + torch.rand(2, 129, 128, generator=draw) * cells.span_s * 0.1]
+    chip.program(0, targets_s)
+    return chip, targets_s, torch.rand(64, 128, generator=draw) * 1e-5
 
 
 def without_effects(sheet: Datasheet) -> Datasheet:
@@ -90,4 +135,4 @@ def _step(name: str, bench: Bench) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    print("\n".join(table()))
+    print("\n".join([*table(), *wires_table()]))
