@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from drivers.errors import (
     Busy,
-    CorruptFrame,
     LinkError,
     LinkLost,
     LinkTimeout,
@@ -23,10 +22,11 @@ from drivers.errors import (
     ProtocolViolation,
 )
 from drivers.exchange import Call, Exchange
+from drivers.frame_reader import FrameReader
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
-from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
+from firmware_specs.frame import DELIMITER, Frame, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
 
 ANSWER_S = 0.5
@@ -80,11 +80,11 @@ class FramedLink:
         self._owner = owner
         self._nonces = nonces
         self._window = window
+        self._reader = FrameReader(wire)
         self._lock = threading.RLock()
         self._sequence = 0
         self._asking = 0  # nonce of a SYNC that was not answered yet: repeated, never replaced
         self._dirty = True
-        self._last = b""
         self._flags = 0
 
     @property
@@ -252,20 +252,10 @@ class FramedLink:
 
     def _receive(self, until: float) -> Frame | None:
         """The next frame; None for a damaged one."""
-        encoded = DELIMITER
-        while encoded == DELIMITER:
-            try:
-                encoded = self._wire.read_until(DELIMITER, MAX_FRAME + 1, until)
-            except CorruptFrame as error:
-                self._last = error.last
-                self.counts.damaged += 1
-                return None
-        self._last = encoded
-        frame = decode(encoded[:-1])
-        if isinstance(frame, Damaged):
+        frame = self._reader.next(until)
+        if frame is None:
             self.counts.damaged += 1
-            return None
-        if frame.session in (self.session, self._asking):
+        elif frame.session == self.session or frame.session == self._asking:
             self._flags = frame.flags
         return frame
 
@@ -291,6 +281,6 @@ class FramedLink:
             f"{call.opcode.name} (transaction {call.sequence}) got no complete answer before its deadline; "
             "whether it was done is unknown",
             device=self.address,
-            last=cause.last or self._last,
+            last=cause.last or self._reader.last,
             todo="The link is re-synchronized before it is used again; check power and cable",
         )

@@ -50,6 +50,11 @@ class Loopback:
         self._check()
         return self._buffer.piece(delimiter, limit, deadline)
 
+    def read_some(self, deadline: float) -> bytes:
+        """What is here, at least one byte."""
+        self._check()
+        return self._buffer.some(deadline)
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws the answers so far away."""
         self._check()

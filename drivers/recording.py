@@ -7,9 +7,9 @@ A recording is a text file, one transfer a line: `SECONDS > HEX` (host to device
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from pathlib import Path
+from time import monotonic
 from typing import Literal, NamedTuple
 
 from drivers.errors import DeviceError, LinkTimeout, ProtocolViolation
@@ -35,31 +35,35 @@ class FlightRecorder:
     """
 
     def __init__(self, max_bytes: int = 1 << 20) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[tuple[float, Way, bytes]] = deque()
         self._max_bytes = max_bytes
         self._held = 0
 
     def note(self, way: Way, data: bytes) -> None:
         """Adds one entry, now."""
-        self._entries.append(Entry(time.monotonic(), way, data))
+        self._entries.append((monotonic(), way, data))
         self._held += len(data) + 64
-        while self._held > self._max_bytes and len(self._entries) > 1:
-            self._held -= len(self._entries.popleft().data) + 64
+        if self._held > self._max_bytes:
+            self._trim()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """What is held, oldest first."""
-        return tuple(self._entries)
+        return tuple(Entry(*entry) for entry in self._entries)
 
     def save(self, path: Path, device: str) -> None:
         """Writes the recording, replacing the file at once or not at all."""
         lines = [f"{HEADER}{device}"]
-        for entry in self._entries:
+        for entry in self.entries:
             body = entry.data.decode(errors="replace") if entry.way == "!" else entry.data.hex()
             lines.append(f"{entry.at_s:.6f} {entry.way} {body}")
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         scratch.write_text("\n".join(lines) + "\n")
         scratch.replace(path)
+
+    def _trim(self) -> None:
+        while self._held > self._max_bytes and len(self._entries) > 1:
+            self._held -= len(self._entries.popleft()[2]) + 64
 
 
 class Recorded:
@@ -105,6 +109,15 @@ class Recorded:
         """Reads and notes."""
         try:
             data = self._wire.read_piece(delimiter, limit, deadline)
+        except DeviceError as error:
+            raise self._noted(error)  # noqa: B904
+        self.recorder.note("<", data)
+        return data
+
+    def read_some(self, deadline: float) -> bytes:
+        """Reads and notes."""
+        try:
+            data = self._wire.read_some(deadline)
         except DeviceError as error:
             raise self._noted(error)  # noqa: B904
         self.recorder.note("<", data)
@@ -177,6 +190,10 @@ class Replay:
     def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Recorded bytes up to and with the delimiter, or what is here."""
         return self._buffer.piece(delimiter, limit, deadline)
+
+    def read_some(self, deadline: float) -> bytes:
+        """The next recorded bytes."""
+        return self._buffer.some(deadline)
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what was read ahead."""

@@ -10,17 +10,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import select
 import socket
 import time
 
 import serial
 
+from drivers.descriptor import POLLS, Descriptor
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer, within
 
-CHUNK = 1 << 16
 SLICE_S = 0.01
 WRITE_S = 5.0
 CLOSE_S = 0.5
@@ -46,25 +45,19 @@ class SerialPort:
             self._port = within(limit, lambda: _open(url, baud), _close_quietly, "opening the port", self.address)
         except LIBRARY_ERRORS as error:
             raise translate(error, "opening the port", self.address) from error
-        self._buffer = ReadBuffer(self._fill, self.address)
-        self._poll = _poller(self._port, select.POLLIN)
-        self._both = _poller(self._port, select.POLLIN | select.POLLOUT)
-        if self._poll is not None:
+        self._wire = _descriptor(self._port, self.address)
+        self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
+        if self._wire is not None:
             self._port.timeout = 0
             self._port.write_timeout = 0
 
     def write(self, data: bytes, deadline: float) -> None:
-        """Sends all of `data`, taking in what arrives meanwhile so that two full buffers never wait on each other."""
-        view = memoryview(data)
+        """Sends all of `data`."""
+        if self._wire is not None:
+            self._wire.write(data, deadline)
+            return
         try:
-            if self._both is None:
-                self._port.write(data)
-                return
-            while view:
-                try:
-                    view = view[os.write(self._port.fileno(), view) :]
-                except BlockingIOError:
-                    self._wait_writable(self._both, len(view), deadline)
+            self._port.write(data)
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
@@ -80,12 +73,18 @@ class SerialPort:
         """Bytes up to and with the delimiter, or what is here."""
         return self._buffer.piece(delimiter, limit, deadline)
 
+    def read_some(self, deadline: float) -> bytes:
+        """What is here, at least one byte."""
+        return self._buffer.some(deadline)
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until it is quiet."""
         return self._buffer.drain(quiet_s, deadline)
 
     def close(self) -> None:
         """Closes the port; a close that hangs on unsent bytes is left behind."""
+        if self._wire is not None:
+            self._wire.forget()
         if self._port.is_open:
             with contextlib.suppress(LinkTimeout):
                 within(
@@ -97,35 +96,13 @@ class SerialPort:
                 )
 
     def _fill(self, deadline: float) -> bytes:
+        """Waits in pyserial, where the port has no descriptor."""
         try:
-            if self._poll is not None:
-                if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000.0 + 0.5):
-                    return b""
-                return self._take()
             while not (chunk := self._port.read(self._port.in_waiting or 1)) and time.monotonic() < deadline:
                 pass
-            return bytes(chunk)
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self.address) from error
-
-    def _wait_writable(self, both: select.poll, left: int, deadline: float) -> None:
-        """Waits for room, which pyserial's own non-blocking write does by spinning for ever."""
-        while True:
-            remaining = deadline - time.monotonic()
-            events = both.poll(max(0.0, remaining) * 1000.0 + 0.5)
-            if not events:
-                raise LinkTimeout(f"{left} bytes could not be written before the deadline", device=self.address)
-            happened = events[0][1]
-            if happened & select.POLLOUT:
-                return
-            self._buffer.push(self._take())
-
-    def _take(self) -> bytes:
-        """What is here, past pyserial, which would wait for it a second time."""
-        chunk = os.read(self._port.fileno(), CHUNK)
-        if not chunk:
-            raise ConnectionResetError("the other side hung up")
-        return chunk
+        return bytes(chunk)
 
 
 def _open(url: str, baud: int) -> serial.SerialBase:
@@ -147,12 +124,11 @@ def _close_quietly(port: serial.SerialBase) -> None:
         wire.close()  # pyserial forgets it where the other side has hung up first
 
 
-def _poller(port: serial.SerialBase, events: int) -> select.poll | None:
-    """A poll object for ports that have a file descriptor, else None."""
+def _descriptor(port: serial.SerialBase, address: str) -> Descriptor | None:
+    """The port's descriptor, where it has one that can be waited for."""
+    if not POLLS:
+        return None
     try:
-        descriptor = port.fileno()
+        return Descriptor(port.fileno(), address)
     except (io.UnsupportedOperation, AttributeError):
         return None
-    poll = select.poll()
-    poll.register(descriptor, events)
-    return poll

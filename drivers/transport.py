@@ -37,6 +37,9 @@ class Transport(Protocol):
     def read_piece(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Bytes up to and with `delimiter` where it comes within `limit` bytes, else `limit` bytes or what is here."""
 
+    def read_some(self, deadline: float) -> bytes:
+        """What is here, at least one byte: waits for it until the deadline."""
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until nothing did for `quiet_s`; returns how many bytes that were."""
 
@@ -85,6 +88,12 @@ class ReadBuffer:
         end = self._data.find(delimiter, 0, limit)
         return self._take(end + 1 if end >= 0 else min(limit, len(self._data)))
 
+    def some(self, deadline: float) -> bytes:
+        """What is here, at least one byte."""
+        if self._data:
+            return self._take(len(self._data))
+        return self._fill(deadline) or self._nothing("an answer")
+
     def push(self, chunk: bytes) -> None:
         """Takes in bytes that were read on the side."""
         self._data += chunk
@@ -109,15 +118,15 @@ class ReadBuffer:
         return taken
 
     def _more(self, deadline: float, wanted: str) -> None:
-        chunk = self._fill(deadline)
-        if not chunk:
-            raise LinkTimeout(
-                f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
-                device=self._address,
-                last=bytes(self._data[-64:]),
-                todo="Check power, cable and address; the link is re-synchronized before it is used again",
-            )
-        self._data += chunk
+        self._data += self._fill(deadline) or self._nothing(wanted)
+
+    def _nothing(self, wanted: str) -> bytes:
+        raise LinkTimeout(
+            f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
+            device=self._address,
+            last=bytes(self._data[-64:]),
+            todo="Check power, cable and address; the link is re-synchronized before it is used again",
+        )
 
 
 def within(deadline: float, action: Callable[[], T], undo: Callable[[T], None], what: str, address: str) -> T:

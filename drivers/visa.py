@@ -3,6 +3,9 @@
 pyvisa-py is the default library, so nothing else need be installed; NI-VISA and others by name. Two kinds of
 resource: a *stream* (SOCKET, ASRL), where a reply's end is known only by its length or its newline, and *messages*
 (INSTR), where the bus marks it. Blocks are read length-exact in both, so no payload byte can end them.
+
+A SOCKET session of pyvisa-py is a plain TCP connection: it is opened and closed by the library, and its bytes go past
+it, which writes in portions without a deadline, spins on a closed connection and searches every portion for newlines.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import socket
 import time
 import warnings
@@ -20,12 +22,11 @@ import pyvisa
 from pyvisa import constants
 from pyvisa.resources import MessageBasedResource
 
+from drivers.descriptor import CHUNK, POLLS, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer, within
 
-CHUNK = 1 << 16
-WRITE_CHUNK = 4096
 CLOSE_S = 0.5
 NEARLY = 0.9
 """A timeout this near is not set again: it costs as much as a read."""
@@ -51,20 +52,19 @@ class VisaSession:
         self.address = f"visa:{resource}"
         self._name, self._library = resource, library
         self._session: Any = None
+        self._wire: Descriptor | None = None
         self._quiet = contextlib.ExitStack()
         self._open(time.monotonic() + 5.0 if deadline is None else deadline)
 
     def write(self, data: bytes, deadline: float) -> None:
         """Sends all of `data` as one message."""
         self._check()
+        if self._wire is not None:
+            self._wire.write(data, deadline)
+            return
         try:
-            if self._socket is None:
-                self._arm(deadline)
-                self._visa.write(self._session, data)
-                return
-            for start in range(0, len(data), WRITE_CHUNK):
-                self._wait(self._socket, deadline, writing=True)
-                self._visa.write(self._session, data[start : start + WRITE_CHUNK])
+            self._arm(deadline)
+            self._visa.write(self._session, data)
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
@@ -96,32 +96,30 @@ class VisaSession:
         self._termchar(True)
         return self._read(limit, deadline)
 
+    def read_some(self, deadline: float) -> bytes:
+        """What is here, at least one byte; of other streams than sockets one byte."""
+        return self._read(1, deadline) if self._stream else self._buffer.some(deadline)
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
-        if self._socket is None:
-            try:
-                self._buffer.clear()
-                self._arm(deadline)
-                self._visa.clear(self._session)
-            except LIBRARY_ERRORS:
-                self.close()
-                self._open(deadline)
-            return 0
-        dropped = 0
-        self._termchar(False)
-        while time.monotonic() < deadline:
-            try:
-                dropped += len(self._read(1, min(deadline, time.monotonic() + quiet_s)))
-                self._visa.clear(self._session)
-            except LinkTimeout:
-                break
-        return dropped
+        if self._wire is not None:
+            return self._buffer.drain(quiet_s, deadline)
+        try:
+            self._buffer.clear()
+            self._arm(deadline)
+            self._visa.clear(self._session)
+        except LIBRARY_ERRORS:
+            self.close()
+            self._open(deadline)
+        return 0
 
     def close(self) -> None:
         """Closes the session; a close that hangs is left behind."""
         if self._session is None:
             return
         self._session = None
+        if self._wire is not None:
+            self._wire.forget()
         self._quiet.close()
         with contextlib.suppress(LinkTimeout):
             within(
@@ -145,16 +143,27 @@ class VisaSession:
             self._visa: Any = resource.visalib
             self._session = resource.session
             self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
-            self._stream = resource.resource_class == "SOCKET" or self._name.upper().startswith("ASRL")
-            self._socket = _socket_of(resource) if self._stream else None
-            if self._socket is not None:
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _check_connected(self._socket)
+            self._wire = self._past_the_library(resource)
+            self._stream = self._wire is None and (
+                resource.resource_class == "SOCKET" or self._name.upper().startswith("ASRL")
+            )
         except LIBRARY_ERRORS as error:
             self.close()
             raise translate(error, "opening the session", self.address) from error
         self._timeout_ms, self._termchar_on = -1, False
-        self._buffer = ReadBuffer(self._fill, self.address)
+        self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
+
+    def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
+        """The connection of a pyvisa-py SOCKET session, ready for small messages; raises where it was refused."""
+        connection = _socket_of(resource) if POLLS and resource.resource_class == "SOCKET" else None
+        if connection is None:
+            return None
+        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:  # pyvisa-py takes a refused connection for open
+            raise OSError(code, os.strerror(code))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
+        return Descriptor(connection.fileno(), self.address)
 
     def _fill(self, deadline: float) -> bytes:
         chunk = self._read(CHUNK, deadline)
@@ -165,26 +174,11 @@ class VisaSession:
     def _read(self, count: int, deadline: float) -> bytes:
         self._check()
         try:
-            if self._socket is not None and not self._visa.sessions[self._session]._pending_buffer:
-                self._wait(self._socket, deadline, writing=False)
             self._arm(deadline)
             data, _ = self._visa.read(self._session, count)
             return bytes(data)
         except LIBRARY_ERRORS as error:
             raise translate(error, f"reading up to {count} bytes", self.address) from error
-
-    def _wait(self, wire: socket.socket, deadline: float, *, writing: bool) -> None:
-        """Waits until the deadline (pyvisa-py writes without one) and sees a closed connection (pyvisa-py spins)."""
-        wires = [wire]
-        ready = select.select(
-            [] if writing else wires, wires if writing else [], [], max(0.0, deadline - time.monotonic())
-        )
-        if not (ready[0] or ready[1]):
-            raise LinkTimeout(
-                "no bytes could be written" if writing else "no answer came before the deadline", device=self.address
-            )
-        if not writing and not wire.recv(1, socket.MSG_PEEK):
-            raise ConnectionResetError("the other side closed the connection")
 
     def _check(self) -> None:
         if self._session is None:
@@ -213,13 +207,6 @@ def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
         raise ValueError(f"{name} is a {type(resource).__name__}; a message-based resource is needed")
     resource.set_visa_attribute(_TERMCHAR_ON, False)
     return resource
-
-
-def _check_connected(wire: socket.socket) -> None:
-    """Raises where the connection was refused, which pyvisa-py takes for open."""
-    code = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise OSError(code, os.strerror(code))
 
 
 def _close_quietly(resource: MessageBasedResource) -> None:

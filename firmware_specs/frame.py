@@ -6,8 +6,8 @@ order, with bounded memory.
 
 from __future__ import annotations
 
+import struct
 import zlib
-from struct import Struct
 from typing import NamedTuple
 
 from cobs import cobs
@@ -17,12 +17,18 @@ from firmware_specs.codes import VERSION, Kind
 MAX_FRAME = 4096
 """Bytes of the longest frame, delimiter included."""
 MAX_ENCODED = MAX_FRAME - 1
-HEADER = Struct("<BBBBIIHHH")
-CRC = Struct("<I")
+HEADER = struct.Struct("<BBBBIIHHH")
+CRC = struct.Struct("<I")
 MAX_PAYLOAD = 4056
 """Payload bytes of a full frame."""
-MIN_BODY = HEADER.size + CRC.size
+HEADER_SIZE, CRC_SIZE = HEADER.size, CRC.size
+MIN_BODY = HEADER_SIZE + CRC_SIZE
+RESIDUE = 0x2144DF1C
+"""CRC-32 of any bytes that end in their own CRC-32, low byte first."""
 DELIMITER = b"\x00"
+_KINDS = frozenset(int(kind) for kind in Kind)
+_crc32, _stuff, _unstuff = zlib.crc32, cobs.encode, cobs.decode
+_pack, _unpack, _pack_crc = HEADER.pack, HEADER.unpack_from, CRC.pack
 
 
 class Frame(NamedTuple):
@@ -67,48 +73,43 @@ def encode(frame: Frame) -> bytes:
     Raises:
         ValueError: the payload is longer than a frame takes, or a field does not fit.
     """
-    payload = frame.payload
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"payload of {len(payload)} bytes: a frame takes at most {MAX_PAYLOAD}")
+    kind, opcode, flags, session, sequence, part, parts, payload = frame
+    length = len(payload)
+    if length > MAX_PAYLOAD:
+        raise ValueError(f"payload of {length} bytes: a frame takes at most {MAX_PAYLOAD}")
     try:
-        head = HEADER.pack(VERSION, *frame[:7], len(payload))
-    except Exception as error:  # struct.error has no base class of its own
+        body = _pack(VERSION, kind, opcode, flags, session, sequence, part, parts, length) + payload
+    except struct.error as error:
         raise ValueError(f"a header field of {frame[:7]} does not fit: {error}") from error
-    body = head + payload
-    return cobs.encode(body + CRC.pack(zlib.crc32(body))) + DELIMITER
+    return _stuff(body + _pack_crc(_crc32(body))) + DELIMITER
 
 
 def decode(encoded: bytes) -> Frame | Damaged:
     """One frame from the bytes between two delimiters."""
-    reason = "longer than a frame"
-    if len(encoded) <= MAX_ENCODED:
-        try:
-            return _parse(cobs.decode(encoded))
-        except cobs.DecodeError as error:
-            reason = f"COBS: {error}"
-        except ValueError as error:
-            reason = str(error)
-    return Damaged(reason, bytes(encoded[:32]))
+    if len(encoded) > MAX_ENCODED:
+        return Damaged("longer than a frame", bytes(encoded[:32]))
+    try:
+        body = _unstuff(encoded)
+    except cobs.DecodeError as error:
+        return Damaged(f"COBS: {error}", bytes(encoded[:32]))
+    size = len(body)
+    if size < MIN_BODY:
+        return Damaged(f"{size} bytes, shorter than header and CRC ({MIN_BODY})", bytes(encoded[:32]))
+    if _crc32(body) != RESIDUE:
+        return Damaged("CRC-32 differs", bytes(encoded[:32]))
+    version, kind, opcode, flags, session, sequence, part, parts, length = _unpack(body)
+    if version != VERSION or length != size - MIN_BODY or part >= parts or kind not in _KINDS:
+        return Damaged(_misfit(version, kind, part, parts, length, size - MIN_BODY), bytes(encoded[:32]))
+    return Frame(kind, opcode, flags, session, sequence, part, parts, body[HEADER_SIZE:-CRC_SIZE])
 
 
-def _parse(body: bytes) -> Frame:
-    if len(body) < MIN_BODY:
-        raise ValueError(f"{len(body)} bytes, shorter than header and CRC ({MIN_BODY})")
-    if zlib.crc32(body[: -CRC.size]).to_bytes(CRC.size, "little") != body[-CRC.size :]:
-        raise ValueError("CRC-32 differs")
-    version, kind, opcode, flags, session, sequence, part, parts, length = HEADER.unpack_from(body)
+def _misfit(version: int, kind: int, part: int, parts: int, length: int, payload: int) -> str:
+    """Which header field of a frame with a sound CRC is wrong."""
     if version != VERSION:
-        raise ValueError(f"protocol version {version}, expected {VERSION}")
-    if length != len(body) - MIN_BODY:
-        raise ValueError(f"length field {length}, payload {len(body) - MIN_BODY}")
-    if part >= parts:
-        raise ValueError(f"frame {part} of {parts}")
-    if kind not in _KINDS:
-        raise ValueError(f"unknown kind {kind}")
-    return Frame(kind, opcode, flags, session, sequence, part, parts, body[HEADER.size : -CRC.size])
-
-
-_KINDS = frozenset(int(kind) for kind in Kind)
+        return f"protocol version {version}, expected {VERSION}"
+    if length != payload:
+        return f"length field {length}, payload {payload}"
+    return f"frame {part} of {parts}" if part >= parts else f"unknown kind {kind}"
 
 
 class Decoder:

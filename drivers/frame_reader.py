@@ -1,0 +1,37 @@
+"""Frames off a wire, as many at once as have come."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from drivers.transport import Transport
+from firmware_specs.frame import Damaged, Decoder, Frame
+
+
+class FrameReader:
+    """Reads a wire in the portions it comes in.
+
+    Args:
+        wire: The byte seam.
+
+    Attributes:
+        last: The bytes read last, for error messages.
+    """
+
+    def __init__(self, wire: Transport) -> None:
+        self.last = b""
+        self._wire = wire
+        self._decoder = Decoder()
+        self._here: deque[Frame | Damaged] = deque()
+
+    def next(self, until: float) -> Frame | None:
+        """The next frame; None for a damaged one.
+
+        Raises:
+            LinkTimeout: none came. LinkLost: none can come.
+        """
+        while not self._here:
+            self.last = self._wire.read_some(until)
+            self._here.extend(self._decoder.feed(self.last))
+        found = self._here.popleft()
+        return None if isinstance(found, Damaged) else found
