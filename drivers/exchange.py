@@ -13,6 +13,11 @@ from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak
 
 
+BURST = 4
+"""Frames that go out at once: the device takes them in while the next ones are made."""
+REQUEST, REPLY, ERROR = int(Kind.REQUEST), int(Kind.REPLY), int(Kind.ERROR)
+
+
 class Call:
     """One transaction under way.
 
@@ -30,38 +35,22 @@ class Call:
         uncredited: Frames of the answer taken in since the last credit.
     """
 
-    __slots__ = (
-        "answer",
-        "count",
-        "credited",
-        "incoming",
-        "kind",
-        "missed",
-        "opcode",
-        "payload",
-        "sent",
-        "sequence",
-        "uncredited",
-    )
+    sent = credited = kind = uncredited = 0
+    answer = b""
+    incoming: Assembly | None = None
+    missed = False
 
     def __init__(self, opcode: Opcode, payload: bytes, sequence: int) -> None:
         self.opcode = opcode
         self.payload = payload
         self.sequence = sequence
         self.count = frame_count(len(payload))
-        self.sent = 0
-        self.credited = 0
-        self.kind = 0
-        self.answer = b""
-        self.incoming: Assembly | None = None
-        self.missed = False
-        self.uncredited = 0
 
     def frame(self, session: int, index: int) -> bytes:
         """Bytes of one frame of the request."""
         payload = self.payload
         piece = payload if self.count == 1 else payload[MAX_PAYLOAD * index : MAX_PAYLOAD * (index + 1)]
-        return encode(Frame(Kind.REQUEST, self.opcode, 0, session, self.sequence, index, self.count, piece))
+        return encode(Frame(REQUEST, self.opcode, 0, session, self.sequence, index, self.count, piece))
 
 
 class Exchange:
@@ -73,7 +62,16 @@ class Exchange:
         requests: Verb and payload of each.
         device_window: Frames the device takes in.
         host_window: Frames it was told that we take in.
+
+    Attributes:
+        current: The first transaction without a complete answer; None when all are done.
+        session_lost: The device does not know the session.
+        resent: Frames that were asked for again.
     """
+
+    session_lost = _all_sent = _asked_again = False
+    resent = _next = 0
+    _urgent = b""
 
     def __init__(
         self,
@@ -84,36 +82,31 @@ class Exchange:
         host_window: int,
     ) -> None:
         self.calls = [Call(opcode, payload, first + n) for n, (opcode, payload) in enumerate(requests)]
+        self.current: Call | None = self.calls[0]
         self.session = session
-        self.session_lost = False
-        self.resent = 0
         self._window = device_window
         self._credit_after = -(-host_window // 2)
-        self._next = 0  # first call without a complete answer
-        self._asked_again = False
-        self._urgent = b""
-
-    @property
-    def current(self) -> Call | None:
-        """The first transaction without a complete answer; None when all are done."""
-        return self.calls[self._next] if self._next < len(self.calls) else None
 
     def outgoing(self) -> bytes:
-        """Frames that the window lets out now."""
+        """A burst of the frames that the window lets out now; b"" when nothing may go out before something comes."""
+        if self._all_sent:
+            return b""
         only = self.calls[0]
         if only.count == 1 and len(self.calls) == 1 and not self._urgent:  # most transactions: one frame each way
-            frame = only.frame(self.session, 0) if not only.sent else b""
-            only.sent = 1
-            return frame
+            self._all_sent, only.sent = True, 1
+            return only.frame(self.session, 0)
         frames, self._urgent = [self._urgent], b""
-        in_flight = sum(call.sent - call.credited for call in self.calls[self._next :] if call.incoming is None)
-        for call in self.calls[self._next :]:
-            while call.sent < call.count and in_flight < self._window:
+        waiting = self.calls[self._next :]
+        room = self._window - sum(call.sent - call.credited for call in waiting if call.incoming is None)
+        room = min(room, BURST)
+        for call in waiting:
+            while call.sent < call.count and len(frames) <= room:
                 frames.append(call.frame(self.session, call.sent))
                 call.sent += 1
-                in_flight += 1
             if call.sent < call.count:
                 break
+        else:
+            self._all_sent = True
         return b"".join(frames)
 
     def take(self, frame: Frame) -> bytes:
@@ -121,7 +114,7 @@ class Exchange:
         if frame.session != self.session:
             return b""
         try:
-            if frame.kind in (Kind.REPLY, Kind.ERROR):
+            if frame.kind == REPLY or frame.kind == ERROR:
                 return self._answer(frame)
             if frame.kind == Kind.CREDIT:
                 self._credit(frame)
@@ -148,7 +141,7 @@ class Exchange:
             last: Sequence number of the last executed transaction.
         """
         self.session = session
-        self._asked_again = False
+        self._all_sent = self._asked_again = False
         self._urgent = DELIMITER
         for call in self.calls[self._next :]:
             call.missed, call.incoming = False, None
@@ -172,12 +165,9 @@ class Exchange:
         if call.incoming is None:
             call.incoming = Assembly(frame)
         incoming = call.incoming
-        if not incoming.belongs(frame):
-            return b""
-        if frame.part > incoming.next:
-            return self.ask_again()
+        if not incoming.take(frame):
+            return self.ask_again() if frame.part > incoming.next and incoming.belongs(frame) else b""
         self._asked_again = False
-        incoming.take(frame)
         if incoming.complete:
             return self._complete(call, frame.kind, incoming.message)
         call.uncredited += 1
@@ -193,7 +183,8 @@ class Exchange:
         call.sent = call.credited = call.count
         self._asked_again = False
         self._next += 1
-        following = self.current
+        following = self.calls[self._next] if self._next < len(self.calls) else None
+        self.current = following
         return self.ask_again() if following is not None and following.missed else b""
 
     def _note_missed(self, sequence: int) -> None:
@@ -211,6 +202,7 @@ class Exchange:
         if nak.reason == NakReason.NO_SESSION:
             self.session_lost = True
             return
+        self._all_sent = False
         for call in self.calls[self._next :]:
             if call.sequence == nak.sequence and nak.part < call.sent and call.incoming is None:
                 call.sent = call.credited = nak.part

@@ -118,7 +118,9 @@ class FramedLink:
             LinkTimeout: no answer in time; the outcome is unknown. LinkLost: the port is gone or the device restarted.
             OutOfRange: the request is longer than the device takes.
         """
-        return self.transact_all([(opcode, payload)], timeout_s, answer_s)[0]
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            return self._reply(self._run(((opcode, payload),), deadline, answer_s)[0], deadline)
 
     def transact_all(
         self, requests: Sequence[Request], timeout_s: float = 2.0, answer_s: float = ANSWER_S
@@ -193,8 +195,7 @@ class FramedLink:
 
     def _attempt(self, exchange: Exchange, until: float) -> None:
         while exchange.current is not None:
-            frames = exchange.outgoing()
-            if frames:
+            while frames := exchange.outgoing():
                 self._wire.write(frames, until)
             frame = self._receive(until)
             answer = exchange.ask_again() if frame is None else exchange.take(frame)

@@ -102,6 +102,8 @@ class Device:
 
     def poll(self) -> None:
         """Looks at the watchdog; called before everything else and whenever time has passed."""
+        if not self.outputs.on:
+            return  # nothing trips that is off
         if self.outputs.run_out():
             self.trip(Trip.WATCHDOG, f"no traffic from {self.outputs.owner} for {self.outputs.watchdog_s:g} s")
         if self.too_hot:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from emulator.device import MAX_REPLY, MAX_REQUEST
 from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs.codes import RULES, VERSION, DeviceFlag, ErrorCode, Kind, NakReason
-from firmware_specs.fragments import Assembly, cut
+from firmware_specs.fragments import Assembly, frame_count
 from firmware_specs.frame import MAX_PAYLOAD, Damaged, Decoder, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
 
-WINDOW = 16
+WINDOW = 32
+BURST = 4
+"""Frames of a reply that are made at once."""
+REQUEST, REPLY = int(Kind.REQUEST), int(Kind.REPLY)
 REPLAYED = int(DeviceFlag.REPLAYED)
 _NAMES = {int(opcode): opcode.name for opcode in RULES}
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """A reply as the cache keeps it; session and flags are added when it is sent."""
 
     kind: int
@@ -27,14 +31,20 @@ class _Answer:
     payload: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sending:
     """A reply on its way out."""
 
-    frames: list[Frame]
+    answer: _Answer
     sequence: int
+    flags: int
     next: int = 0
     credited: int = 0
+
+    @property
+    def count(self) -> int:
+        """Frames of it."""
+        return frame_count(len(self.answer.payload))
 
 
 class SerialEndpoint:
@@ -61,7 +71,7 @@ class SerialEndpoint:
     def _forget(self) -> None:
         """A new session starts from nothing."""
         self._last = 0
-        self._cache: OrderedDict[int, _Answer] = OrderedDict()
+        self._cache: dict[int, _Answer] = {}
         self._drop_traffic()
 
     def _drop_traffic(self) -> None:
@@ -72,6 +82,10 @@ class SerialEndpoint:
 
     def feed(self, data: bytes) -> bytes:
         """Bytes the device sends in answer to `data`."""
+        return b"".join(self.answers(data))
+
+    def answers(self, data: bytes) -> Iterable[bytes]:
+        """The same in portions, so that the first one is under way while the next is made."""
         device = self.machine.device
         for item in self._decoder.feed(data):
             if self._boot != device.boot:  # a reset ended all sessions
@@ -81,17 +95,19 @@ class SerialEndpoint:
                 self._damaged(item.reason)
             else:
                 self._take(item)
-        self._pump()
-        out, self._out = b"".join(self._out), []
-        return out
+        return self._bursts() if self._sending else (self._sent(),)
+
+    def _bursts(self) -> Iterator[bytes]:
+        while self._pump():
+            yield self._sent()
+        yield self._sent()
 
     def nak(self) -> bytes:
         """A NAK nobody asked for: go on from the frame expected next."""
         self._naked = False
         if self.session:
             self._nak_once(NakReason.DAMAGED)
-        out, self._out = b"".join(self._out), []
-        return out
+        return self._sent()
 
     def closed(self) -> None:
         """The link went away; what was half received is gone, the session may be continued (3.2)."""
@@ -99,15 +115,19 @@ class SerialEndpoint:
         self._drop_traffic()
         self.machine.device.link_closed(self.door)
 
+    def _sent(self) -> bytes:
+        out, self._out = self._out, []
+        return out[0] if len(out) == 1 else b"".join(out)
+
     def _take(self, frame: Frame) -> None:
-        if frame.kind == Kind.SYNC:
-            self._sync(frame)
-        elif frame.kind == Kind.REQUEST:
+        if frame.kind == REQUEST:
             if frame.session != self.session or not self.session:
                 self._nak(NakReason.NO_SESSION, 0, 0, frame.session)
                 return
             self.machine.device.outputs.feed(self.door)
             self._request(frame)
+        elif frame.kind == Kind.SYNC:
+            self._sync(frame)
         elif frame.kind == Kind.CREDIT and frame.session == self.session:
             self.machine.device.outputs.feed(self.door)
             self._credit(frame)
@@ -156,6 +176,10 @@ class SerialEndpoint:
         if frame.sequence > expected:
             self._nak_once(NakReason.GAP)
             return
+        if frame.parts == 1 and self._assembly is None:  # most requests
+            self._naked = False
+            self._complete(frame, frame.payload)
+            return
         if self._assembly is None and frame.part == 0:
             self._assembly, self._credit_at = Assembly(frame), 0
         assembly = self._assembly
@@ -172,25 +196,26 @@ class SerialEndpoint:
             words = f"request of {frame.parts} frames, at most {MAX_REQUEST} bytes"
             self._finish(frame, _refusal(frame.opcode, Refused(ErrorCode.TOO_LARGE, words, MAX_REQUEST)))
         elif assembly.complete:
-            self.machine.device.journal.note("request", _NAMES.get(frame.opcode, "unknown"), self.door)
-            self._finish(frame, self._execute(frame.opcode, assembly.message))
+            self._complete(frame, assembly.message)
         elif assembly.next - self._credit_at >= (self._window + 1) // 2:
             self._credit_at = assembly.next
             payload = Credit(assembly.next).pack()
             self._send(Frame(Kind.CREDIT, 0, self.machine.flags, self.session, frame.sequence, payload=payload))
 
-    def _execute(self, opcode: int, message: bytes) -> _Answer:
+    def _complete(self, frame: Frame, message: bytes) -> None:
+        self.machine.device.journal.note("request", _NAMES.get(frame.opcode, "unknown"), self.door)
         try:
-            return _Answer(Kind.REPLY, opcode, self.machine.execute(opcode, message, self.door))
+            answer = _Answer(REPLY, frame.opcode, self.machine.execute(frame.opcode, message, self.door))
         except Refused as refused:
-            return _refusal(opcode, refused)
+            answer = _refusal(frame.opcode, refused)
+        self._finish(frame, answer)
 
     def _finish(self, frame: Frame, answer: _Answer) -> None:
         self._assembly = None
         self._last = frame.sequence
         self._cache[frame.sequence] = answer
-        while len(self._cache) > self._kept:
-            self._cache.popitem(last=False)
+        if len(self._cache) > self._kept:
+            del self._cache[next(iter(self._cache))]  # the oldest
         self._queue(frame.sequence, answer, 0)
 
     def _replay(self, frame: Frame) -> None:
@@ -207,9 +232,7 @@ class SerialEndpoint:
             flags |= self.machine.flags
             self._send(Frame(answer.kind, answer.opcode, flags, self.session, sequence, 0, 1, answer.payload))
             return
-        frames = cut(answer.kind, answer.opcode, flags, self.session, sequence, answer.payload)
-        self._sending.append(_Sending(frames, sequence))
-        self._pump()
+        self._sending.append(_Sending(answer, sequence, flags))
 
     def _credit(self, frame: Frame) -> None:
         try:
@@ -221,18 +244,21 @@ class SerialEndpoint:
             if sending.sequence == frame.sequence:
                 sending.credited = max(sending.credited, min(credit.next, sending.next))
 
-    def _pump(self) -> None:
-        """Sends what the host's window allows; a reply waits until the one before it is out."""
-        while self._sending:
-            sending = self._sending[0]
-            stop = min(len(sending.frames), sending.credited + self._host_window)
-            flags = self.machine.flags
-            for frame in sending.frames[sending.next : stop]:
-                self._send(frame._replace(flags=frame.flags | flags))
-            sending.next = max(sending.next, stop)
-            if sending.next < len(sending.frames):
-                return
+    def _pump(self) -> bool:
+        """Sends a burst of what the host's window allows; a reply waits until the one before it is out."""
+        if not self._sending:
+            return False
+        sending = self._sending[0]
+        count = sending.count
+        first = sending.next
+        sending.next = min(count, sending.credited + self._host_window, first + BURST)
+        if sending.next == count:
             self._sending.popleft()
+        flags, (kind, opcode, payload) = sending.flags | self.machine.flags, sending.answer
+        for part in range(first, sending.next):
+            piece = payload[part * MAX_PAYLOAD : (part + 1) * MAX_PAYLOAD]
+            self._send(Frame(kind, opcode, flags, self.session, sending.sequence, part, count, piece))
+        return sending.next > first
 
     def _nak_once(self, reason: NakReason) -> None:
         if not self._naked:

@@ -53,9 +53,14 @@ class Assembly:
     def belongs(self, frame: Frame) -> bool:
         """Same message, and the length its place demands: full frames, but for the last."""
         first = self.first
-        same = (frame.kind, frame.opcode, frame.session, frame.sequence, frame.parts) == (
-            first.kind, first.opcode, first.session, first.sequence, first.parts)  # fmt: skip
-        return same and (frame.part == frame.parts - 1 or len(frame.payload) == MAX_PAYLOAD)
+        return (
+            frame.sequence == first.sequence
+            and frame.opcode == first.opcode
+            and frame.parts == first.parts
+            and frame.session == first.session
+            and frame.kind == first.kind
+            and (frame.part == frame.parts - 1 or len(frame.payload) == MAX_PAYLOAD)
+        )
 
     def take(self, frame: Frame) -> bool:
         """Takes the frame expected next; False for any other one."""

@@ -46,7 +46,7 @@ class Server:
         self.host = host
         self._tick = tick
         self._selector = selectors.DefaultSelector()
-        self._channels: list[Channel] = []
+        self._channels: dict[Channel, None] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._stopping = False
@@ -75,13 +75,13 @@ class Server:
         if channel in self._channels:
             self._selector.modify(channel.fileno(), events, channel)
         else:
-            self._channels.append(channel)
+            self._channels[channel] = None
             self._selector.register(channel.fileno(), events, channel)
 
     def forget(self, channel: Channel) -> None:
         """Stops waiting for a channel, before it closes."""
         if channel in self._channels:
-            self._channels.remove(channel)
+            del self._channels[channel]
             self._selector.unregister(channel.fileno())
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
@@ -115,9 +115,9 @@ class Server:
         if self._timers:
             wait_s = min(wait_s, max(0.0, self._timers[0][0] - time.monotonic()))
         for key, events in self._selector.select(wait_s):
-            if isinstance(key.fileobj, socket.socket) and key.fileobj is self._woken:
-                self._woken.recv(64)
-            elif key.data in self._channels:  # an earlier one of this turn may have closed it
+            if key.data in self._channels:  # an earlier one of this turn may have closed it
                 key.data.handle(events)
+            elif key.data is None:
+                self._woken.recv(64)
         while self._timers and self._timers[0][0] <= time.monotonic():
             heapq.heappop(self._timers)[2]()

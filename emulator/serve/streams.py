@@ -7,9 +7,9 @@ import os
 import selectors
 import socket
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from emulator.serve.loop import Channel, Server
@@ -27,6 +27,14 @@ class Endpoint(Protocol):
 
     def closed(self) -> None:
         """The link went away."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An endpoint that answers in portions."""
+
+    def answers(self, data: bytes) -> Iterable[bytes]:
+        """As `feed`, one portion after the other."""
 
 
 class Deferring(Protocol):
@@ -49,6 +57,7 @@ class StreamLink:
         self._waiting = bytearray()
         self._events = selectors.EVENT_READ
         self.open = True
+        self._answers = endpoint.answers if isinstance(endpoint, Streaming) else lambda data: (endpoint.feed(data),)
         if hasattr(endpoint, "later"):
             deferring: Deferring = endpoint  # type: ignore[assignment]
             deferring.later = lambda seconds, data: server.call_later(seconds, lambda: self.send(data))
@@ -60,7 +69,7 @@ class StreamLink:
     def _read(self) -> bytes:
         raise NotImplementedError
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: bytes | memoryview) -> int:
         raise NotImplementedError
 
     def handle(self, events: int) -> None:
@@ -70,7 +79,8 @@ class StreamLink:
         if self.open and events & selectors.EVENT_READ:
             try:
                 data = self._read()
-                reply = self.endpoint.feed(data) if data else b""
+                for reply in self._answers(data) if data else ():
+                    self.send(reply)
             except BlockingIOError:
                 return
             except OSError:
@@ -78,13 +88,22 @@ class StreamLink:
                 return
             if not data:
                 self.hang_up()
-            elif reply:
-                self.send(reply)
 
     def send(self, data: bytes) -> None:
         """Sends, or keeps what does not go out at once."""
-        if self.open:
-            self._waiting += data
+        if not self.open:
+            return
+        sent = 0
+        if not self._waiting and data:
+            try:
+                sent = self._write(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.hang_up()
+                return
+        if sent < len(data):
+            self._waiting += memoryview(data)[sent:]
             self._flush()
 
     def _flush(self) -> None:
@@ -132,7 +151,7 @@ class SocketLink(StreamLink):
     def _read(self) -> bytes:
         return self._socket.recv(CHUNK)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: bytes | memoryview) -> int:
         return self._socket.send(data)
 
     def close(self) -> None:
@@ -175,7 +194,7 @@ class PtyLink(StreamLink):
     def _read(self) -> bytes:
         return os.read(self._master, CHUNK)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: bytes | memoryview) -> int:
         try:
             return os.write(self._master, data)
         except OSError as error:

@@ -24,7 +24,7 @@ class TextbookDevice:
         self.boot, self.session, self.last = 7, 0, 0
         self.cache, self.pulses, self.executed = {}, Counter(), []
         self.pending, self.parts, self.naked = b"", [], False
-        self.sending = None
+        self.sending = []
         self.outputs = False
         self.busy = 0
         self.host_window = 2
@@ -56,7 +56,7 @@ class TextbookDevice:
         if session != self.session:
             return self.frame(5, 0, 0, b"\x04" + bytes(6), session=session) if kind == 1 else b""
         if kind == 4:
-            return self.send_more(int.from_bytes(payload, "little")) if sequence == self.sending_sequence() else b""
+            return self.credit(sequence, int.from_bytes(payload, "little"))
         if sequence <= self.last:
             return self.replay(sequence) if index == count - 1 else b""
         if sequence != self.last + 1 or index > len(self.parts):
@@ -88,7 +88,7 @@ class TextbookDevice:
         if not continued:
             self.last, self.outputs = 0, False
             self.cache.clear()
-        self.session, self.naked, self.parts, self.sending = nonce, False, [], None
+        self.session, self.naked, self.parts, self.sending = nonce, False, [], []
         answer = bytes([1, continued]) + self.window.to_bytes(2, "little") + self.last.to_bytes(4, "little")
         answer += (
             self.boot.to_bytes(4, "little") + self.max_request.to_bytes(4, "little") + (1 << 24).to_bytes(4, "little")
@@ -113,22 +113,31 @@ class TextbookDevice:
             self.start(sequence, 4) if sequence in self.cache else self.frame(3, 0x0C, sequence, b"\x05\0" + bytes(6))
         )
 
-    def sending_sequence(self):
-        return self.sending[0] if self.sending else None
-
     def start(self, sequence, flags):
-        self.sending = [sequence, 0, flags]
-        return self.send_more(0)
+        self.sending = [waiting for waiting in self.sending if waiting[0] != sequence]
+        self.sending.append([sequence, 0, 0, flags])
+        return self.send_more()
 
-    def send_more(self, taken):
-        sequence, sent, flags = self.sending
-        kind, opcode, reply = self.cache[sequence]
-        count = max(1, -(-len(reply) // FULL))
+    def credit(self, sequence, taken):
+        for waiting in self.sending:
+            if waiting[0] == sequence:
+                waiting[2] = max(waiting[2], min(taken, waiting[1]))
+        return self.send_more()
+
+    def send_more(self):
+        """Answers go out in order (4.4): one that waits for credit holds back the next."""
         out = []
-        while sent < min(count, taken + self.host_window):
-            out.append(self.frame(kind, opcode, sequence, reply[FULL * sent : FULL * (sent + 1)], sent, count, flags))
-            sent += 1
-        self.sending[1] = sent
+        while self.sending:
+            sequence, sent, taken, flags = self.sending[0]
+            kind, opcode, reply = self.cache[sequence]
+            count = max(1, -(-len(reply) // FULL))
+            for index in range(sent, min(count, taken + self.host_window)):
+                piece = reply[FULL * index : FULL * (index + 1)]
+                out.append(self.frame(kind, opcode, sequence, piece, index, count, flags))
+                self.sending[0][1] = index + 1
+            if self.sending[0][1] < count:
+                break
+            self.sending.pop(0)
         return b"".join(out)
 
     def power_cycle(self):

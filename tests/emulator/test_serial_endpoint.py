@@ -92,7 +92,7 @@ def test_a_damaged_frame_is_reported_and_has_no_effect(host, device):
 
 
 def test_frames_of_a_long_request_get_credit_and_gaps_are_named(host):
-    message = np.random.default_rng(0).bytes(20 * MAX_PAYLOAD)
+    message = np.random.default_rng(0).bytes((WINDOW + 4) * MAX_PAYLOAD)
     parts = host.request(Opcode.ECHO, 1, message)
     answers = host.send(*parts[:WINDOW])
     assert [Credit.parse(a.payload).next for a in answers] == [WINDOW // 2, WINDOW]
