@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,14 @@ from typing import TextIO
 import numpy as np
 import pyvisa
 import serial
+from cobs import cobs
+from pyvisa.resources import MessageBasedResource
 
 from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from firmware_specs.codes import Opcode
+from firmware_specs.frame import MAX_PAYLOAD
+from firmware_specs.scpi import block
 from firmware_specs.topology import dense_chain
 
 SMALL, LARGE = 16, 1 << 16
@@ -124,21 +129,58 @@ def serial_table(doors: dict[str, str]) -> None:
             print(f"{door:12}  8 in a row of these, pipelined: {8 * driver / bare:5.0%} of the bare rate")
 
 
+def codec_table() -> None:
+    """What COBS and CRC-32 alone take of an echo of frames, at the speed of their C code, at both ends together."""
+    bodies = [PAYLOADS["random"][at : at + MAX_PAYLOAD] for at in range(0, LARGE, MAX_PAYLOAD)]
+    stuffed = [cobs.encode(body) for body in bodies]
+    actions = {
+        "COBS encode": lambda: [cobs.encode(body) for body in bodies],
+        "COBS decode": lambda: [cobs.decode(body) for body in stuffed],
+        "CRC-32": lambda: [zlib.crc32(body) for body in bodies * 2],
+    }
+    each_us = [2e6 / rate for rate in rates(*actions.values())]
+    words = ", ".join(f"{name} {us:.0f} us" for name, us in zip(actions, each_us, strict=True))
+    print(f"codec        {LARGE:6} B  an echo needs at least {sum(each_us):.0f} us of both ends: {words}")
+
+
 def visa_table(doors: dict[str, str]) -> None:
-    """SCPI dialect against bare pyvisa."""
+    """SCPI dialect against bare pyvisa: a short query, and a block of 64 KiB there and back."""
     manager = pyvisa.ResourceManager("@py")
     for door in ("scpi socket", "hislip"):
         with process("benchmarks.bare_echo", "tcp") as line, connect(doors[door]) as crossbar:
             name = doors[door].removeprefix("visa:")
             name = f"TCPIP::127.0.0.1::{line().strip()}::SOCKET" if door == "scpi socket" else name
-            bare_link = manager.open_resource(name, read_termination="\n", write_termination="\n", timeout=2000)
+            bare_link = manager.open_resource(name, timeout=2000)
+            assert isinstance(bare_link, MessageBasedResource)
             link = crossbar.session.dialect.link  # type: ignore[attr-defined]
-            bare, driver = rates(
-                lambda b=bare_link: b.query(QUESTION),  # type: ignore[attr-defined]
-                lambda link=link: link.ask(QUESTION.encode(), "echo", 2.0),
-            )
+            query, block_echo = bare_visa(manager, bare_link)
+            bare, driver = rates(query, lambda link=link: link.ask(QUESTION.encode(), "echo", 2.0))
             print(f"{door:12}  query    bare {bare:8.0f}/s  driver {driver:8.0f}/s  {driver / bare:5.0%}")
+            messages = [b":SYST:ECHO? " + block(payload) for payload in PAYLOADS.values()]
+            actions = [lambda m=message, link=link: link.ask(m, "echo", 2.0) for message in messages]
+            bare, *each = rates(block_echo, *actions)
+            words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
+            print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
             bare_link.close()
+
+
+def bare_visa(manager: pyvisa.ResourceManager, link: MessageBasedResource) -> tuple[Action, Action]:
+    """pyvisa alone: a query, and a block that is written and read back by its length; without Nagle's delay."""
+    data = block(PAYLOADS["random"])
+    link.write_termination = link.read_termination = "\n"
+    if link.resource_class == "SOCKET":
+        session = manager.visalib.sessions[link.session]  # type: ignore[attr-defined]
+        session.interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def echo() -> None:
+        link.write_raw(data)
+        link.read_bytes(len(data), chunk_size=LARGE)
+
+    def ask() -> None:
+        link.write_raw(b":SYST:ECHO? " + data)
+        link.read_raw(2 * LARGE)
+
+    return lambda: link.query(QUESTION), echo if link.resource_class == "SOCKET" else ask
 
 
 def settle_table(doors: dict[str, str]) -> None:
@@ -176,6 +218,7 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with virtual_instrument() as doors:
         serial_table(doors)
+        codec_table()
         visa_table(doors)
         settle_table(doors)
     if "--train" in sys.argv:

@@ -12,7 +12,6 @@ from firmware_specs.fragments import Assembly, frame_count
 from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak
 
-
 BURST = 4
 """Frames that go out at once: the device takes them in while the next ones are made."""
 REQUEST, REPLY, ERROR = int(Kind.REQUEST), int(Kind.REPLY), int(Kind.ERROR)

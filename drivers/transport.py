@@ -113,7 +113,12 @@ class ReadBuffer:
         return dropped
 
     def _take(self, count: int) -> bytes:
-        taken = bytes(self._data[:count])
+        if count == len(self._data):
+            taken = bytes(self._data)
+            self._data.clear()
+            return taken
+        with memoryview(self._data) as view:
+            taken = bytes(view[:count])
         del self._data[:count]
         return taken
 

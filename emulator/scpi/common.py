@@ -112,9 +112,9 @@ def help_headers(link: ScpiLink, p: Parameters, query: bool) -> bytes:
     return block(headers().encode())
 
 
-def echo(link: ScpiLink, p: Parameters, query: bool) -> str:
+def echo(link: ScpiLink, p: Parameters, query: bool) -> bytes | str:
     """SYSTem:ECHO?."""
-    return quoted(p.string())
+    return block(p.block()) if p.at_block else quoted(p.string())
 
 
 def capabilities(link: ScpiLink, p: Parameters, query: bool) -> str:
