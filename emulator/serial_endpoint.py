@@ -204,11 +204,13 @@ class SerialEndpoint:
 
     def _complete(self, frame: Frame, message: bytes) -> None:
         self.machine.device.journal.note("request", _NAMES.get(frame.opcode, "unknown"), self.door)
+        self._finish(frame, self._execute(frame.opcode, message))
+
+    def _execute(self, opcode: int, message: bytes) -> _Answer:
         try:
-            answer = _Answer(REPLY, frame.opcode, self.machine.execute(frame.opcode, message, self.door))
+            return _Answer(REPLY, opcode, self.machine.execute(opcode, message, self.door))
         except Refused as refused:
-            answer = _refusal(frame.opcode, refused)
-        self._finish(frame, answer)
+            return _refusal(opcode, refused)
 
     def _finish(self, frame: Frame, answer: _Answer) -> None:
         self._assembly = None
