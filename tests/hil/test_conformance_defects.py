@@ -254,7 +254,7 @@ def reply_cache_too_small(end, patch):
     def forgetful(frame, answer):
         finish(frame, answer)
         while len(end._cache) > 3:
-            end._cache.popitem(last=False)
+            del end._cache[next(iter(end._cache))]
 
     end._finish = forgetful
 
