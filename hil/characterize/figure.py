@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hil.characterize.estimate import Estimate
+from hil.measuring.estimate import Estimate
 
 Verdict = Literal["agrees", "differs", "no figure"]
 SLACK = 0.1

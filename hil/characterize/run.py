@@ -227,6 +227,7 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Pl
         "code": json.dumps(code_version()),
         "g_min_s": repr(low),
         "g_max_s": repr(high),
+        "substrate": probe.topology.substrate,
         "read_v": repr(probe.read_v),
         "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
         "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),

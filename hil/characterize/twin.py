@@ -16,10 +16,10 @@ import tomli_w
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
-from hil.characterize.estimate import Estimate
 from hil.characterize.items.programming import sigma_by_level
 from hil.characterize.items.pulse_response import response
 from hil.characterize.run import Characterization
+from hil.measuring.estimate import Estimate
 
 Document = dict[str, dict[str, Any]]
 SIGNIFICANT = 4.0

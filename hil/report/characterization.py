@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from hil.characterize.estimate import Estimate
 from hil.characterize.figure import Figure as Finding
-from hil.characterize.items import drift, iv, neurons, programming, pulse_response, read_noise
+from hil.characterize.items import drift, iv, programming, pulse_response, read_noise, transfer
 from hil.characterize.run import Characterization
+from hil.measuring.estimate import Estimate
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Status, Table, Text, write
@@ -186,12 +186,12 @@ def _transfer(data: xr.Dataset) -> list[Panel]:
     levels = np.unique(drive)
     means = np.array([state[drive == d].mean(axis=0) for d in levels])
     curves = [Curve(f"unit {u}", levels, means[:, u]) for u in range(min(4, means.shape[1]))]
-    (gain, _), (offset, _), _ = neurons.unit_fits(data)
-    units = np.arange(len(gain))
+    found, _ = transfer.unit_fits(data)
+    units = np.arange(len(found.gain))
     return [
         Panel("Drive to state", figures.lines(curves, "drive", "state")),
-        Panel("Gain", figures.lines([Curve("", units, gain, marker=True)], "unit", "gain")),
-        Panel("Offset", figures.lines([Curve("", units, offset, marker=True)], "unit", "drive at state 0")),
+        Panel("Gain", figures.lines([Curve("", units, found.gain, marker=True)], "unit", "gain")),
+        Panel("Offset", figures.lines([Curve("", units, found.offset, marker=True)], "unit", "drive at state 0")),
     ]
 
 

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
-from hil.characterize.estimate import Estimate, curve, of_mean
 from hil.characterize.figure import Figure
 from hil.characterize.items.item import READS, Array, Settings, ladder
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Step, Wait, Write
+from hil.measuring.estimate import Estimate, curve, of_mean
 
 
 class Drift(Settings):

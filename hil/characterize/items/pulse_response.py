@@ -13,11 +13,11 @@ from pydantic import Field
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.datasheet.pulses import Pulses as Law
-from hil.characterize.estimate import Estimate
 from hil.characterize.figure import Figure
 from hil.characterize.items.item import READS, Array, Settings
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Deed, Pulses, Step, Write
+from hil.measuring.estimate import Estimate
 
 MODEL = 0.003
 """Error of taking the response as a straight line over a group of pulses and over the levels of one way, relative."""

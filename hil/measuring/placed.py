@@ -1,0 +1,164 @@
+"""A block placed on an array of a device: levels of the conductance range and model units in, SI units on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.crossbar import Crossbar, Programmed
+from drivers.settling import Settled
+from firmware_specs.codes import Capability, ConverterId, Parameter, Quantity
+from firmware_specs.messages import Converter
+from firmware_specs.topology import Topology
+
+Array = NDArray[np.float64]
+
+
+class PlacedBlock:
+    """A block, placed and armed; what the cells of the array held is lost.
+
+    Levels are shares of the conductance range, `(G - g_min) / (g_max - g_min)`, of shape (planes, rows, columns). The
+    resting level is the one at which a coupling does nothing: 0, which is zero weight, and in a resistive network the
+    middle, where bias lines send no current and every node has a path to a source.
+
+    Args:
+        crossbar: The open device; its outputs are on from here until it is left.
+        array: Which array.
+        topology: The block.
+
+    Raises:
+        DeviceFault: the block does not fit.
+    """
+
+    def __init__(self, crossbar: Crossbar, array: int, topology: Topology) -> None:
+        self.crossbar = crossbar
+        self.array = array
+        self.topology = topology
+        crossbar.configure(array, topology)
+        crossbar.arm()
+
+    def can(self, capability: Capability) -> bool:
+        """Does the device have a capability?"""
+        return self.crossbar.info.can(capability)
+
+    @property
+    def resistive(self) -> bool:
+        """Is it a network of conductances behind voltage sources?"""
+        return self.topology.substrate == "resistive"
+
+    @property
+    def resting_level(self) -> float:
+        """Level of cells that are to do nothing."""
+        return 0.5 if self.resistive else 0.0
+
+    @property
+    def span_s(self) -> float:
+        """Conductance range, siemens."""
+        low, high = self.crossbar.g_range_s
+        return high - low
+
+    @property
+    def weight_unit(self) -> float:
+        """Weight at the full conductance swing, model units."""
+        return self.span_s * self.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
+
+    @property
+    def state_unit_v(self) -> float:
+        """Volts of a state of 1.0."""
+        return self.crossbar.info.parameter(Parameter.STATE_UNIT_V)
+
+    @property
+    def current_unit_a(self) -> float:
+        """Amperes of a current of 1.0 in model units."""
+        return self.state_unit_v / self.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
+
+    @property
+    def drive_unit(self) -> float:
+        """Amperes of a drive of 1.0; volts where sources are driven."""
+        return self.state_unit_v if self.resistive else self.current_unit_a
+
+    def converter(self, which: ConverterId) -> Converter:
+        """One of the device's converters."""
+        return self.crossbar.info.converter(which, self.crossbar.address)
+
+    def lsb(self, which: ConverterId) -> float:
+        """One step of a converter in model units; 0 for an ideal one, or one the device does not have."""
+        converter = self.crossbar.info.converters.get(which)
+        if converter is None or converter.ideal:
+            return 0.0
+        return converter.lsb / (self.state_unit_v if converter.quantity == Quantity.VOLT else self.current_unit_a)
+
+    def adc(self, layer: int) -> ConverterId:
+        """The converter that reads a layer."""
+        return ConverterId.STATE_ADC if self.topology.layers[layer].clamped else ConverterId.OUTPUT_ADC
+
+    def reach(self, which: ConverterId) -> float:
+        """Largest value of either sign a DAC can send, model units."""
+        dac = self.converter(which)
+        unit = self.state_unit_v if dac.quantity == Quantity.VOLT else self.current_unit_a
+        return min(-dac.low, dac.high) / unit
+
+    def on_codes(self, which: ConverterId, values: Array) -> Array:
+        """The values a DAC really has nearest to the wanted ones, model units: what is asked for is what is sent."""
+        reach, step = self.reach(which), self.lsb(which)
+        values = np.clip(values, -reach, reach)
+        if not step:
+            return values
+        low = self.converter(which).low / self.converter(which).lsb * step
+        return np.asarray(np.rint((values - low) / step) * step + low)
+
+    def conductance_s(self, level: Array | float) -> Array:
+        """Siemens of levels."""
+        return np.asarray(self.crossbar.g_range_s[0] + np.asarray(level) * self.span_s)
+
+    def cells(self, coupling: int) -> tuple[int, int, int]:
+        """Planes, rows and columns of a coupling."""
+        return (self.crossbar.planes, *self.topology.cells(self.topology.couplings[coupling]))
+
+    def program(self, levels: Mapping[int, Array | float], verify: int = 0, tolerance: float = 0.0) -> Programmed:
+        """Writes levels of some couplings; all others get the resting level.
+
+        Args:
+            levels: By coupling, (planes, rows, columns) or one for all.
+            verify: Rewrites of a cell that misses, at most; 0: as the device usually writes.
+            tolerance: What counts as a hit, share of the range.
+        """
+        targets = [
+            np.broadcast_to(self.conductance_s(levels.get(n, self.resting_level)), self.cells(n))
+            for n in range(len(self.topology.couplings))
+        ]
+        return self.crossbar.program(self.array, targets, verify_rounds=verify, tolerance=tolerance)
+
+    def levels(self, coupling: int, reads: int) -> Array:
+        """Mean of readings of a coupling's cells as levels, (planes, rows, columns)."""
+        found_s = self.crossbar.read_conductances(self.array, coupling, reads)
+        return np.asarray((found_s - self.crossbar.g_range_s[0]) / self.span_s, dtype=np.float64)
+
+    def settle(
+        self,
+        drive: Array,
+        nudges: Sequence[Array] = (),
+        reads: int = 1,
+        time_s: float = 0.0,
+        layers: Sequence[int] | None = None,
+    ) -> Settled:
+        """Settles the block; drive and nudges in model units."""
+        nudges_a = [n * self.current_unit_a for n in nudges]
+        return self.crossbar.settle(
+            self.array, drive * self.drive_unit, nudges_a, layers=layers, reads=reads, time_s=time_s
+        )
+
+    def states(self, drive: Array, layer: int, time_s: float = 0.0) -> Array:
+        """States of a layer in the free phase, (samples, units), model units."""
+        volts = self.settle(drive, time_s=time_s, layers=[layer]).states_v[0][0]
+        return np.asarray(volts / self.state_unit_v, dtype=np.float64)
+
+    def driven(self, value: float, samples: int) -> Array:
+        """A drive that is the same for every unit, (samples, units)."""
+        return np.full((samples, int(np.prod(self.topology.drive_shape))), value)
+
+    def temperature_k(self) -> float:
+        """Chip temperature, kelvin; NaN where it cannot say."""
+        return self.crossbar.session.temperature_k() if self.can(Capability.TEMPERATURE) else float("nan")
