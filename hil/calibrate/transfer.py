@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from hil.calibrate.linearity import Linearity, measure
+from hil.calibrate.sweeps import Sweep
+from hil.measuring import lines
+from hil.measuring.placed import Array
+
 BEYOND = 0.08
 """How far beyond a rail an input must be for its reading to be that of the rail."""
-INSIDE = (0.12, 0.88)
+INSIDE = (0.03, 0.97)
 """Corrected states between which a clamped neuron is far from its rails."""
 
 
@@ -18,9 +22,14 @@ INSIDE = (0.12, 0.88)
 class Transfer:
     """One layer; every array is (units,), in model units, with its standard uncertainty beside it.
 
-    A unit settles to `s = rails(gain slope (z - offset))` and reads `r = read_gain s + read_offset`. A clamped unit's
-    rails are known, so its readings tell channel and neuron apart; a linear unit's `gain` is that of both together.
-    Units that do not follow their input are `dead`: gain 1, offset 0.
+    A unit settles to `s = rails(gain slope (z - offset))` and reads `r = read_offset + read_gain (s + curve(s))`. A
+    clamped unit's rails are known, so its readings tell channel and neuron apart; a linear unit's `gain` is that of both
+    together. Through a DAC, `gain` and `offset` are those of the DAC's channel and the neuron together. Units that do not
+    follow their input are `dead`: gain 1, offset 0.
+
+    Attributes:
+        adc: Nonlinearity of the channels that read; None where only that of DAC and ADC together could be seen.
+        dac: What the DAC adds to it; of both together where `adc` is None; None where no DAC was in the way.
     """
 
     gain: Array
@@ -28,51 +37,99 @@ class Transfer:
     offset: Array
     offset_sigma: Array
     read_gain: Array
+    read_gain_sigma: Array
     read_offset: Array
-    read_sigma: Array
+    read_offset_sigma: Array
     dead: NDArray[np.bool_]
     noise: float
+    adc: Linearity | None = None
+    dac: Linearity | None = None
+
+    def states(self, readings: Array) -> Array:
+        """Corrected states of readings (..., units)."""
+        states = (readings - self.read_offset) / self.read_gain
+        return states if self.adc is None else states - self.adc.curve(states)
 
 
-def fit(z: Array, readings: Array, slope: float, clamped: bool) -> Transfer:
+def fit(sweep: Sweep, slope: float, clamped: bool, step: float, ideal_dac: bool = False) -> Transfer:
     """Fits a layer.
 
     Args:
-        z: Input of every unit at every point, (points, units), rising; a clamped layer from well below 0 to well above
-            `1 / slope`.
-        readings: States as read, (points, repeats, units).
+        sweep: From well below 0 to well above `1 / slope` where the layer is clamped.
         slope: Nominal slope of a clamped layer, 1 for a linear one.
         clamped: Do the units have rails at 0 and 1?
+        step: Of the layer's ADC, model units; 0: ideal.
+        ideal_dac: Has the DAC no steps? Then what bends is the ADC.
     """
-    points, repeats, units = readings.shape
+    z, readings = sweep.inputs, sweep.readings
+    _, repeats, _ = readings.shape
     noise = float(np.sqrt(readings.var(axis=1, ddof=1).mean()))
     means = readings.mean(axis=1)
     low, low_sigma = _rail(means, z * slope < -BEYOND if clamped else z < -np.inf, 0.0, noise / np.sqrt(repeats))
     high, high_sigma = _rail(means, z * slope > 1 + BEYOND if clamped else z > np.inf, 1.0, noise / np.sqrt(repeats))
-    read_gain, read_offset = high - low, low
-    dead = read_gain < 0.5
-    read_gain, read_offset = np.where(dead, 1.0, read_gain), np.where(dead, 0.0, read_offset)
-    states = (means - read_offset) / read_gain
-    gain, offset = np.ones(units), np.zeros(units)
-    gain_sigma, offset_sigma = np.full(units, np.inf), np.full(units, np.inf)
-    for unit in range(units):
-        inside = (states[:, unit] > INSIDE[0]) & (states[:, unit] < INSIDE[1]) if clamped else np.ones(points, bool)
-        x, y = z[inside, unit] * slope, states[inside, unit]
-        if dead[unit] or len(x) < 3 or np.ptp(y) < 4 * noise / np.sqrt(repeats):
-            dead[unit] = True
-            continue
-        centred = x - x.mean()
-        width = float(centred @ centred)
-        gain[unit] = float(centred @ y) / width
-        residual = y - y.mean() - gain[unit] * centred
-        error = np.sqrt(float(residual @ residual) / (len(x) - 2))
-        offset[unit] = (x.mean() - y.mean() / gain[unit]) / slope
-        gain_sigma[unit] = error / np.sqrt(width)
-        offset_sigma[unit] = error / np.sqrt(len(x)) / gain[unit] / slope
-    read_sigma = np.hypot(low_sigma, high_sigma)
-    gain_sigma = np.where(dead, 0.0, np.hypot(gain_sigma, gain * read_sigma))
-    offset_sigma = np.where(dead, 0.0, np.hypot(offset_sigma, low_sigma / slope))
-    return Transfer(gain, gain_sigma, offset, offset_sigma, read_gain, read_offset, read_sigma, dead, noise)
+    dead = high - low < 0.5
+    ones = np.ones(len(dead))
+    start = Transfer(
+        ones, 0 * ones, 0 * ones, 0 * ones, np.where(dead, 1.0, high - low), np.hypot(low_sigma, high_sigma),
+        np.where(dead, 0.0, low), low_sigma, dead, noise,
+    )  # fmt: skip
+    bent = _linearity(start, sweep, slope, clamped, step)
+    alone = sweep.through == "cells" or ideal_dac
+    return _with_lines(replace(start, adc=bent) if alone else replace(start, dac=bent), sweep, slope, clamped)
+
+
+def with_adc(found: Transfer, sweep: Sweep, by_cells: Sweep, slope: float, clamped: bool, step: float) -> Transfer:
+    """Takes the ADC's curve from a few units' sweep past the DAC; what then remains is the DAC's.
+
+    Args:
+        found: From the sweep through the DAC.
+        sweep: That sweep.
+        by_cells: Of the first units of the layer.
+        slope: As in `fit`.
+        clamped: As in `fit`.
+        step: As in `fit`.
+    """
+    few = by_cells.inputs.shape[1]
+    part = replace(found, read_gain=found.read_gain[:few], read_offset=found.read_offset[:few], dead=found.dead[:few])
+    adc = _linearity(part, by_cells, slope, clamped, step)
+    if adc is None:
+        return found
+    left = np.full(len(found.gain), np.nan)
+    padded = {n: np.concatenate([getattr(adc, n), left[few:]]) for n in ("inl", "inl_sigma", "dnl", "dnl_sigma")}
+    corrected = replace(found, adc=replace(adc, **padded), dac=None)
+    dac = _linearity(corrected, sweep, slope, clamped, step)
+    return _with_lines(replace(corrected, dac=dac), sweep, slope, clamped)
+
+
+def _linearity(found: Transfer, sweep: Sweep, slope: float, clamped: bool, step: float) -> Linearity | None:
+    states = found.states(sweep.readings.mean(axis=1))
+    repeats = sweep.readings.shape[1]
+    return measure(
+        sweep.through, sweep.inputs * slope, states, _inside(states, found.dead, clamped), clamped, found.noise,
+        repeats, step,
+    )  # fmt: skip
+
+
+def _with_lines(found: Transfer, sweep: Sweep, slope: float, clamped: bool) -> Transfer:
+    """Gain and offset of every unit from its corrected states."""
+    states = found.states(sweep.readings.mean(axis=1))
+    mean_noise = found.noise / np.sqrt(sweep.readings.shape[1])
+    straight = lines.fit(sweep.inputs * slope, states, _inside(states, found.dead, clamped), mean_noise)
+    live = straight.follows & ~found.dead
+    gain = np.where(live, straight.gain, 1.0)
+    return replace(
+        found,
+        dead=~live,
+        gain=gain,
+        gain_sigma=np.where(live, np.hypot(straight.gain_sigma, gain * found.read_gain_sigma), 0.0),
+        offset=np.where(live, straight.offset / slope, 0.0),
+        offset_sigma=np.where(live, np.hypot(straight.offset_sigma, found.read_offset_sigma) / slope, 0.0),
+    )
+
+
+def _inside(states: Array, dead: NDArray[np.bool_], clamped: bool) -> NDArray[np.bool_]:
+    there = (states > INSIDE[0]) & (states < INSIDE[1]) if clamped else np.ones(states.shape, np.bool_)
+    return np.asarray(there & ~dead)
 
 
 def _rail(means: Array, there: NDArray[np.bool_], nominal: float, sigma: float) -> tuple[Array, Array]:

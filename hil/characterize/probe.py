@@ -44,11 +44,6 @@ class Probe(PlacedBlock):
         self.rows, self.columns = min(rows, all_rows), min(columns, all_columns)
         self.shape = (crossbar.planes, self.rows, self.columns)
 
-    @property
-    def read_v(self) -> float:
-        """Voltage at which cells are read: the most that all limits allow."""
-        return self.crossbar.session.guard.limits.record().max_read_v
-
     def write(self, levels: Array | float) -> None:
         """Writes every cell of the region once, (planes, rows, columns) levels or one for all; others rest."""
         whole = np.full(self.cells(0), self.resting_level)

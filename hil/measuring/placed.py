@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from drivers.crossbar import Crossbar, Programmed
 from drivers.settling import Settled
 from firmware_specs.codes import Capability, ConverterId, Parameter, Quantity
-from firmware_specs.messages import Converter
+from firmware_specs.messages import Converter, Region
 from firmware_specs.topology import Topology
 
 Array = NDArray[np.float64]
@@ -135,6 +135,20 @@ class PlacedBlock:
         """Mean of readings of a coupling's cells as levels, (planes, rows, columns)."""
         found_s = self.crossbar.read_conductances(self.array, coupling, reads)
         return np.asarray((found_s - self.crossbar.g_range_s[0]) / self.span_s, dtype=np.float64)
+
+    @property
+    def read_v(self) -> float:
+        """Voltage at which cells are read: the most that all limits allow."""
+        return self.crossbar.session.guard.limits.record().max_read_v
+
+    def row_levels(self, coupling: int, rows: range, reads: int) -> Array:
+        """Mean of readings of some rows of a coupling's cells as levels, (planes, rows, columns)."""
+        planes, _, columns = self.cells(coupling)
+        if not self.can(Capability.MEASURE):
+            return self.levels(coupling, reads)[:, rows.start : rows.stop]
+        regions = [Region(self.array, coupling, p, rows.start, len(rows), 0, columns) for p in range(planes)]
+        seen_a = np.stack([self.crossbar.measure(region, [self.read_v], reads)[0].mean(axis=0) for region in regions])
+        return np.asarray((seen_a / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
 
     def settle(
         self,
