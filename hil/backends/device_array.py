@@ -37,6 +37,7 @@ class DeviceArray:
         self.topology = topology
         self.verify = False
         self.unverified = 0
+        self.wait_s: float | None = None
         self._targets: list[NDArray[np.float64]] = []
         self._written_at = time.monotonic()
         self._bench, self._index = bench, index
@@ -144,6 +145,7 @@ class DeviceArray:
             [_flat(n * current_a) for n in constant],
             layers=layers,
             reads=reads,
+            time_s=self.wait_s or 0.0,
             start_v=None if loaded is None else [_flat(s * unit_v) for s in loaded],
         )
         return self._in_model_units(measured, drive, unit_v, current_a)
@@ -168,14 +170,20 @@ class DeviceArray:
         return Settled(states[0], tuple(states[1:]), reports, currents, float(measured.seconds.sum(0).max()))
 
 
-def verified(crossbar: Crossbar, array: int, targets_s: Sequence[NDArray[np.float64]]) -> int:
+def verified(
+    crossbar: Crossbar,
+    array: int,
+    targets_s: Sequence[NDArray[np.float64]],
+    rounds: int = VERIFY_ROUNDS,
+    tolerance: float = VERIFY_TOLERANCE,
+) -> int:
     """Reads every cell of an array back and writes again what is off; returns how many cells stay off."""
     low, high = crossbar.g_range_s
-    for rounds_left in reversed(range(VERIFY_ROUNDS)):
+    for rounds_left in reversed(range(rounds)):
         off = 0
         for coupling, target in enumerate(targets_s):
             read = crossbar.read_conductances(array, coupling, VERIFY_READS)
-            wrong = np.abs(read - target) > VERIFY_TOLERANCE * (high - low)
+            wrong = np.abs(read - target) > tolerance * (high - low)
             off += int(wrong.sum())
             if rounds_left and wrong.any():
                 crossbar.forget(array, coupling, wrong)

@@ -29,6 +29,7 @@ class EmulatedArray:
 
     def __init__(self, chip: Chip, index: int, topology: Topology) -> None:
         self.topology = topology
+        self.wait_s: float | None = None
         self._chip, self._index = chip, index
         self._mapping = Mapping(chip.datasheet)
         self._targets_s: list[Tensor] | None = None
@@ -118,6 +119,7 @@ class EmulatedArray:
                 [n * current_a for n in constant],
                 None if start is None else [s * unit_v for s in start],
                 reads,
+                self.wait_s,
             )
         states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
         amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]

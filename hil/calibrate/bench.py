@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
+from hil.backends.device_array import DeviceArray
+from hil.backends.emulator import EmulatedArray
 from hil.backends.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, States
-from hil.calibrate.file import CalibrationFile, LayerEntry
+from hil.calibrate.entries import LayerEntry
+from hil.calibrate.file import CalibrationFile
 
 CORRECTIONS = ("offset", "read_gain", "read_offset")
 
@@ -30,6 +33,9 @@ class CalibratedArray:
         self._corrections = {
             number: {name: torch.from_numpy(layer.array(name)) for name in CORRECTIONS}
             for number, layer in layers.items()
+        }
+        self._curves = {
+            n: layer.adc.curve for n, layer in layers.items() if layer.adc is not None and layer.adc.significant
         }
 
     @property
@@ -66,7 +72,7 @@ class CalibratedArray:
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """Settles with the first layer's offsets added to the drive; states come back corrected."""
-        if 0 in self._corrections:
+        if 0 in self._corrections and self.topology.source is None:
             drive = drive + self._column(0, "offset", drive).reshape(drive.shape[1:])
         settled = self._array.settle(drive, nudges, start, reads)
         return replace(
@@ -81,7 +87,8 @@ class CalibratedArray:
             return state
         names = ("read_gain", "read_offset")
         gain, offset = (self._column(layer, name, state).reshape(state.shape[1:]) for name in names)
-        return (state - offset) / gain
+        corrected = (state - offset) / gain
+        return corrected if layer not in self._curves else corrected - self._curves[layer].of_tensor(corrected)
 
     def _column(self, layer: int, name: str, like: Tensor) -> Tensor:
         return self._corrections[layer][name].to(like)
@@ -117,6 +124,8 @@ class CalibratedBench:
         entry = self._calibration.entry(self._placed, topology)
         array = self.bench.place(topology)
         self._placed += 1
+        if entry.settling is not None and isinstance(array, DeviceArray | EmulatedArray):
+            array.wait_s = entry.settling.wait_s
         return CalibratedArray(array, {layer.layer: layer for layer in entry.layers})
 
     def describe(self) -> dict[str, object]:

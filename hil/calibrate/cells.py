@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_specs.codes import Capability
+from hil.backends.device_array import verified
 from hil.measuring.estimate import Estimate, of_mean
 from hil.measuring.placed import Array, PlacedBlock
 
@@ -104,17 +105,13 @@ def cell_map(block: PlacedBlock, coupling: int) -> CellMap:
 
 def write_verified(block: PlacedBlock, levels: dict[int, float]) -> None:
     """Writes levels until cells read within the tolerance: by the device where it can, else from here."""
+    for number in levels:
+        block.crossbar.forget(block.array, number, np.ones(block.cells(number), np.bool_))
     if block.can(Capability.VERIFY):
         block.program(levels, ROUNDS, TOLERANCE)
         return
     block.program(levels)
-    for _ in range(ROUNDS):
-        off = {n: np.abs(block.levels(n, READS) - level) > TOLERANCE for n, level in levels.items()}
-        if not any(wrong.any() for wrong in off.values()):
-            return
-        for number, wrong in off.items():
-            block.crossbar.forget(block.array, number, wrong)
-        block.program(levels)
+    verified(block.crossbar, block.array, block.targets_s(levels), ROUNDS + 1, TOLERANCE)
 
 
 def spread(values: Array, read_sigma: float) -> Estimate:

@@ -1,4 +1,4 @@
-"""The calibration file: header, figures with uncertainties and corrections, as TOML."""
+"""The calibration file: header, figures with uncertainties and corrections, as TOML; maps of cells beside it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+import xarray as xr
+from pydantic import ValidationError
 
 from drivers.crossbar import Crossbar
 from drivers.errors import CalibrationExpired
@@ -20,55 +19,23 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Section
 from firmware_specs.topology import Topology
+from hil.calibrate.entries import ArrayEntry
 from hil.calibrate.header import CalibrationHeader
 from hil.calibrate.measure import ArrayFindings
-from hil.calibrate.transfer import Transfer
-from hil.run.atomic import write_text
-
-Numbers = tuple[float, ...]
-
-
-class LayerEntry(Section):
-    """Corrections of one layer, unit by unit, model units; see `hil.calibrate.transfer.Transfer`."""
-
-    layer: Annotated[int, Field(ge=0)]
-    gain: Numbers
-    gain_sigma: Numbers
-    offset: Numbers
-    offset_sigma: Numbers
-    read_gain: Numbers
-    read_offset: Numbers
-    read_sigma: Numbers
-    dead: tuple[int, ...]
-    noise: float
-
-    def array(self, name: str) -> NDArray[np.float64]:
-        """One of the columns."""
-        return np.asarray(getattr(self, name), dtype=np.float64)
-
-
-class CouplingEntry(Section):
-    """How the cells of one coupling are written; `stuck` lists plane, row, column."""
-
-    coupling: Annotated[int, Field(ge=0)]
-    sigma: float
-    worst: float
-    stuck: tuple[tuple[int, int, int], ...]
-
-
-class ArrayEntry(Section):
-    """One array: the block it was calibrated with, its layers and couplings."""
-
-    array: Annotated[int, Field(ge=0)]
-    topology: str
-    layers: tuple[LayerEntry, ...]
-    couplings: tuple[CouplingEntry, ...]
+from hil.run.atomic import write_bytes, write_text
 
 
 class CalibrationFile(Section):
-    """A calibration as a whole."""
+    """A calibration as a whole.
+
+    Attributes:
+        calibration: Whose it is and how long it holds.
+        cells_file: NetCDF file beside it: the achieved level of every cell at every level that was asked for.
+        arrays: What was measured.
+    """
 
     calibration: CalibrationHeader
+    cells_file: str | None = None
     arrays: tuple[ArrayEntry, ...]
 
     def entry(self, array: int, topology: Topology) -> ArrayEntry:
@@ -96,7 +63,7 @@ class Identified:
 
 
 def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[ArrayFindings]) -> CalibrationFile:
-    """Writes a calibration; the file is replaced as a whole."""
+    """Writes a calibration and the maps of its cells; either file is replaced as a whole."""
     identity = crossbar.info.identity
     header = CalibrationHeader(
         id=what.id,
@@ -107,8 +74,15 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
         valid_days=what.valid_days,
         temperature_k=crossbar.session.temperature_k() if crossbar.info.can(Capability.TEMPERATURE) else None,
     )
-    arrays = tuple(_entry(number, found) for number, found in enumerate(findings))
-    made = CalibrationFile(calibration=header, arrays=arrays)
+    maps = _maps(findings).assign_attrs(calibration=header.id, model=header.model, serial=header.serial)
+    cells = path.with_suffix(".cells.nc") if maps.data_vars else None
+    if cells is not None:
+        write_bytes(cells, bytes(maps.to_netcdf(engine="h5netcdf")))
+    made = CalibrationFile(
+        calibration=header,
+        cells_file=None if cells is None else cells.name,
+        arrays=tuple(ArrayEntry.of(number, found) for number, found in enumerate(findings)),
+    )
     write_text(path, tomli_w.dumps(made.model_dump(exclude_none=True)))
     return made
 
@@ -127,17 +101,30 @@ def read(path: Path) -> CalibrationFile:
         raise CalibrationExpired(f"calibration {path}: " + "; ".join(explain(error))) from error
 
 
-def _entry(number: int, found: ArrayFindings) -> ArrayEntry:
-    layers = tuple(_layer(n, t) for n, t in enumerate(found.layers) if t is not None)
-    cells = tuple(
-        CouplingEntry(coupling=n, sigma=c.sigma, worst=c.worst, stuck=tuple(map(tuple, c.stuck.tolist())))
-        for n, c in enumerate(found.cells)
-    )
-    return ArrayEntry(array=number, topology=found.topology.model_dump_json(), layers=layers, couplings=cells)
+def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:
+    """The maps beside a calibration: `achieved_A_C` of array A, coupling C, (level, plane, row, column).
+
+    Raises:
+        CalibrationExpired: they are not there, or another calibration's.
+    """
+    beside = path.with_name(calibration.cells_file or "")
+    try:
+        found = xr.load_dataset(beside, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise CalibrationExpired(f"maps of cells {beside}: not readable: {error}") from error
+    if found.attrs["calibration"] != calibration.calibration.id:
+        raise CalibrationExpired(f"maps of cells {beside}: of calibration {found.attrs['calibration']}, not of {path}")
+    return found
 
 
-def _layer(number: int, transfer: Transfer) -> LayerEntry:
-    names = ("gain", "gain_sigma", "offset", "offset_sigma", "read_gain", "read_offset", "read_sigma")
-    columns = {name: tuple(round(float(v), 9) for v in getattr(transfer, name)) for name in names}
-    dead = tuple(int(u) for u in np.flatnonzero(transfer.dead))
-    return LayerEntry(layer=number, dead=dead, noise=transfer.noise, **columns)
+def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:
+    found = {}
+    for array, measured in enumerate(findings):
+        for coupling, cells in enumerate(measured.cells):
+            if cells is not None:
+                place = f"{array}_{coupling}"
+                dims = ("level", f"plane_{place}", f"row_{place}", f"column_{place}")
+                what = {"units": "1", "long_name": "achieved level", "uncertainty": cells.read_sigma}
+                found[f"achieved_{place}"] = (dims, cells.achieved.astype(np.float32), what)
+    asked = next((c.asked for m in findings for c in m.cells if c is not None), ())
+    return xr.Dataset(found, {"level": ("level", list(asked), {"units": "1", "long_name": "asked level"})})

@@ -6,16 +6,23 @@ all channels of a layer, as converters are shared or alike; how far each channel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import torch
+from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hil.measuring.placed import Array
 
 TERMS = 4
 GRID = 65
 PHASES = 32
+SIGNIFICANT = 3.0
+MODEL = 0.3
+"""Uncertainty of a curve in converter steps besides noise: what a polynomial of so few terms leaves of it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,24 @@ class Curve:
         """Of states of any shape."""
         return np.asarray(basis(states, self.clamped, self.reach) @ np.array(self.terms))
 
+    def of_tensor(self, states: Tensor) -> Tensor:
+        """Of states of any shape and device, by the powers of one polynomial."""
+        u = states.clamp(0, 1) if self.clamped else (states / self.reach).clamp(-1, 1)
+        powers = self._powers
+        value = torch.full_like(u, powers[-1])
+        for power in reversed(powers[:-1]):
+            value = value.mul_(u).add_(power)
+        return value
+
+    @cached_property
+    def _powers(self) -> tuple[float, ...]:
+        """Coefficients of 1, u, u^2, ..."""
+        if not self.clamped:
+            return tuple(np.polynomial.Legendre([0.0, 0.0, *self.terms]).convert(kind=Polynomial).coef)
+        centred = Polynomial([-1.0, 2.0])
+        series = [t * Polynomial([0.0, 1.0, -1.0]) * centred**k for k, t in enumerate(self.terms)]
+        return tuple(sum(series[1:], start=series[0]).coef)
+
 
 @dataclass(frozen=True)
 class Linearity:
@@ -48,6 +73,7 @@ class Linearity:
         through: What the input came through; "cells" says that the curve is the ADC's alone.
         curve: Of all channels together.
         curve_sigma: Its largest standard uncertainty.
+        covariance: Of its coefficients.
         inl: Largest deviation of every channel's own curve, (units,).
         inl_sigma: Its standard uncertainty.
         dnl: RMS difference of neighbouring steps, (units,); NaN where the input is not known that well.
@@ -57,10 +83,32 @@ class Linearity:
     through: str
     curve: Curve
     curve_sigma: float
+    covariance: Array
     inl: Array
     inl_sigma: Array
     dnl: Array
     dnl_sigma: Array
+
+    @property
+    def significant(self) -> bool:
+        """Is the curve more than its uncertainty? Only then is it worth correcting."""
+        grid = np.linspace(0.0 if self.curve.clamped else -self.curve.reach, self.curve.reach, GRID)
+        return float(np.abs(self.curve(grid)).max()) > SIGNIFICANT * self.curve_sigma
+
+    def widened(self, sigma: float) -> Linearity:
+        """The same with an uncertainty of the curve that was not seen in its scatter."""
+        total = float(np.hypot(self.curve_sigma, sigma))
+        return replace(
+            self, curve_sigma=total, covariance=self.covariance * (total / max(self.curve_sigma, 1e-30)) ** 2
+        )
+
+    def padded(self, units: int) -> Linearity:
+        """The same with NaN for the units that were not swept."""
+        inl, inl_sigma, dnl, dnl_sigma = (
+            np.concatenate([values, np.full(units - len(values), np.nan)])
+            for values in (self.inl, self.inl_sigma, self.dnl, self.dnl_sigma)
+        )
+        return replace(self, inl=inl, inl_sigma=inl_sigma, dnl=dnl, dnl_sigma=dnl_sigma)
 
 
 def basis(states: Array, clamped: bool, reach: float) -> Array:
@@ -100,17 +148,21 @@ def measure(
     curve = Curve(clamped, reach, tuple(map(float, terms)))
     inl, inl_sigma, dnl, dnl_sigma = (np.full(inputs.shape[1], np.nan) for _ in range(4))
     grid = basis(np.linspace(0, 1, GRID) if clamped else np.linspace(-reach, reach, GRID), clamped, reach)
-    sigma = np.sqrt(np.einsum("gi,ij,gj->g", grid, np.linalg.inv(normal), grid) * variance)
+    covariance = np.asarray(np.linalg.inv(normal) * variance, dtype=np.float64)
+    sigma = np.sqrt(np.einsum("gi,ij,gj->g", grid, covariance, grid))
     for u, (b, y) in zip(units, parts, strict=True):
         inverse = np.linalg.inv(b.T @ b)
         own = grid @ (inverse @ b.T @ y)
         peak = int(np.argmax(np.abs(own)))
-        inl[u], inl_sigma[u] = abs(own[peak]), np.sqrt(grid[peak] @ inverse @ grid[peak] * variance)
+        inl[u] = abs(own[peak])
+        inl_sigma[u] = np.sqrt(grid[peak] @ inverse @ grid[peak] * variance + (MODEL * step) ** 2)
         left = len(y) - 2 - TERMS
         if through != "cells" and step and left > 0:
             rest = float(((y - b @ (inverse @ b.T @ y)) ** 2).sum()) / left
             dnl[u], dnl_sigma[u] = _unevenness(rest, noise, repeats, step, left)
-    return Linearity(through, curve, float(sigma.max()), inl, inl_sigma, dnl, dnl_sigma)
+    return Linearity(
+        through, curve, float(np.hypot(sigma.max(), MODEL * step)), covariance, inl, inl_sigma, dnl, dnl_sigma
+    )
 
 
 def _without_line(inputs: Array, states: Array, clamped: bool, reach: float) -> tuple[Array, Array]:

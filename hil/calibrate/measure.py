@@ -12,7 +12,7 @@ from firmware_specs.codes import Capability, ConverterId
 from firmware_specs.topology import Topology
 from hil.calibrate import sweeps
 from hil.calibrate.cells import CellMap, cell_map
-from hil.calibrate.nodes import Nodes, Sources
+from hil.calibrate.nodes import Nodes, Sources, transfers
 from hil.calibrate.rest import Rest
 from hil.calibrate.transfer import Transfer, fit, with_adc
 from hil.measuring import settle_time
@@ -34,6 +34,7 @@ class ArrayFindings:
         settling: How fast it settles; None where the wait cannot be chosen.
         sources: Gain of the source nodes of a resistive network.
         skipped: What was not measured, and why.
+        steps: Of the ADC of every layer, model units; 0: ideal.
     """
 
     topology: Topology
@@ -42,6 +43,7 @@ class ArrayFindings:
     settling: Settling | None = None
     sources: Sources | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    steps: tuple[float, ...] = ()
 
 
 def measure_array(
@@ -64,14 +66,16 @@ def measure_array(
     progress(f"array {array}: settle time")
     settling = _settling(block, layers[0], skipped)
     block.program({})
-    return ArrayFindings(topology, layers, cells, settling, sources, skipped)
+    steps = tuple(block.lsb(block.adc(layer)) for layer in range(len(topology.layers)))
+    return ArrayFindings(topology, layers, cells, settling, sources, skipped, steps)
 
 
 def _circuits(
     block: PlacedBlock, skipped: dict[str, str], progress: Callable[[int], None]
 ) -> tuple[Transfer | None, ...]:
     """Neuron circuits and their channels; the first layer comes last, since its neighbour helps to measure it."""
-    rest, found = Rest.of(block), {}
+    rest = Rest.of(block)
+    found: dict[int, Transfer | None] = {}
     for layer in (*range(1, len(block.topology.layers)), 0):
         progress(layer)
         transfer = _layer(block, layer, found)
@@ -98,7 +102,7 @@ def _layer(block: PlacedBlock, layer: int, others: dict[int, Transfer | None]) -
     if transfer.adc is None and neighbour is not None:
         past = sweeps.by_neighbour(block, neighbour.states)
         if past is not None:
-            return with_adc(transfer, swept, past, *how)
+            return with_adc(transfer, swept, past, neighbour, *how)
     return transfer
 
 
@@ -109,9 +113,8 @@ def _network(
     if not block.can(Capability.READ):
         skipped["nodes"] = "their voltages follow from the conductances, and the device lacks READ"
         return (None,) * len(block.topology.layers), None
-    nodes = Nodes.prepare(block)
-    layers = nodes.transfers()
-    sources = nodes.sources(layers[0])
+    layers = transfers(block)
+    sources = Nodes.prepare(block, 0, 1).sources(layers[0])
     if sources is None:
         skipped["sources one by one"] = "too many: each moves a node by less than a reading can tell"
     return tuple(layers), sources

@@ -1,4 +1,4 @@
-"""What a block at rest still does: weights written as zero are not quite, and units that nothing drives are not at zero.
+"""What a block at rest still does: weights of zero are not quite, and units that nothing drives are not at zero.
 
 Both belong to the uncertainty of everything that is swept while the rest of the block is at rest.
 """

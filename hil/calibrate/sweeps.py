@@ -94,7 +94,7 @@ def by_bias(block: PlacedBlock, layer: int) -> Sweep | None:
         block.program({number: levels})
         seen = block.row_levels(number, range(rows - 1 - helpers, rows), READS)
         inputs.append((seen[0] - seen[1]).sum(axis=0) * block.weight_unit)
-        states.append(block.states(rest, layer))
+        states.append(block.states(rest, layer, block.patient_s))
     return Sweep("cells", np.stack(inputs), np.stack(states))
 
 
@@ -126,9 +126,7 @@ def by_neighbour(block: PlacedBlock, corrected: Callable[[Array], Array]) -> Swe
     return Sweep("cells", inputs, states)
 
 
-def _group(
-    block: PlacedBlock, rows: range, most: float, corrected: Callable[[Array], Array]
-) -> tuple[Array, Array]:
+def _group(block: PlacedBlock, rows: range, most: float, corrected: Callable[[Array], Array]) -> tuple[Array, Array]:
     """Inputs and readings of some units of the first layer whose weights are swept up to `most`."""
     post = block.topology.couplings[0].post
     inputs, states = [], []
@@ -137,7 +135,7 @@ def _group(
         levels[0, rows.start : rows.stop], levels[0, -1] = weight / block.weight_unit, HOLD
         block.program({0: levels})
         seen = block.row_levels(0, rows, READS)
-        both = block.settle(block.driven(0.0, REPEATS), layers=[0, post]).states_v
+        both = block.settle(block.driven(0.0, REPEATS), time_s=block.patient_s, layers=[0, post]).states_v
         near, far = (np.asarray(v[0] / block.state_unit_v, dtype=np.float64) for v in both)
         inputs.append((seen[0] - seen[1]) @ corrected(far.mean(axis=0)) * block.weight_unit)
         states.append(near[:, rows.start : rows.stop])
@@ -149,8 +147,8 @@ def _inputs(layer: Layer, points: int) -> Array:
     if not layer.clamped:
         return np.linspace(-0.8, 0.8, points)
     beyond = points // 8
-    parts = (np.linspace(-0.3, -0.12, beyond), np.linspace(0.02, 0.98, points - 2 * beyond))
-    return np.concatenate([*parts, np.linspace(1.12, 1.3, beyond)]) / layer.slope
+    parts = (np.linspace(-0.4, -0.2, beyond), np.linspace(0.02, 0.98, points - 2 * beyond))
+    return np.concatenate([*parts, np.linspace(1.2, 1.4, beyond)]) / layer.slope
 
 
 def _weighable(block: PlacedBlock, coupling: object) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.calibrate.linearity import Linearity, measure
-from hil.calibrate.sweeps import Sweep
+from hil.calibrate.linearity import Linearity, basis, measure
+from hil.calibrate.sweeps import HOLD, Sweep
 from hil.measuring import lines
+from hil.measuring.lines import Lines
 from hil.measuring.placed import Array
 
-BEYOND = 0.08
+BEYOND = 0.15
 """How far beyond a rail an input must be for its reading to be that of the rail."""
 INSIDE = (0.03, 0.97)
 """Corrected states between which a clamped neuron is far from its rails."""
@@ -23,9 +24,9 @@ class Transfer:
     """One layer; every array is (units,), in model units, with its standard uncertainty beside it.
 
     A unit settles to `s = rails(gain slope (z - offset))` and reads `r = read_offset + read_gain (s + curve(s))`. A
-    clamped unit's rails are known, so its readings tell channel and neuron apart; a linear unit's `gain` is that of both
-    together. Through a DAC, `gain` and `offset` are those of the DAC's channel and the neuron together. Units that do not
-    follow their input are `dead`: gain 1, offset 0.
+    clamped unit's rails are known, so its readings tell channel and neuron apart; a linear unit's `gain` is that of
+    both together. Through a DAC, `gain` and `offset` are those of the DAC's channel and the neuron together. Units that
+    do not follow their input are `dead`: gain 1, offset 0.
 
     Attributes:
         adc: Nonlinearity of the channels that read; None where only that of DAC and ADC together could be seen.
@@ -48,7 +49,7 @@ class Transfer:
     def states(self, readings: Array) -> Array:
         """Corrected states of readings (..., units)."""
         states = (readings - self.read_offset) / self.read_gain
-        return states if self.adc is None else states - self.adc.curve(states)
+        return states if self.adc is None or not self.adc.significant else states - self.adc.curve(states)
 
 
 def fit(sweep: Sweep, slope: float, clamped: bool, step: float, ideal_dac: bool = False) -> Transfer:
@@ -78,13 +79,16 @@ def fit(sweep: Sweep, slope: float, clamped: bool, step: float, ideal_dac: bool 
     return _with_lines(replace(start, adc=bent) if alone else replace(start, dac=bent), sweep, slope, clamped)
 
 
-def with_adc(found: Transfer, sweep: Sweep, by_cells: Sweep, slope: float, clamped: bool, step: float) -> Transfer:
+def with_adc(
+    found: Transfer, sweep: Sweep, by_cells: Sweep, beside: Transfer, slope: float, clamped: bool, step: float
+) -> Transfer:
     """Takes the ADC's curve from a few units' sweep past the DAC; what then remains is the DAC's.
 
     Args:
         found: From the sweep through the DAC.
         sweep: That sweep.
         by_cells: Of the first units of the layer.
+        beside: The layer they were driven by: the uncertainty of its states' curve is one of their inputs.
         slope: As in `fit`.
         clamped: As in `fit`.
         step: As in `fit`.
@@ -94,9 +98,9 @@ def with_adc(found: Transfer, sweep: Sweep, by_cells: Sweep, slope: float, clamp
     adc = _linearity(part, by_cells, slope, clamped, step)
     if adc is None:
         return found
-    left = np.full(len(found.gain), np.nan)
-    padded = {n: np.concatenate([getattr(adc, n), left[few:]]) for n in ("inl", "inl_sigma", "dnl", "dnl_sigma")}
-    corrected = replace(found, adc=replace(adc, **padded), dac=None)
+    if beside.adc is not None:
+        adc = adc.widened(beside.adc.curve_sigma / HOLD)
+    corrected = replace(found, adc=adc.padded(len(found.gain)), dac=None)
     dac = _linearity(corrected, sweep, slope, clamped, step)
     return _with_lines(replace(corrected, dac=dac), sweep, slope, clamped)
 
@@ -114,17 +118,38 @@ def _with_lines(found: Transfer, sweep: Sweep, slope: float, clamped: bool) -> T
     """Gain and offset of every unit from its corrected states."""
     states = found.states(sweep.readings.mean(axis=1))
     mean_noise = found.noise / np.sqrt(sweep.readings.shape[1])
-    straight = lines.fit(sweep.inputs * slope, states, _inside(states, found.dead, clamped), mean_noise)
+    inputs, inside = sweep.inputs * slope, _inside(states, found.dead, clamped)
+    straight = lines.fit(inputs, states, inside, mean_noise)
     live = straight.follows & ~found.dead
     gain = np.where(live, straight.gain, 1.0)
+    bent = _of_curve(found.adc, straight, inputs, states, inside)
+    gain_sigma = np.sqrt(straight.gain_sigma**2 + bent[0] ** 2 + (gain * found.read_gain_sigma) ** 2)
+    offset_sigma = np.sqrt(straight.offset_sigma**2 + bent[1] ** 2 + (found.read_offset_sigma / gain) ** 2)
     return replace(
         found,
         dead=~live,
         gain=gain,
-        gain_sigma=np.where(live, np.hypot(straight.gain_sigma, gain * found.read_gain_sigma), 0.0),
+        gain_sigma=np.where(live, gain_sigma, 0.0),
         offset=np.where(live, straight.offset / slope, 0.0),
-        offset_sigma=np.where(live, np.hypot(straight.offset_sigma, found.read_offset_sigma) / slope, 0.0),
+        offset_sigma=np.where(live, offset_sigma / slope, 0.0),
     )
+
+
+def _of_curve(
+    adc: Linearity | None, straight: Lines, inputs: Array, states: Array, inside: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Uncertainty of every gain and offset that the curve's own brings along, corrected or not."""
+    if adc is None:
+        return np.zeros(len(straight.gain)), np.zeros(len(straight.gain))
+    terms = basis(states, adc.curve.clamped, adc.curve.reach)
+    count = np.maximum(inside.sum(axis=0), 1)
+    x0, y0 = (np.where(inside, v, 0.0).sum(axis=0) / count for v in (inputs, states))
+    x = np.where(inside, inputs - x0, 0.0)
+    tilt = np.einsum("pu,put->ut", x, terms) / np.maximum((x * x).sum(axis=0), 1e-30)[:, None]
+    lift = np.where(inside[..., None], terms, 0.0).sum(axis=0) / count[:, None]
+    moved = (tilt * (y0 / straight.gain)[:, None] - lift) / straight.gain[:, None]
+    gain2, offset2 = (np.einsum("ut,ts,us->u", v, adc.covariance, v) for v in (tilt, moved))
+    return np.sqrt(gain2), np.sqrt(offset2)
 
 
 def _inside(states: Array, dead: NDArray[np.bool_], clamped: bool) -> NDArray[np.bool_]:

@@ -16,14 +16,17 @@ def command(
     valid_days: Annotated[float, typer.Option(help="How long it holds.")] = 7.0,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
 ) -> None:
-    """Measures channels, neurons and cells of the arrays an experiment uses; what these cells hold is lost."""
+    """Measures converters, neurons or nodes, cells and settle time of the arrays an experiment uses.
+
+    What these cells hold is lost.
+    """
     from datetime import UTC, datetime
 
     from rich.console import Console
 
     from hil import data
     from hil.backends.reference import ReferenceBench
-    from hil.calibrate import file
+    from hil.calibrate import file, summary
     from hil.calibrate.measure import measure_array
     from hil.devices.wire import open_crossbar
     from hil.experiments import experiment_file
@@ -40,19 +43,6 @@ def command(
         identity = crossbar.info.identity
         made = name or f"{identity.model}-{identity.serial}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         kept = file.write(out, file.Identified(made, valid_days), crossbar, findings)
-    for array in kept.arrays:
-        for layer in array.layers:
-            gain, offset, read = (layer.array(n) for n in ("gain", "offset", "read_gain"))
-            console.print(
-                f"array {array.array} layer {layer.layer}: gain {gain.mean():.4f} spread {gain.std():.4f}, "
-                f"offset {offset.mean():+.4f} spread {offset.std():.4f}, channel gain spread {read.std():.4f}, "
-                f"noise {layer.noise:.4f}, {len(layer.dead)} of {len(gain)} units dead",
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
-        for coupling in array.couplings:
-            console.print(
-                f"array {array.array} coupling {coupling.coupling}: write error {coupling.sigma:.4f} of the range, "
-                f"worst {coupling.worst:.4f}, {len(coupling.stuck)} cells stuck",
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
+    for line in summary.lines(kept):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"calibration {made}: {out}, holds {valid_days:g} days", highlight=False, soft_wrap=True)

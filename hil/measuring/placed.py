@@ -14,6 +14,8 @@ from firmware_specs.messages import Converter, Region
 from firmware_specs.topology import Topology
 
 Array = NDArray[np.float64]
+PATIENCE = 3.0
+"""How many times the usual wait coupled layers are given.
 
 
 class PlacedBlock:
@@ -125,11 +127,15 @@ class PlacedBlock:
             verify: Rewrites of a cell that misses, at most; 0: as the device usually writes.
             tolerance: What counts as a hit, share of the range.
         """
-        targets = [
+        targets = self.targets_s(levels)
+        return self.crossbar.program(self.array, targets, verify_rounds=verify, tolerance=tolerance)
+
+    def targets_s(self, levels: Mapping[int, Array | float]) -> list[Array]:
+        """Siemens of every coupling's cells for levels of some, all others at rest."""
+        return [
             np.broadcast_to(self.conductance_s(levels.get(n, self.resting_level)), self.cells(n))
             for n in range(len(self.topology.couplings))
         ]
-        return self.crossbar.program(self.array, targets, verify_rounds=verify, tolerance=tolerance)
 
     def levels(self, coupling: int, reads: int) -> Array:
         """Mean of readings of a coupling's cells as levels, (planes, rows, columns)."""
@@ -168,6 +174,12 @@ class PlacedBlock:
         """States of a layer in the free phase, (samples, units), model units."""
         volts = self.settle(drive, time_s=time_s, layers=[layer]).states_v[0][0]
         return np.asarray(volts / self.state_unit_v, dtype=np.float64)
+
+    @property
+    def patient_s(self) -> float:
+        """A wait for coupled layers, which take longer than one alone; 0, the usual one, where it cannot be chosen."""
+        usual_s = self.crossbar.info.parameter(Parameter.SETTLE_TIME_S)
+        return PATIENCE * usual_s if self.can(Capability.SETTLE_TIME) else 0.0
 
     def driven(self, value: float, samples: int) -> Array:
         """A drive that is the same for every unit, (samples, units)."""

@@ -1,0 +1,81 @@
+"""Chips with known converters and neurons: a calibration finds them, and its uncertainties are honest."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from emulator.chip import Chip
+from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.topology import dense_chain
+from hil.calibrate.measure import measure_array
+from hil.devices.wire import crossbar_of_chip
+
+SEEDS = range(20)
+TOPOLOGY = dense_chain([10, 8, 4], slope=0.5)
+STATES = np.array([0.25, 0.5, 0.75])
+
+
+def sheet_of(seed):
+    """Random converters, neurons and cells."""
+    draw = np.random.default_rng(seed)
+    sheet = load("mixed-8bit").model_dump()
+    tau_s = draw.uniform(2e-7, 8e-7)
+    sheet["neurons"] |= {
+        "gain_mismatch_sigma": draw.uniform(0.01, 0.05),
+        "offset_mismatch_sigma_v": draw.uniform(0.005, 0.03),
+        "node_capacitance_f": tau_s / sheet["neurons"]["transimpedance_ohm"],
+    }
+    sheet["drive_dac"]["bits"] = 12
+    sheet["state_adc"] |= {
+        "bits": 10, "low_v": -0.2, "high_v": 1.2, "noise_sigma_v": draw.uniform(5e-4, 2e-3),
+        "inl_lsb": draw.uniform(0, 4), "gain_error_sigma": 0.01, "offset_error_sigma_lsb": 1.0,
+    }  # fmt: skip
+    sheet["output_adc"]["bits"] = 12
+    sheet["settle"] |= {"mode": "transient", "time_s": 1e-5, "tolerance": 3e-3}
+    sheet["cells"]["programming_noise"] = draw.uniform(0.002, 0.008)
+    return Datasheet.model_validate(sheet)
+
+
+@cache
+def deviations(seed):
+    """Found minus true in stated standard uncertainties, by figure."""
+    sheet = sheet_of(seed)
+    chip = Chip(sheet, seed)
+    with crossbar_of_chip(chip) as crossbar:
+        found = measure_array(crossbar, 0, TOPOLOGY)
+    tau, once = found.settling.tau_s, [cells.once for cells in found.cells]
+    z = {"tau": [(tau.value - sheet.neurons.tau_s) / tau.sigma]}
+    z["write"] = [(e.value - sheet.cells.programming_noise) / e.sigma for e in once]
+    for number, layer in enumerate(found.layers):
+        spec = TOPOLOGY.layers[number]
+        circuits, channels = chip.arrays[0].network.neurons[number], chip.arrays[0].states[number]
+        gain, offset = circuits.gain.numpy(), circuits.offset.numpy()
+        z[f"gain {number}"] = (layer.gain - gain / spec.gain) / layer.gain_sigma
+        z[f"offset {number}"] = (layer.offset + offset / gain) / layer.offset_sigma
+        if spec.clamped:
+            low, high = bent(sheet.state_adc, channels, np.array([0.0, 1.0]))
+            read_gain, read_offset = 1 + channels.gain.numpy() + high - low, channels.offset_lsb.numpy() * (1.4 / 1023)
+            z[f"channel gain {number}"] = (layer.read_gain - read_gain) / layer.read_gain_sigma
+            z[f"channel offset {number}"] = (layer.read_offset - read_offset - low) / layer.read_offset_sigma
+            curve = bent(sheet.state_adc, channels, STATES) - low - STATES * (high - low)
+            z[f"curve {number}"] = (layer.adc.curve(STATES) - curve) / layer.adc.curve_sigma
+    return {name: np.asarray(values) for name, values in z.items()}
+
+
+def bent(adc, channels, states):
+    """What the converter's curve adds to readings of states."""
+    codes = np.rint((states - adc.low) / adc.lsb).astype(int)
+    return channels.curve_lsb.numpy()[codes] * adc.lsb
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gain_offset_linearity_and_settle_time_agree_with_the_truth(seed):
+    found = deviations(seed)
+    assert {k: np.round(z, 1) for k, z in found.items() if np.abs(z).max() > 5} == {}
+    assert (np.abs(np.concatenate(list(found.values()))) > 3).mean() <= 0.03
+
+
+def test_intervals_of_95_percent_cover_between_90_and_99_percent():
+    figures = [np.concatenate(list(deviations(seed).values())) for seed in SEEDS]
+    assert 0.90 <= (np.abs(np.concatenate(figures)) < 1.96).mean() <= 0.99
