@@ -15,7 +15,7 @@ from firmware_specs.topology import Topology
 
 Array = NDArray[np.float64]
 PATIENCE = 3.0
-"""How many times the usual wait coupled layers are given.
+"""How many times the usual wait coupled layers are given."""
 
 
 class PlacedBlock:
