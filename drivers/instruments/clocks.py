@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue
 
 
@@ -21,7 +22,7 @@ class HostClock:
         time.sleep(seconds)
 
 
-class RackClock:
+class RackClock(BenchInstrument):
     """A virtual rack's time base: `TIME?` and `WAIT`.
 
     Args:
@@ -31,22 +32,10 @@ class RackClock:
     """
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        self.name = name
-        self.dialogue = dialogue
-
-    def identity(self) -> str:
-        """Answer to `*IDN?`."""
-        return self.dialogue.ask("*IDN?")
+        super().__init__(dialogue, name, line_hz, lambda _: [])
 
     def reset(self) -> None:
         """Nothing: time goes on."""
-
-    def errors(self) -> list[str]:
-        """It has no error queue."""
-        return []
-
-    def safe(self) -> None:
-        """Nothing: it drives nothing."""
 
     def now_s(self) -> float:
         """Seconds since the rack was started."""
@@ -55,7 +44,3 @@ class RackClock:
     def wait(self, seconds: float) -> None:
         """Lets the rack's time pass; the answer comes when it has."""
         self.dialogue.ask(f"WAIT {seconds:.9g}", timeout_s=seconds)
-
-    def close(self) -> None:
-        """Ends the session."""
-        self.dialogue.close()

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
 from drivers.instruments.fence import Fence
@@ -16,6 +17,21 @@ Reader = Callable[[float], bytes]
 LINE_LIMIT = 1 << 20
 SENTINEL = 9.9e37
 """SCPI writes 9.91e37 for not-a-number and +-9.9e37 for an overflow."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """Lines that go with every command of an instrument that watches its host.
+
+    Attributes:
+        before: Sent first.
+        probe: Asked after a command that has no answer of its own: its answer is checked.
+        after: Sent last.
+    """
+
+    before: str
+    probe: str
+    after: str
 
 
 class Dialogue:
@@ -34,13 +50,39 @@ class Dialogue:
         self._wire = wire
         self._lock = threading.RLock()
         self._dirty = False
+        self.last_traffic = 0.0
+        self._around: Around | None = None
+        self._check: Callable[[str], None] = lambda _: None
+
+    def surround(self, around: Around, check: Callable[[str], None]) -> None:
+        """From now on these lines go with every command, and the probe's answers are checked; see `Around`."""
+        with self._lock:
+            self._send(around.after)
+            self._around, self._check = around, check
+
+    def release(self) -> None:
+        """Commands go alone again."""
+        with self._lock:
+            if self._around is not None:
+                around, self._around = self._around, None
+                self.send_regardless(around.before)
+
+    def probe(self) -> None:
+        """Asks the probe, where there is one, and checks its answer."""
+        with self._lock:
+            if self._around is not None:
+                self._clean()
+                self._send("", self._around.probe)
+                self._check(self._line(0.0))
 
     def write(self, text: str) -> None:
         """Sends one line; raises `OutOfRange` where the fence refuses it."""
         self.fence.check(text)
         with self._lock:
             self._clean()
-            self._send(text)
+            self._send(text, "" if self._around is None else self._around.probe)
+            if self._around is not None:
+                self._check(self._line(0.0))
 
     def ask(self, text: str, *, timeout_s: float = 0.0) -> str:
         """Sends one line and returns the line that comes back.
@@ -49,11 +91,15 @@ class Dialogue:
             text: The question.
             timeout_s: How much longer than usual the answer may take (a measurement).
         """
+        return self.ask_lines(text, 1, timeout_s=timeout_s)[0]
+
+    def ask_lines(self, text: str, count: int, *, timeout_s: float = 0.0) -> list[str]:
+        """`ask` where several lines come back."""
         self.fence.check(text)
         with self._lock:
             self._clean()
             self._send(text)
-            return self._line(timeout_s)
+            return [self._line(timeout_s) for _ in range(count)]
 
     def read(self, *, timeout_s: float = 0.0) -> str:
         """The next line; for libraries that write and read apart."""
@@ -77,8 +123,9 @@ class Dialogue:
 
     def send_regardless(self, text: str) -> None:
         """Sends a line that makes things safe even when the link is dirty; errors are not raised."""
+        before = "" if self._around is None else f"{self._around.before}\n"
         try:
-            self._wire.write(text.encode() + b"\n", time.monotonic() + 0.5)
+            self._wire.write(f"{before}{text}\n".encode(), time.monotonic() + 0.5)
         except LinkError:
             self._dirty = True
 
@@ -118,9 +165,13 @@ class Dialogue:
                 todo="Open the rack again: it re-synchronizes by the identity",
             )
 
-    def _send(self, text: str) -> None:
+    def _send(self, *lines: str) -> None:
+        if self._around is not None:
+            lines = (self._around.before, *lines, self._around.after)
+        message = "".join(f"{line}\n" for line in lines if line)
+        self.last_traffic = time.monotonic()
         try:
-            self._wire.write(text.encode() + b"\n", time.monotonic() + self.timeout_s)
+            self._wire.write(message.encode(), self.last_traffic + self.timeout_s)
         except LinkError:
             self._dirty = True
             raise
@@ -180,3 +231,13 @@ def confirm(what: str, wanted: float, got: float, device: str, rel: float = 1e-5
     """
     if not math.isclose(wanted, got, rel_tol=rel, abs_tol=1e-12):
         raise ProtocolViolation(f"{what} was set to {wanted:g} and reads back {got:g}; outputs stay off", device=device)
+
+
+def holds(what: str, wanted: float, got: float, device: str) -> None:
+    """Refuses a range whose read-back is too small: it may round up to the next one.
+
+    Raises:
+        ProtocolViolation: it is smaller.
+    """
+    if not wanted <= got * (1 + 1e-6):
+        confirm(what, wanted, got, device)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from pymeasure.instruments.keithley.keithley2450 import Keithley2450 as Maintained
 
-from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.errors import ProtocolViolation
+from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter
-from drivers.instruments.scpi import drain_errors, sweep_by_points
-from drivers.instruments.smu import SmuState, flag
+from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_up_source
+from drivers.instruments.smu import SmuChannel, Source, flag
 from drivers.roles import Measured
 
 READ = ':READ? "defbuffer1",SOUR,READ'
 
 
-class Keithley2450:
-    """The box and its one channel, a `SourceMeasure`.
+class Keithley2450(BenchInstrument):
+    """One box with channel `1`.
 
     Args:
         dialogue: Session to it.
@@ -28,16 +26,9 @@ class Keithley2450:
     """
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        self.dialogue = dialogue
-        self.line_hz = line_hz
-        self.name = f"{name}.1"
+        super().__init__(dialogue, name, line_hz)
         self.maintained = Maintained(DialogueAdapter(dialogue))
-        self.state = SmuState(self.name)
-        self.channels = {"1": self}
-
-    def identity(self) -> str:
-        """Answer to `*IDN?`."""
-        return str(self.maintained.id)
+        self.channels = {"1": Keithley2450Channel(self)}
 
     def reset(self) -> None:
         """Defaults, output off; refuses a box that speaks another command set."""
@@ -48,99 +39,55 @@ class Keithley2450:
                 device=self.name,
                 todo="Send `*LANG SCPI` and switch it off and on",
             )
-        self.dialogue.write("*RST")
-        self.dialogue.write("*CLS")
-        self.dialogue.ask("*OPC?")
-        self.state = SmuState(self.name)
+        super().reset()
+        self.channels["1"].forget()
 
-    def errors(self) -> list[str]:
-        """Empties the error queue."""
-        return drain_errors(self.dialogue)
-
-    def source_volts(self, *, range_v: float, limit_a: float, measure_a: float, nplc: float) -> None:
-        """Volts in a fixed range, current limit and current range read back."""
-        self.state.may_configure()
-        box = self.maintained
-        box.source_mode = "voltage"
-        self.dialogue.write(':SENS:FUNC "CURR"')
-        box.source_voltage_range = range_v
-        box.source_voltage = 0.0
-        box.compliance_current = limit_a
-        confirm("the current limit", limit_a, box.compliance_current, self.name)
-        box.current_range = measure_a
-        self._range_holds("current range", measure_a, box.current_range)
-        box.current_nplc = nplc
-        confirm("the integration", nplc, box.current_nplc, self.name)
-        self.dialogue.write(":SOUR:VOLT:READ:BACK ON")
-        self._configured("volts", nplc)
-
-    def source_amps(self, *, range_a: float, limit_v: float, nplc: float) -> None:
-        """Amperes in a fixed range, voltage limit read back."""
-        self.state.may_configure()
-        box = self.maintained
-        box.source_mode = "current"
-        self.dialogue.write(':SENS:FUNC "VOLT"')
-        box.source_current_range = range_a
-        box.source_current = 0.0
-        box.compliance_voltage = limit_v
-        confirm("the voltage limit", limit_v, box.compliance_voltage, self.name)
-        box.voltage_range = limit_v
-        self._range_holds("voltage range", limit_v, box.voltage_range)
-        box.voltage_nplc = nplc
-        self.dialogue.write(":SOUR:CURR:READ:BACK ON")
-        self._configured("amps", nplc)
-
-    def set_level(self, level: float) -> None:
-        """Volts or amperes."""
-        if self.state.source == "amps":
-            self.maintained.source_current = level
-        else:
-            self.state.needs("volts")
-            self.maintained.source_voltage = level
-        self.state.level = level
-
-    def output(self, on: bool) -> None:
-        """Output relay, read back."""
-        if on:
-            self.state.may_switch_on()
-            self.maintained.enable_source()
-        else:
-            self.maintained.disable_source()
-        self.state.on = flag(self.dialogue.ask("OUTPUT?"), "the output state", self.name)
-        confirm("the output", on, self.state.on, self.name)
-
-    def measure(self) -> Measured:
-        """One reading with its source value, and the trip flag of the limit."""
-        self.state.may_measure()
-        answer = self.dialogue.ask(READ, timeout_s=self.state.measure_s)
-        source, value = (reading(part, "READ?", self.name) for part in answer.split(","))
-        kind = "VOLT:ILIM" if self.state.source == "volts" else "CURR:VLIM"
-        tripped = flag(self.dialogue.ask(f":SOUR:{kind}:TRIP?"), "the limit", self.name)
-        return Measured(source, value, tripped) if self.state.source == "volts" else Measured(value, source, tripped)
-
-    def pulse(self, level_v: float, width_s: float, count: int) -> None:
-        """Refused: software cannot time a pulse, and this box has no pulse function."""
-        raise OutOfRange("a 2450 does not time pulses; force with a 2600B or a B2900", device=self.name)
-
-    def sweep(self, levels: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Point by point, then back to 0."""
-        return sweep_by_points(self, levels)
+    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
+        """The channel, where its output is on."""
+        return [number for number, channel in self.channels.items() if channel.is_on()]
 
     def safe(self) -> None:
         """Level to zero, output off."""
         self.dialogue.send_regardless(":SOUR:VOLT:LEV 0;:SOUR:CURR:LEV 0")
         self.dialogue.send_regardless("OUTPUT OFF")
-        self.state.on = False
+        self.channels["1"].on = False
 
-    def close(self) -> None:
-        """Ends the session."""
-        self.dialogue.close()
 
-    def _configured(self, source: str, nplc: float) -> None:
-        self.state.source = "volts" if source == "volts" else "amps"
-        self.state.level = 0.0
-        self.state.measure_s = 1.0 + 6 * nplc / self.line_hz
+class Keithley2450Channel(SmuChannel):
+    """The channel as a `SourceMeasure`."""
 
-    def _range_holds(self, what: str, wanted: float, got: float) -> None:
-        if not wanted <= got * (1 + 1e-6):
-            confirm(what, wanted, got, self.name)
+    def __init__(self, box: Keithley2450) -> None:
+        super().__init__(f"{box.name}.1", box.line_hz, conversions=6)
+        self._box = box
+
+    def is_on(self) -> bool:
+        """Output relay, asked of the box."""
+        return flag(self._box.dialogue.ask("OUTPUT?"), "the output state", self.name)
+
+    def _configure(self, source: Source, full: float, limit: float, measured: float, nplc: float) -> None:
+        maintained, volts = self._box.maintained, source == "volts"
+        maintained.source_mode = "voltage" if volts else "current"
+        self._box.dialogue.write(f':SENS:FUNC "{"CURR" if volts else "VOLT"}"')
+        set_up_source(maintained, source, full, limit, measured, self.name)
+        if volts:
+            maintained.current_nplc = nplc
+            confirm("the integration", nplc, maintained.current_nplc, self.name)
+        else:
+            maintained.voltage_nplc = nplc
+            confirm("the integration", nplc, maintained.voltage_nplc, self.name)
+        self._box.dialogue.write(f":SOUR:{'VOLT' if volts else 'CURR'}:READ:BACK ON")
+
+    def _send_level(self, source: Source, level: float) -> None:
+        setattr(self._box.maintained, "source_voltage" if source == "volts" else "source_current", level)
+
+    def _switch(self, on: bool) -> None:
+        (self._box.maintained.enable_source if on else self._box.maintained.disable_source)()
+
+    def _read(self) -> Measured:
+        """One reading with its source value, and the trip flag of the limit."""
+        dialogue = self._box.dialogue
+        answer = dialogue.ask(READ, timeout_s=self.measure_s)
+        sourced, value = (reading(part, "READ?", self.name) for part in answer.split(","))
+        kind = "VOLT:ILIM" if self.source == "volts" else "CURR:VLIM"
+        tripped = flag(dialogue.ask(f":SOUR:{kind}:TRIP?"), "the limit", self.name)
+        return Measured(sourced, value, tripped) if self.source == "volts" else Measured(value, sourced, tripped)

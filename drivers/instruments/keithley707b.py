@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.errors import ProtocolViolation
+from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.dialogue import Dialogue
 
 BREAK_BEFORE_MAKE = 1
 
 
-class Keithley707B:
+class Keithley707B(BenchInstrument):
     """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`.
 
     Args:
@@ -20,12 +21,7 @@ class Keithley707B:
     """
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        self.name = name
-        self.dialogue = dialogue
-
-    def identity(self) -> str:
-        """Answer to `*IDN?`."""
-        return self.dialogue.ask("*IDN?")
+        super().__init__(dialogue, name, line_hz, tsp_errors)
 
     def reset(self) -> None:
         """All relays open, break before make, error queue empty."""
@@ -39,14 +35,6 @@ class Keithley707B:
             raise ProtocolViolation(
                 f"the connect rule reads back {rule:g}, 1 (break before make) was set", device=self.name
             )
-
-    def errors(self) -> list[str]:
-        """Empties the error queue: code and text of each entry."""
-        found = []
-        while int(float(self.dialogue.ask("print(errorqueue.count)"))):
-            code, text, *_ = self.dialogue.ask("print(errorqueue.next())").split("\t")
-            found.append(f"{int(float(code))} {text}")
-        return found
 
     def close_channels(self, channels: Sequence[str]) -> None:
         """Closes relays and waits for them."""
@@ -75,7 +63,3 @@ class Keithley707B:
     def safe(self) -> None:
         """Opens everything, without waiting for an answer."""
         self.dialogue.send_regardless('channel.open("allslots")')
-
-    def close(self) -> None:
-        """Ends the session."""
-        self.dialogue.close()

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.scpi import drain_errors
 
 
-class Keysight34980A:
+class Keysight34980A(BenchInstrument):
     """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first.
 
     Args:
@@ -25,28 +25,23 @@ class Keysight34980A:
     """
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        self.name = name
-        self.dialogue = dialogue
-        self.line_hz = line_hz
+        super().__init__(dialogue, name, line_hz)
         self._scan: tuple[str, ...] = ()
         self._scan_settings = (10.0, 1.0)
         self._levels: dict[str, float] = {}
         self._relays: set[str] = set()
 
-    def identity(self) -> str:
-        """Answer to `*IDN?`."""
-        return self.dialogue.ask("*IDN?")
-
     def reset(self) -> None:
         """Defaults: relays open, outputs off."""
-        self.dialogue.write("*RST")
-        self.dialogue.write("*CLS")
-        self.dialogue.ask("*OPC?")
+        super().reset()
         self._scan, self._levels, self._relays = (), {}, set()
 
-    def errors(self) -> list[str]:
-        """Empties the error queue."""
-        return drain_errors(self.dialogue)
+    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
+        """DAC outputs that are on."""
+        if not outputs:
+            return []
+        answer = self.dialogue.ask(f"OUTP? {_list(outputs)}").split(",")
+        return [channel for channel, state in zip(outputs, answer, strict=True) if float(state)]
 
     def close_channels(self, channels: Sequence[str]) -> None:
         """Closes relays, waits for them, reads them back."""
@@ -128,10 +123,6 @@ class Keysight34980A:
             self.dialogue.send_regardless(f":SOUR:VOLT 0,{everything}")
             self.dialogue.send_regardless(f"OUTP OFF,{everything}")
         self.dialogue.send_regardless("ROUT:OPEN:ALL")
-
-    def close(self) -> None:
-        """Ends the session."""
-        self.dialogue.close()
 
     def _relay(self, verb: str, channels: Sequence[str]) -> None:
         if channels:

@@ -7,41 +7,12 @@ from __future__ import annotations
 
 from pymeasure.instruments.keithley.keithleyDAQ6510 import KeithleyDAQ6510 as Maintained
 
-from drivers.instruments.dialogue import Dialogue, confirm, reading
+from drivers.instruments.boxes import BenchInstrument
+from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter
-from drivers.instruments.scpi import drain_errors
 
 
-class _Meter:
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        self.name = name
-        self.dialogue = dialogue
-        self.line_hz = line_hz
-        self._measure_s = 1.0
-
-    def identity(self) -> str:
-        """Answer to `*IDN?`."""
-        return self.dialogue.ask("*IDN?")
-
-    def reset(self) -> None:
-        """Defaults."""
-        self.dialogue.write("*RST")
-        self.dialogue.write("*CLS")
-        self.dialogue.ask("*OPC?")
-
-    def errors(self) -> list[str]:
-        """Empties the error queue."""
-        return drain_errors(self.dialogue)
-
-    def safe(self) -> None:
-        """Nothing: a voltmeter drives nothing."""
-
-    def close(self) -> None:
-        """Ends the session."""
-        self.dialogue.close()
-
-
-class KeithleyDAQ6510(_Meter):
+class KeithleyDAQ6510(BenchInstrument):
     """A `Voltmeter` at the front terminals.
 
     Args:
@@ -59,9 +30,7 @@ class KeithleyDAQ6510(_Meter):
         box = self.maintained
         box.sense_mode = "voltage"
         box.voltage_range = range_v
-        got = float(box.voltage_range)
-        if not range_v <= got * (1 + 1e-6):
-            confirm("the range", range_v, got, self.name)
+        holds("the range", range_v, float(box.voltage_range), self.name)
         box.voltage_nplc = nplc
         confirm("the integration", nplc, float(box.voltage_nplc), self.name)
 
@@ -70,7 +39,7 @@ class KeithleyDAQ6510(_Meter):
         return reading(str(self.maintained.voltage), ":READ?", self.name)
 
 
-class Keysight34465A(_Meter):
+class Keysight34465A(BenchInstrument):
     """A `Voltmeter`.
 
     Args:
@@ -78,6 +47,8 @@ class Keysight34465A(_Meter):
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
     """
+
+    _measure_s = 1.0
 
     def configure(self, *, range_v: float, nplc: float) -> None:
         """Fixed range and integration, read back; no autozero between readings."""

@@ -15,7 +15,7 @@ from drivers.instruments.keithley2600 import Keithley2600
 from drivers.instruments.keysight34980a import Keysight34980A
 from drivers.instruments.keysight_b2900 import KeysightB2900
 from drivers.instruments.meters import KeithleyDAQ6510, Keysight34465A
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 DRIVERS: dict[str, Callable[[Dialogue, str, float], Any]] = {
     "keithley-2400": Keithley2400,

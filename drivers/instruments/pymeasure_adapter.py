@@ -7,7 +7,8 @@ from typing import Any
 from pymeasure.adapters import Adapter
 
 from drivers.errors import OutOfRange
-from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.dialogue import Dialogue, confirm, holds
+from drivers.instruments.smu import Source
 
 
 class DialogueAdapter(Adapter):
@@ -37,3 +38,23 @@ class DialogueAdapter(Adapter):
 
     def flush_read_buffer(self) -> None:
         """Nothing is buffered here: after a timeout the dialogue itself refuses to go on."""
+
+
+def set_up_source(maintained: Any, source: Source, full: float, limit: float, measured: float, name: str) -> None:
+    """Range, level 0, compliance and measurement range by the properties PyMeasure's SourceMeters share; read back.
+
+    Args:
+        maintained: PyMeasure's instrument.
+        source: What is sourced.
+        full: Source range, volts or amperes.
+        limit: Compliance, in the other unit.
+        measured: Measurement range, in the other unit.
+        name: Terminal, for errors.
+    """
+    mine, other = ("voltage", "current") if source == "volts" else ("current", "voltage")
+    setattr(maintained, f"source_{mine}_range", full)
+    setattr(maintained, f"source_{mine}", 0.0)
+    setattr(maintained, f"compliance_{other}", limit)
+    confirm("the compliance", limit, getattr(maintained, f"compliance_{other}"), name)
+    setattr(maintained, f"{other}_range", measured)
+    holds(f"the {other} range", measured, getattr(maintained, f"{other}_range"), name)

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange
+from drivers.rack.checks import finite, within
 from drivers.rack.correct import remove_wires
 from drivers.rack.relays import Path
-from drivers.rack.rig import Rig, finite, within
+from drivers.rack.rig import Rig
 from firmware_specs.racks.facts import Facts
 
 Array = NDArray[np.float64]
@@ -67,7 +68,7 @@ def read_mode(rig: Rig, parking: Parking = "ground") -> None:
         return
     rig.rest()
     for terminal in wanted:
-        rig.source_volts(
+        rig.outputs.source_volts(
             terminal, range_v=limits.read_v, measure_a=measure_range(rig, terminal, limits.read_v, parking)
         )
     rig.mode = f"read {parking}"
@@ -98,7 +99,7 @@ def curve(rig: Rig, row: int, column: int, volts: Array) -> Curve:
     zero_a, zero_v = pair(rig)
     across, through = [], []
     for level in levels:
-        rig.set_level(rig.rack.roles.force, float(level))
+        rig.outputs.set_level(rig.rack.roles.force, float(level))
         amps, volts_now = pair(rig)
         across.append(volts_now - zero_v)
         through.append(zero_a - amps)
@@ -131,11 +132,11 @@ def conductance_map(rig: Rig, read_v: float | None = None, parking: Parking = "g
         for row in range(rig.rack.rows):
             select(rig, row, column, parking)
             if parking == "half":
-                rig.set_level(roles.bias, rest_v)
+                rig.outputs.set_level(roles.bias, rest_v)
             if row == 0:
-                rig.set_level(roles.force, rest_v)
+                rig.outputs.set_level(roles.force, rest_v)
                 base_a, base_v = pair(rig)
-            rig.set_level(roles.force, volts)
+            rig.outputs.set_level(roles.force, volts)
             amps, forced = pair(rig)
             raw[row, column] = (base_a - amps) / (forced - base_v)
             spread[row, column] = _uncertainty(rig, raw[row, column], forced - base_v, amps, parking)
@@ -172,21 +173,21 @@ def product(rig: Rig, volts: Array) -> tuple[Array, Array]:
     if not roles.drive:
         raise OutOfRange("products need roles.drive: a voltage source for every row", device=rack.name)
     rig.rest()
-    rig.source_volts(
+    rig.outputs.source_volts(
         roles.sense, range_v=rig.limits.read_v, measure_a=measure_range(rig, roles.force, rig.limits.read_v)
     )
     currents = np.empty(rack.columns)
     seen = wanted
     columns = [f"col{j}" for j in range(rack.columns)]
     rows = {f"row{i}": float(v) for i, v in enumerate(wanted)}
-    rig.drive(dict.fromkeys(rows, 0.0))
+    rig.outputs.drive(dict.fromkeys(rows, 0.0))
     for index, column in enumerate(columns):
         rig.quiet()
         rig.route({(roles.sense, column)} | rig.park(c for c in columns if c != column))
         watched = index == 0 and bool(rack.wiring.scan)
         zero = _scan(rig, rows) if watched else 0.0
         base = rig.measure(roles.sense).amps
-        rig.drive(rows)
+        rig.outputs.drive(rows)
         rig.wait(rack.timing.line_settle_s)
         currents[index] = base - rig.measure(roles.sense).amps
         if watched:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import NotSettled, OutOfRange
+from drivers.rack.checks import finite, within
 from drivers.rack.relays import Path
-from drivers.rack.rig import Rig, finite, within
+from drivers.rack.rig import Rig
 
 Array = NDArray[np.float64]
 
@@ -122,10 +123,10 @@ class NetworkSession:
         paths |= {(f"floor.{line}", line) for line in placed.floors}
         paths |= {(f"ceiling.{line}", line) for line in placed.ceilings}
         rig.route(paths)
-        rig.drive(dict.fromkeys(placed.sources, 0.0))
+        rig.outputs.drive(dict.fromkeys(placed.sources, 0.0))
         # after the relays: a current source on an open terminal drifts to its compliance
         for terminal in self._nudges.values():
-            rig.source_amps(terminal, range_a=rig.limits.nudge_a)
+            rig.outputs.source_amps(terminal, range_a=rig.limits.nudge_a)
         self._meter.configure(range_v=rig.limits.drive_v, nplc=rig.rack.timing.meter_nplc)
         rig.mode = "network"
 
@@ -152,7 +153,7 @@ class NetworkSession:
             finite(f"{what}s", values, rig.rack.name)
             within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
         with rig.driving():
-            rig.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
+            rig.outputs.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
         phases = [self._read(reads)] if free else []
         for nudge in nudges_a:
             self._nudge(nudge)
@@ -182,7 +183,7 @@ class NetworkSession:
 
     def _nudge(self, currents: Array) -> None:
         for terminal, current in zip(self._nudges.values(), currents, strict=True):
-            self.rig.set_level(terminal, float(current))
+            self.rig.outputs.set_level(terminal, float(current))
         for terminal, current in zip(self._nudges.values(), currents, strict=True):
             if current:
                 self.rig.measure(

@@ -12,7 +12,7 @@ from drivers.recording import Recorded
 from drivers.transport import Transport
 from drivers.visa import VisaSession
 from firmware_specs.racks import Rack
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 OPEN_S = 5.0
 
@@ -23,15 +23,15 @@ def open_rig(rack: Rack, library: str = "@py", *, allow_no_watchdog: bool = Fals
     Args:
         rack: With an address for each instrument.
         library: VISA library as pyvisa names it.
-        allow_no_watchdog: Named override: bench SMUs cannot turn their outputs off by themselves when the host dies.
+        allow_no_watchdog: Named override: not all sources turn their outputs off by themselves when the host dies.
 
     Raises:
         OutOfRange: an instrument has no address, or the override is missing. Busy: somebody else has an instrument.
         ProtocolViolation: another instrument answers. LinkError: none does.
     """
-    if not allow_no_watchdog:
+    if (alone := rack.unwatched) and not allow_no_watchdog:
         raise OutOfRange(
-            "bench instruments have no watchdog: outputs stay on when this host loses power or is killed",
+            f"{', '.join(alone)} have no watchdog: their outputs stay on when this host loses power or is killed",
             device=rack.name,
             todo="Say allow_no_watchdog = true in the bench file if somebody is there, or an interlock is",
         )

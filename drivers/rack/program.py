@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange
 from drivers.rack.cells import measure_range, pair, select
-from drivers.rack.rig import Rig, finite, within
+from drivers.rack.checks import finite, within
+from drivers.rack.rig import Rig
 
 Array = NDArray[np.float64]
 
@@ -72,13 +73,13 @@ def pulse_mode(rig: Rig) -> None:
     if not rack.instruments[roles.force.partition(".")[0]].facts.pulse:
         raise OutOfRange(f"{roles.force} does not time pulses", device=rack.name)
     wanted = {roles.force: rig.limits.pulse_v, roles.sense: rig.limits.read_v, roles.bias: rig.limits.pulse_v}
-    if set(rig.sources) == set(wanted) and rig.mode == "pulse":
+    if set(rig.outputs.sources) == set(wanted) and rig.mode == "pulse":
         return
     rig.rest()
     with rig.pulsing([roles.force, roles.bias]):
         for terminal, range_v in wanted.items():
             volts = rig.limits.read_v if terminal == roles.sense else rig.limits.pulse_v
-            rig.source_volts(terminal, range_v=range_v, measure_a=measure_range(rig, terminal, volts))
+            rig.outputs.source_volts(terminal, range_v=range_v, measure_a=measure_range(rig, terminal, volts))
     rig.mode = "pulse"
 
 
@@ -95,12 +96,12 @@ def pulse(rig: Rig, volts: float, width_s: float, count: int, row: int, column: 
         raise OutOfRange(f"{count} pulses of {width_s:g} s: both must be positive", device=rig.rack.name)
     rig.charge(row, column, count)
     with rig.pulsing([roles.force, roles.bias]):
-        rig.set_level(roles.bias, volts / 2)
+        rig.outputs.set_level(roles.bias, volts / 2)
         try:
-            rig.sync()
-            rig.smu(roles.force).pulse(volts, width_s, count)
+            rig.outputs.sync()
+            rig.outputs.smu(roles.force).pulse(volts, width_s, count)
         finally:
-            rig.set_level(roles.bias, 0.0)
+            rig.outputs.set_level(roles.bias, 0.0)
 
 
 def write(
@@ -167,7 +168,7 @@ def _write_cell(rig: Rig, row: int, column: int, target_s: float, law: PulseLaw,
 
 def _read(rig: Rig, zero: tuple[float, float]) -> float:
     """Conductance of the selected cell, other lines at 0 V on the bias source."""
-    rig.set_level(rig.rack.roles.force, rig.limits.read_v)
+    rig.outputs.set_level(rig.rack.roles.force, rig.limits.read_v)
     amps, volts = pair(rig)
-    rig.set_level(rig.rack.roles.force, 0.0)
+    rig.outputs.set_level(rig.rack.roles.force, 0.0)
     return (zero[0] - amps) / (volts - zero[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.errors import OutOfRange, ProtocolViolation
 from firmware_specs.racks import Rack
-from firmware_specs.racks.schema import CEILING, FLOOR
+from firmware_specs.racks.wiring import CEILING, FLOOR
 
 Path = tuple[str, str]
 """A terminal (or a diode) and a line that a relay joins."""

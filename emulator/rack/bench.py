@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
-from firmware_specs.racks.schema import CEILING, FLOOR, GROUND, Dut, Rack
+from firmware_specs.racks.dut import Dut
+from firmware_specs.racks.rack import Rack
+from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND
 
 Array = NDArray[np.float64]
 Relay = tuple[str, str]

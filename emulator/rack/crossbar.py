@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
-from firmware_specs.racks.schema import Dut, RackLimits
+from firmware_specs.racks.dut import Dut
+from firmware_specs.racks.limits import RackLimits
 
 Array = NDArray[np.float64]
 

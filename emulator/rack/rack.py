@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,11 +15,17 @@ from emulator.rack.boxes.keysight_b2900 import KeysightB2902Box
 from emulator.rack.boxes.meters import ClockBox, Daq6510Box, Keysight34465Box
 from emulator.rack.events import Log
 from emulator.rack.inaccuracy import Inaccuracy
-from firmware_specs.racks.schema import Instrument, Rack
+from firmware_specs.racks.rack import Rack
+from firmware_specs.racks.wiring import Instrument
 
 
 class Box(Protocol):
     """A virtual instrument."""
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when it waits for something, monotonic seconds; None while it does not."""
+        ...
 
     def feed(self, data: bytes) -> bytes:
         """Bytes in, bytes out."""
@@ -60,6 +67,17 @@ class VirtualRack:
     def log(self) -> Log:
         """What happened."""
         return self.bench.log
+
+    def patience_s(self) -> float | None:
+        """How long until the first instrument has waited long enough; None where none waits."""
+        waiting = [box.deadline for box in self.boxes.values() if box.deadline is not None]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+
+    def poll(self) -> list[tuple[str, bytes]]:
+        """Lets instruments that have waited long enough go on; what they then say."""
+        now = time.monotonic()
+        due = [name for name, box in self.boxes.items() if box.deadline is not None and box.deadline <= now]
+        return [(name, self.boxes[name].feed(b"")) for name in due]
 
     def feed(self, name: str) -> Callable[[bytes], bytes]:
         """The wire of one instrument, for an in-process loopback."""

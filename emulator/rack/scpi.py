@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from emulator.rack.bench import Bench
 from emulator.rack.sources import Refused
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 Reply = str | bytes | None
 UNDEFINED = Refused(-113, "Undefined header")
@@ -118,6 +118,9 @@ class ScpiBox:
         style: Its error queue.
         commands: Header patterns and what they do.
     """
+
+    deadline: float | None = None
+    """It never waits for anything."""
 
     def __init__(
         self, bench: Bench, name: str, spec: Instrument, style: ErrorStyle, commands: Mapping[str, Handler]

@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 
 from emulator.rack.rack import VirtualRack
-from firmware_specs.racks.schema import Rack
+from firmware_specs.racks.rack import Rack
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 16
@@ -41,6 +41,7 @@ class RackServer:
         self._stop, self._stopped = socket.socketpair()
         self._selector.register(self._stopped, selectors.EVENT_READ, None)
         self._ports: dict[str, int] = {}
+        self._talking: dict[str, socket.socket] = {}
         for name in virtual.boxes:
             listener = socket.create_server((HOST, 0))
             listener.setblocking(False)
@@ -60,7 +61,9 @@ class RackServer:
         """Serves until `stop`."""
         try:
             while True:
-                for key, _ in self._selector.select():
+                ready = self._selector.select(self.virtual.patience_s())
+                self._poll()
+                for key, _ in ready:
                     if key.data is None:
                         return
                     assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
@@ -85,12 +88,22 @@ class RackServer:
         try:
             data = connection.recv(CHUNK)
             if data:
+                self._talking[name] = connection
                 connection.sendall(self.virtual.feed(name)(data))
                 return
         except ConnectionError:
             pass
+        if self._talking.get(name) is connection:
+            del self._talking[name]
         self._selector.unregister(connection)
         connection.close()
+
+    def _poll(self) -> None:
+        """Instruments whose waiting is over go on; what they say goes to whoever spoke last."""
+        for name, said in self.virtual.poll():
+            if name in self._talking:
+                with contextlib.suppress(ConnectionError):
+                    self._talking[name].sendall(said)
 
     def _close(self) -> None:
         for key in list(self._selector.get_map().values()):

@@ -1,112 +1,23 @@
-"""A small TSP front: assignments, calls and `print` of Keithley's Lua boxes; no scripts, no control flow."""
+"""A small TSP front: what Keithley's Lua boxes do with a line, their error queue, and waiting for a trigger.
+
+A box that waits for a trigger carries out nothing else until `*TRG` arrives or its time is over. That time is real
+time, not the bench's: it is about a host that has fallen silent.
+"""
 
 from __future__ import annotations
 
-import re
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
 
 from emulator.rack.bench import Bench
+from emulator.rack.lua import Assign, CallTo, Define, Expression, Name, Statement, Unless, parse
 from emulator.rack.sources import Refused
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 Value = float | str | bytes | None
-Getter = Callable[[str], Value | tuple[Value, ...]]
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<string>\"[^\"]*\"|'[^']*')|(?P<name>[A-Za-z_][\w.]*)|(?P<mark>[=(),;]))"
-)
-SYNTAX = Refused(-285, "TSP Syntax error at line 1: unexpected symbol")
-
-
-@dataclass(frozen=True)
-class Name:
-    """A path: `smua.source.levelv`."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class CallTo:
-    """A call in a statement or an expression."""
-
-    path: str
-    args: tuple[Expression, ...]
-
-
-@dataclass(frozen=True)
-class Assign:
-    """`path = expression`."""
-
-    path: str
-    value: Expression
-
-
-Expression = Name | CallTo | float | str
-Statement = Assign | CallTo
-
-
-def parse(line: str) -> Iterator[Statement]:
-    """Statements of a line.
-
-    Raises:
-        Refused: -285, anything else.
-    """
-    tokens = _tokens(line)
-    while tokens:
-        kind, text = tokens.popleft()
-        if text == ";":
-            continue
-        if kind != "name" or not tokens:
-            raise SYNTAX
-        _, mark = tokens.popleft()
-        if mark == "=":
-            yield Assign(text, _expression(tokens))
-        elif mark == "(":
-            yield CallTo(text, _arguments(tokens))
-        else:
-            raise SYNTAX
-
-
-def _tokens(line: str) -> deque[tuple[str, str]]:
-    tokens: deque[tuple[str, str]] = deque()
-    position = 0
-    while line[position:].strip():
-        match = _TOKEN.match(line, position)
-        if match is None:
-            raise SYNTAX
-        tokens.append((str(match.lastgroup), match[match.lastgroup or 0]))
-        position = match.end()
-    return tokens
-
-
-def _expression(tokens: deque[tuple[str, str]]) -> Expression:
-    if not tokens:
-        raise SYNTAX
-    kind, text = tokens.popleft()
-    if kind == "number":
-        return float(text)
-    if kind == "string":
-        return text[1:-1]
-    if kind != "name":
-        raise SYNTAX
-    if tokens and tokens[0][1] == "(":
-        tokens.popleft()
-        return CallTo(text, _arguments(tokens))
-    return Name(text)
-
-
-def _arguments(tokens: deque[tuple[str, str]]) -> tuple[Expression, ...]:
-    args: list[Expression] = []
-    while tokens:
-        if tokens[0][1] == ")":
-            tokens.popleft()
-            return tuple(args)
-        args.append(_expression(tokens))
-        if tokens and tokens[0][1] == ",":
-            tokens.popleft()
-    raise SYNTAX
+Running = Generator[float, bool, bytes]
+"""A line being carried out: yields how long it waits for a trigger, is sent whether one came, returns its answer."""
 
 
 def number_text(value: Value) -> str:
@@ -129,6 +40,11 @@ class TspBox:
         self.bench, self.name, self.spec = bench, name, spec
         self.queue: deque[tuple[int, str]] = deque()
         self._line = bytearray()
+        self._inbox: deque[str] = deque()
+        self._triggered = False
+        self._waiting: tuple[Running, float] | None = None
+        self._functions: dict[str, tuple[Statement, ...]] = {}
+        self._globals: dict[str, Value] = {}
 
     def get(self, path: str) -> Value:
         """Value of an attribute; `Refused` where there is none."""
@@ -148,51 +64,107 @@ class TspBox:
             return "ACME,WRONG BOX,0,0"
         return self.spec.facts.identity.format(serial=self.spec.serial or "1000001")
 
+    @property
+    def deadline(self) -> float | None:
+        """When it stops waiting for a trigger, monotonic seconds; None while it does not."""
+        return None if self._waiting is None else self._waiting[1]
+
     def feed(self, data: bytes) -> bytes:
-        """Takes bytes in, gives answers out."""
+        """Takes bytes in, gives answers out; no bytes: looks at the time."""
         self._line += data
-        out = b""
         while (end := self._line.find(b"\n")) >= 0:
             line = bytes(self._line[:end]).decode(errors="replace").strip()
             del self._line[: end + 1]
-            self.bench.advance(self.spec.facts.bus_s)
-            self.bench.log.add("command", self.name, text=line)
-            out += self._execute(line)
+            if line.upper() == "*TRG":  # the interface sees it, whatever the box is doing
+                self._triggered = True
+            else:
+                self._inbox.append(line)
+        out = b""
+        while self._waiting is not None or self._inbox:
+            if self._waiting is None:
+                line = self._inbox.popleft()
+                self.bench.advance(self.spec.facts.bus_s)
+                self.bench.log.add("command", self.name, text=line)
+                out += self._resume(self._execute(line), None)
+            elif self._triggered or time.monotonic() >= self._waiting[1]:
+                came, self._triggered = self._triggered, False
+                out += self._resume(self._waiting[0], came)
+            else:
+                break
         return out
+
+    def _resume(self, running: Running, came: bool | None) -> bytes:
+        self._waiting = None
+        try:
+            seconds = next(running) if came is None else running.send(came)
+        except StopIteration as done:
+            return bytes(done.value)
+        self._waiting = (running, time.monotonic() + seconds)
+        return b""
 
     def fail(self, refused: Refused) -> None:
         """Puts an error into the queue."""
         self.bench.log.add("error", self.name, refused.code, refused.text)
         self.queue.append((refused.code, refused.text))
 
-    def _execute(self, line: str) -> bytes:
+    def _execute(self, line: str) -> Running:
         core = {"*IDN?": self.identity, "*OPC?": lambda: "1", "*STB?": lambda: str(4 if self.queue else 0)}
         if line.upper() in core:
             return core[line.upper()]().encode() + b"\n"
         out = b""
         try:
             for statement in list(parse(line)):
-                out += self._run(statement)
+                out += yield from self._run(statement)
         except Refused as refused:
             self.fail(refused)
         return out
 
-    def _run(self, statement: Statement) -> bytes:
-        if isinstance(statement, Assign):
-            value = self._value(statement.value)
-            self.put(statement.path, value[0] if isinstance(value, tuple) else value)
-            return b""
-        if statement.path == "print":
-            printed: list[Value] = []
-            for argument in statement.args:
-                value = self._value(argument)
-                printed += list(value) if isinstance(value, tuple) else [value]
-            return "\t".join(number_text(v) for v in printed).encode() + b"\n"
-        value = self._call(statement)
-        return value if isinstance(value, bytes) else b""
+    def _run(self, statement: Statement) -> Running:
+        match statement:
+            case Assign(path, expression):
+                value = self._value(expression)
+                value = value[0] if isinstance(value, tuple) else value
+                if "." in path:
+                    self.put(path, value)
+                else:
+                    self._globals[path] = value
+            case Define(name, body):
+                self._functions[name] = body
+            case Unless(condition, body):
+                if not (yield from self._wait(condition)):
+                    return (yield from self._block(body))
+            case CallTo("print", args):
+                return self._print(args)
+            case CallTo(path) if path in self._functions:
+                return (yield from self._block(self._functions[path]))
+            case CallTo():
+                value = self._call(statement)
+                return value if isinstance(value, bytes) else b""
+        return b""
+
+    def _block(self, body: tuple[Statement, ...]) -> Running:
+        out = b""
+        for statement in body:
+            out += yield from self._run(statement)
+        return out
+
+    def _wait(self, call: CallTo) -> Generator[float, bool, bool]:
+        if call.path != "trigger.wait":
+            return bool(self._call(call))
+        came = yield self._number(call.args[0])
+        return came
+
+    def _print(self, args: tuple[Expression, ...]) -> bytes:
+        printed: list[Value] = []
+        for argument in args:
+            value = self._value(argument)
+            printed += list(value) if isinstance(value, tuple) else [value]
+        return "\t".join(number_text(v) for v in printed).encode() + b"\n"
 
     def _value(self, expression: Expression) -> Value | tuple[Value, ...]:
         if isinstance(expression, Name):
+            if "." not in expression.path:
+                return self._globals.get(expression.path)
             return float(len(self.queue)) if expression.path == "errorqueue.count" else self.get(expression.path)
         if isinstance(expression, CallTo):
             return self._call(expression)
@@ -204,6 +176,9 @@ class TspBox:
             return (float(code), text, 20.0 if code else 0.0, 1.0)
         if call.path == "errorqueue.clear":
             self.queue.clear()
+            return None
+        if call.path == "trigger.clear":
+            self._triggered = False
             return None
         if call.path == "delay":
             self.bench.advance(float(self._number(call.args[0])))

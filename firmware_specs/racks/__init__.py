@@ -2,6 +2,6 @@
 
 from firmware_specs.racks.facts import Facts, Range, facts, models
 from firmware_specs.racks.load import RackError, load_rack, shipped_racks
-from firmware_specs.racks.schema import Rack
+from firmware_specs.racks.rack import Rack
 
 __all__ = ["Facts", "Rack", "RackError", "Range", "facts", "load_rack", "models", "shipped_racks"]

@@ -49,6 +49,7 @@ class Facts(Section):
         bus_s: Time of one message on its bus.
         dac_bits: Resolution of a source's set-points; 0 where it is finer than its accuracy.
         pulse: True where the instrument itself times a pulse.
+        watch: True where the instrument can turn its outputs off by itself when its host falls silent.
     """
 
     kind: Literal["smu", "matrix", "meter", "mainframe"]
@@ -64,6 +65,7 @@ class Facts(Section):
     dac_bits: int = 0
     dac_volts: Range | None = None
     pulse: bool = False
+    watch: bool = False
 
     @model_validator(mode="after")
     def _ascending(self) -> Facts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from firmware_specs.datasheet.load import explain
-from firmware_specs.racks.schema import Rack
+from firmware_specs.racks.rack import Rack
 
 _FACTS = "instruments.toml"
 

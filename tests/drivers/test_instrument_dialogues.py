@@ -64,7 +64,8 @@ def test_2400_sources_volts_with_compliance_set_before_the_output():
         ("SYST:ERR?", '-113,"Undefined header"'),
         ("SYST:ERR?", '0,"No error"'),
     ) as session:
-        smu = Keithley2400(session, "smu")
+        box = Keithley2400(session, "smu")
+        smu = box.channels["1"]
         smu.source_volts(range_v=0.2, limit_a=1e-4, measure_a=1e-5, nplc=1)
         smu.output(True)
         smu.set_level(0.1)
@@ -72,14 +73,15 @@ def test_2400_sources_volts_with_compliance_set_before_the_output():
         assert (seen.volts, seen.amps, seen.limited) == (0.100019, 2.31e-6, False)
         smu.set_level(0.0)
         smu.output(False)
-        assert smu.errors() == ['-113,"Undefined header"']
+        assert box.errors() == ['-113,"Undefined header"']
 
 
 def test_2400_reports_the_compliance_bit_of_its_status_word():
     with dialogue(
         START_2400, *SOURCE_2400, ("OUTPUT 1", None), ("OUTPUT?", "1"), (":READ?", "1E-1,1E-4,9.91E37,1,8")
     ) as session:
-        smu = Keithley2400(session, "smu")
+        box = Keithley2400(session, "smu")
+        smu = box.channels["1"]
         smu.source_volts(range_v=0.2, limit_a=1e-4, measure_a=1e-5, nplc=1)
         smu.output(True)
         assert smu.measure().limited
@@ -110,13 +112,14 @@ def test_2450_uses_its_own_command_set_and_reads_source_and_value_together():
         ("SYST:ERR?", '-109,"Missing parameter;1;2015/05/06 12:55:33.648"'),
         ("SYST:ERR?", '0,"No error;0;0 0"'),
     ) as session:
-        smu = Keithley2450(session, "smu")
-        smu.reset()
+        box = Keithley2450(session, "smu")
+        box.reset()
+        smu = box.channels["1"]
         smu.source_volts(range_v=0.2, limit_a=1e-4, measure_a=1e-5, nplc=0.1)
         smu.output(True)
         smu.set_level(0.2)
         assert smu.measure().amps == 3.124e-6
-        assert smu.errors() == ['-109,"Missing parameter;1;2015/05/06 12:55:33.648"']
+        assert box.errors() == ['-109,"Missing parameter;1;2015/05/06 12:55:33.648"']
 
 
 def test_2450_in_another_command_set_is_refused():
@@ -202,6 +205,41 @@ def test_2600_times_its_pulses_itself():
         smu.pulse(0.15, 1e-4, 2)
 
 
+OFF_2600 = "smu{0}.source.levelv=0 smu{0}.source.leveli=0 smu{0}.source.output=0"
+
+
+def test_2600_watches_its_host_while_an_output_is_on():
+    body = f"{OFF_2600.format('a')} {OFF_2600.format('b')} hil_tripped=1"
+    with dialogue(
+        *SOURCE_2600,
+        (f"function hil_watch() if not trigger.wait(2) then {body} end end", None),
+        ("hil_tripped=0 trigger.clear()", None),
+        ("hil_watch()", None),
+        ("*TRG\nsmua.source.output=1\nprint(hil_tripped)\nhil_watch()", "0.00000e+00"),
+        ("*TRG\nprint(smua.source.output)\nhil_watch()", "1.00000e+00"),
+        ("*TRG\nsmua.source.levelv=0.1\nprint(hil_tripped)\nhil_watch()", "0.00000e+00"),
+        (
+            "*TRG\nprint(smua.measure.iv()) print(status.measurement.instrument.smua.condition)"
+            " print(hil_tripped)\nhil_watch()",
+            b"1.0e-08\t1.0e-01\n0.00000e+00\n0.00000e+00\n",
+        ),
+        ("*TRG\nsmua.source.levelv=0\nprint(hil_tripped)\nhil_watch()", "1.00000e+00"),
+        (f"*TRG\n{OFF_2600.format('a')}", None),
+        (f"*TRG\n{OFF_2600.format('b')}", None),
+        ("*TRG", None),
+    ) as session:
+        box = Keithley2600(session, "smu")
+        assert box.watch(2.0)
+        smu = box.channels["a"]
+        smu.source_volts(range_v=0.2, limit_a=2.5e-7, measure_a=1e-7, nplc=0.1)
+        smu.output(True)
+        smu.set_level(0.1)
+        assert smu.measure().volts == 0.1
+        with pytest.raises(DeviceFault, match="switched its outputs off"):
+            smu.set_level(0.0)
+        box.safe()
+
+
 SOURCE_B2900 = (
     (":SOUR2:FUNC:MODE VOLT", None),
     (":SOUR2:VOLT:RANG:AUTO 0", None),
@@ -225,6 +263,8 @@ def test_b2900_sets_the_byte_order_and_takes_a_definite_block():
         ("*RST", None),
         ("*CLS", None),
         ("*OPC?", "1"),
+        (":OUTP1:ON:AUTO 0", None),
+        (":OUTP2:ON:AUTO 0", None),
         (":FORM:ELEM:SENS VOLT,CURR", None),
         (":FORM:BORD SWAP", None),
         (":FORM:BORD?", "SWAP"),

@@ -12,7 +12,7 @@ from drivers.rack.network import NetworkSession, layout
 from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import load_rack
-from firmware_specs.racks.schema import GROUND
+from firmware_specs.racks.wiring import GROUND
 
 READ_V, PULSE_V, DRIVE_V, HOT_V, HOT_A = 0.2, 2.0, 0.5, 0.01, 1e-4
 
@@ -89,7 +89,7 @@ def test_an_exception_leaves_outputs_off_and_relays_open():
     with pytest.raises(RuntimeError, match="mine"), open_rig() as rig:
         cells.read_mode(rig)
         cells.select(rig, 0, 0)
-        rig.set_level(rig.rack.roles.force, 0.2)
+        rig.outputs.set_level(rig.rack.roles.force, 0.2)
         assert virtual.bench.outputs_on()
         raise RuntimeError("mine")
     assert_off(virtual)
@@ -98,18 +98,18 @@ def test_an_exception_leaves_outputs_off_and_relays_open():
 def hot_switch(rig, virtual, draw):
     cells.read_mode(rig)
     cells.select(rig, draw.randrange(16), draw.randrange(16))
-    rig.set_level(rig.rack.roles.force, draw.uniform(0.05, 0.2))
+    rig.outputs.set_level(rig.rack.roles.force, draw.uniform(0.05, 0.2))
     rig.route({(rig.rack.roles.force, f"row{draw.randrange(16)}"), (GROUND, "col0")})
 
 
 def missing_compliance(rig, virtual, draw):
-    rig.smu(draw.choice(["smu1.a", "smu1.b", "smu2.a", "smu2.b"])).output(True)
+    rig.outputs.smu(draw.choice(["smu1.a", "smu1.b", "smu2.a", "smu2.b"])).output(True)
 
 
 def over_range(rig, virtual, draw):
     cells.read_mode(rig)
     cells.select(rig, 0, 0)
-    rig.set_level(
+    rig.outputs.set_level(
         rig.rack.roles.force, draw.choice([-1, 1]) * draw.choice([0.21, 3.0, 250.0, float("nan"), float("inf")])
     )
 
@@ -160,14 +160,14 @@ def two_masters(rig, virtual, draw):
 
 def dac_against_matrix(rig, virtual, draw):
     rig.route({(GROUND, "row3")})
-    rig.drive({"row3": 0.0})
+    rig.outputs.drive({"row3": 0.0})
 
 
 def compliance(rig, virtual, draw):
     cells.read_mode(rig)
     cells.select(rig, 0, 0)
     rig.boxes["smu1"].dialogue.write("smua.source.limiti=1e-7")
-    rig.set_level(rig.rack.roles.force, 0.2)
+    rig.outputs.set_level(rig.rack.roles.force, 0.2)
     rig.measure(rig.rack.roles.force)
 
 

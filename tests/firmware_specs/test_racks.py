@@ -3,7 +3,6 @@
 import pytest
 
 from firmware_specs.racks import RackError, facts, load_rack, models, shipped_racks
-from firmware_specs.racks.schema import line_index
 
 
 @pytest.mark.parametrize("name", shipped_racks())
@@ -56,9 +55,3 @@ def test_every_model_has_ranges_that_ascend_and_an_identity_with_a_serial_number
         assert found.kind != "smu" or (found.volts and found.amps and found.channels)
     with pytest.raises(ValueError, match="beyond the largest"):
         facts("keithley-2400").range_for("amps", 5.0)
-
-
-def test_lines_have_names():
-    assert line_index("col12") == ("col", 12)
-    with pytest.raises(ValueError, match="is not a line"):
-        line_index("word3")

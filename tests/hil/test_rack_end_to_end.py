@@ -80,8 +80,8 @@ with open_bench(sys.argv[1]) as bench:
     from drivers.rack import cells
     cells.read_mode(bench.rig)
     cells.select(bench.rig, 0, 0)
-    bench.rig.set_level(bench.rig.rack.roles.force, 0.2)
-    bench.rig.sync()
+    bench.rig.outputs.set_level(bench.rig.rack.roles.force, 0.2)
+    bench.rig.outputs.sync()
     print("forcing", flush=True)
     time.sleep(60)
 """

@@ -6,7 +6,7 @@ from emulator.rack.bench import Bench
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.scpi import Call, ErrorStyle, Handler, Reply, ScpiBox, ignored, setting
 from emulator.rack.sources import Refused, SmuChannel, Unit
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 STYLE_2400 = ErrorStyle('0,"No error"', '{code},"{text}"')
 STYLE_2450 = ErrorStyle('0,"No error;0;0 0"', '{code},"{text};1;2026/01/01 00:00:00.000"')

@@ -8,7 +8,7 @@ from emulator.rack.bench import Bench
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.sources import Refused, SmuChannel, Unit
 from emulator.rack.tsp import TspBox, Value
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 CONSTANTS = {
     "format.ASCII": 1.0,

@@ -6,7 +6,7 @@ from emulator.rack.bench import Bench
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.sources import Refused
 from emulator.rack.tsp import TspBox, Value
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 
 class Keithley707Box(TspBox):

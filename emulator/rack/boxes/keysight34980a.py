@@ -6,7 +6,7 @@ from emulator.rack.bench import SHUNT, Bench
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.scpi import Call, ErrorStyle, Handler, Reply, ScpiBox, ignored
 from emulator.rack.sources import DacOutput, Meter, Refused
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 STYLE = ErrorStyle('+0,"No error"', '{code:+d},"{text}"')
 

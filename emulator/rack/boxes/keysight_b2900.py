@@ -11,7 +11,7 @@ from emulator.rack.boxes.keithley2400 import NAMES, set_nplc
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.scpi import Call, ErrorStyle, Handler, Reply, ScpiBox, definite, ignored
 from emulator.rack.sources import Refused, SmuChannel, Unit
-from firmware_specs.racks.schema import Instrument
+from firmware_specs.racks.wiring import Instrument
 
 _T = TypeVar("_T")
 _Get = Callable[[SmuChannel], float | str | bool]
@@ -26,6 +26,7 @@ class KeysightB2902Box(ScpiBox):
         self.channels = {n: SmuChannel(bench, f"{name}.{n}", spec.facts, inaccuracy) for n in (1, 2)}
         self._swapped, self._form = False, "ASC"
         self._lists: dict[int, list[float]] = {1: [], 2: []}
+        self._auto_on = {1: True, 2: True}
         self._mode = {1: "FIX", 2: "FIX"}
         self._shape = {1: "DC", 2: "DC"}
         self._trigger = {1: 1, 2: 1}
@@ -38,6 +39,7 @@ class KeysightB2902Box(ScpiBox):
         for channel in self.channels.values():
             channel.reset()
         self._swapped, self._form = False, "ASC"
+        self._auto_on.update({1: True, 2: True})
 
     def _commands(self) -> dict[str, Handler]:
         commands: dict[str, Handler] = {
@@ -45,6 +47,7 @@ class KeysightB2902Box(ScpiBox):
                 lambda ch: NAMES[ch.source], lambda ch, c: ch.set_source("volts" if c.word() == "VOLT" else "amps")
             ),
             "OUTPut#[:STATe]": self._number_or_word(lambda ch: ch.on, lambda ch, c: ch.set_output(c.boolean())),
+            "OUTPut#:ON:AUTO": self._store(self._auto_on, lambda c: c.boolean()),
             "MEASure": self._measure,
             "FORMat[:DATA]": self._format,
             "FORMat:BORDer": self._order,
@@ -115,11 +118,17 @@ class KeysightB2902Box(ScpiBox):
         values = []
         for number in call.channels():
             channel = self.channels[int(number)]
+            self._go_on(int(number))
             if not channel.on:
                 raise Refused(-221, "Settings conflict")
             seen = channel.read()
             values += [seen.volts, seen.amps]
         return ",".join(f"{value:+.6E}" for value in values)
+
+    def _go_on(self, number: int) -> None:
+        """The default of the box: what is measured or triggered has its output switched on."""
+        if self._auto_on[number] and not self.channels[number].on:
+            self.channels[number].set_output(True)
 
     def _format(self, call: Call) -> Reply:
         if call.query:
@@ -148,6 +157,7 @@ class KeysightB2902Box(ScpiBox):
     def _initiate(self, call: Call) -> Reply:
         for number in (int(n) for n in call.channels()):
             channel = self.channels[number]
+            self._go_on(number)
             if self._shape[number].startswith("PULS"):
                 width, level = self._pulse[number]
                 for _ in range(self._trigger[number]):
