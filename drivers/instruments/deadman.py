@@ -43,6 +43,7 @@ class Deadman:
             return
         self._dialogue.write(definition(self.seconds, self._off))
         self._dialogue.write("hil_tripped=0 trigger.clear()")
+        self._dialogue.ask("*OPC?")  # a trigger on its way already would be cleared with the old ones
         self._dialogue.surround(AROUND, self.check)
         self._heartbeat = Heartbeat(self._dialogue.probe, self._last_traffic, self.seconds / 4)
 

@@ -30,13 +30,21 @@ DRIVERS: dict[str, Callable[[Dialogue, str, float], Any]] = {
 }
 
 
-def open_instrument(dialogue: Dialogue, name: str, spec: Instrument, line_hz: float) -> Any:
+def open_instrument(dialogue: Dialogue, name: str, spec: Instrument, line_hz: float, patience_s: float = 0.0) -> Any:
     """Asks an instrument who it is and gives it its driver.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        spec: Who it should be.
+        line_hz: Mains frequency.
+        patience_s: How much longer than usual the first answer may take: an instrument that still watches a host that
+            was killed answers when its watch has run out.
 
     Raises:
         ProtocolViolation: another model or serial number answers; nothing but `*IDN?` was sent.
     """
-    check_identity(dialogue.ask("*IDN?"), name, spec)
+    check_identity(dialogue.ask("*IDN?", timeout_s=patience_s), name, spec)
     return DRIVERS[spec.model](dialogue, name, line_hz)
 
 

@@ -17,12 +17,13 @@ from firmware_specs.racks.wiring import Instrument
 OPEN_S = 5.0
 
 
-def open_rig(rack: Rack, library: str = "@py", *, allow_no_watchdog: bool = False) -> Rig:
+def open_rig(rack: Rack, library: str = "@py", *, watchdog_s: float = 2.0, allow_no_watchdog: bool = False) -> Rig:
     """Opens all instruments of a bench file and keeps them locked until the rig is closed.
 
     Args:
         rack: With an address for each instrument.
         library: VISA library as pyvisa names it.
+        watchdog_s: See `Rig`.
         allow_no_watchdog: Named override: not all sources turn their outputs off by themselves when the host dies.
 
     Raises:
@@ -50,7 +51,7 @@ def open_rig(rack: Rack, library: str = "@py", *, allow_no_watchdog: bool = Fals
         for spec in rack.instruments.values():
             lock = DeviceLock(f"visa:{spec.address}")
             locks.callback(lock.release)
-        return Rig(rack, connect, locks.close)
+        return Rig(rack, connect, locks.close, watchdog_s)
     except BaseException:
         locks.close()
         raise

@@ -38,6 +38,8 @@ class Rig:
         rack: Bench file.
         connect: Transport to an instrument.
         release: Called once everything is closed.
+        watchdog_s: Instruments that can turn their outputs off by themselves do so this long after the last sign of
+            life of this host.
 
     Attributes:
         outputs: What drives lines.
@@ -47,7 +49,9 @@ class Rig:
         ProtocolViolation: an instrument is not the one the bench file names. LinkError: one does not answer.
     """
 
-    def __init__(self, rack: Rack, connect: Connect, release: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, rack: Rack, connect: Connect, release: Callable[[], None] = lambda: None, watchdog_s: float = 2.0
+    ) -> None:
         self.rack = rack
         self._release = release
         self.limits = rack.limits
@@ -65,12 +69,12 @@ class Rig:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
                 session = Dialogue(connect(name, spec), self.fences[name])
-                self.boxes[name] = open_instrument(session, name, spec, hz)
+                self.boxes[name] = open_instrument(session, name, spec, hz, watchdog_s)
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():
                 box.reset()
-                box.watch(self.limits.watchdog_s)
+                box.watch(watchdog_s)
         except BaseException:
             self.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -57,6 +58,7 @@ class VirtualRack:
     def __init__(self, rack: Rack, *, real_time: bool = False, log_commands: bool = False) -> None:
         self.rack = rack
         self.bench = Bench(rack, real_time, log_commands)
+        self._one_at_a_time = threading.Lock()
         seed = self.bench.dut.seed
         self.boxes: dict[str, Box] = {
             name: BOXES[spec.model](self.bench, name, spec, Inaccuracy(seed, name))
@@ -80,5 +82,11 @@ class VirtualRack:
         return [(name, self.boxes[name].feed(b"")) for name in due]
 
     def feed(self, name: str) -> Callable[[bytes], bytes]:
-        """The wire of one instrument, for an in-process loopback."""
-        return self.boxes[name].feed
+        """The wire of one instrument, for an in-process loopback; several threads may talk, one bench answers."""
+        box = self.boxes[name]
+
+        def fed(data: bytes) -> bytes:
+            with self._one_at_a_time:
+                return box.feed(data)
+
+        return fed

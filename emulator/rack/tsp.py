@@ -42,6 +42,7 @@ class TspBox:
         self._line = bytearray()
         self._inbox: deque[str] = deque()
         self._triggered = False
+        self._in_message = False
         self._waiting: tuple[Running, float] | None = None
         self._functions: dict[str, tuple[Statement, ...]] = {}
         self._globals: dict[str, Value] = {}
@@ -83,15 +84,22 @@ class TspBox:
         while self._waiting is not None or self._inbox:
             if self._waiting is None:
                 line = self._inbox.popleft()
-                self.bench.advance(self.spec.facts.bus_s)
+                self._take_message()
                 self.bench.log.add("command", self.name, text=line)
                 out += self._resume(self._execute(line), None)
             elif self._triggered or time.monotonic() >= self._waiting[1]:
                 came, self._triggered = self._triggered, False
+                self._take_message()
+                self._in_message = came
                 out += self._resume(self._waiting[0], came)
             else:
                 break
         return out
+
+    def _take_message(self) -> None:
+        """A message takes its time on the bus, once: what follows a trigger comes with it."""
+        if not self._in_message:
+            self.bench.advance(self.spec.facts.bus_s)
 
     def _resume(self, running: Running, came: bool | None) -> bytes:
         self._waiting = None
@@ -99,7 +107,7 @@ class TspBox:
             seconds = next(running) if came is None else running.send(came)
         except StopIteration as done:
             return bytes(done.value)
-        self._waiting = (running, time.monotonic() + seconds)
+        self._waiting, self._in_message = (running, time.monotonic() + seconds), False
         return b""
 
     def fail(self, refused: Refused) -> None:

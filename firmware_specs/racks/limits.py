@@ -22,7 +22,6 @@ class RackLimits(Section):
         nudge_v: Voltage compliance of a nudge.
         pulses_per_cell: Lifetime budget of one cell.
         switch_v: Largest voltage across a relay that may close.
-        watchdog_s: Instruments that can turn their outputs off by themselves do so after this long without their host.
         g_min_s: Lowest conductance to program.
         g_max_s: Highest conductance to program.
     """
@@ -36,7 +35,6 @@ class RackLimits(Section):
     nudge_v: Positive = 2.0
     pulses_per_cell: PositiveInt = 1_000_000
     switch_v: Positive = 0.01
-    watchdog_s: Positive = 2.0
     g_min_s: Positive = 1.0e-5
     g_max_s: Positive = 1.0e-3
 

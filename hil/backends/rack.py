@@ -252,6 +252,7 @@ class RackBench:
             "kind": "rack",
             "model": rack.name,
             "instruments": {name: box.identity() for name, box in self.rig.boxes.items()},
+            "found_on": self.rig.left_on,
             "limits": rack.limits.model_dump(mode="json"),
             "timing": rack.timing.model_dump(mode="json"),
             "units": rack.units.model_dump(mode="json"),

@@ -165,6 +165,8 @@ def open_and_train(
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
             if isinstance(bench, RackBench):
+                if left := bench.rig.left_on:
+                    console.print(f"found on and switched off: {', '.join(left)}", highlight=False, soft_wrap=True)
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
             opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None

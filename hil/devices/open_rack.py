@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from drivers.rack.opening import open_rig
-from firmware_specs.racks import load_rack
+from firmware_specs.racks import Rack, load_rack
 from hil.backends.rack import RackBench
 from hil.devices.bench_file import DeviceEntry
 
@@ -22,10 +22,34 @@ def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
         RackError: the rack file is refused.
         DeviceError: an instrument is missing, busy, or another one.
     """
-    rack = entry.rack
-    if rack is None:
-        name = entry.address.removeprefix("rack:")
-        path = folder / name
-        rack = load_rack(path if path.exists() else name)
-    rig = open_rig(rack, entry.visa_library, allow_no_watchdog=entry.allow_no_watchdog)
+    rig = open_rig(
+        rack_of(entry, folder),
+        entry.visa_library,
+        watchdog_s=entry.watchdog_s,
+        allow_no_watchdog=entry.allow_no_watchdog,
+    )
     return RackBench(rig, address)
+
+
+def rack_of(entry: DeviceEntry, folder: Path) -> Rack:
+    """The rack an entry holds or names.
+
+    Raises:
+        RackError: its file is refused.
+    """
+    if entry.rack is not None:
+        return entry.rack
+    name = entry.address.removeprefix("rack:")
+    path = folder / name
+    return load_rack(path if path.exists() else name)
+
+
+def clear_rack(entry: DeviceEntry, folder: Path) -> list[str]:
+    """Switches everything off, whatever was left on; which outputs that were.
+
+    Raises:
+        RackError: the rack file is refused.
+        DeviceError: an instrument is missing, busy, or another one.
+    """
+    with open_rig(rack_of(entry, folder), entry.visa_library, allow_no_watchdog=True) as rig:
+        return rig.left_on

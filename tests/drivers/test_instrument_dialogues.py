@@ -214,6 +214,7 @@ def test_2600_watches_its_host_while_an_output_is_on():
         *SOURCE_2600,
         (f"function hil_watch() if not trigger.wait(2) then {body} end end", None),
         ("hil_tripped=0 trigger.clear()", None),
+        ("*OPC?", "1"),
         ("hil_watch()", None),
         ("*TRG\nsmua.source.output=1\nprint(hil_tripped)\nhil_watch()", "0.00000e+00"),
         ("*TRG\nprint(smua.source.output)\nhil_watch()", "1.00000e+00"),
@@ -359,6 +360,7 @@ def test_34980a_switches_scans_and_drives():
         ("OUTP ON,(@1001,1002)", None),
         ("OUTP? (@1001,1002)", "1,1"),
         (":SOUR:VOLT 0.15,(@1001);:SOUR:VOLT -0.1,(@1002)", None),
+        ("OUTP? (@1001,1002,1003)", "1,1,0"),
         ("ROUT:OPEN:ALL", None),
         ("*OPC?", "1"),
         ("ROUT:CLOS? (@2104,2208)", "0,0"),
@@ -374,6 +376,7 @@ def test_34980a_switches_scans_and_drives():
         box.set_volts({"1001": 0.0, "1002": 0.0})
         box.outputs(["1001", "1002"], True)
         box.set_volts({"1001": 0.15, "1002": -0.1})
+        assert box.left_on(["1001", "1002", "1003"]) == ["1001", "1002"]
         box.open_all()
 
 

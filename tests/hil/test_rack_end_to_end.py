@@ -11,6 +11,7 @@ import tomllib
 import pytest
 
 from drivers.errors import Busy, OutOfRange
+from firmware_specs.racks import Rack
 from hil.bench import open_bench
 from hil.cli import main
 from hil.devices.bench_file import BenchFileError, load_device
@@ -18,9 +19,9 @@ from hil.devices.emulate_rack import bench_file, open_server, write_bench_file
 
 
 @pytest.fixture
-def served(tmp_path, monkeypatch):
+def served(tmp_path, monkeypatch, request):
     monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
-    server = open_server("bench-16x16")
+    server = open_server(getattr(request, "param", "bench-16x16"))
     worker = threading.Thread(target=server.run)
     worker.start()
     path = tmp_path / "lab.toml"
@@ -73,8 +74,17 @@ def test_a_rack_table_and_its_address_belong_together(tmp_path):
         load_device(path, "rack")
 
 
+def test_a_rack_whose_sources_watch_themselves_needs_no_override(served, tmp_path):
+    _, path = served
+    rack = tomllib.loads(path.read_text())["devices"]["rack"]["rack"]
+    assert Rack.model_validate(rack).unwatched == ["mainframe"]
+    rack["roles"].pop("drive")
+    assert Rack.model_validate(rack).unwatched == []
+
+
 CHILD = """
 import sys, time
+from firmware_specs.racks import Rack
 from hil.bench import open_bench
 with open_bench(sys.argv[1]) as bench:
     from drivers.rack import cells
@@ -87,9 +97,8 @@ with open_bench(sys.argv[1]) as bench:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
-    server, path = served
+def start_forcing(path):
+    """A process of its own that holds outputs on."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, f"bench:{path}#rack"],
         stdout=subprocess.PIPE,
@@ -97,12 +106,65 @@ def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
         text=True,
     )
     assert child.stdout.readline() == "forcing\n"
-    assert server.virtual.bench.outputs_on()
-    child.send_signal(number)
+    return child
+
+
+def ended(child):
     child.wait(10.0)
     child.stdout.close()
-    deadline = time.monotonic() + 2.0
-    while (server.virtual.bench.outputs_on() or server.virtual.bench.closed) and time.monotonic() < deadline:
+
+
+def wait_until(true, seconds):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
         threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
+    server, path = served
+    child = start_forcing(path)
+    assert server.virtual.bench.outputs_on()
+    child.send_signal(number)
+    ended(child)
+    wait_until(lambda: not (server.virtual.bench.outputs_on() or server.virtual.bench.closed), 2.0)
     assert server.virtual.bench.outputs_on() == []
     assert not server.virtual.bench.closed
+
+
+def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(served):
+    server, path = served
+    path.write_text(path.read_text().replace("allow_no_watchdog = true", "allow_no_watchdog = true\nwatchdog_s = 1.5"))
+    child = start_forcing(path)
+    assert server.virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
+    child.kill()
+    ended(child)
+    wait_until(lambda: not server.virtual.bench.outputs_on(), 5.0)
+    assert server.virtual.bench.outputs_on() == []
+
+
+def test_a_host_that_only_thinks_for_long_keeps_its_outputs(served):
+    server, path = served
+    path.write_text(path.read_text().replace("allow_no_watchdog = true", "allow_no_watchdog = true\nwatchdog_s = 1.5"))
+    child = start_forcing(path)
+    began, virtual = time.monotonic(), server.virtual
+    wait_until(lambda: time.monotonic() > began + 2.5, 4.0)
+    assert virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
+    child.terminate()
+    ended(child)
+
+
+@pytest.mark.parametrize("served", ["keysight-8x8"], indirect=True)
+def test_what_a_killed_host_left_on_is_found_named_and_switched_off(served, capsys):
+    server, path = served
+    child = start_forcing(path)
+    child.kill()
+    ended(child)
+    left = server.virtual.bench.outputs_on()
+    assert left == ["smu.1", "smu.2"]
+    for said in ("smu.1, smu.2 found on and switched off", "everything was off"):
+        with pytest.raises(SystemExit):
+            main(["clear", f"bench:{path}#rack"])
+        assert said in capsys.readouterr().out
+        assert server.virtual.bench.outputs_on() == []
+        assert not server.virtual.bench.closed
