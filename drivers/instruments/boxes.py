@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from drivers.errors import ProtocolViolation
 from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.smu import SmuChannel
 
 QUEUE_DEPTH = 100
 
@@ -42,7 +44,12 @@ class BenchInstrument:
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
         drain: How its error queue is read.
+
+    Attributes:
+        channels: Source-measure channels, where it has any.
     """
+
+    channels: Mapping[str, SmuChannel] = MappingProxyType({})
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class BenchInstrument:
         self.dialogue.write("*RST")
         self.dialogue.write("*CLS")
         self.dialogue.ask("*OPC?")
+        self._forget()
 
     def errors(self) -> list[str]:
         """Empties the error queue."""
@@ -76,15 +84,28 @@ class BenchInstrument:
         Args:
             outputs: Channels to ask about, where the box does not know them by itself.
         """
-        return []
+        return [number for number, channel in self.channels.items() if channel.is_on()]
 
     def watch(self, seconds: float) -> bool:
         """Has the box turn its outputs off by itself once the host is silent this long; False: it cannot."""
         return False
 
     def safe(self) -> None:
-        """Outputs off and relays open at once; nothing, where it drives nothing."""
+        """Outputs off and relays open at once, without waiting for answers."""
+        for line in self._off_lines():
+            self.dialogue.send_regardless(line)
+        for channel in self.channels.values():
+            channel.on = False
 
     def close(self) -> None:
         """Ends the session."""
         self.dialogue.close()
+
+    def _off_lines(self) -> list[str]:
+        """What makes it safe; nothing, where it drives nothing."""
+        return []
+
+    def _forget(self) -> None:
+        """After a reset: no channel is configured."""
+        for channel in self.channels.values():
+            channel.forget()

@@ -23,13 +23,7 @@ class HostClock:
 
 
 class RackClock(BenchInstrument):
-    """A virtual rack's time base: `TIME?` and `WAIT`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Not used.
-    """
+    """A virtual rack's time base: `TIME?` and `WAIT`."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz, lambda _: [])

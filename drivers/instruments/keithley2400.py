@@ -6,13 +6,11 @@ in the data format PyMeasure sets up (volts, amperes, ohms, time, status).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pymeasure.instruments.keithley.keithley2400 import Keithley2400 as Maintained
 
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_up_source
+from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
 
@@ -21,13 +19,7 @@ COMPLIANCE_BIT = 1 << 3
 
 
 class Keithley2400(BenchInstrument):
-    """One box with channel `1`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """One box with channel `1`."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz)
@@ -38,17 +30,9 @@ class Keithley2400(BenchInstrument):
         """Defaults, output off, data format as PyMeasure reads it."""
         super().reset()
         self.maintained.reset_data_format()
-        self.channels["1"].forget()
 
-    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
-        """The channel, where its output is on."""
-        return [number for number, channel in self.channels.items() if channel.is_on()]
-
-    def safe(self) -> None:
-        """Level to zero, output off."""
-        self.dialogue.send_regardless(":SOURCE:VOLTAGE 0;:SOURCE:CURRENT 0")
-        self.dialogue.send_regardless("OUTPUT 0")
-        self.channels["1"].on = False
+    def _off_lines(self) -> list[str]:
+        return [":SOURCE:VOLTAGE 0;:SOURCE:CURRENT 0", "OUTPUT 0"]
 
 
 class Keithley2400Channel(SmuChannel):
@@ -72,7 +56,7 @@ class Keithley2400Channel(SmuChannel):
         maintained.filter_enabled = False
 
     def _send_level(self, source: Source, level: float) -> None:
-        setattr(self._box.maintained, "source_voltage" if source == "volts" else "source_current", level)
+        set_level(self._box.maintained, source, level)
 
     def _switch(self, on: bool) -> None:
         self._box.maintained.source_enabled = on

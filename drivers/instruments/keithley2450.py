@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pymeasure.instruments.keithley.keithley2450 import Keithley2450 as Maintained
 
 from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_up_source
+from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
 from drivers.instruments.smu import SmuChannel, Source, flag
 from drivers.roles import Measured
 
@@ -17,13 +15,7 @@ READ = ':READ? "defbuffer1",SOUR,READ'
 
 
 class Keithley2450(BenchInstrument):
-    """One box with channel `1`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """One box with channel `1`."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz)
@@ -40,17 +32,9 @@ class Keithley2450(BenchInstrument):
                 todo="Send `*LANG SCPI` and switch it off and on",
             )
         super().reset()
-        self.channels["1"].forget()
 
-    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
-        """The channel, where its output is on."""
-        return [number for number, channel in self.channels.items() if channel.is_on()]
-
-    def safe(self) -> None:
-        """Level to zero, output off."""
-        self.dialogue.send_regardless(":SOUR:VOLT:LEV 0;:SOUR:CURR:LEV 0")
-        self.dialogue.send_regardless("OUTPUT OFF")
-        self.channels["1"].on = False
+    def _off_lines(self) -> list[str]:
+        return [":SOUR:VOLT:LEV 0;:SOUR:CURR:LEV 0", "OUTPUT OFF"]
 
 
 class Keithley2450Channel(SmuChannel):
@@ -78,7 +62,7 @@ class Keithley2450Channel(SmuChannel):
         self._box.dialogue.write(f":SOUR:{'VOLT' if volts else 'CURR'}:READ:BACK ON")
 
     def _send_level(self, source: Source, level: float) -> None:
-        setattr(self._box.maintained, "source_voltage" if source == "volts" else "source_current", level)
+        set_level(self._box.maintained, source, level)
 
     def _switch(self, on: bool) -> None:
         (self._box.maintained.enable_source if on else self._box.maintained.disable_source)()

@@ -29,11 +29,6 @@ UNIT = {"volts": "v", "amps": "i"}
 class Keithley2600(BenchInstrument):
     """One box with channels `a` and `b`.
 
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-
     Attributes:
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
@@ -52,29 +47,25 @@ class Keithley2600(BenchInstrument):
         self.dialogue.write("smub.reset()")
         self.dialogue.write("errorqueue.clear()")
         self.dialogue.ask("*OPC?")
-        for channel in self.channels.values():
-            channel.forget()
-
-    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
-        """Channels whose output is on."""
-        return [letter for letter, channel in self.channels.items() if channel.is_on()]
+        self._forget()
 
     def watch(self, seconds: float) -> bool:
         """The box switches its outputs off by itself once this host is silent."""
-        self.deadman = Deadman(self.dialogue, seconds, [_off(letter) for letter in self.channels])
+        self.deadman = Deadman(self.dialogue, seconds, self._off_lines())
         return True
 
     def safe(self) -> None:
-        """Levels to zero, outputs off."""
-        for letter, channel in self.channels.items():
-            self.dialogue.send_regardless(_off(letter))
-            channel.on = False
+        """Levels to zero, outputs off; the watch has ended."""
+        super().safe()
         self.unwatch()
 
     def unwatch(self) -> None:
         """Ends the watch once no output is on."""
         if self.deadman is not None and not any(channel.on for channel in self.channels.values()):
             self.deadman.disarm()
+
+    def _off_lines(self) -> list[str]:
+        return [_off(letter) for letter in self.channels]
 
 
 class Keithley2600Channel(SmuChannel):

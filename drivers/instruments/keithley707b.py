@@ -12,13 +12,7 @@ BREAK_BEFORE_MAKE = 1
 
 
 class Keithley707B(BenchInstrument):
-    """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Not used.
-    """
+    """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz, tsp_errors)
@@ -60,6 +54,5 @@ class Keithley707B(BenchInstrument):
         if still := self.closed():
             raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
 
-    def safe(self) -> None:
-        """Opens everything, without waiting for an answer."""
-        self.dialogue.send_regardless('channel.open("allslots")')
+    def _off_lines(self) -> list[str]:
+        return ['channel.open("allslots")']

@@ -16,13 +16,7 @@ from drivers.instruments.dialogue import Dialogue, confirm, reading
 
 
 class Keysight34980A(BenchInstrument):
-    """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz)
@@ -116,13 +110,11 @@ class Keysight34980A(BenchInstrument):
         for channel, state in zip(channels, answer, strict=True):
             confirm(f"output {channel}", float(on), float(state), self.name)
 
-    def safe(self) -> None:
-        """DACs to 0 V and off, relays open, without waiting for answers."""
-        if self._levels:
-            everything = _list(self._levels)
-            self.dialogue.send_regardless(f":SOUR:VOLT 0,{everything}")
-            self.dialogue.send_regardless(f"OUTP OFF,{everything}")
-        self.dialogue.send_regardless("ROUT:OPEN:ALL")
+    def _off_lines(self) -> list[str]:
+        """DACs to 0 V and off, relays open."""
+        everything = _list(self._levels)
+        dacs = [f":SOUR:VOLT 0,{everything}", f"OUTP OFF,{everything}"] if self._levels else []
+        return [*dacs, "ROUT:OPEN:ALL"]
 
     def _relay(self, verb: str, channels: Sequence[str]) -> None:
         if channels:

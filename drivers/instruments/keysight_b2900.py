@@ -14,13 +14,7 @@ from drivers.roles import Measured
 
 
 class KeysightB2900(BenchInstrument):
-    """One box with channels `1` and `2`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """One box with channels `1` and `2`."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz)
@@ -32,23 +26,15 @@ class KeysightB2900(BenchInstrument):
         By default the box switches an output on by itself when something is measured or triggered: not here.
         """
         super().reset()
-        for number, channel in self.channels.items():
+        for number in self.channels:
             self.dialogue.write(f":OUTP{number}:ON:AUTO 0")
-            channel.forget()
         self.dialogue.write(":FORM:ELEM:SENS VOLT,CURR")
         self.dialogue.write(":FORM:BORD SWAP")
         order = self.dialogue.ask(":FORM:BORD?")
         confirm("the byte order (SWAP)", 1.0, float(order == "SWAP"), self.name)
 
-    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
-        """Channels whose output is on."""
-        return [number for number, channel in self.channels.items() if channel.is_on()]
-
-    def safe(self) -> None:
-        """Levels to zero, outputs off."""
-        for number, channel in self.channels.items():
-            self.dialogue.send_regardless(f":SOUR{number}:VOLT 0;:SOUR{number}:CURR 0;:OUTP{number} 0")
-            channel.on = False
+    def _off_lines(self) -> list[str]:
+        return [f":SOUR{number}:VOLT 0;:SOUR{number}:CURR 0;:OUTP{number} 0" for number in self.channels]
 
 
 class KeysightB2900Channel(SmuChannel):

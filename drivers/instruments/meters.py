@@ -13,13 +13,7 @@ from drivers.instruments.pymeasure_adapter import DialogueAdapter
 
 
 class KeithleyDAQ6510(BenchInstrument):
-    """A `Voltmeter` at the front terminals.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """A `Voltmeter` at the front terminals."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz)
@@ -40,13 +34,7 @@ class KeithleyDAQ6510(BenchInstrument):
 
 
 class Keysight34465A(BenchInstrument):
-    """A `Voltmeter`.
-
-    Args:
-        dialogue: Session to it.
-        name: As the rack calls it.
-        line_hz: Mains frequency, for deadlines.
-    """
+    """A `Voltmeter`."""
 
     _measure_s = 1.0
 

@@ -40,6 +40,11 @@ class DialogueAdapter(Adapter):
         """Nothing is buffered here: after a timeout the dialogue itself refuses to go on."""
 
 
+def set_level(maintained: Any, source: Source, level: float) -> None:
+    """Set-point of one of PyMeasure's SourceMeters."""
+    setattr(maintained, "source_voltage" if source == "volts" else "source_current", level)
+
+
 def set_up_source(maintained: Any, source: Source, full: float, limit: float, measured: float, name: str) -> None:
     """Range, level 0, compliance and measurement range by the properties PyMeasure's SourceMeters share; read back.
 

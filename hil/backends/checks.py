@@ -26,6 +26,18 @@ def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> 
             _check(f"nudge {index}", nudge, (len(drive), *topology.nudge_shape))
 
 
+def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
+    """The nudges, where all of them are currents that stay what they are.
+
+    Raises:
+        ValueError: one follows the state, which hardware cannot.
+    """
+    constant = [n for n in nudges if isinstance(n, Tensor)]
+    if len(constant) < len(nudges):
+        raise ValueError("a nudge that follows the state needs reference: a device holds nudge currents constant")
+    return constant
+
+
 def check_parameters(topology: Topology, parameters: Parameters) -> int:
     """Checks that every coupling has its weights and biases, of the crossbar's size and finite.
 

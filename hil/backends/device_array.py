@@ -17,7 +17,7 @@ from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
-from hil.backends.checks import check_inputs
+from hil.backends.checks import check_inputs, constant_nudges
 from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
 
@@ -129,9 +129,7 @@ class DeviceArray:
     ) -> Settled:
         """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
         check_inputs(self.topology, drive, nudges)
-        constant = [n for n in nudges if isinstance(n, Tensor)]
-        if len(constant) < len(nudges):
-            raise ValueError("a nudge that follows the state needs reference: a chip holds nudge currents constant")
+        constant = constant_nudges(nudges)
         current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
         info = self._bench.crossbar.info
         layers = [*range(len(self.topology.layers))]

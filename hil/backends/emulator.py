@@ -15,7 +15,7 @@ from emulator.chip import Chip
 from emulator.readout import Reading
 from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
-from hil.backends.checks import check_inputs
+from hil.backends.checks import check_inputs, constant_nudges
 from hil.backends.placement import check_fits, next_array
 from hil.backends.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
 from hil.mapping import Mapping
@@ -109,9 +109,7 @@ class EmulatedArray:
         """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
         check_inputs(self.topology, drive, nudges)
         current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
-        constant = [n for n in nudges if isinstance(n, Tensor)]
-        if len(constant) < len(nudges):
-            raise ValueError("a nudge that follows the state needs reference: a chip holds nudge currents constant")
+        constant = constant_nudges(nudges)
         with torch.no_grad():
             readings = self._chip.settle(
                 self._index,

@@ -23,7 +23,7 @@ from drivers.rack import network, program
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
 from firmware_specs.topology import Topology
-from hil.backends.checks import check_inputs
+from hil.backends.checks import check_inputs, constant_nudges
 from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Programmed, Ranges, Settled, States
 from hil.data.dataset import Dataset
 from hil.estimator import Estimator
@@ -93,9 +93,7 @@ class RackArray:
     ) -> Settled:
         """Sample by sample: sources on, scan; nudge, scan; volts and amperes to model units."""
         check_inputs(self.topology, drive, nudges)
-        constant = [n for n in nudges if isinstance(n, Tensor)]
-        if len(constant) < len(nudges):
-            raise ValueError("a nudge that follows the state needs reference: a rack holds nudge currents constant")
+        constant = constant_nudges(nudges)
         session, begin = self._network(), self._rig.clock.now_s()
         sources = drive.flatten(1).detach().cpu().double().numpy() * self._units.state_v
         currents = [n.flatten(1).detach().cpu().double().numpy() * self._units.current_a for n in constant]

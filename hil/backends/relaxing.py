@@ -25,7 +25,7 @@ from emulator.network import ideal_neurons
 from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology
-from hil.backends.checks import check_inputs
+from hil.backends.checks import check_inputs, constant_nudges
 from hil.backends.seam import Nudge, Parameters, Phase, PlacementError, Settled, States
 from hil.backends.watch import SAFETY, USUAL, Watch
 
@@ -116,9 +116,7 @@ class Relaxation:
         """
         check_inputs(self._topology, drive, nudges)
         self._floors = self._noise_floors(noise_a)
-        constant = [n for n in nudges if isinstance(n, Tensor)]
-        if len(constant) < len(nudges):
-            raise ValueError("a nudge that follows the state needs reference: this device's nudge is held constant")
+        constant = constant_nudges(nudges)
         with torch.no_grad():
             free, report = self._relax(drive, None, start, reads)
             phases, reports = [free], [report]
