@@ -17,6 +17,7 @@ from torch import Tensor
 from firmware_specs.topology import Topology
 from hil import energy
 from hil.backends.seam import Nudge, Parameters, Settled, States
+from hil.jumps import without_jumps
 
 Kind = Literal["centered", "positive", "negative", "random_sign"]
 
@@ -97,6 +98,14 @@ class Estimator:
             smoothly (a neuron that reaches a rail, or a pooling window that changes its maximum, ends that). The real
             counterpart of holomorphic equilibrium propagation (Laborieux and Zenke 2022), whose complex nudges no
             circuit has.
+        largest: Scale every sample's nudge, at every block, so that its largest current is this, model units, and not
+            `beta` times its gradient: error currents shrink from block to block, and a contrast that has shrunk with
+            them drowns in the rounding of float32. None: `beta`, or the converter's range where nudges are auto-ranged.
+        jumps: What becomes of a sample that one of the two nudges moved more than `hil.jumps.JUMP` times as far as the
+            other. Where maxima are pooled, a nudge may tip a window to another maximum, and its states jump by what
+            does not shrink with the nudge; one such sample in a batch can outweigh all others. `keep`: its contrast
+            counts as it is. `one_sided`: it is taken between the calmer nudge and the free phase. Centered estimates
+            of two points only.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.gradients.followed`;
             reference only). Earlier blocks are always nudged by a constant current.
     """
@@ -107,6 +116,8 @@ class Estimator:
     range_fraction: float = 1.0
     dither: bool = False
     points: int = 2
+    largest: float | None = None
+    jumps: Literal["keep", "one_sided"] = "keep"
     nudge: Literal["constant", "reevaluated"] = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
@@ -120,6 +131,14 @@ class Estimator:
             raise ValueError(f"range_fraction must be in (0, 1], got {self.range_fraction}")
         if self.points not in (2, 4, 6, 8) or (self.points > 2 and self.kind != "centered"):
             raise ValueError(f"points must be 2, 4, 6 or 8, and 2 unless centered, got {self.points} ({self.kind})")
+        if self.largest is not None and not 0 < self.largest < float("inf"):
+            raise ValueError(f"largest must be positive and finite, got {self.largest}")
+        if self.jumps == "one_sided" and (self.kind != "centered" or self.points != 2):
+            raise ValueError(
+                f"jumps = 'one_sided' needs a centered estimate of 2 points, got {self.kind}, {self.points}"
+            )
+        if self.nudge == "reevaluated" and (self.largest is not None or self.jumps != "keep"):
+            raise ValueError("nudge = 'reevaluated' follows beta and the loss: it goes with neither largest nor jumps")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
@@ -132,8 +151,10 @@ class Estimator:
         if self.dither:
             nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
         settled = site.settle(drive, nudges, free)
-        phases, currents = contrasted(settled, one_sided=len(levels) == 1)
         weights = contrast_weights(levels, effective)
+        if self.jumps == "one_sided":
+            settled, weights = without_jumps(settled, weights)
+        phases, currents = contrasted(settled, one_sided=len(levels) == 1)
         return energy.contrast(site.topology, parameters, drive, phases, weights, currents)
 
     def levels(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
@@ -154,6 +175,8 @@ class Estimator:
         wanted = site.quantized if self.auto_range is None else self.auto_range
         # a hair inside the range: rounding must not count every sample's largest nudge as clipped
         inside = self.range_fraction * (1 - 1e-6) * site.nudge_limit
+        if self.largest is not None:
+            return min(self.largest, inside)
         return inside if wanted and inside < float("inf") else None
 
     def effective_beta(self, loss_gradient: Tensor, aim: float | None) -> Tensor:

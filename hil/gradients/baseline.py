@@ -20,6 +20,10 @@ from hil.estimator import Site
 _ONE_SWEEP = network.Stop(max_iterations=1, tolerance=0)
 
 
+REACHABLE = {torch.float32: 1e-4, torch.float64: 1e-9}
+"""Relative change of an adjoint that the rounding of its precision leaves well behind."""
+
+
 class AdjointError(ArithmeticError):
     """The adjoint equation of some samples did not converge; the message says of how many."""
 
@@ -35,18 +39,19 @@ class Implicit:
 
     Attributes:
         kind: Names the rule in an experiment file.
-        tolerance: A sample's adjoint is solved when no entry changes by more than this share of its largest one.
+        tolerance: A sample's adjoint is solved when no entry changes by more than this share of its largest one; None
+            asks for what the precision of the states can give, `REACHABLE`.
         max_iterations: Bound on the iterations.
     """
 
     kind: Literal["implicit"] = "implicit"
-    tolerance: float = 1e-6
+    tolerance: float | None = None
     max_iterations: int = 5000
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if not (0 < self.tolerance < 1 and self.max_iterations > 0):
+        if not ((self.tolerance is None or 0 < self.tolerance < 1) and self.max_iterations > 0):
             raise ValueError(
                 f"0 < tolerance < 1 and max_iterations > 0 are needed, got {self.tolerance} and {self.max_iterations}"
             )
@@ -68,19 +73,24 @@ class Implicit:
         return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
 
     def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
+        tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
         adjoint = seed = (*(torch.zeros_like(s) for s in swept[:-1]), loss_gradient)
         unsolved = torch.ones(len(loss_gradient), dtype=torch.bool)
-        for _ in range(self.max_iterations):
+        for iteration in range(1, self.max_iterations + 1):
             pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
             new = tuple(s + p for s, p in zip(seed, pulled, strict=True))
             change = _largest(tuple(n - a for n, a in zip(new, adjoint, strict=True)))
             adjoint = new
-            unsolved = change > self.tolerance * _largest(new)
-            if not bool(unsolved.any()):
+            size = _largest(new)
+            unsolved = ~(change <= tolerance * size)  # NaN is not solved either
+            going_on, exploded = torch.stack([unsolved.any(), ~size.isfinite().all()]).tolist()
+            if not going_on:
                 return adjoint
+            if exploded:
+                break
         raise AdjointError(
             f"the adjoint of {int(unsolved.sum())} of {len(unsolved)} samples is not solved after "
-            f"{self.max_iterations} iterations: their free phase is unsettled or barely stable. Settle it longer, "
+            f"{iteration} iterations: their free phase is unsettled or barely stable. Settle it longer, "
             "compute in float64 (run.dtype), use smaller weights, or differentiate a fixed number of sweeps "
             "(estimator.kind = 'unrolled')"
         )

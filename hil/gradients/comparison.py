@@ -38,10 +38,10 @@ class Agreement:
     ratio: float
 
 
-def at_rest(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor, tolerance: float = 1e-9) -> list[Agreement]:
+def at_rest(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> list[Agreement]:
     """Equilibrium propagation as the model's estimator has it, against exact implicit differentiation."""
     found = _gradients(model, loss, images, labels)
-    exact = _with_rule(model, loss, images, labels, Implicit(tolerance=tolerance))
+    exact = _with_rule(model, loss, images, labels, Implicit())
     return _agreements(found, exact)
 
 

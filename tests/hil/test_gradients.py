@@ -216,6 +216,15 @@ def test_an_unsolved_adjoint_is_an_error_that_says_of_how_many_samples_and_what_
         gradients(model, Implicit(tolerance=1e-13, max_iterations=2), images, labels)
 
 
+def test_an_adjoint_that_grows_without_bound_is_an_error_and_never_taken_as_solved():
+    block = EnergyBlock(
+        dense_chain([2, 2], bias=False), ReferenceBench(Stop(max_iterations=1, tolerance=0)), Implicit()
+    )
+    block.weight_0.data = 3 * torch.eye(2)  # a gain of 9 around the loop: between the rails nothing is stable
+    with pytest.raises(AdjointError, match=r"after \d{2} iterations: .*unsettled or barely stable"):
+        block(torch.full((3, 2), 0.1)).sum().backward()
+
+
 @pytest.mark.parametrize("wrong", [{"beta": 0.0}, {"beta": -1.0}, {"beta": float("nan")}, {"range_fraction": 1.5}])
 def test_estimator_refuses_settings_without_meaning(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -1,0 +1,73 @@
+"""Samples that a nudge tips to another maximum of a pooling window."""
+
+import pytest
+import torch
+
+from emulator.network import Stop
+from firmware_specs.topology import Conv, Layer, Topology
+from hil.backends.reference import ReferenceBench
+from hil.backends.seam import Settled
+from hil.block import EnergyBlock
+from hil.estimator import Estimator
+from hil.gradients.baseline import Implicit
+from hil.jumps import without_jumps
+
+POOLED = Topology(
+    layers=(Layer(shape=(4, 8, 8), slope=0.8), Layer(shape=(4, 4, 4), slope=0.8)),
+    couplings=(Conv(pre=0, post=1, pool=True),),
+)
+
+
+def test_one_jump_outweighs_a_batch_and_is_taken_out_of_the_contrast():
+    torch.manual_seed(4)  # one window of the 64 samples lies at a tie
+    block = EnergyBlock(POOLED, ReferenceBench(Stop(5000, 1e-14))).double()
+    drive = torch.rand(64, 4, 8, 8, dtype=torch.float64)
+    error = torch.randn(64, 4, 4, 4, dtype=torch.float64)
+
+    def gradient(rule) -> torch.Tensor:
+        block.estimator = rule
+        block.zero_grad()
+        (block(drive) * error).sum(1).mean().backward()
+        return block.weight_0.grad.clone()
+
+    exact = gradient(Implicit(tolerance=1e-13))
+    kept, guarded = (gradient(Estimator(beta=0.01, jumps=j)) - exact for j in ("keep", "one_sided"))
+    assert kept.norm() > exact.norm()
+    assert guarded.norm() < 5e-3 * exact.norm()
+    assert gradient(Estimator(beta=1e-4)).allclose(gradient(Estimator(beta=1e-4, jumps="one_sided")), rtol=1e-12)
+
+
+def test_the_side_a_sample_jumped_to_is_replaced_by_the_free_phase_at_twice_the_weight():
+    free = (torch.zeros(3, 1, 1), torch.zeros(3, 2))
+    plus = (torch.tensor([0.1, 5.0, 0.1]).view(3, 1, 1), torch.zeros(3, 2))
+    minus = (torch.zeros(3, 1, 1), torch.tensor([[-0.1, 0], [-0.1, 0], [-3.0, 0]]))
+    currents = (torch.full((3, 1), 9.0), torch.ones(3, 1), -torch.ones(3, 1))
+    settled, weights = without_jumps(
+        Settled(free, (plus, minus), (), currents), [torch.full((3,), 2.0), torch.full((3,), -2.0)]
+    )
+    assert [w.tolist() for w in weights] == [[2, 4, 4], [-2, -4, -4]]
+    assert settled.nudged[0][0].flatten().tolist() == pytest.approx([0.1, 0, 0.1])
+    assert settled.nudged[1][1].tolist() == [[pytest.approx(-0.1), 0], [pytest.approx(-0.1), 0], [0, 0]]
+    assert [c.flatten().tolist() for c in settled.source_currents] == [[9, 9, 9], [1, 9, 1], [-1, -1, 9]]
+
+
+def test_every_sample_is_nudged_as_far_whatever_its_error():
+    site = EnergyBlock(POOLED, ReferenceBench())
+    rule = Estimator(largest=1e-3)
+    error = torch.randn(5, 4, 4, 4) * torch.logspace(-9, 0, 5).view(-1, 1, 1, 1)
+    nudge = error * rule.effective_beta(error, rule.aim(site)).view(-1, 1, 1, 1)
+    assert nudge.flatten(1).abs().amax(1).tolist() == pytest.approx([1e-3] * 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"largest": 0.0}, "positive"),
+        ({"jumps": "one_sided", "kind": "positive"}, "centered"),
+        ({"jumps": "one_sided", "points": 4}, "2 points"),
+        ({"jumps": "one_sided", "nudge": "reevaluated"}, "neither"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(wrong, why):
+    with pytest.raises(ValueError, match=why):
+        Estimator(**wrong)
