@@ -77,7 +77,9 @@ def _rows(task: Task) -> list[Row]:
         )
     if outcome.signal is not None:
         return []
-    return task.point.rows(_tests(experiment, opened, task), float(str(outcome.summary["seconds"])))
+    seconds, tested = (float(str(outcome.summary[key])) for key in ("seconds", "test_accuracy"))
+    # without a wait the test at the end of the training is the one that was asked for
+    return task.point.rows(_tests(experiment, opened, task) if task.point.waits_s else [tested], seconds)
 
 
 def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]:
@@ -91,7 +93,7 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
         host = CellUpdates(model, experiment.update, experiment.run.seed).host_parameters
         TrainState(model, optimizer(experiment.optimizer, host), bench, Position()).restore(newest)
         accuracies, waited_s = [], 0.0
-        for wait_s in task.point.waits_s or (0.0,):
+        for wait_s in task.point.waits_s:
             if wait_s > waited_s:
                 if not isinstance(bench, EmulatorBench):
                     raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
