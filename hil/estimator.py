@@ -104,8 +104,9 @@ class Estimator:
         jumps: What becomes of a sample that one of the two nudges moved more than `hil.jumps.JUMP` times as far as the
             other. Where maxima are pooled, a nudge may tip a window to another maximum, and its states jump by what
             does not shrink with the nudge; one such sample in a batch can outweigh all others. `keep`: its contrast
-            counts as it is. `one_sided`: it is taken between the calmer nudge and the free phase. Centered estimates
-            of two points only.
+            counts as it is. `one_sided`: it is taken between the calmer nudge and a third phase, as long as the
+            nudged ones and without a nudge, so that a free phase that had not quite come to rest does no harm.
+            Centered estimates of two points only.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.gradients.followed`;
             reference only). Earlier blocks are always nudged by a constant current.
     """
@@ -150,6 +151,8 @@ class Estimator:
         nudges = [-level * column * loss_gradient for level in levels]
         if self.dither:
             nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
+        if self.jumps == "one_sided":
+            nudges.append(torch.zeros_like(loss_gradient))
         settled = site.settle(drive, nudges, free)
         weights = contrast_weights(levels, effective)
         if self.jumps == "one_sided":

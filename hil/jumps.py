@@ -22,22 +22,22 @@ JUMP = 1.5
 
 
 def without_jumps(settled: Settled, weights: list[Tensor]) -> tuple[Settled, list[Tensor]]:
-    """Of a centered pair: the free phase in place of the side a sample jumped to, at twice the weight.
+    """Of a centered pair: the phase without a nudge in place of the side a sample jumped to, at twice the weight.
 
     Args:
-        settled: Free phase and the two nudged ones.
-        weights: Of the nudged phases, (batch,) each.
+        settled: Phases nudged to either side, and one without a nudge.
+        weights: Of the first two, (batch,) each.
 
     Returns:
         The same with those samples replaced. No host waits for a device.
     """
-    plus, minus = settled.nudged
-    there, back = _distance(plus, settled.free), _distance(minus, settled.free)
+    plus, minus, still = settled.nudged
+    there, back = _distance(plus, still), _distance(minus, still)
     chosen = (there > JUMP * back, back > JUMP * there)
-    replaced = tuple(_choose(c, settled.free, side) for c, side in zip(chosen, (plus, minus), strict=True))
+    replaced = tuple(_choose(c, still, side) for c, side in zip(chosen, (plus, minus), strict=True))
     currents = settled.source_currents
     if currents is not None:
-        sides = (_choose(c, currents[:1], (side,))[0] for c, side in zip(chosen, currents[1:], strict=True))
+        sides = (_choose(c, currents[3:], (side,))[0] for c, side in zip(chosen, currents[1:3], strict=True))
         currents = (currents[0], *sides)
     doubled = torch.where(chosen[0] | chosen[1], 2.0, 1.0).to(weights[0])
     return replace(settled, nudged=replaced, source_currents=currents), [weight * doubled for weight in weights]

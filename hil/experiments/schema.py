@@ -240,6 +240,7 @@ class Experiment(Section):
         readout: A linear layer behind the last block, or `none`: the last energy layer holds the class scores.
         estimator: How gradients are obtained; `implicit` and `unrolled` differentiate the reference relaxation instead
             of measuring.
+        baseline: The digital rule a study compares with (`--sweep rule=ep,implicit`), with its settings.
         loss: `cross_entropy`, or `mse`: half the squared distance to the one-hot target.
     """
 
@@ -252,6 +253,7 @@ class Experiment(Section):
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()
     estimator: GradientRule = Estimator()
+    baseline: Annotated[Implicit | Unrolled, Field(discriminator="kind")] = Implicit()
     settle: Settling = Settling()
     optimizer: Optimizer = Optimizer()
     update: Update = Update()

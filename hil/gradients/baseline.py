@@ -42,11 +42,15 @@ class Implicit:
         tolerance: A sample's adjoint is solved when no entry changes by more than this share of its largest one; None
             asks for what the precision of the states can give, `REACHABLE`.
         max_iterations: Bound on the iterations.
+        unsolved: What happens at that bound. `refuse`: an error. `keep`: the sum so far counts, which is what
+            back-propagation through so many sweeps gives at a fixed point, and what equilibrium propagation measures
+            after so many nudged sweeps; for training, where some sample of some batch is always close to a bifurcation.
     """
 
     kind: Literal["implicit"] = "implicit"
     tolerance: float | None = None
     max_iterations: int = 5000
+    unsolved: Literal["refuse", "keep"] = "refuse"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
@@ -75,7 +79,6 @@ class Implicit:
     def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
         tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
         adjoint = seed = (*(torch.zeros_like(s) for s in swept[:-1]), loss_gradient)
-        unsolved = torch.ones(len(loss_gradient), dtype=torch.bool)
         for iteration in range(1, self.max_iterations + 1):
             pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
             new = tuple(s + p for s, p in zip(seed, pulled, strict=True))
@@ -86,14 +89,17 @@ class Implicit:
             going_on, exploded = torch.stack([unsolved.any(), ~size.isfinite().all()]).tolist()
             if not going_on:
                 return adjoint
-            if exploded:
-                break
-        raise AdjointError(
-            f"the adjoint of {int(unsolved.sum())} of {len(unsolved)} samples is not solved after "
-            f"{iteration} iterations: their free phase is unsettled or barely stable. Settle it longer, "
-            "compute in float64 (run.dtype), use smaller weights, or differentiate a fixed number of sweeps "
-            "(estimator.kind = 'unrolled')"
-        )
+            if exploded or (iteration == self.max_iterations and self.unsolved == "refuse"):
+                raise AdjointError(_complaint(unsolved, iteration))
+        return adjoint
+
+
+def _complaint(unsolved: Tensor, iterations: int) -> str:
+    return (
+        f"the adjoint of {int(unsolved.sum())} of {len(unsolved)} samples is not solved after {iterations} iterations: "
+        "their free phase is unsettled or barely stable. Settle it longer, compute in float64 (run.dtype), use smaller "
+        "weights, or differentiate a fixed number of sweeps (unsolved = 'keep', or estimator.kind = 'unrolled')"
+    )
 
 
 @dataclass(frozen=True)

@@ -108,14 +108,18 @@ def _experiment(task: Task) -> Experiment:
     values = task.point.values
     overrides = list(task.overrides)
     rule = values.get(RULE, "ep")
-    if rule != "ep":
+    named = str(values.get(NAMED, task.experiment))
+    baseline = experiment_file.load(named, overrides).baseline
+    if rule not in ("ep", baseline.kind):
         overrides.append(f'estimator={{kind="{rule}"}}')
     for key, value in values.items():
         if key in (NAMED, RULE):
             continue
         if key in EXPERIMENT_KEYS or not (key == "device" or key in CHIP_KEYS or key.startswith("chip.")):
             overrides.append(f"{EXPERIMENT_KEYS.get(key, key)}={_toml(value)}")
-    loaded = experiment_file.load(str(values.get(NAMED, task.experiment)), overrides)
+    loaded = experiment_file.load(named, overrides)
+    if rule == baseline.kind:
+        loaded = loaded.model_copy(update={"estimator": baseline})
     address = str(values.get("device", task.device or loaded.device))
     return loaded.model_copy(update={"device": _address(address, values, task.folder)})
 

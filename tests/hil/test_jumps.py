@@ -37,18 +37,19 @@ def test_one_jump_outweighs_a_batch_and_is_taken_out_of_the_contrast():
     assert gradient(Estimator(beta=1e-4)).allclose(gradient(Estimator(beta=1e-4, jumps="one_sided")), rtol=1e-12)
 
 
-def test_the_side_a_sample_jumped_to_is_replaced_by_the_free_phase_at_twice_the_weight():
-    free = (torch.zeros(3, 1, 1), torch.zeros(3, 2))
+def test_the_side_a_sample_jumped_to_is_replaced_by_the_phase_without_nudge_at_twice_the_weight():
+    free = (torch.ones(3, 1, 1), torch.ones(3, 2))  # not at rest
+    still = (torch.zeros(3, 1, 1), torch.zeros(3, 2))
     plus = (torch.tensor([0.1, 5.0, 0.1]).view(3, 1, 1), torch.zeros(3, 2))
     minus = (torch.zeros(3, 1, 1), torch.tensor([[-0.1, 0], [-0.1, 0], [-3.0, 0]]))
-    currents = (torch.full((3, 1), 9.0), torch.ones(3, 1), -torch.ones(3, 1))
+    currents = (torch.full((3, 1), 7.0), torch.ones(3, 1), -torch.ones(3, 1), torch.full((3, 1), 9.0))
     settled, weights = without_jumps(
-        Settled(free, (plus, minus), (), currents), [torch.full((3,), 2.0), torch.full((3,), -2.0)]
+        Settled(free, (plus, minus, still), (), currents), [torch.full((3,), 2.0), torch.full((3,), -2.0)]
     )
     assert [w.tolist() for w in weights] == [[2, 4, 4], [-2, -4, -4]]
     assert settled.nudged[0][0].flatten().tolist() == pytest.approx([0.1, 0, 0.1])
     assert settled.nudged[1][1].tolist() == [[pytest.approx(-0.1), 0], [pytest.approx(-0.1), 0], [0, 0]]
-    assert [c.flatten().tolist() for c in settled.source_currents] == [[9, 9, 9], [1, 9, 1], [-1, -1, 9]]
+    assert [c.flatten().tolist() for c in settled.source_currents] == [[7, 7, 7], [1, 9, 1], [-1, -1, 9]]
 
 
 def test_every_sample_is_nudged_as_far_whatever_its_error():
