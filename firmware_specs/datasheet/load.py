@@ -30,10 +30,14 @@ def load(name_or_path: str | Path) -> Datasheet:
     Raises:
         DatasheetError: unknown name, unreadable file, or content that is refused.
     """
-    text, where = _read(str(name_or_path))
+    return parse(*_read(str(name_or_path)))
+
+
+def parse(text: str, where: str) -> Datasheet:
+    """A datasheet from its text; `where` it came from is named in errors, which are those of `load`."""
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DatasheetError(f"{where}: not TOML: {error}") from error
     try:
         return Datasheet.model_validate(document)

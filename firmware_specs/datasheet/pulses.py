@@ -119,7 +119,11 @@ class Pulses(Section):
         """Refuses a law whose steps end before 95 % of the range; soft bounds only come near its end."""
         for percent in range(5, 96):
             x = percent / 100 if up else 1 - percent / 100
-            if self.response(x, up) <= 0:
+            try:
+                goes_on = self.response(x, up) > 0
+            except OverflowError:
+                goes_on = False
+            if not goes_on:
                 raise ValueError(
                     f"law {self.law!r} cannot reach its range: going {'up' if up else 'down'}, "
                     f"steps end at x = {x:.2f} of 0 .. 1"

@@ -101,10 +101,19 @@ def load(path: Path) -> BenchFile:
         BenchFileError: unreadable, not TOML, or refused.
     """
     try:
-        return BenchFile.model_validate(tomllib.loads(path.read_text()))
+        text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchFileError(f"{path}: not readable: {error}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BenchFileError(f"{path}: not TOML: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> BenchFile:
+    """A bench file from its text; `where` it came from is named in errors, which are those of `load`."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchFileError(f"{where}: not TOML: {error}") from error
+    try:
+        return BenchFile.model_validate(document)
     except ValidationError as error:
-        raise BenchFileError(f"{path}: " + "; ".join(explain(error))) from error
+        raise BenchFileError(f"{where}: " + "; ".join(explain(error))) from error

@@ -69,12 +69,19 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return state.hexdigest()
 
 
+def parse(facts: bytes, content: bytes) -> Checkpoint | None:
+    """A checkpoint from the bytes of its two files; None where they are not whole."""
+    try:
+        known = json.loads(facts)
+        if hashlib.sha256(content).hexdigest() != known["sha256"]:
+            return None
+        return Checkpoint(load(content), known)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):
+        return None
+
+
 def _read(path: Path) -> Checkpoint | None:
     try:
-        facts = json.loads(path.read_text())
-        content = path.with_suffix(".safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-            return None
-        return Checkpoint(load(content), facts)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
+        return parse(path.read_bytes(), path.with_suffix(".safetensors").read_bytes())
+    except OSError:
         return None
