@@ -136,7 +136,8 @@ class Device:
         self.owner = ""
 
     def _output_changed(self, text: str) -> None:
-        self.journal.note("outputs", text, on=float(self.outputs.state is State.ARMED))
+        outputs = self.outputs
+        self.journal.note("outputs", text, on=float(outputs.state is State.ARMED), silent_s=outputs.silent_s)
 
 
 def absolute_limits(chip: Chip) -> LimitsRecord:

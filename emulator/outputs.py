@@ -24,12 +24,17 @@ class Outputs:
         self.owner = ""
         self._clock = clock
         self._changed = changed
-        self._fed_at = 0.0
+        self._fed_at = clock()
 
     @property
     def on(self) -> bool:
         """Are outputs on?"""
         return self.state is State.ARMED
+
+    @property
+    def silent_s(self) -> float:
+        """Since the last sign of life of the owner, seconds."""
+        return self._clock() - self._fed_at
 
     @property
     def remaining_s(self) -> float:
@@ -79,4 +84,4 @@ class Outputs:
 
     def run_out(self) -> bool:
         """Has the watchdog run out?"""
-        return self.on and self.watchdog_s > 0 and self._clock() - self._fed_at >= self.watchdog_s
+        return self.on and self.watchdog_s > 0 and self.silent_s >= self.watchdog_s
