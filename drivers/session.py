@@ -231,7 +231,8 @@ class Session:
             if value is None:
                 raise
             value.add_note(note)
-            _LOG.error(note)
+            if not isinstance(value, Exception):  # an exit shows no notes
+                _LOG.error(note)
 
     def _leave_old_trip(self, clear_trip: bool) -> None:
         """A trip that only says that the last host went away ends with the next one; others want a person."""

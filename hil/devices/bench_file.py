@@ -6,11 +6,14 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.racks import Rack
+
+
+SCHEMES = ("reference", "emulator", "serial", "visa", "rack", "bench")
 
 
 class BenchFileError(ValueError):
@@ -58,6 +61,17 @@ class DeviceEntry(Section):
     timeout_s: Positive = 10.0
     visa_library: str = "@py"
     rack: Rack | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _has_a_scheme(cls, address: str) -> str:
+        scheme, found, target = address.partition(":")
+        if scheme not in SCHEMES or not found or (scheme in ("emulator", "serial", "visa") and not target):
+            raise ValueError(
+                "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
+                "reference:"
+            )
+        return address
 
     @model_validator(mode="after")
     def _a_rack_is_here_or_in_a_file(self) -> Self:

@@ -163,7 +163,7 @@ def test_device_that_comes_back_as_another_one_is_not_trained_on(served, tmp_pat
         run(f"bench:{bench_file}#chip", tmp_path / "other")
 
 
-def test_failed_run_leaves_the_last_traffic_in_its_folder(served, tmp_path, capsys):
+def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_once(served, tmp_path, capsys, caplog):
     board = served(Doors(tcp=0), "mixed-8bit", SEED)
     config = tmp_path / "small.toml"
     config.write_text(SMALL)
@@ -176,6 +176,7 @@ def test_failed_run_leaves_the_last_traffic_in_its_folder(served, tmp_path, caps
     assert flight[0].startswith("# recording of serial:socket") and " > " in flight[-5] + flight[-6]
     errors = capsys.readouterr().err
     assert "flight.log" in errors and "--resume" in errors
+    assert errors.count("could not be confirmed") == 1 and not caplog.records
 
 
 def stop_after(board, event, seen):

@@ -160,3 +160,10 @@ def test_code_steps_are_worked_out_by_hand():
     assert adc.max_code == 255
     assert adc.lsb == pytest.approx(0.01)
     assert Adc(low_v=0, high_v=1).max_code == 2**32 - 1
+
+
+def test_a_number_too_long_to_read_is_no_toml(tmp_path):
+    path = tmp_path / "long.toml"
+    path.write_text(f"chips = {'9' * 5000}")
+    with pytest.raises(DatasheetError, match=r"long\.toml: not TOML"):
+        load(path)

@@ -29,6 +29,7 @@ def with_sections(**sections):
         ({"pulses": {"law": "constant"}}, "needs step above 0"),
         ({"pulses": {"law": "exponential", "step": 0.01, "amplitude_up": 1.5}}, "cannot reach its range"),
         ({"pulses": {"law": "linear", "step": 0.01, "slope_down": 1.5}}, "cannot reach its range"),
+        ({"pulses": {"law": "exponential", "step": 0.01, "gamma_up": 1.0, "scale": -1e6}}, "cannot reach its range"),
         (
             {"pulses": {"law": "constant", "step": 1e-4}, "limits": {"max_pulses_per_cell": 1000}},
             "cannot reach the range",

@@ -202,3 +202,10 @@ def test_device_command_errors_exit_with_3_and_one_line(capsys):
     error = capsys.readouterr().err
     assert "found nothing there" in error and "Traceback" not in error
     assert issubclass(CalibrationExpired, DeviceError)
+
+
+@pytest.mark.parametrize("address", ["", "serial:", "COM3", "visa", "usb:0"])
+def test_an_address_that_names_nothing_is_refused_with_its_key(bench_file, address):
+    path = bench_file(f'[devices.chip]\naddress = "{address}"\n[devices.chip.limits]\nmax_read_v = 0.1\n')
+    with pytest.raises(BenchFileError, match=rf"lab\.toml: devices\.chip\.address: an address is .*got '{address}'"):
+        load(path)
