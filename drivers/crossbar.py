@@ -33,6 +33,14 @@ class Programmed:
     failed: int
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of an emulated device, and the codes known to be in its cells, by array; -1 where not known."""
+
+    device: bytes
+    codes: dict[int, list[NDArray[np.int64]]]
+
+
 class Crossbar:
     """Arrays of an open device. Use it in a `with` block: leaving it turns the outputs off.
 
@@ -87,10 +95,7 @@ class Crossbar:
         cells = self.session.call(lambda device: device.configure(array, topology))
         self._topologies[array] = topology
         self._codes[array] = [np.full((self.planes, *shape), UNKNOWN, np.int64) for shape in cells]
-        for coupling, shape in enumerate(cells):
-            for plane in range(self.planes):
-                pulses, energy_j = self._usage(Region(array, coupling, plane, 0, shape[0], 0, shape[1]))
-                self._guard.open_ledger((array, coupling, plane), pulses, energy_j)
+        self._open_ledgers(array)
         return cells
 
     def program(
@@ -273,6 +278,28 @@ class Crossbar:
         phases_clipped = np.stack([clipped, *(clipped + more for _, more in nudges)])
         return codec.collect(requests, replies, phases_clipped, drive.dtype)
 
+    def snapshot(self) -> Snapshot:
+        """The whole state of an emulator, and what is known of its cells.
+
+        Raises:
+            OutOfRange: a real chip cannot.
+        """
+        self._need(Capability.SNAPSHOT)
+        codes = {array: [codes.copy() for codes in known] for array, known in self._codes.items()}
+        return Snapshot(self.session.call(lambda device: device.snapshot()), codes)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts an emulator back; outputs must be off, and the same arrays configured.
+
+        Raises:
+            DeviceFault: outputs are on, or it is not a snapshot of this device.
+        """
+        self._need(Capability.SNAPSHOT)
+        self.session.call(lambda device: device.restore(snapshot.device))
+        for array, known in snapshot.codes.items():
+            self._codes[array] = [codes.copy() for codes in known]
+            self._open_ledgers(array)
+
     def close(self) -> None:
         """Outputs off, device given free."""
         self.session.close()
@@ -307,6 +334,13 @@ class Crossbar:
     def _codec(self, array: int) -> SettleCodec:
         self._known(array)
         return SettleCodec(self.info.converters, self._guard, self._topologies[array], self.address)
+
+    def _open_ledgers(self, array: int) -> None:
+        for coupling, known in enumerate(self._codes[array]):
+            _, rows, columns = known.shape
+            for plane in range(self.planes):
+                pulses, energy_j = self._usage(Region(array, coupling, plane, 0, rows, 0, columns))
+                self._guard.open_ledger((array, coupling, plane), pulses, energy_j)
 
     def _usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if not self.info.can(Capability.USAGE):

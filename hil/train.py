@@ -101,8 +101,9 @@ def train(
 
     with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
 
-        def save() -> None:
-            checkpoint.write(folder.checkpoints, at.step, state.checkpoint(metrics.sync()), run.keep_checkpoints)
+        def save(between_steps: bool = True) -> None:
+            whole = state.checkpoint(metrics.sync(), between_steps)
+            checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
 
         model.train()
         before: dict[str, Tensor] | None = None
@@ -153,7 +154,7 @@ def train(
         except (DeviceError, RankError, KeyboardInterrupt):
             if before is not None:
                 state.undo_step(before)
-            save()
+            save(between_steps=False)
             raise
         return Outcome(_summarize(folder, state, experiment))
 

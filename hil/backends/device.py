@@ -19,9 +19,10 @@ from torch import Tensor
 
 from drivers.crossbar import Crossbar
 from drivers.errors import DeviceError, OutOfRange
+from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
-from hil.backends import tiled
+from hil.backends import device_snapshot, tiled
 from hil.backends.device_array import DeviceArray
 from hil.backends.device_tiles import DeviceTiles
 from hil.backends.placement import check_fits, next_array
@@ -110,11 +111,23 @@ class DeviceBench:
         """Which device it is. What a chip holds is on the chip, and is written and read back again on resume."""
         return {"identity": torch.frombuffer(bytearray(self.identity.encode()), dtype=torch.uint8)}
 
+    def snapshot(self) -> dict[str, Tensor]:
+        """`state_dict`, and of an emulator behind the wire everything it holds."""
+        state = self.state_dict()
+        if self.crossbar.info.can(Capability.SNAPSHOT):
+            state |= device_snapshot.taken(self.crossbar)
+            state |= {
+                f"array_{n}.{name}": value for n, a in enumerate(self._arrays) for name, value in a.held().items()
+            }
+            state |= {f"block_{n}": block.held() for n, block in enumerate(self._tiled)}
+        return state
+
     def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
-        """A resume: every cell is written and verified before the next step.
+        """A resume: an emulator gets its snapshot back; on a chip every cell is written and verified before the next
+        step.
 
         Raises:
-            OutOfRange: the checkpoint is of another device.
+            OutOfRange: the checkpoint is of another device. DeviceFault: outputs are on.
         """
         trained = bytes(state["identity"].tolist()).decode() if "identity" in state else "another counterpart"
         if trained != self.identity:
@@ -123,6 +136,13 @@ class DeviceBench:
                 device=self.address,
                 todo="Connect the device it was trained on, or start a new run",
             )
+        if device_snapshot.NAME in state and self.crossbar.info.can(Capability.SNAPSHOT):
+            device_snapshot.put_back(self.crossbar, state)
+            for number, array in enumerate(self._arrays):
+                array.hold(device_snapshot.below(f"array_{number}.", state))
+            for number, block in enumerate(self._tiled):
+                block.hold(state[f"block_{number}"])
+            return
         for array in self._arrays:
             array.verify = True
         self._tiles.verify = set(range(sum(block.arrays for block in self._tiled)))

@@ -124,6 +124,16 @@ class DeviceArray:
         middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
         return sheet.drift.predicted(time.monotonic() - self._written_at, middle_s, sheet.cells.g_max_s)
 
+    def held(self) -> dict[str, Tensor]:
+        """What the host keeps of the array: last written targets, and how long ago all cells were written."""
+        age_s = torch.tensor(time.monotonic() - self._written_at, dtype=torch.float64)
+        return {"age_s": age_s} | {str(n): torch.from_numpy(target) for n, target in enumerate(self._targets)}
+
+    def hold(self, state: dict[str, Tensor]) -> None:
+        """Takes `held` back."""
+        self._written_at = time.monotonic() - float(state["age_s"])
+        self._targets = [state[str(n)].numpy() for n in range(len(state) - 1)]
+
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:

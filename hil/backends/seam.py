@@ -253,6 +253,15 @@ class Bench(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class Snapshots(Protocol):
+    """A bench whose whole state is too costly to fetch before every step: it goes into checkpoints only."""
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Everything a bit-exact resume needs, `state_dict` included; no more than that where there is no more."""
+        ...
+
+
 class PlacementError(ValueError):
     """A block that cannot be placed on a device; the message says why and what would fit."""
 

@@ -194,6 +194,17 @@ class TiledArray:
         """The device's, on the tiles of a coupling."""
         return self._tiles.multiply(self._cuts[coupling].grid, volts.double(), transposed)
 
+    def held(self) -> Tensor:
+        """What the host keeps of the block: how long ago its cells were written, and the noise seen, amperes."""
+        noise = float("nan") if self.noise_a is None else self.noise_a
+        return torch.tensor([self._tiles.now_s() - self.written_at_s, noise], dtype=torch.float64)
+
+    def hold(self, state: Tensor) -> None:
+        """Takes `held` back."""
+        age_s, noise = state.tolist()
+        self.written_at_s = self._tiles.now_s() - age_s
+        self.noise_a = None if noise != noise else noise
+
     def _written(self, targets: list[Tensor], parameters: Parameters, clipped: int) -> Programmed:
         self._relaxation.programmed(parameters)
         cells = written = 0

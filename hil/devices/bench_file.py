@@ -12,7 +12,6 @@ from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.racks import Rack
 
-
 SCHEMES = ("reference", "emulator", "serial", "visa", "rack", "bench")
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from hil.backends.seam import Bench
+from hil.backends.seam import Bench, Snapshots
 from hil.model import energy_blocks
 from hil.run.checkpoint import Checkpoint
 
@@ -48,13 +48,21 @@ class TrainState:
     bench: Bench
     position: Position
 
-    def checkpoint(self, metrics_bytes: int) -> Checkpoint:
-        """The whole state; `metrics_bytes` is how much of `metrics.jsonl` belongs to it."""
+    def checkpoint(self, metrics_bytes: int, between_steps: bool = True) -> Checkpoint:
+        """The whole state.
+
+        Args:
+            metrics_bytes: How much of `metrics.jsonl` belongs to it.
+            between_steps: False after a step that failed on the way: a device behind a wire has then done part of it,
+                and may be gone.
+        """
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
         tensors |= {f"sign.{name}": state for name, state in self._signs().items()}
-        tensors |= {f"bench.{name}": value for name, value in self.bench.state_dict().items()}
+        bench = self.bench
+        held = bench.snapshot() if between_steps and isinstance(bench, Snapshots) else bench.state_dict()
+        tensors |= {f"bench.{name}": value for name, value in held.items()}
         return Checkpoint(tensors, {"position": asdict(self.position), "metrics_bytes": metrics_bytes})
 
     def restore(self, checkpoint: Checkpoint) -> int:

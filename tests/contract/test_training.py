@@ -62,7 +62,7 @@ def experiment(device):
         "device": device,
         "blocks": [BLOCK],
         "optimizer": {"lr": 0.01},
-        "run": {"epochs": 2, "batch": 50, "eval_batch": 30},
+        "run": {"epochs": 2, "batch": 50, "eval_batch": 30, "checkpoint_every": 2},
     }
     return Experiment.model_validate(document)
 
@@ -140,6 +140,27 @@ def test_run_stopped_by_a_cable_pull_goes_on_without_a_lost_step(served, tmp_pat
     summary = run(board.addresses[0], tmp_path / "run", done.append)
     assert done == [1, 2, 3, 4, 5, 6]
     assert summary["steps"] == 6 and summary["finished"]
+
+
+class Killed(BaseException):
+    """Ends a run as kill -9 does: nothing is saved."""
+
+
+@pytest.mark.parametrize("name", ["pty", "hislip"])
+def test_killed_run_on_an_emulator_behind_a_wire_resumes_bit_exactly(served, tmp_path, weights_in_process, name):
+    board = served(DOORS[name], "mixed-8bit", SEED)
+
+    def kill(step):
+        if step == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(board.addresses[0], tmp_path / "run", kill)
+    before = len(board.device.journal.of("request"))
+    summary = run(board.addresses[0], tmp_path / "run")
+    assert summary["steps"] == 6 and summary["weights"] == weights_in_process
+    verbs = [event.text for event in board.device.journal.of("request")][before:]
+    assert "READ_CELLS" not in verbs and not any("CELL:READ" in verb for verb in verbs)
 
 
 def test_resume_writes_and_reads_back_every_cell_before_the_next_step(served, tmp_path):
