@@ -163,7 +163,7 @@ class _Direction:
 
 
 def _scaled(value: Estimate, factor: float) -> Estimate:
-    return Estimate(value.value * factor, value.sigma * abs(factor))
+    return Estimate(value.value * factor, float(np.hypot(value.sigma * factor, MODEL)))
 
 
 def _direction(data: xr.Dataset, direction: int, zero: float) -> _Direction:
