@@ -78,12 +78,13 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from hil.study.point import run
 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        pending = {pool.submit(run, task): task for task in tasks}
+        pending = [pool.submit(run, task) for task in tasks]
         try:
             for future in as_completed(pending):
                 for row in future.result():
                     told = "failed: " + row.note if row.accuracy is None else f"{row.accuracy:.2%}"
-                    console.print(f"{pending[future].point.name} {told}", highlight=False, soft_wrap=True)
+                    place = ", ".join(f"{key}={value}" for key, value in row.values.items())
+                    console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
