@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from emulator import couplings
+from emulator import couplings, winograd
 from emulator.couplings import ConvCoupling, Coupling, DenseCoupling, Rounding, Shared, pooled, repeated, unpooled
+from emulator.winograd import Scratch
 from firmware_specs.topology import Topology
 
 Arithmetic = Literal["full", "mixed"]
@@ -23,7 +24,8 @@ Arithmetic = Literal["full", "mixed"]
 ones exact; it pays where bfloat16 products are several times faster, and needs float32 weights."""
 
 Product = Callable[[Tensor], Tensor]
-LARGEST_UNROLLED = 2
+FEWEST_CHANNELS = 32
+"""Below, changing tiles costs more than it saves."""
 
 
 def pack(
@@ -38,12 +40,13 @@ def pack(
         ValueError: mixed arithmetic is asked of weights that are not float32.
     """
     packed: list[Coupling] = []
+    scratch, coarse_scratch = Scratch(), Scratch()
     for plain in couplings.build(topology, weights, biases):
         if arithmetic == "mixed" and plain.weight.dtype != torch.float32:
             raise ValueError(f"mixed arithmetic needs float32 weights, got {plain.weight.dtype}")
         coarse = replace(plain, weight=plain.weight.bfloat16(), bias=None) if arithmetic == "mixed" else None
         pool = isinstance(plain, ConvCoupling) and plain.spec.pool
-        packed.append(PackedCoupling(pool, _products(plain), None if coarse is None else _products(coarse)))
+        packed.append(PackedCoupling(pool, _products(plain, scratch), None if coarse is None else _products(coarse, coarse_scratch)))
     return packed
 
 
@@ -149,14 +152,20 @@ class RunningCoupling(Coupling):
         return current, shared
 
 
-def _products(plain: DenseCoupling | ConvCoupling) -> Products:
-    return _conv(plain) if isinstance(plain, ConvCoupling) else _dense(plain)
+def _products(plain: DenseCoupling | ConvCoupling, scratch: Scratch) -> Products:
+    if isinstance(plain, DenseCoupling):
+        return _dense(plain)
+    weight, size = plain.weight, plain.pre[1:]
+    usual = (plain.spec.kernel, plain.spec.stride, plain.spec.padding) == (3, 1, 1)
+    # differences of rounded numbers: bfloat16 bears them where direct convolutions are slowest only
+    bearable = weight.dtype != torch.bfloat16 or max(size) <= 2
+    if weight.is_cuda or not (usual and bearable and winograd.suits(*size)) or min(weight.shape[:2]) < FEWEST_CHANNELS:
+        return _conv(plain)
+    return Products(*winograd.prepare(weight, plain.bias, (size[0], size[1]), scratch))
 
 
 def _conv(plain: ConvCoupling) -> Products:
     stride, padding, kernel = plain.spec.stride, plain.spec.padding, plain.spec.kernel
-    if stride == 1 and max(plain.pre[1:]) <= LARGEST_UNROLLED:
-        return _unrolled(plain)
     weight, bias = plain.weight.contiguous(memory_format=torch.channels_last), plain.bias
     if stride > 1 or padding >= kernel:
         layout = replace(plain, weight=weight)
@@ -165,35 +174,6 @@ def _conv(plain: ConvCoupling) -> Products:
     return Products(
         lambda x: F.conv2d(x, weight, bias, 1, padding), lambda x: F.conv2d(x, turned, None, 1, kernel - 1 - padding)
     )
-
-
-def _unrolled(plain: ConvCoupling) -> Products:
-    """The convolution as one matrix between channels-last flat maps."""
-    channels, height, width = plain.pre
-    weight, padding = plain.weight, plain.spec.padding
-    above, beside = (
-        plain.spec.output_shape(plain.pre, len(weight))[1:]
-        if not plain.spec.pool
-        else (
-            height + 2 * padding - plain.spec.kernel + 1,
-            width + 2 * padding - plain.spec.kernel + 1,
-        )
-    )
-    matrix = weight.new_zeros(above, beside, len(weight), height, width, channels)
-    for i, j in ((i, j) for i in range(above) for j in range(beside)):
-        for k, m in ((k, m) for k in range(height) for m in range(width)):
-            row, column = k - i + padding, m - j + padding
-            if 0 <= row < plain.spec.kernel and 0 <= column < plain.spec.kernel:
-                matrix[i, j, :, k, m] = weight[:, :, row, column]
-    flat = matrix.view(above * beside * len(weight), -1)
-    turned = flat.T.contiguous()
-    bias = None if plain.bias is None else plain.bias.repeat(above * beside)
-
-    def apply(x: Tensor, matrix: Tensor, offset: Tensor | None, size: tuple[int, int]) -> Tensor:
-        rows = x.permute(0, 2, 3, 1).flatten(1)
-        return F.linear(rows, matrix, offset).unflatten(1, (*size, -1)).permute(0, 3, 1, 2)
-
-    return Products(lambda x: apply(x, flat, bias, (above, beside)), lambda x: apply(x, turned, None, (height, width)))
 
 
 def _dense(plain: DenseCoupling) -> Products:
