@@ -66,6 +66,10 @@ class Coupling(Protocol):
         """Current into the earlier layer, the exact transpose of `up` without its bias."""
         ...
 
+    def add_down(self, current: Tensor, state: Tensor, shared: Shared) -> Tensor:
+        """`current + down(...)`; a coupling that can does it in one pass."""
+        return current + self.down(state, shared)
+
     def begin(self, rounding: Rounding) -> Coupling:
         """The coupling one phase works with: itself, or one that carries running sums through the phase."""
         return self
@@ -102,6 +106,11 @@ class DenseCoupling(Coupling):
         """Current into the earlier layer; state is (batch, *post)."""
         return (state.flatten(1) @ self.weight).unflatten(1, self.pre)
 
+    def by_parameters(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias."""
+        rows = post.flatten(1)
+        return rows.T @ pre.flatten(1), None if self.bias is None else rows.sum(0)
+
 
 @dataclass(frozen=True)
 class ConvCoupling(Coupling):
@@ -136,6 +145,20 @@ class ConvCoupling(Coupling):
             n - ((m - 1) * stride - 2 * padding + kernel) for n, m in zip(self.pre[1:], routed.shape[2:], strict=True)
         ]
         return F.conv_transpose2d(routed, self.weight, stride=stride, padding=padding, output_padding=surplus)
+
+    def by_parameters(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias."""
+        routed = unpooled(post, self._indices(pre)) if self.spec.pool else post
+        stride, padding = [self.spec.stride] * 2, [self.spec.padding] * 2
+        wanted = [False, True, self.bias is not None]
+        _, weight, bias = torch.ops.aten.convolution_backward(
+            routed, pre, self.weight, [len(self.weight)], stride, padding, [1, 1], False, [0, 0], 1, wanted
+        )
+        return weight, bias
+
+    def _indices(self, pre: Tensor) -> tuple[Tensor, Tensor]:
+        z = F.conv2d(pre, self.weight, self.bias, stride=self.spec.stride, padding=self.spec.padding)
+        return F.max_pool2d(z, 2, return_indices=True)[1], z
 
 
 def repeated(tensor: Tensor, copies: int) -> Tensor:

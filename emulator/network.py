@@ -19,6 +19,8 @@ from emulator.couplings import Coupling, Rounding, Shared, repeated
 from firmware_specs.topology import Topology
 
 States = tuple[Tensor, ...]
+Ups = list[tuple[Tensor, Shared] | None]
+"""Each coupling's upward current, and what `down` shares of it; None where it has to be formed anew."""
 Nudge = Tensor | Callable[[Tensor], Tensor]
 
 
@@ -149,8 +151,7 @@ def relax(
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
     sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)
     samples = copies * len(drive)
-    # at rest one sample stands for all
-    states, ups = sweep.resume(start or network.rest(1, drive), samples // (1 if start is None else len(drive)))
+    states, ups = sweep.resume(start, copies)
     groups = network.topology.update_groups
     groups = groups if nudge is None else groups[::-1]
     # a bounded nudged phase starts from exact sums and needs its small response no better than bfloat16 has it
@@ -166,7 +167,7 @@ def relax(
             sweep.update(group, states, ups)
         if not measure:
             continue
-        residual = torch.stack([_largest_change(new, old) for new, old in zip(states, before, strict=True)]).amax(0)
+        residual = torch.stack([_largest_change(s, old) for s, old in zip(_moved(states), before, strict=True)]).amax(0)
         now = residual <= (stop.tolerance if exact else -1)
         iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
         done = now
@@ -178,61 +179,93 @@ def relax(
         if refreshed:
             rounding.after(change, stop.tolerance)
     unsettled = stop.tolerance > 0 and not change <= stop.tolerance  # NaN is not settled either
-    return Relaxed(tuple(states), done, iterations, residual, restless(states, before) if unsettled else None)
+    now_at = _moved(states)
+    return Relaxed(now_at, done, iterations, residual, restless(now_at, before) if unsettled else None)
 
 
-def restless(new: Sequence[Tensor], old: Sequence[Tensor]) -> Tensor:
-    """Layer and unit of each sample's largest change, (batch, 2) int64."""
-    changes = [(n.detach() - o.detach()).flatten(1).abs().max(1) for n, o in zip(new, old, strict=True)]
+def restless(new: Sequence[Tensor], old: Sequence[Tensor | None]) -> Tensor:
+    """Layer and unit of each sample's largest change, (batch, 2) int64; None is a state of zeros."""
+    pairs = zip(new, old, strict=True)
+    changes = [(n if o is None else n - o).detach().flatten(1).abs().max(1) for n, o in pairs]
     layer = torch.stack([c.values for c in changes]).argmax(0)
     unit = torch.stack([c.indices for c in changes]).gather(0, layer.unsqueeze(0)).squeeze(0)
     return torch.stack([layer, unit], 1)
 
 
-def _largest_change(new: Tensor, old: Tensor) -> Tensor:
-    return (new.detach() - old.detach()).abs_().amax(tuple(range(1, new.dim())))
+def _largest_change(new: Tensor, old: Tensor | None) -> Tensor:
+    change = new.detach().abs() if old is None else (new.detach() - old.detach()).abs_()
+    return change.amax(tuple(range(1, new.dim())))
+
+
+def _moved(states: Sequence[Tensor | None]) -> States:
+    """States after a sweep, in which every layer moved."""
+    return tuple(s for s in states if s is not None)
 
 
 @dataclass(frozen=True)
 class Currents:
-    """Summed currents into the layers; `ups` holds each coupling's upward current and what `down` shares of it."""
+    """Summed currents into the layers; a state that is None is at rest, and sends nothing downwards."""
 
     network: Network
     drive: Tensor
     nudge: Nudge | None
     offsets: States | None = None
 
-    def up(self, index: int, states: Sequence[Tensor]) -> tuple[Tensor, Shared]:
+    def up(self, index: int, states: Sequence[Tensor | None]) -> tuple[Tensor, Shared]:
         """Upward current of a coupling at the present states."""
-        return self.network.couplings[index].up(states[self.network.topology.couplings[index].pre])
+        spec, coupling = self.network.topology.couplings[index], self.network.couplings[index]
+        state = states[spec.pre]
+        if state is not None:
+            return coupling.up(state)
+        shapes = [self.network.topology.shape(layer) for layer in (spec.pre, spec.post)]
+        pre, post = (self.drive.new_zeros(1, *shape) for shape in shapes)
+        return coupling.resume(pre, post, len(self.drive))  # one sample at rest stands for all
 
-    def resume(self, start: States, copies: int) -> tuple[list[Tensor], list[tuple[Tensor, Shared]]]:
-        """States to start from, repeated, and every coupling's upward current there."""
+    def resume(self, start: States | None, copies: int) -> tuple[list[Tensor | None], Ups]:
+        """States to start from, repeated, and every coupling's upward current there; omitted, the network is at rest.
+
+        Upward currents at rest are the biases', formed where they are needed.
+        """
+        if start is None:
+            return [None] * len(self.network.topology.layers), [None] * len(self.network.couplings)
         pairs = zip(self.network.couplings, self.network.topology.couplings, strict=True)
         ups = [coupling.resume(start[spec.pre], start[spec.post], copies) for coupling, spec in pairs]
-        return [repeated(s, copies) for s in start], ups
+        return [repeated(s, copies) for s in start], [*ups]
 
-    def update(self, group: tuple[int, ...], states: list[Tensor], ups: list[tuple[Tensor, Shared]]) -> None:
-        """Moves the layers of a group to their minimum, and refreshes what they feed."""
+    def update(self, group: tuple[int, ...], states: list[Tensor | None], ups: Ups) -> None:
+        """Moves the layers of a group to their minimum; what they feed is then to be formed anew."""
         for layer in group:
             states[layer] = self.network.neurons[layer](self.current(layer, states, ups))
         for index, coupling in enumerate(self.network.topology.couplings):
             if coupling.pre in group:
-                ups[index] = self.up(index, states)
+                ups[index] = None
 
-    def current(self, layer: int, states: Sequence[Tensor], ups: Sequence[tuple[Tensor, Shared]]) -> Tensor:
-        """Summed current into a layer."""
+    def current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> Tensor:
+        """Summed current into a layer; fills in the upward currents it needs."""
         terms = [self.drive] if layer == 0 else []
+        downward = []
         for index, coupling in enumerate(self.network.topology.couplings):
-            if coupling.post == layer:
-                terms.append(ups[index][0])
-            elif coupling.pre == layer:
-                terms.append(self.network.couplings[index].down(states[coupling.post], ups[index][1]))
+            post = states[coupling.post]
+            if coupling.post == layer or (coupling.pre == layer and post is not None):
+                ups[index] = formed = ups[index] or self.up(index, states)
+                if coupling.post == layer:
+                    terms.append(formed[0])
+                elif post is not None:
+                    downward.append((self.network.couplings[index], post, formed[1]))
         if self.nudge is not None and layer == len(states) - 1:
-            terms.append(self.nudge(states[layer]) if callable(self.nudge) else self.nudge)
+            terms.append(self._nudge(self.nudge, states[layer]))
         if self.offsets is not None:
             terms.append(self.offsets[layer])
-        return sum(terms[1:], start=terms[0])
+        total = sum(terms[1:], start=terms[0])
+        for between, state, shared in downward:
+            total = between.add_down(total, state, shared)
+        return total
+
+    def _nudge(self, nudge: Nudge, state: Tensor | None) -> Tensor:
+        if isinstance(nudge, Tensor):
+            return nudge
+        last = self.network.topology.layers[-1]
+        return nudge(self.drive.new_zeros(len(self.drive), *last.shape) if state is None else state)
 
 
 def settled(states: States) -> Relaxed:

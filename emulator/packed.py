@@ -24,6 +24,7 @@ Arithmetic = Literal["full", "mixed"]
 ones exact; it pays where bfloat16 products are several times faster, and needs float32 weights."""
 
 Product = Callable[[Tensor], Tensor]
+Sum = Callable[[Tensor, Tensor | None], Tensor]
 FEWEST_CHANNELS = 32
 """Below, changing tiles costs more than it saves."""
 
@@ -46,16 +47,20 @@ def pack(
             raise ValueError(f"mixed arithmetic needs float32 weights, got {plain.weight.dtype}")
         coarse = replace(plain, weight=plain.weight.bfloat16(), bias=None) if arithmetic == "mixed" else None
         pool = isinstance(plain, ConvCoupling) and plain.spec.pool
-        packed.append(PackedCoupling(pool, _products(plain, scratch), None if coarse is None else _products(coarse, coarse_scratch)))
+        packed.append(
+            PackedCoupling(
+                pool, _products(plain, scratch), None if coarse is None else _products(coarse, coarse_scratch)
+            )
+        )
     return packed
 
 
 @dataclass(frozen=True)
 class Products:
-    """The two linear maps of a coupling: `up(x) = W x + b` and `down(x) = W^T x`."""
+    """The two linear maps of a coupling: `up(x) = W x + b` and `down(x, current) = W^T x (+ current)`."""
 
     up: Product
-    down: Product
+    down: Sum
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,11 @@ class PackedCoupling(Coupling):
 
     def down(self, state: Tensor, shared: Shared) -> Tensor:
         """Current into the earlier layer, (batch, *pre)."""
-        return self.exact.down(state if shared is None else unpooled(state, shared))
+        return self.exact.down(state if shared is None else unpooled(state, shared), None)
+
+    def add_down(self, current: Tensor, state: Tensor, shared: Shared) -> Tensor:
+        """`current + down(...)`."""
+        return self.exact.down(state if shared is None else unpooled(state, shared), current)
 
     def begin(self, rounding: Rounding) -> Coupling:
         """Itself, or its running sums where arithmetic is mixed."""
@@ -87,7 +96,9 @@ class PackedCoupling(Coupling):
             return self
         # without pooling the upward sum itself may become a linear layer's state
         up = RunningSum(self.exact.up, self.coarse.up, rounding, in_place=self.pool)
-        return RunningCoupling(self.pool, up, RunningSum(self.exact.down, self.coarse.down, rounding, in_place=True))
+        exact, coarse = self.exact.down, self.coarse.down
+        down = RunningSum(lambda x: exact(x, None), lambda x: coarse(x, None), rounding, in_place=True)
+        return RunningCoupling(self.pool, up, down)
 
 
 @dataclass
@@ -169,10 +180,13 @@ def _conv(plain: ConvCoupling) -> Products:
     weight, bias = plain.weight.contiguous(memory_format=torch.channels_last), plain.bias
     if stride > 1 or padding >= kernel:
         layout = replace(plain, weight=weight)
-        return Products(lambda x: F.conv2d(x, weight, bias, stride, padding), lambda x: layout.down(x, None))
+        return Products(
+            lambda x: F.conv2d(x, weight, bias, stride, padding), lambda x, c: _added(layout.down(x, None), c)
+        )
     turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
     return Products(
-        lambda x: F.conv2d(x, weight, bias, 1, padding), lambda x: F.conv2d(x, turned, None, 1, kernel - 1 - padding)
+        lambda x: F.conv2d(x, weight, bias, 1, padding),
+        lambda x, c: _added(F.conv2d(x, turned, None, 1, kernel - 1 - padding), c),
     )
 
 
@@ -181,5 +195,9 @@ def _dense(plain: DenseCoupling) -> Products:
     turned = plain.weight.T.contiguous()
     return Products(
         lambda x: F.linear(x.flatten(1), plain.weight, plain.bias).unflatten(1, plain.post),
-        lambda x: F.linear(x.flatten(1), turned).unflatten(1, plain.pre),
+        lambda x, c: _added(F.linear(x.flatten(1), turned).unflatten(1, plain.pre), c),
     )
+
+
+def _added(fresh: Tensor, current: Tensor | None) -> Tensor:
+    return fresh if current is None else fresh.add_(current)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator.network import Currents, Network, Nudge, Relaxed, States, restless
+from emulator.network import Currents, Network, Nudge, Relaxed, States, Ups, restless
 
 STEPS_PER_TAU = 8
 """Steps of the exponential integrator in one time constant."""
@@ -74,7 +74,7 @@ def _weights(step: Tensor) -> tuple[Tensor, Tensor]:
 
 def _targets(currents: Currents, states: States) -> States:
     network = currents.network
-    ups = [currents.up(index, states) for index in range(len(network.couplings))]
+    ups: Ups = [currents.up(index, states) for index in range(len(network.couplings))]
     return tuple(network.neurons[n](currents.current(n, states, ups)) for n in range(len(states)))
 
 

@@ -115,7 +115,7 @@ class Winograd:
     Attributes:
         scheme: For the maps' edge, in the weights' dtype.
         matrices: (products, in_channels, out_channels).
-        bias: (out_channels,) or None.
+        bias: (out_channels,) or None; a current takes its place.
         scratch: Working memory.
     """
 
@@ -124,8 +124,8 @@ class Winograd:
     bias: Tensor | None
     scratch: Scratch = field(repr=False)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """The convolution."""
+    def __call__(self, x: Tensor, current: Tensor | None = None) -> Tensor:
+        """The convolution, plus a current of its shape where one is given."""
         batch, _, height, width = x.shape
         tile = round(len(self.scheme.after) ** 0.5)
         down, across, channels = height // tile, width // tile, self.matrices.shape[2]
@@ -140,7 +140,13 @@ class Winograd:
             after = self.scratch.lend("after", x, tile**2, before.shape[1] * channels)
             torch.mm(self.scheme.after, products.view(len(products), -1), out=after)
             placed = after.view(tile, tile, len(part), down, across, channels).permute(2, 3, 0, 4, 1, 5)
-            self._write(placed, out[first : first + step])
+            if current is None:
+                self._write(placed, self.bias, out[first : first + step])
+            else:
+                more = current[first : first + step].permute(0, 2, 3, 1)
+                self._write(
+                    placed, more.unflatten(2, (across, tile)).unflatten(1, (down, tile)), out[first : first + step]
+                )
         return out.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def _tiles(self, maps: Tensor, down: int, across: int) -> Tensor:
@@ -159,11 +165,11 @@ class Winograd:
         torch.mm(before, tiles.view(HALO**2, -1), out=transformed.view(len(before), -1))
         return transformed
 
-    def _write(self, placed: Tensor, out: Tensor) -> None:
-        if self.bias is None:
+    def _write(self, placed: Tensor, offset: Tensor | None, out: Tensor) -> None:
+        if offset is None:
             out.copy_(placed)
         else:
-            torch.add(placed, self.bias, out=out)
+            torch.add(placed, offset, out=out)
 
 
 def prepare(weight: Tensor, bias: Tensor | None, size: tuple[int, int], scratch: Scratch) -> tuple[Winograd, Winograd]:

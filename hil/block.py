@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from drivers.errors import NotSettled
 from firmware_specs.topology import Conv, Dense, Topology
@@ -172,6 +173,16 @@ class _Settle(torch.autograd.Function):
         free = tuple(rest[len(ctx.names) :])
         by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, gradients[0])
         return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
+
+
+def _count_writes(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Fused optimizers write without raising the version counters by which a block sees that parameters changed."""
+    for group in optimizer.param_groups:
+        if group.get("fused"):
+            torch.autograd.graph.increment_version([p for p in group["params"] if p.grad is not None])
+
+
+register_optimizer_step_post_hook(_count_writes)
 
 
 def _initial(topology: Topology, coupling: Dense | Conv) -> tuple[nn.Parameter, nn.Parameter | None]:

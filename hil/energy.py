@@ -29,9 +29,7 @@ def ideal_network(
         arithmetic: Packs the couplings to settle fast; omitted, they are plain and differentiable. A resistive
             network has the plain ones only.
     """
-    indices = range(len(topology.couplings))
-    weights = {i: parameters[f"weight_{i}"] for i in indices}
-    biases = {i: parameters.get(f"bias_{i}") for i in indices}
+    weights, biases = _by_index(topology, parameters)
     if topology.substrate == "resistive":
         return resistive.build(topology, weights, biases)
     neurons = network.ideal_neurons(topology)
@@ -90,12 +88,26 @@ def contrast(
     """
     if topology.substrate == "resistive":
         return cocontent.contrast(topology, parameters, drive, phases, weights, source_currents)
-    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    count = len(phases)
-    joined = tuple(torch.cat(layers) for layers in zip(*phases, strict=True))
-    with torch.enable_grad():
-        source = drive.detach().repeat(count, *[1] * (drive.dim() - 1)).requires_grad_()
-        total = -(primitive(topology, leaves, source, joined) * torch.cat(list(weights))).sum()
-        gradients = torch.autograd.grad(total, [source, *leaves.values()])
-    by_drive = gradients[0].unflatten(0, (count, len(drive))).sum(0)
-    return by_drive, dict(zip(leaves, gradients[1:], strict=True))
+    fixed = {name: value.detach() for name, value in parameters.items()}
+    joined = tuple(torch.cat(layers).detach() for layers in zip(*phases, strict=True))
+    share = -torch.cat(list(weights))  # the energy holds -Phi, which is linear in the drive, the weights and biases
+    by_drive = _weighted(joined[0], share).unflatten(0, (len(phases), len(drive))).sum(0)
+    by_parameter: dict[str, Tensor] = {}
+    built = couplings.build(topology, *_by_index(topology, fixed))
+    for index, (coupling, spec) in enumerate(zip(built, topology.couplings, strict=True)):
+        weight, bias = coupling.by_parameters(joined[spec.pre], _weighted(joined[spec.post], share))
+        by_parameter[f"weight_{index}"] = weight
+        if bias is not None:
+            by_parameter[f"bias_{index}"] = bias
+    return by_drive, by_parameter
+
+
+def _weighted(value: Tensor, share: Tensor) -> Tensor:
+    """A batch with every sample times its share."""
+    return value * share.view(-1, *[1] * (value.dim() - 1))
+
+
+def _by_index(topology: Topology, parameters: Parameters) -> tuple[dict[int, Tensor], dict[int, Tensor | None]]:
+    """Weights and biases by the index of their coupling."""
+    indices = range(len(topology.couplings))
+    return {i: parameters[f"weight_{i}"] for i in indices}, {i: parameters.get(f"bias_{i}") for i in indices}

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from firmware_specs.datasheet.section import Fraction, Positive, Section
+from hil.norm import MapNorm
 
 Count = Annotated[int, Field(ge=0)]
 Shape = tuple[int, ...]
@@ -80,7 +81,7 @@ class BatchNorm(Section):
 
     def build(self, shape: Shape) -> nn.Module:
         """The module, over channels or units."""
-        norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+        norm = MapNorm if len(shape) == 3 else nn.BatchNorm1d
         return norm(shape[0], momentum=self.momentum, affine=self.learn)
 
 

@@ -57,6 +57,7 @@ class ReferenceArray:
         if self._network is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
         with torch.no_grad():
+            drive = _channels_last(drive)
             free = network.relax(self._network, drive, stop=self.stop) if start is None else network.settled(start)
             nudged = self._nudged(self._network, drive, nudges, free.states)
         phases = (free, *nudged)
@@ -68,6 +69,7 @@ class ReferenceArray:
         stop = self.nudged_stop or self.stop
         if not nudges:
             return ()
+        nudges = [_channels_last(n) if isinstance(n, Tensor) else n for n in nudges]
         held = [n.state for n in nudges if isinstance(n, Hold)]
         if held:
             if len(held) < len(nudges):
@@ -77,6 +79,11 @@ class ReferenceArray:
         constant = [n for n in nudges if isinstance(n, Tensor)]
         joined = network.join(constant) if len(constant) == len(nudges) else _together(nudges)
         return network.split(network.relax(net, drive, joined, start, stop, copies=len(nudges)), len(nudges))
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    """The memory format packed couplings work in: another one would be read across at every sweep."""
+    return maps.contiguous(memory_format=torch.channels_last) if maps.dim() == 4 else maps
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,20 @@ def test_an_unchanged_block_is_not_programmed_again():
     assert block.array.calls.count("program") == 1
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD])
+def test_a_step_of_a_fused_optimizer_is_programmed_too(kind):
+    block = EnergyBlock(dense_chain([4, 3]), ReferenceBench())
+    optimizer = kind(block.parameters(), lr=0.1, fused=True)
+    drive = torch.rand(2, 4)
+    before = block(drive)
+    before.sum().backward()
+    optimizer.step()
+    fresh = EnergyBlock(dense_chain([4, 3]), ReferenceBench())
+    fresh.load_state_dict(block.state_dict())
+    after = block(drive)
+    assert torch.equal(after, fresh(drive)) and not torch.equal(after, before)
+
+
 def test_a_drive_may_be_flat_or_shaped_like_the_first_layer():
     topology = Topology(
         layers=(Layer(shape=(2, 4, 4)), Layer(shape=(3, 4, 4), clamped=False)), couplings=(Conv(pre=0, post=1),)
