@@ -1,4 +1,10 @@
-"""Where data sets come from, and what their files are: MD5 digests as their publishers or torchvision state them."""
+"""Where data sets come from, and what their files are.
+
+Digests, MD5 or SHA-1 by their length: of archives and IDX files as their publishers state them; of pickled CIFAR files
+as torchvision, of binary ones as MXNet, of ImageNet32's npz files as four published loaders state them alike. Nobody
+states any for ImageNet32's pickled batches (a list that goes round is that of the 16 x 16 images), and two loaders
+state different ones for its npz archives: the files in them are what is compared.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +22,8 @@ class Download:
     Attributes:
         url: Where it is published.
         md5: Its digest; None where no trustworthy one is known.
-        unpacked: Files below the data root it gives, with their digests; empty for a file that is used as it is.
+        unpacked: Files it gives, below `folder`, with their digests, empty where none is known; no files for one that
+            is used as it is.
         folder: Below the data root, where the file, or what it unpacks to, goes.
     """
 
@@ -93,10 +100,71 @@ CATALOGUE: dict[str, tuple[Download, ...]] = {
         ),
     ),
     "imagenet32": (
-        Download(f"{_IMAGENET}Imagenet32_train.zip", None, "Imagenet32_train"),
-        Download(f"{_IMAGENET}Imagenet32_val.zip", None, "Imagenet32_val"),
+        Download(
+            f"{_IMAGENET}Imagenet32_train_npz.zip",
+            None,
+            ".",
+            (
+                ("Imagenet32_train_npz/train_data_batch_1.npz", "464fde20de6eb44c28cc1a8c11544bb1"),
+                ("Imagenet32_train_npz/train_data_batch_2.npz", "bdb56e71882c3fd91619d789d5dd7c79"),
+                ("Imagenet32_train_npz/train_data_batch_3.npz", "83ff36d76ea26867491a281ea6e1d03b"),
+                ("Imagenet32_train_npz/train_data_batch_4.npz", "98ff184fe109d5c2a0f6da63843880c7"),
+                ("Imagenet32_train_npz/train_data_batch_5.npz", "62b8803e13c3e6de9498da7aaaae57c8"),
+                ("Imagenet32_train_npz/train_data_batch_6.npz", "e0b06665f890b029f1d8d0a0db26e119"),
+                ("Imagenet32_train_npz/train_data_batch_7.npz", "9731f469aac1622477813c132c5a847a"),
+                ("Imagenet32_train_npz/train_data_batch_8.npz", "60aed934b9d26b7ee83a1a83bdcfbe0f"),
+                ("Imagenet32_train_npz/train_data_batch_9.npz", "b96328e6affd718660c2561a6fe8c14c"),
+                ("Imagenet32_train_npz/train_data_batch_10.npz", "1dc618d544c554220dd118f72975470c"),
+            ),
+        ),
+        Download(
+            f"{_IMAGENET}Imagenet32_val_npz.zip",
+            None,
+            ".",
+            (("Imagenet32_val_npz/val_data.npz", "a8c04a389f2649841fb7a01720da9dd9"),),
+        ),
     ),
 }
+"""What `hil data fetch` downloads."""
+
+OTHER_LAYOUTS: dict[str, tuple[Download, ...]] = {
+    "cifar10": (
+        Download(
+            f"{_CIFAR}cifar-10-binary.tar.gz",
+            "c32a1d4ab5d03f1284b67883e8d87530",
+            ".",
+            (
+                ("cifar-10-batches-bin/data_batch_1.bin", "aadd24acce27caa71bf4b10992e9e7b2d74c2540"),
+                ("cifar-10-batches-bin/data_batch_2.bin", "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795"),
+                ("cifar-10-batches-bin/data_batch_3.bin", "1dd00a74ab1d17a6e7d73e185b69dbf31242f295"),
+                ("cifar-10-batches-bin/data_batch_4.bin", "aab85764eb3584312d3c7f65fd2fd016e36a258e"),
+                ("cifar-10-batches-bin/data_batch_5.bin", "26e2849e66a845b7f1e4614ae70f4889ae604628"),
+                ("cifar-10-batches-bin/test_batch.bin", "67eb016db431130d61cd03c7ad570b013799c88c"),
+            ),
+        ),
+    ),
+    "cifar100": (
+        Download(
+            f"{_CIFAR}cifar-100-binary.tar.gz",
+            "03b5dce01913d631647c71ecec9e9cb8",
+            ".",
+            (
+                ("cifar-100-binary/train.bin", "e207cd2e05b73b1393c74c7f5e7bea451d63e08e"),
+                ("cifar-100-binary/test.bin", "8fb6623e830365ff53cf14adec797474f5478006"),
+            ),
+        ),
+    ),
+    "imagenet32": (
+        Download(
+            f"{_IMAGENET}Imagenet32_train.zip",
+            None,
+            "Imagenet32_train",
+            tuple((f"train_data_batch_{i}", "") for i in range(1, 11)),
+        ),
+        Download(f"{_IMAGENET}Imagenet32_val.zip", None, "Imagenet32_val", (("val_data", ""),)),
+    ),
+}
+"""The same data sets as they are distributed in another form, which is read as well."""
 
 SAMPLES = {
     "mnist": (60_000, 10_000),
@@ -110,18 +178,23 @@ SAMPLES = {
 
 
 def digest_report(name: str, root: Path) -> list[tuple[str, str]]:
-    """Every file with a known digest that is there, and whether it is the distributed one."""
+    """Every file of a known layout that is there, and whether it is the distributed one, as far as that is known."""
     rows = []
-    for download in CATALOGUE.get(name, ()):
-        known = download.unpacked or ((f"{download.folder}/{download.name}", download.md5 or ""),)
-        for file, md5 in known:
-            path = root / file
-            if md5 and path.is_file():
-                same = _md5(path) == md5
-                rows.append((file, "as distributed" if same else "other bytes than the distribution"))
+    for download in (*CATALOGUE.get(name, ()), *OTHER_LAYOUTS.get(name, ())):
+        for file, digest in download.unpacked or ((download.name, download.md5 or ""),):
+            if (path := root / download.folder / file).is_file():
+                rows.append((str(path.relative_to(root)), _verdict(path, digest)))
     return rows
 
 
-def _md5(path: Path) -> str:
+def _verdict(path: Path, digest: str) -> str:
+    if not digest:
+        return "no digest of it is published: content and counts were checked, not its bytes"
+    return "as distributed" if is_distributed(path, digest) else "other bytes than the distribution"
+
+
+def is_distributed(path: Path, digest: str) -> bool:
+    """Whether a file has an MD5 (32 digits) or SHA-1 (40 digits) digest."""
+    kind = hashlib.md5 if len(digest) == 32 else hashlib.sha1
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: kind(usedforsecurity=False)).hexdigest() == digest

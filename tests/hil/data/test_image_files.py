@@ -1,9 +1,11 @@
 import gzip
+import hashlib
 import io
 import os
 import pickle
 import struct
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from hil.data import DataError, load
 from hil.data.augment import flip_and_crop
 from hil.data.batches import Batches
-from hil.data.catalogue import CATALOGUE, SAMPLES, digest_report
+from hil.data.catalogue import CATALOGUE, OTHER_LAYOUTS, SAMPLES, digest_report
 from hil.data.dataset import Split
 from hil.data.fetch import by_hand, fetch
 from hil.data.restricted import read
@@ -217,9 +219,33 @@ def archive(path, name, content=b"x"):
         tar.addfile(entry, io.BytesIO(content))
 
 
-def test_a_fetched_archive_is_unpacked_below_the_data_root(tmp_path, published):
-    archive(published / "cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1")
-    assert fetch("cifar10", tmp_path / "data") == [tmp_path / "data" / "cifar-10-batches-py" / "data_batch_1"]
+def test_a_fetched_archive_is_unpacked_below_the_data_root_and_what_is_in_it_is_compared(
+    tmp_path, published, monkeypatch
+):
+    name, content = "cifar-10-batches-py/data_batch_1", b"x"
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    known = replace(CATALOGUE["cifar10"][0], unpacked=((name, digest),))
+    monkeypatch.setitem(CATALOGUE, "cifar10", (known,))
+    archive(published / "cifar-10-python.tar.gz", name, content)
+    assert fetch("cifar10", tmp_path / "data") == [tmp_path / "data" / name]
+    assert digest_report("cifar10", tmp_path / "data") == [(name, "as distributed")]
+    archive(published / "cifar-10-python.tar.gz", name, b"y")
+    with pytest.raises(DataError, match="data_batch_1 in it is missing or has other bytes"):
+        fetch("cifar10", tmp_path / "data")
+
+
+def test_files_of_which_no_digest_is_published_are_named_as_such(tmp_path):
+    (tmp_path / "Imagenet32_val").mkdir()
+    (tmp_path / "Imagenet32_val" / "val_data").write_bytes(b"x")
+    ((file, verdict),) = digest_report("imagenet32", tmp_path)
+    assert (file, verdict.startswith("no digest of it is published")) == ("Imagenet32_val/val_data", True)
+
+
+def test_digests_of_every_layout_have_a_known_kind():
+    for downloads in (*CATALOGUE.values(), *OTHER_LAYOUTS.values()):
+        for digest in [d.md5 or "" for d in downloads] + [hexa for d in downloads for _, hexa in d.unpacked]:
+            assert len(digest) in (0, 32, 40)
+            assert set(digest) <= set("0123456789abcdef")
 
 
 def test_an_archive_that_leads_out_of_the_folder_is_refused(tmp_path, published):
