@@ -240,5 +240,6 @@ def _uncertainty(rig: Rig, g_s: float, volts: float, amps: float, parking: Parki
     sense, force, limits = facts_of(rig, rig.rack.roles.sense), facts_of(rig, rig.rack.roles.force), rig.limits
     current = sense.range_for("amps", measure_range(rig, rig.rack.roles.sense, limits.read_v, parking))
     voltage = force.range_for("volts", limits.read_v)
-    resolution = current.full * 1e-6 + 1e-5 * abs(amps)
-    return (current.uncertainty(amps) + resolution) / abs(volts) + abs(g_s) * voltage.uncertainty(volts) / abs(volts)
+    resolution, nplc = current.full * 1e-6 + 1e-5 * abs(amps), rig.rack.timing.nplc
+    of_current = sense.uncertainty(current, amps, nplc) + resolution
+    return of_current / abs(volts) + abs(g_s) * force.uncertainty(voltage, volts, nplc) / abs(volts)

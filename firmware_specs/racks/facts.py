@@ -43,6 +43,8 @@ class Facts(Section):
         volts: Voltage ranges, smallest first.
         amps: Current ranges, smallest first.
         nplc: Shortest and longest integration, power line cycles.
+        derating: (power line cycles, fraction of range) by which a reading is less accurate when it integrates for
+            fewer than ten times those cycles.
         autozero: Conversions a reading costs.
         relay_s: Time until a changed relay has settled.
         settle_s: Time until a changed set-point has settled.
@@ -58,6 +60,7 @@ class Facts(Section):
     volts: tuple[Range, ...] = ()
     amps: tuple[Range, ...] = ()
     nplc: tuple[Positive, Positive] = (0.01, 10.0)
+    derating: tuple[tuple[Positive, Positive], ...] = ()
     autozero: int = 1
     relay_s: NonNegative = 0.0
     settle_s: NonNegative = 0.0
@@ -74,6 +77,11 @@ class Facts(Section):
             if full != sorted(full):
                 raise ValueError(f"{name}: ranges must ascend, got {full}")
         return self
+
+    def uncertainty(self, used: Range, value: float, nplc: float) -> float:
+        """Stated accuracy of a reading, in its own unit: the range's, and what a short integration adds."""
+        short = max((share for cycles, share in self.derating if nplc < 10 * cycles), default=0.0)
+        return used.uncertainty(value) + short * used.full
 
     def range_for(self, unit: Literal["volts", "amps"], value: float) -> Range:
         """The smallest range that holds a magnitude.
