@@ -102,6 +102,10 @@ class Bench:
         self.closed ^= {relay}
         self._volts = None
 
+    def changed(self) -> None:
+        """Call when cells were changed from outside: the bench looks anew."""
+        self._volts = None
+
     def solve(self) -> Array:
         """Voltage of every node at this moment."""
         if self._volts is None:

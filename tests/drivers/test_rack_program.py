@@ -80,3 +80,15 @@ def test_a_rack_whose_smu_cannot_time_pulses_says_so():
     _, rig = bench("keithley-8x8")
     with rig, pytest.raises(OutOfRange, match=r"needs roles\.bias"):
         write(rig, np.full((8, 8), 1e-4))
+
+
+def test_writing_finds_every_stuck_and_open_cell():
+    virtual, rig = bench(stuck=0.04, open=0.04)
+    target = np.full((16, 16), np.nan)
+    target[:6] = 1e-4
+    with rig:
+        got = write(rig, target)
+    bar = virtual.bench.crossbar
+    bad = (bar.stuck | bar.dead) & ~np.isnan(target)
+    assert bar.stuck[:6].any() and bar.dead[:6].any()
+    assert {tuple(cell) for cell in got.missed} == {tuple(cell) for cell in np.argwhere(bad)}

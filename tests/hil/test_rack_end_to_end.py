@@ -8,10 +8,15 @@ import threading
 import time
 import tomllib
 
+import numpy as np
 import pytest
 
 from drivers.errors import Busy, OutOfRange
-from firmware_specs.racks import Rack
+from drivers.loopback import Loopback
+from drivers.rack import cells
+from drivers.rack.rig import Rig
+from emulator.rack.rack import VirtualRack
+from firmware_specs.racks import Rack, load_rack
 from hil.bench import open_bench
 from hil.cli import main
 from hil.devices.bench_file import BenchFileError, load_device
@@ -44,6 +49,20 @@ def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_p
     assert report["planned_s"] == pytest.approx(report["elapsed_s"], rel=0.2)
     assert server.virtual.bench.outputs_on() == []
     assert not server.virtual.bench.closed
+
+
+def test_same_seed_gives_the_same_readings_in_process_and_over_sockets(served):
+    _, path = served
+    rack = load_rack("bench-16x16")
+    virtual, found = VirtualRack(rack), []
+    with (
+        Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box)) as rig,
+        open_bench(f"bench:{path}#rack") as bench,
+    ):
+        for one in (rig, bench.rig):
+            curve = cells.curve(one, 2, 3, [-0.1, 0.2])
+            found.append([*cells.product(one, [0.1] * 16), curve.volts, curve.amps])
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_a_rack_without_a_watchdog_needs_the_override_by_name(served, tmp_path):
@@ -83,24 +102,26 @@ def test_a_rack_whose_sources_watch_themselves_needs_no_override(served, tmp_pat
 
 
 CHILD = """
-import sys, time
+import sys, time, tomllib
+from pathlib import Path
+from drivers.rack import cells
+from drivers.rack.opening import open_rig
 from firmware_specs.racks import Rack
-from hil.bench import open_bench
-with open_bench(sys.argv[1]) as bench:
-    from drivers.rack import cells
-    cells.read_mode(bench.rig)
-    cells.select(bench.rig, 0, 0)
-    bench.rig.outputs.set_level(bench.rig.rack.roles.force, 0.2)
-    bench.rig.outputs.sync()
+rack = Rack.model_validate(tomllib.loads(Path(sys.argv[1]).read_text())["devices"]["rack"]["rack"])
+with open_rig(rack, watchdog_s=float(sys.argv[2]), allow_no_watchdog=True) as rig:
+    cells.read_mode(rig)
+    cells.select(rig, 0, 0)
+    rig.outputs.set_level(rack.roles.force, 0.2)
+    rig.outputs.sync()
     print("forcing", flush=True)
     time.sleep(60)
 """
 
 
-def start_forcing(path):
+def start_forcing(path, watchdog_s=2.0):
     """A process of its own that holds outputs on."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, f"bench:{path}#rack"],
+        [sys.executable, "-c", CHILD, str(path), str(watchdog_s)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -134,8 +155,7 @@ def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
 
 def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(served):
     server, path = served
-    path.write_text(path.read_text().replace("allow_no_watchdog = true", "allow_no_watchdog = true\nwatchdog_s = 1.5"))
-    child = start_forcing(path)
+    child = start_forcing(path, watchdog_s=1.5)
     assert server.virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
     child.kill()
     ended(child)
@@ -145,8 +165,7 @@ def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(served):
 
 def test_a_host_that_only_thinks_for_long_keeps_its_outputs(served):
     server, path = served
-    path.write_text(path.read_text().replace("allow_no_watchdog = true", "allow_no_watchdog = true\nwatchdog_s = 1.5"))
-    child = start_forcing(path)
+    child = start_forcing(path, watchdog_s=1.5)
     began, virtual = time.monotonic(), server.virtual
     wait_until(lambda: time.monotonic() > began + 2.5, 4.0)
     assert virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
