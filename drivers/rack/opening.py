@@ -32,7 +32,7 @@ def open_rig(rack: Rack, library: str = "@py", *, watchdog_s: float = 2.0, allow
     """
     if (alone := rack.unwatched) and not allow_no_watchdog:
         raise OutOfRange(
-            f"{', '.join(alone)} have no watchdog: their outputs stay on when this host loses power or is killed",
+            f"no watchdog in {', '.join(alone)}: what it drives stays on when this host loses power or is killed",
             device=rack.name,
             todo="Say allow_no_watchdog = true in the bench file if somebody is there, or an interlock is",
         )
