@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.device import Device
-from emulator.faults import Cutter, FaultPlan, Faulty, frame_cutter, message_cutter
+from emulator.faults import Cutter, FaultPlan, Faulty, FaultyEndpoint, frame_cutter, message_cutter
+from emulator.faulty_messages import FaultyMessages
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
-from emulator.serve.hislip import HislipHub
+from emulator.serve.hislip import HislipHub, ScpiDoor
 from emulator.serve.loop import Server
 from emulator.serve.streams import Endpoint, SocketLink
 
@@ -58,7 +59,7 @@ class Board:
         self.machine = Machine(device)
         self.injectors: list[Faulty] = []
         self.addresses: list[str] = []
-        self._faults = faults
+        self._plan = faults if faults is not None and faults.rates else None
         self._server = Server(self._tick)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._links = 0
@@ -96,7 +97,7 @@ class Board:
             port = server.tcp(self._scpi_link, doors.scpi)
             self.addresses.append(f"visa:TCPIP::{host}::{port}::SOCKET")
         if doors.hislip is not None:
-            hub = HislipHub(lambda number: ScpiEndpoint(self.machine, f"hislip-{number}"))
+            hub = HislipHub(self._message_door)
             port = server.tcp(hub.connect(server), doors.hislip)
             self.addresses.append(f"visa:TCPIP::{host}::hislip0,{port}::INSTR")
 
@@ -106,9 +107,16 @@ class Board:
         return outputs.remaining_s if outputs.on and outputs.watchdog_s else None
 
     def _wire(self, endpoint: SerialEndpoint | ScpiEndpoint, cut: Cutter) -> Endpoint:
-        if self._faults is None or not self._faults.rates:
+        return endpoint if self._plan is None else self._injector(endpoint, self._plan, cut)
+
+    def _message_door(self, number: int) -> ScpiDoor:
+        endpoint, plan = ScpiEndpoint(self.machine, f"hislip-{number}"), self._plan
+        if plan is None:
             return endpoint
-        self.injectors.append(Faulty(endpoint, self.device, self._faults, cut))
+        return FaultyMessages(endpoint, lambda whole: self._injector(whole, plan, lambda message: [message]))
+
+    def _injector(self, endpoint: FaultyEndpoint, plan: FaultPlan, cut: Cutter) -> Faulty:
+        self.injectors.append(Faulty(endpoint, self.device, plan, cut))
         return self.injectors[-1]
 
     def _one_frame_link(self) -> Callable[[socket.socket], SocketLink | None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from emulator.faulty_messages import FaultyMessages
 from emulator.serve.streams import SocketLink
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class Channel:
         self.session: Session | None = None
         self.link: HislipLink | None = None
         self._messages = Messages()
+        self._answering = 0
 
     def feed(self, data: bytes) -> bytes:
         """Answers messages."""
@@ -192,6 +194,7 @@ class Channel:
     def _synchronous(self, message: Message) -> bytes:
         session = self._session
         if message.kind in (DATA, DATA_END):
+            self._answering = message.parameter
             feed = session.door.feed_message if message.kind == DATA_END else session.door.feed
             reply = feed(message.payload)
             return session.reply(reply, message.parameter) if reply else b""
@@ -229,7 +232,15 @@ class Channel:
         if self.session is not None or self.link is None:
             raise ConnectionError("HiSLIP channel initialized twice")
         self.session = session
+        if not session.channels and isinstance(session.door, FaultyMessages):
+            session.door.injector.later = self._later
         session.channels.append(self.link)
+
+    def _later(self, seconds: float, data: bytes) -> None:
+        """Sends a reply after some time, with the number of the message it answers."""
+        session, link, number = self._session, self.link, self._answering
+        if link is not None and data:
+            link.send_later(seconds, session.reply(data, number))
 
 
 class HislipLink(SocketLink):
@@ -238,6 +249,10 @@ class HislipLink(SocketLink):
     def __init__(self, server: Server, channel: Channel, connection: socket.socket) -> None:
         super().__init__(server, channel, connection)
         channel.link = self
+
+    def send_later(self, seconds: float, data: bytes) -> None:
+        """Sends after some time, if the link is still there."""
+        self._server.call_later(seconds, lambda: self.send(data))
 
     @property
     def waiting(self) -> bool:
