@@ -24,7 +24,7 @@ from drivers.errors import (
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
 from drivers.refusals import refused
-from drivers.transport import Transport, back_off
+from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, Frame, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
@@ -163,7 +163,7 @@ class FramedLink:
         attempts = 0
         while exchange.current is not None:
             try:
-                self._attempt(exchange, min(deadline, time.monotonic() + answer_s * 2**attempts))
+                self._attempt(exchange, min(deadline, time.monotonic() + doubled(answer_s, attempts)))
             except LinkTimeout as error:
                 if time.monotonic() >= deadline:
                     raise self._unanswered(exchange, error) from error
@@ -230,7 +230,7 @@ class FramedLink:
         while True:
             try:
                 self._wire.write(request, deadline)
-                until = min(deadline, time.monotonic() + SYNC_S * 2**attempts)
+                until = min(deadline, time.monotonic() + doubled(SYNC_S, attempts))
                 while True:
                     frame = self._receive(until)
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from drivers import scpi_values as scpi
 from drivers.errors import ProtocolViolation
-from drivers.scpi_link import Part, ScpiLink
+from drivers.scpi_link import ANSWER_S, Part, ScpiLink
 from firmware_specs.codes import VERSION, Capability, State, Trip
 from firmware_specs.messages import (
     CellCodes,
@@ -196,7 +196,7 @@ class Scpi:
         """One programming transaction."""
         head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, scpi.number(request.tolerance).encode())
         message = b"".join([head, *(scpi.patch(patch) for patch in request.patches)])
-        parts = self.link.act(message, "ARRay:CELLs:WRITe", self._timeout_s + 2 * seconds)
+        parts = self._act(message, "ARRay:CELLs:WRITe", 2 * seconds)
         if parts is None:
             if request.verify:
                 raise ProtocolViolation(
@@ -228,7 +228,7 @@ class Scpi:
         else:
             counts = pack_array(request.count.astype(np.uint16), swapped=True)
             delivered = int(request.count.sum())
-        parts = self.link.act(head.encode() + counts, "ARRay:CELLs:PULSe", self._timeout_s + 2 * seconds)
+        parts = self._act(head.encode() + counts, "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
             return Pulsed(delivered, int(self.usage(request.region).pulses.max()))
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
@@ -336,7 +336,10 @@ class Scpi:
             raise ProtocolViolation("the byte order was not taken", device=self.address)
 
     def _ask(self, message: bytes, what: str, seconds: float = 0.0) -> list[Part]:
-        return self.link.ask(message, what, self._timeout_s + seconds)
+        return self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+
+    def _act(self, message: bytes, what: str, seconds: float) -> list[Part] | None:
+        return self.link.act(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
 
     def _text(self, message: bytes, what: str, timeout_s: float) -> str:
         return self.link.ask(message, what, timeout_s)[0].decode(errors="replace").strip()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.refusals import refused
-from drivers.transport import Transport, back_off
+from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
 from firmware_specs.scpi import BlockError, data_length, header_length
 
@@ -23,9 +23,13 @@ ATTEMPTS = 3
 QUIET_S = 0.02
 MAX_LINE = 1 << 20
 PIECE = 4096
-NONCE_S = 1.0
+NONCE_S = 0.5
+ANSWER_S = 0.5
+MAX_BLOCK = 1 << 26
+MAX_ERRORS = 1 << 16
 ERRORS = b";:SYST:ERR:ALL?\n"
 _ENTRY = re.compile(r'([-+]?\d+),"((?:[^"]|"")*)"')
+_ERRORS_END = re.compile(rb';[-+]?\d+,"(?:[^"\n]|"")*"(?:,[-+]?\d+,"(?:[^"\n]|"")*")*\r?\n\Z')
 _NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
 
 Part = bytes
@@ -49,48 +53,50 @@ class ScpiLink:
         self._dirty = True
         self._deeds = 0
 
-    def ask(self, message: bytes, what: str, timeout_s: float) -> list[Part]:
+    def ask(self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S) -> list[Part]:
         """Sends a message that may be sent twice without harm; returns the replies of its queries.
+
+        Args:
+            message: What is asked, without the final newline.
+            what: The same in words, for errors.
+            timeout_s: Deadline of the whole, with all retries.
+            answer_s: After how long without an answer to ask again for the first time; each retry waits twice as long.
 
         Raises:
             DeviceFault: the device refused a unit of it. Busy: another link owns the device.
             LinkTimeout: no answer in time. LinkLost: the link cannot be had back.
+            ProtocolViolation: answers that are none, several times.
         """
         deadline = time.monotonic() + timeout_s
-        attempt_s = timeout_s / ATTEMPTS
-        with self._lock:
-            while True:
-                try:
-                    self._clean(deadline)
-                    return self._exchange(message, what, min(deadline, time.monotonic() + attempt_s))
-                except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
-                    if time.monotonic() >= deadline or not isinstance(error, LinkTimeout):
-                        raise self._explained(what, error) from error
-
-    def act(self, message: bytes, what: str, timeout_s: float) -> list[Part] | None:
-        """Sends a message that must not be done twice; None when it was done but its reply was lost."""
-        deadline = time.monotonic() + timeout_s
+        attempts = 0
         with self._lock:
             while True:
                 self._clean(deadline)
                 try:
-                    now = time.monotonic()
-                    parts = self._exchange(message, what, now + (deadline - now) / 2)
+                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
+                except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
+                    attempts += 1
+                    self._give_up(what, error, attempts, deadline)
+
+    def act(self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S) -> list[Part] | None:
+        """Sends a message that must not be done twice; None when it was done but its reply was lost.
+
+        Arguments and errors are those of `ask`.
+        """
+        deadline = time.monotonic() + timeout_s
+        attempts = 0
+        with self._lock:
+            while True:
+                self._clean(deadline)
+                try:
+                    parts = self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
                     self._deeds += 1
                     return parts
-                except LinkTimeout as error:
-                    if time.monotonic() >= deadline:
-                        raise self._explained(what, error) from error
-                done = self._counted(deadline)
-                if done == self._deeds + 1:
-                    self._deeds = done
+                except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
+                    attempts += 1
+                    self._give_up(what, error, attempts, deadline)
+                if self._was_done(what, deadline):
                     return None
-                if done != self._deeds:
-                    raise ProtocolViolation(
-                        f"{what}: the device counts {done} acts, we know of {self._deeds}",
-                        device=self.address,
-                        todo="Somebody else acts on this device",
-                    )
 
     def open(self, timeout_s: float) -> None:
         """Proves that the link is clean, and reads how many acts the device has counted."""
@@ -103,6 +109,33 @@ class ScpiLink:
     def close(self) -> None:
         """Closes the wire."""
         self._wire.close()
+
+    def _give_up(self, what: str, error: LinkError, attempts: int, deadline: float) -> None:
+        """Raises when the time is up, and when what comes back is rubbish again and again."""
+        if isinstance(error, LinkTimeout):
+            if time.monotonic() < deadline:
+                back_off(attempts - 1, deadline)
+                return
+            raise LinkTimeout(
+                f"{what} got no complete answer before its deadline",
+                device=self.address,
+                last=error.last,
+                todo="The link is re-synchronized before it is used again; check power and cable",
+            ) from error
+        if attempts >= ATTEMPTS or time.monotonic() >= deadline:
+            raise error
+
+    def _was_done(self, what: str, deadline: float) -> bool:
+        """After an act without an answer: did the device do it?"""
+        done = self._counted(deadline)
+        if done not in (self._deeds, self._deeds + 1):
+            raise ProtocolViolation(
+                f"{what}: the device counts {done} acts, we know of {self._deeds}",
+                device=self.address,
+                todo="Somebody else acts on this device",
+            )
+        before, self._deeds = self._deeds, done
+        return done > before
 
     def _counted(self, deadline: float) -> int:
         left_s = max(0.0, deadline - time.monotonic())
@@ -141,13 +174,26 @@ class ScpiLink:
         except BlockError as error:
             raise ProtocolViolation(str(error), device=self.address, last=piece) from error
         if length is None:
-            raise ProtocolViolation("a block of indefinite length", device=self.address, last=piece)
+            return self._indefinite(piece[start:], until)
         end = start + length
         piece = self._at_least(piece, end, until)
         rest = piece[end:]
         while len(rest) < 2 and not rest.endswith(b"\n"):
             rest += self._wire.read_piece(b"\n", PIECE, until)
         return piece[start:end], rest
+
+    def _indefinite(self, data: bytes, until: float) -> tuple[bytes, bytes]:
+        """A block `#0`, which goes on to the end of the message: the errors are looked for there, not in the block.
+
+        A stream has no other end than a newline, which the block may hold: where bytes of it look like an end, it
+        comes out short, and whoever knows its length refuses it.
+        """
+        while not (data.endswith(b"\n") and (end := _ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
+            if len(data) > MAX_BLOCK:
+                text = f"a block of indefinite length did not end within {MAX_BLOCK} bytes"
+                raise ProtocolViolation(text, device=self.address, last=data)
+            data += self._wire.read_piece(b"\n", PIECE, until)
+        return data[: end.start()], data[end.start() :]
 
     def _at_least(self, piece: bytes, count: int, until: float) -> bytes:
         missing = count - len(piece)
@@ -158,7 +204,7 @@ class ScpiLink:
         attempts = 0
         while self._dirty:
             try:
-                self._prove(min(deadline, time.monotonic() + NONCE_S))
+                self._prove(min(deadline, time.monotonic() + doubled(NONCE_S, attempts)))
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
                     raise LinkLost(
@@ -185,15 +231,10 @@ class ScpiLink:
             return refused(ErrorCode[name], said, asked=what, device=self.address)
         return DeviceFault(code, words, asked=what, device=self.address)
 
-    def _explained(self, what: str, error: LinkError) -> LinkError:
-        if not isinstance(error, LinkTimeout):
-            return error
-        return LinkTimeout(
-            f"{what} got no complete answer before its deadline",
-            device=self.address,
-            last=error.last,
-            todo="The link is re-synchronized before it is used again; check power and cable",
-        )
+
+def _until(deadline: float, timeout_s: float, answer_s: float, attempts: int) -> float:
+    """How long this attempt waits: long enough for the device, short enough for retries and its watchdog."""
+    return min(deadline, time.monotonic() + doubled(min(answer_s, timeout_s / ATTEMPTS), attempts))
 
 
 def _split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:

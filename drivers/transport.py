@@ -171,7 +171,12 @@ def within(deadline: float, action: Callable[[], T], undo: Callable[[T], None], 
     raise LinkTimeout(f"{what} did not end before the deadline", device=address, todo="Unplug and replug the device")
 
 
+def doubled(seconds: float, times: int) -> float:
+    """Seconds, doubled so many times; not beyond all bounds."""
+    return seconds * 2.0 ** min(times, 30)
+
+
 def back_off(attempts: int, deadline: float) -> None:
     """A wire that cannot wait (loopback) times out at once: the first retry is immediate, later ones are paced."""
     if attempts:
-        time.sleep(max(0.0, min(0.0005 * 2**attempts, 0.05, deadline - time.monotonic())))
+        time.sleep(max(0.0, min(doubled(0.0005, attempts), 0.05, deadline - time.monotonic())))

@@ -57,6 +57,9 @@ def link_to(script):
         (b"#3012" + b"\n" * 12 + b";#14" + b"\n" * 4 + b";" + NO_ERROR, [b"\n" * 12, b"\n" * 4]),
         (b"#49000" + b"\n" * 9000 + b";" + NO_ERROR, [b"\n" * 9000]),
         (b"#49000" + b"x" * 9000 + b";" + NO_ERROR, [b"x" * 9000]),
+        (b"#0;" + NO_ERROR, [b""]),
+        (b"#0abc\n\x00;#15;\n;" + NO_ERROR, [b"abc\n\x00;#15;\n"]),
+        (b"#13abc;#0" + b"\n" * 9000 + b";" + NO_ERROR, [b"abc", b"\n" * 9000]),
     ],
 )
 def test_replies_are_told_apart_whatever_their_bytes(answer, parts):
@@ -83,6 +86,15 @@ def test_refusal_comes_with_the_message_that_caused_it(errors, kind, expected):
 def test_answer_that_is_none_is_a_protocol_violation(answer):
     with pytest.raises((ProtocolViolation, LinkTimeout)):
         link_to(Script({b"Q?": answer})).ask(b"Q?", "asking", 0.05)
+
+
+def test_rubbish_for_an_answer_is_asked_again_and_then_given_up():
+    script = Script({b"Q?": lambda script: b"hello\n" if len(script.asked) < 4 else b"7;" + NO_ERROR})
+    assert link_to(script).ask(b"Q?", "asking", 1.0) == [b"7"]
+    script = Script({b"Q?": b"hello\n"})
+    with pytest.raises(ProtocolViolation, match="does not end with the errors"):
+        link_to(script).ask(b"Q?", "asking", 30.0)
+    assert script.asked.count(b"Q?") == 3
 
 
 def test_late_answer_is_never_taken_for_the_next_one():
