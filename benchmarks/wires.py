@@ -5,7 +5,9 @@ Every ratio is of two rates taken in turns in the same run: absolute rates say m
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import socket
 import statistics
 import subprocess
@@ -37,6 +39,7 @@ TURN_S = 0.15
 TURNS = 7
 SHEET = "discrete-board"
 EPOCHS = 4
+DOORS = ("pty", "socket", "scpi socket", "hislip")
 QUESTION = "SYST:ECHO? 'abcdefghijklmnop'"
 Action = Callable[[], object]
 
@@ -80,14 +83,13 @@ def _line(reader: TextIO) -> str:
 @contextmanager
 def virtual_instrument() -> Iterator[dict[str, str]]:
     """Addresses of an instrument in a process of its own, by door."""
-    doors = ("pty", "socket", "scpi socket", "hislip")
     with process("hil", "emulate", SHEET, "--pty", "--tcp", "0", "--scpi", "0", "--hislip", "0") as line:
         addresses: list[str] = []
-        while len(addresses) < len(doors):
+        while len(addresses) < len(DOORS):
             text = line().strip()
             if text.startswith(("serial:", "visa:")):
                 addresses.append(text)
-        yield dict(zip(doors, addresses, strict=True))
+        yield dict(zip(DOORS, addresses, strict=True))
 
 
 def bare_serial(url: str, size: int) -> Action:
@@ -201,16 +203,28 @@ def settle_table(doors: dict[str, str]) -> None:
             print(f"{door:12}  settle of 85 x (256 + 128) states: {1e3 / rate:6.2f} ms")
 
 
-def training(doors: dict[str, str]) -> None:
-    """`hil train digits` in process and through the pty."""
+def training() -> None:
+    """`hil train digits` in process and through every door, each time with a chip of the same seed as new."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, address in (("in process", f"emulator:{SHEET}"), ("pty", doors["pty"])):
-            start = time.perf_counter()
-            command = [sys.executable, "-m", "hil", "train", "digits", "--device", address]
-            command += ["--run-dir", f"{folder}/{name}", "--set", f"run.epochs={EPOCHS}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            words = next(line for line in done.stdout.splitlines() if line.startswith("test accuracy"))
-            print(f"{name:12}  {time.perf_counter() - start:6.1f} s in all; {words}")
+        trained("in process", f"emulator:{SHEET}", folder)
+        for name in DOORS:
+            with virtual_instrument() as doors:
+                trained(name, doors[name], folder)
+
+
+def trained(name: str, address: str, folder: str) -> None:
+    """Trains once and prints wall time, processor time of both processes, accuracy, and the weights' digest."""
+    run = Path(folder) / name.replace(" ", "-")
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "hil", "train", "digits", "--device", address, "--run-dir", str(run)]
+    subprocess.run([*command, "--set", f"run.epochs={EPOCHS}"], capture_output=True, check=True)
+    wall_s, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    host_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    summary = json.loads((run / "summary.json").read_text())
+    print(
+        f"{name:12}  {wall_s:6.1f} s in all, host process {host_s:5.1f} s of CPU; "
+        f"test accuracy {summary['test_accuracy']:.4f}, weights {summary['weights'][:12]}"
+    )
 
 
 def main() -> None:
@@ -222,8 +236,7 @@ def main() -> None:
         visa_table(doors)
         settle_table(doors)
     if "--train" in sys.argv:
-        with virtual_instrument() as doors:
-            training(doors)
+        training()
 
 
 if __name__ == "__main__":
