@@ -14,6 +14,7 @@ from emulator.faulty_messages import FaultyMessages
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from emulator.serve import port_folder
 from emulator.serve.hislip import HislipHub, ScpiDoor
 from emulator.serve.loop import Server
 from emulator.serve.streams import Endpoint, SocketLink
@@ -85,10 +86,9 @@ class Board:
     def _open(self, doors: Doors) -> None:
         server, host = self._server, self._server.host
         if doors.pty:
-            self._folder = tempfile.TemporaryDirectory(prefix="crossbar-")
-            path = server.pty(
-                self._wire(SerialEndpoint(self.machine, "pty"), frame_cutter()), Path(self._folder.name) / "tty"
-            )
+            self._folder = port_folder.make()
+            endpoint = self._wire(SerialEndpoint(self.machine, "pty"), frame_cutter())
+            path = server.pty(endpoint, Path(self._folder.name) / port_folder.LINK)
             self.addresses.append(f"serial:{path}")
         if doors.tcp is not None:
             port = server.tcp(self._one_frame_link(), doors.tcp)
