@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as MappingABC
 
 import torch
@@ -18,7 +19,11 @@ from hil.backends.tiled import Grid, TiledArray
 
 
 class EmulatedTiles:
-    """The tiles of an emulated product device."""
+    """The tiles of an emulated product device.
+
+    Attributes:
+        targets_s: What was last written into each tile; NaN where a cell was pulsed since.
+    """
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
@@ -30,16 +35,14 @@ class EmulatedTiles:
 
     def write(self, array: int, target_s: Tensor, where: Tensor | None = None, again: bool = False) -> int:
         """Writes the cells whose code changes, as a driver would."""
-        target_s, known = cells.quantize(self.chip.datasheet.cells, target_s), self.targets_s.get(array)
-        if known is not None and where is not None:
+        target_s = cells.quantize(self.chip.datasheet.cells, target_s)
+        known = self.targets_s.get(array, torch.full_like(target_s, math.nan))
+        if where is not None:
             target_s = torch.where(where, target_s, known)
-        mask = torch.ones_like(target_s, dtype=torch.bool) if known is None or again else target_s != known
-        if known is None and where is not None:
-            mask = where
-        if not bool(mask.any()):
-            return 0
-        self.chip.program(array, [target_s], [mask])
-        self.targets_s[array] = target_s
+        mask = torch.ones_like(target_s, dtype=torch.bool) if again else (target_s != known) & ~target_s.isnan()
+        if bool(mask.any()):
+            self.chip.program(array, [target_s.nan_to_num()], [mask])
+            self.targets_s[array] = target_s
         return int(mask.sum())
 
     def read(self, array: int, reads: int) -> Tensor:
@@ -47,8 +50,11 @@ class EmulatedTiles:
         return self.chip.read(array, 0, reads=reads)
 
     def pulse(self, array: int, train: Train) -> None:
-        """Nominal pulses on one plane; what the cells hold is not known then."""
-        self.targets_s.pop(array, None)
+        """Nominal pulses on one plane; what these cells hold is not known then."""
+        if array in self.targets_s:
+            known = self.targets_s[array].clone()
+            known[train.plane][train.counts > 0] = math.nan
+            self.targets_s[array] = known
         self.chip.pulse(array, 0, (train.plane, slice(None), slice(None)), train.counts, train.up)
 
     def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:

@@ -62,10 +62,11 @@ def served():
 
 
 def sheet_of(name):
-    """A shipped datasheet, or `pulsed`: one whose cells take programming pulses."""
-    if name != "pulsed":
+    """A shipped datasheet, or `pulsed` and `pulsed product`: ones whose cells take programming pulses."""
+    plain = {"pulsed": "mixed-8bit", "pulsed product": "openmena-8x8-like"}
+    if name not in plain:
         return load(name)
-    return load("mixed-8bit").model_copy(update={"pulses": Pulses(law="soft_bounds", step=0.01)})
+    return load(plain[name]).model_copy(update={"pulses": Pulses(law="soft_bounds", step=0.01)})
 
 
 def dialect_of(door, machine):

@@ -38,6 +38,27 @@ def test_pulses_reach_the_same_conductances_through_a_door_as_in_process(open_cr
     assert torch.equal(near.chip.usage(0, 0)[0], device.chip.usage(0, 0)[0])
 
 
+def test_tiles_are_pulsed_and_refreshed_through_a_door_as_in_process(open_both):
+    process, device = open_both("pulsed product", seed=3)
+    drive, done, few = torch.linspace(-1, 1, 24).view(2, 12), [], parameters(0.1, 1)
+    few["weight_0"][3, 4] += 0.2
+    for bench in (process, device):
+        array = bench.place(TOPOLOGY)
+        assert isinstance(array, CellArray)
+        array.prepare(parameters(0.1, 1))
+        sent = array.pulse(parameters(0.05, 2), 31, torch.Generator().manual_seed(0))
+        states = [array.settle(drive).free]
+        written = [array.program(parameters(0.1, 1)), array.program(few)]
+        again = array.refresh()
+        states.append(array.settle(drive).free)
+        done.append((sent, written, again, states))
+    (sent, *counts, mine), (their_sent, *their_counts, theirs) = done
+    assert (sent, counts) == (their_sent, their_counts)
+    (_, one), again = counts
+    assert sent.pulses > 0 and one.written in (1, 2) and again.written == 2 * 13 * 8
+    assert all(torch.equal(a, b) for a, b in zip(sum(mine, ()), sum(theirs, ()), strict=True))
+
+
 def test_a_refresh_writes_every_cell_again(open_crossbar, door):
     crossbar, device = open_crossbar("ecram", 3)
     array = DeviceBench(crossbar, door, load("ecram")).place(TOPOLOGY)
