@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from hil.backends.seam import Bench
 from hil.bench import open_bench
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
@@ -16,17 +18,26 @@ from hil.training.stopping import stops
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}
 
 
-def build_named(name: str, overrides: Sequence[str] = ()) -> tuple[Experiment, nn.Module, int]:
-    """A shipped experiment, its model on the counterpart it names, and its number of classes."""
+class Built(NamedTuple):
+    """A shipped experiment, its model, and the counterpart it names."""
+
+    experiment: Experiment
+    model: nn.Module
+    classes: int
+    bench: Bench
+
+
+def build_named(name: str, overrides: Sequence[str] = ()) -> Built:
+    """The model of an experiment; `overrides` as with `--set`."""
     experiment = experiment_file.load(name, overrides)
     free, nudged = stops(experiment.settle)
     bench = open_bench(experiment.device, dtype=getattr(torch, experiment.run.dtype), stop=free, nudged_stop=nudged)
     classes = CLASSES[experiment.data.name]
-    return experiment, build(experiment, bench, (3, 32, 32), classes), classes
+    return Built(experiment, build(experiment, bench, (3, 32, 32), classes), classes, bench)
 
 
-def build_like(model: nn.Module, name: str, overrides: Sequence[str]) -> nn.Module:
+def build_like(model: nn.Module, name: str, overrides: Sequence[str]) -> Built:
     """The same weights in a model of the same experiment with other settings."""
-    other = build_named(name, overrides)[1]
-    other.load_state_dict(model.state_dict())
+    other = build_named(name, overrides)
+    other.model.load_state_dict(model.state_dict())
     return other

@@ -25,6 +25,8 @@ FILES = {
     "cifar10-12layer-6block": "splitting_large_6block",
     "cifar100-12layer": "scaling_small",
     "cifar100-15layer": "scaling_large",
+    "imagenet32-12layer": "scaling_small",
+    "imagenet32-15layer": "scaling_large",
 }
 
 
@@ -73,9 +75,12 @@ class Peer:
         rule = EP(beta=experiment.estimator.beta, T2=settle.nudged_max_iterations)
         return cls(model, rule, settle.max_iterations)
 
-    def settle(self, images: Tensor) -> list[list[Tensor]]:
-        """Free states of every block."""
+    def settle(self, images: Tensor, tolerance: float | None = None) -> list[list[Tensor]]:
+        """Free states of every block after their number of sweeps, or by their own rule to stop."""
         with torch.no_grad():
+            for block in self.model.blocks:
+                block.train()
+                block.tol = tolerance
             states = self.model.initialize_neurons(images)
             for index, block in enumerate(self.model.blocks):
                 states[index] = block(images, states[index], self.sweeps)
@@ -84,6 +89,9 @@ class Peer:
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """Free phases, nudged phases, gradients."""
+        for block in self.model.blocks:
+            block.train()
+            block.tol = None
         self.algorithm.run(self.model, images, labels, nn.CrossEntropyLoss(reduction="none"))
 
     def gradients(self) -> list[Tensor]:

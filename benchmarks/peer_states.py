@@ -22,7 +22,7 @@ BATCH = 2
 
 def compare(checkout: Path, name: str) -> tuple[float, float, float]:
     """Largest difference of any free state, and of the gradients in norm: all, and the worst parameter."""
-    experiment, model, classes = build_named(name, ["run.dtype=float64"])
+    experiment, model, classes, _ = build_named(name, ["run.dtype=float64"])
     peer = Peer.like(checkout, name, model, experiment, classes)
     torch.manual_seed(1)
     images, labels = torch.randn(BATCH, 3, 32, 32), torch.arange(BATCH) % classes
@@ -47,7 +47,7 @@ def compare(checkout: Path, name: str) -> tuple[float, float, float]:
 def main(checkout: str, *names: str) -> None:
     torch.set_default_dtype(torch.float64)
     print(f"{'experiment':28s} {'states':>9s} {'gradient':>9s} {'worst parameter':>16s}")
-    for name in names or [n for n in FILES if n.startswith("cifar10")]:
+    for name in names or [n for n in FILES if n.startswith("cifar10-")]:
         states, whole, worst = compare(Path(checkout), name)
         print(f"{name:28s} {states:9.1e} {whole:9.1e} {worst:16.1e}", flush=True)
 

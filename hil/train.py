@@ -115,7 +115,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = _step(state, cells, lr, loss, images, labels, ranks)
+                        sums = step(state, cells, lr, loss, images, labels, ranks)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -183,7 +183,7 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
     return -1 if found is None else int(found.facts["position"]["step"])
 
 
-def _step(
+def step(
     state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor, ranks: Ranks
 ) -> Tensor:
     """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
