@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 
 def command(
-    device: Annotated[str, typer.Option(help="Device under test: serial:PORT?baud=N or emulator:DATASHEET?seed=N.")],
+    device: Annotated[
+        str, typer.Option(help="Device under test: serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")
+    ],
     only: Annotated[list[str] | None, typer.Option(help="Run the checks whose name starts so, e.g. watchdog.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the results as one self-contained page.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What an emulator: address is to speak: serial (if left out) or scpi.")
+    ] = None,
     patience: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 2.0,
 ) -> None:
-    """Checks firmware against the serial protocol; writes and pulses the cells of array 0. Exit status 1: it fails."""
+    """Checks firmware against its protocol; writes and pulses the cells of array 0. Exit status 1: it fails.
+
+    A serial: address is checked against PROTOCOL.md, a visa: address against SCPI.md.
+    """
     from rich.console import Console
 
-    from hil.conformance import suite, writers
-    from hil.devices.wire import open_wire
+    from hil.conformance import writers
+    from hil.conformance.suite import suite_of
+    from hil.devices.wire import open_wire, protocol_of
     from hil.run.atomic import write_text
 
+    if protocol not in (None, "serial", "scpi"):
+        raise typer.BadParameter(f"--protocol is serial or scpi, got {protocol!r}")
+    wanted: Literal["serial", "scpi"] | None = "scpi" if protocol == "scpi" else "serial" if protocol else None
+    suite = suite_of(protocol_of(device, wanted))
     try:
         checks = suite.select(only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     console = Console()
-    with open_wire(device) as wire, console.status("") as status:
+    with open_wire(device, protocol=wanted) as wire, console.status("") as status:
         result = suite.run(wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name))
     console.print(writers.rich_table(result))
     console.print(result.summary, highlight=False, soft_wrap=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from hil.conformance.subject import Subject
+
+S_contra = TypeVar("S_contra", bound=Subject, contravariant=True)
 
 Level = Literal["required", "optional"]
 Verdict = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Generic[S_contra]):
     """One thing the protocol's text demands.
 
     Attributes:
@@ -27,7 +29,7 @@ class Check:
     name: str
     section: str
     demand: str
-    run: Callable[[Subject], None]
+    run: Callable[[S_contra], None]
     level: Level = "required"
 
 
@@ -42,7 +44,7 @@ class Outcome:
         seconds: How long it took.
     """
 
-    check: Check
+    check: Check[Any]
     verdict: Verdict
     seen: str
     seconds: float

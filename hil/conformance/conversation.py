@@ -55,6 +55,8 @@ class Conversation:
         patience_s: How long to wait for one answer.
     """
 
+    has_details = True
+
     def __init__(self, transport: Transport, patience_s: float = 2.0) -> None:
         self.transport = transport
         self.patience_s = patience_s

@@ -10,23 +10,25 @@ import pytest
 if TYPE_CHECKING:
     from hil.conformance.subject import Subject
 
+PATIENCE_S = 2.0
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--device`."""
+    """Adds `--device` and `--protocol`."""
     parser.addoption("--device", help="address of the device under test, e.g. serial:/dev/ttyUSB0?baud=115200")
+    parser.addoption("--protocol", choices=("serial", "scpi"), help="what an emulator: address is to speak")
 
 
 @pytest.fixture(scope="session")
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """The device under test; its outputs are off afterwards."""
-    from hil.conformance.conversation import Conversation
-    from hil.conformance.subject import Subject
-    from hil.devices.wire import open_wire
+    from hil.conformance.suite import suite_of
+    from hil.devices.wire import open_wire, protocol_of
 
-    address = request.config.getoption("--device")
+    address, wanted = request.config.getoption("--device"), request.config.getoption("--protocol")
     if address is None:
         pytest.skip("no --device was given")
-    with open_wire(address) as wire:
-        device = Subject(Conversation(wire))
+    with open_wire(address, protocol=wanted) as wire:
+        device = suite_of(protocol_of(address, wanted)).subject(wire, PATIENCE_S)
         yield device
         device.settle_down()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode, Parameter
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -25,6 +26,7 @@ from firmware_specs.messages import (
     Pulse,
     Pulsed,
     ReadCells,
+    Refusal,
     Region,
     Settle,
     SettleReply,
@@ -37,47 +39,88 @@ from firmware_specs.messages import (
     parse_parameters,
 )
 from firmware_specs.topology import Dense, Layer, Topology
-from hil.conformance.conversation import Conversation, Failed, Skipped, parsed
+from hil.conformance.conversation import Answer, Conversation, Failed, Skipped, demand, parsed
 
 WATCHDOG_S = 2.0
 UNITS = (4, 3)
 
 
-@dataclass
+class Verbs(Protocol):
+    """The verbs of PROTOCOL.md section 7 as payloads, over whichever protocol.
+
+    Attributes:
+        has_details: Does a refusal carry a number, too?
+        max_request: Longest request payload, bytes.
+    """
+
+    has_details: bool
+    max_request: int
+
+    def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
+        """The payload of a reply; a refusal fails the check."""
+
+    def request(self, opcode: int, payload: bytes = b"") -> Answer:
+        """A reply, or a refusal."""
+
+    def refused(self, opcode: int, payload: bytes, *codes: ErrorCode) -> Refusal:
+        """Demands that a request is refused with one of these codes."""
+
+    def drain(self) -> None:
+        """Throws away what an earlier check left on the wire."""
+
+    def sync(self) -> object:
+        """Proves that the wire is clean: a new session."""
+
+
 class Subject:
     """A device in a known state: session open, outputs off, no trip, limits as at power-on.
 
-    Attributes:
-        raw: The conversation.
+    Args:
+        verbs: How its verbs are asked for, whichever protocol carries them.
         pulse_budget: Most pulses one check may spend on any cell.
     """
 
-    raw: Conversation
-    pulse_budget: int = 40
+    def __init__(self, verbs: Verbs, pulse_budget: int = 40) -> None:
+        self.verbs = verbs
+        self.pulse_budget = pulse_budget
 
     def settle_down(self) -> None:
         """Brings the device back to the known state, whatever the last check left."""
-        self.raw.drain()
-        self.raw.sync()
-        self.raw.ask(Opcode.DISARM)
-        self.raw.request(Opcode.CLEAR)
-        self.raw.ask(Opcode.SET_LIMITS, self.limits.absolute.pack())
+        self.renew()
+        self.verbs.ask(Opcode.DISARM)
+        self.verbs.request(Opcode.CLEAR)
+        self.verbs.ask(Opcode.SET_LIMITS, self.limits.absolute.pack())
+
+    def renew(self) -> None:
+        """A clean wire and a new session."""
+        self.verbs.drain()
+        self.verbs.sync()
+
+    def restart(self) -> None:
+        """Power-on state, and a new session."""
+        self.verbs.ask(Opcode.RESET)
+        self.renew()
+
+    def pointed(self, refusal: Refusal, detail: int, words: str) -> None:
+        """Demands the detail of a refusal, where the protocol has one: a SCPI error has words only."""
+        if self.verbs.has_details:
+            demand(refusal.detail == detail, f"detail {refusal.detail}, expected {words}")
 
     @cached_property
     def identity(self) -> Identity:
         """Reply of IDENTIFY."""
-        return parsed(Identity, self.raw.ask(Opcode.IDENTIFY), "IDENTIFY")
+        return parsed(Identity, self.verbs.ask(Opcode.IDENTIFY), "IDENTIFY")
 
     @cached_property
     def fabric(self) -> FabricInfo:
         """Reply of FABRIC."""
-        return parsed(FabricInfo, self.raw.ask(Opcode.FABRIC), "FABRIC")
+        return parsed(FabricInfo, self.verbs.ask(Opcode.FABRIC), "FABRIC")
 
     @cached_property
     def converters(self) -> dict[int, Converter]:
         """Reply of CONVERTERS by id."""
         try:
-            return {c.id: c for c in parse_converters(self.raw.ask(Opcode.CONVERTERS))}
+            return {c.id: c for c in parse_converters(self.verbs.ask(Opcode.CONVERTERS))}
         except MalformedError as error:
             raise Failed(f"payload of CONVERTERS: {error}") from error
 
@@ -85,19 +128,19 @@ class Subject:
     def parameters(self) -> dict[int, float]:
         """Reply of PARAMETERS."""
         try:
-            return parse_parameters(self.raw.ask(Opcode.PARAMETERS))
+            return parse_parameters(self.verbs.ask(Opcode.PARAMETERS))
         except MalformedError as error:
             raise Failed(f"payload of PARAMETERS: {error}") from error
 
     @cached_property
     def limits(self) -> LimitsInfo:
         """Reply of LIMITS."""
-        return parsed(LimitsInfo, self.raw.ask(Opcode.LIMITS), "LIMITS")
+        return parsed(LimitsInfo, self.verbs.ask(Opcode.LIMITS), "LIMITS")
 
     @property
     def status(self) -> Status:
         """Reply of STATUS, asked anew."""
-        return parsed(Status, self.raw.ask(Opcode.STATUS), "STATUS")
+        return parsed(Status, self.verbs.ask(Opcode.STATUS), "STATUS")
 
     def needs(self, *capabilities: Capability) -> None:
         """Skips the check on a device that lacks one of them."""
@@ -124,12 +167,12 @@ class Subject:
     def arm(self, watchdog_s: float = WATCHDOG_S) -> None:
         """Watchdog, then outputs on."""
         if Capability.WATCHDOG in self.identity.capabilities:
-            self.raw.ask(Opcode.WATCHDOG, pack_number(watchdog_s))
-        self.raw.ask(Opcode.ARM)
+            self.verbs.ask(Opcode.WATCHDOG, pack_number(watchdog_s))
+        self.verbs.ask(Opcode.ARM)
 
     def prepare(self) -> Topology:
         """Places the small block on array 0 and arms."""
-        self.raw.ask(Opcode.CONFIGURE, Configure(0, self.topology).pack())
+        self.verbs.ask(Opcode.CONFIGURE, Configure(0, self.topology).pack())
         self.arm()
         return self.topology
 
@@ -149,7 +192,7 @@ class Subject:
             Patch(self.region(plane, coupling), self.cell_codes(np.broadcast_to(level, self._cells(coupling))))
             for plane, level in levels.items()
         )
-        return parsed(Written, self.raw.ask(Opcode.WRITE_CELLS, WriteCells(0, patches).pack()), "WRITE_CELLS")
+        return parsed(Written, self.verbs.ask(Opcode.WRITE_CELLS, WriteCells(0, patches).pack()), "WRITE_CELLS")
 
     def write_all(self, level: float) -> None:
         """Writes every cell of the block with one level in 0..1."""
@@ -167,23 +210,23 @@ class Subject:
     def read_levels(self, region: Region) -> NDArray[np.float64]:
         """Mean of a few readings of a region, as levels in 0..1."""
         reads = self.reads(16)
-        reply = parsed(CellCodes, self.raw.ask(Opcode.READ_CELLS, ReadCells(region, reads).pack()), "READ_CELLS")
+        reply = parsed(CellCodes, self.verbs.ask(Opcode.READ_CELLS, ReadCells(region, reads).pack()), "READ_CELLS")
         return reply.codes.astype(np.float64) / (reads * self.cell_code_max)
 
     def usage(self, region: Region) -> CellUsage:
         """Pulse counts and energies of a region."""
-        return parsed(CellUsage, self.raw.ask(Opcode.USAGE, region.pack()), "USAGE")
+        return parsed(CellUsage, self.verbs.ask(Opcode.USAGE, region.pack()), "USAGE")
 
     def pulse(self, region: Region, up: bool, count: int) -> Pulsed:
         """Pulses at half the allowed amplitude and width."""
         limits = self.limits.active
         request = Pulse(region, up, limits.max_pulse_v / 2, limits.max_pulse_s / 2, count)
-        return parsed(Pulsed, self.raw.ask(Opcode.PULSE, request.pack()), "PULSE")
+        return parsed(Pulsed, self.verbs.ask(Opcode.PULSE, request.pack()), "PULSE")
 
     def limit(self, **changes: float) -> LimitsRecord:
         """Tightens limits; the record now active."""
         record = replace(self.limits.absolute, **changes)
-        return parsed(LimitsRecord, self.raw.ask(Opcode.SET_LIMITS, record.pack()), "SET_LIMITS")
+        return parsed(LimitsRecord, self.verbs.ask(Opcode.SET_LIMITS, record.pack()), "SET_LIMITS")
 
     def codes(self, converter: ConverterId, values: NDArray[np.float64]) -> Codes:
         """DAC codes of values in the converter's unit."""
@@ -205,7 +248,7 @@ class Subject:
 
     def settle(self, request: Settle) -> SettleReply:
         """One SETTLE."""
-        return parsed(SettleReply, self.raw.ask(Opcode.SETTLE, request.pack()), "SETTLE")
+        return parsed(SettleReply, self.verbs.ask(Opcode.SETTLE, request.pack()), "SETTLE")
 
     def states(self, reply: SettleReply, index: int, layer: int, reads: int = 1) -> NDArray[np.float64]:
         """States of the layer read at place `index`, model units, (phases, batch, units)."""
@@ -216,3 +259,15 @@ class Subject:
 
     def _cells(self, coupling: int) -> tuple[int, int]:
         return self.topology.cells(self.topology.couplings[coupling])
+
+
+class FrameSubject(Subject):
+    """A device that speaks the serial protocol.
+
+    Args:
+        raw: The conversation, for checks that look at frames.
+    """
+
+    def __init__(self, raw: Conversation) -> None:
+        super().__init__(raw)
+        self.raw = raw

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from drivers.errors import DeviceError
 from drivers.transport import Transport
@@ -12,52 +14,80 @@ from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
 from hil.conformance.conversation import Conversation, Failed, Skipped
 from hil.conformance.result import Conformance
-from hil.conformance.subject import Subject
+from hil.conformance.scpi.checks import CHECKS as SCPI_CHECKS
+from hil.conformance.scpi.subject import ScpiSubject
+from hil.conformance.subject import FrameSubject, Subject
+from hil.devices.wire import Protocol
+
+Checks = tuple[Check[Any], ...]
 
 
-def select(names: Iterable[str]) -> tuple[Check, ...]:
-    """Checks whose name starts with one of the names; all for none.
+@dataclass(frozen=True)
+class Suite:
+    """The checks of one protocol.
 
-    Raises:
-        ValueError: a name that fits no check.
+    Attributes:
+        text: The protocol's text, whose sections the checks name.
+        checks: In the order of the text.
+        subject: What they look at, from a wire and how long to wait for one answer.
     """
-    wanted = tuple(names)
-    for name in wanted:
-        if not any(check.name.startswith(name) for check in CHECKS):
-            groups = sorted({check.name.partition(".")[0] for check in CHECKS})
-            raise ValueError(f"no check is called {name!r}; groups are {', '.join(groups)}")
-    return tuple(check for check in CHECKS if not wanted or check.name.startswith(wanted))
+
+    text: str
+    checks: Checks
+    subject: Callable[[Transport, float], Subject]
+
+    def select(self, names: Iterable[str]) -> Checks:
+        """Checks whose name starts with one of the names; all for none.
+
+        Raises:
+            ValueError: a name that fits no check.
+        """
+        wanted = tuple(names)
+        for name in wanted:
+            if not any(check.name.startswith(name) for check in self.checks):
+                groups = sorted({check.name.partition(".")[0] for check in self.checks})
+                raise ValueError(f"no check is called {name!r}; groups are {', '.join(groups)}")
+        return tuple(check for check in self.checks if not wanted or check.name.startswith(wanted))
+
+    def run(
+        self,
+        transport: Transport,
+        checks: Checks | None = None,
+        *,
+        patience_s: float = 2.0,
+        observer: Callable[[Outcome], None] = lambda _: None,
+    ) -> Conformance:
+        """Runs checks against a device.
+
+        Args:
+            transport: An open wire to it. The device is disarmed at the end; its cells are left written.
+            checks: Which ones; all if not given.
+            patience_s: How long to wait for one answer.
+            observer: Told of every outcome as it comes.
+        """
+        subject = self.subject(transport, patience_s)
+        outcomes = []
+        try:
+            for check in self.checks if checks is None else checks:
+                outcome = perform(subject, check)
+                outcomes.append(outcome)
+                observer(outcome)
+        finally:
+            with contextlib.suppress(DeviceError, Failed):
+                subject.settle_down()
+        return Conformance(transport.address, _named(subject), tuple(outcomes))
 
 
-def run(
-    transport: Transport,
-    checks: Iterable[Check] = CHECKS,
-    *,
-    patience_s: float = 2.0,
-    observer: Callable[[Outcome], None] = lambda _: None,
-) -> Conformance:
-    """Runs checks against a device that speaks the serial protocol.
-
-    Args:
-        transport: An open wire to it. The device is disarmed at the end; its cells are left written.
-        checks: Which ones.
-        patience_s: How long to wait for one answer.
-        observer: Told of every outcome as it comes.
-    """
-    subject = Subject(Conversation(transport, patience_s))
-    outcomes = []
-    try:
-        for check in checks:
-            outcome = perform(subject, check)
-            outcomes.append(outcome)
-            observer(outcome)
-    finally:
-        with contextlib.suppress(DeviceError, Failed):
-            subject.settle_down()
-    return Conformance(transport.address, _named(subject), tuple(outcomes))
+SERIAL = Suite("PROTOCOL.md", CHECKS, lambda wire, patience_s: FrameSubject(Conversation(wire, patience_s)))
+SCPI = Suite("SCPI.md", SCPI_CHECKS, ScpiSubject)
 
 
-def perform(subject: Subject, check: Check) -> Outcome:
+def suite_of(protocol: Protocol) -> Suite:
+    """The suite of a protocol."""
+    return SCPI if protocol == "scpi" else SERIAL
+
+
+def perform(subject: Subject, check: Check[Any]) -> Outcome:
     """One check, from a known state."""
     started = time.perf_counter()
     verdict, seen = "passed", ""

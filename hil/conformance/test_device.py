@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hil.conformance.check import Check
-from hil.conformance.checks import CHECKS
 from hil.conformance.subject import Subject
-from hil.conformance.suite import perform
+from hil.conformance.suite import perform, suite_of
+from hil.devices.wire import protocol_of
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_conformance(subject: Subject, check: Check) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a check of the protocol that the device speaks."""
+    address, wanted = metafunc.config.getoption("--device"), metafunc.config.getoption("--protocol")
+    suite = suite_of("serial" if address is None else protocol_of(address, wanted))
+    metafunc.parametrize("check", suite.checks, ids=lambda check: check.name)
+
+
+def test_conformance(subject: Subject, check: Check[Any]) -> None:
     """One check."""
     outcome = perform(subject, check)
     if outcome.verdict == "skipped" or (outcome.verdict == "failed" and check.level == "optional"):

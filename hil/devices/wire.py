@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from drivers.connect import Options, bare_wire, connect
 from drivers.crossbar import Crossbar
@@ -19,27 +20,49 @@ from drivers.transport import Transport
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
+from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from hil.bench import AddressError, entry_of, open_chip
 from hil.devices.open_device import connected
 
+Protocol = Literal["serial", "scpi"]
+"""Frames of PROTOCOL.md, or messages of SCPI.md."""
 
-@contextmanager
-def open_wire(address: str, options: Options | None = None) -> Iterator[Transport]:
-    """A wire that speaks the serial protocol.
 
-    Args:
-        address: `serial:PORT?baud=N` or `emulator:DATASHEET?seed=N`.
-        options: How a real device is opened.
+def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
+    """What is spoken at an address; an emulated chip in process speaks either, frames unless wanted otherwise.
 
     Raises:
-        AddressError: an address without frames. DeviceError: it cannot be opened.
+        AddressError: no device with a wire, or one that speaks something else than what is wanted.
     """
+    scheme = address.partition(":")[0]
+    if scheme == "emulator":
+        return wanted or "serial"
+    spoken: dict[str, Protocol] = {"serial": "serial", "visa": "scpi"}
+    if scheme not in spoken:
+        forms = "serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N"
+        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed")
+    if wanted not in (None, spoken[scheme]):
+        raise AddressError(f"{address!r} speaks {spoken[scheme]}, not {wanted}")
+    return spoken[scheme]
+
+
+@contextmanager
+def open_wire(address: str, options: Options | None = None, protocol: Protocol | None = None) -> Iterator[Transport]:
+    """A wire that speaks a protocol, without a session.
+
+    Args:
+        address: `serial:PORT?baud=N`, `visa:RESOURCE` or `emulator:DATASHEET?seed=N`.
+        options: How a real device is opened.
+        protocol: What an emulated chip is to speak.
+
+    Raises:
+        AddressError: an address without a wire. DeviceError: it cannot be opened.
+    """
+    spoken = protocol_of(address, protocol)
     if address.startswith("emulator:"):
-        yield _loopback(open_chip(address), address)
+        yield _loopback(open_chip(address), address, spoken)
         return
-    if not address.startswith("serial:"):
-        raise AddressError(f"{address!r} carries no frames: serial:PORT?baud=N or emulator:DATASHEET?seed=N is needed")
     with bare_wire(address, options) as wire:
         yield wire
 
@@ -75,6 +98,7 @@ def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = 
     return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
 
 
-def _loopback(chip: Chip, address: str) -> Loopback:
-    endpoint = SerialEndpoint(Machine(Device(chip)), "loopback")
+def _loopback(chip: Chip, address: str, protocol: Protocol = "serial") -> Loopback:
+    machine = Machine(Device(chip))
+    endpoint = ScpiEndpoint(machine, "loopback") if protocol == "scpi" else SerialEndpoint(machine, "loopback")
     return Loopback(endpoint.feed, address)

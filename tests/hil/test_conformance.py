@@ -13,8 +13,9 @@ from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
 from hil.cli import build_app
-from hil.conformance import suite, writers
+from hil.conformance import writers
 from hil.conformance.checks import CHECKS
+from hil.conformance.suite import SERIAL
 
 
 def endpoint(datasheet="mixed-8bit"):
@@ -23,7 +24,7 @@ def endpoint(datasheet="mixed-8bit"):
 
 @pytest.mark.parametrize("datasheet", ["ideal", "mixed-8bit", "discrete-board", "resistive-ideal", "resistive-board"])
 def test_the_emulated_firmware_conforms(datasheet):
-    result = suite.run(Loopback(endpoint(datasheet).feed))
+    result = SERIAL.run(Loopback(endpoint(datasheet).feed))
     assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
     assert result.count("passed") >= 40
 
@@ -35,14 +36,14 @@ def test_every_check_has_a_name_a_section_and_a_demand_of_its_own():
 
 
 def test_a_silent_device_fails_every_check_and_nothing_hangs():
-    result = suite.run(Loopback(lambda data: b""), suite.select(["identity"]), patience_s=0.05)
+    result = SERIAL.run(Loopback(lambda data: b""), SERIAL.select(["identity"]), patience_s=0.05)
     assert not result.conforms
     assert {o.verdict for o in result.outcomes} == {"failed"}
 
 
 def test_selecting_an_unknown_check_names_the_groups():
     with pytest.raises(ValueError, match="watchdog"):
-        suite.select(["wachdog"])
+        SERIAL.select(["wachdog"])
 
 
 def test_the_command_writes_table_json_html_and_junit(tmp_path):
@@ -58,7 +59,7 @@ def test_the_command_writes_table_json_html_and_junit(tmp_path):
 
 
 def test_a_failed_required_check_is_a_failure_in_every_format():
-    result = suite.run(Loopback(lambda data: b""), suite.select(["identity.identify"]), patience_s=0.05)
+    result = SERIAL.run(Loopback(lambda data: b""), SERIAL.select(["identity.identify"]), patience_s=0.05)
     assert 'failures="1"' in writers.junit(result)
     assert json.loads(writers.to_json(result))["failed"] == 1
     assert "does not conform" in result.summary

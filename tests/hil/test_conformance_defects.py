@@ -21,7 +21,7 @@ from firmware_specs.codes import ErrorCode, Kind, Opcode, State
 from firmware_specs.datasheet import load
 from firmware_specs.frame import Decoder, Frame, encode
 from firmware_specs.messages import LimitsRecord, SettleReply, WriteCells
-from hil.conformance import suite
+from hil.conformance.suite import SERIAL
 
 
 def set_verb(end, opcode, new):
@@ -399,7 +399,7 @@ DEFECTS = {
 def test_the_suite_finds(defect, group, monkeypatch):
     end = SerialEndpoint(Machine(Device(Chip(load("discrete-board"), seed=1))), "loopback")
     defect(end, monkeypatch)
-    result = suite.run(Loopback(lambda data: end.feed(data)), suite.select([group]), patience_s=0.05)
+    result = SERIAL.run(Loopback(lambda data: end.feed(data)), SERIAL.select([group]), patience_s=0.05)
     assert not result.conforms
 
 

@@ -1,4 +1,4 @@
-"""All checks of the serial protocol, in the order of its text."""
+"""All checks of the serial protocol, in the order of its text; those of `SHARED` hold for every protocol."""
 
 from hil.conformance.check import Check
 from hil.conformance.checks import (
@@ -6,25 +6,41 @@ from hil.conformance.checks import (
     errors,
     framing,
     identity,
+    limits,
     messages,
     outputs,
     pulses,
+    refusals,
+    repeats,
     resistive,
     sessions,
     settle,
     trips,
 )
+from hil.conformance.subject import FrameSubject, Subject
 
-CHECKS: tuple[Check, ...] = (
+SHARED: tuple[Check[Subject], ...] = (
+    *identity.CHECKS,
+    *refusals.CHECKS,
+    *limits.CHECKS,
+    *cells.CHECKS,
+    *pulses.CHECKS,
+    *settle.CHECKS,
+    *resistive.CHECKS,
+)
+CHECKS: tuple[Check[FrameSubject], ...] = (
     *identity.CHECKS,
     *framing.CHECKS,
     *sessions.CHECKS,
     *messages.CHECKS,
     *errors.CHECKS,
+    *refusals.CHECKS,
     *outputs.CHECKS,
+    *limits.CHECKS,
     *trips.CHECKS,
     *cells.CHECKS,
     *pulses.CHECKS,
+    *repeats.CHECKS,
     *settle.CHECKS,
     *resistive.CHECKS,
 )

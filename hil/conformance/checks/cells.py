@@ -49,7 +49,7 @@ def _part(subject: Subject) -> None:
     subject.write({0: 0.2})
     inner = replace(subject.region(), row=1, rows=1)
     patch = Patch(inner, subject.cell_codes(np.full((1, inner.columns), 0.8)))
-    subject.raw.ask(Opcode.WRITE_CELLS, WriteCells(0, (patch,)).pack())
+    subject.verbs.ask(Opcode.WRITE_CELLS, WriteCells(0, (patch,)).pack())
     levels = np.median(subject.read_levels(subject.region()), axis=1)
     demand(bool(levels[1] > 0.5 and max(np.delete(levels, 1)) < 0.5), f"row 1 was written with 0.8, rows read {levels}")
 
@@ -60,7 +60,7 @@ def _positions(subject: Subject) -> None:
     region = subject.region()
     at = np.array([0, region.columns + 1, region.cells - 1], dtype=np.uint32)
     patch = Patch(region, subject.cell_codes(np.full(at.size, 0.8)), at)
-    subject.raw.ask(Opcode.WRITE_CELLS, WriteCells(0, (patch,)).pack())
+    subject.verbs.ask(Opcode.WRITE_CELLS, WriteCells(0, (patch,)).pack())
     levels = subject.read_levels(region).ravel()
     demand(bool(np.median(levels[at]) > 0.5), f"listed cells read {levels[at]}, written with 0.8")
     demand(bool(np.median(np.delete(levels, at)) < 0.5), "cells that were not listed changed")
@@ -71,7 +71,7 @@ def _atomic(subject: Subject) -> None:
     subject.write({0: 0.2})
     good = Patch(subject.region(), subject.cell_codes(np.full((subject.region().rows, subject.region().columns), 0.8)))
     bad = Patch(replace(subject.region(), row=10_000), good.codes)
-    subject.raw.refused(Opcode.WRITE_CELLS, WriteCells(0, (good, bad)).pack(), ErrorCode.OUT_OF_RANGE)
+    subject.verbs.refused(Opcode.WRITE_CELLS, WriteCells(0, (good, bad)).pack(), ErrorCode.OUT_OF_RANGE)
     level = float(np.median(subject.read_levels(subject.region())))
     demand(level < 0.5, f"a refused write was done in part: cells read {level:.2f}, written before with 0.2")
 
@@ -83,7 +83,7 @@ def _code_range(subject: Subject) -> None:
     codes = subject.cell_codes(_pattern(subject)).copy()
     codes[0, 0] = subject.cell_code_max + 1
     request = WriteCells(0, (Patch(subject.region(), codes),))
-    subject.raw.refused(Opcode.WRITE_CELLS, request.pack(), ErrorCode.OUT_OF_RANGE)
+    subject.verbs.refused(Opcode.WRITE_CELLS, request.pack(), ErrorCode.OUT_OF_RANGE)
 
 
 def _region_range(subject: Subject) -> None:
@@ -96,7 +96,7 @@ def _region_range(subject: Subject) -> None:
         replace(region, coupling=99),
     )
     for outside in beyond:
-        subject.raw.refused(Opcode.READ_CELLS, ReadCells(outside).pack(), ErrorCode.OUT_OF_RANGE)
+        subject.verbs.refused(Opcode.READ_CELLS, ReadCells(outside).pack(), ErrorCode.OUT_OF_RANGE)
 
 
 def _sum_of_reads(subject: Subject) -> None:
@@ -104,7 +104,7 @@ def _sum_of_reads(subject: Subject) -> None:
     if subject.reads(4) < 4:
         raise Skipped("the device reads once")
     subject.write({0: 0.5})
-    payloads = [subject.raw.ask(Opcode.READ_CELLS, ReadCells(subject.region(), n).pack()) for n in (1, 4)]
+    payloads = [subject.verbs.ask(Opcode.READ_CELLS, ReadCells(subject.region(), n).pack()) for n in (1, 4)]
     one, four = (parsed(CellCodes, p, "READ_CELLS").codes.astype(float) for p in payloads)
     ratio = float(np.median(four) / np.median(one))
     demand(3.0 < ratio < 5.0, f"4 reads sum to {ratio:.2f} times one read")
@@ -116,7 +116,7 @@ def _measure(subject: Subject) -> None:
     subject.write({0: 0.8})
     volts = subject.limits.absolute.max_read_v * np.array([-1.0, 0.5, 1.0])
     region, reads = subject.region(), subject.reads(4)
-    reply = parsed(Currents, subject.raw.ask(Opcode.MEASURE, Measure(region, volts, reads).pack()), "MEASURE")
+    reply = parsed(Currents, subject.verbs.ask(Opcode.MEASURE, Measure(region, volts, reads).pack()), "MEASURE")
     demand(reply.amperes.size == 3 * reads * region.cells, f"{reply.amperes.size} currents came")
     currents = np.median(reply.amperes.reshape(3, reads, -1), axis=(1, 2))
     low, high = subject.parameters[Parameter.G_MIN_S], subject.parameters[Parameter.G_MAX_S]

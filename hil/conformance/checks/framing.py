@@ -10,7 +10,7 @@ from firmware_specs.codes import VERSION, Kind, NakReason, Opcode
 from firmware_specs.frame import CRC, DELIMITER, HEADER, MAX_FRAME, Frame, encode
 from hil.conformance.check import Check
 from hil.conformance.conversation import Conversation, Failed, demand
-from hil.conformance.subject import Subject
+from hil.conformance.subject import FrameSubject
 
 
 def _next(raw: Conversation) -> Frame:
@@ -25,7 +25,7 @@ def _body(frame: Frame, *, version: int = VERSION, length: int | None = None, cr
     return cobs.encode(body + CRC.pack(zlib.crc32(body) ^ crc_flip)) + DELIMITER
 
 
-def _not_executed(subject: Subject, data: bytes) -> None:
+def _not_executed(subject: FrameSubject, data: bytes) -> None:
     """Demands NAK reason 1 for a damaged frame, and that its sequence is still free."""
     raw = subject.raw
     raw.send(data)
@@ -35,17 +35,17 @@ def _not_executed(subject: Subject, data: bytes) -> None:
     raw.ask(Opcode.IDENTIFY)
 
 
-def _silent(subject: Subject) -> None:
+def _silent(subject: FrameSubject) -> None:
     subject.raw.silence(0.3)
 
 
-def _empty(subject: Subject) -> None:
+def _empty(subject: FrameSubject) -> None:
     subject.raw.send(DELIMITER * 7)
     subject.raw.silence(0.1)
     subject.raw.ask(Opcode.IDENTIFY)
 
 
-def _bytewise(subject: Subject) -> None:
+def _bytewise(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.sequence += 1
     for byte in encode(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence)):
@@ -54,48 +54,48 @@ def _bytewise(subject: Subject) -> None:
     demand(answer is not None and answer.sequence == raw.sequence, "a request sent byte by byte was not answered")
 
 
-def _crc(subject: Subject) -> None:
+def _crc(subject: FrameSubject) -> None:
     for bit in (0, 7, 16, 31):
         _not_executed(subject, _body(_next(subject.raw), crc_flip=1 << bit))
 
 
-def _payload_bit(subject: Subject) -> None:
+def _payload_bit(subject: FrameSubject) -> None:
     body = bytearray(cobs.decode(encode(_next(subject.raw))[:-1]))
     body[2] ^= 0x04
     _not_executed(subject, cobs.encode(bytes(body)) + DELIMITER)
 
 
-def _length(subject: Subject) -> None:
+def _length(subject: FrameSubject) -> None:
     _not_executed(subject, _body(_next(subject.raw), length=3))
 
 
-def _version(subject: Subject) -> None:
+def _version(subject: FrameSubject) -> None:
     _not_executed(subject, _body(_next(subject.raw), version=VERSION + 1))
 
 
-def _kind(subject: Subject) -> None:
+def _kind(subject: FrameSubject) -> None:
     for kind in (Kind.REPLY, 99):
         _not_executed(subject, _body(_next(subject.raw)._replace(kind=kind)))
 
 
-def _parts(subject: Subject) -> None:
+def _parts(subject: FrameSubject) -> None:
     _not_executed(subject, _body(_next(subject.raw)._replace(part=1, parts=1)))
     _not_executed(subject, _body(_next(subject.raw)._replace(part=0, parts=0)))
 
 
-def _cobs(subject: Subject) -> None:
+def _cobs(subject: FrameSubject) -> None:
     _not_executed(subject, b"\xff\x01\x02" + DELIMITER)
 
 
-def _short(subject: Subject) -> None:
+def _short(subject: FrameSubject) -> None:
     _not_executed(subject, cobs.encode(b"short") + DELIMITER)
 
 
-def _endless(subject: Subject) -> None:
+def _endless(subject: FrameSubject) -> None:
     _not_executed(subject, b"\x55" * (3 * MAX_FRAME) + DELIMITER)
 
 
-def _one_nak(subject: Subject) -> None:
+def _one_nak(subject: FrameSubject) -> None:
     raw = subject.raw
     for _ in range(5):
         raw.send(_body(_next(raw), crc_flip=1))
@@ -106,18 +106,18 @@ def _one_nak(subject: Subject) -> None:
     raw.ask(Opcode.IDENTIFY)
 
 
-def _every_byte(subject: Subject) -> None:
+def _every_byte(subject: FrameSubject) -> None:
     for payload in (bytes(range(256)), bytes(1000), b"\xff" * 1000, b"\x0a" * 1000, b"\x11\x13" * 500):
         demand(subject.raw.ask(Opcode.ECHO, payload) == payload, f"ECHO of {payload[:4].hex()}... came back changed")
 
 
-def _lengths(subject: Subject) -> None:
+def _lengths(subject: FrameSubject) -> None:
     for length in (0, 1, 231, 232, 233, 253, 254, 255, 508, 509, 4055, 4056):
         payload = bytes((7 * i) % 255 + 1 for i in range(length))
         demand(subject.raw.ask(Opcode.ECHO, payload) == payload, f"ECHO of {length} bytes came back changed")
 
 
-def _own_frames(subject: Subject) -> None:
+def _own_frames(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.ask(Opcode.ECHO, b"\x01" * 4056)
     demand(not raw.damaged, f"{len(raw.damaged)} frames of the device were damaged: {raw.damaged[:1]}")

@@ -21,9 +21,9 @@ def _identify(subject: Subject) -> None:
 
 
 def _stable(subject: Subject) -> None:
-    first = parsed(Identity, subject.raw.ask(Opcode.IDENTIFY), "IDENTIFY")
-    subject.raw.sync()
-    second = parsed(Identity, subject.raw.ask(Opcode.IDENTIFY), "IDENTIFY")
+    first = parsed(Identity, subject.verbs.ask(Opcode.IDENTIFY), "IDENTIFY")
+    subject.verbs.sync()
+    second = parsed(Identity, subject.verbs.ask(Opcode.IDENTIFY), "IDENTIFY")
     demand(first == second, f"{first} became {second} in a new session")
 
 
@@ -71,7 +71,7 @@ def _limits(subject: Subject) -> None:
 
 def _self_test(subject: Subject) -> None:
     subject.needs(Capability.SELF_TEST)
-    result = parsed(SelfTest, subject.raw.ask(Opcode.SELF_TEST), "SELF_TEST")
+    result = parsed(SelfTest, subject.verbs.ask(Opcode.SELF_TEST), "SELF_TEST")
     failed = [item.name for item in result.items if not item.passed]
     demand(result.passed == (not failed), f"passed is {result.passed}, but these items failed: {failed}")
     demand(result.passed, f"the device's own self test failed: {failed}")

@@ -8,7 +8,7 @@ from firmware_specs.frame import MAX_PAYLOAD, Frame
 from firmware_specs.messages import Credit, Refusal
 from hil.conformance.check import Check
 from hil.conformance.conversation import Conversation, Failed, Skipped, demand, parsed
-from hil.conformance.subject import Subject
+from hil.conformance.subject import FrameSubject
 
 
 def _echo(raw: Conversation, payload: bytes) -> None:
@@ -20,7 +20,7 @@ def _pattern(size: int) -> bytes:
     return bytes((i * 31 + i // 251) % 256 for i in range(size))
 
 
-def _largest(subject: Subject, frames: int) -> int:
+def _largest(subject: FrameSubject, frames: int) -> int:
     """Bytes of a message of this many frames that the device takes."""
     size = min(frames * MAX_PAYLOAD, subject.raw.max_request)
     if size <= MAX_PAYLOAD:
@@ -28,22 +28,22 @@ def _largest(subject: Subject, frames: int) -> int:
     return size
 
 
-def _two_frames(subject: Subject) -> None:
+def _two_frames(subject: FrameSubject) -> None:
     for size in (MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD - 1, 2 * MAX_PAYLOAD):
         _echo(subject.raw, _pattern(min(size, _largest(subject, 2))))
 
 
-def _beyond_window(subject: Subject) -> None:
+def _beyond_window(subject: FrameSubject) -> None:
     _echo(subject.raw, _pattern(_largest(subject, 3 * subject.raw.window + 1)))
 
 
-def _payloads(subject: Subject) -> None:
+def _payloads(subject: FrameSubject) -> None:
     size = _largest(subject, 17)
     for byte in (0x00, 0x0A, 0xFF):
         _echo(subject.raw, bytes([byte]) * size)
 
 
-def _credit(subject: Subject) -> None:
+def _credit(subject: FrameSubject) -> None:
     raw = subject.raw
     size = _largest(subject, 2 * raw.window)
     raw.sequence += 1
@@ -60,7 +60,7 @@ def _credit(subject: Subject) -> None:
     demand(frame_back.sequence == raw.sequence, "CREDIT carries another sequence")
 
 
-def _gap(subject: Subject) -> None:
+def _gap(subject: FrameSubject) -> None:
     raw = subject.raw
     size = _largest(subject, 2)
     raw.sequence += 1
@@ -73,7 +73,7 @@ def _gap(subject: Subject) -> None:
     demand(answer.payload == _pattern(size), "the message sent again came back changed")
 
 
-def _duplicate_frame(subject: Subject) -> None:
+def _duplicate_frame(subject: FrameSubject) -> None:
     raw = subject.raw
     size = _largest(subject, 2)
     raw.sequence += 1
@@ -83,7 +83,7 @@ def _duplicate_frame(subject: Subject) -> None:
     demand(answer.payload == _pattern(size), "a frame sent twice changed the message")
 
 
-def _too_large(subject: Subject) -> None:
+def _too_large(subject: FrameSubject) -> None:
     raw = subject.raw
     parts = raw.max_request // MAX_PAYLOAD + 2
     if parts > 0xFFFF:
@@ -100,7 +100,7 @@ def _too_large(subject: Subject) -> None:
     raw.ask(Opcode.IDENTIFY)
 
 
-def _pipelined(subject: Subject) -> None:
+def _pipelined(subject: FrameSubject) -> None:
     raw = subject.raw
     count, first = raw.window, raw.sequence + 1
     for i in range(count):

@@ -7,10 +7,10 @@ from firmware_specs.frame import Frame
 from firmware_specs.messages import Refusal, Sync
 from hil.conformance.check import Check
 from hil.conformance.conversation import OWN_WINDOW, Failed, demand, parsed
-from hil.conformance.subject import Subject
+from hil.conformance.subject import FrameSubject
 
 
-def _synced(subject: Subject) -> None:
+def _synced(subject: FrameSubject) -> None:
     answer = subject.raw.sync()
     demand(answer.version == 1, f"version {answer.version}")
     demand(answer.window >= 2, f"window {answer.window}, at least 2")
@@ -18,12 +18,12 @@ def _synced(subject: Subject) -> None:
     demand(answer.last == 0 and not answer.continued, f"a new session with last = {answer.last}")
 
 
-def _no_version(subject: Subject) -> None:
+def _no_version(subject: FrameSubject) -> None:
     answer = subject.raw.sync_raw(0x1234567, Sync(OWN_WINDOW, owner="hil conform", lowest=200, highest=201))
     demand(answer.version == 0, f"version {answer.version} agreed, where the host speaks 200 and 201 only")
 
 
-def _repeated_sync(subject: Subject) -> None:
+def _repeated_sync(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.ask(Opcode.IDENTIFY)
     answer = raw.sync_raw(raw.session, Sync(OWN_WINDOW, owner="hil conform"))
@@ -32,7 +32,7 @@ def _repeated_sync(subject: Subject) -> None:
     raw.ask(Opcode.IDENTIFY)
 
 
-def _continued(subject: Subject) -> None:
+def _continued(subject: FrameSubject) -> None:
     raw = subject.raw
     subject.arm()
     before = raw.sequence
@@ -41,14 +41,14 @@ def _continued(subject: Subject) -> None:
     demand(subject.status.state == State.ARMED, "the outputs went off although the session was continued")
 
 
-def _new_session_is_safe(subject: Subject) -> None:
+def _new_session_is_safe(subject: FrameSubject) -> None:
     subject.arm()
     subject.raw.sync()
     status = subject.status
     demand(status.state == State.SAFE, f"state {status.state.name} after a new session, expected SAFE")
 
 
-def _foreign_session(subject: Subject) -> None:
+def _foreign_session(subject: FrameSubject) -> None:
     raw = subject.raw
     before = subject.status.transactions
     stranger = raw.session ^ 0x5A5A5A5A or 1
@@ -58,7 +58,7 @@ def _foreign_session(subject: Subject) -> None:
     demand(subject.status.transactions - before <= 1, "a request of another session was executed")
 
 
-def _old_session(subject: Subject) -> None:
+def _old_session(subject: FrameSubject) -> None:
     raw = subject.raw
     old, sequence = raw.session, raw.sequence
     raw.sync()
@@ -66,7 +66,7 @@ def _old_session(subject: Subject) -> None:
     demand(raw.nak().reason == NakReason.NO_SESSION, "a request of the closed session was taken")
 
 
-def _replayed(subject: Subject) -> None:
+def _replayed(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.sequence += 1
     frame = Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence)
@@ -76,7 +76,7 @@ def _replayed(subject: Subject) -> None:
     demand(not first.flags & DeviceFlag.REPLAYED, "the replayed flag of the first reply is set")
 
 
-def _not_twice(subject: Subject) -> None:
+def _not_twice(subject: FrameSubject) -> None:
     raw = subject.raw
     before = subject.status.transactions
     raw.sequence += 1
@@ -87,7 +87,7 @@ def _not_twice(subject: Subject) -> None:
     demand(grown == 2, f"1 request sent four times and 1 STATUS counted as {grown} transactions, expected 2")
 
 
-def _replayed_error(subject: Subject) -> None:
+def _replayed_error(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.sequence += 1
     frame = Frame(Kind.REQUEST, 0xEE, 0, raw.session, raw.sequence)
@@ -96,7 +96,7 @@ def _replayed_error(subject: Subject) -> None:
     demand(first.payload == second.payload, "a duplicate got another ERROR")
 
 
-def _old_replies(subject: Subject) -> None:
+def _old_replies(subject: FrameSubject) -> None:
     raw = subject.raw
     kept = raw.sync().replies
     echoes = [raw.request(Opcode.ECHO, bytes([i])) for i in range(kept)]
@@ -107,7 +107,7 @@ def _old_replies(subject: Subject) -> None:
         demand(answer.payload == echoes[sequence - 1].payload, f"reply {back} back is not the one that was given")
 
 
-def _stale(subject: Subject) -> None:
+def _stale(subject: FrameSubject) -> None:
     raw = subject.raw
     kept = raw.sync().replies
     for _ in range(kept + 40):
@@ -122,7 +122,7 @@ def _stale(subject: Subject) -> None:
     demand(subject.status.transactions - before == 1, "an old duplicate was executed")
 
 
-def _gap(subject: Subject) -> None:
+def _gap(subject: FrameSubject) -> None:
     raw = subject.raw
     raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence + 5))
     nak = raw.nak()
@@ -131,7 +131,7 @@ def _gap(subject: Subject) -> None:
     raw.ask(Opcode.IDENTIFY)
 
 
-def _late_reply(subject: Subject) -> None:
+def _late_reply(subject: FrameSubject) -> None:
     raw = subject.raw
     old = raw.session
     raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, raw.session, raw.sequence + 1))

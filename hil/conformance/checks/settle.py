@@ -1,4 +1,4 @@
-"""The numeric contract of SETTLE, and the emulator's clock (PROTOCOL.md sections 7.5, 7.7 and 7.9)."""
+"""The numeric contract of SETTLE, and the temperature (PROTOCOL.md sections 7.5, 7.7 and 7.9)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Kind, Opcode, Parameter
-from firmware_specs.frame import Frame
-from firmware_specs.messages import Configure, Settle, SettleReply, pack_number, parse_number
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode, Parameter
+from firmware_specs.messages import Configure, Settle, SettleReply, parse_number
 from firmware_specs.topology import Topology
 from hil.conformance.check import Check
 from hil.conformance.conversation import Skipped, demand
@@ -209,26 +208,24 @@ def _nudge_range(subject: Subject) -> None:
         blocks[place] = blocks[place].copy()
         blocks[place][0, 0] = largest + 1
         request = Settle(0, blocks[0], (blocks[1],), (len(topology.layers) - 1,))
-        subject.raw.refused(Opcode.SETTLE, request.pack(), ErrorCode.OUT_OF_RANGE)
+        subject.verbs.refused(Opcode.SETTLE, request.pack(), ErrorCode.OUT_OF_RANGE)
 
 
 def _not_configured(subject: Subject) -> None:
     subject.needs(Capability.SETTLE)
-    subject.raw.ask(Opcode.RESET)
-    subject.raw.drain()
-    subject.raw.sync()
+    subject.restart()
     subject.arm()
     request = Settle(0, subject.drive_codes(_drive(subject, 0.1)), (), (0,))
     if Capability.CONFIGURABLE not in subject.identity.capabilities:
         raise Skipped("the topology is wired")
-    subject.raw.refused(Opcode.SETTLE, request.pack(), ErrorCode.NOT_CONFIGURED)
+    subject.verbs.refused(Opcode.SETTLE, request.pack(), ErrorCode.NOT_CONFIGURED)
 
 
 def _configured_again(subject: Subject) -> None:
     subject.needs(Capability.WRITE, Capability.READ)
     subject.prepare()
     subject.write({0: 0.8})
-    subject.raw.ask(Opcode.CONFIGURE, Configure(0, subject.topology).pack())
+    subject.verbs.ask(Opcode.CONFIGURE, Configure(0, subject.topology).pack())
     level = float(np.median(subject.read_levels(subject.region())))
     demand(level > 0.5, f"CONFIGURE with the present topology changed cells written with 0.8 to {level:.2f}")
 
@@ -236,28 +233,16 @@ def _configured_again(subject: Subject) -> None:
 def _large_batch(subject: Subject) -> None:
     _ready(subject, 0.0)
     units = subject.topology.layers[0].units
-    batch = min(2048, subject.raw.max_request // (2 * units) // 4)
+    batch = min(2048, subject.verbs.max_request // (2 * units) // 4)
     levels = np.linspace(0.05, 0.95, batch)
     states = np.median(_run(subject, _drive(subject, *levels), reads=1)[1][0][0], axis=1)
     off = float(np.abs(states - levels * subject.topology.layers[0].slope).max())
     demand(off < 3 * NOISE, f"a sample of a batch of {batch} is off by {off:.3f}")
 
 
-def _wait(subject: Subject) -> None:
-    subject.needs(Capability.VIRTUAL_CLOCK)
-    raw = subject.raw
-    before = parse_number(raw.ask(Opcode.CLOCK))
-    raw.sequence += 1
-    frame = Frame(Kind.REQUEST, Opcode.WAIT, 0, raw.session, raw.sequence, 0, 1, pack_number(3600.0))
-    for _ in range(2):
-        raw.exchange([frame])
-    passed = parse_number(raw.ask(Opcode.CLOCK)) - before
-    demand(3600 <= passed < 3700, f"WAIT of 3600 s, sent twice as a duplicate, moved the clock by {passed:.0f} s")
-
-
 def _temperature(subject: Subject) -> None:
     subject.needs(Capability.TEMPERATURE)
-    kelvin = parse_number(subject.raw.ask(Opcode.TEMPERATURE))
+    kelvin = parse_number(subject.verbs.ask(Opcode.TEMPERATURE))
     demand(200 < kelvin < 500, f"{kelvin} K")
 
 
@@ -280,6 +265,5 @@ CHECKS = (
     Check("settle.large-batch", "7.7", "a batch of thousands of samples settles as each alone", _large_batch),
     Check("settle.not-configured", "8", "an array without topology answers NOT_CONFIGURED", _not_configured),
     Check("settle.configured-again", "7.5", "CONFIGURE with the present topology changes no cell", _configured_again),
-    Check("clock.wait", "7.9", "WAIT moves the clock, once", _wait),
     Check("clock.temperature", "7.9", "TEMPERATURE is a temperature", _temperature),
 )

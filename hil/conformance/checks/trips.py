@@ -8,20 +8,20 @@ from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, 
 from firmware_specs.messages import FaultLog, FaultQuery, pack_number
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand, parsed
-from hil.conformance.subject import Subject
+from hil.conformance.subject import FrameSubject
 
 SHORT_S = 0.3
 MARGIN_S = 0.1
 
 
-def _trip(subject: Subject) -> None:
+def _trip(subject: FrameSubject) -> None:
     """Arms with a short watchdog and keeps silent until it must have tripped."""
     subject.needs(Capability.WATCHDOG)
     subject.arm(SHORT_S)
     subject.raw.silence(SHORT_S + MARGIN_S + 0.05)
 
 
-def _trips(subject: Subject) -> None:
+def _trips(subject: FrameSubject) -> None:
     _trip(subject)
     answer = subject.raw.request(Opcode.HEARTBEAT)
     demand(not answer.flags & DeviceFlag.OUTPUTS_ON, "the outputs are on after the watchdog's time plus 100 ms")
@@ -30,7 +30,7 @@ def _trips(subject: Subject) -> None:
     demand((status.state, status.trip) == (State.TRIPPED, Trip.WATCHDOG), f"{status.state.name}, {status.trip.name}")
 
 
-def _latched(subject: Subject) -> None:
+def _latched(subject: FrameSubject) -> None:
     _trip(subject)
     subject.raw.refused(Opcode.ARM, b"", ErrorCode.TRIPPED)
     subject.raw.ask(Opcode.DISARM)
@@ -41,7 +41,7 @@ def _latched(subject: Subject) -> None:
     demand(subject.status.state == State.SAFE, f"CLEAR led to {subject.status.state.name}, expected SAFE")
 
 
-def _logged(subject: Subject) -> None:
+def _logged(subject: FrameSubject) -> None:
     before = subject.status.faults
     _trip(subject)
     log = parsed(FaultLog, subject.raw.ask(Opcode.FAULT_LOG, FaultQuery(before, 64).pack()), "FAULT_LOG")
@@ -52,7 +52,7 @@ def _logged(subject: Subject) -> None:
     demand(not answer.flags & DeviceFlag.FAULTS, "CLEAR left the fault flag set")
 
 
-def _heartbeat(subject: Subject) -> None:
+def _heartbeat(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(SHORT_S)
     until = time.monotonic() + 3 * SHORT_S
@@ -62,7 +62,7 @@ def _heartbeat(subject: Subject) -> None:
     demand(subject.status.state == State.ARMED, "it tripped although heartbeats came four times as often")
 
 
-def _damaged_is_no_heartbeat(subject: Subject) -> None:
+def _damaged_is_no_heartbeat(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(SHORT_S)
     until = time.monotonic() + SHORT_S + MARGIN_S + 0.05
@@ -72,7 +72,7 @@ def _damaged_is_no_heartbeat(subject: Subject) -> None:
     demand(subject.status.state == State.TRIPPED, "damaged frames kept the watchdog from tripping")
 
 
-def _remaining(subject: Subject) -> None:
+def _remaining(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(5.0)
     status = subject.status
@@ -80,7 +80,7 @@ def _remaining(subject: Subject) -> None:
     demand(0 < status.remaining_s <= status.watchdog_s, f"{status.remaining_s} s of {status.watchdog_s} s remain")
 
 
-def _shorter_while_armed(subject: Subject) -> None:
+def _shorter_while_armed(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(30.0)
     subject.raw.ask(Opcode.WATCHDOG, pack_number(SHORT_S))

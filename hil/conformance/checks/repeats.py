@@ -1,0 +1,60 @@
+"""What must not happen twice: pulses and waits asked for again (PROTOCOL.md sections 5 and 7.9)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware_specs.codes import Capability, DeviceFlag, Kind, Opcode
+from firmware_specs.frame import Frame
+from firmware_specs.messages import Pulse, pack_number, parse_number
+from hil.conformance.check import Check
+from hil.conformance.checks.pulses import ready
+from hil.conformance.conversation import demand
+from hil.conformance.subject import FrameSubject
+
+
+def _once(subject: FrameSubject) -> None:
+    ready(subject)
+    raw, region, limits = subject.raw, subject.region(), subject.limits.active
+    before = subject.usage(region).pulses.astype(np.int64)
+    request = Pulse(region, True, limits.max_pulse_v / 2, limits.max_pulse_s / 2, 2)
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.PULSE, 0, raw.session, raw.sequence, 0, 1, request.pack())
+    answers = [raw.exchange([frame]) for _ in range(3)]
+    grown = subject.usage(region).pulses - before
+    demand(bool((grown == 2).all()), f"a request for 2 pulses, sent three times, gave {grown.max()} pulses a cell")
+    demand(len({a.payload for a in answers}) == 1, "the duplicates got other replies")
+    demand(bool(answers[-1].flags & DeviceFlag.REPLAYED), "the replayed flag is not set")
+
+
+def _once_across_sync(subject: FrameSubject) -> None:
+    ready(subject)
+    raw, region, limits = subject.raw, subject.region(), subject.limits.active
+    before = subject.usage(region).pulses.astype(np.int64)
+    payload = Pulse(region, True, limits.max_pulse_v / 2, limits.max_pulse_s / 2, 1).pack()
+    sequence = raw.sequence + 1
+    raw.send_frame(Frame(Kind.REQUEST, Opcode.PULSE, 0, raw.session, sequence, 0, 1, payload))
+    answer = raw.sync(previous=raw.session)  # as after a lost reply
+    demand(answer.last == sequence, f"last {answer.last} after a pulse with sequence {sequence}")
+    raw.exchange([Frame(Kind.REQUEST, Opcode.PULSE, 0, raw.session, sequence, 0, 1, payload)])
+    grown = subject.usage(region).pulses - before
+    demand(bool((grown == 1).all()), f"1 pulse, asked for again after a SYNC, gave {grown.max()}")
+
+
+def _wait(subject: FrameSubject) -> None:
+    subject.needs(Capability.VIRTUAL_CLOCK)
+    raw = subject.raw
+    before = parse_number(raw.ask(Opcode.CLOCK))
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.WAIT, 0, raw.session, raw.sequence, 0, 1, pack_number(3600.0))
+    for _ in range(2):
+        raw.exchange([frame])
+    passed = parse_number(raw.ask(Opcode.CLOCK)) - before
+    demand(3600 <= passed < 3700, f"WAIT of 3600 s, sent twice as a duplicate, moved the clock by {passed:.0f} s")
+
+
+CHECKS = (
+    Check("pulses.once", "5.2", "a pulse request sent three times pulses once", _once),
+    Check("pulses.once-across-sync", "5.3", "a pulse request repeated after a SYNC pulses once", _once_across_sync),
+    Check("clock.wait", "7.9", "WAIT moves the clock, once", _wait),
+)

@@ -1,0 +1,190 @@
+"""Messages, headers, parameters and blocks (SCPI.md sections 1 and 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware_specs.codes import Capability, Parameter
+from firmware_specs.scpi import block, pack_array
+from hil.conformance.check import Check
+from hil.conformance.conversation import Skipped, demand
+from hil.conformance.scpi.subject import ScpiSubject
+
+MAX_MESSAGE = 65_536
+
+
+def _spellings(subject: ScpiSubject) -> None:
+    version = subject.talk.ask("SYST:VERS?")
+    for header in ("SYSTem:VERSion?", "system:version?", ":SYST:VERS?", "sYsT:vErSiOn?"):
+        demand(subject.talk.ask(header) == version, f"{header} is not answered as SYST:VERS? is")
+    subject.talk.refused("SYSTE:VERS?", -113)
+    demand(subject.talk.ask("OUTP:STAT?") == subject.talk.ask("OUTP?"), "the optional node [:STATe] cannot be given")
+
+
+def _tree(subject: ScpiSubject) -> None:
+    answer = subject.talk.ask("SYST:ERR:COUN?;ALL?;:SYST:VERS?")
+    parts = answer.split(";")
+    demand(len(parts) == 3 and parts[0] == "0", f"a header behind ';' does not start at its parent: {answer!r}")
+    answer = subject.talk.ask("SYST:ERR:COUN?;*OPC?;ALL?")
+    demand(len(answer.split(";")) == 3, f"a common command moved the place in the tree: {answer!r}")
+
+
+def _joined(subject: ScpiSubject) -> None:
+    answer = subject.talk.ask('SYST:ECHO? "a;b";:SYST:ECHO? "c""d"')
+    demand(answer == '"a;b";"c""d"', f"two replies came as {answer!r}")
+
+
+def _carriage_return(subject: ScpiSubject) -> None:
+    subject.talk.send_raw(b"*OPC?\r\n")
+    demand(subject.talk.line("*OPC? with CR LF") == "1", "*OPC? with CR LF did not answer 1")
+    demand(not subject.talk.errors(), "a CR before the LF left an error")
+
+
+def _in_pieces(subject: ScpiSubject) -> None:
+    _stream(subject)
+    for byte in b'SYST:ECHO? "piece by piece"\n':
+        subject.talk.send_raw(bytes([byte]))
+    answer = subject.talk.line("a message sent byte by byte")
+    demand(answer.strip('"') == "piece by piece", f"a message sent byte by byte was answered {answer!r}")
+
+
+def _two_at_once(subject: ScpiSubject) -> None:
+    _stream(subject)
+    subject.talk.send_raw(b"SYST:ECHO? 1\nSYST:ECHO? 2\n")
+    answers = [subject.talk.line("two messages in one piece").strip('"') for _ in range(2)]
+    demand(answers == ["1", "2"], f"two messages in one piece were answered {answers}")
+
+
+def _too_long(subject: ScpiSubject) -> None:
+    subject.talk.refused('SYST:ECHO? "' + "x" * MAX_MESSAGE + '"', -363)
+    demand(subject.talk.ask("*OPC?") == "1", "the message behind one that was too long is not answered")
+
+
+def _numbers(subject: ScpiSubject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    for text, seconds in (("2", 2.0), ("1.5", 1.5), ("3e0", 3.0), ("1500 MS", 1.5), ("#H2", 2.0), ("+2.5 S", 2.5)):
+        subject.talk.send(f"OUTP:PROT:WDOG {text}")
+        found = subject.talk.number("OUTP:PROT:WDOG?")
+        demand(found == seconds, f"OUTPut:PROTection:WDOG {text} set {found} s, expected {seconds}")
+
+
+def _help(subject: ScpiSubject) -> None:
+    listed = subject.talk.block("SYST:HELP:HEAD?").decode(errors="replace").upper()
+    for header in ("*IDN", "SYSTEM:ERROR", "OUTPUT[:STATE]", "ARRAY:SETTLE", "ARRAY:CELLS:WRITE"):
+        demand(header in listed, f"SYSTem:HELP:HEADers? does not list {header}")
+
+
+def _any_bytes(subject: ScpiSubject) -> None:
+    """Codes whose every byte is a line feed, a quote, a semicolon, or the sign that begins a block."""
+    _cells(subject)
+    region, width = subject.region(), subject.cell_codes(np.zeros(1)).dtype.itemsize
+    top = subject.cell_code_max
+    for byte in (0x0A, 0x22, 0x3B, 0x23):
+        code = min(int.from_bytes(bytes([byte]) * width, "little"), top)
+        codes = np.full(region.cells, code, dtype=f"u{width}")
+        message = f"ARR:CELL:WRIT? 0,0,0,{subject.place[2:]},".encode() + pack_array(codes, swapped=True)
+        subject.talk.send(message + b";:SYST:ERR:ALL?")
+        answer = subject.talk.line("a block of special bytes")
+        written = f"{region.cells},"
+        demand(answer.startswith(written) and answer.endswith('0,"No error"'),
+               f"{region.cells} cells with codes of bytes 0x{byte:02x} were answered {answer!r}")  # fmt: skip
+        level = float(np.median(subject.read_levels(region)))
+        demand(abs(level - code / top) < 0.15, f"level {code / top:.3f}, all its bytes 0x{byte:02x}, reads {level:.3f}")
+
+
+def _block_in_pieces(subject: ScpiSubject) -> None:
+    _stream(subject)
+    _cells(subject)
+    region = subject.region()
+    codes = subject.cell_codes(np.full(region.cells, 0.4))
+    message = f"ARR:CELL:WRIT? 0,0,0,{subject.place[2:]},".encode() + pack_array(codes, swapped=True) + b"\n"
+    at = message.index(b"#")
+    for cut in (at, at + 1, at + 2, at + 3, at + 5, len(message) - 1):
+        subject.talk.send_raw(message[:cut])
+        subject.talk.send_raw(message[cut:])
+        answer = subject.talk.line(f"a block cut {cut - at} bytes behind its beginning")
+        demand(answer.startswith(f"{region.cells},"), f"a block cut {cut - at} bytes in was answered {answer!r}")
+
+
+def _indefinite(subject: ScpiSubject) -> None:
+    text = subject.topology.model_dump_json(exclude_none=True).encode()
+    subject.talk.accepted(b"ARR:TOP 0,#0" + text)
+    demand(bool(subject.talk.block("ARR:TOP? 0")), "ARRay:TOPology? is empty")
+
+
+def _definite(subject: ScpiSubject) -> None:
+    text = subject.topology.model_dump_json(exclude_none=True).encode()
+    subject.talk.accepted(b"ARR:TOP 0," + block(text))
+    kept = subject.talk.block("ARR:TOP? 0")
+    demand(type(subject.topology).model_validate_json(kept) == subject.topology, f"another block came back: {kept!r}")
+
+
+def _wrong_length(subject: ScpiSubject) -> None:
+    _cells(subject)
+    words = subject.talk.refused(f"ARR:CELL:WRIT 0,0,0,{subject.place[2:]},".encode() + block(b"\x01\x02\x03"), -161)
+    codes = subject.cell_codes(np.zeros(subject.region().cells))
+    demand(str(codes.nbytes) in words, f"the refusal {words!r} does not say that {codes.nbytes} bytes were expected")
+    demand(subject.talk.ask("*OPC?") == "1", "the message behind a refused block is not answered")
+
+
+def _order_kept(subject: ScpiSubject) -> None:
+    for word, answer in (("NORM", "NORM"), ("SWAPped", "SWAP"), ("NORMal", "NORM"), ("SWAP", "SWAP")):
+        subject.talk.send(f"FORM:BORD {word}")
+        seen = subject.talk.ask("FORM:BORD?")
+        demand(seen == answer, f"FORMat:BORDer {word} reads back as {seen!r}")
+
+
+def _order_of_reals(subject: ScpiSubject) -> None:
+    subject.needs(Capability.USAGE)
+    subject.prepare()
+    found = []
+    for word, sign in (("NORM", ">"), ("SWAP", "<")):
+        subject.talk.send(f"FORM:BORD {word}")
+        data = subject.talk.block(f"ARR:CELL:USAG? {subject.place}")
+        demand(len(data) == 16 * subject.region().cells, f"{len(data)} bytes for {subject.region().cells} cells")
+        found.append(np.frombuffer(data, f"{sign}f8"))
+    demand(bool(np.array_equal(found[0], found[1])), "the same reals differ in the two byte orders")
+
+
+def _order_of_codes(subject: ScpiSubject) -> None:
+    _cells(subject)
+    if int(subject.parameters[Parameter.CELL_BITS]) <= 8:
+        raise Skipped("codes have one byte")
+    codes = subject.cell_codes(np.full(subject.region().cells, 0.75))
+    subject.talk.send("FORM:BORD NORM")
+    message = f"ARR:CELL:WRIT? 0,0,0,{subject.place[2:]},".encode()
+    subject.talk.ask(message + pack_array(codes, swapped=False))
+    subject.talk.send("FORM:BORD SWAP")
+    level = float(np.median(subject.read_levels(subject.region())))
+    demand(abs(level - 0.75) < 0.15, f"level 0.75, written big-endian, reads {level:.3f}")
+
+
+def _stream(subject: ScpiSubject) -> None:
+    if not subject.talk.stream:
+        raise Skipped("the link marks the end of messages itself")
+
+
+def _cells(subject: ScpiSubject) -> None:
+    subject.needs(Capability.WRITE, Capability.READ)
+    subject.prepare()
+
+
+CHECKS = (
+    Check("messages.spellings", "1.2", "headers are taken long, short, in any case, with a leading colon", _spellings),
+    Check("messages.tree", "1.2", "a header behind ';' starts at the parent of the one before it", _tree),
+    Check("messages.joined", "1.1", "replies of one message are joined by ';'; strings double their quotes", _joined),
+    Check("messages.carriage-return", "1.1", "a CR before the LF is ignored", _carriage_return),
+    Check("messages.in-pieces", "1.1", "a message may arrive byte by byte", _in_pieces),
+    Check("messages.two-at-once", "1.1", "two messages in one piece are two messages", _two_at_once),
+    Check("messages.too-long", "1.5", "a message that is too long is dropped with -363", _too_long),
+    Check("messages.numbers", "1.3", "numbers may have exponents, units, multipliers, a base", _numbers),
+    Check("messages.help", "5", "SYSTem:HELP:HEADers? lists the commands", _help),
+    Check("blocks.definite", "2.1", "definite blocks are taken and sent", _definite),
+    Check("blocks.any-bytes", "2.1", "any byte may occur in a block, LF too", _any_bytes),
+    Check("blocks.in-pieces", "2.1", "a block may arrive in pieces, cut anywhere", _block_in_pieces),
+    Check("blocks.indefinite", "2.2", "an indefinite block is taken as last parameter", _indefinite),
+    Check("blocks.wrong-length", "2.5", "a block of another length is -161 and says what was expected", _wrong_length),
+    Check("order.kept", "2.4", "the byte order is set and read back", _order_kept),
+    Check("order.reals", "2.4", "reals come in the byte order that was set", _order_of_reals),
+    Check("order.codes", "2.4", "codes are taken in the byte order that was set", _order_of_codes),
+)

@@ -1,0 +1,47 @@
+"""The instrument under test: its verbs, and its messages as they are."""
+
+from __future__ import annotations
+
+import time
+
+from drivers.transport import Transport
+from firmware_specs.codes import Capability
+from hil.conformance.scpi.dialogue import Dialogue
+from hil.conformance.scpi.verbs import ScpiVerbs
+from hil.conformance.subject import Subject
+
+QUIET_S = 0.02
+
+
+class ScpiSubject(Subject):
+    """An instrument in a known state: queues empty, outputs off, no trip, limits as at power-on, byte order SWAPped.
+
+    Args:
+        transport: An open wire.
+        patience_s: How long to wait for one answer.
+    """
+
+    def __init__(self, transport: Transport, patience_s: float = 2.0) -> None:
+        super().__init__(ScpiVerbs(transport, patience_s))
+        self.talk = Dialogue(transport, patience_s)
+
+    def device_clear(self) -> None:
+        """What a host does after a timeout (4.1): clears the link, on a plain socket with a line of its own.
+
+        A link that cannot be cleared is opened anew, and then has the byte order of a new one.
+        """
+        self.talk.transport.drain(QUIET_S, time.monotonic() + self.talk.patience_s)
+        if self.talk.stream:
+            self.talk.send_raw(b"\n")
+        self.talk.send("*CLS;:FORM:BORD SWAP")
+
+    @property
+    def watchdog(self) -> bool:
+        """Has it one?"""
+        return Capability.WATCHDOG in self.identity.capabilities
+
+    @property
+    def place(self) -> str:
+        """The whole first plane of the small block as the seven numbers of a region."""
+        region = self.region()
+        return f"0,0,0,0,{region.rows},0,{region.columns}"
