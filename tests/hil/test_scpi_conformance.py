@@ -1,0 +1,340 @@
+"""The SCPI suite: passes the virtual instrument, in process and over a socket, and finds seeded defects in it.
+
+A defect is a function that breaks a sound endpoint; beside it stands the group of checks that must notice.
+"""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from drivers.loopback import Loopback
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.outputs import Outputs
+from emulator.scpi import ScpiEndpoint, endpoint
+from emulator.serve import Doors
+from emulator.verbs import VERBS
+from firmware_specs.codes import Opcode
+from firmware_specs.datasheet import load
+from firmware_specs.scpi import ErrorQueue, Parameters, ScpiError, Unit, errors
+from hil.cli import build_app
+from hil.conformance.suite import SCPI
+from hil.devices.emulate import open_board
+from hil.devices.wire import open_wire
+
+
+def instrument(datasheet="discrete-board"):
+    return ScpiEndpoint(Machine(Device(Chip(load(datasheet), seed=1))), "loopback")
+
+
+@pytest.mark.parametrize("datasheet", ["mixed-8bit", "discrete-board", "resistive-board", "ecram"])
+def test_the_virtual_instrument_conforms(datasheet):
+    result = SCPI.run(Loopback(instrument(datasheet).feed), patience_s=0.5)
+    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
+    assert result.count("passed") >= 90
+
+
+def test_it_conforms_over_a_socket():
+    board = open_board("ecram", 1, Doors(scpi=0))
+    server = threading.Thread(target=board.run)
+    server.start()
+    try:
+        with open_wire(board.addresses[0]) as wire:
+            result = SCPI.run(wire, SCPI.select(["common", "queue", "blocks", "order", "recovery", "transactions"]))
+    finally:
+        board.stop()
+        server.join()
+    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
+
+
+def test_every_check_has_a_name_and_a_section_of_the_text():
+    names = [check.name for check in SCPI.checks]
+    assert len(names) == len(set(names)) >= 100
+    assert all(check.section for check in SCPI.checks)
+
+
+def test_the_command_takes_the_suite_that_the_address_speaks():
+    def conform(*arguments):
+        return CliRunner().invoke(build_app(), ["conform", "--device", *arguments, "--only", "common.identity"])
+
+    assert conform("emulator:ideal", "--protocol", "scpi").exit_code == 0
+    assert "speaks serial, not scpi" in str(conform("serial:/dev/null", "--protocol", "scpi").exception)
+    assert "groups are cells" in conform("emulator:ideal").output.replace("\n", " ")
+
+
+def handler(end, patch, header, new):
+    """Replaces what a header does; `new` gets the sound handler first."""
+    sound = endpoint.HANDLERS[header]
+    patch.setitem(endpoint.HANDLERS, header, lambda *arguments: new(sound, *arguments))
+
+
+def verb(end, opcode, new):
+    able = end.machine._able
+    able[int(opcode)] = (*able[int(opcode)][:2], new)
+
+
+def event_register_is_not_cleared(end, patch):
+    handler(end, patch, "*ESR", lambda sound, link, p, query: str(link.events))
+
+
+def newest_error_first(end, patch):
+    patch.setattr(ErrorQueue, "take", lambda self: self._entries.pop() if self._entries else errors.entry(0))
+
+
+def queue_without_bound(end, patch):
+    patch.setattr(errors, "QUEUE_DEPTH", 1000)
+
+
+def unknown_headers_are_ignored(end, patch):
+    unit = end._unit
+
+    def lenient(found):
+        try:
+            endpoint.find(found.header)
+        except LookupError:
+            return None
+        except ValueError:
+            pass
+        return unit(found)
+
+    end._unit = lenient
+
+
+def a_failed_unit_ends_the_message(end, patch):
+    message = end.message
+
+    def stopping(data):
+        out = b""
+        for part in data.split(b";"):
+            failed = len(end.link.errors)
+            out += message(part)
+            if len(end.link.errors) > failed:
+                break
+        return out
+
+    end.message = stopping
+
+
+def byte_order_is_ignored(end, patch):
+    handler(
+        end, patch, "FORMat:BORDer", lambda sound, link, p, query: "SWAP" if query else p.word("NORM", "SWAP") and None
+    )
+
+
+def reset_keeps_the_byte_order(end, patch):
+    def keeping(sound, link, p, query):
+        order = link.swapped
+        sound(link, p, query)
+        link.swapped = order
+
+    handler(end, patch, "*RST", keeping)
+
+
+def a_line_feed_ends_a_block(end, patch):
+    class Naive:
+        def __init__(self):
+            self._data = b""
+
+        def feed(self, data):
+            *found, self._data = (self._data + data).split(b"\n")
+            return found
+
+        def clear(self):
+            self._data = b""
+
+    end._splitter = Naive()
+
+
+def pieces_are_messages(end, patch):
+    end.feed = lambda data: b"".join(end.message(part) for part in data.split(b"\n") if part)
+
+
+def block_lengths_are_not_checked(end, patch):
+    sound = Parameters.block
+
+    def padded(self, expected=None):
+        data = sound(self)
+        return data if expected is None else data.ljust(expected, b"\0")[:expected]
+
+    patch.setattr(Parameters, "block", padded)
+    write = endpoint.HANDLERS["ARRay:CELLs:WRITe"]
+
+    def careless(link, p, query):
+        try:
+            return write(link, p, query)
+        except ScpiError as error:
+            if error.code != -161:
+                raise
+            return "0,0,0"
+
+    patch.setitem(endpoint.HANDLERS, "ARRay:CELLs:WRITe", careless)
+
+
+def acts_are_not_counted(end, patch):
+    handler(end, patch, "SYSTem:TRANsactions", lambda sound, link, p, query: "0")
+
+
+def refused_acts_are_counted(end, patch):
+    fail = endpoint.ScpiLink.fail
+
+    def counting(self, error):
+        self.device.deeds += 1
+        fail(self, error)
+
+    patch.setattr(endpoint.ScpiLink, "fail", counting)
+
+
+def pulse_queries_pulse_twice(end, patch):
+    def twice(sound, link, p, query):
+        raw = p._raw
+        if query:
+            sound(link, Parameters(raw), query)
+        return sound(link, p, query)
+
+    handler(end, patch, "ARRay:CELLs:PULSe", twice)
+
+
+def watchdog_never_trips(end, patch):
+    end.machine.device.outputs.run_out = lambda: False
+
+
+def messages_do_not_feed_the_watchdog(end, patch):
+    for name in ("feed", "worked"):
+        patch.setattr(Outputs, name, lambda self, door: None)
+
+
+def arms_without_watchdog(end, patch):
+    sound = VERBS[Opcode.ARM]
+
+    def careless(device, payload, door):
+        if not device.outputs.watchdog_s:
+            device.outputs.watchdog_s = 60.0
+        return sound(device, payload, door)
+
+    verb(end, Opcode.ARM, careless)
+
+
+def outputs_stay_on(end, patch):
+    verb(end, Opcode.DISARM, lambda device, payload, door: b"")
+
+
+def trip_is_not_latched(end, patch):
+    patch.setattr(Outputs, "trip", lambda self, cause: self.on and (self.disarm(cause.name) or True))
+
+
+def echo_loses_its_quotes(end, patch):
+    handler(end, patch, "SYSTem:ECHO", lambda sound, link, p, query: p.string())
+
+
+def replies_on_lines_of_their_own(end, patch):
+    message = end.message
+    end.message = lambda data: message(data).replace(b";", b"\n")
+
+
+def headers_always_from_the_root(end, patch):
+    sound = endpoint.units
+
+    def rootless(message):
+        names = [part.strip().lstrip(b":").split(b" ")[0].split(b"?")[0].decode() for part in message.split(b";")]
+        found = sound(message)
+        return (
+            [Unit(n, u.query, u.parameters) for n, u in zip(names, found, strict=True)]
+            if len(names) == len(found)
+            else found
+        )
+
+    patch.setattr(endpoint, "units", rootless)
+
+
+def queue_bit_is_missing(end, patch):
+    handler(end, patch, "*STB", lambda sound, link, p, query: str(link.status_byte & ~4))
+
+
+def clear_status_turns_outputs_off(end, patch):
+    def clearing(sound, link, p, query):
+        link.device.disarm("clear")
+        return sound(link, p, query)
+
+    handler(end, patch, "*CLS", clearing)
+
+
+def statistics_of_one_sample(end, patch):
+    handler(end, patch, "ARRay:SETTle:STATistics", lambda sound, link, p, query: link.block(link.statistics[:5]))
+
+
+def read_limit_too_wide(end, patch):
+    sound = VERBS[Opcode.MEASURE]
+
+    def careless(device, payload, door):
+        true = device.active
+        device.active = replace(true, max_read_v=1.01 * true.max_read_v)
+        try:
+            return sound(device, payload, door)
+        finally:
+            device.active = true
+
+    verb(end, Opcode.MEASURE, careless)
+
+
+def nudge_of_wrong_sign(end, patch):
+    chip = end.machine.device.chip
+    settle = chip.settle
+    chip.settle = lambda array, drive, nudges=(), *rest, **more: settle(
+        array, drive, [-n for n in nudges], *rest, **more
+    )
+
+
+def wait_is_done_twice(end, patch):
+    def twice(sound, link, p, query):
+        sound(link, Parameters(p._raw), query)
+        return sound(link, p, query)
+
+    handler(end, patch, "SYSTem:WAIT", twice)
+
+
+DEFECTS = {
+    event_register_is_not_cleared: "common",
+    newest_error_first: "queue",
+    queue_without_bound: "queue",
+    unknown_headers_are_ignored: "codes",
+    a_failed_unit_ends_the_message: "units",
+    byte_order_is_ignored: "order",
+    reset_keeps_the_byte_order: "common.reset",
+    a_line_feed_ends_a_block: "blocks",
+    pieces_are_messages: "messages.in-pieces",
+    block_lengths_are_not_checked: "blocks.wrong-length",
+    acts_are_not_counted: "transactions",
+    refused_acts_are_counted: "transactions.counted",
+    pulse_queries_pulse_twice: "transactions.pulses",
+    watchdog_never_trips: "watchdog",
+    messages_do_not_feed_the_watchdog: "watchdog",
+    arms_without_watchdog: "outputs",
+    outputs_stay_on: "outputs",
+    trip_is_not_latched: "watchdog",
+    echo_loses_its_quotes: "transactions.nonce",
+    replies_on_lines_of_their_own: "messages",
+    headers_always_from_the_root: "messages.tree",
+    queue_bit_is_missing: "common.queue-bit",
+    clear_status_turns_outputs_off: "outputs.reset",
+    statistics_of_one_sample: "settle.statistics",
+    read_limit_too_wide: "limits.read",
+    nudge_of_wrong_sign: "settle.nudge-sign",
+    wait_is_done_twice: "transactions.wait",
+}
+
+
+@pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
+def test_the_suite_finds(defect, group, monkeypatch):
+    end = instrument("ecram")
+    defect(end, monkeypatch)
+    found = SCPI.run(Loopback(lambda data: end.feed(data)), SCPI.select([group]), patience_s=0.1)
+    assert not found.conforms
+
+
+@pytest.mark.parametrize("group", sorted(set(DEFECTS.values())))
+def test_a_sound_instrument_passes_the_groups_that_find_defects(group):
+    end = instrument("ecram")
+    assert SCPI.run(Loopback(end.feed), SCPI.select([group]), patience_s=0.5).conforms
