@@ -76,8 +76,9 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from multiprocessing import get_context
 
     from hil.study.point import run
+    from hil.study.worker import end_with_parent
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         pending = [pool.submit(run, task) for task in tasks]
         try:
             for future in as_completed(pending):
