@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.cells import UNKNOWN, Cells, Snapshot
 from drivers.convert import Floats, from_codes, rail_codes, to_codes
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.recording import FlightRecorder
 from drivers.session import Session
 from drivers.settling import OVERHEAD, SettleCodec, Settled
-from drivers.writing import changed_cells, write_requests
+from drivers.writing import Programmed, changed_cells, write_requests
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.messages import Codes, Measure, Product, Pulse, ReadCells, Region, Settle, WriteCells, Written
 from firmware_specs.topology import Topology
-
-UNKNOWN = -1
-
-
-@dataclass(frozen=True)
-class Programmed:
-    """What programming did: cells of the array, cells written, pulses they took, cells outside the tolerance."""
-
-    cells: int
-    written: int
-    pulses: int
-    failed: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The state of an emulated device, and the codes known to be in its cells, by array; -1 where not known."""
-
-    device: bytes
-    codes: dict[int, list[NDArray[np.int64]]]
 
 
 class Crossbar:
@@ -56,27 +36,22 @@ class Crossbar:
         self.address = session.address
         self._guard = session.guard
         self._topologies: dict[int, Topology] = {}
-        self._codes: dict[int, list[NDArray[np.int64]]] = {}
+        self._cells = Cells(session)
 
     @property
     def planes(self) -> int:
         """Cells of one weight: 2 where pairs are differential."""
-        return 2 if self.info.can(Capability.DIFFERENTIAL) else 1
+        return self._cells.planes
 
     @property
     def g_range_s(self) -> tuple[float, float]:
         """Smallest and largest conductance, siemens."""
-        return self.info.parameter(Parameter.G_MIN_S), self.info.parameter(Parameter.G_MAX_S)
+        return self._cells.range_s
 
     @property
     def g_lsb_s(self) -> float:
         """One step of the conductance codes, siemens."""
-        low, high = self.g_range_s
-        return (high - low) / self._max_code
-
-    @property
-    def _max_code(self) -> int:
-        return int(2 ** int(self.info.parameter(Parameter.CELL_BITS)) - 1)
+        return self._cells.lsb_s
 
     def arm(self) -> None:
         """Outputs on; see `Session.arm`."""
@@ -94,8 +69,7 @@ class Crossbar:
         """
         cells = self.session.call(lambda device: device.configure(array, topology))
         self._topologies[array] = topology
-        self._codes[array] = [np.full((self.planes, *shape), UNKNOWN, np.int64) for shape in cells]
-        self._open_ledgers(array)
+        self._cells.place(array, cells)
         return cells
 
     def program(
@@ -119,11 +93,7 @@ class Crossbar:
         Raises:
             OutOfRange: misshapen, not finite, or beyond the conductance range. BudgetSpent: a cell is worn.
         """
-        known = self._known(array)
-        if len(targets_s) != len(known):
-            text = f"array {array}: {len(targets_s)} couplings given, it has {len(known)}"
-            raise OutOfRange(text, device=self.address)
-        wanted = [self._cell_codes(index, target, known[index].shape) for index, target in enumerate(targets_s)]
+        known, wanted = self._cells.known(array), self._cells.wanted(array, targets_s)
         if only is not None:
             wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
@@ -133,7 +103,7 @@ class Crossbar:
         seconds = cells * self.info.parameter(Parameter.WRITE_TIME_S) * max(1, verify_rounds)
         pulses = failed = 0
         most = self.session.dialect.max_request
-        for request, part in write_requests(array, changes, self._max_code, most, verify_rounds, tolerance):
+        for request, part in write_requests(array, changes, self._cells.max_code, most, verify_rounds, tolerance):
             for change in part:  # until the reply is here, nobody knows what the cells hold
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
             reply = self._write(request, seconds)
@@ -144,13 +114,13 @@ class Crossbar:
 
     def forget(self, array: int, coupling: int, cells: NDArray[np.bool_]) -> None:
         """Marks cells, (planes, rows, columns), as not known: the next program writes them."""
-        self._known(array)[coupling][cells] = UNKNOWN
+        self._cells.known(array)[coupling][cells] = UNKNOWN
 
     def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
         """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.count("reads", reads, 65535)
         self._need(Capability.READ)
-        _, rows, columns = self._known(array)[coupling].shape
+        _, rows, columns = self._cells.known(array)[coupling].shape
         low, _ = self.g_range_s
         total = np.zeros((self.planes, rows, columns))
         most = max(1, int(self.info.parameter(Parameter.MAX_READS)))
@@ -179,10 +149,10 @@ class Crossbar:
             OutOfRange: beyond a limit, or not a whole number of pulses. BudgetSpent: a cell would get too many.
         """
         self._need(Capability.PULSE)
-        counts = self._pulse_counts(region, count)
+        counts = self._guard.pulse_counts(region, count)
         low, high = self.g_range_s
         self._guard.charge_pulses(region, amplitude_v, width_s, counts.astype(np.int64), max(low, high))
-        known = self._known(region.array)[region.coupling]
+        known = self._cells.known(region.array)[region.coupling]
         known[region.plane][region.slices] = UNKNOWN
         request = Pulse(region, up, float(amplitude_v), float(width_s), count if isinstance(count, int) else counts)
         seconds = float(counts.sum()) * (width_s + self.info.parameter(Parameter.WRITE_TIME_S))
@@ -264,14 +234,8 @@ class Crossbar:
         wanted = tuple(range(len(self._topologies[array].layers))) if layers is None else tuple(layers)
         start = None if start_v is None else codec.start(start_v)
         most = min(self.session.dialect.max_request, self.session.dialect.max_reply)
-        step = max(1, (most - OVERHEAD) // codec.sample_bytes(wanted, len(nudges), reads, start is not None))
-        requests = []
-        for at in range(0, len(drive), step):
-            cut = slice(at, at + step)
-            begin = None if start is None else tuple(codes[cut] for codes in start)
-            requests.append(
-                Settle(array, drive_codes[cut], tuple(codes[cut] for codes, _ in nudges), wanted, reads, time_s, begin)
-            )
+        whole = Settle(array, drive_codes, tuple(codes for codes, _ in nudges), wanted, reads, time_s, start)
+        requests = codec.portions(whole, most)
         wait_s = time_s or self.info.parameter(Parameter.SETTLE_TIME_S)
         each_s = (1 + len(nudges)) * (wait_s + reads * self.info.parameter(Parameter.READ_TIME_S))
         replies = self.session.call(lambda device: device.settle(requests, len(drive) * each_s))
@@ -285,8 +249,7 @@ class Crossbar:
             OutOfRange: a real chip cannot.
         """
         self._need(Capability.SNAPSHOT)
-        codes = {array: [codes.copy() for codes in known] for array, known in self._codes.items()}
-        return Snapshot(self.session.call(lambda device: device.snapshot()), codes)
+        return Snapshot(self.session.call(lambda device: device.snapshot()), self._cells.all_known())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Puts an emulator back; outputs must be off, and the same arrays configured.
@@ -297,8 +260,7 @@ class Crossbar:
         self._need(Capability.SNAPSHOT)
         self.session.call(lambda device: device.restore(snapshot.device))
         for array, known in snapshot.codes.items():
-            self._codes[array] = [codes.copy() for codes in known]
-            self._open_ledgers(array)
+            self._cells.take(array, known)
 
     def close(self) -> None:
         """Outputs off, device given free."""
@@ -326,53 +288,6 @@ class Crossbar:
             raise ProtocolViolation(f"asked for {expected} cells, {codes.shape} came", device=self.address)
         return codes
 
-    def _known(self, array: int) -> list[NDArray[np.int64]]:
-        if array not in self._codes:
-            raise OutOfRange(f"array {array} holds no block: configure it first", device=self.address)
-        return self._codes[array]
-
     def _codec(self, array: int) -> SettleCodec:
-        self._known(array)
+        self._cells.known(array)
         return SettleCodec(self.info.converters, self._guard, self._topologies[array], self.address)
-
-    def _open_ledgers(self, array: int) -> None:
-        for coupling, known in enumerate(self._codes[array]):
-            _, rows, columns = known.shape
-            for plane in range(self.planes):
-                pulses, energy_j = self._usage(Region(array, coupling, plane, 0, rows, 0, columns))
-                self._guard.open_ledger((array, coupling, plane), pulses, energy_j)
-
-    def _usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        if not self.info.can(Capability.USAGE):
-            return np.zeros((region.rows, region.columns), np.int64), np.zeros((region.rows, region.columns))
-        usage = self.session.call(lambda device: device.usage(region))
-        return usage.pulses.astype(np.int64), usage.energy_j
-
-    def _cell_codes(self, coupling: int, target_s: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        what = f"conductances of coupling {coupling}"
-        if target_s.shape != shape:
-            raise OutOfRange(f"{what}: shape {shape} is needed, got {target_s.shape}", device=self.address)
-        self._guard.finite(what, target_s)
-        low, high = self.g_range_s
-        with np.errstate(over="ignore"):
-            code = np.rint((target_s.astype(np.float64) - low) / self.g_lsb_s)
-        if code.size and (code.min() < 0 or code.max() > self._max_code):
-            raise OutOfRange(
-                f"{what}: {target_s.min():g} .. {target_s.max():g} S, the cells reach {low:g} .. {high:g} S; "
-                "nothing was sent",
-                device=self.address,
-            )
-        return code.astype(np.int64)
-
-    def _pulse_counts(self, region: Region, count: int | NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
-        if isinstance(count, np.ndarray):
-            if count.shape != (region.rows, region.columns) or count.dtype.kind not in "iu":
-                raise OutOfRange(
-                    f"pulse counts: integers ({region.rows}, {region.columns}) are needed, got {count.dtype} "
-                    f"{count.shape}",
-                    device=self.address,
-                )
-            for end in (count.min(), count.max()):
-                self._guard.count("pulses", int(end), 65535)
-            return count.astype(np.uint16)
-        return np.full((region.rows, region.columns), self._guard.count("pulses", count, 65535), np.uint16)

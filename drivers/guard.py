@@ -21,6 +21,7 @@ from firmware_specs.messages import LimitsRecord, Region
 Plane = tuple[int, int, int]
 """Array, coupling, plane."""
 
+MAX_PULSES = 65535
 OPEN_ENDED = ("max_energy_per_cell_j", "max_source_v")
 """Limits that may be infinite."""
 
@@ -132,6 +133,17 @@ class Guard:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= int(value) <= highest:
             raise OutOfRange(f"{what}: {value!r}: an integer from 0 to {highest} is needed", device=self._device)
         return int(value)
+
+    def pulse_counts(self, region: Region, count: int | NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
+        """Pulses of every cell of a region, from one count for all or (rows, columns) of them; whole numbers only."""
+        if not isinstance(count, np.ndarray):
+            return np.full((region.rows, region.columns), self.count("pulses", count, MAX_PULSES), np.uint16)
+        if count.shape != (region.rows, region.columns) or count.dtype.kind not in "iu":
+            text = f"integers ({region.rows}, {region.columns}) are needed, got {count.dtype} {count.shape}"
+            raise OutOfRange(f"pulse counts: {text}", device=self._device)
+        for end in (count.min(), count.max()):
+            self.count("pulses", int(end), MAX_PULSES)
+        return count.astype(np.uint16)
 
     def open_ledger(self, plane: Plane, pulses: NDArray[Any], energy_j: NDArray[np.float64]) -> None:
         """Takes over what the cells of a plane have had; never lowers what is known already."""

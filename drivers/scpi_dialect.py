@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import astuple
 
@@ -12,11 +11,11 @@ from pydantic import ValidationError
 from drivers import scpi_values as scpi
 from drivers.errors import ProtocolViolation
 from drivers.scpi_link import ANSWER_S, Part, ScpiLink
-from firmware_specs.codes import VERSION, Capability, State, Trip
+from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
+from firmware_specs.codes import VERSION, Capability, ConverterId, State, Trip
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
-    Codes,
     Converter,
     Currents,
     FabricInfo,
@@ -48,7 +47,6 @@ SELF_TEST_S = 6.0
 HEARTBEAT_S = 0.75
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
-SETTLE_STATISTICS = 4
 
 
 class Scpi:
@@ -78,7 +76,7 @@ class Scpi:
     def open(self, timeout_s: float) -> None:
         """Clean link, outputs off, byte order set and read back."""
         self.link.open(timeout_s)
-        self._ask(b":OUTP OFF", "switching the outputs off")
+        self._ask(b":OUTP OFF", "switching the outputs off", count=0)
         self._byte_order()
 
     def safe(self, timeout_s: float) -> None:
@@ -88,9 +86,9 @@ class Scpi:
 
     def identify(self) -> Identity:
         """Who it is."""
-        parts = self._ask(b"*IDN?;:SYST:CAP?;:SYST:BOOT?", "*IDN?")
+        parts = self._ask(b"*IDN?;:SYST:CAP?;:SYST:BOOT?", "*IDN?", count=3)
         names = [name.strip() for name in parts[0].decode(errors="replace").split(",")]
-        if len(names) != 4 or len(parts) != 3:
+        if len(names) != 4:
             raise ProtocolViolation("*IDN? needs vendor,model,serial,firmware", device=self.address, last=parts[0])
         capabilities, boot = scpi.numbers(parts[1], 1, self.address)[0], scpi.numbers(parts[2], 1, self.address)[0]
         return Identity(names[0], names[1], names[2], names[3], VERSION, int(boot), Capability(int(capabilities)))
@@ -120,7 +118,7 @@ class Scpi:
 
     def limits(self) -> LimitsInfo:
         """Absolute and active limits."""
-        parts = self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?")
+        parts = self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?", count=2)
         return LimitsInfo(*(LimitsRecord(*scpi.numbers(part, 8, self.address)) for part in parts))
 
     def set_limits(self, record: LimitsRecord) -> LimitsRecord:
@@ -147,7 +145,7 @@ class Scpi:
 
     def clear(self) -> None:
         """Leaves a trip."""
-        self._ask(b":OUTP:PROT:CLE", "OUTPut:PROTection:CLEar")
+        self._ask(b":OUTP:PROT:CLE", "OUTPut:PROTection:CLEar", count=0)
 
     def self_test(self) -> SelfTest:
         """Lets the device test itself."""
@@ -156,7 +154,7 @@ class Scpi:
 
     def reset(self) -> None:
         """Power-on state."""
-        self._ask(b"*RST", "*RST")
+        self._ask(b"*RST", "*RST", count=0)
         self._byte_order()
 
     def heartbeat(self) -> None:
@@ -180,7 +178,7 @@ class Scpi:
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
         text = topology.model_dump_json(exclude_none=True).encode()
-        self._ask(b":ARR:TOP %d,%s" % (array, block(text)), f"ARRay:TOPology {array}")
+        self._ask(b":ARR:TOP %d,%s" % (array, block(text)), f"ARRay:TOPology {array}", count=0)
         self._topologies[array] = topology
         return tuple(topology.cells(coupling) for coupling in topology.couplings)
 
@@ -270,7 +268,7 @@ class Scpi:
 
     def wait(self, seconds: float) -> float:
         """Moves an emulator's clock."""
-        parts = self.link.act(f":SYST:WAIT? {scpi.number(seconds)}".encode(), "SYSTem:WAIT", self._timeout_s)
+        parts = self._act(f":SYST:WAIT? {scpi.number(seconds)}".encode(), "SYSTem:WAIT", 0.0)
         return self.clock() if parts is None else scpi.numbers(parts[0], 1, self.address)[0]
 
     def snapshot(self) -> bytes:
@@ -279,67 +277,38 @@ class Scpi:
 
     def restore(self, snapshot: bytes) -> None:
         """Puts an emulator back."""
-        self._ask(b":SYST:SNAP " + block(snapshot), "SYSTem:SNAPshot")
+        self._ask(b":SYST:SNAP " + block(snapshot), "SYSTem:SNAPshot", count=0)
 
     def close(self) -> None:
         """Closes the wire."""
         self.link.close()
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
-        batch, phases = len(request.drive), 1 + len(request.nudges)
-        layers = ",".join(str(layer) for layer in request.layers)
-        numbers = f"{request.array},{batch},{len(request.nudges)},{request.reads},{scpi.number(request.time_s)}"
-        head = f":ARR:SETT? {numbers},(@{layers})"
-        blocks: list[Codes] = [request.drive]
-        if request.nudges:
-            blocks.append(np.stack(request.nudges))
-        blocks += list(request.start or ())
-        message = b",".join([head.encode(), *(pack_array(values, swapped=True) for values in blocks)])
-        states, statistics = self._ask(message + b";SETT:STAT?", "ARRay:SETTle?", 2 * seconds)
-        figures = scpi.array(statistics, "f8", SETTLE_STATISTICS * phases * batch + batch, device=self.address)
-        each = figures[: SETTLE_STATISTICS * phases * batch].reshape(phases, batch, SETTLE_STATISTICS)
-        return SettleReply(
-            each[..., 0] != 0,
-            each[..., 1].astype(np.uint32),
-            each[..., 2].astype(np.float32),
-            each[..., 3].astype(np.float32),
-            figures[-batch:].astype(np.uint32),
-            self._layers(request, states, phases, batch),
-        )
-
-    def _layers(self, request: Settle, data: bytes, phases: int, batch: int) -> tuple[Codes, ...]:
-        """Codes of each layer, all in the width of the widest."""
-        topology = self._topologies[request.array]
-        units = [math.prod(topology.shape(layer)) for layer in request.layers]
-        total = phases * batch * sum(units)
-        if not total or len(data) % total:
-            raise ProtocolViolation(
-                f"{len(data)} bytes are no codes of {total} states", device=self.address, last=data[:32]
-            )
-        codes = scpi.array(data, f"u{len(data) // total}", total, device=self.address)
-        found, at = [], 0
-        for count in units:
-            size = phases * batch * count
-            found.append(codes[at : at + size].reshape(phases, batch, count))
-            at += size
-        return tuple(found)
+        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2)
+        return settle_reply(request, self._topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
-        way, batch = "TRAN" if request.transposed else "FORW", len(request.inputs)
-        head = f":ARR:PROD? {request.array},{request.coupling},{request.plane},{way},{request.reads},{batch},"
-        data = self._ask(head.encode() + pack_array(request.inputs, swapped=True), "ARRay:PRODuct?", 2 * seconds)[0]
-        widest = width_for(self._converters[6].max_code * request.reads)
-        return ProductReply(scpi.array(data, f"u{widest}", batch, -1, device=self.address))
+        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds)[0]
+        return product_reply(request, self._converters[ConverterId.PRODUCT_ADC].max_code, part, self.address)
 
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
 
-    def _ask(self, message: bytes, what: str, seconds: float = 0.0) -> list[Part]:
-        return self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+    def _ask(self, message: bytes, what: str, seconds: float = 0.0, count: int = 1) -> list[Part]:
+        """A message with `count` queries in it; 0: a command."""
+        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+        return self._all_there(what, parts, count)
+
+    def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:
+        if len(parts) != count:
+            text = f"{what}: {count} answers were expected, {len(parts)} came"
+            raise ProtocolViolation(text, device=self.address, last=b";".join(parts))
+        return parts
 
     def _act(self, message: bytes, what: str, seconds: float) -> list[Part] | None:
-        return self.link.act(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+        parts = self.link.act(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+        return None if parts is None else self._all_there(what, parts, 1)
 
     def _text(self, message: bytes, what: str, timeout_s: float) -> str:
-        return self.link.ask(message, what, timeout_s)[0].decode(errors="replace").strip()
+        return self._all_there(what, self.link.ask(message, what, timeout_s), 1)[0].decode(errors="replace").strip()

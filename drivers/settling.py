@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,21 @@ class SettleCodec:
         for layer, values in enumerate(states_v):
             self._guard.finite(f"start of layer {layer}", values)
         return tuple(to_codes(self.adc(layer), values)[0] for layer, values in enumerate(states_v))
+
+    def portions(self, whole: Settle, most: int) -> list[Settle]:
+        """A settle as requests of part of the batch each, so that no request or reply is longer than `most` bytes."""
+        sample = self.sample_bytes(whole.layers, len(whole.nudges), whole.reads, whole.start is not None)
+        step = max(1, (most - OVERHEAD) // sample)
+        cuts = [slice(at, at + step) for at in range(0, len(whole.drive), step)]
+        return [
+            replace(
+                whole,
+                drive=whole.drive[cut],
+                nudges=tuple(codes[cut] for codes in whole.nudges),
+                start=None if whole.start is None else tuple(codes[cut] for codes in whole.start),
+            )
+            for cut in cuts
+        ]
 
     def sample_bytes(self, layers: Sequence[int], nudges: int, reads: int, started: bool) -> int:
         """Bytes of one sample in the request or in the reply, whichever are more."""

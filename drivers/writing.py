@@ -15,6 +15,16 @@ OVERHEAD = 64
 
 
 @dataclass(frozen=True)
+class Programmed:
+    """What programming did: cells of the array, cells written, pulses they took, cells outside the tolerance."""
+
+    cells: int
+    written: int
+    pulses: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Change:
     """Cells of one plane that change.
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drivers.crossbar import Crossbar, Snapshot
+from drivers.cells import Snapshot
+from drivers.crossbar import Crossbar
 
 NAME = "snapshot"
 _CODES = "codes_"

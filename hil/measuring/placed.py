@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.crossbar import Crossbar, Programmed
+from drivers.crossbar import Crossbar
 from drivers.settling import Settled
+from drivers.writing import Programmed
 from firmware_specs.codes import Capability, ConverterId, Parameter, Quantity
 from firmware_specs.messages import Converter, Region
 from firmware_specs.topology import Topology
