@@ -37,6 +37,11 @@ from firmware_specs.messages import (
 )
 from firmware_specs.topology import Topology
 
+SELF_TEST_S = 6.0
+"""How long a self test may take."""
+HEARTBEAT_S = 0.75
+"""How long a heartbeat is waited for: switching off may have to wait for it."""
+
 
 class Dialect(Protocol):
     """Every method is one transaction and raises the errors of `drivers.errors`.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.link import ANSWER_S, FramedLink
 from firmware_specs.codes import DeviceFlag, Opcode
@@ -46,8 +47,6 @@ from firmware_specs.messages import (
 from firmware_specs.topology import Topology
 
 T = TypeVar("T")
-SELF_TEST_S = 6.0
-HEARTBEAT_S = 0.75
 
 
 class Framed:

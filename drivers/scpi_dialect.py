@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from drivers import scpi_values as scpi
+from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.scpi_link import ANSWER_S, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
@@ -19,7 +20,6 @@ from firmware_specs.messages import (
     Converter,
     Currents,
     FabricInfo,
-    Fault,
     FaultLog,
     Identity,
     LimitsInfo,
@@ -40,11 +40,9 @@ from firmware_specs.messages import (
     Written,
     width_for,
 )
-from firmware_specs.scpi import block, pack_array
+from firmware_specs.scpi import block
 from firmware_specs.topology import Topology
 
-SELF_TEST_S = 6.0
-HEARTBEAT_S = 0.75
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
 
@@ -139,9 +137,7 @@ class Scpi:
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        fields = scpi.fields(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0])
-        rows = [fields[at : at + 4] for at in range(1, len(fields) - 3, 4)]
-        return FaultLog(int(fields[0]), tuple(Fault(int(r[0]), float(r[1]), int(r[2]), r[3]) for r in rows))
+        return scpi.fault_log(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0], self.address)
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -192,9 +188,7 @@ class Scpi:
 
     def write_cells(self, request: WriteCells, seconds: float) -> Written:
         """One programming transaction."""
-        head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, scpi.number(request.tolerance).encode())
-        message = b"".join([head, *(scpi.patch(patch) for patch in request.patches)])
-        parts = self._act(message, "ARRay:CELLs:WRITe", 2 * seconds)
+        parts = self._act(scpi.write_message(request), "ARRay:CELLs:WRITe", 2 * seconds)
         if parts is None:
             if request.verify:
                 raise ProtocolViolation(
@@ -217,18 +211,10 @@ class Scpi:
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
         """Programming pulses."""
-        way = "UP" if request.up else "DOWN"
-        shape = f"{scpi.number(request.amplitude_v)},{scpi.number(request.width_s)}"
-        head = f":ARR:CELL:PULS? {scpi.region(request.region)},{way},{shape},"
-        if isinstance(request.count, int):
-            counts = str(request.count).encode()
-            delivered = request.count * request.region.cells
-        else:
-            counts = pack_array(request.count.astype(np.uint16), swapped=True)
-            delivered = int(request.count.sum())
-        parts = self._act(head.encode() + counts, "ARRay:CELLs:PULSe", 2 * seconds)
+        parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
-            return Pulsed(delivered, int(self.usage(request.region).pulses.max()))
+            delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
+            return Pulsed(int(delivered), int(self.usage(request.region).pulses.max()))
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:

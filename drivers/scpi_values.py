@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ProtocolViolation
-from firmware_specs.messages import Patch, Region
+from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, WriteCells
 from firmware_specs.scpi import BlockError, pack_array, parse_array
 
 
@@ -64,3 +64,29 @@ def patch(cells: Patch) -> bytes:
     if cells.positions is None:
         return text
     return text + b"," + pack_array(cells.positions.astype(np.uint32), swapped=True)
+
+
+def fault_log(part: bytes, device: str = "") -> FaultLog:
+    """Total, then number, uptime, code and text of each entry."""
+    total, *rest = fields(part)
+    try:
+        entries = [rest[at : at + 4] for at in range(0, len(rest), 4)]
+        return FaultLog(
+            int(total), tuple(Fault(int(n), float(at_s), int(code), text) for n, at_s, code, text in entries)
+        )
+    except ValueError as error:
+        raise ProtocolViolation(f"a fault log was expected: {error}", device=device, last=part) from error
+
+
+def write_message(request: WriteCells) -> bytes:
+    """A programming transaction."""
+    head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, number(request.tolerance).encode())
+    return b"".join([head, *(patch(cells) for cells in request.patches)])
+
+
+def pulse_message(request: Pulse) -> bytes:
+    """A pulse train."""
+    way, count = "UP" if request.up else "DOWN", request.count
+    shape = f"{number(request.amplitude_v)},{number(request.width_s)}"
+    counts = str(count).encode() if isinstance(count, int) else pack_array(count.astype(np.uint16), swapped=True)
+    return f":ARR:CELL:PULS? {region(request.region)},{way},{shape},".encode() + counts
