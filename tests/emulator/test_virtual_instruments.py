@@ -77,6 +77,24 @@ def test_tsp_takes_several_statements_a_line_and_prints_tab_separated(bench):
     assert ask(bench, "smu1", "print(errorqueue.count)") == b"1.00000e+00\n"
 
 
+def test_a_tsp_box_that_waits_for_a_trigger_holds_what_comes_until_it_or_the_time_is_over(bench):
+    ask(bench, "smu1", "function w() if not trigger.wait(wait_s) then late=1 end end")
+    ask(bench, "smu1", "late=0 wait_s=900")
+    assert ask(bench, "smu1", "w()\nprint(late)") == b""
+    assert bench.patience_s() > 800
+    assert ask(bench, "smu1", "*TRG") == b"0.00000e+00\n"
+    assert bench.patience_s() is None
+    assert ask(bench, "smu1", "*TRG\nw()\nprint(late)") == b"0.00000e+00\n"  # a trigger that came before counts
+    assert ask(bench, "smu1", "trigger.clear() wait_s=0\nw()\nprint(late)") == b"1.00000e+00\n"
+    assert ask(bench, "smu1", "print(errorqueue.count)") == b"0.00000e+00\n"
+
+
+@pytest.mark.parametrize("line", ["function w()", "if not 1 then x=1 end", "function w() x= end", "end", "x=1 end"])
+def test_tsp_that_is_cut_short_is_a_syntax_error(bench, line):
+    ask(bench, "smu1", line)
+    assert ask(bench, "smu1", "print(errorqueue.next())").startswith(b"-2.85000e+02\tTSP Syntax error")
+
+
 def test_707b_lists_closed_channels_with_semicolons_and_nil_for_none(bench):
     assert ask(bench, "matrix", 'print(channel.getclose("allslots"))') == b"nil\n"
     ask(bench, "matrix", 'channel.close("1A01,2D12")')
