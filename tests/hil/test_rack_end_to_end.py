@@ -114,16 +114,19 @@ with open_rig(rack, watchdog_s=float(sys.argv[2]), allow_no_watchdog=True) as ri
     rig.outputs.set_level(rack.roles.force, 0.2)
     rig.outputs.sync()
     print("forcing", flush=True)
+    while sys.argv[3] == "measure":
+        rig.measure(rack.roles.sense)
+        time.sleep(0.05)
     time.sleep(60)
 """
 
 
-def start_forcing(path, watchdog_s=2.0):
+def start_forcing(path, watchdog_s=2.0, then="sleep"):
     """A process of its own that holds outputs on."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), str(watchdog_s)],
+        [sys.executable, "-c", CHILD, str(path), str(watchdog_s), then],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     assert child.stdout.readline() == "forcing\n"
@@ -131,8 +134,9 @@ def start_forcing(path, watchdog_s=2.0):
 
 
 def ended(child):
-    child.wait(10.0)
-    child.stdout.close()
+    """Waits for its end; what it complained of."""
+    _, said = child.communicate(timeout=15.0)
+    return said
 
 
 def wait_until(true, seconds):
@@ -171,6 +175,17 @@ def test_a_host_that_only_thinks_for_long_keeps_its_outputs(served):
     assert virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
     child.terminate()
     ended(child)
+
+
+def test_a_host_that_stood_still_is_told_that_its_outputs_are_off(served):
+    server, path = served
+    child = start_forcing(path, watchdog_s=1.5, then="measure")
+    child.send_signal(signal.SIGSTOP)
+    wait_until(lambda: not server.virtual.bench.outputs_on(), 5.0)
+    child.send_signal(signal.SIGCONT)
+    assert "the instrument switched its outputs off" in ended(child)
+    assert child.returncode == 1
+    assert not server.virtual.bench.closed
 
 
 @pytest.mark.parametrize("served", ["keysight-8x8"], indirect=True)
