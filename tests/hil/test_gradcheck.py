@@ -5,6 +5,7 @@ import torch
 import typer
 
 from hil import data
+from hil.backends.reference import ReferenceBench
 from hil.commands import gradcheck as command
 from hil.data import DataError
 from hil.estimator import Estimator
@@ -124,3 +125,15 @@ def test_an_experiment_can_train_with_a_baseline(kind):
 def test_an_unknown_kind_of_estimator_is_refused_with_the_known_ones():
     with pytest.raises(experiment_file.ExperimentError, match=r"estimator: kind is one of centered, .*implicit or"):
         experiment_file.load("digits", ["estimator.kind=adjoint"])
+
+
+@pytest.mark.parametrize("name", ["dchn-digits", "residual-digits"])
+def test_shipped_hopfield_nets_of_other_papers_learn_the_exact_gradient(name, tmp_path):
+    experiment = experiment_file.load(name)
+    given = gradcheck.samples(experiment, tmp_path, 4)
+    with ReferenceBench(gradcheck.EXACT) as bench:
+        result = gradcheck.check(experiment, bench, Estimator(beta=1e-5), given)
+    assert len(result.parameters) == {"dchn-digits": 8, "residual-digits": 13}[name]
+    assert result.left_out < 4
+    assert result.min_cosine > 1 - 1e-6
+    assert result.max_norm_error < 1e-4
