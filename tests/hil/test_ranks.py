@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,13 +65,20 @@ def weights(path):
     return {name: value for name, value in found.tensors.items() if name.startswith("model.")}
 
 
+def cut(path, kept):
+    """Forgets the checkpoints after a step."""
+    for file in (path / "checkpoints").glob("step_*"):
+        if int(file.stem.removeprefix("step_")) > kept:
+            file.unlink()
+
+
 def largest_difference(one, other):
     a, b = weights(one), weights(other)
     assert a.keys() == b.keys()
     return max(float((a[n] - b[n]).abs().max()) for n in a)
 
 
-def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one_or_two(tmp_path):
+def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(tmp_path):
     write(tmp_path)
     main_exits_ok(arguments(tmp_path, tmp_path / "one"))
     code, said = torchrun(2, tmp_path, tmp_path / "two")
@@ -79,13 +87,21 @@ def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one_or
     one, two = (json.loads((tmp_path / n / "summary.json").read_text()) for n in ("one", "two"))
     assert one["test_accuracy"] == two["test_accuracy"]
     assert said.count("report:") == 1
-    for step in range(8, 13):  # as if both ranks had been killed after step 7, one of them a step ahead
-        for rank, kept in (("", 7), ("ranks/1", 8)):
-            if step > kept:
-                for file in (tmp_path / "two" / rank / "checkpoints").glob(f"step_{step:09d}.*"):
-                    file.unlink()
+    cut(tmp_path / "two", 7)  # as if both ranks had been killed after step 7, one of them a step ahead
+    cut(tmp_path / "two/ranks/1", 8)
     main_exits_ok(arguments(tmp_path, tmp_path / "two", "--resume"))
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
+
+
+def test_a_run_of_one_process_goes_on_as_two(tmp_path):
+    write(tmp_path, run=EXPERIMENT["run"] | {"epochs": 1})
+    main_exits_ok(arguments(tmp_path, tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "grown")
+    cut(tmp_path / "grown", 3)
+    code, said = torchrun(2, tmp_path, tmp_path / "grown", "--resume")
+    assert code == 0, said
+    assert largest_difference(tmp_path / "whole", tmp_path / "grown") < 1e-12
+    assert checkpoint.newest(tmp_path / "grown/ranks/1/checkpoints").facts["position"]["step"] == 6
 
 
 def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(tmp_path):
