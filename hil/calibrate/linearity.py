@@ -20,9 +20,11 @@ from hil.measuring.placed import Array
 TERMS = 4
 GRID = 65
 PHASES = 32
-SIGNIFICANT = 3.0
+SIGNIFICANT = 2.0
 MODEL = 0.3
-"""Uncertainty of a curve in converter steps besides noise: what a polynomial of so few terms leaves of it."""
+"""Uncertainty of a curve in converter steps besides noise, for its single codes."""
+CUT_OFF = 0.15
+"""Share of a curve that a polynomial of so few terms may leave."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,7 @@ class Linearity:
     @property
     def significant(self) -> bool:
         """Is the curve more than its uncertainty? Only then is it worth correcting."""
-        grid = np.linspace(0.0 if self.curve.clamped else -self.curve.reach, self.curve.reach, GRID)
-        return float(np.abs(self.curve(grid)).max()) > SIGNIFICANT * self.curve_sigma
+        return float(np.abs(self.curve(_grid(self.curve))).max()) > SIGNIFICANT * self.curve_sigma
 
     def widened(self, sigma: float) -> Linearity:
         """The same with an uncertainty of the curve that was not seen in its scatter."""
@@ -147,7 +148,7 @@ def measure(
     variance = sum(float(((y - b @ terms) ** 2).sum()) for b, y in parts) / freedom
     curve = Curve(clamped, reach, tuple(map(float, terms)))
     inl, inl_sigma, dnl, dnl_sigma = (np.full(inputs.shape[1], np.nan) for _ in range(4))
-    grid = basis(np.linspace(0, 1, GRID) if clamped else np.linspace(-reach, reach, GRID), clamped, reach)
+    grid = basis(_grid(curve), clamped, reach)
     covariance = np.asarray(np.linalg.inv(normal) * variance, dtype=np.float64)
     sigma = np.sqrt(np.einsum("gi,ij,gj->g", grid, covariance, grid))
     for u, (b, y) in zip(units, parts, strict=True):
@@ -160,9 +161,12 @@ def measure(
         if through != "cells" and step and left > 0:
             rest = float(((y - b @ (inverse @ b.T @ y)) ** 2).sum()) / left
             dnl[u], dnl_sigma[u] = _unevenness(rest, noise, repeats, step, left)
-    return Linearity(
-        through, curve, float(np.hypot(sigma.max(), MODEL * step)), covariance, inl, inl_sigma, dnl, dnl_sigma
-    )
+    found = Linearity(through, curve, float(sigma.max()), covariance, inl, inl_sigma, dnl, dnl_sigma)
+    return found.widened(float(np.hypot(MODEL * step, CUT_OFF * np.abs(curve(_grid(curve))).max())))
+
+
+def _grid(curve: Curve) -> Array:
+    return np.linspace(0.0 if curve.clamped else -curve.reach, curve.reach, GRID)
 
 
 def _without_line(inputs: Array, states: Array, clamped: bool, reach: float) -> tuple[Array, Array]:

@@ -54,19 +54,19 @@ def deviations(seed):
         z[f"gain {number}"] = (layer.gain - gain / spec.gain) / layer.gain_sigma
         z[f"offset {number}"] = (layer.offset + offset / gain) / layer.offset_sigma
         if spec.clamped:
-            low, high = bent(sheet.state_adc, channels, np.array([0.0, 1.0]))
-            read_gain, read_offset = 1 + channels.gain.numpy() + high - low, channels.offset_lsb.numpy() * (1.4 / 1023)
-            z[f"channel gain {number}"] = (layer.read_gain - read_gain) / layer.read_gain_sigma
-            z[f"channel offset {number}"] = (layer.read_offset - read_offset - low) / layer.read_offset_sigma
-            curve = bent(sheet.state_adc, channels, STATES) - low - STATES * (high - low)
+            low, high = (read(sheet.state_adc, channels, s) for s in (0.0, 1.0))
+            z[f"channel gain {number}"] = (layer.read_gain - (high - low)) / layer.read_gain_sigma
+            z[f"channel offset {number}"] = (layer.read_offset - low) / layer.read_offset_sigma
+            curve = [np.mean((read(sheet.state_adc, channels, s) - low) / (high - low) - s) for s in STATES]
             z[f"curve {number}"] = (layer.adc.curve(STATES) - curve) / layer.adc.curve_sigma
     return {name: np.asarray(values) for name, values in z.items()}
 
 
-def bent(adc, channels, states):
-    """What the converter's curve adds to readings of states."""
-    codes = np.rint((states - adc.low) / adc.lsb).astype(int)
-    return channels.curve_lsb.numpy()[codes] * adc.lsb
+def read(adc, channels, state):
+    """What every channel reads of a state, without rounding and noise."""
+    volts = state * (1 + channels.gain.numpy()) + channels.offset_lsb.numpy() * adc.lsb
+    codes = np.rint((volts - adc.low) / adc.lsb).astype(int)
+    return volts + channels.curve_lsb.numpy()[codes] * adc.lsb
 
 
 @pytest.mark.parametrize("seed", SEEDS)
