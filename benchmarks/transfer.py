@@ -1,4 +1,4 @@
-"""`python -m benchmarks.transfer RUN --data-root DIR ADDRESS...`: a trained model moved to other chips, without training.
+"""`python -m benchmarks.transfer RUN --data-root DIR ADDRESS...`: a trained model moved to other chips untrained.
 
 The newest checkpoint of a run is put on every counterpart and tested. Where an address is an emulated chip it is tested
 twice: as it is, and behind a calibration made of it there and then. One JSON object a line.
