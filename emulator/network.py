@@ -40,14 +40,16 @@ class Neurons:
     low: float | None = 0.0
     high: float | None = 1.0
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """State (batch, *layer) for a summed current (batch, *layer)."""
+    def __call__(self, z: Tensor, *, overwrite: bool = False) -> Tensor:
+        """State (batch, *layer) for a summed current (batch, *layer), in its memory where it may be overwritten."""
         if isinstance(self.offset, Tensor):
             gain = self.gain if isinstance(self.gain, Tensor) else torch.as_tensor(self.gain, dtype=z.dtype)
             z = torch.addcmul(self.offset, z, gain)
         elif isinstance(self.gain, Tensor) or self.gain != 1.0:
-            z = z * self.gain
-        return z if self.low is None and self.high is None else z.clamp(self.low, self.high)
+            z = torch.mul(z, self.gain, out=z if overwrite else None)
+        if self.low is None and self.high is None:
+            return z
+        return torch.clamp(z, self.low, self.high, out=z if overwrite else None)
 
 
 def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
@@ -70,7 +72,7 @@ class Network:
 
     topology: Topology
     couplings: Sequence[Coupling]
-    neurons: tuple[Callable[[Tensor], Tensor], ...]
+    neurons: tuple[Callable[..., Tensor], ...]
     source: Coupling | None = None
     mixed: bool = False
 
@@ -235,13 +237,19 @@ class Currents:
     def update(self, group: tuple[int, ...], states: list[Tensor | None], ups: Ups) -> None:
         """Moves the layers of a group to their minimum; what they feed is then to be formed anew."""
         for layer in group:
-            states[layer] = self.network.neurons[layer](self.current(layer, states, ups))
+            neurons, (current, own) = self.network.neurons[layer], self._current(layer, states, ups)
+            overwrite = own and isinstance(neurons, Neurons) and not torch.is_grad_enabled()
+            states[layer] = neurons(current, overwrite=True) if overwrite else neurons(current)
         for index, coupling in enumerate(self.network.topology.couplings):
             if coupling.pre in group:
                 ups[index] = None
 
     def current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> Tensor:
         """Summed current into a layer; fills in the upward currents it needs."""
+        return self._current(layer, states, ups)[0]
+
+    def _current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> tuple[Tensor, bool]:
+        """Summed current, and whether nothing else refers to its memory."""
         terms = [self.drive] if layer == 0 else []
         downward = []
         for index, coupling in enumerate(self.network.topology.couplings):
@@ -259,7 +267,7 @@ class Currents:
         total = sum(terms[1:], start=terms[0])
         for between, state, shared in downward:
             total = between.add_down(total, state, shared)
-        return total
+        return total, len(terms) + len(downward) > 1
 
     def _nudge(self, nudge: Nudge, state: Tensor | None) -> Tensor:
         if isinstance(nudge, Tensor):
