@@ -48,27 +48,35 @@ class Campaign:
         self.rng = np.random.default_rng(seed)
         self.wanted = np.zeros((5, 3), np.int64)
         self.raised = 0
+        self.slowest_s = 0.0
 
     def run(self, transactions):
         for _ in range(transactions):
-            start = time.monotonic()
             try:
                 self.rng.choice([self.echo, self.pulse, self.look], p=[0.6, 0.3, 0.1])()
             except LinkError:
                 self.raised += 1
                 self.reconcile()
-            assert time.monotonic() - start < DEADLINE_S * 1.1 + 30.0 * (self.raised > 0)
         assert (self.used() == self.wanted).all()
+
+    def transact(self, opcode, payload):
+        """Recovered or raised within the deadline plus 10 %."""
+        start = time.monotonic()
+        try:
+            return self.link.transact(opcode, payload, DEADLINE_S)
+        finally:
+            self.slowest_s = max(self.slowest_s, time.monotonic() - start)
+            assert self.slowest_s < DEADLINE_S * 1.1
 
     def echo(self):
         data = self.rng.bytes(int(self.rng.integers(0, 100) ** 2 * (self.rng.random() < 0.1) + 8))
-        assert self.link.transact(Opcode.ECHO, data, DEADLINE_S) == data
+        assert self.transact(Opcode.ECHO, data) == data
 
     def pulse(self):
         row, column, count = (int(self.rng.integers(n)) for n in (5, 3, 9))
         self.last = (row, column, count)
         request = Pulse(Region(0, 0, 0, row, 1, column, 1), True, 1.0, 1e-6, count)
-        reply = messages.Pulsed.parse(self.link.transact(Opcode.PULSE, request.pack(), DEADLINE_S))
+        reply = messages.Pulsed.parse(self.transact(Opcode.PULSE, request.pack()))
         assert reply.delivered == count
         self.wanted[row, column] += count
 
@@ -76,7 +84,7 @@ class Campaign:
         assert (self.used() == self.wanted).all()
 
     def used(self):
-        return messages.CellUsage.parse(self.link.transact(Opcode.USAGE, ALL.pack(), 30.0)).pulses.astype(np.int64)
+        return messages.CellUsage.parse(self.transact(Opcode.USAGE, ALL.pack())).pulses.astype(np.int64)
 
     def reconcile(self):
         """The outcome of the last pulse is unknown: read back, exactly once or not at all."""
@@ -111,7 +119,8 @@ def test_a_thousand_faults_of_all_kinds_lose_nothing():
 def test_a_hundred_thousand_faults_in_a_million_transactions_lose_nothing():
     campaign = Campaign(FaultPlan(dict.fromkeys(WIRE_FAULTS, 0.01), seed=3), seed=3)
     campaign.run(1_000_000)
-    print(f"faults: {dict(campaign.faulty.struck)}, raised: {campaign.raised}")
+    print(f"faults: {campaign.faulty.struck.total()} {dict(campaign.faulty.struck)}")
+    print(f"raised: {campaign.raised}, slowest transaction {campaign.slowest_s:.2f} s of {DEADLINE_S} s")
     assert campaign.faulty.struck.total() >= 100_000
 
 
