@@ -32,8 +32,18 @@ _ENTRY = re.compile(r'([-+]?\d+),"((?:[^"]|"")*)"')
 _ERRORS_END = re.compile(rb';[-+]?\d+,"(?:[^"\n]|"")*"(?:,[-+]?\d+,"(?:[^"\n]|"")*")*\r?\n\Z')
 _NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
 
+_BUSY_FOR = re.compile(r"(\d{1,6}) ms")
+
 Part = bytes
 """One reply of a message: the bytes of a block, or the text of anything else."""
+
+
+class _NotNow(Exception):
+    """Nothing was done: the device is busy, and says for how long."""
+
+    def __init__(self, seconds: float, words: str) -> None:
+        super().__init__(words)
+        self.seconds, self.words = seconds, words
 
 
 class ScpiLink:
@@ -74,6 +84,8 @@ class ScpiLink:
                 self._clean(deadline)
                 try:
                     return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
+                except _NotNow as error:
+                    self._wait(what, error, deadline)
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
                     attempts += 1
                     self._give_up(what, error, attempts, deadline)
@@ -92,6 +104,9 @@ class ScpiLink:
                     parts = self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
                     self._deeds += 1
                     return parts
+                except _NotNow as error:
+                    self._wait(what, error, deadline)
+                    continue
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
                     attempts += 1
                     self._give_up(what, error, attempts, deadline)
@@ -109,6 +124,13 @@ class ScpiLink:
     def close(self) -> None:
         """Closes the wire."""
         self._wire.close()
+
+    def _wait(self, what: str, busy: _NotNow, deadline: float) -> None:
+        """A busy device has done nothing, and said when to ask again."""
+        if time.monotonic() + busy.seconds >= deadline:
+            text = f"{what} found the device busy until its deadline"
+            raise Busy(text, owner=busy.words, device=self.address) from busy
+        time.sleep(busy.seconds)
 
     def _give_up(self, what: str, error: LinkError, attempts: int, deadline: float) -> None:
         """Raises when the time is up, and when what comes back is rubbish again and again."""
@@ -227,6 +249,8 @@ class ScpiLink:
     def _refused(self, what: str, code: int, words: str) -> DeviceFault | Busy:
         named = _NAMED.match(words)
         name, said = (named[1], named[2]) if named else ("", words)
+        if name == "BUSY" and (again := _BUSY_FOR.match(said)):
+            raise _NotNow(int(again[1]) / 1000.0, said)
         if name in ErrorCode.__members__:
             return refused(ErrorCode[name], said, asked=what, device=self.address)
         return DeviceFault(code, words, asked=what, device=self.address)

@@ -22,6 +22,8 @@ KINDS = (
     "disconnect", "reset", "wrong_identity", "nak", "busy",
 )  # fmt: skip
 LONGEST_GARBAGE = 40
+BEHIND_S = 0.001
+"""How much later a reply is that has to stay behind another one."""
 
 
 class FaultSpecError(ValueError):
@@ -120,6 +122,8 @@ class Faulty:
         device: What loses power.
         plan: What strikes how often.
         cut: Takes bytes in any portions and gives the units they complete; b"" is none.
+        in_order: Replies never overtake each other, as on a TCP connection: what follows a late one is late, too.
+            Frames have to bear being overtaken.
 
     Attributes:
         struck: How often each fault struck.
@@ -127,12 +131,15 @@ class Faulty:
             of the next answer.
     """
 
-    def __init__(self, endpoint: FaultyEndpoint, device: Device, plan: FaultPlan, cut: Cutter) -> None:
+    def __init__(
+        self, endpoint: FaultyEndpoint, device: Device, plan: FaultPlan, cut: Cutter, *, in_order: bool = False
+    ) -> None:
         self.struck: Counter[str] = Counter()
         self.later: Callable[[float, bytes], None] = self._keep
         self._endpoint = endpoint
         self._device = device
         self._cut = cut
+        self._in_order = in_order
         self.change(plan)
         self._kept = b""
         self._stalled_until = 0.0
@@ -156,6 +163,11 @@ class Faulty:
         self._cut(b"\n\0")  # ends what was half received
         self._endpoint.closed()
 
+    def calm(self) -> None:
+        """A device clear: what was to come late does not come, and what follows is not late."""
+        self._kept = b""
+        self._stalled_until = 0.0
+
     def _keep(self, seconds: float, data: bytes) -> None:
         self._kept += data
 
@@ -173,6 +185,7 @@ class Faulty:
         left = self._stalled_until - time.monotonic()
         if left > 0 and reply:
             self.later(left, reply)
+            self._stalled_until += BEHIND_S
             return b""
         return reply
 
@@ -184,7 +197,11 @@ class Faulty:
         return b""
 
     def _late_reply(self, unit: bytes) -> bytes:
-        self.later(self._plan.late_s, self._endpoint.feed(unit))
+        reply = self._endpoint.feed(unit)
+        if self._in_order:
+            self._hold(self._plan.late_s)
+            return reply
+        self.later(self._plan.late_s, reply)
         return b""
 
     def _duplicate(self, unit: bytes) -> bytes:
@@ -214,12 +231,21 @@ class Faulty:
     def _split(self, unit: bytes) -> bytes:
         reply = self._endpoint.feed(unit)
         place = int(self._random.integers(len(reply) + 1))
-        self.later(self._plan.late_s * float(self._random.random()) / 10, reply[place:])
-        return reply[:place]
+        seconds = self._plan.late_s * float(self._random.random()) / 10
+        if not self._in_order:
+            self.later(seconds, reply[place:])
+            return reply[:place]
+        self.later(max(0.0, self._stalled_until - time.monotonic()), reply[:place])
+        self._hold(seconds)
+        return reply[place:]
 
     def _stall(self, unit: bytes) -> bytes:
-        self._stalled_until = time.monotonic() + self._plan.stall_s
+        self._hold(self._plan.stall_s)
         return self._endpoint.feed(unit)
+
+    def _hold(self, seconds: float) -> None:
+        """Holds replies back for some time."""
+        self._stalled_until = max(self._stalled_until, time.monotonic()) + seconds + BEHIND_S
 
     def _disconnect(self, unit: bytes) -> bytes:
         """Pulls the cable before or after the request was taken."""

@@ -52,6 +52,7 @@ class FaultyMessages:
     def clear(self) -> None:
         """Device clear."""
         self._begun = b""
+        self.injector.calm()
         self._endpoint.clear()
 
     def closed(self) -> None:

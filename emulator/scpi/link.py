@@ -51,7 +51,8 @@ class ScpiLink:
         try:
             return self.machine.execute(opcode, payload, self.door)
         except Refused as refused:
-            words = f"{ErrorCode(refused.code).name}: {refused.text}"
+            wait = f"{refused.detail} ms, " if refused.code == ErrorCode.BUSY and refused.detail else ""
+            words = f"{ErrorCode(refused.code).name}: {wait}{refused.text}"
             raise ScpiError(BY_CODE.get(refused.code, -200), words) from refused
 
     def fail(self, error: ScpiError) -> None:

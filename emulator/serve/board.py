@@ -116,7 +116,8 @@ class Board:
         return FaultyMessages(endpoint, lambda whole: self._injector(whole, plan, lambda message: [message]))
 
     def _injector(self, endpoint: FaultyEndpoint, plan: FaultPlan, cut: Cutter) -> Faulty:
-        self.injectors.append(Faulty(endpoint, self.device, plan, cut))
+        in_order = not isinstance(endpoint, SerialEndpoint)
+        self.injectors.append(Faulty(endpoint, self.device, plan, cut, in_order=in_order))
         return self.injectors[-1]
 
     def _one_frame_link(self) -> Callable[[socket.socket], SocketLink | None]:

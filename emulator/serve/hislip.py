@@ -87,6 +87,7 @@ class Session:
 
     Attributes:
         max_message: Largest message the client takes.
+        clears: How often its client cleared the device.
         channels: Its connections, the synchronous one first.
     """
 
@@ -94,6 +95,7 @@ class Session:
         self.number = number
         self.door = door
         self.max_message = 1 << 20
+        self.clears = 0
         self.channels: list[HislipLink] = []
 
     def reply(self, data: bytes, message_id: int) -> bytes:
@@ -209,6 +211,7 @@ class Channel:
             session.max_message = max(HEADER.size + 1, int.from_bytes(message.payload, "big"))
             return Message(MAX_SIZE_RESPONSE, 0, 0, MAX_MESSAGE.to_bytes(8, "big")).pack()
         if message.kind == ASYNC_CLEAR:
+            session.clears += 1
             session.door.clear()
             return Message(ASYNC_CLEAR_ACKNOWLEDGE, 0, 0).pack()
         if message.kind == STATUS:
@@ -239,8 +242,9 @@ class Channel:
     def _later(self, seconds: float, data: bytes) -> None:
         """Sends a reply after some time, with the number of the message it answers."""
         session, link, number = self._session, self.link, self._answering
+        before = session.clears
         if link is not None and data:
-            link.send_later(seconds, session.reply(data, number))
+            link.send_later(seconds, session.reply(data, number), lambda: session.clears == before)
 
 
 class HislipLink(SocketLink):
@@ -250,9 +254,9 @@ class HislipLink(SocketLink):
         super().__init__(server, channel, connection)
         channel.link = self
 
-    def send_later(self, seconds: float, data: bytes) -> None:
-        """Sends after some time, if the link is still there."""
-        self._server.call_later(seconds, lambda: self.send(data))
+    def send_later(self, seconds: float, data: bytes, wanted: Callable[[], bool]) -> None:
+        """Sends after some time, if the link is still there and the data are still wanted."""
+        self._server.call_later(seconds, lambda: self.send(data) if wanted() else None)
 
     @property
     def waiting(self) -> bool:

@@ -120,6 +120,32 @@ def test_instrument_whose_replies_get_lost_is_asked_again(served):
     assert board.injectors[0].struck["lost_reply"] > 1
 
 
+@pytest.mark.parametrize("name", ["scpi socket", "hislip"])
+@pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "busy"])
+def test_messages_lost_or_put_off_on_a_visa_link_change_no_weight(served, tmp_path, weights_in_process, name, fault):
+    board = served(DOORS[name], "mixed-8bit", SEED, FaultPlan({fault: 0.1}, seed=2, late_s=0.6))
+    assert run(board.addresses[0], tmp_path / "run")["weights"] == weights_in_process
+    assert sum(injector.struck[fault] for injector in board.injectors) >= 2
+
+
+@pytest.mark.parametrize("name", ["scpi socket", "hislip"])
+@pytest.mark.parametrize("fault", ["bit_flip", "truncation", "garbage", "disconnect", "wrong_identity"])
+def test_damage_on_a_visa_link_is_overcome_or_ends_the_run_with_an_error(served, tmp_path, name, fault):
+    board = served(DOORS[name], "mixed-8bit", SEED, FaultPlan({fault: 0.1}, seed=2))
+    try:
+        assert run(board.addresses[0], tmp_path / "run")["finished"]
+    except DeviceError as error:
+        assert board.addresses[0] in str(error), "an error says whose it is"
+    wait_until_off(board)
+
+
+def wait_until_off(board):
+    end = time.monotonic() + 5.0
+    while board.device.outputs.on:
+        assert time.monotonic() < end, "outputs stay on"
+        time.sleep(0.005)
+
+
 def pull_cable(board):
     for link in [channel for channel in board._server._channels if isinstance(channel, SocketLink)]:
         link._socket.shutdown(socket.SHUT_RDWR)

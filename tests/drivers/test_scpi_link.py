@@ -139,7 +139,16 @@ def open_instrument(plan):
     return dialect, device, wire
 
 
-@pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply"])
+def test_busy_instrument_is_asked_again_until_the_deadline():
+    busy = b'-200,"Execution error;BUSY: 2 ms, nothing was done"\n'
+    script = Script({b"Q?": lambda script: busy if len(script.asked) < 9 else b"7;" + NO_ERROR, b"R?": busy})
+    link = link_to(script)
+    assert link.ask(b"Q?", "asking", 1.0) == [b"7"]
+    with pytest.raises(Busy, match="until its deadline"):
+        link.ask(b"R?", "asking", 0.05)
+
+
+@pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "busy"])
 def test_no_pulse_is_lost_or_doubled_when_messages_are(fault):
     dialect, _, wire = open_instrument(FaultPlan({fault: 0.05}, seed=2))
     wanted, done, lost = Counter(), 0, 0
