@@ -42,6 +42,7 @@ def command(
     from hil.run.atomic import write_text
     from hil.study import grid as study
     from hil.study.point import Task
+    from hil.study.table import write_table
 
     console = Console()
     axes = [study.parse_axis(text) for text in sweep]
@@ -60,7 +61,7 @@ def command(
     console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
     _work(console, tasks, jobs)
     rows = study.rows_of(folder, grid)
-    study.write_table(folder, axes, rows)
+    write_table(folder, axes, rows)
     write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
     if json is not None:
         write_text(json, (folder / "table.json").read_text())

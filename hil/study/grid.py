@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hil.run.atomic import write_json, write_text
+from hil.run.atomic import write_json
 from hil.run.folder import RunError
 
 Value = str | int | float | bool
@@ -156,25 +156,6 @@ def rows_of(path: Path, grid: list[Point]) -> list[Row]:
     return found
 
 
-def write_table(path: Path, axes: list[Axis], rows: list[Row]) -> None:
-    """`table.md` and `table.json`."""
-    keys = [axis.key for axis in axes]
-    lines = [[*keys, "test accuracy", "training", "note"], ["---"] * (len(keys) + 3)]
-    for row in rows:
-        accuracy = "failed" if row.accuracy is None else f"{row.accuracy:.2%}"
-        seconds = "" if row.seconds is None else f"{row.seconds:.0f} s"
-        lines.append([*(str(row.values[k]) for k in keys), accuracy, seconds, row.note])
-    text = _markdown(lines)
-    if SEED in keys and len(keys) > 1:
-        text += "\n" + _markdown(_spread_lines(keys, rows))
-    write_text(path / "table.md", text)
-    write_json(path / "table.json", [vars(row) for row in rows])
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 @dataclass(frozen=True)
 class Spread:
     """Rows that differ in their seed only.
@@ -215,20 +196,6 @@ def over_seeds(rows: Sequence[Row]) -> list[Spread]:
         )
         for key, group in groups.items()
     ]
-
-
-def _spread_lines(keys: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
-    rest = [key for key in keys if key != SEED]
-    lines = [[*rest, "seeds", "mean accuracy", "deviation", "training"], ["---"] * (len(rest) + 4)]
-    for spread in over_seeds(rows):
-        figures = [
-            str(len(spread.accuracies)),
-            f"{spread.mean:.2%}",
-            f"{spread.deviation:.2%}",
-            f"{spread.seconds:.0f} s",
-        ]
-        lines.append([*(str(spread.values[k]) for k in rest), *figures])
-    return lines
 
 
 def _value(text: str) -> Value:

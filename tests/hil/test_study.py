@@ -12,6 +12,8 @@ from hil.report.study import write_picture
 from hil.study import grid as study
 from hil.study import point as study_point
 from hil.study.grid import Axis, Point, Row, StudyError, over_seeds
+from hil.study.pairs import pairs
+from hil.study.table import write_table
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
 
@@ -181,7 +183,19 @@ def test_seeds_are_gathered_into_means_and_deviations(tmp_path):
     assert (first.values, first.mean, first.seconds) == ({"experiment": "a", "rule": "ep"}, pytest.approx(0.6), 2.0)
     assert first.deviation == second.deviation == pytest.approx(0.1)
     assert (third.accuracies, third.deviation, third.seconds) == ((0.5,), 0.0, 4.0)
-    study.write_table(tmp_path, axes, rows)
+    write_table(tmp_path, axes, rows)
     assert "| a | implicit | 3 | 90.00% | 10.00% | 2 s |" in (tmp_path / "table.md").read_text()
+    assert "| a | ep less implicit | 3 | -30.00 | 0.00 |" in (tmp_path / "table.md").read_text()
     write_picture(tmp_path / "study.png", "splits", axes, rows)
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rules_are_compared_seed_by_seed_where_both_finished():
+    accuracies = {("ep", 0): 0.31, ("ep", 1): 0.33, ("ep", 2): None, ("implicit", 0): 0.30, ("implicit", 2): 0.4}
+    accuracies["implicit", 1] = 0.30
+    rows = [Row({"rule": rule, "seed": seed}, accuracy) for (rule, seed), accuracy in accuracies.items()]
+    (pair,) = pairs(rows)
+    assert pair.rules == ("ep", "implicit")
+    assert pair.differences == pytest.approx((0.01, 0.03))
+    assert (pair.mean, pair.error) == (pytest.approx(0.02), pytest.approx(0.01))
+    assert pairs([Row({"rule": "ep"}, 0.5)]) == []
