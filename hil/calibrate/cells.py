@@ -118,4 +118,4 @@ def spread(values: Array, read_sigma: float) -> Estimate:
     """Standard deviation of values with the noise of their readings taken out."""
     seen2 = float(values.var(ddof=1))
     found = np.sqrt(max(seen2 - read_sigma**2, 0.0))
-    return Estimate(float(found), seen2 * np.sqrt(2 / (values.size - 1)) / (2 * max(found, np.sqrt(seen2) / 10)))
+    return Estimate(float(found), seen2 * np.sqrt(2 / (values.size - 1)) / (2 * max(found, np.sqrt(seen2) / 10, 1e-30)))

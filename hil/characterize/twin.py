@@ -61,11 +61,9 @@ def fit(found: Characterization) -> Twin:
     Args:
         found: A finished characterization; what it did not measure is left without effect.
 
-    Raises:
-        ValueError: the device is one the emulator has no model of.
     """
     begun = json.loads((found.folder / "provenance.json").read_text())
-    builder = _Builder(found, _own_words(found, begun["device"]), {})
+    builder = _Builder(found, _own_words(found, begun["device"]), {}, int(begun["plan"]["rows"]))
     for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults):
         part(builder)
     twin = Twin(builder.document, builder.uncertainty)
@@ -78,6 +76,11 @@ class _Builder:
     found: Characterization
     document: Document
     uncertainty: dict[str, float]
+    rows: int
+
+    @property
+    def resistive(self) -> bool:
+        return self.document["fabric"].get("substrate") == "resistive"
 
     def has(self, name: str) -> bool:
         return any(f.name == name for f in self.found.figures)
@@ -97,8 +100,7 @@ class _Builder:
 def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
     """What the device says of itself."""
     fabric, parameters, converters, limits = (device[k] for k in ("fabric", "parameters", "converters", "limits"))
-    if fabric["resistive"]:
-        raise ValueError("twins of resistive networks are not fitted: their nodes have no figures yet")
+    resistive = bool(fabric["resistive"])
     able = Capability(device["capabilities"])
     kinds = ["dense", "conv"] if Capability.CONV in able else ["dense"]
     chip = found.chip
@@ -106,22 +108,24 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
         "identity": {
             "vendor": chip["vendor"],
             "model": f"{chip['model']} twin",
-            "description": f"Twin of serial {chip['serial']}, firmware {chip['firmware']}",
+            "description": f"Twin of serial {chip['serial']}, firmware {chip['firmware']}"
+            + (", diodes taken for ideal" if resistive else ""),
             "source": f"characterization {found.folder.name}",
         },
         "fabric": {
+            **({"substrate": "resistive"} if resistive else {}),
             **{k: fabric[k] for k in ("arrays", "max_layers", "max_units", "max_rows", "max_columns")},
             **({"layers": list(fabric["layers"])} if fabric["layers"] else {}),
-            "couplings": kinds,
-            "pooling": Capability.POOL in able,
+            **({} if resistive else {"couplings": kinds, "pooling": Capability.POOL in able}),
         },
         "cells": {
             "g_min_s": parameters["g_min_s"],
             "g_max_s": parameters["g_max_s"],
             "bits": 0 if parameters["cell_bits"] == 32 else int(parameters["cell_bits"]),
+            **({"mapping": "single"} if resistive else {}),
         },
         "neurons": {k: parameters[k] for k in ("state_unit_v", "transimpedance_ohm", "linear_low_v", "linear_high_v")},
-        "drive_dac": _converter(converters["drive_dac"], "a"),
+        "drive_dac": _converter(converters["drive_dac"], "v" if resistive else "a"),
         "nudge_dac": _converter(converters["nudge_dac"], "a"),
         "state_adc": _converter(converters["state_adc"], "v"),
         "output_adc": _converter(converters["output_adc"], "v"),
@@ -129,12 +133,13 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
             "time_s": parameters["settle_time_s"],
             **({"tolerance": parameters["settle_tolerance"]} if parameters.get("settle_tolerance") else {}),
         },
-        "limits": _limits(limits),
+        "limits": _limits(limits, resistive),
     }
 
 
-def _limits(limits: dict[str, str]) -> dict[str, float]:
-    kept = ("max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s", "max_temperature_k")
+def _limits(limits: dict[str, str], resistive: bool) -> dict[str, float]:
+    kept = ["max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s", "max_temperature_k"]
+    kept += ["max_source_v"] if resistive else []
     return {k: float(limits[k]) for k in kept} | {"max_pulses_per_cell": int(float(limits["max_pulses_per_cell"]))}
 
 
@@ -189,25 +194,40 @@ def _read_noise(b: _Builder) -> None:
 
 
 def _neurons(b: _Builder) -> None:
-    unit_v = b.document["neurons"]["state_unit_v"]
+    """Mismatch of neuron circuits, or of the channels that read a resistive network's nodes; noise of readings."""
+    unit_v, resistive = b.document["neurons"]["state_unit_v"], b.resistive
+    adc = b.document["output_adc"]
     if b.significant("transfer.gain_mismatch"):
-        b.put("neurons", "gain_mismatch_sigma", b.value("transfer.gain_mismatch"))
+        keys = [("state_adc", "gain_error_sigma"), ("output_adc", "gain_error_sigma")]
+        for section, key in keys if resistive else [("neurons", "gain_mismatch_sigma")]:
+            b.put(section, key, b.value("transfer.gain_mismatch"))
     if b.significant("transfer.offset_mismatch"):
-        b.put("neurons", "offset_mismatch_sigma_v", b.value("transfer.offset_mismatch"), unit_v)
+        if not resistive:
+            b.put("neurons", "offset_mismatch_sigma_v", b.value("transfer.offset_mismatch"), unit_v)
+        elif adc["bits"]:
+            step_v = (adc["high_v"] - adc["low_v"]) / (2 ** adc["bits"] - 1)
+            for section in ("state_adc", "output_adc"):
+                b.put(section, "offset_error_sigma_lsb", b.value("transfer.offset_mismatch"), unit_v / step_v)
     if not b.has("transfer.noise"):
         return
-    noise, lsb = b.value("transfer.noise"), float(b.found.data["transfer"].attrs["state_lsb"])
+    which = "output_lsb" if resistive else "state_lsb"
+    noise, lsb = b.value("transfer.noise"), float(b.found.data["transfer"].attrs[which])
     white = math.sqrt(max(noise.value**2 - lsb**2 / 12, 0.0))
     if white > SIGNIFICANT * noise.sigma:
-        for adc in ("state_adc", "output_adc"):
-            b.put(adc, "noise_sigma_v", Estimate(white, noise.sigma * noise.value / white), unit_v)
+        for section in ("state_adc", "output_adc"):
+            b.put(section, "noise_sigma_v", Estimate(white, noise.sigma * noise.value / white), unit_v)
 
 
 def _settle(b: _Builder) -> None:
+    """Time constant `R C` of a neuron circuit, `C / sum G` of a node, all of whose cells are at mid-range."""
     if not b.significant("settle_time.tau"):
         return
     b.document["settle"]["mode"] = "transient"
-    b.put("neurons", "node_capacitance_f", b.value("settle_time.tau"), 1 / b.document["neurons"]["transimpedance_ohm"])
+    siemens = 1 / b.document["neurons"]["transimpedance_ohm"]
+    if b.resistive:
+        cells = b.document["cells"]
+        siemens = b.rows * (cells["g_min_s"] + cells["g_max_s"]) / 2
+    b.put("neurons", "node_capacitance_f", b.value("settle_time.tau"), siemens)
 
 
 def _drift(b: _Builder) -> None:

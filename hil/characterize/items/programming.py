@@ -69,7 +69,9 @@ def sigma_by_level(data: xr.Dataset) -> tuple[list[Estimate], Array]:
         seen, noise = float(cells.mean(axis=0).var(ddof=1)), float(cells.var(axis=0, ddof=1).mean()) / len(cells)
         sigma = float(np.sqrt(max(seen - noise, 0.0)))
         # the variance of a variance: 2 s^4 / nu; divided by 2 sigma for the root of it
-        found.append(Estimate(sigma, seen * np.sqrt(2 / (cells.shape[1] - 1)) / (2 * max(sigma, np.sqrt(seen) / 10))))
+        found.append(
+            Estimate(sigma, seen * np.sqrt(2 / (cells.shape[1] - 1)) / (2 * max(sigma, np.sqrt(seen) / 10, 1e-30)))
+        )
     return found, target
 
 

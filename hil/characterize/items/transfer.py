@@ -20,6 +20,8 @@ from hil.measuring import lines
 from hil.measuring.estimate import Estimate, of_mean, of_spread
 from hil.measuring.lines import Lines
 
+NEGLIGIBLE = 1e-3
+"""Share of a state that nobody minds."""
 LINEAR = (0.1, 0.9)
 """States between which a clamped neuron is far from its rails."""
 
@@ -73,7 +75,7 @@ class Transfer(Settings):
             "offset_mismatch": _corrected(offset, float(np.mean(found.offset_sigma[live] ** 2))),
             "noise": noise,
         }
-        listed = [Figure(f"{self.NAME}.{name}", value, stated.get(name)) for name, value in figures.items()]
+        listed = [Figure(f"{self.NAME}.{name}", value, stated.get(name), NEGLIGIBLE) for name, value in figures.items()]
         if not _resistive(data):
             state = data["state"].to_numpy()[0]
             listed.append(Figure(f"{self.NAME}.low_rail", of_mean(state[: self.repeats, live]), 0.0, 1e-3))
@@ -117,9 +119,10 @@ def _corrected(values: Array, error2: float) -> Estimate:
     """Spread of values with the error of each taken out; units beside a stuck cell are no sample of it."""
     seen = of_spread(values[_typical(values)])
     spread = float(np.sqrt(max(seen.value**2 - error2, 0.0)))
-    return Estimate(spread, seen.sigma * seen.value / max(spread, seen.value / 10))
+    return Estimate(spread, seen.sigma * seen.value / max(spread, seen.value / 10, 1e-30))
 
 
 def _typical(values: Array) -> NDArray[np.bool_]:
+    """Units within the usual spread; a unit within a thousandth is never unusual."""
     off = np.abs(values - np.median(values))
-    return np.asarray(off <= 8 * np.median(off))
+    return np.asarray(off <= max(8 * float(np.median(off)), 1e-3))

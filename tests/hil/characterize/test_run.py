@@ -13,7 +13,16 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.pulses import Pulses
 from hil.characterize import distance, plan, run, steps, twin
-from hil.characterize.items import Drift, Found, Programming, PulseResponse, ReadNoise, Transfer
+from hil.characterize.items import (
+    Drift,
+    Found,
+    NudgeLinearity,
+    Programming,
+    PulseResponse,
+    ReadNoise,
+    SettleTime,
+    Transfer,
+)
 from hil.characterize.store import Store
 from hil.cli import build_app
 from hil.devices.wire import crossbar_of_chip
@@ -195,3 +204,24 @@ def test_the_commands_work_together(tmp_path):
     hil("report", tmp_path / "run", "-o", tmp_path / "again.html")
     hil("twin", tmp_path / "run", "-o", tmp_path / "twin.toml")
     assert load(tmp_path / "twin.toml").cells.programming_noise == pytest.approx(0.005, rel=0.2)
+
+
+def test_a_resistive_board_is_characterized_and_has_a_twin(tmp_path):
+    sheet = load("resistive-board").model_dump()
+    sheet["output_adc"] |= {"gain_error_sigma": 0.01}
+    sheet["neurons"] |= {"node_capacitance_f": 2e-9}
+    sheet["settle"] |= {"mode": "transient"}
+    sheet = Datasheet.model_validate(sheet)
+    what = plan.Plan(
+        rows=16, columns=16, transfer=Transfer(points=9), settle_time=SettleTime(), nudge=NudgeLinearity(),
+        programming=Programming(), read_noise=ReadNoise(),
+    )  # fmt: skip
+    found = measure(Chip(sheet, seed=2), tmp_path / "run", what, sheet)
+    assert [f for f in found.figures if f.verdict == "differs"] == []
+    middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
+    assert found["settle_time.tau"].measured.agrees(2e-9 / (16 * middle_s), 5)
+    path = tmp_path / "twin.toml"
+    path.write_text(twin.fit(found).to_toml())
+    fitted = load(path)
+    assert fitted.resistive and fitted.output_adc.gain_error_sigma == pytest.approx(0.01, rel=0.6)
+    assert fitted.neurons.node_capacitance_f == pytest.approx(2e-9, rel=0.05)
