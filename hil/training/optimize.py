@@ -13,15 +13,16 @@ from hil.experiments.schema import Optimizer as Settings
 
 
 def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer an experiment asks for."""
+    """The optimizer an experiment asks for; with nothing to do where pulses move every weight."""
     lr, decay = settings.lr, settings.weight_decay
+    group = [{"params": list(parameters)}]  # torch refuses an empty list, not an empty group
     match settings.kind:
         case "adam":
-            return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)  # one pass over the memory, not ten
+            return torch.optim.Adam(group, lr, weight_decay=decay, fused=True)  # one pass over the memory, not ten
         case "adamw":
-            return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(group, lr, weight_decay=decay, fused=True)
         case "sgd":
-            return torch.optim.SGD(parameters, lr, settings.momentum, weight_decay=decay, fused=True)
+            return torch.optim.SGD(group, lr, settings.momentum, weight_decay=decay, fused=True)
 
 
 def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:

@@ -20,6 +20,7 @@ from hil.experiments.schema import Data, Update
 from hil.loss import LOSSES
 from hil.model import ModelError, build
 from hil.training.evaluate import evaluate
+from hil.training.optimize import optimizer
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 
@@ -209,6 +210,27 @@ def test_digits_learn_by_pulses_alone():
         updates.step(step)
     assert evaluate(model, data, loss, 360).accuracy > 0.7
     assert all(torch.equal(p, first[n]) for n, p in model.named_parameters() if n in first)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
+def test_a_net_without_host_parameters_learns_by_pulses_alone(kind):
+    small = [
+        "data.name='digits'",
+        "blocks=[{energy={couplings=[{kind='dense',units=10}]},feedforward=[{kind='flatten'}]}]",
+    ]
+    experiment = load_experiment("mnist-cells", [*small, 'update.kind="pulsed"', f'optimizer.kind="{kind}"'])
+    counterpart, data = EmulatorBench(Chip(load("ecram"), 0), "emulator:ecram"), load_data(Data(name="digits"), None)
+    model = build(experiment, counterpart, data.shape, data.classes)
+    updates = CellUpdates(model, Update(kind="pulsed", lr=0.01), 0)
+    assert updates.host_parameters == []
+    host = optimizer(experiment.optimizer, updates.host_parameters)
+    state = TrainState(model, host, counterpart, Position())
+    for step, (images, labels) in enumerate(Batches(data.train, 32, 0, True).epoch(0)):
+        LOSSES["cross_entropy"](model(data.prepare(images, torch.device("cpu"), torch.float32)), labels).backward()
+        host.step()
+        updates.step(step)
+    assert evaluate(model, data, LOSSES["cross_entropy"], 360).accuracy > 0.5
+    state.checkpoint(0)
 
 
 def test_rounding_is_unbiased():
