@@ -9,13 +9,21 @@ import typer
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations, or one calibration file.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the page goes.")] = None,
 ) -> None:
-    """Writes the report of a characterization anew, or sets several chips or dates beside each other."""
+    """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
     from hil.characterize.run import load
+    from hil.report import calibration
     from hil.report.characterization import write_comparison, write_report
 
+    if runs[0].is_file():
+        if len(runs) > 1:
+            raise typer.BadParameter("one calibration file at a time; several characterizations go beside each other")
+        page = out or runs[0].with_suffix(".html")
+        calibration.write_report(runs[0], page)
+        typer.echo(f"report: {page}")
+        return
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
     if len(found) == 1:

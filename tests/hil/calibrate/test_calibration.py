@@ -192,3 +192,55 @@ def test_the_command_says_what_it_found(tmp_path):
     assert shown.exit_code == 0, shown.output
     assert "0 stuck" in shown.output and "settle time" in shown.output and "units dead" in shown.output
     assert file.read(path).calibration.serial == "seed-3"
+    assert CliRunner().invoke(build_app(), ["report", str(path)]).exit_code == 0
+    page = path.with_suffix(".html").read_text()
+    assert "stuck cells" in page and "asked level" in page and "<svg" in page
+
+
+def test_settle_time_is_measured_and_becomes_the_wait_of_the_device(tmp_path):
+    sheet = {"neurons": {"node_capacitance_f": 3e-11}, "settle": {"mode": "transient", "tolerance": 1e-3}}
+    chip = fine_chip(**sheet)
+    _, made, found = calibrate(tmp_path, chip, dense_chain([8, 6]))
+    assert found.settling.tau_s.agrees(3e-7)
+    wait_s = made.arrays[0].settling.wait_s
+    assert 2 * 3e-7 * np.log(500) < wait_s < 1e-5
+    (tmp_path / "chip.toml").write_text(tomli_w.dumps(chip.datasheet.model_dump(exclude_none=True)))
+    address = f"emulator:{tmp_path / 'chip.toml'}?seed={chip.seed}"
+    (tmp_path / "lab.toml").write_text(f'[devices.cal]\naddress = "{address}"\ncalibration = "cal.toml"\n')
+    with open_bench(f"bench:{tmp_path / 'lab.toml'}#cal") as bench:
+        array = bench.place(dense_chain([8, 6]))
+        array.program({"weight_0": torch.zeros(6, 8), "bias_0": torch.zeros(6)})
+        seconds = []
+        settle = bench.bench.chip.settle
+        bench.bench.chip.settle = lambda *given: seconds.append(given[-1]) or settle(*given)
+        array.settle(torch.rand(4, 8))
+    assert seconds == [wait_s]
+
+
+def test_dead_lines_are_told_from_stuck_cells(tmp_path):
+    chip = fine_chip(faults={"open_rows": 0.1, "open_columns": 0.1})
+    found = calibrate(tmp_path, chip)[2]
+    for coupling, cells in enumerate(found.cells):
+        lines = chip.arrays[0].crossbars[coupling]._defects.open_lines.numpy()
+        assert {tuple(c) for c in cells.dead_rows} == {tuple(c) for c in np.argwhere(lines.all(axis=2))}
+        assert {tuple(c) for c in cells.dead_columns} == {tuple(c) for c in np.argwhere(lines.all(axis=1))}
+        assert not len(cells.stuck)
+
+
+def test_the_map_of_cells_beside_the_file_holds_what_every_cell_achieved(tmp_path):
+    path, made, found = calibrate(tmp_path, fine_chip())
+    maps = file.maps(path, made)
+    assert np.allclose(maps["achieved_0_1"], found.cells[1].achieved, atol=1e-6)
+    assert np.abs(maps["achieved_0_1"] - maps["level"]).max() < made.arrays[0].couplings[1].tolerance + 1e-3
+    assert made.arrays[0].couplings[1].missed == 0
+    assert max(made.arrays[0].couplings[1].spread) < 0.01
+
+
+def test_a_bowed_converter_is_straightened_on_the_bench(tmp_path):
+    chip = fine_chip(state_adc={"bits": 10, "inl_lsb": 12.0, "low_v": -0.2, "high_v": 1.2})
+    calibrate(tmp_path, chip)
+    weights = {f"weight_{i}": torch.zeros(c, r) for i, (r, c) in enumerate([(24, 16), (16, 8)])}
+    weights |= {f"bias_{i}": torch.zeros(c) for i, c in enumerate([16, 8])}
+    raw, corrected, exact = settled_three_ways(tmp_path, chip, TOPOLOGY, weights, torch.rand(400, 24))
+    bow = [(states[0] - exact[0]).mean(1) for states in (raw, corrected)]
+    assert bow[1].abs().mean() < 0.5 * bow[0].abs().mean()
