@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 import pyvisa
@@ -28,6 +28,8 @@ from pyvisa.resources import MessageBasedResource
 
 from drivers.connect import connect
 from drivers.crossbar import Crossbar
+from drivers.link import FramedLink
+from drivers.scpi_link import ScpiLink
 from firmware_specs.codes import Opcode
 from firmware_specs.frame import MAX_PAYLOAD
 from firmware_specs.scpi import block
@@ -59,14 +61,51 @@ def rates(*actions: Action) -> list[float]:
     return [statistics.median(own) for own in found]
 
 
+def both_ends_us(action: Action, pid: int | None) -> float:
+    """Least processor time of a call, ours and that of the process behind the wire: holds on a busy machine, too."""
+    best_s = float("inf")
+    for _ in range(TURNS):
+        calls, start, before = 0, time.perf_counter(), time.process_time() + on_cpu_s(pid)
+        while time.perf_counter() - start < TURN_S:
+            action()
+            calls += 1
+        best_s = min(best_s, (time.process_time() + on_cpu_s(pid) - before) / calls)
+    return best_s * 1e6
+
+
+def on_cpu_s(pid: int | None) -> float:
+    """Time a process has had a processor; NaN where the system does not tell as Linux does."""
+    if pid is None:
+        return 0.0
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        return float("nan")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+
+def compared(what: str, bare: tuple[Action, int], driver: tuple[Action, int]) -> None:
+    """A line with calls a second in turn, and processor time of both ends, each given with its other process."""
+    bare_rate, rate = rates(bare[0], driver[0])
+    bare_us, us = both_ends_us(*bare), both_ends_us(*driver)
+    print(f"{what}  bare {bare_rate:8.0f}/s  driver {rate:8.0f}/s {rate / bare_rate:5.0%};", end=" ")
+    print(f"CPU of both ends {bare_us:6.1f} and {us:6.1f} us {bare_us / us:5.0%}")
+
+
+class Child(NamedTuple):
+    """A process behind a wire: its number, and its next line of output."""
+
+    pid: int
+    line: Callable[[], str]
+
+
 @contextmanager
-def process(*command: str) -> Iterator[Callable[[], str]]:
-    """A process whose output goes to a file, so that nobody has to read along; the value reads its next line."""
+def process(*command: str) -> Iterator[Child]:
+    """A process whose output goes to a file, so that nobody has to read along."""
     with tempfile.NamedTemporaryFile("w+") as output:
         child = subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=subprocess.DEVNULL)
         try:
             with Path(output.name).open() as reader:
-                yield lambda: _line(reader)
+                yield Child(child.pid, lambda: _line(reader))
         finally:
             child.terminate()
             child.wait()
@@ -80,16 +119,23 @@ def _line(reader: TextIO) -> str:
     return text
 
 
+class Instrument(NamedTuple):
+    """A virtual instrument in a process of its own: its number, and its addresses by door."""
+
+    pid: int
+    doors: dict[str, str]
+
+
 @contextmanager
-def virtual_instrument() -> Iterator[dict[str, str]]:
-    """Addresses of an instrument in a process of its own, by door."""
-    with process("hil", "emulate", SHEET, "--pty", "--tcp", "0", "--scpi", "0", "--hislip", "0") as line:
+def virtual_instrument() -> Iterator[Instrument]:
+    """An instrument with all its doors open."""
+    with process("hil", "emulate", SHEET, "--pty", "--tcp", "0", "--scpi", "0", "--hislip", "0") as child:
         addresses: list[str] = []
         while len(addresses) < len(DOORS):
-            text = line().strip()
+            text = child.line().strip()
             if text.startswith(("serial:", "visa:")):
                 addresses.append(text)
-        yield dict(zip(DOORS, addresses, strict=True))
+        yield Instrument(child.pid, dict(zip(DOORS, addresses, strict=True)))
 
 
 def bare_serial(url: str, size: int) -> Action:
@@ -113,17 +159,21 @@ def bare_serial(url: str, size: int) -> Action:
     return echo_socket if url.startswith("socket:") else echo
 
 
-def serial_table(doors: dict[str, str]) -> None:
+def serial_table(instrument: Instrument) -> None:
     """Framed link against bare pyserial."""
     for door, kind in (("pty", "pty"), ("socket", "tcp")):
-        with process("benchmarks.bare_echo", kind) as line, connect(doors[door]) as crossbar:
-            where = line().strip()
+        address = instrument.doors[door]
+        with process("benchmarks.bare_echo", kind) as echo, connect(address) as crossbar:
+            where = echo.line().strip()
             url = where if kind == "pty" else f"socket://127.0.0.1:{where}"
             link = crossbar.session.dialect.link  # type: ignore[attr-defined]
-            bare, driver = rates(bare_serial(url, SMALL), lambda link=link: link.transact(Opcode.ECHO, bytes(SMALL)))
-            print(f"{door:12} {SMALL:6} B  bare {bare:8.0f}/s  driver {driver:8.0f}/s  {driver / bare:5.0%}")
-            actions = [lambda p=p, link=link: link.transact(Opcode.ECHO, p) for p in PAYLOADS.values()]
-            bare, *each = rates(bare_serial(url, LARGE), *actions)
+
+            def ours(payload: bytes, link: FramedLink = link) -> tuple[Action, int]:
+                return lambda: link.transact(Opcode.ECHO, payload), instrument.pid
+
+            compared(f"{door:12} {SMALL:6} B", (bare_serial(url, SMALL), echo.pid), ours(bytes(SMALL)))
+            compared(f"{door:12} {LARGE:6} B", (bare_serial(url, LARGE), echo.pid), ours(PAYLOADS["random"]))
+            bare, *each = rates(bare_serial(url, LARGE), *(ours(payload)[0] for payload in PAYLOADS.values()))
             words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
             print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
             batch = [(Opcode.ECHO, PAYLOADS["random"])] * 8
@@ -140,36 +190,43 @@ def codec_table() -> None:
         "COBS decode": lambda: [cobs.decode(body) for body in stuffed],
         "CRC-32": lambda: [zlib.crc32(body) for body in bodies * 2],
     }
-    each_us = [2e6 / rate for rate in rates(*actions.values())]
+    each_us = [2 * both_ends_us(action, None) for action in actions.values()]
     words = ", ".join(f"{name} {us:.0f} us" for name, us in zip(actions, each_us, strict=True))
     print(f"codec        {LARGE:6} B  an echo needs at least {sum(each_us):.0f} us of both ends: {words}")
 
 
-def visa_table(doors: dict[str, str]) -> None:
+def visa_table(instrument: Instrument) -> None:
     """SCPI dialect against bare pyvisa: a short query, and a block of 64 KiB there and back."""
     manager = pyvisa.ResourceManager("@py")
     for door in ("scpi socket", "hislip"):
-        with process("benchmarks.bare_echo", "tcp") as line, connect(doors[door]) as crossbar:
-            name = doors[door].removeprefix("visa:")
-            name = f"TCPIP::127.0.0.1::{line().strip()}::SOCKET" if door == "scpi socket" else name
+        address = instrument.doors[door]
+        with process("benchmarks.bare_echo", "tcp") as echo, connect(address) as crossbar:
+            name, pid = f"TCPIP::127.0.0.1::{echo.line().strip()}::SOCKET", echo.pid
+            if door == "hislip":  # an echo needs an instrument there
+                name, pid = address.removeprefix("visa:"), instrument.pid
             bare_link = manager.open_resource(name, timeout=2000)
             assert isinstance(bare_link, MessageBasedResource)
             link = crossbar.session.dialect.link  # type: ignore[attr-defined]
-            query, block_echo = bare_visa(manager, bare_link)
-            bare, driver = rates(query, lambda link=link: link.ask(QUESTION.encode(), "echo", 2.0))
-            print(f"{door:12}  query    bare {bare:8.0f}/s  driver {driver:8.0f}/s  {driver / bare:5.0%}")
+
+            def ours(message: bytes, link: ScpiLink = link) -> tuple[Action, int]:
+                return lambda: link.ask(message, "echo", 2.0), instrument.pid
+
+            bare_link.write_termination = bare_link.read_termination = "\n"
+            query = (lambda bare=bare_link: bare.query(QUESTION), pid)
+            compared(f"{door:12}  query  ", query, ours(QUESTION.encode()))
+            block_echo = bare_block(manager, bare_link)
             messages = [b":SYST:ECHO? " + block(payload) for payload in PAYLOADS.values()]
-            actions = [lambda m=message, link=link: link.ask(m, "echo", 2.0) for message in messages]
-            bare, *each = rates(block_echo, *actions)
+            compared(f"{door:12} {LARGE:6} B", (block_echo, pid), ours(messages[-1]))
+            bare, *each = rates(block_echo, *(ours(message)[0] for message in messages))
             words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
             print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
             bare_link.close()
 
 
-def bare_visa(manager: pyvisa.ResourceManager, link: MessageBasedResource) -> tuple[Action, Action]:
-    """pyvisa alone: a query, and a block that is written and read back by its length; without Nagle's delay."""
+def bare_block(manager: pyvisa.ResourceManager, link: MessageBasedResource) -> Action:
+    """pyvisa alone: a block written and read back by its length, with no end sign that its bytes could hold."""
     data = block(PAYLOADS["random"])
-    link.write_termination = link.read_termination = "\n"
+    link.write_termination, link.read_termination = "", None
     if link.resource_class == "SOCKET":
         session = manager.visalib.sessions[link.session]  # type: ignore[attr-defined]
         session.interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -182,7 +239,7 @@ def bare_visa(manager: pyvisa.ResourceManager, link: MessageBasedResource) -> tu
         link.write_raw(b":SYST:ECHO? " + data)
         link.read_raw(2 * LARGE)
 
-    return lambda: link.query(QUESTION), echo if link.resource_class == "SOCKET" else ask
+    return echo if link.resource_class == "SOCKET" else ask
 
 
 def settle_table(doors: dict[str, str]) -> None:
@@ -208,8 +265,8 @@ def training() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trained("in process", f"emulator:{SHEET}", folder)
         for name in DOORS:
-            with virtual_instrument() as doors:
-                trained(name, doors[name], folder)
+            with virtual_instrument() as instrument:
+                trained(name, instrument.doors[name], folder)
 
 
 def trained(name: str, address: str, folder: str) -> None:
@@ -230,11 +287,11 @@ def trained(name: str, address: str, folder: str) -> None:
 def main() -> None:
     """Prints the tables."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    with virtual_instrument() as doors:
-        serial_table(doors)
+    with virtual_instrument() as instrument:
+        serial_table(instrument)
         codec_table()
-        visa_table(doors)
-        settle_table(doors)
+        visa_table(instrument)
+        settle_table(instrument.doors)
     if "--train" in sys.argv:
         training()
 

@@ -60,7 +60,7 @@ def program_messages(data):
                 found = units(message)
             except ValueError:
                 continue
-            for unit in found:
+            for unit in found[:20]:
                 read(unit)
 
 
