@@ -27,6 +27,11 @@ STRIDED = Topology(
 )
 
 
+@pytest.fixture(autouse=True, params=[1, packed.FEWEST_CHANNELS], ids=["fewer multiplications", "direct"])
+def fewest_channels(request, monkeypatch):
+    monkeypatch.setattr(packed, "FEWEST_CHANNELS", request.param)
+
+
 def random_parameters(topology, scale=0.3, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weights, biases = {}, {}
