@@ -20,7 +20,7 @@ from hil.measuring.placed import Array
 TERMS = 4
 GRID = 65
 PHASES = 32
-SIGNIFICANT = 2.0
+SIGNIFICANT = 1.0
 MODEL = 0.3
 """Uncertainty of a curve in converter steps besides noise, for its single codes."""
 CUT_OFF = 0.15
