@@ -10,9 +10,11 @@ MARK = "<!-- made by: python tests/docs/test_conformance_page.py -->\n"
 
 
 def table(suite):
-    rows = [f"| `{c.name}` | {c.section} | {c.level} | {c.demand.replace('|', chr(92) + '|')} |\n" for c in suite.checks]
-    head = f"### {suite.text}: {len(suite.checks)} checks\n\n| check | section | level | demand |\n|---|---|---|---|\n"
-    return head + "".join(rows)
+    rows = [
+        f"| `{c.name}` | {c.section} | {c.level} | {c.demand.replace('|', chr(92) + '|')} |\n" for c in suite.checks
+    ]
+    title = f"### {suite.text}: {len(suite.checks)} checks\n\n"
+    return title + "| check | section | level | demand |\n|---|---|---|---|\n" + "".join(rows)
 
 
 def tables():
