@@ -21,6 +21,7 @@ from typing import Any
 import pyvisa
 from pyvisa import constants
 from pyvisa.resources import MessageBasedResource
+from pyvisa_py.protocols.hislip import Instrument
 
 from drivers.descriptor import CHUNK, POLLS, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
@@ -104,8 +105,10 @@ class VisaSession:
         """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
         if self._wire is not None:
             return self._buffer.drain(quiet_s, deadline)
+        self._buffer.clear()
+        if self._numbered and not self._out_of_step:
+            return 0  # late replies carry the number of their question, and the library drops them
         try:
-            self._buffer.clear()
             self._arm(deadline)
             self._visa.clear(self._session)
         except LIBRARY_ERRORS:
@@ -151,6 +154,7 @@ class VisaSession:
             self.close()
             raise translate(error, "opening the session", self.address) from error
         self._timeout_ms, self._termchar_on = -1, False
+        self._numbered, self._out_of_step = _hislip_of(self._resource) is not None, False
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
@@ -178,6 +182,7 @@ class VisaSession:
             data, _ = self._visa.read(self._session, count)
             return bytes(data)
         except LIBRARY_ERRORS as error:
+            self._out_of_step = self._numbered and _half_read(self._resource, error)
             raise translate(error, f"reading up to {count} bytes", self.address) from error
 
     def _check(self) -> None:
@@ -215,8 +220,28 @@ def _close_quietly(resource: MessageBasedResource) -> None:
         resource.close()
 
 
+def _hislip_of(resource: MessageBasedResource) -> Instrument | None:
+    """The HiSLIP client under a pyvisa-py session.
+
+    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on.
+    """
+    interface = _interface_of(resource)
+    return interface if isinstance(interface, Instrument) else None
+
+
+def _half_read(resource: MessageBasedResource, error: Exception) -> bool:
+    """Has a HiSLIP read stopped within a message? What follows would be taken for a header."""
+    client = _hislip_of(resource)
+    in_time = isinstance(error, pyvisa.VisaIOError) and error.error_code == constants.StatusCode.error_timeout
+    return client is not None and (not in_time or client._payload_remaining > 0)
+
+
 def _socket_of(resource: MessageBasedResource) -> socket.socket | None:
     """The socket under a pyvisa-py SOCKET session; other libraries keep theirs to themselves."""
-    sessions = getattr(resource.visalib, "sessions", {})
-    wire = getattr(sessions.get(resource.session), "interface", None)
+    wire = _interface_of(resource)
     return wire if isinstance(wire, socket.socket) else None
+
+
+def _interface_of(resource: MessageBasedResource) -> object:
+    """What a pyvisa-py session works with; None of other libraries."""
+    return getattr(getattr(resource.visalib, "sessions", {}).get(resource.session), "interface", None)

@@ -20,7 +20,7 @@ from hil.measuring.placed import Array
 TERMS = 4
 GRID = 65
 PHASES = 32
-SIGNIFICANT = 2.0
+SIGNIFICANT = 1.0
 MODEL = 0.3
 """Uncertainty of a curve in converter steps besides noise, for its single codes."""
 CUT_OFF = 0.15
@@ -102,6 +102,11 @@ class Linearity:
         return replace(
             self, curve_sigma=total, covariance=self.covariance * (total / max(self.curve_sigma, 1e-30)) ** 2
         )
+
+    def of_mean(self, units: int, step: float) -> float:
+        """Uncertainty of the curve in a mean over units, whose codes differ: the share of single codes averages out."""
+        common2 = max(self.curve_sigma**2 - (MODEL * step) ** 2, 0.0)
+        return float(np.sqrt(common2 + (MODEL * step) ** 2 / units))
 
     def padded(self, units: int) -> Linearity:
         """The same with NaN for the units that were not swept."""

@@ -102,7 +102,10 @@ def _layer(block: PlacedBlock, layer: int, others: dict[int, Transfer | None]) -
     if transfer.adc is None and neighbour is not None:
         past = sweeps.by_neighbour(block, neighbour.states)
         if past is not None:
-            return with_adc(transfer, swept, past, neighbour, *how)
+            post = block.topology.couplings[0].post
+            units, step = block.topology.layers[post].units, block.lsb(block.adc(post))
+            held_sigma = 0.0 if neighbour.adc is None else neighbour.adc.of_mean(units, step)
+            return with_adc(transfer, swept, past, held_sigma, *how)
     return transfer
 
 

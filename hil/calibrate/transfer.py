@@ -80,7 +80,7 @@ def fit(sweep: Sweep, slope: float, clamped: bool, step: float, ideal_dac: bool 
 
 
 def with_adc(
-    found: Transfer, sweep: Sweep, by_cells: Sweep, beside: Transfer, slope: float, clamped: bool, step: float
+    found: Transfer, sweep: Sweep, by_cells: Sweep, input_sigma: float, slope: float, clamped: bool, step: float
 ) -> Transfer:
     """Takes the ADC's curve from a few units' sweep past the DAC; what then remains is the DAC's.
 
@@ -88,7 +88,7 @@ def with_adc(
         found: From the sweep through the DAC.
         sweep: That sweep.
         by_cells: Of the first units of the layer.
-        beside: The layer they were driven by: the uncertainty of its states' curve is one of their inputs.
+        input_sigma: Uncertainty of the held states they were driven by: of their converters' curve.
         slope: As in `fit`.
         clamped: As in `fit`.
         step: As in `fit`.
@@ -98,8 +98,7 @@ def with_adc(
     adc = _linearity(part, by_cells, slope, clamped, step)
     if adc is None:
         return found
-    if beside.adc is not None:
-        adc = adc.widened(beside.adc.curve_sigma / HOLD)
+    adc = adc.widened(input_sigma / HOLD)
     corrected = replace(found, adc=adc.padded(len(found.gain)), dac=None)
     dac = _linearity(corrected, sweep, slope, clamped, step)
     return _with_lines(replace(corrected, dac=dac), sweep, slope, clamped)

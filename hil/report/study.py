@@ -61,7 +61,7 @@ def _draw(plot: Axes, along: Axis, others: Sequence[str], rows: Sequence[Row]) -
 
 
 def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequence[Spread]) -> None:
-    """Means over the seeds with their standard deviation, and mean training times."""
+    """Means over the seeds with their standard deviation, and shortest training times."""
     import matplotlib as mpl
 
     along, others = axes[0], [a.key for a in axes[1:]]
@@ -76,7 +76,7 @@ def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequenc
             y, deviation = [100 * s.mean for s in line], [100 * s.deviation for s in line]
             accuracy.errorbar(x, y, deviation, fmt="o-", capsize=4, color=colour, label=group)
             seconds.plot(x, [s.seconds for s in line], "o-", color=colour, label=group)
-        for plot, label in ((accuracy, "test accuracy, %"), (seconds, "training, s")):
+        for plot, label in ((accuracy, "test accuracy, %"), (seconds, "shortest training, s")):
             plot.set(title=title if plot is accuracy else "", xlabel=along.key, ylabel=label)
             if not _numeric(along):
                 plot.set_xticks(range(len(along.values)), [str(v) for v in along.values], rotation=12)

@@ -163,7 +163,7 @@ class Spread:
     Attributes:
         values: Of every other axis, by key.
         accuracies: 0..1, of those that did not fail.
-        seconds: Mean of training.
+        seconds: Shortest training: other work on the machine only adds.
     """
 
     values: dict[str, Value]
@@ -192,7 +192,7 @@ def over_seeds(rows: Sequence[Row]) -> list[Spread]:
         Spread(
             json.loads(key),
             tuple(r.accuracy for r in group if r.accuracy is not None),
-            statistics.fmean(r.seconds or 0.0 for r in group),
+            min(r.seconds or 0.0 for r in group),
         )
         for key, group in groups.items()
     ]

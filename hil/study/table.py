@@ -33,7 +33,7 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def _spread_lines(keys: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
     rest = [key for key in keys if key != SEED]
-    lines = [[*rest, "seeds", "mean accuracy", "deviation", "training"], ["---"] * (len(rest) + 4)]
+    lines = [[*rest, "seeds", "mean accuracy", "deviation", "shortest training"], ["---"] * (len(rest) + 4)]
     for spread in over_seeds(rows):
         figures = [
             str(len(spread.accuracies)),

@@ -1,26 +1,34 @@
-"""The table in docs/conformance.md is the suite's own; `python tests/docs/test_conformance_page.py` renews it."""
+"""The tables in docs/conformance.md are the suites' own; `python tests/docs/test_conformance_page.py` renews them."""
 
 import re
 from pathlib import Path
 
-from hil.conformance.checks import CHECKS
+from hil.conformance.suite import SCPI, SERIAL
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 MARK = "<!-- made by: python tests/docs/test_conformance_page.py -->\n"
 
 
-def table():
-    rows = [f"| `{c.name}` | {c.section} | {c.level} | {c.demand.replace('|', chr(92) + '|')} |\n" for c in CHECKS]
-    return "| check | section | level | demand |\n|---|---|---|---|\n" + "".join(rows)
+def table(suite):
+    rows = [
+        f"| `{c.name}` | {c.section} | {c.level} | {c.demand.replace('|', chr(92) + '|')} |\n" for c in suite.checks
+    ]
+    title = f"### {suite.text}: {len(suite.checks)} checks\n\n"
+    return title + "| check | section | level | demand |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def tables():
+    return table(SERIAL) + "\n" + table(SCPI)
 
 
 def test_the_page_lists_every_check_as_it_is():
-    assert PAGE.read_text().partition(MARK)[2] == table()
+    assert PAGE.read_text().partition(MARK)[2] == tables()
 
 
 def test_the_page_counts_the_checks():
-    assert re.search(r"(\d+) checks", PAGE.read_text()).group(1) == str(len(CHECKS))
+    counts = re.findall(r"(\d+) checks", PAGE.read_text().partition(MARK)[0])
+    assert counts == [str(len(SERIAL.checks)), str(len(SCPI.checks))]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(PAGE.read_text().partition(MARK)[0] + MARK + table())
+    PAGE.write_text(PAGE.read_text().partition(MARK)[0] + MARK + tables())

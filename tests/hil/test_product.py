@@ -13,6 +13,7 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.network import Stop
+from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Doors
 from firmware_specs.datasheet import load
@@ -21,7 +22,7 @@ from hil.backends.product import ProductBench
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import PlacementError
 from hil.bench import open_bench
-from hil.conformance import suite
+from hil.conformance.suite import suite_of
 from hil.devices.emulate import open_board
 
 PLATFORMS = ("arc-two-32x32-like", "openmena-8x8-like")
@@ -242,9 +243,10 @@ def test_a_product_device_on_a_wire_relaxes_to_the_same_equilibrium(served, tmp_
         assert max(float((a - b).abs().max()) for a, b in zip(got, true, strict=True)) < 0.12
 
 
-def test_the_emulated_firmware_of_a_product_platform_conforms():
+@pytest.mark.parametrize(("protocol", "endpoint"), [("serial", SerialEndpoint), ("scpi", ScpiEndpoint)])
+def test_the_emulated_firmware_of_a_product_platform_conforms(protocol, endpoint):
     device = Device(Chip(load("openmena-8x8-like"), seed=1))
-    result = suite.run(Loopback(SerialEndpoint(Machine(device), "loopback").feed))
+    result = suite_of(protocol).run(Loopback(endpoint(Machine(device), "loopback").feed))
     assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
 
 

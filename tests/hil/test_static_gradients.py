@@ -55,3 +55,11 @@ def test_the_analysis_sees_a_wrong_gradient(analysed):
     coarse = run("--set", "estimator.beta=20.0")
     assert min(row["cosine"] for row in coarse["at_rest"]) < 0.99
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_shipped_digits_are_compared_in_their_own_float32(tmp_path):
+    with pytest.raises(SystemExit) as done:
+        main(["gradients", "digits", "--out", str(tmp_path)])
+    assert done.value.code == 0
+    rows = json.loads((tmp_path / "gradients.json").read_text())["at_rest"]
+    assert min(row["cosine"] for row in rows) > 0.999
