@@ -19,7 +19,6 @@ from benchmarks import effects, resistive, settle_states, training_step
 
 DEFAULT = (
     "cifar10-6layer-3block",
-    "cifar10-12layer-3block",
     "cifar10-12layer-6block",
     "cifar100-15layer",
     "imagenet32-15layer",
