@@ -12,7 +12,7 @@ from firmware_specs.datasheet import Datasheet
 from hil.characterize.items import ITEMS
 from hil.characterize.plan import Plan
 from hil.cli import build_app
-from hil.conformance.checks import CHECKS
+from hil.conformance.suite import SCPI, SERIAL
 from hil.devices.bench_file import BenchFile, DeviceEntry, LimitsEntry
 from hil.experiments.experiment_file import shipped
 from hil.experiments.schema import Experiment
@@ -29,7 +29,7 @@ EXPERIMENT_KEYS = {
 }
 """Keys of sections that an experiment calls as a datasheet does (`settle`)."""
 
-CHECK_NAMES = {check.name for check in CHECKS}
+CHECK_NAMES = {check.name for suite in (SERIAL, SCPI) for check in suite.checks}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
