@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from firmware_specs.topology import Topology
 from hil.calibrate.entries import ArrayEntry
 from hil.calibrate.header import CalibrationHeader
 from hil.calibrate.measure import ArrayFindings
+from hil.calibrate.summary import lines
 from hil.run.atomic import write_bytes, write_text
 
 
@@ -37,6 +39,12 @@ class CalibrationFile(Section):
     calibration: CalibrationHeader
     cells_file: str | None = None
     arrays: tuple[ArrayEntry, ...]
+
+    def _repr_html_(self) -> str:
+        about = self.calibration
+        head = f"{about.model} {about.serial}: {about.id}, made {about.made:%Y-%m-%d %H:%M %Z}"
+        found = "".join(f"<li>{escape(line)}</li>" for line in lines(self.arrays))
+        return f"<p>{escape(head)}, holds {about.valid_days:g} days</p><ul>{found}</ul>"
 
     def entry(self, array: int, topology: Topology) -> ArrayEntry:
         """What holds for a block on an array.

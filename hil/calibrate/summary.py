@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from hil.calibrate.entries import ArrayEntry, CouplingEntry, LayerEntry, LinearityEntry
-from hil.calibrate.file import CalibrationFile
 
 
-def lines(found: CalibrationFile) -> Iterator[str]:
+def lines(arrays: Iterable[ArrayEntry]) -> Iterator[str]:
     """A line a layer, a coupling and whatever else was measured or skipped."""
-    for array in found.arrays:
+    for array in arrays:
         name = f"array {array.array}"
         for layer in array.layers:
             yield f"{name} layer {layer.layer}: {of_layer(layer)}"

@@ -43,6 +43,6 @@ def command(
         identity = crossbar.info.identity
         made = name or f"{identity.model}-{identity.serial}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         kept = file.write(out, file.Identified(made, valid_days), crossbar, findings)
-    for line in summary.lines(kept):
+    for line in summary.lines(kept.arrays):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"calibration {made}: {out}, holds {valid_days:g} days", highlight=False, soft_wrap=True)

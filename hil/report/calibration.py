@@ -28,7 +28,7 @@ def write_report(path: Path, out: Path) -> None:
     """
     found = file.read(path)
     maps = None if found.cells_file is None else file.maps(path, found)
-    sections = [Section("Summary", [Text(line) for line in summary.lines(found)])]
+    sections = [Section("Summary", [Text(line) for line in summary.lines(found.arrays)])]
     for array in found.arrays:
         sections.append(Section(f"Array {array.array}: layers", _layers(array)))
         sections.append(Section(f"Array {array.array}: cells", _cells(array, maps)))

@@ -108,6 +108,8 @@ def test_the_file_is_read_back_as_it_was_written(tmp_path):
     assert file.read(path) == made
     assert made.calibration.temperature_k == pytest.approx(300.0)
     assert made.entry(0, TOPOLOGY).layers[0].layer == 0
+    shown = made._repr_html_()
+    assert made.calibration.id in shown and "<li>array 0 layer 0: gain" in shown
 
 
 def test_an_array_calibrated_with_another_block_is_refused(tmp_path):
