@@ -130,10 +130,13 @@ class Pulses(Section):
                 )
 
     def pulses_across(self, up: bool) -> float:
-        """Nominal pulses from 5 % to 95 % of the range, or back: the integral of `dx / (step response(x))`."""
+        """Nominal pulses from 5 % to 95 % of the range, or back: the integral of `dx / (step response(x))`.
+
+        Infinite where a step is too small for a float.
+        """
         factor = self.step * (1 + self.asymmetry if up else 1 - self.asymmetry)
-        middles = [(5.5 + k) / 100 for k in range(90)]
-        return sum(0.01 / (factor * self.response(x, up)) for x in middles)
+        steps = [factor * self.response((5.5 + k) / 100, up) for k in range(90)]
+        return sum(0.01 / step for step in steps) if min(steps) > 0 else math.inf
 
 
 def _exp(x: N) -> N:

@@ -31,6 +31,13 @@ def with_sections(**sections):
         ({"pulses": {"law": "linear", "step": 0.01, "slope_down": 1.5}}, "cannot reach its range"),
         ({"pulses": {"law": "exponential", "step": 0.01, "gamma_up": 1.0, "scale": -1e6}}, "cannot reach its range"),
         (
+            {
+                "pulses": {"law": "exponential", "step": 5e-324, "amplitude_up": 0.6},
+                "limits": {"max_pulses_per_cell": 9},
+            },
+            "inf pulses to cross",
+        ),
+        (
             {"pulses": {"law": "constant", "step": 1e-4}, "limits": {"max_pulses_per_cell": 1000}},
             "cannot reach the range",
         ),
