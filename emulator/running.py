@@ -19,29 +19,38 @@ Sum = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass
-class RunningSum:
-    """A linear map followed along a phase: exactly, or by coarse products of what changed.
+class Followed:
+    """A map whose last argument and value are known.
 
     Attributes:
         exact: The map.
-        coarse: Its linear part, bfloat16 to bfloat16.
-        rounding: Says which one to use.
-        in_place: Results need not outlive the next one.
         given: The last argument.
         total: The map of the last argument, as well as it is known.
     """
 
     exact: Product
-    coarse: Product
-    rounding: Rounding
-    in_place: bool
-    given: Tensor = field(default_factory=lambda: torch.empty(0))
-    total: Tensor = field(default_factory=lambda: torch.empty(0))
+    given: Tensor = field(init=False, default_factory=lambda: torch.empty(0))
+    total: Tensor = field(init=False, default_factory=lambda: torch.empty(0))
 
     def start(self, value: Tensor, copies: int) -> Tensor:
         """The exact map of a batch, repeated."""
         self.given, self.total = repeated(value, copies), repeated(self.exact(value), copies)
         return self.total
+
+
+@dataclass
+class RunningSum(Followed):
+    """A linear map followed along a phase: exactly, or by coarse products of what changed.
+
+    Attributes:
+        coarse: Its linear part, bfloat16 to bfloat16.
+        rounding: Says which one to use.
+        in_place: Results need not outlive the next one.
+    """
+
+    coarse: Product
+    rounding: Rounding
+    in_place: bool
 
     def __call__(self, value: Tensor) -> Tensor:
         """The map of `value`."""
@@ -81,27 +90,16 @@ class RunningCoupling(Coupling):
 
 
 @dataclass
-class ChangeSum:
+class ChangeSum(Followed):
     """`W x + b` followed along a phase by a product of what changed, in the dtype of the state.
 
     Attributes:
-        exact: The map.
         change: Its linear part, added to a current.
         lead: Products still to be formed anew: while much changes, little is gained.
-        given: The last argument.
-        total: The map of the last argument.
     """
 
-    exact: Product
     change: Sum
     lead: int
-    given: Tensor = field(default_factory=lambda: torch.empty(0))
-    total: Tensor = field(default_factory=lambda: torch.empty(0))
-
-    def start(self, value: Tensor, copies: int) -> Tensor:
-        """The map of a batch, repeated."""
-        self.given, self.total = repeated(value, copies), repeated(self.exact(value), copies)
-        return self.total
 
     def __call__(self, value: Tensor) -> Tensor:
         """The map of `value`."""
