@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def _draw(plot: Axes, along: Axis, others: Sequence[str], rows: Sequence[Row]) -
 
 
 def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequence[Spread]) -> None:
-    """Means over the seeds with their standard deviation, and shortest training times."""
+    """Means over the seeds of accuracy and training time, with their standard deviations."""
     import matplotlib as mpl
 
     along, others = axes[0], [a.key for a in axes[1:]]
@@ -75,8 +76,9 @@ def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequenc
             colour = COLOURS[number % len(COLOURS)]
             y, deviation = [100 * s.mean for s in line], [100 * s.deviation for s in line]
             accuracy.errorbar(x, y, deviation, fmt="o-", capsize=4, color=colour, label=group)
-            seconds.plot(x, [s.seconds for s in line], "o-", color=colour, label=group)
-        for plot, label in ((accuracy, "test accuracy, %"), (seconds, "shortest training, s")):
+            took = [nan if s.mean_s is None else s.mean_s for s in line]
+            seconds.errorbar(x, took, [s.deviation_s for s in line], fmt="o-", capsize=4, color=colour, label=group)
+        for plot, label in ((accuracy, "test accuracy, %"), (seconds, "training, s")):
             plot.set(title=title if plot is accuracy else "", xlabel=along.key, ylabel=label)
             if not _numeric(along):
                 plot.set_xticks(range(len(along.values)), [str(v) for v in along.values], rotation=12)

@@ -163,12 +163,12 @@ class Spread:
     Attributes:
         values: Of every other axis, by key.
         accuracies: 0..1, of those that did not fail.
-        seconds: Shortest training: other work on the machine only adds.
+        seconds: Wall time of every training of which it is known; other work on the machine adds to it.
     """
 
     values: dict[str, Value]
     accuracies: tuple[float, ...]
-    seconds: float
+    seconds: tuple[float, ...]
 
     @property
     def mean(self) -> float:
@@ -177,8 +177,18 @@ class Spread:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation over the seeds; 0 for one."""
-        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
+        """Standard deviation of the accuracies; 0 for one."""
+        return _deviation(self.accuracies)
+
+    @property
+    def mean_s(self) -> float | None:
+        """Of the training times; None where none is known."""
+        return statistics.fmean(self.seconds) if self.seconds else None
+
+    @property
+    def deviation_s(self) -> float:
+        """Standard deviation of the training times; 0 for one."""
+        return _deviation(self.seconds)
 
 
 def over_seeds(rows: Sequence[Row]) -> list[Spread]:
@@ -192,10 +202,14 @@ def over_seeds(rows: Sequence[Row]) -> list[Spread]:
         Spread(
             json.loads(key),
             tuple(r.accuracy for r in group if r.accuracy is not None),
-            min(r.seconds or 0.0 for r in group),
+            tuple(r.seconds for r in group if r.seconds is not None),
         )
         for key, group in groups.items()
     ]
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def _value(text: str) -> Value:

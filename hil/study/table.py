@@ -33,13 +33,14 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def _spread_lines(keys: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
     rest = [key for key in keys if key != SEED]
-    lines = [[*rest, "seeds", "mean accuracy", "deviation", "shortest training"], ["---"] * (len(rest) + 4)]
+    lines = [[*rest, "seeds", "mean accuracy", "deviation", "mean training", "deviation"], ["---"] * (len(rest) + 5)]
     for spread in over_seeds(rows):
         figures = [
             str(len(spread.accuracies)),
             f"{spread.mean:.2%}",
             f"{spread.deviation:.2%}",
-            f"{spread.seconds:.0f} s",
+            "" if spread.mean_s is None else f"{spread.mean_s:.0f} s",
+            "" if spread.mean_s is None else f"{spread.deviation_s:.1f} s",
         ]
         lines.append([*(str(spread.values[k]) for k in rest), *figures])
     return lines

@@ -171,20 +171,21 @@ def test_seeds_are_gathered_into_means_and_deviations(tmp_path):
         Row(
             point.values,
             None if point.values == {"experiment": "b", "rule": "ep", "seed": 2} else 0.5 + 0.1 * index,
-            2.0,
+            2.0 + index,
         )
         for index, point in enumerate(study.points(axes)[:6])
     ]
     rows += [
-        Row({"experiment": "b", "rule": "ep", "seed": 0}, 0.5, 4.0),
+        Row({"experiment": "b", "rule": "ep", "seed": 0}, 0.5),
         Row({"experiment": "b", "rule": "ep", "seed": 1}, None),
     ]
     first, second, third = over_seeds(rows)
-    assert (first.values, first.mean, first.seconds) == ({"experiment": "a", "rule": "ep"}, pytest.approx(0.6), 2.0)
+    assert (first.values, first.mean, first.mean_s) == ({"experiment": "a", "rule": "ep"}, pytest.approx(0.6), 3.0)
     assert first.deviation == second.deviation == pytest.approx(0.1)
-    assert (third.accuracies, third.deviation, third.seconds) == ((0.5,), 0.0, 4.0)
+    assert (first.deviation_s, second.mean_s) == (1.0, 6.0)
+    assert (third.accuracies, third.deviation, third.seconds, third.mean_s) == ((0.5,), 0.0, (), None)
     write_table(tmp_path, axes, rows)
-    assert "| a | implicit | 3 | 90.00% | 10.00% | 2 s |" in (tmp_path / "table.md").read_text()
+    assert "| a | implicit | 3 | 90.00% | 10.00% | 6 s | 1.0 s |" in (tmp_path / "table.md").read_text()
     assert "| a | ep less implicit | 3 | -30.00 | 0.00 |" in (tmp_path / "table.md").read_text()
     write_picture(tmp_path / "study.png", "splits", axes, rows)
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
