@@ -18,6 +18,7 @@ from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.lock import DeviceLock
 from drivers.recording import FlightRecorder, Recorded
+from drivers.reopenable import Reopenable
 from drivers.scpi_dialect import Scpi
 from drivers.scpi_link import ScpiLink
 from drivers.serial_port import SerialPort
@@ -118,15 +119,15 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
 
 
 @contextmanager
-def bare_wire(address: str, options: Options | None = None) -> Iterator[Transport]:
-    """Owns a device and opens its wire alone, without a session: for tools that speak frames themselves.
+def bare_wire(address: str, options: Options | None = None) -> Iterator[Reopenable]:
+    """Owns a device and opens its wire alone, without a session: for tools that speak frames or messages themselves.
 
     Raises:
         Busy: somebody owns it. DeviceError: it cannot be opened.
     """
     lock = DeviceLock(address)
     try:
-        wire = Recorded(open_wire(Address.parse(address), options or Options()), None)
+        wire = Reopenable(lambda: open_wire(Address.parse(address), options or Options()))
         try:
             yield wire
         finally:

@@ -17,11 +17,15 @@ class Loopback:
         feed: Called with every write; returns the bytes the device sends, b"" for none. A `ConnectionError` it
             raises is a pulled cable.
         address: Named in errors.
+        closed: Called when this end closes: the endpoint sees its link go.
     """
 
-    def __init__(self, feed: Callable[[bytes], bytes], address: str = "loopback") -> None:
+    def __init__(
+        self, feed: Callable[[bytes], bytes], address: str = "loopback", closed: Callable[[], None] = lambda: None
+    ) -> None:
         self.address = address
         self._feed = feed
+        self._hung_up = closed
         self._arrived = bytearray()
         self._buffer = ReadBuffer(self._fill, address)
         self._closed = False
@@ -62,7 +66,9 @@ class Loopback:
 
     def close(self) -> None:
         """Closes; later calls raise `LinkLost`."""
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._hung_up()
 
     def _check(self) -> None:
         if self._closed:

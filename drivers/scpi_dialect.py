@@ -55,12 +55,10 @@ class Scpi:
         timeout_s: Deadline of a transaction beyond what the device itself needs.
     """
 
-    max_request = MAX_BLOCK
-    max_reply = MAX_BLOCK
-
     def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
         self.address = link.address
         self.link = link
+        self.max_request = self.max_reply = 0
         self._timeout_s = timeout_s
         self._converters: dict[int, Converter] = {}
         self._parameters: dict[int, float] = {}
@@ -72,10 +70,12 @@ class Scpi:
         return
 
     def open(self, timeout_s: float) -> None:
-        """Clean link, outputs off, byte order set and read back."""
+        """Clean link, outputs off, byte order set and read back, longest blocks known."""
         self.link.open(timeout_s)
         self._ask(b":OUTP OFF", "switching the outputs off", count=0)
         self._byte_order()
+        longest = scpi.numbers(self._ask(b":SYST:BLOC:MAX?", "SYSTem:BLOCk:MAXimum?")[0], 2, self.address)
+        self.max_request, self.max_reply = (min(int(most), MAX_BLOCK) for most in longest)
 
     def safe(self, timeout_s: float) -> None:
         """Outputs off, read back."""

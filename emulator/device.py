@@ -32,6 +32,7 @@ class Device:
         boot: Boot number; random where not given.
         serial: Serial number; from the chip's seed where not given.
         sink: Called with every journal event.
+        max_request: Longest request it takes, bytes.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Device:
         boot: int | None = None,
         serial: str | None = None,
         sink: Callable[[Event], None] | None = None,
+        max_request: int = MAX_REQUEST,
     ) -> None:
         self.chip = chip
+        self.max_request = max_request
         self.sheet = chip.datasheet
         self.clock = clock
         self.boot = secrets.randbelow(1 << 31) if boot is None else boot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.device import MAX_REPLY, MAX_REQUEST, Device
+from emulator.device import MAX_REPLY, Device
 from emulator.refused import Refused
 from emulator.verbs import VERBS
 from firmware_specs.codes import RULES, DeviceFlag, ErrorCode, Opcode, Rule, State, Trip
@@ -80,8 +80,8 @@ class Machine:
         if opcode not in self._able:
             raise _unknown(opcode)
         verb, rule, run = self._able[opcode]
-        if len(payload) > MAX_REQUEST:
-            raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {MAX_REQUEST}", MAX_REQUEST)
+        if len(payload) > (most := device.max_request):
+            raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {most}", most)
         if payload and verb in WITHOUT_PAYLOAD:
             raise MalformedError(0, f"{verb.name} has no payload, {len(payload)} bytes came")
         self._check_state(verb, rule, door)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from emulator.device import MAX_REPLY, MAX_REQUEST
+from emulator.device import MAX_REPLY
 from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs.codes import RULES, VERSION, DeviceFlag, ErrorCode, Kind, NakReason
@@ -163,7 +163,7 @@ class SerialEndpoint:
             self._naked = False
             self.session, self._host_window, device.owner = frame.session, sync.window, sync.owner
             device.outputs.feed(self.door)
-        sizes = (device.boot, MAX_REQUEST, MAX_REPLY, self._kept)
+        sizes = (device.boot, device.max_request, MAX_REPLY, self._kept)
         synced = Synced(version, continued, self._window, self._last, *sizes)
         self._send(Frame(Kind.SYNCED, 0, self.machine.flags, frame.session, 0, payload=synced.pack()))
 
@@ -192,9 +192,9 @@ class SerialEndpoint:
             self._damaged("frames of one request differ in opcode or number of parts")
 
     def _advance(self, assembly: Assembly, frame: Frame) -> None:
-        if frame.parts * MAX_PAYLOAD > MAX_REQUEST + MAX_PAYLOAD:
-            words = f"request of {frame.parts} frames, at most {MAX_REQUEST} bytes"
-            self._finish(frame, _refusal(frame.opcode, Refused(ErrorCode.TOO_LARGE, words, MAX_REQUEST)))
+        if frame.parts * MAX_PAYLOAD > (most := self.machine.device.max_request) + MAX_PAYLOAD:
+            words = f"request of {frame.parts} frames, at most {most} bytes"
+            self._finish(frame, _refusal(frame.opcode, Refused(ErrorCode.TOO_LARGE, words, most)))
         elif assembly.complete:
             self._complete(frame, assembly.message)
         elif assembly.next - self._credit_at >= (self._window + 1) // 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emulator.device import MAX_REPLY
 from emulator.scpi.link import OPERATION_COMPLETE, SERVICE, ScpiLink
 from firmware_specs.codes import Opcode
 from firmware_specs.messages import (
@@ -117,6 +118,11 @@ def echo(link: ScpiLink, p: Parameters, query: bool) -> bytes | str:
     return block(p.block()) if p.at_block else quoted(p.string())
 
 
+def largest_blocks(link: ScpiLink, p: Parameters, query: bool) -> str:
+    """SYSTem:BLOCk:MAXimum?."""
+    return f"{link.device.max_request},{MAX_REPLY}"
+
+
 def capabilities(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:CAPabilities?."""
     return str(int(Identity.parse(link.verb(Opcode.IDENTIFY)).capabilities))
@@ -201,6 +207,7 @@ HANDLERS: dict[str, Handler] = {
     "SYSTem:VERSion": version,
     "SYSTem:HELP:HEADers": help_headers,
     "SYSTem:ECHO": echo,
+    "SYSTem:BLOCk:MAXimum": largest_blocks,
     "SYSTem:CAPabilities": capabilities,
     "SYSTem:BOOT": boot,
     "SYSTem:TRANsactions": transactions,

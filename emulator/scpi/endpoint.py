@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from emulator.device import MAX_REQUEST
 from emulator.machine import Machine
 from emulator.scpi import arrays, common, outputs
 from emulator.scpi.common import Handler
@@ -24,7 +23,7 @@ class ScpiEndpoint:
         self.machine = machine
         self.door = door
         self.link = ScpiLink(machine, door)
-        self._splitter = Splitter(MAX_REQUEST)
+        self._splitter = Splitter(machine.device.max_request)
 
     def feed(self, data: bytes) -> bytes:
         """Replies to the messages that `data` completes (stream links: LF ends a message)."""

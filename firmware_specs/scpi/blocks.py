@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BLOCK_DIGITS = 9
+LEFT_OUT = b"#!"
+"""Begins what stands in a message for a block that was too long to be kept; its length follows. No block begins so."""
 
 
 class BlockError(ValueError):

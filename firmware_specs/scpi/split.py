@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from firmware_specs.scpi.blocks import MAX_BLOCK_DIGITS
+from firmware_specs.scpi.blocks import LEFT_OUT, MAX_BLOCK_DIGITS
 
 MAX_TEXT = 65_536
 """Bytes of one message, blocks not counted."""
@@ -20,14 +20,14 @@ _UNIT_MARK = re.compile(rb"[;,#\"'(]")
 
 
 class Overrun(ValueError):
-    """A message, or a block in it, is longer than the device takes."""
+    """A message is longer than the device takes."""
 
 
 class Splitter:
     """Collects bytes up to the LF that ends a message.
 
     Args:
-        max_block: Most block bytes a message may hold; a message with more is dropped.
+        max_block: Most block bytes of a message that are kept; `LEFT_OUT` stands for a block that goes beyond.
     """
 
     def __init__(self, max_block: int = 1 << 26) -> None:
@@ -69,10 +69,10 @@ class Splitter:
 
     def _step(self, found: list[bytes | Overrun]) -> bool:
         if self._skip:
-            dropped = min(self._skip, len(self._data))
-            del self._data[:dropped]
+            dropped = min(self._skip, len(self._data) - self._scanned)
+            del self._data[self._scanned : self._scanned + dropped]
             self._skip -= dropped
-            return not self._skip and bool(self._data)
+            return not self._skip and len(self._data) > self._scanned
         mark = _MARK.search(self._data, self._scanned)
         if mark is None:
             self._scanned = len(self._data)
@@ -108,11 +108,11 @@ class Splitter:
         if count == 0 or not length.isdigit():  # indefinite, a number like #H1F, or rubbish: text up to the LF
             self._scanned = at + 1
             return True
-        end, size = at + 2 + count + int(length), int(length)
+        size = int(length)
+        end = at + 2 + count + size
         if self._blocks + size > self.max_block:
-            self._overrun = True
-            self._skip = end
-            self._scanned = self._blocks = 0
+            self._data[at : at + 2] = LEFT_OUT
+            self._scanned, self._skip = at + 2 + count, size
             return True
         if len(self._data) < end:
             self._scanned = at

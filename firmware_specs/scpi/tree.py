@@ -54,6 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("SYSTem:VERSion", Q, "", "1999.0"),
     Command("SYSTem:HELP:HEADers", Q, "", "block: one header a line, /qonly/ or /nquery/ behind it where so"),
     Command("SYSTem:ECHO", Q, "string, number or block", "the same string or block"),
+    Command("SYSTem:BLOCk:MAXimum", Q, "", "most block bytes of one message, of one reply"),
     Command("SYSTem:CAPabilities", Q, "", "capability bits"),
     Command("SYSTem:BOOT", Q, "", "boot number"),
     Command("SYSTem:TRANsactions", Q, "", "count (4.1)"),

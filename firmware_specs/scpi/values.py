@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from firmware_specs.scpi.blocks import BlockError, data_length, header_length
+from firmware_specs.scpi.blocks import LEFT_OUT, BlockError, data_length, header_length
 from firmware_specs.scpi.errors import ScpiError
 from firmware_specs.scpi.tree import matches
 
@@ -125,6 +125,9 @@ class Parameters:
         self._next += 1
         if not raw:
             raise ScpiError(-109, f"parameter {self._next} is empty")
+        if raw.startswith(LEFT_OUT):
+            size = raw[len(LEFT_OUT) :][:9].decode("ascii", errors="replace")
+            raise ScpiError(-223, f"TOO_LARGE: {size} bytes, more than SYSTem:BLOCk:MAXimum? says in one message")
         return raw
 
     def _text(self) -> str:

@@ -50,11 +50,13 @@ class Verbs(Protocol):
 
     Attributes:
         has_details: Does a refusal carry a number, too?
-        max_request: Longest request payload, bytes.
     """
 
     has_details: bool
-    max_request: int
+
+    @property
+    def max_request(self) -> int:
+        """Longest request payload, bytes."""
 
     def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """The payload of a reply; a refusal fails the check."""

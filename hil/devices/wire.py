@@ -6,8 +6,9 @@ calibration, characterization) run on it unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Literal
 
 from drivers.connect import Options, bare_wire, connect
@@ -15,8 +16,8 @@ from drivers.crossbar import Crossbar
 from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.loopback import Loopback
+from drivers.reopenable import Reopenable
 from drivers.session import Session
-from drivers.transport import Transport
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
@@ -48,8 +49,8 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
 
 
 @contextmanager
-def open_wire(address: str, options: Options | None = None, protocol: Protocol | None = None) -> Iterator[Transport]:
-    """A wire that speaks a protocol, without a session.
+def open_wire(address: str, options: Options | None = None, protocol: Protocol | None = None) -> Iterator[Reopenable]:
+    """A wire that speaks a protocol, without a session; it can be closed and opened again.
 
     Args:
         address: `serial:PORT?baud=N`, `visa:RESOURCE` or `emulator:DATASHEET?seed=N`.
@@ -61,7 +62,7 @@ def open_wire(address: str, options: Options | None = None, protocol: Protocol |
     """
     spoken = protocol_of(address, protocol)
     if address.startswith("emulator:"):
-        yield _loopback(open_chip(address), address, spoken)
+        yield Reopenable(links_of(Machine(Device(open_chip(address))), address, spoken))
         return
     with bare_wire(address, options) as wire:
         yield wire
@@ -94,11 +95,18 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
 def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
     """An emulated chip behind its firmware, with the verbs of any device."""
     chosen = options or Options()
-    dialect = Framed(FramedLink(_loopback(chip, address), owner="in process"), chosen.timeout_s, 0.0)
+    wire = links_of(Machine(Device(chip)), address, "serial")()
+    dialect = Framed(FramedLink(wire, owner="in process"), chosen.timeout_s, 0.0)
     return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
 
 
-def _loopback(chip: Chip, address: str, protocol: Protocol = "serial") -> Loopback:
-    machine = Machine(Device(chip))
-    endpoint = ScpiEndpoint(machine, "loopback") if protocol == "scpi" else SerialEndpoint(machine, "loopback")
-    return Loopback(endpoint.feed, address)
+def links_of(machine: Machine, address: str, protocol: Protocol) -> Callable[[], Loopback]:
+    """Opens links to an emulated device in process, as its sockets do: SCPI as many as wanted, of frames one."""
+    numbers = count(1)
+
+    def scpi() -> Loopback:
+        endpoint = ScpiEndpoint(machine, f"loopback-{next(numbers)}")
+        return Loopback(endpoint.feed, address, endpoint.closed)
+
+    endpoint = SerialEndpoint(machine, "loopback")
+    return scpi if protocol == "scpi" else lambda: Loopback(endpoint.feed, address, endpoint.closed)

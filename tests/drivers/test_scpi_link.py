@@ -172,3 +172,10 @@ def test_no_pulse_is_lost_or_doubled_when_messages_are(fault):
 def counts_of(dialect):
     pulses = dialect.usage(Region(0, 0, 0, 0, 5, 0, 3)).pulses
     return {(row, column): int(n) for (row, column), n in np.ndenumerate(pulses) if n}
+
+
+def test_the_dialect_sends_no_longer_blocks_than_the_instrument_takes():
+    device = Device(Chip(load("ideal"), seed=1), max_request=5000)
+    dialect = Scpi(ScpiLink(Loopback(ScpiEndpoint(Machine(device), "door").feed, "scpi")))
+    dialect.open(1.0)
+    assert dialect.max_request == 5000 < dialect.max_reply

@@ -85,10 +85,32 @@ def test_an_overlong_message_is_dropped_and_the_next_one_arrives():
     assert isinstance(first, Overrun) and second == b"*IDN?"
 
 
-def test_a_block_beyond_the_limit_is_dropped_with_its_message():
-    splitter = Splitter(max_block=1000)
-    found = splitter.feed(b"X #42000" + b"\n" * 1000) + splitter.feed(b"\n" * 1000 + b",1\n*IDN?\n")
-    assert isinstance(found[0], Overrun) and found[1:] == [b"*IDN?"]
+@pytest.mark.parametrize("step", [1, 7, 5000])
+def test_a_block_beyond_the_limit_is_left_out_and_its_unit_refused(step):
+    splitter, found = Splitter(max_block=1000), []
+    stream = b"X #13abc,#42000" + b"\n" * 2000 + b",1;*OPC?\n*IDN?\n"
+    for at in range(0, len(stream), step):
+        found += splitter.feed(stream[at : at + step])
+        assert splitter.pending < 100 + step
+    assert found[1:] == [b"*IDN?"]
+    bad, sound = units(found[0])
+    assert (bad.header, sound.header) == ("X", "*OPC")
+    parameters = Parameters(bad.parameters)
+    assert parameters.block() == b"abc"
+    with pytest.raises(ScpiError, match="2000 bytes") as refused:
+        parameters.block()
+    assert refused.value.code == -223 and parameters.integer() == 1
+
+
+def test_a_block_that_is_left_out_may_end_with_the_link_s_own_end():
+    splitter = Splitter(max_block=10)
+    assert splitter.feed(b"*OPC?;X #215abc") == [] and splitter.end() == [b"*OPC?;X #!15"]
+    assert splitter.feed(b"*IDN?\n") == [b"*IDN?"]
+
+
+def test_blocks_of_one_message_share_the_limit():
+    (message,) = Splitter(max_block=10).feed(b"X #16abcdef,#16ghijkl\n")
+    assert message == b"X #16abcdef,#!6"
 
 
 def test_an_indefinite_block_ends_with_the_message():

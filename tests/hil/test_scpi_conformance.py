@@ -10,44 +10,76 @@ import pytest
 from typer.testing import CliRunner
 
 from drivers.loopback import Loopback
+from drivers.reopenable import Reopenable
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.outputs import Outputs
 from emulator.scpi import ScpiEndpoint, endpoint
-from emulator.serve import Doors
+from emulator.serve import Board, Doors
 from emulator.verbs import VERBS
 from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import load
-from firmware_specs.scpi import ErrorQueue, Parameters, ScpiError, Unit, errors
+from firmware_specs.scpi import ErrorQueue, Overrun, Parameters, ScpiError, Splitter, Unit, errors
+from firmware_specs.scpi.blocks import LEFT_OUT
 from hil.cli import build_app
 from hil.conformance.suite import SCPI
-from hil.devices.emulate import open_board
 from hil.devices.wire import open_wire
+
+MAX_REQUEST = 1 << 20
+
+
+def device(datasheet):
+    return Device(Chip(load(datasheet), seed=1), max_request=MAX_REQUEST)
 
 
 def instrument(datasheet="discrete-board"):
-    return ScpiEndpoint(Machine(Device(Chip(load(datasheet), seed=1))), "loopback")
+    return ScpiEndpoint(Machine(device(datasheet)), "loopback")
 
 
 @pytest.mark.parametrize("datasheet", ["mixed-8bit", "discrete-board", "resistive-board", "ecram"])
 def test_the_virtual_instrument_conforms(datasheet):
-    result = SCPI.run(Loopback(instrument(datasheet).feed), patience_s=0.5)
-    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
+    result = SCPI.run(wire_to(instrument(datasheet)), patience_s=0.5)
+    assert not failures(result)
     assert result.count("passed") >= 90
 
 
-def test_it_conforms_over_a_socket():
-    board = open_board("ecram", 1, Doors(scpi=0))
+def failures(result):
+    return {outcome.check.name: outcome.seen for outcome in result.outcomes if outcome.verdict == "failed"}
+
+
+def over_a_wire(doors, groups):
+    """What the suite says of an instrument behind a door."""
+    board = Board(device("ecram"), doors)
     server = threading.Thread(target=board.run)
     server.start()
     try:
         with open_wire(board.addresses[0]) as wire:
-            result = SCPI.run(wire, SCPI.select(["common", "queue", "blocks", "order", "recovery", "transactions"]))
+            return SCPI.run(wire, SCPI.select(groups))
     finally:
         board.stop()
         server.join()
-    assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
+
+
+ON_WIRES = ["common", "queue", "blocks", "order", "recovery", "transactions", "outputs"]
+WIRES = {"socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
+
+
+@pytest.mark.parametrize("doors", WIRES.values(), ids=WIRES)
+def test_it_conforms_over_wires(doors):
+    result = over_a_wire(doors, ON_WIRES)
+    assert not failures(result)
+    assert [o.verdict for o in result.outcomes if o.check.name == "outputs.link-lost"] == ["passed"]
+
+
+@pytest.mark.parametrize("doors", WIRES.values(), ids=WIRES)
+def test_lost_links_and_long_blocks_are_looked_at_over_wires(doors, monkeypatch):
+    monkeypatch.setattr(ScpiEndpoint, "closed", lambda self: None)
+    monkeypatch.setattr(endpoint, "Splitter", lambda most: Splitter(2 * most))
+    found = failures(over_a_wire(doors, ["blocks", "outputs"]))
+    assert set(found) == {"outputs.link-lost", "blocks.too-long"}
+    assert "OUTPut? is 1, the trip 0; expected 0 and 3" in found["outputs.link-lost"]
+    assert f"a block of {MAX_REQUEST + 1} bytes, {MAX_REQUEST} being the most" in found["blocks.too-long"]
 
 
 def test_every_check_has_a_name_and_a_section_of_the_text():
@@ -295,6 +327,32 @@ def wait_is_done_twice(end, patch):
     handler(end, patch, "SYSTem:WAIT", twice)
 
 
+def closing_is_not_seen(end, patch):
+    end.closed = lambda: None
+
+
+def closing_disarms_without_a_trip(end, patch):
+    end.closed = lambda: end.machine.device.disarm("link closed")
+
+
+def blocks_of_any_length_are_taken(end, patch):
+    end._splitter = Splitter(2 * MAX_REQUEST)
+
+
+def messages_with_a_long_block_are_dropped(end, patch):
+    message = end.message
+    end.message = lambda data: b"" if isinstance(data, bytes) and LEFT_OUT in data else message(data)
+
+
+def long_blocks_are_cut_short(end, patch):
+    message = end.message
+
+    def cut(data):
+        return message(data if isinstance(data, Overrun) else data.replace(LEFT_OUT + b"1048577", b"#15short"))
+
+    end.message = cut
+
+
 DEFECTS = {
     event_register_is_not_cleared: "common",
     newest_error_first: "queue",
@@ -323,18 +381,45 @@ DEFECTS = {
     read_limit_too_wide: "limits.read",
     nudge_of_wrong_sign: "settle.nudge-sign",
     wait_is_done_twice: "transactions.wait",
+    closing_is_not_seen: "outputs.link-lost",
+    closing_disarms_without_a_trip: "outputs.link-lost",
+    blocks_of_any_length_are_taken: "blocks.too-long",
+    messages_with_a_long_block_are_dropped: "blocks.too-long",
+    long_blocks_are_cut_short: "blocks.too-long",
 }
+ONE_CHECK_EACH = ("outputs.link-lost", "blocks.too-long")
+NEITHER_CELLS_NOR_SETTLING = ["common", "queue", "codes", "units", "messages", "blocks", "order", "outputs", "recovery"]
+
+
+def wire_to(end):
+    """A link to an endpoint, whose methods a defect may have replaced, that can be closed and opened again."""
+    return Reopenable(lambda: Loopback(lambda data: end.feed(data), "loopback", lambda: end.closed()))
 
 
 @pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
 def test_the_suite_finds(defect, group, monkeypatch):
     end = instrument("ecram")
     defect(end, monkeypatch)
-    found = SCPI.run(Loopback(lambda data: end.feed(data)), SCPI.select([group]), patience_s=0.1)
+    found = SCPI.run(wire_to(end), SCPI.select([group]), patience_s=0.1)
     assert not found.conforms
+
+
+@pytest.mark.parametrize(
+    "defect", [d for d, check in DEFECTS.items() if check in ("outputs.link-lost", "blocks.too-long")]
+)
+def test_lost_links_and_long_blocks_have_one_check_each(defect, monkeypatch):
+    end = instrument("ecram")
+    defect(end, monkeypatch)
+    found = SCPI.run(wire_to(end), SCPI.select(NEITHER_CELLS_NOR_SETTLING), patience_s=0.1)
+    assert set(failures(found)) == {DEFECTS[defect]}
+
+
+def test_a_wire_that_cannot_be_opened_again_skips_the_check_of_lost_links():
+    result = SCPI.run(Loopback(instrument().feed), SCPI.select(["outputs.link-lost"]))
+    assert [o.verdict for o in result.outcomes] == ["skipped"] and "opened anew" in result.outcomes[0].seen
 
 
 @pytest.mark.parametrize("group", sorted(set(DEFECTS.values())))
 def test_a_sound_instrument_passes_the_groups_that_find_defects(group):
     end = instrument("ecram")
-    assert SCPI.run(Loopback(end.feed), SCPI.select([group]), patience_s=0.5).conforms
+    assert SCPI.run(wire_to(end), SCPI.select([group]), patience_s=0.5).conforms

@@ -31,20 +31,21 @@ class Dialogue:
         """Is it a link whose messages are ended by LF alone, and may arrive in pieces?"""
         return not self.transport.address.upper().endswith("INSTR")
 
-    def send(self, message: str | bytes) -> None:
-        """One message, its LF added."""
-        self.send_raw((message.encode() if isinstance(message, str) else message) + b"\n")
+    def send(self, message: str | bytes, more_s: float = 0.0) -> None:
+        """One message, its LF added; a long one may take so much longer."""
+        self.send_raw((message.encode() if isinstance(message, str) else message) + b"\n", more_s)
 
-    def send_raw(self, data: bytes) -> None:
+    def send_raw(self, data: bytes, more_s: float = 0.0) -> None:
         """Bytes as they are."""
-        self.transport.write(data, time.monotonic() + self.patience_s)
+        self.transport.write(data, time.monotonic() + self.patience_s + more_s)
 
-    def line(self, what: str = "the message") -> str:
+    def line(self, what: str = "the message", more_s: float = 0.0) -> str:
         """The next line, without its LF."""
+        patience_s = self.patience_s + more_s
         try:
-            data = self.transport.read_until(b"\n", MAX_LINE, time.monotonic() + self.patience_s)
+            data = self.transport.read_until(b"\n", MAX_LINE, time.monotonic() + patience_s)
         except LinkTimeout as error:
-            raise Failed(f"{what} was not answered in {self.patience_s} s") from error
+            raise Failed(f"{what} was not answered in {patience_s:g} s") from error
         except CorruptFrame as error:
             raise Failed(f"{what}: {error}") from error
         return data.decode(errors="replace").rstrip("\r\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from firmware_specs.codes import Capability
+from hil.conformance.conversation import Skipped
 from hil.conformance.scpi.dialogue import Dialogue
 from hil.conformance.scpi.verbs import ScpiVerbs
 from hil.conformance.subject import Subject
@@ -34,6 +36,17 @@ class ScpiSubject(Subject):
         if self.talk.stream:
             self.talk.send_raw(b"\n")
         self.talk.send("*CLS;:FORM:BORD SWAP")
+
+    @property
+    def reopenable(self) -> Reopenable:
+        """The wire, to be closed and opened anew; skips the check where that cannot be, or the device sees nothing."""
+        self.needs(Capability.LINK_LOSS)
+        wire = self.talk.transport
+        if not isinstance(wire, Reopenable):
+            raise Skipped("this wire cannot be closed and opened anew")
+        if wire.address.startswith("visa:") and "TCPIP" not in wire.address.upper():
+            raise Skipped("a link of this kind does not show the device that it closes")
+        return wire
 
     @property
     def watchdog(self) -> bool:

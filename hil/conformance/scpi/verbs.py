@@ -37,6 +37,7 @@ from firmware_specs.scpi import BY_CODE
 from hil.conformance.conversation import Answer, Failed
 
 QUIET_S = 0.02
+MAX_REQUEST = 1 << 20
 Verb = Callable[[Scpi, bytes], bytes]
 
 
@@ -49,11 +50,15 @@ class ScpiVerbs:
     """
 
     has_details = False
-    max_request = 1 << 20
 
     def __init__(self, transport: Transport, patience_s: float) -> None:
         self._transport, self._patience_s = transport, patience_s
         self._dialect = Scpi(ScpiLink(transport), patience_s)
+
+    @property
+    def max_request(self) -> int:
+        """Longest request payload that checks send, bytes."""
+        return min(self._dialect.max_request, MAX_REQUEST)
 
     def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """The payload of a reply; a refusal fails the check."""

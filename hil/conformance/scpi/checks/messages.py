@@ -8,9 +8,14 @@ from firmware_specs.codes import Capability, Parameter
 from firmware_specs.scpi import block, pack_array
 from hil.conformance.check import Check
 from hil.conformance.conversation import Skipped, demand
+from hil.conformance.scpi.dialogue import ENTRY
 from hil.conformance.scpi.subject import ScpiSubject
 
 MAX_MESSAGE = 65_536
+WELL_SENT = 1 << 16
+MOST_SENT = 1 << 27
+SLOWEST_BYTES_S = 1e6
+"""A link that is slower than this needs more patience."""
 
 
 def _spellings(subject: ScpiSubject) -> None:
@@ -127,6 +132,33 @@ def _wrong_length(subject: ScpiSubject) -> None:
     demand(subject.talk.ask("*OPC?") == "1", "the message behind a refused block is not answered")
 
 
+def _too_long_block(subject: ScpiSubject) -> None:
+    most, _ = _largest(subject)
+    if most > MOST_SENT:
+        raise Skipped(f"a block of more than {most} bytes would have to be sent")
+    more_s = most / SLOWEST_BYTES_S
+    subject.talk.send(b"ARR:TOP 0," + block(bytes(most + 1)) + b";:SYST:ERR:ALL?", more_s)
+    answer = subject.talk.line(f"a block of {most + 1} bytes", more_s)
+    codes = [code for code, _ in ENTRY.findall(answer)]
+    seen = f"a block of {most + 1} bytes, {most} being the most, was answered {answer[:80]!r}"
+    demand(codes == ["-223"], f"{seen}; expected the error -223 alone")
+    demand(subject.talk.ask("*OPC?") == "1", "the message behind a block that was too long is not answered")
+
+
+def _large_block(subject: ScpiSubject) -> None:
+    data = bytes(range(256)) * (min(WELL_SENT, *_largest(subject)) // 256)
+    echoed = subject.talk.block(b"SYST:ECHO? " + block(data))
+    demand(echoed == data, f"a block of {len(data)} bytes came back as {len(echoed)}, or with other bytes")
+
+
+def _largest(subject: ScpiSubject) -> tuple[int, int]:
+    """Block bytes of one message, and of one reply."""
+    numbers = subject.talk.fields("SYST:BLOC:MAX?")
+    whole = [int(number) for number in numbers if number.isdigit() and int(number) > 0]
+    demand(len(numbers) == len(whole) == 2, f"SYSTem:BLOCk:MAXimum? answered {numbers}, expected two whole numbers")
+    return whole[0], whole[1]
+
+
 def _order_kept(subject: ScpiSubject) -> None:
     for word, answer in (("NORM", "NORM"), ("SWAPped", "SWAP"), ("NORMal", "NORM"), ("SWAP", "SWAP")):
         subject.talk.send(f"FORM:BORD {word}")
@@ -184,6 +216,8 @@ CHECKS = (
     Check("blocks.in-pieces", "2.1", "a block may arrive in pieces, cut anywhere", _block_in_pieces),
     Check("blocks.indefinite", "2.2", "an indefinite block is taken as last parameter", _indefinite),
     Check("blocks.wrong-length", "2.5", "a block of another length is -161 and says what was expected", _wrong_length),
+    Check("blocks.too-long", "1.5", "a unit with a block beyond the largest is refused with -223", _too_long_block),
+    Check("blocks.large", "1.5", "a block of 64 KiB passes both ways", _large_block),
     Check("order.kept", "2.4", "the byte order is set and read back", _order_kept),
     Check("order.reals", "2.4", "reals come in the byte order that was set", _order_of_reals),
     Check("order.codes", "2.4", "codes are taken in the byte order that was set", _order_of_codes),
