@@ -15,6 +15,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hil.calibrate import rounding
 from hil.measuring.placed import Array
 
 TERMS = 4
@@ -186,17 +187,15 @@ def _unevenness(variance: float, noise: float, repeats: int, step: float, freedo
     """RMS difference of neighbouring steps from the scatter of means about a smooth curve, and its uncertainty.
 
     Every step's error is independent of its neighbours'. A mean meets several steps, as far as its noise reaches, which
-    averages their errors; what an even staircase leaves is taken out, and so is the noise itself.
+    averages their errors; what an even staircase leaves is taken out, and so is the noise of the readings.
     """
-    sigma = noise / step
+    sigma = rounding.before(noise / step)
     phase = np.arange(PHASES)[:, None] / PHASES
     codes = np.arange(-8, 9)[None]
     weights = np.exp(-(((codes - phase) / max(sigma, 0.1)) ** 2) / 2)
     weights /= weights.sum(axis=1, keepdims=True)
     shared = float((weights**2).sum(axis=1).mean())
-    harmonics = np.arange(1, 20)
-    stairs = float((np.exp(-((2 * np.pi * harmonics * sigma) ** 2)) / (2 * np.pi**2 * harmonics**2)).sum())
-    left = variance / step**2 - sigma**2 / repeats - stairs
+    left = variance / step**2 - (noise / step) ** 2 / repeats - float(rounding.offset(sigma)) ** 2
     found = np.sqrt(2 * max(left, 0.0) / shared)
     error2 = variance / step**2 * np.sqrt(2 / freedom) * 2 / shared
     return float(found * step), float(error2 / (2 * max(found, np.sqrt(error2))) * step)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.calibrate import rounding
 from hil.calibrate.linearity import Linearity, basis, measure
 from hil.calibrate.sweeps import HOLD, Sweep
 from hil.measuring import lines
@@ -66,8 +67,9 @@ def fit(sweep: Sweep, slope: float, clamped: bool, step: float, ideal_dac: bool 
     _, repeats, _ = readings.shape
     noise = float(np.sqrt(readings.var(axis=1, ddof=1).mean()))
     means = readings.mean(axis=1)
-    low, low_sigma = _rail(means, z * slope < -BEYOND if clamped else z < -np.inf, 0.0, noise / np.sqrt(repeats))
-    high, high_sigma = _rail(means, z * slope > 1 + BEYOND if clamped else z > np.inf, 1.0, noise / np.sqrt(repeats))
+    rail_sigma = noise / np.sqrt(repeats), rounding.offset_of(noise, step)
+    low, low_sigma = _rail(means, z * slope < -BEYOND if clamped else z < -np.inf, 0.0, *rail_sigma)
+    high, high_sigma = _rail(means, z * slope > 1 + BEYOND if clamped else z > np.inf, 1.0, *rail_sigma)
     dead = high - low < 0.5
     ones = np.ones(len(dead))
     start = Transfer(
@@ -156,8 +158,17 @@ def _inside(states: Array, dead: NDArray[np.bool_], clamped: bool) -> NDArray[np
     return np.asarray(there & ~dead)
 
 
-def _rail(means: Array, there: NDArray[np.bool_], nominal: float, sigma: float) -> tuple[Array, Array]:
-    """Reading of every unit at a rail and its uncertainty; the nominal one where no point is beyond the rail."""
+def _rail(means: Array, there: NDArray[np.bool_], nominal: float, sigma: float, common: float) -> tuple[Array, Array]:
+    """Reading of every unit at a rail and its uncertainty; the nominal one where no point is beyond the rail.
+
+    Args:
+        means: (points, units).
+        there: Which points are beyond the rail.
+        nominal: State of the rail.
+        sigma: Of one mean, independent of the others.
+        common: What all means of a unit are off together: they read the same voltage, so rounding errs alike.
+    """
     count = there.sum(axis=0)
     seen = np.where(there, means, 0.0).sum(axis=0) / np.maximum(count, 1)
-    return np.where(count > 0, seen, nominal), np.where(count > 0, sigma / np.sqrt(np.maximum(count, 1)), 0.0)
+    total = np.hypot(sigma / np.sqrt(np.maximum(count, 1)), common)
+    return np.where(count > 0, seen, nominal), np.where(count > 0, total, 0.0)

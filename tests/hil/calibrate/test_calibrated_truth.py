@@ -38,9 +38,12 @@ def sheet_of(seed):
 
 
 @cache
-def deviations(seed):
-    """Found minus true in stated standard uncertainties, by figure."""
+def deviations(seed, noise_lsb=None):
+    """Found minus true in stated standard uncertainties, by figure; at another noise of the ADC where one is given."""
     sheet = sheet_of(seed)
+    if noise_lsb is not None:
+        quiet = sheet.state_adc.model_copy(update={"noise_sigma_v": noise_lsb * sheet.state_adc.lsb})
+        sheet = sheet.model_copy(update={"state_adc": quiet})
     chip = Chip(sheet, seed)
     with crossbar_of_chip(chip) as crossbar:
         found = measure_array(crossbar, 0, TOPOLOGY)
@@ -72,10 +75,18 @@ def read(adc, channels, state):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_gain_offset_linearity_and_settle_time_agree_with_the_truth(seed):
     found = deviations(seed)
-    assert {k: np.round(z, 1) for k, z in found.items() if np.abs(z).max() > 6} == {}  # one in 1,800 is at 5.2
+    # one of 1,780 is at 5.2: a draw of the noise, see docs/calibration.md
+    assert {k: np.round(z, 1) for k, z in found.items() if np.abs(z).max() > 6} == {}
     assert (np.abs(np.concatenate(list(found.values()))) > 3).mean() <= 0.03
 
 
 def test_intervals_of_95_percent_cover_between_90_and_99_percent():
     figures = [np.concatenate(list(deviations(seed).values())) for seed in SEEDS]
     assert 0.90 <= (np.abs(np.concatenate(figures)) < 1.96).mean() <= 0.99
+
+
+def test_rounding_of_an_adc_too_quiet_to_average_it_out_is_in_the_uncertainty_of_the_channels():
+    both = [deviations(seed, noise_lsb=0.1) for seed in (0, 1)]
+    z = np.concatenate([v for found in both for k, v in found.items() if k.startswith("channel")])
+    assert np.abs(z).max() < 3  # rounding is off by half a step at most, which is 1.7 of its standard deviations
+    assert 0.6 < np.sqrt(np.mean(z**2)) < 1.2
