@@ -21,6 +21,7 @@ from drivers.rack.rig import Rig
 from emulator import couplings, network
 from emulator.chip import Chip
 from emulator.network import Stop
+from emulator.neurons import ideal_neurons
 from emulator.rack.rack import VirtualRack
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.racks import facts, load_rack
@@ -192,7 +193,7 @@ def _equilibrium(chip: Chip, drive: torch.Tensor) -> tuple[torch.Tensor, ...]:
     built = couplings.build(
         topology, {i: m[:-1].T for i, m in enumerate(matrices)}, {i: m[-1] for i, m in enumerate(matrices)}
     )
-    net = network.Network(topology, built, network.ideal_neurons(topology))
+    net = network.Network(topology, built, ideal_neurons(topology))
     return network.relax(net, drive.double(), stop=Stop(5000, 1e-12)).states
 
 

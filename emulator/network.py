@@ -1,7 +1,8 @@
 """Relaxation of a layered network to a minimum of its energy, by block coordinate descent.
 
 Layers that share no coupling are updated together (even, then odd ones in a chain), each to the exact minimum given
-its neighbours, so the energy never rises (ff-EBM paper, section 2: full replacement, no step size). Where a layer feeds
+its neighbours, so the energy never rises (ff-EBM paper, section 2: full replacement, no step size), or past it by
+over-relaxation, under which it does not rise either. Where a layer feeds
 a pooled one, the update takes the present maxima for fixed: with states that are not negative this minimizes an upper
 bound of the energy that touches it at the present state, and the energy does not rise either. A pooled layer that is
 linear may be negative, and gives no such promise.
@@ -16,46 +17,13 @@ import torch
 from torch import Tensor
 
 from emulator.couplings import Coupling, Rounding, Shared, repeated
+from emulator.neurons import Neurons, Past
 from firmware_specs.topology import Topology
 
 States = tuple[Tensor, ...]
 Ups = list[tuple[Tensor, Shared] | None]
 """Each coupling's upward current, and what `down` shares of it; None where it has to be formed anew."""
 Nudge = Tensor | Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Neurons:
-    """Transfer of one layer's neuron circuits, `s = clamp(gain * z + offset, low, high)`.
-
-    Attributes:
-        gain: Scalar or tensor of the layer's shape.
-        offset: Scalar or tensor of the layer's shape, in state units; 0 for an ideal layer.
-        low: Lower rail, state units; None where there is none.
-        high: Upper rail, state units; None where there is none.
-    """
-
-    gain: float | Tensor = 1.0
-    offset: float | Tensor = 0.0
-    low: float | None = 0.0
-    high: float | None = 1.0
-
-    def __call__(self, z: Tensor, *, overwrite: bool = False) -> Tensor:
-        """State (batch, *layer) for a summed current (batch, *layer), in its memory where it may be overwritten."""
-        if isinstance(self.offset, Tensor):
-            gain = self.gain if isinstance(self.gain, Tensor) else torch.as_tensor(self.gain, dtype=z.dtype)
-            z = torch.addcmul(self.offset, z, gain)
-        elif isinstance(self.gain, Tensor) or self.gain != 1.0:
-            z = torch.mul(z, self.gain, out=z if overwrite else None)
-        if self.low is None and self.high is None:
-            return z
-        return torch.clamp(z, self.low, self.high, out=z if overwrite else None)
-
-
-def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
-    """Neurons without mismatch: `clamp(slope * z, 0, 1)`, and the identity for linear layers."""
-    linear = Neurons(low=None, high=None)
-    return tuple(Neurons(gain=layer.slope) if layer.clamped else linear for layer in topology.layers)
 
 
 @dataclass(frozen=True)
@@ -68,6 +36,8 @@ class Network:
         neurons: One a layer, from summed current (batch, *layer) to state.
         source: What joins the source nodes of a resistive network to layer 0.
         mixed: Whether the couplings were packed for mixed arithmetic.
+        over_relaxation: How far a layer moves in an update, 1..2, in units of the way to its minimum; a layer that is
+            not of `Neurons` always goes there.
     """
 
     topology: Topology
@@ -75,6 +45,7 @@ class Network:
     neurons: tuple[Callable[..., Tensor], ...]
     source: Coupling | None = None
     mixed: bool = False
+    over_relaxation: float = 1.0
 
     def inflow(self, drive: Tensor) -> Tensor:
         """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
@@ -238,11 +209,19 @@ class Currents:
         """Moves the layers of a group to their minimum; what they feed is then to be formed anew."""
         for layer in group:
             neurons, (current, own) = self.network.neurons[layer], self._current(layer, states, ups)
-            overwrite = own and isinstance(neurons, Neurons) and not torch.is_grad_enabled()
-            states[layer] = neurons(current, overwrite=True) if overwrite else neurons(current)
+            if not isinstance(neurons, Neurons):
+                states[layer] = neurons(current)
+                continue
+            past = self._past(current, states[layer])
+            states[layer] = neurons(current, past, overwrite=own and not torch.is_grad_enabled())
         for index, coupling in enumerate(self.network.topology.couplings):
             if coupling.pre in group:
                 ups[index] = None
+
+    def _past(self, current: Tensor, state: Tensor | None) -> Past | None:
+        if self.network.over_relaxation == 1.0:
+            return None
+        return Past(torch.zeros_like(current) if state is None else state, self.network.over_relaxation)
 
     def current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> Tensor:
         """Summed current into a layer; fills in the upward currents it needs."""

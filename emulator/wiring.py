@@ -10,7 +10,8 @@ from torch import Tensor
 from emulator import couplings, packed, resistive
 from emulator.cells import reading
 from emulator.diodes import Shockley
-from emulator.network import Network, Neurons
+from emulator.network import Network
+from emulator.neurons import Neurons
 from emulator.streams import static_normal
 from emulator.wires import ladder, nodal
 from firmware_specs.datasheet import Datasheet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -21,8 +22,8 @@ from hil.devices.open_device import open_device
 from hil.devices.open_rack import open_rack
 
 FORMS = (
-    "reference:[?arithmetic=mixed]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  visa:RESOURCE  rack:FILE  "
-    "bench:FILE#NAME"
+    "reference:[?arithmetic=mixed&over_relaxation=W]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  "
+    "visa:RESOURCE  rack:FILE  bench:FILE#NAME"
 )
 
 
@@ -41,7 +42,8 @@ def open_bench(
     """Opens a counterpart.
 
     Args:
-        address: `reference:`, where `?arithmetic=mixed` settles with bfloat16 products in all but the last sweeps;
+        address: `reference:`, where `?arithmetic=mixed` settles with bfloat16 products in all but the last sweeps, and
+            `?over_relaxation=W`, 1 <= W < 2, moves every layer W times as far as to its minimum;
             `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
             `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; `rack:FILE`, instruments
             around a bare crossbar; or `bench:FILE#NAME`, a device of a bench file.
@@ -61,8 +63,10 @@ def open_bench(
         raise AddressError(f"{address!r} is not an address: a scheme is missing. Addresses: {FORMS}")
     match scheme:
         case "reference":
-            options = _options(address, rest.removeprefix("?"), ("arithmetic",))
-            return ReferenceBench(stop, nudged_stop, _arithmetic(address, options), address)
+            options = _options(address, rest.removeprefix("?"), ("arithmetic", "over_relaxation"))
+            return ReferenceBench(
+                stop, nudged_stop, _arithmetic(address, options), _relaxation(address, options), address
+            )
         case "emulator":
             chip = open_chip(address, device=device, dtype=dtype)
             kind = EmulatorBench if chip.datasheet.product is None else ProductBench
@@ -133,6 +137,17 @@ def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
             return "mixed"
         case other:
             raise AddressError(f"{address!r}: arithmetic must be full or mixed, got {other!r}")
+
+
+def _relaxation(address: str, options: dict[str, str]) -> float:
+    given = options.get("over_relaxation", "1")
+    try:
+        factor = float(given)
+    except ValueError:
+        factor = nan
+    if not 1 <= factor < 2:
+        raise AddressError(f"{address!r}: over_relaxation must be a number from 1 to below 2, got {given!r}")
+    return factor
 
 
 def _seed(address: str, options: dict[str, str]) -> int:

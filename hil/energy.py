@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from emulator import couplings, network, packed, resistive
+from emulator import couplings, network, neurons, packed, resistive
 from firmware_specs.topology import Topology
 from hil import cocontent
 from hil.backends.seam import Parameters, States
@@ -32,11 +32,11 @@ def ideal_network(
     weights, biases = _by_index(topology, parameters)
     if topology.substrate == "resistive":
         return resistive.build(topology, weights, biases)
-    neurons = network.ideal_neurons(topology)
+    units = neurons.ideal_neurons(topology)
     if arithmetic is None:
-        return network.Network(topology, couplings.build(topology, weights, biases), neurons)
+        return network.Network(topology, couplings.build(topology, weights, biases), units)
     fast = packed.pack(topology, weights, biases, arithmetic)
-    return network.Network(topology, fast, neurons, mixed=arithmetic == "mixed")
+    return network.Network(topology, fast, units, mixed=arithmetic == "mixed")
 
 
 def primitive(topology: Topology, parameters: Parameters, drive: Tensor, states: States) -> Tensor:

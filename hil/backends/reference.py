@@ -26,12 +26,15 @@ class ReferenceArray:
         stop: Bound and tolerance of the free phase and, unless `nudged_stop` is given, of the nudged ones.
         nudged_stop: Bound and tolerance of the nudged phases.
         arithmetic: `full`, or `mixed` with bfloat16 products in all but the last sweeps (float32 parameters only).
+        over_relaxation: How far a layer moves in an update, 1..2 in units of the way to its minimum; not in resistive
+            networks.
     """
 
     topology: Topology
     stop: network.Stop
     nudged_stop: network.Stop | None = None
     arithmetic: packed.Arithmetic = "full"
+    over_relaxation: float = 1.0
     nudge_limit: float = float("inf")
     nudge_step: float = 0.0
     _network: network.Network | None = None
@@ -44,9 +47,9 @@ class ReferenceArray:
     def program(self, parameters: Parameters) -> Programmed:
         """Takes the parameters as they are."""
         cells = check_parameters(self.topology, parameters)
-        self._network = ideal_network(
-            self.topology, {name: value.clone() for name, value in parameters.items()}, self.arithmetic
-        )
+        taken = {name: value.clone() for name, value in parameters.items()}
+        ideal = ideal_network(self.topology, taken, self.arithmetic)
+        self._network = replace(ideal, over_relaxation=self.over_relaxation)
         return Programmed(cells, cells, 0)
 
     def settle(
@@ -116,6 +119,7 @@ class ReferenceBench:
         stop: Bound and tolerance of the relaxation.
         nudged_stop: The same for nudged phases, when they differ.
         arithmetic: Of every array's relaxation.
+        over_relaxation: Of every array's relaxation.
         address: The address it was opened from.
     """
 
@@ -126,16 +130,18 @@ class ReferenceBench:
         stop: network.Stop | None = None,
         nudged_stop: network.Stop | None = None,
         arithmetic: packed.Arithmetic = "full",
+        over_relaxation: float = 1.0,
         address: str = "reference:",
     ) -> None:
         self.stop = stop or network.Stop()
         self.nudged_stop = nudged_stop
         self.arithmetic = arithmetic
+        self.over_relaxation = over_relaxation
         self.address = address
 
     def place(self, topology: Topology) -> ReferenceArray:
         """Any block fits."""
-        return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic)
+        return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic, self.over_relaxation)
 
     def describe(self) -> dict[str, object]:
         """Kind and stopping rule."""
@@ -144,6 +150,7 @@ class ReferenceBench:
             "max_iterations": self.stop.max_iterations,
             "tolerance": self.stop.tolerance,
             "arithmetic": self.arithmetic,
+            "over_relaxation": self.over_relaxation,
         }
 
     def state_dict(self) -> dict[str, Tensor]:

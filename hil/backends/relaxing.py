@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from emulator.network import ideal_neurons
+from emulator.neurons import ideal_neurons
 from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology

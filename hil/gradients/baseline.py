@@ -6,7 +6,7 @@ measured. On `reference:` that is the exact gradient; on a chip it is what a dig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -45,12 +45,15 @@ class Implicit:
         unsolved: What happens at that bound. `refuse`: an error. `keep`: the sum so far counts, which is what
             back-propagation through so many sweeps gives at a fixed point, and what equilibrium propagation measures
             after so many nudged sweeps; for training, where some sample of some batch is always close to a bifurcation.
+        over_relaxation: Of the sweep that is differentiated, 1..2. The fixed point and its gradient are the same; the
+            adjoint is solved at the rate of the over-relaxed sweeps.
     """
 
     kind: Literal["implicit"] = "implicit"
     tolerance: float | None = None
     max_iterations: int = 5000
     unsolved: Literal["refuse", "keep"] = "refuse"
+    over_relaxation: float = 1.0
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
@@ -59,6 +62,8 @@ class Implicit:
             raise ValueError(
                 f"0 < tolerance < 1 and max_iterations > 0 are needed, got {self.tolerance} and {self.max_iterations}"
             )
+        if not 1 <= self.over_relaxation < 2:
+            raise ValueError(f"over_relaxation must be at least 1 and below 2, got {self.over_relaxation}")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
@@ -70,7 +75,7 @@ class Implicit:
         """
         source, leaves, start = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}, _leaves(free)
         with torch.enable_grad():
-            net = ideal_network(site.topology, leaves)
+            net = replace(ideal_network(site.topology, leaves), over_relaxation=self.over_relaxation)
             swept = network.relax(net, source, start=start, stop=_ONE_SWEEP).states
             adjoint = self._solve(swept, start, loss_gradient)
             gradients = torch.autograd.grad(swept, [source, *leaves.values()], adjoint, materialize_grads=True)

@@ -4,6 +4,7 @@ import torch
 from emulator import couplings, network, packed
 from emulator.couplings import Rounding
 from emulator.network import Stop, relax
+from emulator.neurons import ideal_neurons
 from firmware_specs.topology import Conv, Dense, Layer, Topology
 
 POOLED = Topology(
@@ -47,7 +48,7 @@ def random_parameters(topology, scale=0.3, dtype=torch.float64, seed=0):
 
 def networks(topology, dtype=torch.float64, arithmetic="full"):
     weights, biases = random_parameters(topology, dtype=dtype)
-    neurons = network.ideal_neurons(topology)
+    neurons = ideal_neurons(topology)
     fast = packed.pack(topology, weights, biases, arithmetic)
     return (
         network.Network(topology, couplings.build(topology, weights, biases), neurons),

@@ -1,5 +1,7 @@
 """Relaxation against answers that share no code with it: bounded minimization, optimality conditions, closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -119,8 +121,10 @@ def test_pooled_equilibrium_lies_below_every_random_and_every_neighbouring_state
 
 @EVERY
 @pytest.mark.parametrize("nudged", [False, True])
-def test_every_state_is_the_clipped_slope_of_the_primitive_function(topology, nudged):
+@pytest.mark.parametrize("over_relaxation", [1.0, 1.4])
+def test_every_state_is_the_clipped_slope_of_the_primitive_function(topology, nudged, over_relaxation):
     parameters, net, drive, nudge = random_case(topology)
+    net = replace(net, over_relaxation=over_relaxation)
     relaxed = relax(net, drive, nudge if nudged else None, stop=TIGHT)
     assert bool(relaxed.settled.all())
     states = tuple(s.clone().requires_grad_() for s in relaxed.states)
@@ -137,9 +141,11 @@ def test_every_state_is_the_clipped_slope_of_the_primitive_function(topology, nu
     ("name", "scale"), [(n, s) for n in TOPOLOGIES for s in (0.5, 3.0) if s < 1 or "linear" not in n]
 )
 @pytest.mark.parametrize("nudged", [False, True])
-def test_energy_never_rises_over_sweeps_from_random_states(name, nudged, scale):
+@pytest.mark.parametrize("over_relaxation", [1.0, 1.4, 1.9])
+def test_energy_never_rises_over_sweeps_from_random_states(name, nudged, scale, over_relaxation):
     topology = TOPOLOGIES[name]
     parameters, net, drive, nudge = random_case(topology, batch=6, scale=scale)
+    net = replace(net, over_relaxation=over_relaxation)
     nudge = nudge if nudged else torch.zeros_like(nudge)
     generator = torch.Generator().manual_seed(5)
     states = tuple(torch.rand(6, *x.shape, generator=generator, dtype=torch.float64) for x in topology.layers)
@@ -178,6 +184,15 @@ def test_residual_is_the_last_change_and_the_distance_is_that_times_the_contract
     distance = equilibrium - relaxed.states[0].item()
     assert relaxed.residual.item() <= 1e-6
     assert distance == pytest.approx(relaxed.residual.item() * contraction / (1 - contraction), rel=1e-6)
+
+
+def test_over_relaxation_converges_at_the_rate_of_its_theory():
+    # two groups of layers, sweeps that leave a share r: at w = 2 / (1 + sqrt(1 - r)) they leave w - 1 (Young 1954)
+    net, drive = two_units(0.9), torch.tensor([[0.1]], dtype=torch.float64)
+    best = 2 / (1 + (1 - 0.81) ** 0.5)
+    plain, over = (relax(replace(net, over_relaxation=w), drive, stop=Stop(1000, 1e-10)) for w in (1.0, best))
+    assert over.states[0].item() == pytest.approx(0.1 / 0.19, abs=1e-9)
+    assert (plain.iterations.item(), over.iterations.item()) == (100, 28)
 
 
 def test_report_is_per_sample():

@@ -10,7 +10,7 @@ from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Hold
 from hil.block import EnergyBlock
 from hil.estimator import Estimator, stencil
-from hil.gradients.baseline import Implicit
+from hil.gradients.baseline import AdjointError, Implicit
 from hil.gradients.coupled import Coupled
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
@@ -158,6 +158,18 @@ def test_a_residual_block_is_updated_in_groups_without_couplings_inside_and_lear
     exact = gradients(block, Implicit(tolerance=1e-13), drive)
     assert difference(gradients(block, Estimator(beta=1e-4), drive), exact) < 1e-5
     assert float(exact["weight_3"].norm()) > 0
+
+
+def test_an_over_relaxed_sweep_has_the_same_implicit_gradient_sooner():
+    topology = residual_topology()
+    torch.manual_seed(4)
+    block = EnergyBlock(topology, ReferenceBench(EXACT, over_relaxation=1.2)).double()
+    drive = torch.rand(3, 3, 4, 4, dtype=torch.float64)
+    exact = gradients(block, Implicit(tolerance=1e-13), drive)
+    assert difference(gradients(block, Implicit(tolerance=1e-13, over_relaxation=1.2), drive), exact) < 1e-10
+    with pytest.raises(AdjointError):
+        gradients(block, Implicit(tolerance=1e-6, max_iterations=12), drive)
+    gradients(block, Implicit(tolerance=1e-6, max_iterations=12, over_relaxation=1.2), drive)
 
 
 def test_a_residual_block_of_an_experiment_has_its_skips():

@@ -13,6 +13,7 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.network import Stop
+from emulator.neurons import ideal_neurons
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Doors
@@ -134,7 +135,7 @@ def _equilibrium(chip, topology, drive, start=None, nudge=None):
     built = couplings.build(
         topology, {i: m[:-1].T for i, m in enumerate(matrices)}, {i: m[-1] for i, m in enumerate(matrices)}
     )
-    net = network.Network(topology, built, network.ideal_neurons(topology))
+    net = network.Network(topology, built, ideal_neurons(topology))
     begin = None if start is None else tuple(s.double() for s in start)
     more = None if nudge is None else nudge.double()
     return network.relax(net, drive.double(), more, start=begin, stop=Stop(5000, 1e-12)).states
