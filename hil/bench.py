@@ -11,7 +11,7 @@ import torch
 from emulator.chip import Chip
 from emulator.network import Stop
 from emulator.packed import Arithmetic
-from firmware_specs.datasheet import load
+from firmware_specs.datasheet import load, shipped
 from hil.backends.emulator import EmulatorBench
 from hil.backends.product import ProductBench
 from hil.backends.reference import ReferenceBench
@@ -60,7 +60,7 @@ def open_bench(
     """
     scheme, found, rest = address.partition(":")
     if not found:
-        raise AddressError(f"{address!r} is not an address: a scheme is missing. Addresses: {FORMS}")
+        raise AddressError(f"{address!r} is not an address: a scheme is missing.{_meant(address)} Addresses: {FORMS}")
     match scheme:
         case "reference":
             options = _options(address, rest.removeprefix("?"), ("arithmetic", "over_relaxation"))
@@ -81,6 +81,13 @@ def open_bench(
         case "bench":
             return _from_file(address, device, dtype, stop, nudged_stop)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}. Addresses: {FORMS}")
+
+
+def _meant(address: str) -> str:
+    """What an address without a scheme probably is."""
+    if address.partition("?")[0] in shipped():
+        return f" Did you mean emulator:{address}?"
+    return f" Did you mean serial:{address}?" if address.startswith("/dev/") else ""
 
 
 def entry_of(address: str) -> tuple[str, str, DeviceEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,11 @@ import typer
 from hil import commands
 
 BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
+FILE_SYSTEM = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
+"""What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 
 
 def build_app() -> typer.Typer:
@@ -47,8 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        commands.complain(error)
+        commands.complain(_of_a_file(error) if isinstance(error, OSError) else error)
         sys.exit(code)
+
+
+def _of_a_file(error: OSError) -> Exception:
+    where = f" {error.filename}" if error.filename is not None else " a file"
+    return ValueError(f"cannot read or write{where}: {error.strerror}")
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -72,6 +83,8 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, DeviceError | RankError):
         return DEVICE_FAILED
+    if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
+        return BAD_INPUT
     refusals = (
         AddressError,
         AdjointError,

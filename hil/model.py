@@ -12,7 +12,7 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.backends.seam import Bench, CellArray
+from hil.backends.seam import Bench, CellArray, PlacementError
 from hil.block import EnergyBlock, Observer
 from hil.experiments.schema import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
 from hil.initial import initialize
@@ -149,15 +149,18 @@ def _block(
             "resistive networks need the weights, too: use update.kind = 'rewrite'"
         )
     settle = experiment.settle
-    energy = EnergyBlock(
-        topology,
-        bench,
-        experiment.estimator,
-        generator=signs,
-        reads=settle.reads,
-        strict=settle.strict,
-        pulsed=pulsed,
-    )
+    try:
+        energy = EnergyBlock(
+            topology,
+            bench,
+            experiment.estimator,
+            generator=signs,
+            reads=settle.reads,
+            strict=settle.strict,
+            pulsed=pulsed,
+        )
+    except PlacementError as error:
+        raise PlacementError(f"{where}.energy: {error}") from error
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")
     chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)

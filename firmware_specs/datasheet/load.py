@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from firmware_specs.datasheet.sheet import Datasheet
+from firmware_specs.refusals import explain, no_such
 
 
 class DatasheetError(ValueError):
@@ -42,46 +43,7 @@ def parse(text: str, where: str) -> Datasheet:
     try:
         return Datasheet.model_validate(document)
     except ValidationError as error:
-        raise DatasheetError(f"{where}: " + "; ".join(explain(error, document))) from error
-
-
-def explain(error: ValidationError, document: object = None) -> list[str]:
-    """One line a problem of a refused TOML document: key, what was expected, what was there.
-
-    Args:
-        error: The refusal.
-        document: What was refused; with it, keys are named as the file has them, without pydantic's union tags.
-    """
-    lines = []
-    for problem in error.errors():
-        key = ".".join(_path(problem["loc"], document, problem["type"] == "missing")) or "(whole file)"
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            lines.append(f"{key}: unknown key")
-        elif problem["type"] == "missing":
-            lines.append(f"{key}: missing")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
-            lines.append(f"{key}: {message}{given}")
-    return lines
-
-
-def _path(location: tuple[int | str, ...], document: object, missing: bool) -> list[str]:
-    """A problem's location without the tags that pydantic adds for members of a union."""
-    path, node = [], document
-    for depth, part in enumerate(location):
-        last = depth == len(location) - 1
-        if isinstance(node, dict) and part not in node and not (missing and last):
-            continue
-        path.append(str(part))
-        node = _child(node, part)
-    return path
-
-
-def _child(node: object, part: int | str) -> object:
-    if isinstance(node, dict):
-        return node.get(part)
-    return node[part] if isinstance(node, list) and isinstance(part, int) else None
+        raise DatasheetError(f"{where}: " + "; ".join(explain(error, document, Datasheet))) from error
 
 
 def _read(name_or_path: str) -> tuple[str, str]:
@@ -92,6 +54,4 @@ def _read(name_or_path: str) -> tuple[str, str]:
     try:
         return path.read_text(), str(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasheetError(
-            f"{name_or_path}: neither a shipped datasheet ({', '.join(shipped())}) nor a readable TOML file: {error}"
-        ) from error
+        raise DatasheetError(no_such("datasheet", name_or_path, shipped(), error)) from error

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from firmware_specs.datasheet.load import explain
 from firmware_specs.racks.rack import Rack
+from firmware_specs.refusals import explain, no_such
 
 _FACTS = "instruments.toml"
 
@@ -41,12 +41,12 @@ def load_rack(name_or_path: str | Path) -> Rack:
         try:
             text, where = Path(name).read_text(), name
         except (OSError, UnicodeDecodeError) as error:
-            raise RackError(
-                f"{name}: neither a shipped rack ({', '.join(shipped_racks())}) nor a readable TOML file: {error}"
-            ) from error
+            raise RackError(no_such("rack", name, shipped_racks(), error)) from error
     try:
-        return Rack.model_validate(tomllib.loads(text))
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RackError(f"{where}: not TOML: {error}") from error
+    try:
+        return Rack.model_validate(document)
     except ValidationError as error:
-        raise RackError(f"{where}: " + "; ".join(explain(error))) from error
+        raise RackError(f"{where}: " + "; ".join(explain(error, document, Rack))) from error

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from drivers.crossbar import Crossbar
 from drivers.errors import CalibrationExpired
 from firmware_specs.codes import Capability
-from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Section
+from firmware_specs.refusals import explain
 from firmware_specs.topology import Topology
 from hil.calibrate.entries import ArrayEntry
 from hil.calibrate.header import CalibrationHeader
@@ -106,7 +106,7 @@ def read(path: Path) -> CalibrationFile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
     except ValidationError as error:
-        raise CalibrationExpired(f"calibration {path}: " + "; ".join(explain(error))) from error
+        raise CalibrationExpired(f"calibration {path}: " + "; ".join(explain(error, None, CalibrationFile))) from error
 
 
 def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:

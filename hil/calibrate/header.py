@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from drivers.errors import CalibrationExpired
-from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.refusals import explain
 
 
 class CalibrationHeader(Section):
@@ -79,4 +79,6 @@ def _load(path: Path) -> CalibrationHeader:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
     except ValidationError as error:
-        raise CalibrationExpired(f"calibration {path}: [calibration] " + "; ".join(explain(error))) from error
+        raise CalibrationExpired(
+            f"calibration {path}: [calibration] " + "; ".join(explain(error, None, CalibrationHeader))
+        ) from error

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from firmware_specs.datasheet.load import explain
+from firmware_specs.refusals import explain
 from hil.characterize.items import (
     CurrentVoltage,
     Drift,
@@ -104,4 +104,4 @@ def load(path: Path) -> Plan:
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        raise PlanError(f"{path}: " + "; ".join(explain(error))) from error
+        raise PlanError(f"{path}: " + "; ".join(explain(error, None, Plan))) from error

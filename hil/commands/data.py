@@ -9,7 +9,9 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Checks and downloads data sets.")
 
-Name = Annotated[str, typer.Argument(help="digits, mnist, fashion-mnist, kmnist, cifar10, cifar100 or imagenet32.")]
+Name = Annotated[
+    str, typer.Argument(help="digits, iris, mnist, fashion-mnist, kmnist, cifar10, cifar100 or imagenet32.")
+]
 Root = Annotated[Path, typer.Option(help="Folder that holds the data sets.")]
 
 

@@ -8,9 +8,9 @@ from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from firmware_specs.datasheet.load import explain
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.racks import Rack
+from firmware_specs.refusals import close, explain
 
 SCHEMES = ("reference", "emulator", "serial", "visa", "rack", "bench")
 
@@ -96,7 +96,7 @@ def load_device(path: Path, name: str) -> DeviceEntry:
     """
     devices = load(path).devices
     if name not in devices:
-        raise BenchFileError(f"{path}: no device {name!r}; there are {', '.join(sorted(devices))}")
+        raise BenchFileError(f"{path}: no device {name!r}; {close(name, sorted(devices))}")
     entry = devices[name]
     sheet = entry.datasheet
     return entry.model_copy(
@@ -129,4 +129,4 @@ def parse(text: str, where: str) -> BenchFile:
     try:
         return BenchFile.model_validate(document)
     except ValidationError as error:
-        raise BenchFileError(f"{where}: " + "; ".join(explain(error))) from error
+        raise BenchFileError(f"{where}: " + "; ".join(explain(error, document, BenchFile))) from error

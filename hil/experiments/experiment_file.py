@@ -10,7 +10,7 @@ from pathlib import Path
 import tomli_w
 from pydantic import ValidationError
 
-from firmware_specs.datasheet.load import explain
+from firmware_specs.refusals import explain, no_such
 from hil.experiments.schema import Experiment
 
 
@@ -43,8 +43,10 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        where = f"{where} with --set {' --set '.join(overrides)}" if overrides else where
-        raise ExperimentError(f"{where}: " + "; ".join(explain(error, document))) from error
+        problems = explain(error, document, Experiment)
+        blamed = [override for override in overrides if _concerns(override, problems)]
+        where = f"{where} with --set {' --set '.join(blamed)}" if blamed else where
+        raise ExperimentError(f"{where}: " + "; ".join(problems)) from error
 
 
 def _document(name_or_path: str, seen: tuple[str, ...]) -> tuple[dict[str, object], str]:
@@ -112,9 +114,14 @@ def _read(name_or_path: str) -> tuple[str, str]:
     try:
         return path.read_text(), str(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentError(
-            f"{name_or_path}: neither a shipped experiment ({', '.join(shipped())}) nor a readable TOML file: {error}"
-        ) from error
+        raise ExperimentError(no_such("experiment", name_or_path, shipped(), error)) from error
+
+
+def _concerns(override: str, problems: Sequence[str]) -> bool:
+    """Whether a problem lies at, above or below the key an override sets; one of the whole file may be anyone's."""
+    asked = override.partition("=")[0].strip()
+    keys = [problem.partition(": ")[0] for problem in problems]
+    return any(k == "(whole file)" or f"{asked}.".startswith(f"{k}.") or f"{k}.".startswith(f"{asked}.") for k in keys)
 
 
 def _apply(document: dict[str, object], override: str) -> None:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces a file: temporary file in the same folder, fsync, rename, fsync of the folder."""
+    """Replaces a file: temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    Raises:
+        OSError: naming the file, of a full disk as well.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -129,9 +129,17 @@ def test_all_problems_are_told_at_once(refused):
     assert "cells.g_max_s: missing" in message
 
 
-@pytest.mark.parametrize("name", ["mixed-9bit", "/nowhere/board.toml", ""])
-def test_an_unknown_name_is_refused_with_the_known_ones(name):
-    with pytest.raises(DatasheetError, match=", ".join(shipped())):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", ", ".join(shipped())),
+        ("zzz", ", ".join(shipped())),
+        ("mixed-9bit", "did you mean mixed-8bit"),
+        ("/nowhere/board.toml", "^/nowhere/board.toml: No such file"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_close_ones_or_all(name, said):
+    with pytest.raises(DatasheetError, match=said):
         load(name)
 
 

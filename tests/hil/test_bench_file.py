@@ -121,7 +121,7 @@ def test_missing_file_and_unknown_device_are_named(bench_file, tmp_path):
     with pytest.raises(BenchFileError, match=r"nowhere\.toml: not readable"):
         load(tmp_path / "nowhere.toml")
     path = bench_file('[devices.left]\naddress = "reference:"\n[devices.right]\naddress = "reference:"\n')
-    with pytest.raises(BenchFileError, match="no device 'middle'; there are left, right"):
+    with pytest.raises(BenchFileError, match="no device 'middle'; known: left, right"):
         load_device(path, "middle")
 
 

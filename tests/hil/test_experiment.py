@@ -76,7 +76,11 @@ def test_a_bad_experiment_is_refused_with_file_key_and_expectation(file, text, e
         ("optimizer.lr", "expected key=value"),
         ("blocks.3.energy.slope=1", "expected an index 0 .. 0, got '3'"),
         ("data.name.first=1", "'digits' is a value and has no key 'first'"),
-        ("optimizer.speed=1", "optimizer.speed: unknown key"),
+        ("optimizer.speed=1", "optimizer.speed: unknown key; known: kind, lr, momentum, weight_decay"),
+        ("epochs=1", "epochs: unknown key; did you mean run.epochs?"),
+        ("estimator.betta=1", "estimator.betta: unknown key; did you mean beta or eta?"),
+        ("blocks.0.energy.couplings.0.unit=4", "couplings.0.unit: unknown key; did you mean units?"),
+        ("blocks.0.feedforward.0.kind=lineal", "feedforward.0.kind: 'lineal' is unknown; did you mean linear?"),
     ],
 )
 def test_a_bad_override_is_refused_and_named(file, override, expected):
@@ -87,8 +91,22 @@ def test_a_bad_override_is_refused_and_named(file, override, expected):
 
 
 def test_an_unknown_experiment_names_the_shipped_ones():
-    with pytest.raises(ExperimentError, match=r"nothing: neither a shipped experiment \(.*digits.*\) nor a readable"):
+    with pytest.raises(ExperimentError, match=r"nothing: neither a shipped experiment nor .*; shipped: .*digits"):
         load("nothing")
+    with pytest.raises(ExperimentError, match=r"digit: .*; did you mean digits or "):
+        load("digit")
+
+
+def test_only_overrides_that_a_problem_concerns_are_named(file):
+    with pytest.raises(ExperimentError) as caught:
+        load(file, ["run.epochs=2", "run.batch=none"])
+    assert str(caught.value).startswith(f"{file} with --set run.batch=none: run.batch: ")
+
+
+def test_what_a_bad_part_leaves_missing_is_not_said_again(file):
+    with pytest.raises(ExperimentError) as caught:
+        load(file, ["blocks.0.energy.slope=-1"])
+    assert str(caught.value).endswith("blocks.0.energy.slope: Input should be greater than 0, got -1")
 
 
 def test_differences_name_every_changed_key(file):

@@ -264,12 +264,21 @@ def test_a_run_folder_is_never_lost_by_accident(small, capsys):
     main_exits_ok(command(path, "--overwrite", "--set", "run.epochs=1"))
 
 
+def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(small, capsys):
+    (small / "file").write_text("")
+    error = refused(["train", "digits", "--run-dir", str(small / "file" / "run")], capsys)
+    assert error == f"hil: cannot read or write {small}/file/run: Not a directory\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["train", "nothing"], "neither a shipped experiment"),
         (["train", "digits", "--set", "run.epochs=0"], "run.epochs"),
         (["train", "digits", "--device", "usb"], "is not an address"),
+        (["train", "digits", "--device", "ideal?seed=1"], "Did you mean emulator:ideal?seed=1?"),
+        (["train", "digits", "--device", "/dev/ttyUSB0"], "Did you mean serial:/dev/ttyUSB0?"),
+        (["train", "digits", "--device", "emulator:resistive-ideal"], "blocks.0.energy: does not fit resistive-ideal"),
         (["train", "digits", "--device", "emulator:none"], "neither a shipped datasheet"),
         (["train", "digits", "--device", "emulator:ideal?speed=3"], "unknown option speed"),
         (["train", "mnist-dense", "--data-root", "nowhere"], "train-images-idx3-ubyte[.gz] is missing"),
