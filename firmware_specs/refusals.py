@@ -86,6 +86,8 @@ def _below(owners: set[type], field: str) -> set[type]:
 def _fields(owner: type) -> dict[str, object]:
     if issubclass(owner, BaseModel):
         return {name: field.annotation for name, field in owner.model_fields.items()}
+    if not dataclasses.is_dataclass(owner):
+        return {}
     hints = get_type_hints(owner)
     return {field.name: hints[field.name] for field in dataclasses.fields(owner)}
 
