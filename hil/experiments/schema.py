@@ -135,12 +135,23 @@ class Settling(Section):
 
 
 class Optimizer(Section):
-    """Adam, AdamW or SGD with momentum; `weight_decay` is L2 for Adam and SGD."""
+    """Adam, AdamW or SGD with momentum; `weight_decay` is L2 for Adam and SGD.
+
+    Attributes:
+        kind: Which.
+        lr: Learning rate.
+        weight_decay: Of all parameters.
+        momentum: Of SGD.
+        max_norm: Gradients of a larger norm, over all parameters, are scaled down to it; None leaves all as they are. A
+            sample close to a bifurcation answers a nudge with twenty times the gradient of its batch, and Adam
+            remembers that for a thousand steps.
+    """
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
     momentum: NonNegative = 0.9
+    max_norm: Positive | None = None
 
 
 class Update(Section):

@@ -14,8 +14,20 @@ from hil.experiments.schema import Optimizer as Settings
 
 def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer an experiment asks for; with nothing to do where pulses move every weight."""
+    taken, longest = list(parameters), settings.max_norm
+    made = _optimizer(settings, taken)
+    if longest is not None:
+
+        def clip(*_: object) -> None:
+            nn.utils.clip_grad_norm_(taken, longest)
+
+        made.register_step_pre_hook(clip)
+    return made
+
+
+def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     lr, decay = settings.lr, settings.weight_decay
-    group = [{"params": list(parameters)}]  # torch refuses an empty list, not an empty group
+    group = [{"params": parameters}]  # torch refuses an empty list, not an empty group
     match settings.kind:
         case "adam":
             return torch.optim.Adam(group, lr, weight_decay=decay, fused=True)  # one pass over the memory, not ten
