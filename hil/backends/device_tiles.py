@@ -77,7 +77,7 @@ class DeviceTiles:
         found = [self._added(row.tolist(), driven, transposed) for row in outputs]
         amps = torch.from_numpy(np.concatenate([each for each, _, _ in found], 1))
         rails = torch.from_numpy(sum(at_rail for _, _, at_rail in found))
-        return Multiplied(amps.to(volts), torch.from_numpy(found[0][1]), rails)
+        return Multiplied(amps.to(volts), torch.from_numpy(found[0][1]).to(volts.device), rails.to(volts.device))
 
     def now_s(self) -> float:
         """The host's monotonic clock."""

@@ -207,7 +207,7 @@ class EmulatorBench:
         for number, array in enumerate(self._arrays):
             count = len(array.topology.couplings)
             if f"target_{number}.0" in state:
-                array.restore_targets([state[f"target_{number}.{i}"] for i in range(count)])
+                array.restore_targets([state[f"target_{number}.{i}"].to(self.chip.device) for i in range(count)])
             array.restore_written_at(float(state[f"written_at_{number}"]))
 
     def close(self) -> None:

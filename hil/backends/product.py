@@ -97,8 +97,10 @@ class ProductBench(EmulatorBench):
     def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
         """Restores `state_dict` on the same placed blocks."""
         self.chip.load_state_dict(state)
-        start = "target_"
-        self._tiles.targets_s = {int(k.removeprefix(start)): v for k, v in state.items() if k.startswith(start)}
+        start, where = "target_", self.chip.device
+        self._tiles.targets_s = {
+            int(k.removeprefix(start)): v.to(where) for k, v in state.items() if k.startswith(start)
+        }
         for number, block in enumerate(self._tiled):
             block.written_at_s, noise = (float(v) for v in state[f"block_{number}"])
             block.noise_a = None if noise != noise else noise
