@@ -40,13 +40,13 @@ class Rounding:
     lead: int = 0
     scale: float | None = None
 
-    def after(self, change: float, tolerance: float) -> None:
-        """Decides about the next sweep, given the largest state change in this one.
+    def after(self, change: float, tolerance: float, sweeps: int = 1) -> None:
+        """Decides about the next sweeps, given the largest state change in this one, so many after the last decision.
 
         Coarse sweeps reduce the error to their own rounding, 2^-8 of what changed since the last exact sweep; beyond
         that they settle to the wrong point.
         """
-        self.lead -= 1
+        self.lead -= sweeps
         if self.lead > 0:
             return
         if self.coarse and self.scale is not None and change <= max(tolerance, self.scale / 64):

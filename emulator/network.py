@@ -56,6 +56,15 @@ class Network:
         return tuple(like.new_zeros(batch, *layer.shape) for layer in self.topology.layers)
 
 
+GPU_SWEEPS = 8
+"""Sweeps between two looks at the residual on a GPU: a look makes the host wait for it."""
+
+
+def look_every(device: torch.device) -> int:
+    """Iterations between two looks of the host at what a torch device computed."""
+    return 1 if device.type == "cpu" else GPU_SWEEPS
+
+
 EXACT_LEAD = 3
 """Exact sweeps at the start of a phase in mixed arithmetic, where no earlier states are given."""
 
@@ -69,12 +78,12 @@ class Stop:
         tolerance: Largest change of any state in one sweep at which a sample counts as settled; the phase ends when
             all samples do. 0 runs all `max_iterations`. It is no distance to the equilibrium: where a sweep leaves a
             share r of the error, the states are still r / (1 - r) times the last change away.
-        check_every: Sweeps between looks at the residual; each look makes the host wait for a GPU.
+        check_every: Sweeps between looks at the residual; None: every one on the CPU, every `GPU_SWEEPS` on a GPU.
     """
 
     max_iterations: int = 500
     tolerance: float = 1e-6
-    check_every: int = 1
+    check_every: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,7 @@ def relax(
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
+    every = stop.check_every or look_every(drive.device)
     rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
     sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)
@@ -144,13 +154,13 @@ def relax(
         now = residual <= (stop.tolerance if exact else -1)
         iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
         done = now
-        if iteration % stop.check_every and not last:
+        if iteration % every and not last:
             continue
         change = float(residual.amax())  # the host waits for the device here
         if exact and change <= stop.tolerance:
             break
         if refreshed:
-            rounding.after(change, stop.tolerance)
+            rounding.after(change, stop.tolerance, every)
     unsettled = stop.tolerance > 0 and not change <= stop.tolerance  # NaN is not settled either
     now_at = _moved(states)
     return Relaxed(now_at, done, iterations, residual, restless(now_at, before) if unsettled else None)

@@ -45,8 +45,10 @@ class Neurons:
     def __call__(self, z: Tensor, past: Past | None = None, *, overwrite: bool = False) -> Tensor:
         """State (batch, *layer) for a summed current (batch, *layer), in its memory where it may be overwritten."""
         if isinstance(self.offset, Tensor):
-            gain = self.gain if isinstance(self.gain, Tensor) else torch.as_tensor(self.gain, dtype=z.dtype)
-            z = torch.addcmul(self.offset, z, gain)
+            if isinstance(self.gain, Tensor):
+                z = torch.addcmul(self.offset, z, self.gain)
+            else:
+                z = torch.add(self.offset, z, alpha=self.gain)
         elif isinstance(self.gain, Tensor) or self.gain != 1.0:
             z = torch.mul(z, self.gain, out=z if overwrite else None)
         if past is not None:

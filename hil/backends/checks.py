@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,12 +18,17 @@ def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> 
     Raises:
         ValueError: naming the input, what it is and what is expected.
     """
-    _check("drive", drive, (len(drive), *topology.drive_shape))
+    named = {"drive": drive}
     for index, nudge in enumerate(nudges):
         if isinstance(nudge, Hold):
-            _check(f"held state {index}", nudge.state, (len(drive), *topology.nudge_shape))
+            named[f"held state {index}"] = nudge.state
         if isinstance(nudge, Tensor):
-            _check(f"nudge {index}", nudge, (len(drive), *topology.nudge_shape))
+            named[f"nudge {index}"] = nudge
+    for name, value in named.items():
+        expected = (len(drive), *(topology.drive_shape if name == "drive" else topology.nudge_shape))
+        if value.shape != expected:
+            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
+    _check_finite(named, "sent")
 
 
 def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
@@ -47,33 +52,33 @@ def check_parameters(topology: Topology, parameters: Parameters) -> int:
     Raises:
         ValueError: naming the parameter, what it is and what is expected.
     """
-    total = 0
+    total, named = 0, dict[str, Tensor]()
     for index, coupling in enumerate(topology.couplings):
         rows, columns = topology.cells(coupling)
         total += rows * columns
-        _check_parameter(parameters, f"weight_{index}", columns * (rows - coupling.bias))
+        named |= _sized(parameters, f"weight_{index}", columns * (rows - coupling.bias))
         if coupling.bias:
-            _check_parameter(parameters, f"bias_{index}", columns)
+            named |= _sized(parameters, f"bias_{index}", columns)
+    _check_finite(named, "written")
     return total
 
 
-def _check_parameter(parameters: Parameters, name: str, size: int) -> None:
+def _sized(parameters: Parameters, name: str, size: int) -> dict[str, Tensor]:
     if name not in parameters:
         raise ValueError(f"{name}: missing; the block has {', '.join(sorted(parameters)) or 'no parameters'}")
     value = parameters[name]
     if value.numel() != size:
         raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
-    if not _all_finite(value):
-        raise NotFinite(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was written")
+    return {name: value}
 
 
-def _check(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
-    if value.shape != expected:
-        raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
-    if not _all_finite(value):
-        raise NotFinite(f"{name}: {int((~torch.isfinite(value)).sum())} values are not finite; nothing was sent")
+def _check_finite(named: Mapping[str, Tensor], done: str) -> None:
+    """One sum tells, many times faster than looking at each value; only one that is not finite needs the look.
 
-
-def _all_finite(value: Tensor) -> bool:
-    """One sum tells, many times faster than looking at each value; only a sum that overflows needs the look."""
-    return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())
+    The sum over all of them makes the host wait for a GPU once.
+    """
+    if math.isfinite(float(sum(value.detach().sum() for value in named.values()))):
+        return
+    for name, value in named.items():
+        if wrong := int((~torch.isfinite(value)).sum()):
+            raise NotFinite(f"{name}: {wrong} values are not finite; nothing was {done}")

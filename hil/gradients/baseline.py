@@ -83,12 +83,15 @@ class Implicit:
 
     def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
         tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
+        every = network.look_every(loss_gradient.device)
         adjoint = seed = (*(torch.zeros_like(s) for s in swept[:-1]), loss_gradient)
         for iteration in range(1, self.max_iterations + 1):
             pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
             new = tuple(s + p for s, p in zip(seed, pulled, strict=True))
             change = _largest(tuple(n - a for n, a in zip(new, adjoint, strict=True)))
             adjoint = new
+            if iteration % every and iteration < self.max_iterations:
+                continue
             size = _largest(new)
             unsolved = ~(change <= tolerance * size)  # NaN is not solved either
             going_on, exploded = torch.stack([unsolved.any(), ~size.isfinite().all()]).tolist()
