@@ -93,7 +93,7 @@ def train(
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
     metrics_bytes = _restore(state, folder, ranks)
     at = state.position
-    provenance.record(folder.provenance, experiment, bench, dataset, at.step)
+    provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
     part = (ranks.rank, ranks.count)
     batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
     tally = Tally()

@@ -147,7 +147,7 @@ def open_and_train(
     dataset = data.load(experiment.data, data_root)
     _check_parts(experiment, ranks)
     where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
-    run, (free, nudged) = experiment.run, stops(experiment.settle, where)
+    run, (free, nudged) = experiment.run, stops(experiment.settle)
     batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
     console.print(
         f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "
@@ -155,6 +155,8 @@ def open_and_train(
         highlight=False,
         soft_wrap=True,
     )
+    if where.type == "cuda":
+        console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
     opened: RunFolder | None = None
     try:
         with (

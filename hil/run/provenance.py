@@ -20,7 +20,7 @@ from hil.experiments.schema import Experiment
 from hil.run.atomic import write_json
 
 
-def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, step: int) -> None:
+def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, step: int, device: torch.device) -> None:
     """Adds this session to the run's provenance.
 
     Args:
@@ -29,6 +29,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         bench: The open counterpart.
         dataset: What it learns from.
         step: Steps done before this session.
+        device: Torch device of the model.
     """
     sessions = json.loads(path.read_text())["sessions"] if path.is_file() else []
     session = {
@@ -40,6 +41,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "platform": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "torch_device": str(device),
         "threads": torch.get_num_threads(),
         "code": code_version(),
         "address": bench.address,

@@ -129,6 +129,19 @@ class Ranks:
 ALONE = Ranks()
 
 
+def _own_device() -> torch.device:
+    """A GPU where there is one for every process of this host, which are on the CPU otherwise.
+
+    On a GPU float32 products are float32 ones, TF32 would be off by 2^-11, and the same run gives the same bits.
+    """
+    local, processes = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if not torch.cuda.is_available() or torch.cuda.device_count() < processes:
+        return _CPU
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    return torch.device("cuda", local)
+
+
 @contextmanager
 def joined(timeout_s: float = 1800.0) -> Iterator[Ranks]:
     """Joins the processes torchrun started; a single process otherwise.
@@ -136,16 +149,14 @@ def joined(timeout_s: float = 1800.0) -> Iterator[Ranks]:
     Args:
         timeout_s: Longest wait for another rank, a test by one of them included.
     """
-    cuda = torch.cuda.is_available()
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count, device = int(os.environ.get("WORLD_SIZE", "1")), _own_device()
     if count == 1:
-        yield Ranks(device=torch.device("cuda" if cuda else "cpu"))
+        yield Ranks(device=device)
         return
-    local = int(os.environ["LOCAL_RANK"])
-    device = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if cuda:
+    gpu = device.type == "cuda"
+    if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_s))
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout_s))
     try:
         yield Ranks(dist.get_rank(), count, device)
     finally:
