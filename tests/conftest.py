@@ -6,6 +6,9 @@ import signal
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# what runs in the tests' process is compared with what commands do: all on the CPU (`hil/cuda` pretends a GPU)
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 # a background job of a shell ignores these, and the programs that tests start and stop would inherit that
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
