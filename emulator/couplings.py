@@ -106,7 +106,7 @@ class DenseCoupling(Coupling):
         """Current into the earlier layer; state is (batch, *post)."""
         return (state.flatten(1) @ self.weight).unflatten(1, self.pre)
 
-    def by_parameters(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor | None]:
+    def by_parameters(self, pre: Tensor, post: Tensor, windows: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias."""
         rows = post.flatten(1)
         return rows.T @ pre.flatten(1), None if self.bias is None else rows.sum(0)
@@ -146,9 +146,15 @@ class ConvCoupling(Coupling):
         ]
         return F.conv_transpose2d(routed, self.weight, stride=stride, padding=padding, output_padding=surplus)
 
-    def by_parameters(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias."""
-        routed = unpooled(post, self._indices(pre)) if self.spec.pool else post
+    def by_parameters(self, pre: Tensor, post: Tensor, windows: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias; pooled, with the maxima of `windows`.
+
+        Args:
+            pre: (batch, *pre).
+            post: (batch, *post).
+            windows: State of the earlier layer, (part of batch, *pre), repeated along the batch; `pre` when omitted.
+        """
+        routed = unpooled(post, self._maxima(pre, windows)) if self.spec.pool else post
         stride, padding = [self.spec.stride] * 2, [self.spec.padding] * 2
         wanted = [False, True, self.bias is not None]
         _, weight, bias = torch.ops.aten.convolution_backward(
@@ -156,9 +162,11 @@ class ConvCoupling(Coupling):
         )
         return weight, bias
 
-    def _indices(self, pre: Tensor) -> tuple[Tensor, Tensor]:
-        z = F.conv2d(pre, self.weight, self.bias, stride=self.spec.stride, padding=self.spec.padding)
-        return F.max_pool2d(z, 2, return_indices=True)[1], z
+    def _maxima(self, pre: Tensor, windows: Tensor | None) -> tuple[Tensor, Tensor]:
+        at = pre if windows is None else windows
+        z = F.conv2d(at, self.weight, self.bias, stride=self.spec.stride, padding=self.spec.padding)
+        copies = len(pre) // len(at)
+        return repeated(F.max_pool2d(z, 2, return_indices=True)[1], copies), repeated(z, copies)
 
 
 def repeated(tensor: Tensor, copies: int) -> Tensor:

@@ -72,6 +72,7 @@ def contrast(
     phases: Sequence[States],
     weights: Sequence[Tensor],
     source_currents: Sequence[Tensor] | None = None,
+    windows: States | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """`sum_p weights_p * dE/d(drive, theta)` at the phases' states, held fixed.
 
@@ -82,6 +83,7 @@ def contrast(
         phases: Measured states of each phase.
         weights: One (batch,) tensor a phase; +1/(2 beta) and -1/(2 beta) for centered EP.
         source_currents: Measured currents (batch, *source) out of a resistive network's sources, one a phase.
+        windows: States whose pooling maxima every phase is taken with; its own when omitted.
 
     Returns:
         Gradient by the drive, (batch, *drive_shape), and by every parameter.
@@ -95,7 +97,8 @@ def contrast(
     by_parameter: dict[str, Tensor] = {}
     built = couplings.build(topology, *_by_index(topology, fixed))
     for index, (coupling, spec) in enumerate(zip(built, topology.couplings, strict=True)):
-        weight, bias = coupling.by_parameters(joined[spec.pre], _weighted(joined[spec.post], share))
+        maxima = None if windows is None else windows[spec.pre]
+        weight, bias = coupling.by_parameters(joined[spec.pre], _weighted(joined[spec.post], share), maxima)
         by_parameter[f"weight_{index}"] = weight
         if bias is not None:
             by_parameter[f"bias_{index}"] = bias

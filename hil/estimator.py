@@ -158,7 +158,8 @@ class Estimator:
         if self.jumps == "one_sided":
             settled, weights = without_jumps(settled, weights)
         phases, currents = contrasted(settled, one_sided=len(levels) == 1)
-        return energy.contrast(site.topology, parameters, drive, phases, weights, currents)
+        windows = free if self.jumps == "one_sided" else None
+        return energy.contrast(site.topology, parameters, drive, phases, weights, currents, windows)
 
     def levels(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
         """Nudge strengths of the phases to settle, in units of beta."""
