@@ -147,12 +147,12 @@ class ConvCoupling(Coupling):
         return F.conv_transpose2d(routed, self.weight, stride=stride, padding=padding, output_padding=surplus)
 
     def by_parameters(self, pre: Tensor, post: Tensor, windows: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias; pooled, with the maxima of `windows`.
+        """Gradient of `<up(pre), post>`, summed over the batch, by weight and bias.
 
         Args:
             pre: (batch, *pre).
             post: (batch, *post).
-            windows: State of the earlier layer, (part of batch, *pre), repeated along the batch; `pre` when omitted.
+            windows: State whose pooling maxima count, (part of batch, *pre), repeated along it; `pre` if omitted.
         """
         routed = unpooled(post, self._maxima(pre, windows)) if self.spec.pool else post
         stride, padding = [self.spec.stride] * 2, [self.spec.padding] * 2

@@ -105,8 +105,10 @@ class Estimator:
             other. Where maxima are pooled, a nudge may tip a window to another maximum, and its states jump by what
             does not shrink with the nudge; one such sample in a batch can outweigh all others. `keep`: its contrast
             counts as it is. `one_sided`: it is taken between the calmer nudge and a third phase, as long as the
-            nudged ones and without a nudge, so that a free phase that had not quite come to rest does no harm.
-            Centered estimates of two points only.
+            nudged ones and without a nudge, so that a free phase that had not quite come to rest does no harm. All
+            phases are then contrasted at the maxima of the free states: between two nudges a tied window may change
+            hands though hardly a state moves, and its gradient would go from one input to the other. Centered
+            estimates of two points only.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`hil.gradients.followed`;
             reference only). Earlier blocks are always nudged by a constant current.
     """

@@ -5,6 +5,7 @@ import torch
 
 from emulator.network import Stop
 from firmware_specs.topology import Conv, Layer, Topology
+from hil import energy
 from hil.backends.reference import ReferenceBench
 from hil.backends.seam import Settled
 from hil.block import EnergyBlock
@@ -50,6 +51,29 @@ def test_the_side_a_sample_jumped_to_is_replaced_by_the_phase_without_nudge_at_t
     assert settled.nudged[0][0].flatten().tolist() == pytest.approx([0.1, 0, 0.1])
     assert settled.nudged[1][1].tolist() == [[pytest.approx(-0.1), 0], [pytest.approx(-0.1), 0], [0, 0]]
     assert [c.flatten().tolist() for c in settled.source_currents] == [[7, 7, 7], [1, 9, 1], [-1, -1, 9]]
+
+
+def test_a_tied_window_that_changes_hands_is_contrasted_at_the_maximum_of_the_free_states():
+    topology = Topology(
+        layers=(Layer(shape=(1, 2, 2)), Layer(shape=(1, 1, 1))), couplings=(Conv(pre=0, post=1, pool=True),)
+    )
+    weight = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    weight[0, 0, 1, 1] = 1.0  # a window's currents are its states
+    beta = 1e-6
+
+    def phase(shift: float) -> tuple[torch.Tensor, torch.Tensor]:
+        pair = torch.tensor([[0.5 + shift, 0.5], [0.0, 0.0]], dtype=torch.float64)
+        return pair.view(1, 1, 2, 2), torch.ones(1, 1, 1, 1, dtype=torch.float64)
+
+    phases, weights = (phase(beta), phase(-beta)), [torch.tensor([sign / (2 * beta)]).double() for sign in (1, -1)]
+    parameters = {"weight_0": weight, "bias_0": torch.zeros(1, dtype=torch.float64)}
+    drive = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+    own = energy.contrast(topology, parameters, drive, phases, weights)[1]["weight_0"]
+    common = energy.contrast(topology, parameters, drive, phases, weights, windows=phase(beta / 9))[1]["weight_0"]
+    assert own[0, 0, 1, 2].item() == pytest.approx(-0.5 / (2 * beta))  # the neighbour on the right is there or is not
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    expected[1, 1] = -1.0  # the maximum moves by beta to either side
+    torch.testing.assert_close(common[0, 0], expected)
 
 
 def test_every_sample_is_nudged_as_far_whatever_its_error():
