@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from firmware_specs.datasheet.sheet import Datasheet
 
 
+MOST_S = 1.0
+"""No cell conducts so well: a figure above it was given in another unit."""
+
+
 def refuse_contradictions(sheet: Datasheet) -> None:
     """Raises `ValueError` with the reason where sections exclude each other."""
     _cells(sheet)
@@ -21,6 +25,8 @@ def refuse_contradictions(sheet: Datasheet) -> None:
 
 def _cells(sheet: Datasheet) -> None:
     cells, coefficients = sheet.cells, sheet.programming.sigma_coefficients_s
+    if cells.g_max_s > MOST_S:
+        raise ValueError(f"cells.g_max_s: siemens are expected, 100 uS is 1e-4; {cells.g_max_s} S is no cell's")
     if coefficients and cells.programming_noise:
         raise ValueError("programming.sigma_coefficients_s and cells.programming_noise: give one of the two")
     for k in range(51):

@@ -167,6 +167,10 @@ def _cost(steps: Sequence[Step]) -> int:
     return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
 
 
+def _called(chip: dict[str, str]) -> str:
+    return f"{chip['vendor']} {chip['model']}, serial number {chip['serial']}, firmware {chip['firmware']}"
+
+
 def _begun(folder: Path, plan: Plan, chip: dict[str, str]) -> bool:
     """Was the folder begun before? Raises `ChipError` where it is another plan's or another chip's."""
     path = folder / "provenance.json"
@@ -174,7 +178,9 @@ def _begun(folder: Path, plan: Plan, chip: dict[str, str]) -> bool:
         return False
     begun = json.loads(path.read_text())
     if begun["chip"] != chip:
-        raise ChipError(f"{folder} holds measurements of {begun['chip']}, this is {chip}")
+        raise ChipError(
+            f"{folder} holds measurements of {_called(begun['chip'])}, this is {_called(chip)}: take another --out"
+        )
     if begun["plan"] != plan.model_dump(mode="json", exclude_none=True):
         raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
     return True

@@ -19,9 +19,13 @@ def command(
         str | None, typer.Argument(help="Shipped name (mixed-8bit, discrete-board, ...) or a TOML file.")
     ] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Serve frames on a pseudo-terminal.")] = False,
-    tcp: Annotated[int | None, typer.Option(metavar="PORT", help="Serve frames on a socket; 0: any free port.")] = None,
-    scpi: Annotated[int | None, typer.Option(metavar="PORT", help="Serve SCPI on a socket.")] = None,
-    hislip: Annotated[int | None, typer.Option(metavar="PORT", help="Serve SCPI over HiSLIP.")] = None,
+    tcp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve frames on a socket; 0: any free port.")
+    ] = None,
+    scpi: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve SCPI on a socket.")] = None,
+    hislip: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve SCPI over HiSLIP.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which specimen of the chip.")] = 0,
     fault: Annotated[
         list[str] | None,

@@ -19,6 +19,7 @@ def with_sections(**sections):
         ({"drift": {"law": "relaxation", "mean_slope_s": -1e-7}}, "time origin"),
         ({"drift": {"law": "exponential"}}, "tau_s"),
         ({"drift": {"law": "power", "t0_s": 20.0}}, "never drifts"),
+        ({"cells": {"g_min_s": 1.0, "g_max_s": 101.0}}, "cells.g_max_s: siemens are expected, 100 uS is 1e-4"),
         ({"drift": {"law": "exponential", "tau_s": 1.0, "rest_s": 1.0}}, "above cells.g_max_s"),
         (
             {"drift": {"law": "power", "t0_s": 1, "nu_mean": {"slope": 1, "offset": 0, "low": 2, "high": 1}}},

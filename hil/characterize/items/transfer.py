@@ -32,7 +32,8 @@ class Transfer(Settings):
     In a resistive network all sources have one voltage, which is then that of every node: what differs is the channels.
 
     Attributes:
-        points: Drives, evenly from -0.3 to 1.3; source voltages over nine tenths of what all limits allow.
+        points: Drives, evenly from -0.3 to 1.3; source voltages over nine tenths of what all limits allow. Those that
+            the converter makes one are one.
         repeats: Settles at each drive.
     """
 
@@ -52,7 +53,7 @@ class Transfer(Settings):
             adc = probe.converter(probe.adc(0))
             reach = 0.9 * min(probe.reach(ConverterId.DRIVE_DAC), min(most_v, -adc.low, adc.high) / probe.state_unit_v)
             span = (-reach, reach)
-        levels = probe.on_codes(ConverterId.DRIVE_DAC, np.linspace(*span, self.points))
+        levels = np.unique(probe.on_codes(ConverterId.DRIVE_DAC, np.linspace(*span, self.points)))
         drive = np.repeat(levels, self.repeats)
 
         def look(p: Probe) -> Record:

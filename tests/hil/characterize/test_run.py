@@ -180,6 +180,13 @@ def test_a_twin_of_another_kind_of_chip_is_told_apart(tmp_path):
     assert all(d.rejected for d in distance.compare(*both))
 
 
+def test_drives_that_a_coarse_converter_makes_one_are_measured_once(tmp_path):
+    sheet = load("reram")
+    found = measure(Chip(sheet, seed=3), tmp_path / "run", plan.Plan(rows=4, columns=4, transfer=Transfer(repeats=8)))
+    drives = found.data["transfer"]["drive"].to_numpy()[0]
+    assert 2**sheet.drive_dac.bits > len(np.unique(drives)) == len(drives) / 8 < Transfer().points
+
+
 def test_reports_are_one_file_and_need_no_network(tmp_path):
     found = [measure(Chip(load("ecram"), seed=s), tmp_path / str(s), sheet=load("ecram")) for s in (1, 2)]
     write_report(found[0], tmp_path / "report.html")
