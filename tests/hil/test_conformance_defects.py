@@ -1,4 +1,4 @@
-"""Firmware with one defect each: the suite finds every one of them.
+"""Firmware whose serial link has one defect each: the suite finds every one of them.
 
 A defect is a function that breaks a sound endpoint; beside it stands the group of checks that must notice.
 """
@@ -10,17 +10,17 @@ import pytest
 from cobs import cobs
 
 from drivers.loopback import Loopback
+from drivers.reopenable import Reopenable
 from emulator import machine as firmware
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
-from emulator.outputs import Outputs
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.verbs import VERBS
-from firmware_specs.codes import ErrorCode, Kind, Opcode, State
+from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode, State
 from firmware_specs.datasheet import load
 from firmware_specs.frame import Decoder, Frame, encode
-from firmware_specs.messages import LimitsRecord, SettleReply, WriteCells
+from firmware_specs.messages import LimitsRecord, SettleReply, Sync, WriteCells
 from hil.conformance.suite import SERIAL
 
 
@@ -66,10 +66,6 @@ def stale_reply(end, patch):
     end._finish = previous
 
 
-def watchdog_never_trips(end, patch):
-    end.machine.device.outputs.run_out = lambda: False
-
-
 def watchdog_trips_late(end, patch):
     outputs = end.machine.device.outputs
     sound = outputs.set_watchdog
@@ -86,34 +82,10 @@ def noise_feeds_the_watchdog(end, patch):
     end._damaged = feeding
 
 
-def heartbeat_does_not_feed(end, patch):
-    for name in ("feed", "worked"):
-        patch.setattr(Outputs, name, lambda self, door: None)
-
-
-def trip_is_not_latched(end, patch):
-    patch.setattr(Outputs, "trip", lambda self, cause: self.on and (self.disarm(cause.name) or True))
-
-
 def new_session_keeps_outputs_on(end, patch):
     device = end.machine.device
     sound = device.disarm
     device.disarm = lambda why: None if why.startswith("new session") else sound(why)
-
-
-def disarm_is_ignored(end, patch):
-    set_verb(end, Opcode.DISARM, lambda device, payload, door: b"")
-
-
-def arms_without_watchdog(end, patch):
-    sound = VERBS[Opcode.ARM]
-
-    def careless(device, payload, door):
-        if not device.outputs.watchdog_s:
-            device.outputs.watchdog_s = 60.0
-        return sound(device, payload, door)
-
-    set_verb(end, Opcode.ARM, careless)
 
 
 def armed_is_not_checked(end, patch):
@@ -150,10 +122,6 @@ def loosen(end, patch, verb, **factors):
 def drive_limit_off_by_one(end, patch):
     step = 1 / end.machine.device.sheet.drive_dac.max_code
     loosen(end, patch, Opcode.SETTLE, max_drive_a=1 + 8 * step)
-
-
-def read_limit_too_wide(end, patch):
-    loosen(end, patch, Opcode.MEASURE, max_read_v=1.01)
 
 
 def limits_grow_while_armed(end, patch):
@@ -312,10 +280,6 @@ def chip_settles(end, change):
     chip.settle = lambda array, drive, nudges=(), *rest, **more: change(sound, array, drive, nudges, *rest, **more)
 
 
-def nudge_of_wrong_sign(end, patch):
-    chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d, [-x for x in n], *r, **m))
-
-
 def nudge_ignored(end, patch):
     chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, d, [0 * x for x in n], *r, **m))
 
@@ -350,22 +314,79 @@ def drive_negated(end, patch):
     chip_settles(end, lambda settle, a, d, n, *r, **m: settle(a, -d, n, *r, **m))
 
 
+def replies_keep_their_flags(end, patch):
+    queue = end._queue
+    end._queue = lambda sequence, answer, flags: queue(
+        sequence, answer, flags | (DeviceFlag.OUTPUTS_ON if flags else 0)
+    )
+
+
+def any_previous_is_continued(end, patch):
+    sync = end._sync
+
+    def trusting(frame):
+        end.session = Sync.parse(frame.payload).previous or end.session
+        sync(frame)
+
+    end._sync = trusting
+
+
+def any_session_feeds_the_watchdog(end, patch):
+    take = end._take
+
+    def feeding(frame):
+        end.machine.device.outputs.feed(end.door)
+        take(frame)
+
+    end._take = feeding
+
+
+def the_host_s_window_is_ignored(end, patch):
+    sync = end._sync
+
+    def eager(frame):
+        sync(frame)
+        end._host_window = 1000
+
+    end._sync = eager
+
+
+def every_frame_of_a_duplicate_is_answered(end, patch):
+    request = end._request
+
+    def chatty(frame):
+        if frame.sequence <= end._last and frame.part < frame.parts - 1:
+            end._replay(frame)
+        request(frame)
+
+    end._request = chatty
+
+
+def closing_is_not_seen(end, patch):
+    end.closed = lambda: None
+
+
+def limits_of_any_sign(end, patch):
+    set_verb(end, Opcode.SET_LIMITS, lambda device, payload, door: payload)
+
+
 DEFECTS = {
+    replies_keep_their_flags: "outputs.true-now",
+    any_previous_is_continued: "sessions.other-previous",
+    any_session_feeds_the_watchdog: "watchdog.foreign",
+    the_host_s_window_is_ignored: "messages.host-window",
+    every_frame_of_a_duplicate_is_answered: "messages.late-duplicate",
+    closing_is_not_seen: "outputs.link-lost",
+    limits_of_any_sign: "limits.signs",
     wrong_crc: "identity.identify",
     crc_not_checked: "framing",
     stale_reply: "identity",
-    watchdog_never_trips: "watchdog",
     watchdog_trips_late: "watchdog",
     noise_feeds_the_watchdog: "watchdog",
-    heartbeat_does_not_feed: "watchdog",
-    trip_is_not_latched: "watchdog",
     new_session_keeps_outputs_on: "sessions",
-    disarm_is_ignored: "outputs",
-    arms_without_watchdog: "outputs",
     armed_is_not_checked: "outputs",
     reset_keeps_boot: "outputs",
     drive_limit_off_by_one: "limits",
-    read_limit_too_wide: "limits",
     limits_grow_while_armed: "limits",
     limits_above_absolute: "limits",
     duplicates_executed: "transactions",
@@ -385,7 +406,6 @@ DEFECTS = {
     rows_written_as_columns: "cells",
     planes_swapped: "cells",
     write_in_part: "cells",
-    nudge_of_wrong_sign: "settle",
     nudge_ignored: "settle",
     nudge_halved: "settle",
     samples_reversed: "settle",
@@ -399,7 +419,8 @@ DEFECTS = {
 def test_the_suite_finds(defect, group, monkeypatch):
     end = SerialEndpoint(Machine(Device(Chip(load("discrete-board"), seed=1))), "loopback")
     defect(end, monkeypatch)
-    result = SERIAL.run(Loopback(lambda data: end.feed(data)), SERIAL.select([group]), patience_s=0.05)
+    wire = Reopenable(lambda: Loopback(lambda data: end.feed(data), "loopback", lambda: end.closed()))
+    result = SERIAL.run(wire, SERIAL.select([group]), patience_s=0.05)
     assert not result.conforms
 
 

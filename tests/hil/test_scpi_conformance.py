@@ -4,7 +4,6 @@ A defect is a function that breaks a sound endpoint; beside it stands the group 
 """
 
 import threading
-from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -17,14 +16,13 @@ from emulator.machine import Machine
 from emulator.outputs import Outputs
 from emulator.scpi import ScpiEndpoint, endpoint
 from emulator.serve import Board, Doors
-from emulator.verbs import VERBS
-from firmware_specs.codes import Opcode
+from firmware_specs.codes import Opcode, Trip
 from firmware_specs.datasheet import load
 from firmware_specs.scpi import ErrorQueue, Overrun, Parameters, ScpiError, Splitter, Unit, errors
 from firmware_specs.scpi.blocks import LEFT_OUT
 from hil.cli import build_app
 from hil.conformance.suite import SCPI
-from hil.devices.wire import open_wire
+from hil.devices.wire import links_of, open_wire
 
 MAX_REQUEST = 1 << 20
 
@@ -39,7 +37,7 @@ def instrument(datasheet="discrete-board"):
 
 @pytest.mark.parametrize("datasheet", ["mixed-8bit", "discrete-board", "resistive-board", "ecram"])
 def test_the_virtual_instrument_conforms(datasheet):
-    result = SCPI.run(wire_to(instrument(datasheet)), patience_s=0.5)
+    result = SCPI.run(Reopenable(links_of(Machine(device(datasheet)), "loopback", "scpi")), patience_s=0.5)
     assert not failures(result)
     assert result.count("passed") >= 90
 
@@ -61,7 +59,7 @@ def over_a_wire(doors, groups):
         server.join()
 
 
-ON_WIRES = ["common", "queue", "blocks", "order", "recovery", "transactions", "outputs"]
+ON_WIRES = ["common", "links", "queue", "blocks", "order", "recovery", "transactions", "outputs"]
 WIRES = {"socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
 
 
@@ -101,11 +99,6 @@ def handler(end, patch, header, new):
     """Replaces what a header does; `new` gets the sound handler first."""
     sound = endpoint.HANDLERS[header]
     patch.setitem(endpoint.HANDLERS, header, lambda *arguments: new(sound, *arguments))
-
-
-def verb(end, opcode, new):
-    able = end.machine._able
-    able[int(opcode)] = (*able[int(opcode)][:2], new)
 
 
 def event_register_is_not_cleared(end, patch):
@@ -229,34 +222,6 @@ def pulse_queries_pulse_twice(end, patch):
     handler(end, patch, "ARRay:CELLs:PULSe", twice)
 
 
-def watchdog_never_trips(end, patch):
-    end.machine.device.outputs.run_out = lambda: False
-
-
-def messages_do_not_feed_the_watchdog(end, patch):
-    for name in ("feed", "worked"):
-        patch.setattr(Outputs, name, lambda self, door: None)
-
-
-def arms_without_watchdog(end, patch):
-    sound = VERBS[Opcode.ARM]
-
-    def careless(device, payload, door):
-        if not device.outputs.watchdog_s:
-            device.outputs.watchdog_s = 60.0
-        return sound(device, payload, door)
-
-    verb(end, Opcode.ARM, careless)
-
-
-def outputs_stay_on(end, patch):
-    verb(end, Opcode.DISARM, lambda device, payload, door: b"")
-
-
-def trip_is_not_latched(end, patch):
-    patch.setattr(Outputs, "trip", lambda self, cause: self.on and (self.disarm(cause.name) or True))
-
-
 def echo_loses_its_quotes(end, patch):
     handler(end, patch, "SYSTem:ECHO", lambda sound, link, p, query: p.string())
 
@@ -297,28 +262,6 @@ def statistics_of_one_sample(end, patch):
     handler(end, patch, "ARRay:SETTle:STATistics", lambda sound, link, p, query: link.block(link.statistics[:5]))
 
 
-def read_limit_too_wide(end, patch):
-    sound = VERBS[Opcode.MEASURE]
-
-    def careless(device, payload, door):
-        true = device.active
-        device.active = replace(true, max_read_v=1.01 * true.max_read_v)
-        try:
-            return sound(device, payload, door)
-        finally:
-            device.active = true
-
-    verb(end, Opcode.MEASURE, careless)
-
-
-def nudge_of_wrong_sign(end, patch):
-    chip = end.machine.device.chip
-    settle = chip.settle
-    chip.settle = lambda array, drive, nudges=(), *rest, **more: settle(
-        array, drive, [-n for n in nudges], *rest, **more
-    )
-
-
 def wait_is_done_twice(end, patch):
     def twice(sound, link, p, query):
         sound(link, Parameters(p._raw), query)
@@ -353,6 +296,78 @@ def long_blocks_are_cut_short(end, patch):
     end.message = cut
 
 
+def owners_are_not_asked_for(machine, patch):
+    patch.setattr(Outputs, "owner", property(lambda self: "", lambda self, owner: None), raising=False)
+
+
+def only_the_owner_can_turn_outputs_off(machine, patch):
+    sound = Machine.execute
+
+    def stubborn(self, opcode, payload, door):
+        owned = self.device.outputs.owner not in ("", door)
+        return b"" if owned and opcode == Opcode.DISARM else sound(self, opcode, payload, door)
+
+    patch.setattr(Machine, "execute", stubborn)
+
+
+def any_link_that_closes_is_a_trip(machine, patch):
+    machine.device.link_closed = lambda door: machine.device.trip(Trip.LINK_LOST, door)
+
+
+def any_link_feeds_the_watchdog(machine, patch):
+    sound = Outputs.feed
+    patch.setattr(Outputs, "feed", lambda self, door: sound(self, self.owner))
+
+
+def links_share_a_byte_order(machine, patch):
+    order = {}
+    patch.setattr(
+        endpoint.ScpiLink,
+        "swapped",
+        property(lambda self: order.get(1, False), lambda self, swapped: order.update({1: swapped})),
+        raising=False,
+    )
+
+
+def every_link_counts_for_itself(machine, patch):
+    handler(machine, patch, "SYSTem:TRANsactions", lambda sound, link, p, query: "7" if "2" in link.door else "8")
+
+
+OF_SEVERAL_LINKS = {
+    owners_are_not_asked_for: "links.owner",
+    only_the_owner_can_turn_outputs_off: "links.always-off",
+    any_link_that_closes_is_a_trip: "links.others-close",
+    any_link_feeds_the_watchdog: "links.others-talk",
+    links_share_a_byte_order: "links.byte-order",
+    every_link_counts_for_itself: "links.one-count",
+}
+
+
+@pytest.mark.parametrize(("defect", "check"), OF_SEVERAL_LINKS.items(), ids=lambda i: getattr(i, "__name__", i))
+def test_the_suite_finds_what_goes_wrong_between_links(defect, check, monkeypatch):
+    machine = Machine(device("ecram"))
+    defect(machine, monkeypatch)
+    result = SCPI.run(Reopenable(links_of(machine, "loopback", "scpi")), SCPI.select(["links"]), patience_s=0.1)
+    assert check in failures(result)
+
+
+def not_a_number_is_taken(end, patch):
+    sound = Parameters.number
+
+    def lenient(self):
+        try:
+            return sound(self)
+        except ScpiError:
+            return 1.0
+
+    patch.setattr(Parameters, "number", lenient)
+
+
+def the_sign_is_dropped(end, patch):
+    sound = Parameters.number
+    patch.setattr(Parameters, "number", lambda self: abs(sound(self)) or 1.0)
+
+
 DEFECTS = {
     event_register_is_not_cleared: "common",
     newest_error_first: "queue",
@@ -367,25 +382,20 @@ DEFECTS = {
     acts_are_not_counted: "transactions",
     refused_acts_are_counted: "transactions.counted",
     pulse_queries_pulse_twice: "transactions.pulses",
-    watchdog_never_trips: "watchdog",
-    messages_do_not_feed_the_watchdog: "watchdog",
-    arms_without_watchdog: "outputs",
-    outputs_stay_on: "outputs",
-    trip_is_not_latched: "watchdog",
     echo_loses_its_quotes: "transactions.nonce",
     replies_on_lines_of_their_own: "messages",
     headers_always_from_the_root: "messages.tree",
     queue_bit_is_missing: "common.queue-bit",
     clear_status_turns_outputs_off: "outputs.reset",
     statistics_of_one_sample: "settle.statistics",
-    read_limit_too_wide: "limits.read",
-    nudge_of_wrong_sign: "settle.nudge-sign",
     wait_is_done_twice: "transactions.wait",
     closing_is_not_seen: "outputs.link-lost",
     closing_disarms_without_a_trip: "outputs.link-lost",
     blocks_of_any_length_are_taken: "blocks.too-long",
     messages_with_a_long_block_are_dropped: "blocks.too-long",
     long_blocks_are_cut_short: "blocks.too-long",
+    not_a_number_is_taken: "codes.not-a-number",
+    the_sign_is_dropped: "limits.signs",
 }
 ONE_CHECK_EACH = ("outputs.link-lost", "blocks.too-long")
 NEITHER_CELLS_NOR_SETTLING = ["common", "queue", "codes", "units", "messages", "blocks", "order", "outputs", "recovery"]

@@ -9,24 +9,30 @@ from hil.conformance.checks import (
     limits,
     messages,
     outputs,
+    products,
     pulses,
     refusals,
     repeats,
     resistive,
     sessions,
     settle,
+    states,
     trips,
+    wear,
 )
 from hil.conformance.subject import FrameSubject, Subject
 
 SHARED: tuple[Check[Subject], ...] = (
     *identity.CHECKS,
     *refusals.CHECKS,
+    *states.CHECKS,
     *limits.CHECKS,
     *cells.CHECKS,
     *pulses.CHECKS,
+    *wear.CHECKS,
     *settle.CHECKS,
     *resistive.CHECKS,
+    *products.CHECKS,
 )
 CHECKS: tuple[Check[FrameSubject], ...] = (
     *identity.CHECKS,
@@ -36,11 +42,14 @@ CHECKS: tuple[Check[FrameSubject], ...] = (
     *errors.CHECKS,
     *refusals.CHECKS,
     *outputs.CHECKS,
+    *states.CHECKS,
     *limits.CHECKS,
     *trips.CHECKS,
     *cells.CHECKS,
     *pulses.CHECKS,
+    *wear.CHECKS,
     *repeats.CHECKS,
     *settle.CHECKS,
     *resistive.CHECKS,
+    *products.CHECKS,
 )

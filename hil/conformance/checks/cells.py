@@ -94,9 +94,13 @@ def _region_range(subject: Subject) -> None:
         replace(region, column=1),
         replace(region, plane=9),
         replace(region, coupling=99),
+        replace(region, row=2**32 - 1),  # row + rows passes 2^32, and would come out small
+        replace(region, column=2**32 - 1),
     )
     for outside in beyond:
         subject.verbs.refused(Opcode.READ_CELLS, ReadCells(outside).pack(), ErrorCode.OUT_OF_RANGE)
+        patch = Patch(outside, subject.cell_codes(np.zeros((outside.rows, outside.columns))))
+        subject.verbs.refused(Opcode.WRITE_CELLS, WriteCells(0, (patch,)).pack(), ErrorCode.OUT_OF_RANGE)
 
 
 def _sum_of_reads(subject: Subject) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from firmware_specs.codes import RULES, Capability, ErrorCode, Opcode
-from firmware_specs.messages import pack_array
+from firmware_specs.messages import Measure, Pulse, pack_array
 from firmware_specs.messages.packing import Writer
 from hil.conformance.check import Check
 from hil.conformance.conversation import Skipped, demand
@@ -33,9 +37,33 @@ def _too_short(subject: FrameSubject) -> None:
 
 
 def _not_a_number(subject: FrameSubject) -> None:
-    subject.needs(Capability.WATCHDOG)
+    """A comparison with a limit lets NaN pass."""
+    capabilities, absolute = subject.identity.capabilities, subject.limits.absolute
     for value in (float("nan"), float("inf")):
-        subject.raw.refused(Opcode.WATCHDOG, Writer().put("f64", value).done(), ErrorCode.MALFORMED)
+        requests = {Opcode.WATCHDOG: Writer().put("f64", value).done()}
+        requests[Opcode.SET_LIMITS] = replace(absolute, max_drive_a=value).pack()
+        requests[Opcode.MEASURE] = Measure(subject.region(), np.array([value])).pack()
+        requests[Opcode.PULSE] = Pulse(subject.region(), True, value, absolute.max_pulse_s, 1).pack()
+        subject.prepare()
+        for opcode, payload in requests.items():
+            if not RULES[opcode].capability or RULES[opcode].capability in capabilities:
+                subject.raw.refused(opcode, payload, ErrorCode.MALFORMED)
+
+
+def _signs(subject: FrameSubject) -> None:
+    """A comparison with a limit lets a negative number pass."""
+    absolute = subject.limits.absolute
+    codes = (ErrorCode.MALFORMED, ErrorCode.OUT_OF_RANGE)
+    for name in ("max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s"):
+        for share in (-1.0, 0.0):
+            changed = replace(absolute, **{name: share * getattr(absolute, name)})
+            subject.raw.refused(Opcode.SET_LIMITS, changed.pack(), *codes)
+    if Capability.PULSE in subject.identity.capabilities:
+        subject.prepare()
+        volts, seconds = absolute.max_pulse_v / 2, absolute.max_pulse_s / 2
+        for signs in ((-1.0, 1.0), (1.0, -1.0), (0.0, 1.0), (1.0, 0.0)):
+            request = Pulse(subject.region(), True, signs[0] * volts, signs[1] * seconds, 1)
+            subject.raw.refused(Opcode.PULSE, request.pack(), *codes)
 
 
 def _unsupported(subject: FrameSubject) -> None:
@@ -54,6 +82,7 @@ CHECKS = (
     Check("errors.unknown", "8", "an unknown opcode is refused, named, and the next request works", _unknown),
     Check("errors.too-long", "7", "a payload that is too long is MALFORMED at its first surplus byte", _too_long),
     Check("errors.too-short", "7", "a payload that is too short is MALFORMED", _too_short),
-    Check("errors.not-a-number", "Notation", "NaN and infinity are MALFORMED", _not_a_number),
+    Check("errors.not-a-number", "Notation", "NaN and infinity are MALFORMED, in pulses too", _not_a_number),
+    Check("limits.signs", "7.2", "limits and pulses that are not positive are refused", _signs),
     Check("errors.unsupported", "7", "verbs without their capability answer UNSUPPORTED with its bit", _unsupported),
 )

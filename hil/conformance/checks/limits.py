@@ -1,34 +1,16 @@
-"""Limits, and what is refused while outputs are off (PROTOCOL.md sections 6.5, 6.6, 7.2 and 7.4)."""
+"""Limits (PROTOCOL.md sections 6.6 and 7.2)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from firmware_specs.codes import RULES, Capability, ConverterId, ErrorCode, Opcode
-from firmware_specs.messages import Configure, LimitsInfo, Measure, Pulse, ReadCells, Settle, pack_number
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode
+from firmware_specs.messages import LimitsInfo, Measure, Pulse, Settle
 from hil.conformance.check import Check
-from hil.conformance.conversation import Skipped, demand, parsed
-from hil.conformance.subject import WATCHDOG_S, Subject
-
-
-def _not_armed(subject: Subject) -> None:
-    capabilities = subject.identity.capabilities
-    subject.verbs.ask(Opcode.CONFIGURE, Configure(0, subject.topology).pack())
-    region = subject.region()
-    requests = {
-        Opcode.READ_CELLS: ReadCells(region).pack(),
-        Opcode.PULSE: Pulse(region, True, 0.1, 1e-9, 1).pack(),
-        Opcode.MEASURE: Measure(region, np.array([0.01])).pack(),
-    }
-    if Capability.SETTLE in capabilities:
-        requests[Opcode.SETTLE] = Settle(0, subject.drive_codes(np.zeros((1, _inputs(subject)))), layers=(0,)).pack()
-    asked = {o: p for o, p in requests.items() if RULES[o].capability in capabilities}
-    if not asked:
-        raise Skipped("the device has no armed verb")
-    for opcode, payload in asked.items():
-        subject.verbs.refused(opcode, payload, ErrorCode.NOT_ARMED)
+from hil.conformance.conversation import demand, parsed
+from hil.conformance.subject import Subject
 
 
 def _limits_tighten(subject: Subject) -> None:
@@ -41,7 +23,7 @@ def _limits_tighten(subject: Subject) -> None:
 
 def _limits_above(subject: Subject) -> None:
     absolute = subject.limits.absolute
-    for name in ("max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s", "max_temperature_k"):
+    for name in (field.name for field in fields(absolute) if np.isfinite(getattr(absolute, field.name))):
         above = replace(absolute, **{name: getattr(absolute, name) * 1.01})
         subject.verbs.refused(Opcode.SET_LIMITS, above.pack(), ErrorCode.OUT_OF_RANGE)
 
@@ -100,11 +82,25 @@ def _pulse_limit(subject: Subject) -> None:
         subject.pointed(refusal, number, f"limit {number}")
 
 
-def _watchdog_range(subject: Subject) -> None:
-    subject.needs(Capability.WATCHDOG)
-    for seconds in (0.0, -1.0, 0.009, 60.1, 1e9):
-        subject.verbs.refused(Opcode.WATCHDOG, pack_number(seconds), ErrorCode.OUT_OF_RANGE, ErrorCode.MALFORMED)
-    subject.verbs.ask(Opcode.WATCHDOG, pack_number(WATCHDOG_S))
+def _nudge_limit(subject: Subject) -> None:
+    """In both signs: a nudge of -beta is as much current as one of +beta."""
+    subject.needs(Capability.SETTLE)
+    dac = subject.converters[ConverterId.NUDGE_DAC]
+    limit = 0.5 * min(dac.high, -dac.low)
+    subject.limit(max_drive_a=limit)
+    topology = subject.prepare()
+    if Capability.WRITE in subject.identity.capabilities:
+        subject.write_all(0.5 if subject.fabric.resistive else 0.0)
+    drive = subject.drive_codes(np.zeros((1, _inputs(subject))))
+    for sign in (1.0, -1.0):
+        for share, within in ((0.9, True), (1.1, False)):
+            amps = np.full((1, topology.layers[-1].units), sign * (share * limit + (0 if within else 2 * dac.lsb)))
+            request = Settle(0, drive, (subject.codes(ConverterId.NUDGE_DAC, amps),), (0,))
+            if within:
+                subject.settle(request)
+            else:
+                refusal = subject.verbs.refused(Opcode.SETTLE, request.pack(), ErrorCode.LIMIT)
+                subject.pointed(refusal, 0, "limit 0 (max_drive_a)")
 
 
 def _inputs(subject: Subject) -> int:
@@ -112,12 +108,11 @@ def _inputs(subject: Subject) -> int:
 
 
 CHECKS = (
-    Check("outputs.watchdog-range", "7.4", "watchdog times outside 0.01 .. 60 s are refused", _watchdog_range),
-    Check("outputs.not-armed", "6.5", "armed verbs do nothing in SAFE and answer NOT_ARMED", _not_armed),
     Check("limits.tighten", "7.2", "limits can be tightened, and are reported", _limits_tighten),
     Check("limits.absolute", "7.2", "limits above the absolute ones are refused", _limits_above),
     Check("limits.armed", "7.2", "no limit grows while ARMED", _limits_armed),
     Check("limits.drive", "6.6", "a drive at its limit passes, one step beyond is refused", _drive_limit),
+    Check("limits.nudge", "6.6", "a nudge current beyond max_drive_a is refused, in both signs", _nudge_limit),
     Check("limits.read", "6.6", "a read at max_read_v passes, beyond is refused, in both signs", _read_limit),
     Check("limits.pulse", "6.6", "a pulse at the limits passes, higher or longer is refused", _pulse_limit),
 )

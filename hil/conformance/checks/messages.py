@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from firmware_specs.codes import ErrorCode, Kind, NakReason, Opcode
+from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode
 from firmware_specs.fragments import cut
 from firmware_specs.frame import MAX_PAYLOAD, Frame
 from firmware_specs.messages import Credit, Refusal
 from hil.conformance.check import Check
-from hil.conformance.conversation import Conversation, Failed, Skipped, demand, parsed
+from hil.conformance.conversation import OWN_WINDOW, Conversation, Failed, Skipped, demand, parsed
 from hil.conformance.subject import FrameSubject
+
+QUIET_S = 0.2
 
 
 def _echo(raw: Conversation, payload: bytes) -> None:
@@ -83,6 +85,46 @@ def _duplicate_frame(subject: FrameSubject) -> None:
     demand(answer.payload == _pattern(size), "a frame sent twice changed the message")
 
 
+def _late_duplicate(subject: FrameSubject) -> None:
+    raw = subject.raw
+    size = _largest(subject, 2)
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    first, before = raw.exchange(frames), subject.status.transactions
+    raw.send_frame(frames[0])
+    raw.silence(0.1)
+    again = raw.exchange(frames[-1:])
+    demand(again.payload == first.payload, "the last frame of an executed message got another reply")
+    demand(bool(again.flags & DeviceFlag.REPLAYED), "the last frame of an executed message got a reply not replayed")
+    grown = subject.status.transactions - before
+    demand(grown == 1, f"a message of {len(frames)} frames sent again, and STATUS, counted {grown}, expected 1")
+
+
+def _host_window(subject: FrameSubject) -> None:
+    """A host that gives no credit gets its window of frames, and the rest when it does."""
+    raw = subject.raw
+    size = _largest(subject, 2 * OWN_WINDOW)
+    if size <= OWN_WINDOW * MAX_PAYLOAD:
+        raise Skipped("max_request is within the host's window")
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    sent, allowed, came = 0, raw.window, 0
+    while True:
+        while sent < min(len(frames), allowed):
+            raw.send_frame(frames[sent])
+            sent += 1
+        frame = raw.receive(QUIET_S if came >= OWN_WINDOW else None)
+        if frame is None:
+            break
+        if frame.kind == Kind.CREDIT:
+            allowed = parsed(Credit, frame.payload, "CREDIT").next + raw.window
+        came += frame.kind == Kind.REPLY
+    demand(came == OWN_WINDOW, f"{came} frames of a reply came without credit, the host's window is {OWN_WINDOW}")
+    raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, payload=Credit(OWN_WINDOW).pack()))
+    frame = raw.receive()
+    demand(frame is not None and frame.part == OWN_WINDOW, f"part {OWN_WINDOW} did not come after its CREDIT")
+
+
 def _too_large(subject: FrameSubject) -> None:
     raw = subject.raw
     parts = raw.max_request // MAX_PAYLOAD + 2
@@ -121,6 +163,8 @@ CHECKS = (
     Check("messages.credit", "4.3", "CREDIT comes after half a window of an incomplete message", _credit),
     Check("messages.gap", "5.4", "a missing frame gets NAK 2 that names it, and the message can be sent again", _gap),
     Check("messages.duplicate", "5.4", "a frame that came already is ignored", _duplicate_frame),
+    Check("messages.late-duplicate", "5.2", "of an executed message only the last frame is answered", _late_duplicate),
+    Check("messages.host-window", "4.3", "a reply waits for CREDIT at the host's window", _host_window),
     Check("messages.too-large", "4.2", "a request beyond max_request is refused at its first frame", _too_large),
     Check("messages.pipelined", "4.4", "a window of requests sent at once is answered in order", _pipelined),
 )

@@ -198,6 +198,18 @@ def _nudge_travels(subject: Subject) -> None:
     demand(contrast > 0.2 * size, f"layer 0 moved by {contrast:+.4f} under opposite nudges, expected about {size:+.4f}")
 
 
+def _clipped(subject: Subject) -> None:
+    topology = _ready(subject, 0.0)
+    dac, units = subject.converters[ConverterId.DRIVE_DAC], topology.layers[0].units
+    if max(abs(dac.low), abs(dac.high)) > subject.limits.active.max_drive_a:
+        raise Skipped("max_drive_a keeps currents from the ends of the drive DAC")
+    codes = np.repeat(subject.drive_codes(_drive(subject, 0.3)), 3, axis=0)
+    codes[1, 0], codes[2] = 0, dac.max_code
+    codes[2, 0] = 0
+    found = subject.settle(Settle(0, codes, layers=(0,))).clipped.tolist()
+    demand(found == [0, 1, units], f"0, 1 and {units} drive codes at the ends of the DAC were counted as {found}")
+
+
 def _nudge_range(subject: Subject) -> None:
     topology = _ready(subject, 0.0)
     for converter, place in ((ConverterId.DRIVE_DAC, 0), (ConverterId.NUDGE_DAC, 1)):
@@ -262,6 +274,7 @@ CHECKS = (
     Check("settle.nudge-linear", "7.7", "the contrast is proportional to small nudges", _nudge_linear, "optional"),
     Check("settle.nudge-travels", "7.5", "a nudge reaches earlier layers through the same weights", _nudge_travels),
     Check("settle.code-range", "7.7", "codes above a DAC's largest are OUT_OF_RANGE", _nudge_range),
+    Check("settle.clipped", "7.7", "drive codes at either end of the DAC are counted", _clipped),
     Check("settle.large-batch", "7.7", "a batch of thousands of samples settles as each alone", _large_batch),
     Check("settle.not-configured", "8", "an array without topology answers NOT_CONFIGURED", _not_configured),
     Check("settle.configured-again", "7.5", "CONFIGURE with the present topology changes no cell", _configured_again),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, Opcode, State, Trip
+from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, Kind, Opcode, State, Trip
+from firmware_specs.frame import Frame
 from firmware_specs.messages import FaultLog, FaultQuery, pack_number
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand, parsed
@@ -47,6 +48,8 @@ def _logged(subject: FrameSubject) -> None:
     log = parsed(FaultLog, subject.raw.ask(Opcode.FAULT_LOG, FaultQuery(before, 64).pack()), "FAULT_LOG")
     codes = [entry.code for entry in log.entries]
     demand(TRIP_FAULT + Trip.WATCHDOG in codes, f"new entries {codes}, expected 0x{TRIP_FAULT + Trip.WATCHDOG:x}")
+    answer = subject.raw.request(Opcode.HEARTBEAT)
+    demand(bool(answer.flags & DeviceFlag.FAULTS), "the fault flag is not set after a trip")
     subject.raw.ask(Opcode.CLEAR)
     answer = subject.raw.request(Opcode.HEARTBEAT)
     demand(not answer.flags & DeviceFlag.FAULTS, "CLEAR left the fault flag set")
@@ -72,6 +75,21 @@ def _damaged_is_no_heartbeat(subject: FrameSubject) -> None:
     demand(subject.status.state == State.TRIPPED, "damaged frames kept the watchdog from tripping")
 
 
+def _foreign_is_no_heartbeat(subject: FrameSubject) -> None:
+    """As from a host that was left running, with a session that is over."""
+    subject.needs(Capability.WATCHDOG)
+    raw = subject.raw
+    subject.arm(SHORT_S)
+    stranger = raw.session ^ 0x5A5A5A5A or 1
+    until = time.monotonic() + SHORT_S + MARGIN_S + 0.05
+    while time.monotonic() < until:
+        raw.send_frame(Frame(Kind.REQUEST, Opcode.HEARTBEAT, 0, stranger, 1))
+        raw.receive(SHORT_S / 6)
+        time.sleep(SHORT_S / 6)
+    raw.drain()
+    demand(subject.status.state == State.TRIPPED, "requests of another session kept the watchdog from tripping")
+
+
 def _remaining(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(5.0)
@@ -91,9 +109,10 @@ def _shorter_while_armed(subject: FrameSubject) -> None:
 CHECKS = (
     Check("watchdog.trips", "6.3", "without traffic outputs go off within the watchdog's time plus 100 ms", _trips),
     Check("watchdog.latched", "6.2", "a trip is left by CLEAR alone, and then to SAFE", _latched),
-    Check("watchdog.logged", "6.4", "a trip is in the fault log; CLEAR resets the fault flag", _logged),
+    Check("watchdog.logged", "6.4", "a trip is in the fault log and sets the fault flag, CLEAR resets that", _logged),
     Check("watchdog.heartbeat", "6.3", "HEARTBEAT keeps the watchdog from tripping", _heartbeat),
     Check("watchdog.damaged", "6.3", "damaged frames do not restart the watchdog", _damaged_is_no_heartbeat),
+    Check("watchdog.foreign", "6.3", "frames of another session do not restart the watchdog", _foreign_is_no_heartbeat),
     Check("watchdog.remaining", "7.3", "STATUS says how long until it trips", _remaining),
     Check("watchdog.shorter", "7.4", "a watchdog set while ARMED takes effect at once", _shorter_while_armed),
 )

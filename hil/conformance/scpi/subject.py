@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
+from drivers.errors import DeviceError
 from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from firmware_specs.codes import Capability
-from hil.conformance.conversation import Skipped
+from hil.conformance.conversation import Failed, Skipped
 from hil.conformance.scpi.dialogue import Dialogue
 from hil.conformance.scpi.verbs import ScpiVerbs
 from hil.conformance.subject import Subject
@@ -37,16 +40,36 @@ class ScpiSubject(Subject):
             self.talk.send_raw(b"\n")
         self.talk.send("*CLS;:FORM:BORD SWAP")
 
+    def closing_seen(self) -> Reopenable:
+        """The wire, to be closed and opened anew; skips the check where that cannot be, or shows the device nothing."""
+        address = self.talk.transport.address
+        if address.startswith("visa:") and "TCPIP" not in address.upper():
+            raise Skipped("a link of this kind does not show the device that it closes")
+        return self._wire
+
+    @contextmanager
+    def second_link(self) -> Iterator[Dialogue]:
+        """Another link to the instrument; skips the check where it takes one only."""
+        with ExitStack() as stack:
+            try:
+                other = Dialogue(stack.enter_context(self._wire.beside()), self.talk.patience_s)
+                other.send("*CLS")
+                other.ask("*OPC?")
+            except (DeviceError, Failed) as error:
+                raise Skipped(f"no second link: {error}") from error
+            yield other
+
     @property
-    def reopenable(self) -> Reopenable:
-        """The wire, to be closed and opened anew; skips the check where that cannot be, or the device sees nothing."""
-        self.needs(Capability.LINK_LOSS)
+    def _wire(self) -> Reopenable:
         wire = self.talk.transport
         if not isinstance(wire, Reopenable):
             raise Skipped("this wire cannot be closed and opened anew")
-        if wire.address.startswith("visa:") and "TCPIP" not in wire.address.upper():
-            raise Skipped("a link of this kind does not show the device that it closes")
         return wire
+
+    def needs_stream(self) -> None:
+        """Skips the check on a link that marks the end of messages itself."""
+        if not self.talk.stream:
+            raise Skipped("the link marks the end of messages itself")
 
     @property
     def watchdog(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from firmware_specs.codes import Capability
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand
@@ -85,6 +87,27 @@ def _range(subject: ScpiSubject) -> None:
     subject.talk.refused("*ESE 256", -222)
 
 
+def _not_a_number(subject: ScpiSubject) -> None:
+    """A comparison with a limit lets NaN pass."""
+    for number in ("NAN", "9.91E37", "1E400"):
+        subject.talk.refused(f"OUTP:PROT:WDOG {number}", -104, -222, -224)
+        subject.talk.refused(f"SOUR:LIM {','.join([number] * 8)}", -104, -222, -224)
+
+
+def _signs(subject: ScpiSubject) -> None:
+    """A comparison with a limit lets a negative number pass."""
+    absolute = [f"{value:.9g}" for value in astuple(subject.limits.absolute)]
+    for place, text in enumerate(absolute[:4]):
+        for sign in ("-" + text, "0"):
+            changed = ",".join([*absolute[:place], sign, *absolute[place + 1 :]])
+            subject.talk.refused(f"SOUR:LIM {changed}", -222, -224)
+    if Capability.PULSE in subject.identity.capabilities:
+        subject.prepare()
+        volts, seconds = (f"{value / 2:.9g}" for value in astuple(subject.limits.absolute)[2:4])
+        for shape in (f"-{volts},{seconds}", f"{volts},-{seconds}", f"0,{seconds}", f"{volts},0"):
+            subject.talk.refused(f"ARR:CELL:PULS {subject.place},UP,{shape},1", -222, -224)
+
+
 def _others_executed(subject: ScpiSubject) -> None:
     answer = subject.talk.ask('NO:SUCH?;:SYST:ECHO? "after"')
     demand(answer.strip('"') == "after", f"the unit behind one that fails answered {answer!r}")
@@ -112,6 +135,8 @@ CHECKS = (
     Check("codes.unit", "3.2", "an unknown unit is -131", _unit),
     Check("codes.word", "3.2", "an unknown word is -224 and changes nothing", _word),
     Check("codes.range", "3.2", "a number out of range is -222", _range),
+    Check("limits.signs", "5 (7.2 there)", "limits and pulses that are not positive are refused", _signs),
+    Check("codes.not-a-number", "1.3", "what is no finite number is refused", _not_a_number),
     Check(
         "units.others-executed", "3.3", "a unit that fails has no reply, those behind it are executed", _others_executed
     ),

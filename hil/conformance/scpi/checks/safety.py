@@ -11,8 +11,6 @@ from hil.conformance.scpi.subject import ScpiSubject
 
 SHORT_S = 0.3
 MARGIN_S = 0.15
-LONG_S = 60.0
-POLL_S = 0.02
 
 
 def _arm(subject: ScpiSubject) -> None:
@@ -66,22 +64,6 @@ def _kept_alive(subject: ScpiSubject) -> None:
     demand(subject.status.state == State.ARMED, "it tripped although messages came four times as often")
 
 
-def _link_lost(subject: ScpiSubject) -> None:
-    """The watchdog is far away: what turns outputs off is the link that closed."""
-    wire = subject.reopenable
-    subject.arm(LONG_S)
-    wire.reopen(time.monotonic() + subject.talk.patience_s)
-    until = time.monotonic() + subject.talk.patience_s
-    while (on := subject.talk.ask("OUTP?")) != "0" and time.monotonic() < until:
-        time.sleep(POLL_S)
-    cause = subject.talk.ask("OUTP:PROT:TRIP?")
-    lost = str(int(Trip.LINK_LOST))
-    demand((on, cause) == ("0", lost), f"the link that had armed was closed: OUTPut? is {on}, the trip {cause}; "
-                                       f"expected 0 and {lost} (link lost)")  # fmt: skip
-    words = subject.talk.refused("OUTP ON", -221)
-    demand("TRIPPED" in words, f"OUTPut ON on a new link was refused with {words!r}, TRIPPED is not named")
-
-
 def _read_back(subject: ScpiSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(5.0)
@@ -110,7 +92,6 @@ CHECKS = (
     Check("outputs.watchdog-first", "5 (6.3 there)", "OUTPut ON is refused until a watchdog was set", _watchdog_first),
     Check("outputs.reset", "5.6", "*CLS leaves outputs as they are, *RST turns them off", _safe_after_clear),
     Check("outputs.status", "5", "STATus:DEVice? has its nine fields", _status),
-    Check("outputs.link-lost", "4.2", "a link that closes while it owns armed outputs is a trip", _link_lost),
     Check("watchdog.trips", "4.2 (6.3 there)", "without messages outputs go off in time", _trips),
     Check("watchdog.latched", "5 (6.2 there)", "a trip is left by OUTPut:PROTection:CLEar alone, to SAFE", _latched),
     Check("watchdog.kept-alive", "4.2", "any message restarts the watchdog", _kept_alive),

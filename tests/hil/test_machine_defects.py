@@ -1,0 +1,224 @@
+"""Defects of a device below its protocol: both suites find every one of them.
+
+A defect is a function that breaks a sound machine; beside it stands the group of checks that must notice.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drivers.reopenable import Reopenable
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.machine import Machine
+from emulator.outputs import Outputs
+from emulator.verbs import VERBS
+from firmware_specs.codes import Opcode, State
+from firmware_specs.datasheet import load
+from firmware_specs.messages import SettleReply
+from hil.conformance.suite import suite_of
+from hil.devices.wire import links_of
+
+
+def set_verb(machine, opcode, new):
+    able = machine._able
+    able[int(opcode)] = (*able[int(opcode)][:2], new)
+
+
+def loosen(machine, verb, **factors):
+    """Checks one verb against limits that are wider than the active ones."""
+    sound = VERBS[verb]
+
+    def careless(device, payload, door):
+        true = device.active
+        device.active = replace(true, **{k: getattr(true, k) * f for k, f in factors.items()})
+        try:
+            return sound(device, payload, door)
+        finally:
+            device.active = true
+
+    set_verb(machine, verb, careless)
+
+
+def watchdog_never_trips(machine, patch):
+    machine.device.outputs.run_out = lambda: False
+
+
+def traffic_does_not_feed(machine, patch):
+    for name in ("feed", "worked"):
+        patch.setattr(Outputs, name, lambda self, door: None)
+
+
+def trip_is_not_latched(machine, patch):
+    patch.setattr(Outputs, "trip", lambda self, cause: self.on and (self.disarm(cause.name) or True))
+
+
+def outputs_stay_on(machine, patch):
+    set_verb(machine, Opcode.DISARM, lambda device, payload, door: b"")
+
+
+def arms_without_watchdog(machine, patch):
+    sound = VERBS[Opcode.ARM]
+
+    def careless(device, payload, door):
+        if not device.outputs.watchdog_s:
+            device.outputs.watchdog_s = 60.0
+        return sound(device, payload, door)
+
+    set_verb(machine, Opcode.ARM, careless)
+
+
+def without_state(patch, state, verb):
+    """Does a verb in a state that should refuse it."""
+    sound = Machine._check_state
+
+    def careless(self, asked, rule, door):
+        if (asked, self.device.outputs.state) != (verb, state):
+            sound(self, asked, rule, door)
+
+    patch.setattr(Machine, "_check_state", careless)
+
+
+def writes_while_safe(machine, patch):
+    without_state(patch, State.SAFE, Opcode.WRITE_CELLS)
+
+
+def pulses_while_tripped(machine, patch):
+    without_state(patch, State.TRIPPED, Opcode.PULSE)
+
+
+def self_test_while_armed(machine, patch):
+    sound = VERBS[Opcode.SELF_TEST]
+
+    def careless(device, payload, door):
+        state, device.outputs.state = device.outputs.state, State.SAFE
+        try:
+            return sound(device, payload, door)
+        finally:
+            device.outputs.state = state
+
+    set_verb(machine, Opcode.SELF_TEST, careless)
+
+
+def heat_is_not_seen(machine, patch):
+    patch.setattr(Device, "too_hot", False)
+
+
+def heat_is_forgotten(machine, patch):
+    def careless(device, payload, door):
+        device.outputs.clear()
+        return b""
+
+    set_verb(machine, Opcode.CLEAR, careless)
+
+
+def read_limit_too_wide(machine, patch):
+    loosen(machine, Opcode.MEASURE, max_read_v=1.01)
+
+
+def nudge_limit_too_wide(machine, patch):
+    loosen(machine, Opcode.SETTLE, max_drive_a=1.2)
+
+
+def energy_is_not_held_against_the_budget(machine, patch):
+    loosen(machine, Opcode.PULSE, max_energy_per_cell_j=1e9)
+
+
+def writes_are_not_held_against_the_budget(machine, patch):
+    loosen(machine, Opcode.WRITE_CELLS, max_pulses_per_cell=1e9)
+
+
+def reset_forgets_what_cells_had(machine, patch):
+    device, restart, usage = machine.device, machine.device.restart, machine.device.ledger.usage
+
+    def forgetful():
+        restart()
+        device.ledger.usage = lambda region: tuple(np.zeros_like(values) for values in usage(region))
+
+    device.restart = forgetful
+
+
+def nudge_of_wrong_sign(machine, patch):
+    settle = machine.device.chip.settle
+    machine.device.chip.settle = lambda array, drive, nudges=(), *rest, **more: settle(
+        array, drive, [-n for n in nudges], *rest, **more
+    )
+
+
+def clipped_drives_are_not_counted(machine, patch):
+    sound = VERBS[Opcode.SETTLE]
+
+    def silent(device, payload, door):
+        reply = SettleReply.parse(sound(device, payload, door))
+        return replace(reply, clipped=np.zeros_like(reply.clipped)).pack()
+
+    set_verb(machine, Opcode.SETTLE, silent)
+
+
+def line_limit_too_wide(machine, patch):
+    loosen(machine, Opcode.PRODUCT, max_read_v=2.0)
+
+
+def line_products(machine, change):
+    sound = machine.device.chip.line_product
+    machine.device.chip.line_product = lambda array, volts, transposed, plane, reads: change(
+        sound(array, volts, transposed, plane, reads), transposed
+    )
+
+
+def rows_of_a_product_are_mixed_up(machine, patch):
+    line_products(machine, lambda amps, transposed: amps if transposed else amps.roll(1, dims=-1))
+
+
+def transposed_products_are_negated(machine, patch):
+    line_products(machine, lambda amps, transposed: -amps if transposed else amps)
+
+
+DEFECTS = {
+    watchdog_never_trips: "watchdog",
+    traffic_does_not_feed: "watchdog",
+    trip_is_not_latched: "watchdog",
+    outputs_stay_on: "outputs.arm",
+    arms_without_watchdog: "outputs.watchdog-first",
+    writes_while_safe: "outputs.not-armed",
+    pulses_while_tripped: "outputs.tripped",
+    self_test_while_armed: "outputs.self-test",
+    heat_is_not_seen: "outputs.too-hot",
+    heat_is_forgotten: "outputs.too-hot",
+    read_limit_too_wide: "limits.read",
+    nudge_limit_too_wide: "limits.nudge",
+    energy_is_not_held_against_the_budget: "pulses.energy",
+    writes_are_not_held_against_the_budget: "cells.budget",
+    reset_forgets_what_cells_had: "pulses.kept",
+    nudge_of_wrong_sign: "settle.nudge-sign",
+    clipped_drives_are_not_counted: "settle.clipped",
+    line_limit_too_wide: "product.limit",
+    rows_of_a_product_are_mixed_up: "product.forward",
+    transposed_products_are_negated: "product.transposed",
+}
+
+
+def failed(protocol, machine, group):
+    suite, wire = suite_of(protocol), Reopenable(links_of(machine, "loopback", protocol))
+    result = suite.run(wire, suite.select([group]), patience_s=0.1)
+    assert result.count("skipped") < len(result.outcomes)
+    return {o.check.name: o.seen for o in result.outcomes if o.verdict == "failed"}
+
+
+def machine_for(group):
+    datasheet = "openmena-8x8-like" if group.startswith("product") else "ecram"
+    return Machine(Device(Chip(load(datasheet), seed=1)))
+
+
+@pytest.mark.parametrize("protocol", ["serial", "scpi"])
+@pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
+def test_both_suites_find(defect, group, protocol, monkeypatch):
+    machine = machine_for(group)
+    defect(machine, monkeypatch)
+    assert failed(protocol, machine, group)
+
+
+@pytest.mark.parametrize("group", sorted({group for group in DEFECTS.values() if group.startswith("product")}))
+def test_a_sound_device_that_multiplies_passes(group):
+    assert not failed("serial", machine_for(group), group)
