@@ -13,7 +13,7 @@ from typing import Any
 import xarray as xr
 
 from drivers.crossbar import Crossbar
-from firmware_specs.codes import ConverterId, Parameter
+from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from hil.characterize.figure import Figure
 from hil.characterize.items import Drift, Item
@@ -119,6 +119,8 @@ def load(folder: Path) -> Characterization:
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
     name = item.NAME
+    if store.done(name) < len(steps):
+        _check_kept(probe, store, name)
     for number in range(store.done(name), len(steps)):
         progress(name, number, len(steps))
         step = steps[number]
@@ -130,6 +132,21 @@ def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], prog
     complete = store.dataset(name, item.DIMS, item.UNITS)
     store.publish(name, complete)
     return complete
+
+
+def _check_kept(probe: Probe, store: Store, name: str) -> None:
+    """A measurement that was cut off goes on only in the cells it began in: their pulse counters never fall.
+
+    Raises:
+        ChipError: the device counts fewer writes and pulses than it did then.
+    """
+    then, now = store.last_pulses(name), Mark.of(probe).pulses
+    if probe.can(Capability.USAGE) and now < then:
+        raise ChipError(
+            f"{store.folder}: {name} was cut off after {then} writes and pulses, the device counts {now}: its cells "
+            "are not as they were left. An emulated chip in process begins anew with every call "
+            "(`hil emulate` keeps one); take another --out"
+        )
 
 
 def _act(probe: Probe, store: Store, name: str, number: int, step: Step) -> None:

@@ -54,6 +54,11 @@ class Store:
             return None
         return noted["deed"], Mark(noted["pulses"], noted["clock_s"])
 
+    def last_pulses(self, item: str) -> int:
+        """Writes and pulses the device had counted before the deed of an item that was begun last; 0 where none was."""
+        path = self._journal(item) / "intent.json"
+        return int(json.loads(path.read_text())["pulses"]) if path.is_file() else 0
+
     def keep(self, item: str, step: int, record: Record, at: Mapping[str, float]) -> None:
         """Keeps what a step gave."""
         buffer = io.BytesIO()

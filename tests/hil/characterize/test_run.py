@@ -180,6 +180,15 @@ def test_a_twin_of_another_kind_of_chip_is_told_apart(tmp_path):
     assert all(d.rejected for d in distance.compare(*both))
 
 
+def test_a_measurement_does_not_go_on_in_cells_that_were_lost(tmp_path, monkeypatch):
+    sheet = load("ecram")
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        cut_at(patch, steps.Pulses, "apply", 6, after=True)
+        measure(Chip(sheet, seed=1), tmp_path / "run")
+    with pytest.raises(run.ChipError, match=r"pulse_response was cut off after \d+ writes and pulses, .* counts 0"):
+        measure(Chip(sheet, seed=1), tmp_path / "run")
+
+
 def test_drives_that_a_coarse_converter_makes_one_are_measured_once(tmp_path):
     sheet = load("reram")
     found = measure(Chip(sheet, seed=3), tmp_path / "run", plan.Plan(rows=4, columns=4, transfer=Transfer(repeats=8)))
