@@ -76,7 +76,7 @@ def test_a_bad_experiment_is_refused_with_file_key_and_expectation(file, text, e
         ("optimizer.lr", "expected key=value"),
         ("blocks.3.energy.slope=1", "expected an index 0 .. 0, got '3'"),
         ("data.name.first=1", "'digits' is a value and has no key 'first'"),
-        ("optimizer.speed=1", "optimizer.speed: unknown key; known: kind, lr, momentum, weight_decay"),
+        ("optimizer.speed=1", "optimizer.speed: unknown key; known: kind, lr, max_norm, momentum, weight_decay"),
         ("epochs=1", "epochs: unknown key; did you mean run.epochs?"),
         ("estimator.betta=1", "estimator.betta: unknown key; did you mean beta or eta?"),
         ("blocks.0.energy.couplings.0.unit=4", "couplings.0.unit: unknown key; did you mean units?"),
