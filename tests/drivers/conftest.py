@@ -101,3 +101,4 @@ def tcp_wire():
     for cut, thread in stops:
         cut()
         thread.join(2.0)
+        cut()  # what was being accepted meanwhile
