@@ -86,13 +86,11 @@ class Nodes:
 
     def _together(self, current: Tensor, voltage: Tensor, lateral: Tensor) -> Tensor:
         """Repeats the step with what the neighbours send until nothing moves: a contraction, `lateral < total`."""
-        tolerance = 4 * torch.finfo(voltage.dtype).eps
+        tolerance, every = 4 * torch.finfo(voltage.dtype).eps, look_every(current.device)
         for step in range(1, _LATERAL_STEPS + 1):
             before = voltage
             voltage = self._alone(current + (before.flatten(1) @ lateral).view_as(before))
-            if step % look_every(current.device):
-                continue
-            if bool((voltage - before).abs().max() <= tolerance * voltage.abs().max()):
+            if step % every == 0 and bool((voltage - before).abs().max() <= tolerance * voltage.abs().max()):
                 break
         return voltage
 

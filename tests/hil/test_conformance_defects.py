@@ -104,26 +104,6 @@ def reset_keeps_boot(end, patch):
     device.restart = restart
 
 
-def loosen(end, patch, verb, **factors):
-    """Checks one verb against limits that are wider than the active ones."""
-    sound = VERBS[verb]
-
-    def careless(device, payload, door):
-        true = device.active
-        device.active = replace(true, **{k: getattr(true, k) * f for k, f in factors.items()})
-        try:
-            return sound(device, payload, door)
-        finally:
-            device.active = true
-
-    set_verb(end, verb, careless)
-
-
-def drive_limit_off_by_one(end, patch):
-    step = 1 / end.machine.device.sheet.drive_dac.max_code
-    loosen(end, patch, Opcode.SETTLE, max_drive_a=1 + 8 * step)
-
-
 def limits_grow_while_armed(end, patch):
     sound = VERBS[Opcode.SET_LIMITS]
 
@@ -386,7 +366,6 @@ DEFECTS = {
     new_session_keeps_outputs_on: "sessions",
     armed_is_not_checked: "outputs",
     reset_keeps_boot: "outputs",
-    drive_limit_off_by_one: "limits",
     limits_grow_while_armed: "limits",
     limits_above_absolute: "limits",
     duplicates_executed: "transactions",

@@ -113,6 +113,11 @@ def heat_is_forgotten(machine, patch):
     set_verb(machine, Opcode.CLEAR, careless)
 
 
+def drive_limit_off_by_one(machine, patch):
+    step = 1 / machine.device.sheet.drive_dac.max_code
+    loosen(machine, Opcode.SETTLE, max_drive_a=1 + 8 * step)
+
+
 def read_limit_too_wide(machine, patch):
     loosen(machine, Opcode.MEASURE, max_read_v=1.01)
 
@@ -186,6 +191,7 @@ DEFECTS = {
     self_test_while_armed: "outputs.self-test",
     heat_is_not_seen: "outputs.too-hot",
     heat_is_forgotten: "outputs.too-hot",
+    drive_limit_off_by_one: "limits.drive",
     read_limit_too_wide: "limits.read",
     nudge_limit_too_wide: "limits.nudge",
     energy_is_not_held_against_the_budget: "pulses.energy",
