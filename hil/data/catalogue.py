@@ -3,16 +3,18 @@
 Digests, MD5 or SHA-1 by their length: of archives and IDX files as their publishers state them; of pickled CIFAR files
 as torchvision, of binary ones as MXNet, of ImageNet32's npz files as four published loaders state them alike. Nobody
 states any for ImageNet32's pickled batches (a list that goes round is that of the 16 x 16 images), and two loaders
-state different ones for its npz archives: the files in them are what is compared.
+state different ones for its npz archives: the files in them are what is compared. What is in the IDX files of MNIST and
+Fashion-MNIST as several loaders state it alike; nobody does for KMNIST.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.data.mnist import FOLDERS, WHERE_TO_GET_IT
+from hil.data.mnist import FOLDERS, WHERE_TO_GET_IT, find
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Download:
         unpacked: Files it gives, below `folder`, with their digests, empty where none is known; no files for one that
             is used as it is.
         folder: Below the data root, where the file, or what it unpacks to, goes.
+        content: MD5 of what a gzip file that is used as it is holds; empty where it is not known.
     """
 
     url: str
     md5: str | None
     folder: str
     unpacked: tuple[tuple[str, str], ...] = ()
+    content: str = ""
 
     @property
     def name(self) -> str:
@@ -38,14 +42,19 @@ class Download:
         return self.url.rpartition("/")[2]
 
 
-def _idx(name: str, images: str, labels: str, test_images: str, test_labels: str) -> tuple[Download, ...]:
-    digests = {
-        "train-images-idx3-ubyte.gz": images,
-        "train-labels-idx1-ubyte.gz": labels,
-        "t10k-images-idx3-ubyte.gz": test_images,
-        "t10k-labels-idx1-ubyte.gz": test_labels,
-    }
-    return tuple(Download(f"{WHERE_TO_GET_IT[name]}{file}", md5, FOLDERS[name][0]) for file, md5 in digests.items())
+_IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+
+def _idx(name: str, packed: tuple[str, ...], contents: tuple[str, ...] = ("",) * 4) -> tuple[Download, ...]:
+    return tuple(
+        Download(f"{WHERE_TO_GET_IT[name]}{file}", md5, FOLDERS[name][0], content=content)
+        for file, md5, content in zip(_IDX_FILES, packed, contents, strict=True)
+    )
 
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -54,24 +63,42 @@ _IMAGENET = "https://image-net.org/data/downsample/"
 CATALOGUE: dict[str, tuple[Download, ...]] = {
     "mnist": _idx(
         "mnist",
-        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "d53e105ee54ea40749a09fcbcd1e9432",
-        "9fb629c4189551a2d022fa330f9573f3",
-        "ec29112dd5afa0611ce80d1b7f02629c",
+        (
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+        (
+            "6bbc9ace898e44ae57da46a324031adb",
+            "a25bea736e30d166cdddb491f175f624",
+            "2646ac647ad5339dbf082846283269ea",
+            "27ae3e4e09519cfbb04c329615203637",
+        ),
     ),
     "fashion-mnist": _idx(
         "fashion-mnist",
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79",
-        "bb300cfdad3c16e7a12a480ee83cd310",
+        (
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+        (
+            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "9018921c3c673c538a1fc5bad174d6f9",
+            "8181f5470baa50b63fa0f6fddb340f0a",
+            "15d484375f8d13e6eb1aabb0c3f46965",
+        ),
     ),
     "kmnist": _idx(
         "kmnist",
-        "bdb82020997e1d708af4cf47b453dcf7",
-        "e144d726b3acfaa3e44228e80efcd344",
-        "5c965bf0a639b31b8f53240b1b52f4d7",
-        "7320c461ea6c1c855c0b718fb2a4b134",
+        (
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
     ),
     "cifar10": (
         Download(
@@ -181,20 +208,51 @@ def digest_report(name: str, root: Path) -> list[tuple[str, str]]:
     """Every file of a known layout that is there, and whether it is the distributed one, as far as that is known."""
     rows = []
     for download in (*CATALOGUE.get(name, ()), *OTHER_LAYOUTS.get(name, ())):
-        for file, digest in download.unpacked or ((download.name, download.md5 or ""),):
+        if name in FOLDERS:
+            idx = find(root, name, download.name.removesuffix(".gz"))
+            rows += [] if idx is None else [(idx, _idx_verdict(idx, download, name))]
+            continue
+        for file, digest in download.unpacked:
             if (path := root / download.folder / file).is_file():
-                rows.append((str(path.relative_to(root)), _verdict(path, digest)))
-    return rows
+                rows.append((path, _verdict(path, digest, name)))
+    return [(str(path.relative_to(root)), verdict) for path, verdict in rows]
 
 
-def _verdict(path: Path, digest: str) -> str:
+def _idx_verdict(path: Path, download: Download, name: str) -> str:
+    """Of an IDX file what is in it counts: packed again it has other bytes, and is no other file."""
+    if path.suffix == ".gz" and is_distributed(path, download.md5 or ""):
+        return _AS_DISTRIBUTED
+    if not download.content:
+        return f"{_other(path, download.md5 or '', name)}; if it was packed or unpacked here, that alone changes them"
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() == download.content:
+        return f"{_AS_DISTRIBUTED}, {'packed again' if path.suffix == '.gz' else 'unpacked'}"
+    return _other(path, download.md5 or "", name)
+
+
+def _verdict(path: Path, digest: str, name: str) -> str:
     if not digest:
         return "no digest of it is published: content and counts were checked, not its bytes"
-    return "as distributed" if is_distributed(path, digest) else "other bytes than the distribution"
+    return _AS_DISTRIBUTED if is_distributed(path, digest) else _other(path, digest, name)
+
+
+_AS_DISTRIBUTED = "as distributed"
+
+
+def _other(path: Path, digest: str, name: str) -> str:
+    said = f"{_kind(digest).upper()} {_digest(path, _kind(digest))}, published is {digest}"
+    return f"other bytes than the distribution ({said}); remove it and `hil data fetch {name}` for the published one"
 
 
 def is_distributed(path: Path, digest: str) -> bool:
     """Whether a file has an MD5 (32 digits) or SHA-1 (40 digits) digest."""
-    kind = hashlib.md5 if len(digest) == 32 else hashlib.sha1
+    return _digest(path, _kind(digest)) == digest
+
+
+def _kind(digest: str) -> str:
+    return "sha1" if len(digest) == 40 else "md5"
+
+
+def _digest(path: Path, kind: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: kind(usedforsecurity=False)).hexdigest() == digest
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

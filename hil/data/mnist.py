@@ -36,8 +36,8 @@ kuzushiji: Source = partial(load, name="kmnist")
 
 
 def _split(root: Path, name: str, part: str) -> Split:
-    image_file = _find(root, name, f"{part}-images-idx3-ubyte")
-    label_file = _find(root, name, f"{part}-labels-idx1-ubyte")
+    image_file = _needed(root, name, f"{part}-images-idx3-ubyte")
+    label_file = _needed(root, name, f"{part}-labels-idx1-ubyte")
     images, labels = idx.read(image_file, 3), idx.read(label_file, 1)
     if len(images) != len(labels) or len(labels) == 0:
         raise DataError(f"{image_file} has {len(images)} images, {label_file} {len(labels)} labels: expected as many")
@@ -46,11 +46,15 @@ def _split(root: Path, name: str, part: str) -> Split:
     return Split(images.unsqueeze(1), labels.long())
 
 
-def _find(root: Path, name: str, file: str) -> Path:
-    looked = [root / folder / f"{file}{suffix}" for folder in FOLDERS[name] for suffix in ("", ".gz")]
-    for path in looked:
-        if path.is_file():
-            return path
+def find(root: Path, name: str, file: str) -> Path | None:
+    """The file that is read: the first of that name, packed or not, in the data set's folders."""
+    looked = (root / folder / f"{file}{suffix}" for folder in FOLDERS[name] for suffix in ("", ".gz"))
+    return next((path for path in looked if path.is_file()), None)
+
+
+def _needed(root: Path, name: str, file: str) -> Path:
+    if (path := find(root, name, file)) is not None:
+        return path
     raise DataError(
         f"{file}[.gz] is missing. Looked in {', '.join(str(root / f) for f in FOLDERS[name])}. "
         f"Get it from {WHERE_TO_GET_IT[name]} (or `hil data fetch {name}`) and name the folder with --data-root"

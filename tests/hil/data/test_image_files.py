@@ -182,10 +182,36 @@ def test_relatives_of_mnist_have_their_own_folders(tmp_path):
     assert len(load(Data(name="kmnist"), tmp_path).train) == 4
     with pytest.raises(DataError, match="hil data fetch fashion-mnist"):
         load(Data(name="fashion-mnist"), tmp_path)
-    assert digest_report("kmnist", tmp_path) == [
-        ("kmnist/train-images-idx3-ubyte.gz", "other bytes than the distribution"),
-        ("kmnist/t10k-images-idx3-ubyte.gz", "other bytes than the distribution"),
-    ]
+    files, verdicts = zip(*digest_report("kmnist", tmp_path), strict=True)
+    assert set(files) == {f"kmnist/{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")} | {
+        f"kmnist/{part}-labels-idx1-ubyte" for part in ("train", "t10k")
+    }
+    assert all("other bytes" in v and "`hil data fetch kmnist`" in v and "packed or unpacked" in v for v in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("folder", "suffix", "content", "verdict"),
+    [
+        ("mnist", ".gz", b"idx", "as distributed, packed again"),
+        ("MNIST/raw", "", b"idx", "as distributed, unpacked"),
+        (
+            "mnist",
+            ".gz",
+            b"odd",
+            "published is f68b3c2dcbeaaa9fbdd348bbdeb94873); remove it and `hil data fetch mnist`",
+        ),
+    ],
+)
+def test_what_is_in_an_idx_file_is_compared_where_it_was_packed_anew(
+    tmp_path, monkeypatch, folder, suffix, content, verdict
+):
+    inside = hashlib.md5(b"idx", usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(CATALOGUE, "mnist", (replace(CATALOGUE["mnist"][0], content=inside),))
+    path = tmp_path / folder / f"train-images-idx3-ubyte{suffix}"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    [(file, said)] = digest_report("mnist", tmp_path)
+    assert (file, verdict in said) == (str(path.relative_to(tmp_path)), True)
 
 
 def test_every_data_set_of_the_catalogue_can_be_had_by_hand(tmp_path):
