@@ -36,8 +36,11 @@ class Network:
         neurons: One a layer, from summed current (batch, *layer) to state.
         source: What joins the source nodes of a resistive network to layer 0.
         mixed: Whether the couplings were packed for mixed arithmetic.
-        over_relaxation: How far a layer moves in an update, 1..2, in units of the way to its minimum; a layer that is
-            not of `Neurons` always goes there.
+        over_relaxation: How far a layer moves in an update, in units of the way to its minimum, at least 1 and below 2;
+            a layer that is not of `Neurons` always goes there.
+
+    Raises:
+        ValueError: another over-relaxation, with which sweeps do not lower the energy.
     """
 
     topology: Topology
@@ -47,6 +50,9 @@ class Network:
     mixed: bool = False
     over_relaxation: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_over_relaxation(self.over_relaxation)
+
     def inflow(self, drive: Tensor) -> Tensor:
         """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
         return drive if self.source is None else self.source.up(drive)[0]
@@ -54,6 +60,20 @@ class Network:
     def rest(self, batch: int, like: Tensor) -> States:
         """All-zero states, the start of a free phase."""
         return tuple(like.new_zeros(batch, *layer.shape) for layer in self.topology.layers)
+
+
+def check_over_relaxation(factor: float) -> float:
+    """A layer that moves `factor` times as far as to its minimum lowers the energy where 1 <= factor < 2.
+
+    Returns:
+        The factor.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if not 1 <= factor < 2:
+        raise ValueError(f"over_relaxation must be a number from 1 to below 2, got {factor:g}")
+    return factor
 
 
 GPU_SWEEPS = 8

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import nan
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import torch
 
 from emulator.chip import Chip
-from emulator.network import Stop
+from emulator.network import Stop, check_over_relaxation
 from emulator.packed import Arithmetic
 from firmware_specs.datasheet import load, shipped
 from hil.backends.emulator import EmulatorBench
@@ -150,11 +149,12 @@ def _relaxation(address: str, options: dict[str, str]) -> float:
     given = options.get("over_relaxation", "1")
     try:
         factor = float(given)
-    except ValueError:
-        factor = nan
-    if not 1 <= factor < 2:
-        raise AddressError(f"{address!r}: over_relaxation must be a number from 1 to below 2, got {given!r}")
-    return factor
+    except ValueError as error:
+        raise AddressError(f"{address!r}: over_relaxation must be a number, got {given!r}") from error
+    try:
+        return check_over_relaxation(factor)
+    except ValueError as error:
+        raise AddressError(f"{address!r}: {error}") from error
 
 
 def _seed(address: str, options: dict[str, str]) -> int:

@@ -45,7 +45,7 @@ class Implicit:
         unsolved: What happens at that bound. `refuse`: an error. `keep`: the sum so far counts, which is what
             back-propagation through so many sweeps gives at a fixed point, and what equilibrium propagation measures
             after so many nudged sweeps; for training, where some sample of some batch is always close to a bifurcation.
-        over_relaxation: Of the sweep that is differentiated, 1..2. The fixed point and its gradient are the same; the
+        over_relaxation: Of the sweep that is differentiated, 1 <= W < 2. The fixed point and its gradient are the same; the
             adjoint is solved at the rate of the over-relaxed sweeps.
     """
 
@@ -62,8 +62,7 @@ class Implicit:
             raise ValueError(
                 f"0 < tolerance < 1 and max_iterations > 0 are needed, got {self.tolerance} and {self.max_iterations}"
             )
-        if not 1 <= self.over_relaxation < 2:
-            raise ValueError(f"over_relaxation must be at least 1 and below 2, got {self.over_relaxation}")
+        network.check_over_relaxation(self.over_relaxation)
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor

@@ -186,6 +186,13 @@ def test_residual_is_the_last_change_and_the_distance_is_that_times_the_contract
     assert distance == pytest.approx(relaxed.residual.item() * contraction / (1 - contraction), rel=1e-6)
 
 
+@pytest.mark.parametrize("over_relaxation", [0.9, 2.0, -1.0, float("nan")])
+def test_an_over_relaxation_that_would_not_lower_the_energy_is_refused_by_the_network(over_relaxation):
+    net = two_units(0.9)
+    with pytest.raises(ValueError, match="over_relaxation must be a number from 1 to below 2"):
+        replace(net, over_relaxation=over_relaxation)
+
+
 def test_over_relaxation_converges_at_the_rate_of_its_theory():
     # two groups of layers, sweeps that leave a share r: at w = 2 / (1 + sqrt(1 - r)) they leave w - 1 (Young 1954)
     net, drive = two_units(0.9), torch.tensor([[0.1]], dtype=torch.float64)
