@@ -45,7 +45,7 @@ class Implicit:
         unsolved: What happens at that bound. `refuse`: an error. `keep`: the sum so far counts, which is what
             back-propagation through so many sweeps gives at a fixed point, and what equilibrium propagation measures
             after so many nudged sweeps; for training, where some sample of some batch is always close to a bifurcation.
-        over_relaxation: Of the sweep that is differentiated, 1 <= W < 2. The fixed point and its gradient are the same; the
+        over_relaxation: Of the sweep that is differentiated, 1..2. The fixed point and its gradient are the same; the
             adjoint is solved at the rate of the over-relaxed sweeps.
     """
 

@@ -198,7 +198,7 @@ def test_relatives_of_mnist_have_their_own_folders(tmp_path):
             "mnist",
             ".gz",
             b"odd",
-            "published is f68b3c2dcbeaaa9fbdd348bbdeb94873); remove it and `hil data fetch mnist`",
+            "published is f68b3c2dcbeaaa9fbdd348bbdeb94873); remove it and `hil data",
         ),
     ],
 )
