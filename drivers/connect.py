@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from drivers.crossbar import Crossbar
 from drivers.dialect import Dialect
-from drivers.errors import OutOfRange
+from drivers.errors import BadAddress
 from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.lock import DeviceLock
@@ -68,20 +68,27 @@ class Address:
 
     @classmethod
     def parse(cls, address: str) -> Address:
-        """From text; raises `OutOfRange` with the forms there are."""
+        """From text; raises `BadAddress` with the forms there are."""
         scheme, _, rest = address.partition(":")
         if scheme == "visa" and rest:
             return cls(scheme, rest)
         if scheme != "serial" or not rest:
-            raise OutOfRange(f"{address!r} is no device address; there are {FORMS}")
+            raise BadAddress(f"{address!r} is no device address.{meant(address)} There are {FORMS}")
         target, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         baud = options.pop("baud", str(BAUD))
         if not baud.isdigit() or not int(baud):
-            raise OutOfRange(f"{address!r}: baud is {baud!r}, a positive integer is needed")
+            raise BadAddress(f"{address!r}: baud is {baud!r}, a positive integer is needed")
         if options and "://" not in target:
-            raise OutOfRange(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud")
+            raise BadAddress(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud")
         return cls(scheme, f"{target}?{urlencode(options)}" if options else target, int(baud))
+
+
+def meant(address: str) -> str:
+    """What an address without a scheme probably is, as a sentence with a leading blank; empty if nothing known."""
+    if address.startswith("/") or "://" in address:
+        return f" Did you mean serial:{address}?"
+    return f" Did you mean visa:{address}?" if "::" in address else ""
 
 
 def connect(address: str, options: Options | None = None, recorder: FlightRecorder | None = None) -> Crossbar:

@@ -10,6 +10,7 @@ DeviceError
 ├── DeviceFault            the device understood and refused or failed: code and text
 │   └── FloatingNode       the programmed network has a node without a path to a source
 ├── OutOfRange             refused on the host: nothing went out
+│   ├── BadAddress         an address that names no device
 │   └── BudgetSpent        a cell has had its pulses or its energy
 ├── NotSettled             a settle did not reach its tolerance, where strictness was asked for
 ├── Busy                   somebody else owns the device
@@ -88,6 +89,10 @@ class FloatingNode(DeviceFault):
 
 class OutOfRange(DeviceError):
     """A value was refused on the host; nothing went out."""
+
+
+class BadAddress(OutOfRange):
+    """An address that names no device; the message says what one looks like."""
 
 
 class BudgetSpent(OutOfRange):

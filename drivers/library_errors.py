@@ -29,7 +29,7 @@ _VISA_ADDRESS = (
 )
 
 _SAFE = "If outputs were on, the device's watchdog turns them off"
-_REPLUG = f"Check cable and power, then start again with --resume. {_SAFE}"
+_REPLUG = f"Check cable and power, then start again. {_SAFE}"
 _PERMISSION = "Give your user access to the port (on Linux: the dialout group), then log in again"
 
 

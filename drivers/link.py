@@ -179,12 +179,12 @@ class FramedLink:
     def _ready(self, requests: Sequence[Request], deadline: float) -> Synced:
         """Checks that the session is open, continued after whatever broke off, and that it takes these requests."""
         if not self.session:
-            raise LinkLost("no session is open", device=self.address, todo="Start again with --resume")
+            raise LinkLost("no session is open", device=self.address, todo="Start again")
         if self._dirty and not self._synchronize(deadline).continued:
             raise self._restarted()
         synced = self.synced
         if synced is None or self._sequence + len(requests) > LAST_SEQUENCE:
-            raise LinkLost("the session is used up", device=self.address, todo="Start again with --resume")
+            raise LinkLost("the session is used up", device=self.address, todo="Start again")
         for opcode, payload in requests:
             if len(payload) > synced.max_request:
                 raise OutOfRange(
@@ -273,7 +273,7 @@ class FramedLink:
             "the device no longer knows this session: it was restarted, or somebody else opened it; its outputs are "
             "off",
             device=self.address,
-            todo="Nothing is started again by itself; start again with --resume",
+            todo="Nothing turns outputs on again by itself: look at the device, then start again",
         )
 
     def _unanswered(self, exchange: Exchange, cause: LinkError) -> LinkTimeout:

@@ -100,7 +100,7 @@ class DeviceLock:
                 "the ownership of the device was lost; outputs are switched off and the run stops",
                 owner=str(owner) if owner else "nobody: its lock file was removed",
                 device=self.device,
-                todo="Find out who took it, then start again with --resume",
+                todo="Find out who took it, then start again",
             )
 
     def release(self) -> None:

@@ -194,7 +194,7 @@ class Scpi:
                 raise ProtocolViolation(
                     "cells were written and verified, but how well is not known: the reply was lost",
                     device=self.address,
-                    todo="Read them back, or start again with --resume",
+                    todo="Read them back, or start again",
                 )
             cells = sum(patch.codes.size for patch in request.patches)
             return Written(cells, cells, 0)

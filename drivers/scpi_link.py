@@ -232,7 +232,7 @@ class ScpiLink:
                     raise LinkLost(
                         "the device does not answer to a nonce after a timeout",
                         device=self.address,
-                        todo="Check power and cable, then start again with --resume",
+                        todo="Check power and cable, then start again",
                     ) from error
                 back_off(attempts, deadline)
                 attempts += 1

@@ -227,7 +227,7 @@ class Session:
         try:
             self.close()
         except DeviceError as error:
-            note = f"That the outputs are off could not be confirmed ({error}); {self._last_line()}"
+            note = f"That the outputs are off could not be confirmed ({error.what}); {self._last_line()}"
             if value is None:
                 raise
             value.add_note(note)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import torch
 
+from drivers.connect import Address, meant
 from emulator.chip import Chip
 from emulator.network import Stop, check_over_relaxation
 from emulator.packed import Arithmetic
-from firmware_specs.datasheet import load, shipped
+from firmware_specs.datasheet import Datasheet, load, shipped
 from hil.backends.emulator import EmulatorBench
 from hil.backends.product import ProductBench
 from hil.backends.reference import ReferenceBench
@@ -28,6 +31,19 @@ FORMS = (
 
 class AddressError(ValueError):
     """An address that names no counterpart; the message says what an address looks like."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `open_bench` is told besides the address."""
+
+    device: str | torch.device
+    dtype: torch.dtype
+    stop: Stop | None
+    nudged_stop: Stop | None
+
+
+Opener = Callable[[Settings], Bench]
 
 
 def open_bench(
@@ -55,38 +71,50 @@ def open_bench(
         AddressError: the address has none of these forms.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
         hil.devices.bench_file.BenchFileError: the bench file is refused.
-        drivers.errors.DeviceError: the device cannot be opened.
+        drivers.errors.DeviceError: the device cannot be opened; `BadAddress` where a port's options are wrong.
     """
+    return _opener(address)(Settings(device, dtype, stop, nudged_stop))
+
+
+def check_address(address: str) -> None:
+    """Checks what can be said of an address, its bench file and its datasheet without opening anything.
+
+    Raises:
+        AddressError, drivers.errors.BadAddress, BenchFileError, DatasheetError: as `open_bench`.
+    """
+    _opener(address)
+
+
+def _opener(address: str) -> Opener:
+    """Parses an address; what it gives opens the counterpart."""
     scheme, found, rest = address.partition(":")
     if not found:
-        raise AddressError(f"{address!r} is not an address: a scheme is missing.{_meant(address)} Addresses: {FORMS}")
+        raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")
     match scheme:
         case "reference":
             options = _options(address, rest.removeprefix("?"), ("arithmetic", "over_relaxation"))
-            return ReferenceBench(
-                stop, nudged_stop, _arithmetic(address, options), _relaxation(address, options), address
-            )
+            arithmetic, relaxation = _arithmetic(address, options), _relaxation(address, options)
+            return lambda told: ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
         case "emulator":
-            chip = open_chip(address, device=device, dtype=dtype)
-            kind = EmulatorBench if chip.datasheet.product is None else ProductBench
-            return kind(chip, address)
+            sheet, seed = _chip(address)
+            kind = EmulatorBench if sheet.product is None else ProductBench
+            return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
         case "serial" | "visa":
-            return open_device(address, DeviceEntry(address=address), "run")
+            Address.parse(address)
+            return lambda told: open_device(address, DeviceEntry(address=address), "run")
         case "rack":
             name, _, query = rest.partition("?")
             options = _options(address, query, ("allow_no_watchdog",))
             alone = options.get("allow_no_watchdog") in ("1", "true")
-            return open_rack(address, DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone), Path())
+            return lambda told: open_rack(address, DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone), Path())
         case "bench":
-            return _from_file(address, device, dtype, stop, nudged_stop)
-    raise AddressError(f"{address!r}: unknown scheme {scheme!r}. Addresses: {FORMS}")
+            return _from_file(address)
+    raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{probably(address)} Addresses: {FORMS}")
 
 
-def _meant(address: str) -> str:
-    """What an address without a scheme probably is."""
-    if address.partition("?")[0] in shipped():
-        return f" Did you mean emulator:{address}?"
-    return f" Did you mean serial:{address}?" if address.startswith("/dev/") else ""
+def probably(address: str) -> str:
+    """What an address that names nothing was probably meant to be: a sentence with a leading blank, or nothing."""
+    return f" Did you mean emulator:{address}?" if address.partition("?")[0] in shipped() else meant(address)
 
 
 def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
@@ -101,27 +129,32 @@ def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
     return path, name, load_device(Path(path), name)
 
 
-def _from_file(
-    address: str, device: str | torch.device, dtype: torch.dtype, stop: Stop | None, nudged_stop: Stop | None
-) -> Bench:
+def _from_file(address: str) -> Opener:
     path, name, entry = entry_of(address)
-    if entry.address.partition(":")[0] == "rack":
-        return open_rack(address, entry, Path(path).parent)
-    if entry.address.startswith("bench:"):
+    scheme = entry.address.partition(":")[0]
+    if scheme == "rack":
+        return lambda told: open_rack(address, entry, Path(path).parent)
+    if scheme == "bench":
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
-    if entry.address.partition(":")[0] in ("serial", "visa"):
-        return calibrated(open_device(address, entry, f"bench file {path}"), entry)
+    behind = _opener(entry.address)
+    if scheme in ("serial", "visa"):
+        return lambda told: calibrated(open_device(address, entry, f"bench file {path}"), entry)
     plain = DeviceEntry(address=entry.address, calibration=entry.calibration, allow_calibration=entry.allow_calibration)
     if entry != plain:
         raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices have limits, watchdog and the like")
-    return calibrated(open_bench(entry.address, device=device, dtype=dtype, stop=stop, nudged_stop=nudged_stop), entry)
+    return lambda told: calibrated(behind(told), entry)
 
 
 def open_chip(address: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Chip:
     """The emulated chip of an `emulator:DATASHEET?seed=N` address; see `open_bench`."""
+    return Chip(*_chip(address), device, dtype)
+
+
+def _chip(address: str) -> tuple[Datasheet, int]:
+    """Datasheet and seed of an `emulator:` address."""
     name, _, query = address.removeprefix("emulator:").partition("?")
     options = _options(address, query, ("seed",))
-    return Chip(load(name), _seed(address, options), device, dtype)
+    return load(name), _seed(address, options)
 
 
 def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:

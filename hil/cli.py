@@ -59,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _of_a_file(error: OSError) -> Exception:
     where = f" {error.filename}" if error.filename is not None else " a file"
-    return ValueError(f"cannot read or write{where}: {error.strerror}")
+    said = ValueError(f"cannot read or write{where}: {error.strerror}")
+    for note in getattr(error, "__notes__", ()):
+        said.add_note(note)
+    return said
 
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
-    from drivers.errors import DeviceError
+    from drivers.errors import BadAddress, DeviceError
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
     from firmware_specs.racks import RackError
@@ -81,13 +84,14 @@ def _exit_code(error: Exception) -> int | None:
     from hil.run.folder import RunError
     from hil.training.ranks import RankError
 
-    if isinstance(error, DeviceError | RankError):
+    if isinstance(error, DeviceError | RankError) and not isinstance(error, BadAddress):
         return DEVICE_FAILED
     if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
         return BAD_INPUT
     refusals = (
         AddressError,
         AdjointError,
+        BadAddress,
         BenchFileError,
         ChipError,
         DataError,

@@ -162,11 +162,14 @@ class DeviceBench:
 
 @contextmanager
 def recorded_failure(bench: Bench, path: Path) -> Iterator[None]:
-    """Where a device fails, leaves its last traffic in a file and says so with the error."""
+    """Where a device fails, leaves its last traffic in a file and says so with the error.
+
+    A refusal of the host is no failure: nothing went out, and the traffic of an earlier failure stays.
+    """
     try:
         yield
     except DeviceError as error:
-        if (save := getattr(bench, "save_flight", None)) is not None:
+        if not isinstance(error, OutOfRange) and (save := getattr(bench, "save_flight", None)) is not None:
             save(path)
             error.add_note(f"The last traffic is in {path}.")
         raise

@@ -113,7 +113,9 @@ def _settings(
         )
     ignored = [d for d in experiment_file.differences(asked, stored) if not d.startswith("device:")]
     if ignored:
-        console.print(f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False)
+        console.print(
+            f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False, soft_wrap=True
+        )
     return stored
 
 
@@ -127,16 +129,17 @@ def open_and_train(
     resume: bool,
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
-    """Opens everything in the order in which it can be refused; nothing is written before the last refusal."""
+    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
     import torch
 
     from hil import data
     from hil.backends.device import recorded_failure
     from hil.backends.rack import RackBench, plan_of
-    from hil.bench import open_bench
+    from hil.bench import check_address, open_bench
     from hil.data.batches import Batches
     from hil.model import build
     from hil.report.training import write_report
+    from hil.run import folder
     from hil.run.atomic import write_json
     from hil.run.interrupt import StopRequest
     from hil.train import train
@@ -144,9 +147,10 @@ def open_and_train(
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
-    dataset = data.load(experiment.data, data_root)
-    _check_parts(experiment, ranks)
     where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
+    check_address(address)
+    _check_parts(experiment, ranks)
+    dataset = data.load(experiment.data, data_root)
     run, (free, nudged) = experiment.run, stops(experiment.settle)
     batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
     console.print(
@@ -172,7 +176,11 @@ def open_and_train(
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
             opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
-            with open_screen(console, run.epochs, batches) as screen, recorded_failure(bench, opened.flight):
+            with (
+                folder.begun(opened, new=not resume and ranks.count == 1),
+                open_screen(console, run.epochs, batches) as screen,
+                recorded_failure(bench, opened.flight),
+            ):
                 outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
             if (report := getattr(bench, "report", None)) is not None:
                 write_json(opened.path / "counterpart.json", report())
@@ -183,7 +191,7 @@ def open_and_train(
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
     finally:
-        if opened is not None and ranks.first:
+        if opened is not None and opened.config.is_file() and ranks.first:
             write_report(opened)
 
 

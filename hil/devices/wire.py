@@ -23,7 +23,7 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
-from hil.bench import AddressError, entry_of, open_chip
+from hil.bench import AddressError, entry_of, open_chip, probably
 from hil.devices.open_device import connected
 
 Protocol = Literal["serial", "scpi"]
@@ -42,7 +42,7 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
     spoken: dict[str, Protocol] = {"serial": "serial", "visa": "scpi"}
     if scheme not in spoken:
         forms = "serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N"
-        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed")
+        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{probably(address)}")
     if wanted not in (None, spoken[scheme]):
         raise AddressError(f"{address!r} speaks {spoken[scheme]}, not {wanted}")
     return spoken[scheme]
@@ -88,7 +88,9 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
     if address.startswith("emulator:"):
         return crossbar_of_chip(open_chip(address), chosen, address)
     if not address.startswith(("serial:", "visa:")):
-        raise AddressError(f"{address!r} is no device: serial:, visa:, emulator: or bench:FILE#NAME is needed")
+        raise AddressError(
+            f"{address!r} is no device: serial:, visa:, emulator: or bench:FILE#NAME is needed.{probably(address)}"
+        )
     return connect(address, chosen)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
+from hil.run import checkpoint
 from hil.run.atomic import write_text
 
 
@@ -88,7 +91,7 @@ def check_free(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         RunError: the folder is in use, or holds something that is no run.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not path.exists() or (path.is_dir() and set(path.iterdir()) <= {RunFolder(path).flight}):
         return
     if not RunFolder(path).config.is_file():
         raise RunError(f"{path} exists and is not a run folder: choose another --run-dir")
@@ -109,6 +112,36 @@ def start(path: Path, experiment: Experiment, *, overwrite: bool = False) -> Run
     folder = RunFolder(path)
     write_text(folder.config, experiment_file.dump(experiment))
     return folder
+
+
+@contextmanager
+def begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
+    """Within it, a failure says what `--resume` goes on with; of a new run without a step it leaves nothing in the way.
+
+    Args:
+        folder: The run's.
+        new: Whether it was started just now; the folder of a run that is resumed stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if new and not (folder.metrics.is_file() and folder.metrics.stat().st_size):
+            _discard(folder)
+            error.add_note(f"No step was done: {folder.path} is free for the next start.")
+        elif not isinstance(error, RunError) and (last := checkpoint.newest(folder.checkpoints)) is not None:
+            error.add_note(f"--resume goes on from step {last.facts['position']['step']}.")
+        raise
+
+
+def _discard(folder: RunFolder) -> None:
+    """Removes a run; the last traffic of a device that failed stays."""
+    for path in folder.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != folder.flight:
+            path.unlink()
+    if not folder.flight.is_file():
+        folder.path.rmdir()
 
 
 def reopen(path: Path) -> RunFolder:

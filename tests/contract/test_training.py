@@ -160,7 +160,7 @@ def test_run_stopped_by_a_cable_pull_goes_on_without_a_lost_step(served, tmp_pat
         if step == 3:
             pull_cable(board)
 
-    with pytest.raises(DeviceError, match="--resume"):
+    with pytest.raises(DeviceError, match="start again"):
         run(board.addresses[0], tmp_path / "run", after)
     assert not board.device.outputs.on
     summary = run(board.addresses[0], tmp_path / "run", done.append)
@@ -222,14 +222,49 @@ def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_on
     flight = (tmp_path / "run" / "flight.log").read_text().splitlines()
     assert flight[0].startswith("# recording of serial:socket") and " > " in flight[-5] + flight[-6]
     errors = capsys.readouterr().err
-    assert "flight.log" in errors and "--resume" in errors
+    assert "flight.log" in errors and "--resume goes on from step " in errors
     assert errors.count("could not be confirmed") == 1 and not caplog.records
+    assert errors.count("start again") == 1
 
 
-def stop_after(board, event, seen):
+def stop_after(board, event, seen, count=60):
     seen.append(event.kind)
-    if len(seen) == 30:
+    if len(seen) == count:
         pull_cable(board)
+
+
+def trained(capsys, *arguments):
+    """Exit code and what was said on the error stream."""
+    with pytest.raises(SystemExit) as caught:
+        main(["train", *map(str, arguments)])
+    return caught.value.code, capsys.readouterr().err
+
+
+def test_a_run_refused_before_its_first_step_leaves_no_folder(served, tmp_path, capsys):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    config, lab, path = tmp_path / "small.toml", tmp_path / "lab.toml", tmp_path / "run"
+    config.write_text(SMALL)
+    entry = f'address = "{board.addresses[0]}"\nlimits = {{ max_drive_a = '
+    lab.write_text(f"[devices.low]\n{entry}1e-9 }}\n[devices.usual]\n{entry}1e-3 }}\n")
+    code, errors = trained(capsys, config, "--bench", lab, "--device", "low", "--run-dir", path)
+    assert code == 3 and "beyond max_drive_a" in errors and "nothing was sent" in errors
+    assert f"No step was done: {path} is free" in errors and "flight.log" not in errors
+    assert not path.exists()
+    command = [config, "--bench", lab, "--device", "usual", "--run-dir", path, "--set", "run.epochs=1"]
+    assert trained(capsys, *command) == (0, "")
+
+
+def test_of_a_device_that_fails_in_the_first_step_its_traffic_is_kept_and_the_folder_is_free(served, tmp_path, capsys):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    config, path, seen = tmp_path / "small.toml", tmp_path / "run", []
+    config.write_text(SMALL)
+    board.device.journal._sink = lambda event: event.text.startswith("settle") and stop_after(board, event, seen, 1)
+    code, errors = trained(capsys, config, "--device", board.addresses[0], "--run-dir", path)
+    assert code == 3 and "No step was done" in errors and "--resume" not in errors
+    assert [file.name for file in path.iterdir()] == ["flight.log"]
+    board.device.journal._sink = None
+    command = [config, "--device", board.addresses[0], "--run-dir", path, "--set", "run.epochs=1"]
+    assert trained(capsys, *command) == (0, "")
 
 
 def test_train_command_on_sigterm_switches_off_within_a_second_and_keeps_its_steps(served, tmp_path, capsys):

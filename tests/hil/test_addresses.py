@@ -1,10 +1,16 @@
+import re
+
 import pytest
 import torch
 
+from drivers.connect import Address
+from drivers.errors import BadAddress
 from emulator.network import Stop
 from firmware_specs.datasheet import DatasheetError, load
 from firmware_specs.topology import dense_chain
 from hil.bench import AddressError, open_bench
+from hil.cli import main
+from hil.devices.wire import open_crossbar, protocol_of
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,43 @@ def test_a_bad_address_is_refused_with_the_address_and_what_is_wrong(address, ex
 def test_an_unknown_form_is_answered_with_the_known_ones(address):
     with pytest.raises(AddressError, match=r"emulator:DATASHEET\?seed=N"):
         open_bench(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("/dev/ttyUSB0", "serial:/dev/ttyUSB0"),
+        ("socket://127.0.0.1:7001", "serial:socket://127.0.0.1:7001"),
+        ("TCPIP::127.0.0.1::5025::SOCKET", "visa:TCPIP::127.0.0.1::5025::SOCKET"),
+        ("mixed-8bit?seed=1", "emulator:mixed-8bit?seed=1"),
+    ],
+)
+def test_an_address_without_its_scheme_is_answered_with_the_whole_one(address, hint):
+    for opening in (open_bench, open_crossbar, protocol_of):
+        with pytest.raises(AddressError, match=re.escape(f"Did you mean {hint}?")):
+            opening(address)
+    if not hint.startswith("emulator:"):
+        with pytest.raises(BadAddress, match=re.escape(f"Did you mean {hint}?")):
+            Address.parse(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("serial:/dev/ttyUSB0?baud=fast", "baud is 'fast', a positive integer is needed"),
+        ("serial:/dev/ttyUSB0?bauds=9600", "unknown option bauds"),
+        ("emulator:mixed-7bit", "neither a shipped datasheet"),
+        ("simulator:ideal", "unknown scheme"),
+        ("bench:nowhere.toml#chip", "nowhere.toml: not readable"),
+    ],
+)
+def test_a_bad_address_is_bad_input_and_refused_before_the_data_are_read(tmp_path, capsys, address, expected):
+    nothing = str(tmp_path / "no data here")
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "mnist-dense", "--device", address, "--data-root", nothing, "--run-dir", str(tmp_path / "run")])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert expected in said and "no data here" not in said
 
 
 def test_an_unknown_datasheet_is_refused_with_the_shipped_ones():
