@@ -209,7 +209,7 @@ def test_restarted_device_is_never_gone_on_with(link, device):
     link.transact(Opcode.ARM)
     device.power_cycle()
     for _ in range(3):
-        with pytest.raises(LinkLost, match="[Ss]tart again"):
+        with pytest.raises(LinkLost, match=r"[Ss]tart again"):
             link.transact(Opcode.ECHO, b"x")
     assert [opcode for _, opcode, _ in device.executed] == [Opcode.ARM]
 
