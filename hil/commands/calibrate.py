@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
+
+def _days(days: float) -> float:
+    if not 0 < days < math.inf:
+        raise typer.BadParameter(f"expected a number of days above 0, got {days:g}")
+    return days
+
 
 def command(
     device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     experiment: Annotated[str, typer.Option(help="Experiment whose blocks the arrays are calibrated with.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Calibration file; a bench file names it.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Calibration file; a bench file names it.", callback=to_be_written)
+    ],
     name: Annotated[str | None, typer.Option(help="Id of the calibration; device and date if left out.")] = None,
-    valid_days: Annotated[float, typer.Option(help="How long it holds.")] = 7.0,
+    valid_days: Annotated[float, typer.Option(help="How long it holds.", callback=_days)] = 7.0,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
 ) -> None:
     """Measures converters, neurons or nodes, cells and settle time of the arrays an experiment uses.

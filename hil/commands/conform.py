@@ -7,15 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from hil.commands import to_be_written
+
 
 def command(
     device: Annotated[
         str, typer.Option(help="Device under test: serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")
     ],
     only: Annotated[list[str] | None, typer.Option(help="Run the checks whose name starts so, e.g. watchdog.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the results as JSON.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the results as one self-contained page.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the results as JSON.", callback=to_be_written)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the results as one self-contained page.", callback=to_be_written)
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.", callback=to_be_written)] = None,
     protocol: Annotated[
         str | None, typer.Option(help="What an emulator: address is to speak: serial (if left out) or scpi.")
     ] = None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,7 +37,12 @@ def command(
         str | None, typer.Option(metavar="RACK", help="Serve a rack of instruments instead: shipped name or TOML file.")
     ] = None,
     bench_out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --rack: write the bench file here instead of printing it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --rack: write the bench file here instead of printing it.",
+            callback=to_be_written,
+        ),
     ] = None,
     real_time: Annotated[
         bool, typer.Option("--real-time", help="With --rack: integration and relays take their real time.")

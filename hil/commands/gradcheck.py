@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 if TYPE_CHECKING:
     from hil.gradients.gradcheck import Gradcheck
 
@@ -25,7 +27,7 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.", callback=to_be_written)] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Picture, .png, .svg or .pdf; runs/gradcheck-NAME.png when left out.")
     ] = None,

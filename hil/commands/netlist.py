@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 
 def command(
     name: Annotated[str, typer.Argument(help="Experiment or resistive datasheet: a shipped name or a TOML file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The netlist, for ngspice -b FILE.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The netlist, for ngspice -b FILE.", callback=to_be_written)
+    ],
     device: Annotated[
         str, typer.Option(help="Emulated device an experiment is placed on.")
     ] = "emulator:resistive-ideal",

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 
 def command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations, or one calibration file.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the page goes.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)
+    ] = None,
 ) -> None:
     """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
     from hil.characterize.run import load

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,7 +33,7 @@ def command(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one process each.")] = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another study in the folder.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the table here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table here, too.", callback=to_be_written)] = None,
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import complain
+from hil.commands import complain, to_be_written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +42,7 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the summary here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps

@@ -8,10 +8,14 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import to_be_written
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a characterization.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the fitted datasheet here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the fitted datasheet here.", callback=to_be_written)
+    ] = None,
     check: Annotated[Path | None, typer.Option(help="Compare a twin with the device, on held-out data.")] = None,
     device: Annotated[str | None, typer.Option(help="The device the twin is of, for --check.")] = None,
 ) -> None:
