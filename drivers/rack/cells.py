@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +58,11 @@ def read_mode(rig: Rig, parking: Parking = "ground") -> None:
     """Force, sense and (for half-voltage parking) bias sources on at 0 V, in fixed ranges.
 
     Raises:
-        OutOfRange: the rack has no bias source or no ground row.
+        OutOfRange: another parking, or the rack has no bias source or no ground row.
     """
     roles, limits = rig.rack.roles, rig.limits
+    if parking not in get_args(Parking):
+        raise OutOfRange(f"parking {parking!r}: 'ground' or 'half' is expected", device=rig.rack.name)
     if parking == "half" and not roles.bias:
         raise OutOfRange("parking at half the voltage needs roles.bias", device=rig.rack.name)
     wanted = [roles.force, roles.sense] + ([roles.bias] if parking == "half" else [])

@@ -20,7 +20,8 @@ class Figure:
         name: `item.figure`.
         measured: What was found.
         stated: What the datasheet says; None where it says nothing.
-        resolution: Difference that nobody minds: the floor of the arithmetic, not of the device.
+        resolution: Difference that nobody minds: the floor of the arithmetic, and what the datasheet itself leaves
+            open, as the bow of a converter.
     """
 
     name: str

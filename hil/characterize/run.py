@@ -108,6 +108,8 @@ def load(folder: Path) -> Characterization:
     Raises:
         ChipError: it is none, or is not finished.
     """
+    if not folder.is_dir():
+        raise ChipError(f"{folder}: there is no such folder; that of a finished characterization is expected")
     try:
         found = json.loads((folder / "figures.json").read_text())
     except (OSError, json.JSONDecodeError) as error:

@@ -35,8 +35,10 @@ def command(
 
     from rich.console import Console
 
+    from firmware_specs.codes import Capability
     from hil import data
     from hil.backends.reference import ReferenceBench
+    from hil.bench import AddressError
     from hil.calibrate import file, summary
     from hil.calibrate.measure import measure_array
     from hil.devices.wire import open_crossbar
@@ -50,6 +52,8 @@ def command(
         topologies = [block.topology for block in energy_blocks(model).values()]
     console = Console()
     with open_crossbar(device) as crossbar, console.status("") as status:
+        if not crossbar.info.can(Capability.SETTLE):
+            raise AddressError(f"{device} multiplies and does not settle: neurons and their readings are the host's")
         findings = [measure_array(crossbar, n, t, status.update) for n, t in enumerate(topologies)]
         identity = crossbar.info.identity
         made = name or f"{identity.model}-{identity.serial}-{datetime.now(UTC):%Y%m%dT%H%M%S}"

@@ -62,8 +62,12 @@ def command(
     if rack is not None:
         if pty or fault or any(port is not None for port in (tcp, scpi, hislip)):
             raise typer.BadParameter("--rack serves each instrument on a socket of its own and takes no other door")
+        if seed:
+            raise typer.BadParameter("--seed: which specimen a rack has is said in its file, dut.seed")
         _serve_rack(rack, bench_out, real_time)
         return
+    if bench_out is not None or real_time:
+        raise typer.BadParameter("--bench-out and --real-time go with --rack; a chip's addresses are printed")
     import torch
 
     from emulator.faults import FaultPlan, FaultSpecError

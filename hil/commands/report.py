@@ -17,15 +17,19 @@ def command(
     ] = None,
 ) -> None:
     """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
+    from drivers.errors import CalibrationExpired
     from hil.characterize.run import load
     from hil.report import calibration
     from hil.report.characterization import write_comparison, write_report
 
-    if runs[0].is_file():
+    if any(run.is_file() for run in runs):
         if len(runs) > 1:
             raise typer.BadParameter("one calibration file at a time; several characterizations go beside each other")
         page = out or runs[0].with_suffix(".html")
-        calibration.write_report(runs[0], page)
+        try:
+            calibration.write_report(runs[0], page)
+        except CalibrationExpired as error:
+            raise typer.BadParameter(str(error)) from error
         typer.echo(f"report: {page}")
         return
     found = [load(run) for run in runs]

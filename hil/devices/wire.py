@@ -88,9 +88,9 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
     if address.startswith("emulator:"):
         return crossbar_of_chip(open_chip(address), chosen, address)
     if not address.startswith(("serial:", "visa:")):
-        raise AddressError(
-            f"{address!r} is no device: serial:, visa:, emulator: or bench:FILE#NAME is needed.{probably(address)}"
-        )
+        what = "is a rack: drivers.rack measures its cells" if address.startswith("rack:") else "is no device"
+        form = "serial:, visa:, emulator: or bench:FILE#NAME of one is needed"
+        raise AddressError(f"{address!r} {what}; {form}.{probably(address)}")
     return connect(address, chosen)
 
 

@@ -84,6 +84,13 @@ def test_break_before_make_no_line_ever_hangs_on_two_terminals():
             assert len(masters[line]) == 1, f"{line} hangs on {masters[line]}"
 
 
+def test_a_parking_that_is_none_is_refused_before_a_relay_moves():
+    virtual, open_rig = bench()
+    with open_rig() as rig, pytest.raises(DeviceError, match="'quarter': 'ground' or 'half' is expected"):
+        cells.conductance_map(rig, parking="quarter")
+    assert not virtual.log.of("close")
+
+
 def test_an_exception_leaves_outputs_off_and_relays_open():
     virtual, open_rig = bench()
     with pytest.raises(RuntimeError, match="mine"), open_rig() as rig:

@@ -68,6 +68,8 @@ class Transfer(Settings):
         live = found.follows.copy()
         live[live] = _typical(found.gain[live])
         stated = _stated(sheet, float(data.attrs.get("state_lsb", 0.0)), _resistive(data))
+        in_dac, in_adc = (0.0, 0.0) if sheet is None else _bows(sheet)
+        bent = {"gain": in_dac + in_adc, "offset": in_dac + in_adc}
         gain, offset = found.gain[live], found.offset[live]
         figures = {
             "gain": of_mean(gain),
@@ -76,11 +78,16 @@ class Transfer(Settings):
             "offset_mismatch": _corrected(offset, float(np.mean(found.offset_sigma[live] ** 2))),
             "noise": noise,
         }
-        listed = [Figure(f"{self.NAME}.{name}", value, stated.get(name), NEGLIGIBLE) for name, value in figures.items()]
+        listed = [
+            Figure(f"{self.NAME}.{name}", value, stated.get(name), NEGLIGIBLE + bent.get(name, 0.0))
+            for name, value in figures.items()
+        ]
         if not _resistive(data):
             state = data["state"].to_numpy()[0]
-            listed.append(Figure(f"{self.NAME}.low_rail", of_mean(state[: self.repeats, live]), 0.0, 1e-3))
-            listed.append(Figure(f"{self.NAME}.high_rail", of_mean(state[-self.repeats :, live]), 1.0))
+            listed.append(
+                Figure(f"{self.NAME}.low_rail", of_mean(state[: self.repeats, live]), 0.0, NEGLIGIBLE + in_adc)
+            )
+            listed.append(Figure(f"{self.NAME}.high_rail", of_mean(state[-self.repeats :, live]), 1.0, in_adc))
         return [*listed, Figure(f"{self.NAME}.dead", Estimate(float(1 - live.mean()), 0.0), 0.0)]
 
 
@@ -98,6 +105,20 @@ def _stated(sheet: Datasheet | None, state_lsb: float, resistive: bool) -> dict[
         mismatch, lsb = (neurons.gain_mismatch_sigma, neurons.offset_mismatch_sigma_v / unit_v), state_lsb
     noise = float(np.hypot(adc.noise_sigma_v / unit_v, lsb / np.sqrt(12)))
     return said | {"gain_mismatch": mismatch[0], "offset_mismatch": mismatch[1], "noise": noise}
+
+
+def _bows(sheet: Datasheet) -> tuple[float, float]:
+    """How far the curves of drive DAC and ADC may be off a straight line by the datasheet, model units.
+
+    All channels share a converter's curve, so that it moves the mean of all units.
+    """
+    unit_v = sheet.neurons.state_unit_v
+    dac, adc = sheet.drive_dac, sheet.output_adc if sheet.resistive else sheet.state_adc
+    drive_unit = unit_v if sheet.resistive else unit_v / sheet.neurons.transimpedance_ohm
+    return (
+        0.0 if dac.ideal else dac.inl_lsb * dac.lsb / drive_unit,
+        0.0 if adc.ideal else adc.inl_lsb * adc.lsb / unit_v,
+    )
 
 
 def unit_fits(data: xr.Dataset) -> tuple[Lines, Estimate]:

@@ -63,6 +63,19 @@ def cut_at(monkeypatch, owner, name, count, after):
     monkeypatch.setattr(owner, name, cutting)
 
 
+def test_an_offset_agrees_as_far_as_the_datasheet_says_that_the_converters_bow(tmp_path):
+    sheet = load("reram")
+    straight = {
+        key: value | {"inl_lsb": 0.0} for key, value in sheet.model_dump().items() if key.endswith(("dac", "adc"))
+    }
+    only = plan.Plan(rows=8, columns=8, transfer=Transfer(points=17, repeats=4))
+    verdicts = [
+        measure(Chip(sheet, 3), tmp_path / name, only, stated)["transfer.offset"].verdict
+        for name, stated in (("own", sheet), ("straight", Datasheet.model_validate(sheet.model_dump() | straight)))
+    ]
+    assert verdicts == ["agrees", "differs"]
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("owner", "name", "count"),

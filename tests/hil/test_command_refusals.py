@@ -1,9 +1,9 @@
-"""Files that commands are to write: one that cannot be written is refused before anything is measured."""
+"""What commands refuse before anything is measured, and what they say would be right."""
 
 import pytest
 from typer.testing import CliRunner
 
-from hil.cli import build_app
+from hil.cli import build_app, main
 
 EMULATED = ("--device", "emulator:mixed-8bit?seed=1")
 CALLS = [
@@ -36,3 +36,29 @@ def test_a_calibration_that_would_hold_no_number_of_days_is_refused_before_it_is
     call = ["calibrate", *EMULATED, "--experiment", "digits", "--valid-days", days, "-o", str(tmp_path / "c.toml")]
     shown = CliRunner().invoke(build_app(), call, env={"COLUMNS": "200"})
     assert shown.exit_code == 2 and "a number of days above 0" in shown.output, shown.output
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (("calibrate", "--device", "emulator:arc-two-32x32-like", "--experiment", "digits", "-o", "c.toml"),
+         "multiplies and does not settle"),
+        (("calibrate", "--device", "rack:bench-16x16", "--experiment", "iris", "-o", "c.toml"), "is a rack"),
+        (("characterize", "--device", "rack:bench-16x16", "--out", "run"), "is a rack"),
+        (("emulate", "--rack", "bench-16x16", "--seed", "3"), "dut.seed"),
+        (("emulate", "mixed-8bit", "--bench-out", "lab.toml"), "go with --rack"),
+        (("emulate", "mixed-8bit", "--real-time"), "go with --rack"),
+        (("report", "nothing"), "there is no such folder"),
+        (("report", "other.toml"), "calibration: missing"),
+        (("report", "run", "other.toml"), "one calibration file at a time"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else " ".join(part[:3]),
+)  # fmt: skip
+def test_what_does_not_fit_a_command_is_refused_with_what_would(call, why, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "other.toml").write_text("[devices]\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(call)
+    assert stopped.value.code == 2
+    assert why in capsys.readouterr().err
