@@ -52,12 +52,16 @@ class CalibrationFile(Section):
         Raises:
             CalibrationExpired: the array was calibrated with another block, or not at all.
         """
-        for found in self.arrays:
-            if found.array == array and Topology.model_validate_json(found.topology) == topology:
-                return found
-        sizes = [layer.units for layer in topology.layers]
+        blocks = {found.array: Topology.model_validate_json(found.topology) for found in self.arrays}
+        if blocks.get(array) == topology:
+            return next(found for found in self.arrays if found.array == array)
+        was = f"calibrated with {_brief(blocks[array])}" if array in blocks else "not calibrated"
+        parts = [
+            n for n in Topology.model_fields if array in blocks and getattr(blocks[array], n) != getattr(topology, n)
+        ]
         raise CalibrationExpired(
-            f"calibration {self.calibration.id}: array {array} was not calibrated with a block of layers {sizes}",
+            f"calibration {self.calibration.id}: array {array} was {was}, the block to train is {_brief(topology)}"
+            + (f" (other {', '.join(parts)})" if parts else ""),
             todo="Calibrate with the experiment that is to be trained",
         )
 
@@ -123,6 +127,10 @@ def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:
     if found.attrs["calibration"] != calibration.calibration.id:
         raise CalibrationExpired(f"maps of cells {beside}: of calibration {found.attrs['calibration']}, not of {path}")
     return found
+
+
+def _brief(topology: Topology) -> str:
+    return f"{topology.substrate} {'-'.join(str(layer.units) for layer in topology.layers)}"
 
 
 def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:

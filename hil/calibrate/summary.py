@@ -25,17 +25,17 @@ def lines(arrays: Iterable[ArrayEntry]) -> Iterator[str]:
 
 
 def of_layer(layer: LayerEntry) -> str:
-    """Gain and offset of units and channels, with the typical uncertainty of one of them."""
+    """Gain and offset of units and channels that were told, with the typical uncertainty of one of them."""
 
     def spread(name: str) -> str:
         values, sigma = layer.array(name), layer.array(f"{name}_sigma")
         return f"{values.mean():+.4f} spread {values.std():.4f} (+- {np.median(sigma):.4f})"
 
-    return (
-        f"gain {spread('gain')}, offset {spread('offset')}, channel gain {spread('read_gain')}, "
-        f"channel offset {spread('read_offset')}, noise {layer.noise:.4f}, "
-        f"{len(layer.dead)} of {len(layer.gain)} units dead"
-    )
+    nominal = {"gain": 1.0, "offset": 0.0, "read_gain": 1.0, "read_offset": 0.0}
+    told = {n: bool(layer.array(f"{n}_sigma").any() or (layer.array(n) != value).any()) for n, value in nominal.items()}
+    words = [f"{name.replace('read', 'channel').replace('_', ' ')} {spread(name)}" for name in nominal if told[name]]
+    words += ["channels taken as nominal"] * (not told["read_gain"] and not told["read_offset"])
+    return ", ".join([*words, f"noise {layer.noise:.4f}", f"{len(layer.dead)} of {len(layer.gain)} units dead"])
 
 
 def of_linearity(found: LinearityEntry, step: float) -> str:

@@ -110,12 +110,23 @@ def test_the_file_is_read_back_as_it_was_written(tmp_path):
     assert made.entry(0, TOPOLOGY).layers[0].layer == 0
     shown = made._repr_html_()
     assert made.calibration.id in shown and "<li>array 0 layer 0: gain" in shown
+    first, *_, last = (line for line in shown.split("<li>") if ": gain" in line)
+    assert (
+        "channel gain" in first and "channels taken as nominal" in last
+    )  # a linear layer has no rails to tell them by
 
 
 def test_an_array_calibrated_with_another_block_is_refused(tmp_path):
     _, made, _ = calibrate(tmp_path, fine_chip())
-    with pytest.raises(CalibrationExpired, match=r"layers \[24, 16\].*Calibrate with the experiment"):
-        made.entry(0, dense_chain([24, 16]))
+    smaller = dense_chain([24, 16])
+    steeper = dense_chain([24, 16, 8], slope=0.25)
+    for array, other, why in (
+        (0, smaller, r"calibrated with hopfield 24-16-8, .* is hopfield 24-16 \(other layers, couplings\)"),
+        (0, steeper, r"\(other layers\)"),
+        (1, TOPOLOGY, "array 1 was not calibrated"),
+    ):
+        with pytest.raises(CalibrationExpired, match=f"{why}.*Calibrate with the experiment"):
+            made.entry(array, other)
 
 
 def resistive_chip(seed=1, **changes):
