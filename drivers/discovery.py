@@ -28,7 +28,8 @@ class Found:
     Attributes:
         address: As `--device` takes it.
         state: `free` (it answers), `in use`, `silent` (opened, no answer), or `refused` (cannot be opened).
-        who: Vendor, model, serial number and firmware of what answers; else what the port says of itself.
+        who: Vendor, model, serial number and firmware of what answers; else what the port says of itself and why
+            it did not open.
         owner: Who has it, where it is in use.
     """
 
@@ -68,8 +69,9 @@ def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
             return Found(address, "free", _identity(where, probe_s))
     except Busy as error:
         return Found(address, "in use", words, error.owner)
-    except (LinkLost, OSError):
-        return Found(address, "refused", words)
+    except (LinkLost, OSError) as error:
+        why = error.what if isinstance(error, LinkLost) else str(error)
+        return Found(address, "refused", f"{words} ({why})".strip())
     except LinkTimeout:
         return Found(address, "silent", words)
     except DeviceError as error:

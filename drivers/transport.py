@@ -130,7 +130,7 @@ class ReadBuffer:
             f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
-            todo="Check power, cable and address; the link is re-synchronized before it is used again",
+            todo="Check power, cable and address, of a serial port the baud, too",
         )
 
 

@@ -107,6 +107,10 @@ def read(path: Path) -> CalibrationFile:
     """
     try:
         return CalibrationFile.model_validate(tomllib.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise CalibrationExpired(
+            f"calibration {path} is not there", todo=f"`hil calibrate -o {path}` makes it"
+        ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
     except ValidationError as error:

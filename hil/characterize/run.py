@@ -112,8 +112,12 @@ def load(folder: Path) -> Characterization:
         raise ChipError(f"{folder}: there is no such folder; that of a finished characterization is expected")
     try:
         found = json.loads((folder / "figures.json").read_text())
+    except FileNotFoundError as error:
+        begun = (folder / "provenance.json").is_file()
+        todo = "is not finished: go on with" if begun else "holds no characterization: make one with"
+        raise ChipError(f"{folder} {todo} `hil characterize --device ADDRESS --out {folder}`") from error
     except (OSError, json.JSONDecodeError) as error:
-        raise ChipError(f"{folder}: no finished characterization: {error}") from error
+        raise ChipError(f"{folder}: no characterization that can be read: {error}") from error
     data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
     figures = tuple(Figure.from_json(f) for f in found["figures"])
     return Characterization(folder, found["chip"], data, figures, found["skipped"])

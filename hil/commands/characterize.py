@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +33,7 @@ def command(
     chosen = plans.usual(size, size) if plan is None else plans.load(plan)
     name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
     sheet = None if name is None else load(name)
-    with open_crossbar(device) as crossbar, console.status("") as status:
+    with open_crossbar(device) as crossbar, console.status("") as status, _goes_on(out):
         found = characterize(
             crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
         )
@@ -44,3 +47,21 @@ def command(
     for item, why in found.skipped.items():
         console.print(f"{item:30} skipped: {why}", highlight=False)
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _goes_on(out: Path) -> Iterator[None]:
+    """Within it, whatever breaks a measurement off says that it is not lost."""
+    from drivers.errors import DeviceError
+
+    kept = f"What was measured is kept: the same command goes on with {out}."
+    try:
+        yield
+    except (DeviceError, OSError) as error:
+        if (out / "provenance.json").is_file():
+            error.add_note(kept)
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        if (out / "provenance.json").is_file():
+            print(f"hil: stopped. {kept}", file=sys.stderr, flush=True)
+        raise

@@ -76,7 +76,8 @@ def test_silent_and_missing_devices_are_told_apart(tcp_wire):
     assert look_at("serial:socket://{}:{}".format(*silent.address), probe_s=0.1).state == "silent"
     silent.cut()
     assert look_at("serial:socket://{}:{}".format(*silent.address), probe_s=0.1).state == "refused"
-    assert look_at("serial:/dev/no-such-port").state == "refused"
+    missing = look_at("serial:/dev/no-such-port")
+    assert missing.state == "refused" and "No such file" in missing.who
 
 
 def test_listing_takes_further_addresses_and_refuses_what_is_none(tcp_wire):

@@ -13,7 +13,7 @@ from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
 from hil.cli import build_app
-from hil.conformance import writers
+from hil.conformance import conversation, writers
 from hil.conformance.checks import CHECKS
 from hil.conformance.suite import SERIAL
 
@@ -63,3 +63,15 @@ def test_a_failed_required_check_is_a_failure_in_every_format():
     assert 'failures="1"' in writers.junit(result)
     assert json.loads(writers.to_json(result))["failed"] == 1
     assert "does not conform" in result.summary
+
+
+def test_a_trip_that_a_late_host_caused_is_not_laid_at_the_devices_door():
+    ticks = iter([0.0, 0.1, 0.2, 0.9])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversation.time, "monotonic", lambda: next(ticks))
+        said = conversation.fed(0.3, lambda: None)
+    assert "0.70 s passed between two of them" in said and "this host was too busy" in said
+    ticks = iter(0.075 * tick for tick in range(99))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversation.time, "monotonic", lambda: next(ticks))
+        assert conversation.fed(0.3, lambda: None) == "it tripped although there was one every quarter of its time"

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from drivers.errors import LinkLost
 from emulator import device
 from emulator.chip import Chip
 from firmware_specs.codes import Capability
@@ -24,7 +25,7 @@ from hil.characterize.items import (
     Transfer,
 )
 from hil.characterize.store import Store
-from hil.cli import build_app
+from hil.cli import build_app, main
 from hil.devices.wire import crossbar_of_chip
 from hil.report.characterization import write_comparison, write_report
 
@@ -233,6 +234,25 @@ def test_the_commands_work_together(tmp_path):
     hil("report", tmp_path / "run", "-o", tmp_path / "again.html")
     hil("twin", tmp_path / "run", "-o", tmp_path / "twin.toml")
     assert load(tmp_path / "twin.toml").cells.programming_noise == pytest.approx(0.005, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"), [(LinkLost("the connection is gone"), 3), (KeyboardInterrupt(), 130), (SystemExit(143), 143)]
+)
+def test_a_measurement_that_was_broken_off_says_how_it_goes_on(tmp_path, monkeypatch, capsys, cause, code):
+    def pulled(*_):
+        raise cause
+
+    monkeypatch.setattr(steps.Write, "apply", pulled)
+    out = tmp_path / "begun"
+    with pytest.raises(SystemExit) as caught:
+        main(["characterize", "--device", "emulator:mixed-8bit", "--size", "4", "--out", str(out)])
+    assert caught.value.code == code
+    assert f"the same command goes on with {out}" in capsys.readouterr().err
+    with pytest.raises(run.ChipError, match=r"is not finished: go on with `hil characterize .*begun`"):
+        run.load(out)
+    with pytest.raises(run.ChipError, match="holds no characterization: make one with `hil characterize"):
+        run.load(tmp_path / "nothing")
 
 
 def test_a_resistive_board_is_characterized_and_has_a_twin(tmp_path):
