@@ -130,6 +130,9 @@ def open_and_train(
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
+    import sys
+    from contextlib import nullcontext, suppress
+
     import torch
 
     from hil import data
@@ -192,7 +195,8 @@ def open_and_train(
         raise typer.Exit(128 + stop.signal) from None
     finally:
         if opened is not None and opened.config.is_file() and ranks.first:
-            write_report(opened)
+            with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
+                write_report(opened)
 
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:

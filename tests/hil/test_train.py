@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import random
@@ -209,6 +210,22 @@ def test_a_step_that_outlasts_a_signal_is_broken_off_after_the_grace():
         assert stop.signal == signal.SIGTERM
         signal.pause()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_full_disk_is_told_by_what_ended_the_run_and_not_by_its_report(tmp_path, monkeypatch, capsys):
+    def full(name):
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    def filling(experiment, model, bench, dataset, opened, *rest):
+        opened.metrics.write_text("{}\n")
+        full("step_000000002.safetensors")
+
+    monkeypatch.setattr("hil.train.train", filling)
+    monkeypatch.setattr("hil.report.training.write_report", lambda opened: full("report.html"))
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "digits", "--run-dir", str(tmp_path / "run")])
+    assert caught.value.code == 2
+    assert "cannot read or write step_000000002.safetensors: No space left" in capsys.readouterr().err
 
 
 def test_a_diverging_run_stops_with_advice(tmp_path):
