@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.errors import DeviceError
+from drivers.errors import DeviceError, LinkError, LinkLost
+from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
@@ -64,6 +65,9 @@ class Suite:
             checks: Which ones; all if not given.
             patience_s: How long to wait for one answer.
             observer: Told of every outcome as it comes.
+
+        Raises:
+            LinkError: the link broke and cannot be opened again. A cable that was pulled is no finding.
         """
         subject = self.subject(transport, patience_s)
         outcomes = []
@@ -72,10 +76,28 @@ class Suite:
                 outcome = perform(subject, check)
                 outcomes.append(outcome)
                 observer(outcome)
+                if outcome.verdict == "failed":
+                    _reach(subject, transport, patience_s, len(outcomes))
         finally:
             with contextlib.suppress(DeviceError, Failed):
                 subject.settle_down()
         return Conformance(transport.address, _named(subject), tuple(outcomes))
+
+
+def _reach(subject: Subject, transport: Transport, patience_s: float, done: int) -> None:
+    """Opens the link again where the last check broke it, so that the next one is not blamed for that."""
+    if not isinstance(transport, Reopenable):
+        return
+    try:
+        subject.settle_down()
+    except LinkLost:
+        try:
+            transport.reopen(time.monotonic() + patience_s)
+        except LinkError as error:
+            error.add_note(f"The link broke in check {done}, and those after it were not made: no verdict.")
+            raise
+    except (DeviceError, Failed):
+        return  # it answers, or keeps silent: the next checks say how
 
 
 SERIAL = Suite("PROTOCOL.md", CHECKS, lambda wire, patience_s: FrameSubject(Conversation(wire, patience_s)))

@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from drivers.errors import LinkLost
 from drivers.loopback import Loopback
+from drivers.reopenable import Reopenable
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
@@ -75,3 +77,32 @@ def test_a_trip_that_a_late_host_caused_is_not_laid_at_the_devices_door():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversation.time, "monotonic", lambda: next(ticks))
         assert conversation.fed(0.3, lambda: None) == "it tripped although there was one every quarter of its time"
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_link_that_breaks_is_opened_again_or_ends_the_suite_without_a_verdict(comes_back):
+    machine, opened = Machine(Device(Chip(load("mixed-8bit"), seed=1))), []
+
+    def open_link():
+        if opened and not comes_back:
+            raise LinkLost("opening the port found nothing there")
+        endpoint, first = SerialEndpoint(machine, "loopback"), not opened
+        opened.append(endpoint)
+
+        def feed(chunk):
+            if first and len(heard) >= 40:
+                raise LinkLost("the connection is gone")
+            heard.append(chunk)
+            return endpoint.feed(chunk)
+
+        return Loopback(feed, "loopback", endpoint.closed)
+
+    heard, checks = [], SERIAL.select(["framing", "identity"])
+    wire = Reopenable(open_link)
+    if comes_back:
+        verdicts = [outcome.verdict for outcome in SERIAL.run(wire, checks).outcomes]
+        assert verdicts.count("failed") == 1 and verdicts[-1] == "passed"
+        return
+    with pytest.raises(LinkLost, match="found nothing there") as caught:
+        SERIAL.run(wire, checks, patience_s=0.1)
+    assert "no verdict" in caught.value.__notes__[0]
