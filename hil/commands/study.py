@@ -43,7 +43,7 @@ def command(
     from hil.report.study import write_picture
     from hil.run.atomic import write_text
     from hil.study import grid as study
-    from hil.study.point import Task
+    from hil.study.point import Task, check
     from hil.study.table import write_table
 
     console = Console()
@@ -52,14 +52,16 @@ def command(
     folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"
     overrides = tuple(set_ or ())
     experiment_file.load(experiment, overrides)
-    asked = {"experiment": experiment, "device": device, "set": list(overrides), "sweep": sorted(sweep)}
-    study.open_folder(folder, asked, overwrite=overwrite)
     threads = max(1, torch.get_num_threads() // jobs)
-    tasks = [
+    every = [
         Task(experiment, overrides, device, point, (folder / "points" / point.name).absolute(), data_root, threads)
         for point in grid
-        if not (folder / "points" / point.name / "point.json").is_file()
     ]
+    for task in every:
+        check(task)
+    asked = {"experiment": experiment, "device": device, "set": list(overrides), "sweep": sorted(sweep)}
+    study.open_folder(folder, asked, overwrite=overwrite)
+    tasks = [task for task in every if not (task.folder / "point.json").is_file()]
     console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
     _work(console, tasks, jobs)
     rows = study.rows_of(folder, grid)

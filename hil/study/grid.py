@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,7 @@ def parse_axis(text: str) -> Axis:
         raise StudyError(f"--sweep {text}: expected key=a,b,c, e.g. --sweep adc_bits=4,6,8")
     if len(set(map(repr, values))) < len(values):
         raise StudyError(f"--sweep {text}: a value is given twice")
-    if key == WAIT and any(isinstance(v, bool | str) or v < 0 for v in values):
+    if key == WAIT and any(isinstance(v, bool | str) or not 0 <= v < math.inf for v in values):
         raise StudyError(f"--sweep {text}: expected seconds, 0 or more")
     return Axis(key.strip(), values)
 

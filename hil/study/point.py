@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import tomli_w
@@ -14,7 +11,7 @@ from rich.console import Console
 
 from hil import data
 from hil.backends.emulator import EmulatorBench
-from hil.bench import open_bench
+from hil.bench import check_address, open_bench
 from hil.commands.train import open_and_train
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
@@ -23,6 +20,7 @@ from hil.model import build
 from hil.run import checkpoint
 from hil.run.atomic import write_json, write_text
 from hil.run.folder import RunFolder
+from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
@@ -103,8 +101,37 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
     return accuracies
 
 
+def check(task: Task) -> None:
+    """Refuses what the point cannot begin with; a value that its datasheet refuses is left to its row.
+
+    Raises:
+        ExperimentError, AddressError, DatasheetError, StudyError: an experiment, key, rule or device there is not.
+    """
+    experiment, changes = _asked(task)
+    check_address(experiment.device)
+    if task.point.waits_s and not experiment.device.startswith(("emulator:", "bench:")):
+        raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {experiment.device}")
+    if changes:
+        chip.check(experiment.device, changes)
+
+
 def _experiment(task: Task) -> Experiment:
     """The point's experiment, its chip written beside it."""
+    loaded, changes = _asked(task)
+    _, mark, query = loaded.device.partition("?")
+    emulated = loaded.device.startswith("emulator:")
+    if emulated and "seed" in task.point.values:
+        mark, query = "?", f"seed={task.point.values['seed']}"
+    name = chip.sheet_of(loaded.device) if emulated else ""
+    if changes:
+        path = task.folder / "chip.toml"
+        write_text(path, tomli_w.dumps(chip.changed(loaded.device, changes)))
+        name = str(path)
+    return loaded.model_copy(update={"device": f"emulator:{name}{mark}{query}"}) if emulated else loaded
+
+
+def _asked(task: Task) -> tuple[Experiment, dict[str, Value]]:
+    """The point's experiment on the device it names, and what is to be other in that chip's datasheet."""
     values = task.point.values
     overrides = list(task.overrides)
     rule = values.get(RULE, "ep")
@@ -121,51 +148,14 @@ def _experiment(task: Task) -> Experiment:
     if rule == baseline.kind:
         loaded = loaded.model_copy(update={"estimator": baseline})
     address = str(values.get("device", task.device or loaded.device))
-    return loaded.model_copy(update={"device": _address(address, values, task.folder)})
-
-
-def _address(address: str, values: Mapping[str, Value], folder: Path) -> str:
     changes = {
         place: value
         for key, value in values.items()
         for place in CHIP_KEYS.get(key, (key.removeprefix("chip."),) if key.startswith("chip.") else ())
     }
-    name, mark, query = address.removeprefix("emulator:").partition("?")
-    emulated = address.startswith("emulator:")
-    if changes and not emulated:
+    if changes and not address.startswith("emulator:"):
         raise StudyError(f"{', '.join(changes)}: keys of an emulated chip, but the device is {address}")
-    if changes:
-        path = folder / "chip.toml"
-        write_text(path, tomli_w.dumps(_changed(name, changes)))
-        name = str(path)
-    if emulated and "seed" in values:
-        mark, query = "?", f"seed={values['seed']}"
-    return f"emulator:{name}{mark}{query}" if emulated else address
-
-
-def _changed(name: str, changes: Mapping[str, Value]) -> dict[str, dict[str, object]]:
-    """A datasheet's document with other values; `hil.bench` checks it when it is opened."""
-    shipped = resources.files("firmware_specs.datasheets") / f"{name}.toml"
-    text = shipped.read_text() if shipped.is_file() else Path(name).read_text()
-    document: dict[str, dict[str, object]] = tomllib.loads(text)
-    for place, value in changes.items():
-        section, _, key = place.partition(".")
-        if not key:
-            raise StudyError(f"chip.{place}: expected chip.SECTION.KEY, e.g. chip.cells.bits")
-        document.setdefault(section, {})[key] = value
-    if "read_noise.sigma" in changes:
-        document["read_noise"] = _read_noise(document["read_noise"])
-    if "cells.programming_noise" in changes:
-        document.get("programming", {}).pop("sigma_coefficients_s", None)
-    return document
-
-
-def _read_noise(section: Mapping[str, object]) -> dict[str, object]:
-    """A section with another sigma: its law is kept where it has one, 1/f noise gives way to relative noise."""
-    if not section["sigma"]:
-        return {"law": "none"}
-    law = section.get("law")
-    return {**section, "law": law} if law == "additive" else {"law": "relative", "sigma": section["sigma"]}
+    return loaded.model_copy(update={"device": address}), changes
 
 
 def _toml(value: Value) -> str:

@@ -29,7 +29,10 @@ def test_axes_are_lists_of_numbers_names_and_switches():
     assert study.parse_axis("read_noise=0.0,1e-2").values == (0.0, 0.01)
 
 
-@pytest.mark.parametrize("text", ["adc_bits", "=1,2", "adc_bits=4,,6", "adc_bits=4,4", "drift_s=-1", "drift_s=soon"])
+@pytest.mark.parametrize(
+    "text",
+    ["adc_bits", "=1,2", "adc_bits=4,,6", "adc_bits=4,4", "drift_s=-1", "drift_s=soon", "drift_s=nan", "drift_s=inf"],
+)
 def test_axes_of_another_form_are_refused(text):
     with pytest.raises(StudyError, match="--sweep"):
         study.parse_axis(text)
@@ -93,6 +96,30 @@ def test_chip_keys_need_an_emulated_chip(tmp_path):
     rows = study_point.run(task(tmp_path, Point({"adc_bits": 5}), "reference:"))
     assert rows[0].accuracy is None
     assert "keys of an emulated chip" in rows[0].note
+
+
+@pytest.mark.parametrize(
+    ("axis", "why"),
+    [
+        ("optimizer.lrr=0.1,0.2", "optimizer.lrr: unknown key"),
+        ("seed=x,y", "run.seed"),
+        ("rule=backprop,ep", "kind is one of centered"),
+        ("experiment=digits,digit", "did you mean digits"),
+        ("device=emulator:mixed-8bit,emulator:mixed8bit", "did you mean mixed-8bit"),
+        ("chip.cells.bitz=4,6", "cells.bitz: unknown key"),
+        ("chip.cellz.bits=4,6", "cellz: unknown key"),
+        ("chip.cells=4,6", "expected chip.SECTION.KEY"),
+        ("drift_s=0,10", "only an emulated chip"),
+    ],
+)
+def test_a_grid_that_names_what_is_not_there_is_refused_before_its_first_training(axis, why, tmp_path, capsys):
+    device = "reference:" if axis.startswith("drift_s") else "emulator:mixed-8bit"
+    call = ["study", "digits", "--device", device, "--sweep", axis, "--run-dir", str(tmp_path / "study")]
+    with pytest.raises(SystemExit) as ended:
+        main(call)
+    assert ended.value.code == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_refused_datasheet_is_a_row_that_says_so(tmp_path):
