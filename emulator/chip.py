@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import measuring, programming, transaction
-from emulator.cells import drifting
+from emulator.conditions import Conditions
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
 from emulator.products import BOTH, Multiplied, TileGrids
@@ -43,9 +43,7 @@ class Chip:
         self.dtype = dtype
         self.streams = Streams(seed, self.device)
         self.arrays: dict[int, PlacedArray] = {}
-        self.clock_s = 0.0
-        self.temperature_k = datasheet.cells.reference_k
-        self._aged_s = 0.0
+        self.conditions = Conditions(datasheet)
         self._tiles = TileGrids()
 
     def configure(self, array: int, topology: Topology) -> None:
@@ -66,19 +64,9 @@ class Chip:
         """
         if not 0 <= seconds < math.inf:
             raise ValueError(f"wait: 0 or more seconds expected, got {seconds}")
-        self._pass(seconds)
+        self.conditions.run(seconds)
         for placed in self.arrays.values():
             placed.changed()
-
-    def set_temperature(self, kelvin: float) -> None:
-        """Sets the chip's temperature: conductances, thermal noise and the speed of drift follow.
-
-        Raises:
-            ValueError: the temperature is not positive and finite.
-        """
-        if not 0 < kelvin < math.inf:
-            raise ValueError(f"temperature: more than 0 K expected, got {kelvin}")
-        self.temperature_k = kelvin
 
     def program(
         self,
@@ -105,10 +93,10 @@ class Chip:
             masks,
             stated.verify_rounds if verify is None else verify,
             stated.verify_tolerance if tolerance is None else tolerance,
-            self._aged_s,
+            self.conditions.aged_s,
             self.streams.next(f"programming {array}"),
         )
-        self._pass(written.pulses * stated.write_time_s)
+        self.conditions.run(written.pulses * stated.write_time_s)
         placed.changed()
         return written
 
@@ -145,9 +133,9 @@ class Chip:
         generator = self.streams.next(f"pulsing {array}")
         width_s = law.width_s if width_s is None else width_s
         delivered, most = placed.crossbars[coupling].pulse(
-            where, counts, up, amplitude_v or law.amplitude_v, width_s, self._aged_s, generator
+            where, counts, up, amplitude_v or law.amplitude_v, width_s, self.conditions.aged_s, generator
         )
-        self._pass(delivered * width_s)
+        self.conditions.run(delivered * width_s)
         placed.changed()
         return delivered, most
 
@@ -170,7 +158,9 @@ class Chip:
             Amperes, (volts, reads, *region).
         """
         placed, generator = self._ready(array), self.streams.next(f"measuring {array}")
-        return measuring.currents(placed, coupling, where, torch.as_tensor(volts), reads, self._aged_s, generator)
+        return measuring.currents(
+            placed, coupling, where, torch.as_tensor(volts), reads, self.conditions.aged_s, generator
+        )
 
     def read(self, array: int, coupling: int, where: Where = EVERYWHERE, reads: int = 1) -> Tensor:
         """Conductances of cells as the read circuit sees them at `limits.max_read_v`, mean over the reads, siemens."""
@@ -236,7 +226,9 @@ class Chip:
         """Cells worn out, and cells older than the datasheet's `drift.retention_s`; bool, (planes, rows, columns)."""
         crossbar, retention_s = self.arrays[array].crossbars[coupling], self.datasheet.drift.retention_s
         worn = crossbar.worn()
-        expired = torch.zeros_like(worn) if retention_s is None else crossbar.age_s(self._aged_s) > retention_s
+        expired = (
+            torch.zeros_like(worn) if retention_s is None else crossbar.age_s(self.conditions.aged_s) > retention_s
+        )
         return worn, expired
 
     def settle(
@@ -264,8 +256,10 @@ class Chip:
         """
         placed, generator = self._ready(array), self.streams.next(f"reading {array}")
         drive, nudges = self._here(drive), [self._here(n) for n in nudges_a]
-        readings = transaction.settle(placed, drive, nudges, start_v, reads, time_s, self.temperature_k, generator)
-        self._pass(readings[0].time_s * len(readings) * len(drive))
+        readings = transaction.settle(
+            placed, drive, nudges, start_v, reads, time_s, self.conditions.temperature_k, generator
+        )
+        self.conditions.run(readings[0].time_s * len(readings) * len(drive))
         return readings
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -275,9 +269,8 @@ class Chip:
             for array, placed in self.arrays.items()
             for name, value in placed.state_dict().items()
         }
-        clock = torch.tensor([self.clock_s, self._aged_s, self.temperature_k], dtype=torch.float64)
         counters = {f"counter.{name}": torch.tensor(count) for name, count in self.streams.counters.items()}
-        return state | counters | {"clock": clock}
+        return state | counters | {"clock": self.conditions.state()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores `state_dict`; the same blocks must have been configured.
@@ -285,7 +278,7 @@ class Chip:
         Raises:
             KeyError: an array's cells are missing.
         """
-        self.clock_s, self._aged_s, self.temperature_k = (float(v) for v in state["clock"])
+        self.conditions.restore(state["clock"])
         for array, placed in self.arrays.items():
             start = f"array_{array}."
             placed.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
@@ -293,14 +286,10 @@ class Chip:
         self.streams.counters.clear()
         self.streams.counters.update({k.removeprefix(prefix): int(v) for k, v in state.items() if k.startswith(prefix)})
 
-    def _pass(self, seconds: float) -> None:
-        self.clock_s += seconds
-        self._aged_s += seconds * drifting.ageing(self.datasheet.drift, self.datasheet.cells, self.temperature_k)
-
     def _ready(self, array: int) -> PlacedArray:
         placed = self.arrays[array]
-        placed.fluctuate(self.clock_s, self.streams)
-        placed.refresh(self._aged_s, self.temperature_k)
+        placed.fluctuate(self.conditions.clock_s, self.streams)
+        placed.refresh(self.conditions.aged_s, self.conditions.temperature_k)
         return placed
 
     def _here(self, values: Tensor) -> Tensor:

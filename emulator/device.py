@@ -76,7 +76,7 @@ class Device:
     @property
     def too_hot(self) -> bool:
         """Is the chip above the active limit?"""
-        return self.chip.temperature_k > self.active.max_temperature_k
+        return self.chip.conditions.temperature_k > self.active.max_temperature_k
 
     def topology(self, array: int) -> Topology:
         """The block on an array; refused where there is none."""
@@ -110,7 +110,7 @@ class Device:
         if self.outputs.run_out():
             self.trip(Trip.WATCHDOG, f"no traffic from {self.outputs.owner} for {self.outputs.watchdog_s:g} s")
         if self.too_hot:
-            self.trip(Trip.OVER_TEMPERATURE, f"{self.chip.temperature_k:g} K")
+            self.trip(Trip.OVER_TEMPERATURE, f"{self.chip.conditions.temperature_k:g} K")
 
     def link_closed(self, door: str) -> None:
         """A door's link went away."""

@@ -8,7 +8,7 @@ from firmware_specs.messages import MalformedError, pack_number, parse_number
 
 def temperature(device: Device, payload: bytes, door: str) -> bytes:
     """TEMPERATURE."""
-    return pack_number(device.chip.temperature_k)
+    return pack_number(device.chip.conditions.temperature_k)
 
 
 def set_temperature(device: Device, payload: bytes, door: str) -> bytes:
@@ -16,7 +16,7 @@ def set_temperature(device: Device, payload: bytes, door: str) -> bytes:
     kelvin = parse_number(payload)
     if kelvin <= 0:
         raise MalformedError(0, f"{kelvin} K, expected more than 0 K")
-    device.chip.set_temperature(kelvin)
+    device.chip.conditions.set_temperature(kelvin)
     device.journal.note("setpoint", "temperature", door, temperature_k=kelvin)
     device.poll()
     return pack_number(kelvin)
@@ -24,7 +24,7 @@ def set_temperature(device: Device, payload: bytes, door: str) -> bytes:
 
 def clock(device: Device, payload: bytes, door: str) -> bytes:
     """CLOCK."""
-    return pack_number(device.chip.clock_s)
+    return pack_number(device.chip.conditions.clock_s)
 
 
 def wait(device: Device, payload: bytes, door: str) -> bytes:
@@ -33,4 +33,4 @@ def wait(device: Device, payload: bytes, door: str) -> bytes:
     if seconds < 0:
         raise MalformedError(0, f"{seconds} s, expected 0 or more")
     device.chip.wait(seconds)
-    return pack_number(device.chip.clock_s)
+    return pack_number(device.chip.conditions.clock_s)

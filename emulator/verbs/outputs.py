@@ -21,7 +21,8 @@ def clear(device: Device, payload: bytes, door: str) -> bytes:
 
 def _check_cool(device: Device) -> None:
     if device.too_hot:
-        words = f"chip at {device.chip.temperature_k:g} K, outputs stay off above {device.active.max_temperature_k:g} K"
+        now_k, most_k = device.chip.conditions.temperature_k, device.active.max_temperature_k
+        words = f"chip at {now_k:g} K, outputs stay off above {most_k:g} K"
         raise Refused(ErrorCode.TRIPPED, words, Trip.OVER_TEMPERATURE)
 
 

@@ -101,7 +101,7 @@ class EmulatedArray:
         """Predicted from the datasheet's law and the chip's clock."""
         sheet = self._chip.datasheet
         middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
-        return sheet.drift.predicted(self._chip.clock_s - self._written_at_s, middle_s, sheet.cells.g_max_s)
+        return sheet.drift.predicted(self._chip.conditions.clock_s - self._written_at_s, middle_s, sheet.cells.g_max_s)
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
@@ -145,7 +145,7 @@ class EmulatedArray:
         total = sum(t.numel() for t in targets)
         self._chip.program(self._index, targets)
         self._targets_s = targets
-        self._written_at_s = self._chip.clock_s
+        self._written_at_s = self._chip.conditions.clock_s
         return Programmed(total, total, clipped)
 
 

@@ -63,7 +63,7 @@ class EmulatedTiles:
 
     def now_s(self) -> float:
         """The chip's clock."""
-        return self.chip.clock_s
+        return self.chip.conditions.clock_s
 
 
 class ProductBench(EmulatorBench):

@@ -168,19 +168,19 @@ def test_relaxation_is_drawn_anew_at_every_write_and_begins_at_its_origin():
 def test_heat_makes_drift_run_faster_by_arrhenius():
     drift = {"law": "exponential", "tau_s": 1e5, "activation_ev": 0.5}
     cold, hot = chip_at(0.5, drift=drift), chip_at(0.5, drift=drift)
-    hot.set_temperature(350.0)
+    hot.conditions.set_temperature(350.0)
     factor = math.exp(0.5 / 8.617333262e-5 * (1 / 300 - 1 / 350))
     cold.wait(1000.0 * factor)
     hot.wait(1000.0)
-    assert hot.clock_s == 1000.0
+    assert hot.conditions.clock_s == 1000.0
     assert torch.allclose(conductances(hot), conductances(cold), rtol=1e-9)
 
 
 def test_conductances_follow_the_temperature_and_return():
     chip = chip_at(0.5, cells={"temperature_coefficient_per_k": 0.005})
-    chip.set_temperature(310.0)
+    chip.conditions.set_temperature(310.0)
     assert torch.allclose(conductances(chip), torch.tensor(12.5e-6 * 1.05, dtype=torch.float64))
-    chip.set_temperature(300.0)
+    chip.conditions.set_temperature(300.0)
     assert torch.allclose(conductances(chip), torch.tensor(12.5e-6, dtype=torch.float64))
 
 
@@ -240,4 +240,4 @@ def test_time_runs_forward_by_a_finite_amount(seconds):
 @pytest.mark.parametrize("kelvin", [0.0, -3.0, math.nan])
 def test_temperature_is_above_zero(kelvin):
     with pytest.raises(ValueError, match="more than 0 K"):
-        chip_at(0.5).set_temperature(kelvin)
+        chip_at(0.5).conditions.set_temperature(kelvin)

@@ -25,7 +25,7 @@ def act(chip, step):
         case 3:
             return chip.measure(0, 0, EVERYWHERE, [0.1], reads=2)
         case 4:
-            chip.set_temperature(300.0 + step)
+            chip.conditions.set_temperature(300.0 + step)
     unit_a = chip.datasheet.neurons.state_unit_v / chip.datasheet.neurons.transimpedance_ohm
     drive = torch.rand(4, 20, generator=generator) * unit_a
     readings = chip.settle(0, drive, [torch.full((4, 12), 0.1 * unit_a)], reads=2)
@@ -45,7 +45,7 @@ def test_a_restored_chip_goes_on_bit_by_bit(sheet, cut):
     second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
     seen = [act(second, n) for n in steps[cut:]]
     assert all(torch.equal(a, b) for a, b in zip(seen, expected[cut:], strict=True))
-    assert (second.clock_s, second.temperature_k) == (whole.clock_s, whole.temperature_k)
+    assert second.conditions.state().tolist() == whole.conditions.state().tolist()
     ours, theirs = second.state_dict(), whole.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -92,7 +92,7 @@ def test_thermal_noise_of_a_node_is_kt_over_c():
     plain = sheet(neurons={"node_capacitance_f": 1e-12, "thermal_noise": True})
     assert thermal_sigma_v(plain.neurons, 300.0) == pytest.approx(64.4e-6, rel=0.01)
     chip = programmed(plain, dense_chain([12, 8]))
-    chip.set_temperature(400.0)
+    chip.conditions.set_temperature(400.0)
     states = chip.settle(0, drive_for(chip, 20_000))[0].states_v[-1]
     assert float(states.std(0).mean()) == pytest.approx(64.4e-6 * math.sqrt(4 / 3), rel=0.02)
 
@@ -169,7 +169,7 @@ def test_a_short_wait_biases_states_and_shrinks_the_contrast():
 def test_time_passes_with_every_phase_and_sample():
     chip = waited(2.0)
     chip.settle(0, drive_for(chip, 5), [torch.zeros(5, 8, dtype=torch.float64)] * 2)
-    assert chip.clock_s == pytest.approx(5 * 3 * 2 * TAU_S)
+    assert chip.conditions.clock_s == pytest.approx(5 * 3 * 2 * TAU_S)
 
 
 def test_a_resistive_network_charges_with_the_capacitance_over_its_conductance():

@@ -95,7 +95,7 @@ def test_cut_off_anywhere_it_goes_on_without_a_repeated_pulse(owner, name, count
     rewritten = 1 if owner is Store else 0  # a write that was cut off is made again, pulses never
     assert np.all(taken[1] >= taken[0])
     assert np.all(taken[1] - taken[0] <= rewritten)
-    assert broken.clock_s == pytest.approx(whole.clock_s, abs=1.0)
+    assert broken.conditions.clock_s == pytest.approx(whole.conditions.clock_s, abs=1.0)
 
 
 def test_a_finished_characterization_is_not_measured_again(tmp_path):
