@@ -147,12 +147,12 @@ class EnergyBlock(nn.Module):
     @property
     def nudge_limit(self) -> float:
         """Largest nudge the counterpart can express, model units."""
-        return self.array.nudge_limit
+        return self.array.ranges.nudge_limit
 
     @property
     def nudge_step(self) -> float:
         """Distance of two codes of the nudge converter, model units."""
-        return self.array.nudge_step
+        return self.array.ranges.nudge_step
 
 
 class _Settle(torch.autograd.Function):

@@ -40,30 +40,20 @@ class Mapping:
         return self.datasheet.neurons.state_unit_v
 
     @property
-    def nudge_limit(self) -> float:
-        """Largest nudge of either sign the nudge DAC can express, model units."""
-        dac = self.datasheet.nudge_dac
-        return min(-dac.low_a, dac.high_a) / self.current_unit_a
-
-    @property
-    def nudge_step(self) -> float:
-        """Distance of two codes of the nudge DAC, model units; 0 where it is ideal."""
-        dac = self.datasheet.nudge_dac
-        return 0.0 if dac.ideal else dac.lsb / self.current_unit_a
-
-    @property
     def drive_unit(self) -> float:
         """Amperes of a drive of 1.0; volts in a resistive network."""
         return self.state_unit_v if self.datasheet.resistive else self.current_unit_a
 
     @property
     def ranges(self) -> Ranges:
-        """Weights and biases the cells can hold, model units."""
+        """Weights and biases the cells can hold, nudges of either sign the nudge DAC can express."""
         cells, ohm = self.datasheet.cells, self.datasheet.neurons.transimpedance_ohm
+        dac, unit_a = self.datasheet.nudge_dac, self.current_unit_a
+        nudge = min(-dac.low_a, dac.high_a) / unit_a, 0.0 if dac.ideal else dac.lsb / unit_a
         if cells.mapping == "single":
             half = cells.span_s * ohm / 2
-            return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half))
-        return Ranges((-cells.span_s * ohm, cells.span_s * ohm), (-cells.span_s * ohm, cells.span_s * ohm))
+            return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half), *nudge)
+        return Ranges((-cells.span_s * ohm, cells.span_s * ohm), (-cells.span_s * ohm, cells.span_s * ohm), *nudge)
 
     def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
         """Target conductances of a block's couplings.

@@ -18,7 +18,7 @@ from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs, constant_nudges
-from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
 from hil.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -42,22 +42,8 @@ class DeviceArray:
         self._written_at = time.monotonic()
         self._bench, self._index = bench, index
         self._mapping = Mapping(bench.datasheet)
+        self.ranges = self._mapping.ranges
         bench.crossbar.configure(index, topology)
-
-    @property
-    def nudge_limit(self) -> float:
-        """Range of the nudge DAC, model units."""
-        return self._mapping.nudge_limit
-
-    @property
-    def nudge_step(self) -> float:
-        """One code of the nudge DAC, model units."""
-        return self._mapping.nudge_step
-
-    @property
-    def ranges(self) -> Ranges:
-        """Range of the cells."""
-        return self._mapping.ranges
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes; after a resume all of them, each read back before the next step."""

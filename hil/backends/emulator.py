@@ -17,7 +17,7 @@ from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
 from hil.backends.checks import check_inputs, constant_nudges
 from hil.backends.placement import check_fits, next_array
-from hil.backends.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
 from hil.mapping import Mapping
 
 REFRESH_READS = 4
@@ -32,24 +32,10 @@ class EmulatedArray:
         self.wait_s: float | None = None
         self._chip, self._index = chip, index
         self._mapping = Mapping(chip.datasheet)
+        self.ranges = self._mapping.ranges
         self._targets_s: list[Tensor] | None = None
         self._written_at_s = 0.0
         chip.configure(index, topology)
-
-    @property
-    def nudge_limit(self) -> float:
-        """Range of the nudge DAC, model units."""
-        return self._mapping.nudge_limit
-
-    @property
-    def nudge_step(self) -> float:
-        """One code of the nudge DAC, model units."""
-        return self._mapping.nudge_step
-
-    @property
-    def ranges(self) -> Ranges:
-        """Range of the cells."""
-        return self._mapping.ranges
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, as a driver would."""

@@ -47,20 +47,11 @@ class RackArray:
         )
 
     @property
-    def nudge_limit(self) -> float:
-        """`limits.nudge_a`, model units."""
-        return self._rig.limits.nudge_a / self._units.current_a
-
-    @property
-    def nudge_step(self) -> float:
-        """0: an SMU's set-points are finer than its accuracy."""
-        return 0.0
-
-    @property
     def ranges(self) -> Ranges:
-        """`limits.g_min_s .. g_max_s`, model units; there are no biases."""
-        limits = self._rig.limits
-        return Ranges((limits.g_min_s / self._units.weight_s, limits.g_max_s / self._units.weight_s), (0.0, 0.0))
+        """`limits.g_min_s .. g_max_s` and `limits.nudge_a`; no biases, and set-points without steps to see."""
+        limits, units = self._rig.limits, self._units
+        weight = limits.g_min_s / units.weight_s, limits.g_max_s / units.weight_s
+        return Ranges(weight, (0.0, 0.0), limits.nudge_a / units.current_a)
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose target moved beyond the tolerance, and verifies each."""

@@ -35,8 +35,6 @@ class ReferenceArray:
     nudged_stop: network.Stop | None = None
     arithmetic: packed.Arithmetic = "full"
     over_relaxation: float = 1.0
-    nudge_limit: float = float("inf")
-    nudge_step: float = 0.0
     _network: network.Network | None = None
 
     @property

@@ -109,10 +109,19 @@ class Programmed:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Lowest and highest weight and bias an array can hold, model units; conductances are never negative."""
+    """What an array can hold and be given, model units.
+
+    Attributes:
+        weight: Lowest and highest weight; conductances are never negative.
+        bias: Lowest and highest bias.
+        nudge_limit: Largest nudge the converters can express; infinite where nothing limits it.
+        nudge_step: Distance of two codes of the nudge converter; 0 where it has none.
+    """
 
     weight: tuple[float, float] = (float("-inf"), float("inf"))
     bias: tuple[float, float] = (float("-inf"), float("inf"))
+    nudge_limit: float = float("inf")
+    nudge_step: float = 0.0
 
 
 class Array(Protocol):
@@ -124,18 +133,8 @@ class Array(Protocol):
         ...
 
     @property
-    def nudge_limit(self) -> float:
-        """Largest nudge the converters can express, model units; infinite where nothing limits it."""
-        ...
-
-    @property
-    def nudge_step(self) -> float:
-        """Distance of two codes of the nudge converter, model units; 0 where it has none."""
-        ...
-
-    @property
     def ranges(self) -> Ranges:
-        """What the cells can hold."""
+        """What its cells can hold and its converters express."""
         ...
 
     def program(self, parameters: Parameters) -> Programmed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
 from hil.backends import pulse_plan
 from hil.backends.relaxing import Relaxation
-from hil.backends.seam import Nudge, Parameters, PlacementError, Programmed, Pulsed, Ranges, Settled, States
+from hil.backends.seam import Nudge, Parameters, PlacementError, Programmed, Pulsed, Settled, States
 from hil.mapping import Mapping
 
 PROBES = 64
@@ -95,6 +95,7 @@ class TiledArray:
         self.noise_a: float | None = None
         self.written_at_s = 0.0
         self._sheet, self._tiles, self._mapping = sheet, tiles, Mapping(sheet)
+        self.ranges = replace(self._mapping.ranges, nudge_step=0.0)  # the nudge is the host's
         self._relaxation = Relaxation(sheet, topology, self)
         self._targets: list[Tensor] | None = None
         self._cuts: list[Cut] = []
@@ -119,21 +120,6 @@ class TiledArray:
     def products(self) -> int:
         """Products so far: one sample through one coupling."""
         return self._relaxation.products
-
-    @property
-    def nudge_limit(self) -> float:
-        """How far nudges are scaled up, model units."""
-        return self._mapping.nudge_limit
-
-    @property
-    def nudge_step(self) -> float:
-        """0: the nudge is the host's."""
-        return 0.0
-
-    @property
-    def ranges(self) -> Ranges:
-        """Range of the cells."""
-        return self._mapping.ranges
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, tile by tile."""

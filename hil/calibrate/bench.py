@@ -44,16 +44,6 @@ class CalibratedArray:
         return self._array.topology
 
     @property
-    def nudge_limit(self) -> float:
-        """Of the array."""
-        return self._array.nudge_limit
-
-    @property
-    def nudge_step(self) -> float:
-        """Of the array."""
-        return self._array.nudge_step
-
-    @property
     def ranges(self) -> Ranges:
         """Of the array."""
         return self._array.ranges

@@ -41,7 +41,7 @@ def drive_for(topology, seed=1):
 
 def nudge_for(array, share=0.5):
     """A constant current of one sign that every counterpart can express."""
-    return torch.full((BATCH, *array.topology.nudge_shape), share * min(array.nudge_limit, 0.4))
+    return torch.full((BATCH, *array.topology.nudge_shape), share * min(array.ranges.nudge_limit, 0.4))
 
 
 def every(settled):

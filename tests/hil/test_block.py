@@ -16,7 +16,7 @@ class Counting:
     def __init__(self, topology):
         self.inner = ReferenceBench().place(topology)
         self.topology = topology
-        self.nudge_limit, self.ranges = self.inner.nudge_limit, self.inner.ranges
+        self.ranges = self.inner.ranges
         self.calls = []
 
     def program(self, parameters):

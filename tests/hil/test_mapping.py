@@ -23,7 +23,7 @@ def test_units_by_hand():
     units = mapping(nudge_dac={"low_a": -4e-6, "high_a": 6e-6})
     assert units.current_unit_a == pytest.approx(2e-5)
     assert units.state_unit_v == 2.0
-    assert units.nudge_limit == pytest.approx(0.2)
+    assert units.ranges.nudge_limit == pytest.approx(0.2)
     assert units.ranges.weight == pytest.approx((-1.0, 1.0))
 
 
