@@ -13,7 +13,7 @@ from torch import Tensor
 from firmware_specs.topology import Topology
 from hil.backends.device_array import DeviceArray
 from hil.backends.emulator import EmulatedArray
-from hil.backends.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, States
+from hil.backends.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, Snapshots, States
 from hil.calibrate.entries import LayerEntry
 from hil.calibrate.file import CalibrationFile
 
@@ -126,6 +126,10 @@ class CalibratedBench:
         """Of the counterpart; a calibration has no state."""
         return self.bench.state_dict()
 
+    def snapshot(self) -> dict[str, Tensor]:
+        """Of the counterpart, where it has more to save than `state_dict`."""
+        return self.bench.snapshot() if isinstance(self.bench, Snapshots) else self.bench.state_dict()
+
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Of the counterpart."""
         self.bench.load_state_dict(state)
@@ -141,3 +145,8 @@ class CalibratedBench:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bench.__exit__(kind, value, trace)
+
+
+def counterpart_of(bench: Bench) -> Bench:
+    """What a calibration stands in front of; a bench without one is its own counterpart."""
+    return bench.bench if isinstance(bench, CalibratedBench) else bench

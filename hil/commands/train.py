@@ -139,6 +139,7 @@ def open_and_train(
     from hil.backends.device import recorded_failure
     from hil.backends.rack import RackBench, plan_of
     from hil.bench import check_address, open_bench
+    from hil.calibrate.bench import counterpart_of
     from hil.data.batches import Batches
     from hil.model import build
     from hil.report.training import write_report
@@ -182,10 +183,10 @@ def open_and_train(
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
                 open_screen(console, run.epochs, batches) as screen,
-                recorded_failure(bench, opened.flight),
+                recorded_failure(counterpart_of(bench), opened.flight),
             ):
                 outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
-            if (report := getattr(bench, "report", None)) is not None:
+            if (report := getattr(counterpart_of(bench), "report", None)) is not None:
                 write_json(opened.path / "counterpart.json", report())
             return outcome, opened
     except KeyboardInterrupt:

@@ -14,7 +14,9 @@ from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
 from firmware_specs.topology import dense_chain
 from hil import data
+from hil.backends import device_snapshot
 from hil.bench import open_bench
+from hil.calibrate.bench import CalibratedBench
 from hil.cli import main
 from hil.experiments.schema import Experiment
 from hil.model import build
@@ -225,6 +227,25 @@ def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_on
     assert "flight.log" in errors and "--resume goes on from step " in errors
     assert errors.count("could not be confirmed") == 1 and not caplog.records
     assert errors.count("start again") == 1
+
+
+def test_with_a_calibration_in_front_traffic_and_state_of_a_device_are_kept_all_the_same(
+    served, tmp_path, capsys, monkeypatch
+):
+    board = served(Doors(tcp=0), "mixed-8bit", SEED)
+    monkeypatch.setattr("hil.bench.calibrated", lambda bench, entry: CalibratedBench(bench, None, {}))
+    monkeypatch.setattr(CalibratedBench, "place", lambda self, topology: self.bench.place(topology))
+    config, lab, path = tmp_path / "small.toml", tmp_path / "lab.toml", tmp_path / "run"
+    config.write_text(SMALL)
+    lab.write_text(f'[devices.chip]\naddress = "{board.addresses[0]}"\n')
+    settles = []
+    board.device.journal._sink = lambda e: e.text.startswith("settle") and stop_after(board, e, settles, 8)
+    command = [config, "--bench", lab, "--device", "chip", "--run-dir", path, "--set", "run.checkpoint_every=1"]
+    code, errors = trained(capsys, *command)
+    assert code == 3 and f"The last traffic is in {path / 'flight.log'}" in errors
+    assert (path / "flight.log").is_file()
+    between_steps = sorted((path / "checkpoints").glob("*.safetensors"))[0].read_bytes()
+    assert f"bench.{device_snapshot.NAME}".encode() in between_steps
 
 
 def stop_after(board, event, seen, count=60):
