@@ -21,6 +21,7 @@ BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
 HURRY_S = 0.5
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
+NOT_BEGUN = "before the first step"
 
 
 def command(
@@ -135,6 +136,7 @@ def open_and_train(
 
     import torch
 
+    from drivers.errors import DeviceError
     from hil import data
     from hil.backends.device import recorded_failure
     from hil.backends.rack import RackBench, plan_of
@@ -151,22 +153,22 @@ def open_and_train(
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
-    where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
-    check_address(address)
-    _check_parts(experiment, ranks)
-    dataset = data.load(experiment.data, data_root)
-    run, (free, nudged) = experiment.run, stops(experiment.settle)
-    batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
-    console.print(
-        f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "
-        f"{experiment.device}, seed {run.seed}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if where.type == "cuda":
-        console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
     opened: RunFolder | None = None
     try:
+        where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
+        check_address(address)
+        _check_parts(experiment, ranks)
+        dataset = data.load(experiment.data, data_root)
+        run, (free, nudged) = experiment.run, stops(experiment.settle)
+        batches = len(Batches(dataset.train, run.batch, run.seed, run.drop_last))
+        console.print(
+            f"{experiment.title or dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, "
+            f"{experiment.device}, seed {run.seed}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if where.type == "cuda":
+            console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
             StopRequest() as stop,
             open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
@@ -194,6 +196,10 @@ def open_and_train(
             raise
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
+    except (ValueError, OSError, DeviceError) as error:
+        if opened is None:
+            ranks.check(error, NOT_BEGUN)  # the others wait for this one, and are to say why
+        raise
     finally:
         if opened is not None and opened.config.is_file() and ranks.first:
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
@@ -218,11 +224,12 @@ def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bo
     """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
     from hil.run import folder
 
-    ranks.wait()  # all have looked whether the folder is free
+    ranks.check(when=NOT_BEGUN)  # all have their counterpart, and have looked whether the folder is free
     if ranks.first:
         opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
-    ranks.wait()
-    if ranks.first:
-        return opened
-    own = folder.of_rank(path, ranks.rank)
-    return folder.RunFolder(own) if own.exists() else folder.start(own, experiment)
+    ranks.check(when=NOT_BEGUN)
+    if not ranks.first:
+        own = folder.of_rank(path, ranks.rank)
+        opened = folder.RunFolder(own) if own.exists() else folder.start(own, experiment)
+    ranks.check(when=NOT_BEGUN)
+    return opened

@@ -53,11 +53,12 @@ class Ranks:
         with suppress(RuntimeError):
             self.wait()
 
-    def check(self, failure: Exception | None = None) -> None:
-        """Before every exchange within a step: has a rank failed?
+    def check(self, failure: Exception | None = None, when: str = "after the last whole step") -> None:
+        """Before every exchange, and before the first step: has a rank failed?
 
         Args:
             failure: What keeps this rank from going on.
+            when: All stop, for the message.
 
         Raises:
             RankError: a rank failed, or is gone; every rank gets to know, the failed one too.
@@ -70,7 +71,7 @@ class Ranks:
         except RuntimeError as error:
             raise RankError(f"rank {self.rank} of {self.count}: another rank is gone: {error}") from error
         if failed > 0:
-            raise RankError(self._explain(failure))
+            raise RankError(self._explain(failure, when))
 
     def exchange(self, parameters: list[nn.Parameter], sums: Tensor) -> None:
         """Averages gradients, in one message, and adds sums over all ranks, in place.
@@ -93,14 +94,19 @@ class Ranks:
             for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
                 parameter.grad = part.view_as(parameter)
 
-    def _explain(self, failure: Exception | None) -> str:
-        """The first failure's text, from the rank that has it to all."""
-        text = "" if failure is None else f"rank {self.rank} of {self.count}: {failure}"
-        mine = torch.frombuffer(bytearray(text.encode()[:TEXT_BYTES].ljust(TEXT_BYTES)), dtype=torch.uint8)
-        every = [torch.empty_like(mine, device=self.device) for _ in range(self.count)]
-        dist.all_gather(every, mine.to(self.device))
+    def _explain(self, failure: Exception | None, when: str) -> str:
+        """What failed, rank by rank, or once where all say the same; every rank gets it."""
+        mine = (
+            ("" if failure is None else str(failure) or type(failure).__name__).encode()[:TEXT_BYTES].ljust(TEXT_BYTES)
+        )
+        text = torch.frombuffer(bytearray(mine), dtype=torch.uint8).to(self.device)
+        every = [torch.empty_like(text) for _ in range(self.count)]
+        dist.all_gather(every, text)
         texts = [bytes(t.tolist()).decode(errors="replace").strip() for t in every]
-        return "; ".join(t for t in texts if t) + f"; all {self.count} ranks stopped after the last whole step"
+        if len(set(texts)) == 1:
+            return texts[0]
+        said = "; ".join(f"rank {rank} of {self.count}: {text}" for rank, text in enumerate(texts) if text)
+        return f"{said}; all {self.count} ranks stopped {when}"
 
     def largest(self, value: int) -> int:
         """Largest of all ranks' values."""

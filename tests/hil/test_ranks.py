@@ -149,6 +149,18 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
     assert any(not torch.equal(state[n], other[n]) for n in state if n.startswith("bench."))
 
 
+def test_a_rank_that_cannot_begin_stops_all_with_one_message_and_leaves_no_folder(tmp_path):
+    write(tmp_path)
+    (tmp_path / "lab.toml").write_text('[devices.chip0]\naddress = "emulator:mixed-8bit"\n')
+    named = ("--bench", str(tmp_path / "lab.toml"), "--device", "chip{rank}")
+    code, said = torchrun(2, tmp_path, tmp_path / "run", *named)
+    assert code != 0
+    (message,) = (line for line in said.splitlines() if line.startswith("hil: "))
+    assert "rank 1 of 2: " in message and "no device 'chip1'" in message and "before the first step" in message
+    assert "[rank" not in said  # a traceback of ours
+    assert not (tmp_path / "run").exists()
+
+
 def main_exits_ok(command):
     try:
         main(command)
