@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.backends.seam import Hold, NotFinite, Nudge, Parameters
+from hil.backends.seam import Hold, NotFinite, Nudge, Parameters, PlacementError
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
@@ -35,11 +35,14 @@ def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
     """The nudges, where all of them are currents that stay what they are.
 
     Raises:
-        ValueError: one follows the state, which hardware cannot.
+        PlacementError: one follows the state, or holds it, which hardware cannot.
     """
     constant = [n for n in nudges if isinstance(n, Tensor)]
     if len(constant) < len(nudges):
-        raise ValueError("a nudge that follows the state needs reference: a device holds nudge currents constant")
+        raise PlacementError(
+            "estimator: a nudge that follows or holds the state (nudge = 'reevaluated', kind = 'coupled') needs "
+            "reference: ; a device holds nudge currents constant: --set estimator.nudge=constant"
+        )
     return constant
 
 

@@ -62,3 +62,12 @@ def test_what_does_not_fit_a_command_is_refused_with_what_would(call, why, tmp_p
         main(call)
     assert stopped.value.code == 2
     assert why in capsys.readouterr().err
+
+
+def test_a_nudge_that_a_device_cannot_hold_is_refused_with_what_it_can(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = ("data.train_samples=8", "data.test_samples=8", "estimator.nudge=reevaluated")
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "digits", *EMULATED, *(part for value in few for part in ("--set", value))])
+    assert stopped.value.code == 2
+    assert "--set estimator.nudge=constant" in capsys.readouterr().err
