@@ -75,15 +75,15 @@ class Peer:
         rule = EP(beta=experiment.estimator.beta, T2=settle.nudged_max_iterations)
         return cls(model, rule, settle.max_iterations)
 
-    def settle(self, images: Tensor, tolerance: float | None = None) -> list[list[Tensor]]:
-        """Free states of every block after their number of sweeps, or by their own rule to stop."""
+    def settle(self, images: Tensor, tolerance: float | None = None, sweeps: int | None = None) -> list[list[Tensor]]:
+        """Free states of every block after a number of sweeps, the experiment's if omitted, or by their own stop."""
         with torch.no_grad():
             for block in self.model.blocks:
                 block.train()
                 block.tol = tolerance
             states = self.model.initialize_neurons(images)
             for index, block in enumerate(self.model.blocks):
-                states[index] = block(images, states[index], self.sweeps)
+                states[index] = block(images, states[index], sweeps or self.sweeps)
                 images = states[index][-1]
         return list(states)
 

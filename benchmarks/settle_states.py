@@ -31,23 +31,23 @@ def table(name: str, batch: int, rounds: int, checkout: Path | None) -> list[str
     images = torch.randn(batch, 3, 32, 32)
     sweeps = Stop(experiment.settle.max_iterations, 0.0)
     mixed = build_like(model, name, ["device=reference:?arithmetic=mixed"]).model
-    wanted = _settled(build_like(model, name, ["run.dtype=float64"]).model, images.double(), Stop(2000, 1e-11))
+    wanted = settled(build_like(model, name, ["run.dtype=float64"]).model, images.double(), Stop(2000, 1e-11))
     runs: dict[str, Callable[[], list[States]]] = {}
     if checkout is not None:
         peer = Peer.like(checkout, name, model, experiment, classes)
         runs["authors"] = lambda: [tuple(s) for s in peer.settle(images)]
         runs["authors, their tolerance 1e-5"] = lambda: [tuple(s) for s in peer.settle(images, 1e-5)]
     for label, net in (("full", model), ("mixed", mixed)):
-        runs[f"{label}, {sweeps.max_iterations} sweeps"] = lambda n=net: _settled(n, images, sweeps)
+        runs[f"{label}, {sweeps.max_iterations} sweeps"] = lambda n=net: settled(n, images, sweeps)
     for tolerance in TOLERANCES:
         for label, net in (("full", model), ("mixed", mixed)):
-            runs[f"{label}, tolerance {tolerance:.0e}"] = lambda n=net, t=tolerance: _settled(n, images, Stop(500, t))
-    errors = {label: _errors(run(), wanted) for label, run in runs.items()}
+            runs[f"{label}, tolerance {tolerance:.0e}"] = lambda n=net, t=tolerance: settled(n, images, Stop(500, t))
+    found = {label: errors(run(), wanted) for label, run in runs.items()}
     times = alternate(runs, rounds)
     base = times["authors"] if checkout is not None else next(iter(times.values()))
     lines = [f"{name}, batch {batch}: relative error, largest error, ms, times faster, the same in CPU time, clean"]
     for label, timing in times.items():
-        norm, largest = errors[label]
+        norm, largest = found[label]
         lines.append(
             f"  {label:30s} {norm:8.1e} {largest:8.1e} {timing.median * 1e3:9.1f} "
             f"{base.median / timing.median:6.2f} {base.cpu / timing.cpu:6.2f}  {timing.told}"
@@ -55,7 +55,7 @@ def table(name: str, batch: int, rounds: int, checkout: Path | None) -> list[str
     return lines
 
 
-def _settled(model: nn.Module, images: Tensor, stop: Stop) -> list[States]:
+def settled(model: nn.Module, images: Tensor, stop: Stop) -> list[States]:
     """Free states of every block; batch norm uses the batch, as in training."""
     states = []
     model.train()
@@ -74,7 +74,8 @@ def _settled(model: nn.Module, images: Tensor, stop: Stop) -> list[States]:
     return states
 
 
-def _errors(found: list[States], wanted: list[States]) -> tuple[float, float]:
+def errors(found: list[States], wanted: list[States]) -> tuple[float, float]:
+    """Relative norm of the error of all states, and the largest error of one."""
     pairs = [(a.double(), b) for x, y in zip(found, wanted, strict=True) for a, b in zip(x, y, strict=True)]
     norm = sum(float((a - b).square().sum()) for a, b in pairs) / sum(float(b.square().sum()) for _, b in pairs)
     return norm**0.5, max(float((a - b).abs().max()) for a, b in pairs)
