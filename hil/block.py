@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from hil.estimator import Estimator, Rule
 
 Observer = Callable[[Settled], None]
 """Told of every settle; a training loop collects settled fraction and clipping with it."""
+
+Unsettled = Literal["count", "leave_out", "refuse"]
+"""What becomes of samples whose free phase did not come to rest, see `EnergyBlock`."""
 
 
 class EnergyBlock(nn.Module):
@@ -37,7 +40,10 @@ class EnergyBlock(nn.Module):
         observer: Called with the result of every settle.
         generator: Source of the `random_sign` estimator's draws and of dither.
         reads: Conversions of every state, averaged.
-        strict: Refuse states that did not settle; they are only reported to the observer otherwise.
+        unsettled: Of samples that did not come to rest the observer is told; `refuse`: a phase with any of them is an
+            error. `leave_out`: a sample whose free phase did not settle sends no gradient to the block or through it.
+            It has no equilibrium to be moved, and close to one that is barely stable it answers a nudge with more than
+            its whole batch, under equilibrium propagation and implicit differentiation alike, and not with the same.
         pulsed: The parameters are written once, so that pulses can move them; from then on the cells alone have the
             weights, and the parameters keep their initial values, which nothing reads.
     """
@@ -51,7 +57,7 @@ class EnergyBlock(nn.Module):
         observer: Observer | None = None,
         generator: torch.Generator | None = None,
         reads: int = 1,
-        strict: bool = False,
+        unsettled: Unsettled = "count",
         pulsed: bool = False,
     ) -> None:
         super().__init__()
@@ -62,7 +68,7 @@ class EnergyBlock(nn.Module):
         self.observer = observer
         self.generator = generator
         self.reads = reads
-        self.strict = strict
+        self.unsettled = unsettled
         self.pulsed = pulsed
         if pulsed:
             self.register_buffer("prepared", torch.tensor(False))
@@ -131,18 +137,23 @@ class EnergyBlock(nn.Module):
         """One transaction on the array, reported to the observer.
 
         Raises:
-            NotSettled: in strict mode, saying which phase, sample, layer and unit.
+            NotSettled: where `unsettled` is `refuse`, saying which phase, sample, layer and unit.
         """
         settled = self.array.settle(drive, nudges, start, self.reads)
         if self.observer is not None:
             self.observer(settled)
-        if self.strict:
+        if self.unsettled == "refuse":
             for number, phase in enumerate(settled.phases):
                 complaint = phase.complaint()
                 if complaint is not None:
                     name = f"nudged phase {number}" if number else "free phase"
                     raise NotSettled(f"{name}: {complaint}", todo="Allow more sweeps or time, or a larger tolerance")
         return settled
+
+    def heard(self, settled: Settled) -> Tensor:
+        """Samples that send a gradient, (batch,), by their free phase."""
+        rest = settled.phases[0].settled
+        return rest if self.unsettled == "leave_out" else torch.ones_like(rest)
 
     @property
     def nudge_limit(self) -> float:
@@ -162,16 +173,17 @@ class _Settle(torch.autograd.Function):
     def forward(ctx: Any, block: EnergyBlock, names: tuple[str, ...], drive: Tensor, *parameters: Tensor) -> Tensor:
         settled = block.settle(drive)
         ctx.block, ctx.names = block, names
-        ctx.save_for_backward(drive, *parameters, *settled.free)
+        ctx.save_for_backward(block.heard(settled).to(drive.device), drive, *parameters, *settled.free)
         return settled.free[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         block: EnergyBlock = ctx.block
-        drive, *rest = ctx.saved_tensors
+        heard, drive, *rest = ctx.saved_tensors
         parameters = dict(zip(ctx.names, rest, strict=False))
         free = tuple(rest[len(ctx.names) :])
-        by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, gradients[0])
+        by_output = gradients[0] * heard.view(-1, *[1] * (gradients[0].dim() - 1))
+        by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, by_output)
         return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
 
 

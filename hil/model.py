@@ -156,7 +156,7 @@ def _block(
             experiment.estimator,
             generator=signs,
             reads=settle.reads,
-            strict=settle.strict,
+            unsettled=settle.unsettled,
             pulsed=pulsed,
         )
     except PlacementError as error:

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
+from hil.block import Unsettled
 from hil.estimator import Estimator, Kind
 from hil.feedforward import FeedforwardLayer
 from hil.gradients.baseline import Implicit, Unrolled
@@ -123,7 +124,8 @@ class Settling(Section):
         nudged_max_iterations: Bound of the nudged phases; as the free one when omitted.
         nudged_tolerance: Tolerance of the nudged phases; as the free one when omitted.
         reads: Conversions of every state, averaged; on every counterpart that has converters.
-        strict: A sample that does not settle stops the run, on every counterpart; it is only counted otherwise.
+        unsettled: Samples that do not settle, on every counterpart. `count`: they are counted. `leave_out`: those of a
+            free phase send no gradient. `refuse`: one of them stops the run.
     """
 
     max_iterations: PositiveInt = 200
@@ -131,7 +133,7 @@ class Settling(Section):
     nudged_max_iterations: PositiveInt | None = None
     nudged_tolerance: NonNegative | None = None
     reads: PositiveInt = 1
-    strict: bool = False
+    unsettled: Unsettled = "count"
 
 
 class Optimizer(Section):

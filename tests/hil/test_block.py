@@ -3,11 +3,13 @@ import gc
 import pytest
 import torch
 
+from emulator.network import Stop
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
 from hil.backends.reference import ReferenceBench
 from hil.bench import open_bench
 from hil.block import EnergyBlock
 from hil.estimator import Estimator
+from hil.gradients.baseline import Implicit, Unrolled
 
 
 class Counting:
@@ -170,3 +172,35 @@ def test_memory_does_not_grow_over_steps(address):
         return sum(issubclass(type(found), torch.Tensor) for found in gc.get_objects())
 
     assert tensors_after(3) == tensors_after(6)
+
+
+@pytest.mark.parametrize(
+    "rule", [Estimator(largest=1e-3), Implicit(max_iterations=20, unsolved="keep"), Unrolled(sweeps=5)]
+)
+@pytest.mark.parametrize("unsettled", ["count", "leave_out"])
+def test_a_sample_that_did_not_settle_sends_no_gradient_where_it_is_to_be_left_out(rule, unsettled):
+    torch.manual_seed(0)
+    # at rest from the start without a drive; the other sample would need more than two sweeps
+    block = EnergyBlock(dense_chain([6, 5, 4]), ReferenceBench(Stop(2, 1e-6), Stop(20, 0.0)), rule, unsettled=unsettled)
+    block.double()
+    with torch.no_grad():
+        block.bias_0.zero_()
+        block.bias_1.zero_()
+    seen = []
+    block.observer = seen.append
+    drive = torch.stack([torch.zeros(6), torch.rand(6)]).double().requires_grad_()
+    scale = torch.rand(2, 4, dtype=torch.float64)
+    (block(drive) * scale).sum().backward()
+    assert seen[0].phases[0].settled.tolist() == [True, False]
+    both = {name: p.grad.clone() for name, p in block.named_parameters()}
+    block.zero_grad()
+    lone = drive.detach()[:1].clone().requires_grad_()
+    (block(lone) * scale[:1]).sum().backward()
+    assert bool(drive.grad[0].any())
+    if unsettled == "leave_out":
+        assert not drive.grad[1].any()
+        for name, parameter in block.named_parameters():
+            torch.testing.assert_close(both[name], parameter.grad, rtol=1e-3, atol=1e-6)
+    else:
+        assert bool(drive.grad[1].any())
+        assert any(not torch.allclose(both[n], p.grad, rtol=1e-3, atol=1e-6) for n, p in block.named_parameters())

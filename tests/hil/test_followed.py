@@ -97,3 +97,14 @@ def test_a_chip_refuses_a_nudge_that_follows_its_state():
     _, mean = scores_and_loss(model, LOSSES["cross_entropy"], *batch())
     with pytest.raises(ValueError, match="reference"):
         mean.backward()
+
+
+def test_a_nudge_that_follows_the_loss_leaves_out_samples_that_did_not_settle():
+    bench = ReferenceBench(Stop(3, 1e-9), Stop(30, 0.0))
+    model = model_with(bench, beta=0.1, nudge="reevaluated")
+    for block in energy_blocks(model).values():
+        block.unsettled = "leave_out"
+    left_out, *_ = gradients(model, "cross_entropy")
+    energies = {name: g for name, g in left_out.items() if ".energy." in name}
+    assert energies
+    assert not any(bool(g.any()) for g in energies.values())

@@ -293,7 +293,7 @@ def test_network_that_does_not_settle_is_reported_with_its_place(address):
         for a, b in zip(after.settle(drive.detach()).free, before.settle(drive.detach()).free, strict=True)
     ]
     assert layer == int(torch.stack(change).argmax())
-    block.strict = True
+    block.unsettled = "refuse"
     with pytest.raises(NotSettled, match=rf"free phase: 4 of 4 samples .* sample 0 .* layer {layer} unit {unit} most"):
         block.settle(drive.detach())
 
