@@ -108,14 +108,14 @@ def load(folder: Path) -> Characterization:
     Raises:
         ChipError: it is none, or is not finished.
     """
-    if not folder.is_dir():
-        raise ChipError(f"{folder}: there is no such folder; that of a finished characterization is expected")
     try:
         found = json.loads((folder / "figures.json").read_text())
     except FileNotFoundError as error:
-        begun = (folder / "provenance.json").is_file()
-        todo = "is not finished: go on with" if begun else "holds no characterization: make one with"
-        raise ChipError(f"{folder} {todo} `hil characterize --device ADDRESS --out {folder}`") from error
+        if (folder / "provenance.json").is_file():
+            todo = "not finished: go on with"
+        else:
+            todo = f"{'no characterization in it' if folder.is_dir() else 'there is no such folder'}: make one with"
+        raise ChipError(f"{folder}: {todo} `hil characterize --device ADDRESS --out {folder}`") from error
     except (OSError, json.JSONDecodeError) as error:
         raise ChipError(f"{folder}: no characterization that can be read: {error}") from error
     data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}

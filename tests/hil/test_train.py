@@ -300,7 +300,7 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(small, capsys)
         (["train", "digits", "--device", "emulator:ideal?speed=3"], "unknown option speed"),
         (["train", "mnist-dense", "--data-root", "nowhere"], "train-images-idx3-ubyte[.gz] is missing"),
         (["train", "digits", "--set", "data.name=cats"], "'cats' is not a data set"),
-        (["report", "nowhere"], "nowhere: no finished characterization"),
+        (["report", "nowhere"], "nowhere: there is no such folder: make one with"),
         (
             ["characterize", "--device", "emulator:ideal", "--out", "runs", "--plan", "none.toml"],
             "none.toml: not readable",

@@ -249,10 +249,12 @@ def test_a_measurement_that_was_broken_off_says_how_it_goes_on(tmp_path, monkeyp
         main(["characterize", "--device", "emulator:mixed-8bit", "--size", "4", "--out", str(out)])
     assert caught.value.code == code
     assert f"the same command goes on with {out}" in capsys.readouterr().err
-    with pytest.raises(run.ChipError, match=r"is not finished: go on with `hil characterize .*begun`"):
+    with pytest.raises(run.ChipError, match=r"not finished: go on with `hil characterize .*begun`"):
         run.load(out)
-    with pytest.raises(run.ChipError, match="holds no characterization: make one with `hil characterize"):
+    with pytest.raises(run.ChipError, match="there is no such folder: make one with `hil characterize"):
         run.load(tmp_path / "nothing")
+    with pytest.raises(run.ChipError, match="no characterization in it: make one with `hil characterize"):
+        run.load(tmp_path)
 
 
 def test_a_resistive_board_is_characterized_and_has_a_twin(tmp_path):
