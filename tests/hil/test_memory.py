@@ -55,7 +55,8 @@ def test_memory_of_a_step_grows_linearly_with_the_batch(address):
         step = stepper(address, batch)
         step()
         peaks.append(allocated(step, 1)[0])
-    assert 0 < peaks[2] - peaks[1] <= 2.2 * (peaks[1] - peaks[0])
+    # 2 where it is linear, 4 where quadratic; which tensors of two threads are there together is not always the same
+    assert 0 < peaks[2] - peaks[1] <= 2.8 * (peaks[1] - peaks[0])
 
 
 @pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
