@@ -150,10 +150,9 @@ class EnergyBlock(nn.Module):
                     raise NotSettled(f"{name}: {complaint}", todo="Allow more sweeps or time, or a larger tolerance")
         return settled
 
-    def heard(self, settled: Settled) -> Tensor:
-        """Samples that send a gradient, (batch,), by their free phase."""
-        rest = settled.phases[0].settled
-        return rest if self.unsettled == "leave_out" else torch.ones_like(rest)
+    def heard(self, settled: Settled, device: torch.device) -> Tensor | None:
+        """Samples that send a gradient, (batch,), by their free phase; None where all do."""
+        return settled.phases[0].settled.to(device) if self.unsettled == "leave_out" else None
 
     @property
     def nudge_limit(self) -> float:
@@ -173,7 +172,7 @@ class _Settle(torch.autograd.Function):
     def forward(ctx: Any, block: EnergyBlock, names: tuple[str, ...], drive: Tensor, *parameters: Tensor) -> Tensor:
         settled = block.settle(drive)
         ctx.block, ctx.names = block, names
-        ctx.save_for_backward(block.heard(settled).to(drive.device), drive, *parameters, *settled.free)
+        ctx.save_for_backward(block.heard(settled, drive.device), drive, *parameters, *settled.free)
         return settled.free[-1].clone()
 
     @staticmethod
@@ -182,7 +181,9 @@ class _Settle(torch.autograd.Function):
         heard, drive, *rest = ctx.saved_tensors
         parameters = dict(zip(ctx.names, rest, strict=False))
         free = tuple(rest[len(ctx.names) :])
-        by_output = gradients[0] * heard.view(-1, *[1] * (gradients[0].dim() - 1))
+        by_output = gradients[0]
+        if heard is not None:
+            by_output = by_output * heard.view(-1, *[1] * (by_output.dim() - 1))
         by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, by_output)
         return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
 

@@ -52,16 +52,17 @@ class CalibrationFile(Section):
         Raises:
             CalibrationExpired: the array was calibrated with another block, or not at all.
         """
-        blocks = {found.array: Topology.model_validate_json(found.topology) for found in self.arrays}
-        if blocks.get(array) == topology:
-            return next(found for found in self.arrays if found.array == array)
-        was = f"calibrated with {_brief(blocks[array])}" if array in blocks else "not calibrated"
-        parts = [
-            n for n in Topology.model_fields if array in blocks and getattr(blocks[array], n) != getattr(topology, n)
-        ]
+        found = next((entry for entry in self.arrays if entry.array == array), None)
+        was, other = "not calibrated", ""
+        if found is not None:
+            block = Topology.model_validate_json(found.topology)
+            if block == topology:
+                return found
+            parts = (name for name in Topology.model_fields if getattr(block, name) != getattr(topology, name))
+            was, other = f"calibrated with {_brief(block)}", f" (other {', '.join(parts)})"
         raise CalibrationExpired(
             f"calibration {self.calibration.id}: array {array} was {was}, the block to train is {_brief(topology)}"
-            + (f" (other {', '.join(parts)})" if parts else ""),
+            + other,
             todo="Calibrate with the experiment that is to be trained",
         )
 

@@ -84,7 +84,7 @@ class _Followed(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         settled = block.settle(drive)
         ctx.block, ctx.head, ctx.names = block, head, names
-        ctx.save_for_backward(block.heard(settled).to(drive.device), drive, *parameters, *settled.free)
+        ctx.save_for_backward(block.heard(settled, drive.device), drive, *parameters, *settled.free)
         scores = head.readout(settled.free[-1])
         ctx.mark_non_differentiable(scores)
         return scores, head.loss(scores, head.labels)
@@ -105,7 +105,8 @@ class _Followed(torch.autograd.Function):
         settled = block.settle(drive, nudges, free)
         phases, _ = contrasted(settled, one_sided=len(levels) == 1)
         # the energies' contrast belongs to the mean loss: every sample counts 1 / batch
-        weights = contrast_weights(levels, heard.to(drive) * rule.beta * len(drive))
+        effective = drive.new_full((len(drive),), rule.beta * len(drive))
+        weights = contrast_weights(levels, effective if heard is None else effective * heard)
         by_drive, by_parameter = energy.contrast(block.topology, parameters, drive, phases, weights)
         shares = [weight * level for weight, level in zip(stencil(levels), levels, strict=False)]
         by_readout = head.by_parameters([states[-1] for states in settled.nudged], shares)

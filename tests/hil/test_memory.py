@@ -54,9 +54,9 @@ def test_memory_of_a_step_grows_linearly_with_the_batch(address):
     for batch in (16, 32, 64):
         step = stepper(address, batch)
         step()
+        allocated(step, 1)  # the profiler's first look at a step is off by tens of percent, later ones are exact
         peaks.append(allocated(step, 1)[0])
-    # 2 where it is linear, 4 where quadratic; which tensors of two threads are there together is not always the same
-    assert 0 < peaks[2] - peaks[1] <= 2.8 * (peaks[1] - peaks[0])
+    assert 0 < peaks[2] - peaks[1] <= 2.2 * (peaks[1] - peaks[0])
 
 
 @pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
