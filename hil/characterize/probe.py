@@ -30,15 +30,27 @@ class Probe(PlacedBlock):
         columns: Units of the last layer.
         array: Which array is used; what its cells hold is lost.
         sheet: What the device is supposed to be, for sensible settings.
+        present: A block that is on the array and stays; a dense one of the region is placed where it is None.
+
+        place: False leaves the device alone until `place` is called.
 
     Raises:
         DeviceFault: the block does not fit. OutOfRange: the layers are wired and smaller.
     """
 
     def __init__(
-        self, crossbar: Crossbar, rows: int, columns: int, array: int = 0, sheet: Datasheet | None = None
+        self,
+        crossbar: Crossbar,
+        rows: int,
+        columns: int,
+        array: int = 0,
+        sheet: Datasheet | None = None,
+        present: Topology | None = None,
+        place: bool = True,
     ) -> None:
-        super().__init__(crossbar, array, _topology(crossbar, rows, columns))
+        super().__init__(
+            crossbar, array, _topology(crossbar, rows, columns) if present is None else present, place=place
+        )
         self.sheet = sheet
         _, all_rows, all_columns = self.cells(0)
         self.rows, self.columns = min(rows, all_rows), min(columns, all_columns)
@@ -54,6 +66,18 @@ class Probe(PlacedBlock):
         """Single readings as levels, (reads, planes, rows, columns)."""
         current = self.current([self.read_v], reads)[0]
         return np.asarray((current / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
+
+    def read_all(self, coupling: int, reads: int) -> Array:
+        """Single readings of all cells of a coupling as levels, (reads, planes, rows, columns)."""
+        planes, rows, columns = self.cells(coupling)
+        regions = [Region(self.array, coupling, p, 0, rows, 0, columns) for p in range(planes)]
+        seen_a = np.stack([self.crossbar.measure(r, [self.read_v], reads)[0] for r in regions], axis=1)
+        return np.asarray((seen_a / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
+
+    def on_grid(self, level: float) -> float:
+        """The level that conductance codes have nearest to a wanted one: what is asked for is what is sent."""
+        codes = round(self.span_s / self.crossbar.g_lsb_s)
+        return round(level * codes) / codes
 
     def current(self, volts: Sequence[float], reads: int) -> Array:
         """Currents of the cells, amperes, (volts, reads, planes, rows, columns)."""

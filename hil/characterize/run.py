@@ -13,10 +13,13 @@ from typing import Any
 import xarray as xr
 
 from drivers.crossbar import Crossbar
-from firmware_specs.codes import Capability, ConverterId, Parameter
+from drivers.errors import DeviceFault
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Topology
 from hil.characterize.figure import Figure
-from hil.characterize.items import Drift, Item
+from hil.characterize.items import Drift, Found, Health, Item
+from hil.characterize.items.health import codes
 from hil.characterize.plan import Plan, PlanError
 from hil.characterize.probe import Probe
 from hil.characterize.steps import Mark, Step
@@ -88,15 +91,24 @@ def characterize(
     """
     chip = _identity(crossbar)
     begun = _begun(folder, plan, chip)
-    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
-    able = [item for item in plan.items if not _missing(probe, item)]
+    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet, place=False)
     skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
-    rows = {item.NAME: item.steps(probe) for item in able}
+    able = [item for item in plan.items if item.NAME not in skipped]
+    rows = {item.NAME: item.steps(probe) for item in able if not isinstance(item, Found)}
     _check_budget(plan, rows)
     if not begun:
         _begin(folder, plan, chip, crossbar)
     store = Store(folder, _attributes(crossbar, probe, chip, plan))
-    data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
+    data: dict[str, xr.Dataset] = {}
+    for item in able:
+        if isinstance(item, Found):
+            data[item.NAME] = _as_found(probe, store, item, progress)
+            continue
+        if not data.keys() - {Found.NAME}:
+            probe.place()
+        data[item.NAME] = _measure(probe, store, item, rows[item.NAME], progress)
+        if isinstance(item, Health):
+            store.health = codes(data[item.NAME])
     figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
     return Characterization(folder, chip, data, figures, skipped)
@@ -121,6 +133,26 @@ def load(folder: Path) -> Characterization:
     data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
     figures = tuple(Figure.from_json(f) for f in found["figures"])
     return Characterization(folder, found["chip"], data, figures, found["skipped"])
+
+
+def _as_found(probe: Probe, store: Store, item: Found, progress: Progress) -> xr.Dataset:
+    """The cells under the block that is on the array, or under the region's own where there is none."""
+    crossbar = probe.crossbar
+    if store.done(item.NAME):
+        return store.dataset(item.NAME, item.DIMS, item.UNITS)
+    there = present_topology(crossbar, probe.array)
+    looked = Probe(crossbar, probe.rows, probe.columns, probe.array, probe.sheet, there)
+    return _measure(looked, store, item, item.steps(looked), progress)
+
+
+def present_topology(crossbar: Crossbar, array: int) -> Topology | None:
+    """The block on an array; None where there is none."""
+    try:
+        return crossbar.session.call(lambda device: device.topology(array))
+    except DeviceFault as error:
+        if error.code != ErrorCode.NOT_CONFIGURED:
+            raise
+        return None
 
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
@@ -244,6 +276,16 @@ def _identity(crossbar: Crossbar) -> dict[str, str]:
     return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware")}
 
 
+def _converters(probe: Probe) -> dict[str, dict[str, float]]:
+    """Step and range of every converter, model units; step 0: ideal."""
+    found = {}
+    for which, converter in probe.crossbar.info.converters.items():
+        unit = probe.unit_of(converter)
+        low, high, lsb = converter.low / unit, converter.high / unit, probe.lsb(ConverterId(which))
+        found[ConverterId(which).name.lower()] = {"lsb": lsb, "low": low, "high": high}
+    return found
+
+
 def _time_origin(plan: Plan, sheet: Datasheet | None) -> float:
     return Drift().origin_s(sheet) if plan.drift is None else plan.drift.origin_s(sheet)
 
@@ -257,6 +299,8 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Pl
         "g_min_s": repr(low),
         "g_max_s": repr(high),
         "substrate": probe.topology.substrate,
+        "weight_unit": repr(probe.weight_unit),
+        "converters": json.dumps(_converters(probe)),
         "read_v": repr(probe.read_v),
         "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
         "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from hil.characterize.health import ATTRIBUTES, Codes
 from hil.characterize.steps import Mark, Record
 from hil.run.atomic import write_bytes, write_json
 
@@ -28,12 +29,16 @@ class Store:
     Args:
         folder: Where; made if it does not exist.
         attributes: Provenance that every dataset carries.
+
+    Attributes:
+        health: What the first look found of every cell; goes into every dataset from then on.
     """
 
     def __init__(self, folder: Path, attributes: Mapping[str, str]) -> None:
         self.folder = folder
         self._attributes = dict(attributes)
         self._published = 0.0
+        self.health: Codes | None = None
         (folder / "journal").mkdir(parents=True, exist_ok=True)
 
     def done(self, item: str) -> int:
@@ -76,9 +81,16 @@ class Store:
         rows = [dict(np.load(path, allow_pickle=False)) for path in sorted(self._journal(item).glob("*.npz"))]
         if not rows:
             raise ValueError(f"{item}: no step is complete")
-        data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in dims.items()}
+        named = {name: names for name, names in dims.items() if name in rows[0]}
+        for name in rows[0].keys() - named.keys():  # further couplings of a block as found: level_1, level_2, ...
+            base, _, number = name.rpartition("_")
+            if base in dims:
+                named[name] = tuple(d if d == "read" or d == "plane" else f"{d}_{number}" for d in dims[base])
+        data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in named.items()}
         coordinates = {k.removeprefix("at_"): ("step", [float(r[k]) for r in rows]) for k in rows[0] if k[:3] == "at_"}
         found = xr.Dataset(data, coordinates, self._attributes | {"item": item})
+        if self.health is not None:
+            found["health"] = (("plane", "row", "column"), self.health, ATTRIBUTES)
         for name, unit in units.items():
             if name in found.variables:
                 found[name].attrs["units"] = unit

@@ -19,6 +19,8 @@ from hil.characterize.steps import Step
 Array = NDArray[np.float64]
 CELLS = ("plane", "row", "column")
 READS = ("read", *CELLS)
+ARITHMETIC = 1e-6
+"""Relative error of single-precision arithmetic in a device, and of its conductance codes."""
 
 
 class Settings(BaseModel):
@@ -59,11 +61,13 @@ def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
     return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
 
 
-def alive(levels: Array) -> NDArray[np.bool_]:
-    """Cells that follow what is written: (writes, ...) levels whose spread over writes is not that of a stuck cell.
+def conductances(data: xr.Dataset, readings: Array | None = None) -> Array:
+    """Conductances in spans of the range, `level + g_min / (g_max - g_min)`; means over the readings of every step.
 
     Args:
-        levels: Mean level of every cell after each of several writes that differ widely.
+        data: Of a measurement whose variable is `level`.
+        readings: Levels of any shape instead.
     """
-    moved = np.ptp(levels, axis=0)
-    return np.asarray(moved > 0.3 * np.median(moved))
+    low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
+    level = data["level"].to_numpy().mean(axis=1) if readings is None else readings
+    return np.asarray(level + low / (high - low))
