@@ -109,7 +109,7 @@ def _fit(g: _Groups, usable: NDArray[np.bool_], zero: float) -> Ramp:
         left = np.where(there, change - weight * a, 0.0)
         # every reading ends one change and begins the next: about their mean a row of n changes holds the noise of its
         # two ends (n + 1) / n times
-        scatter2 = ((left**2).sum(axis=0) - noise2 * (count + 1)) / (total * (count - 1) / count)
+        scatter2 = ((left**2).sum(axis=0) - noise2 * (count**2 - 1) / count) / (total * (count - 1) / count)
         usual = robust.typical(a)
         numerator = (instrument * change).sum(axis=0)
         reach = (instrument * p * middle).sum(axis=0)
