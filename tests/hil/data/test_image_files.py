@@ -19,8 +19,8 @@ from hil.data.catalogue import CATALOGUE, OTHER_LAYOUTS, SAMPLES, digest_report
 from hil.data.dataset import Split
 from hil.data.fetch import by_hand, fetch
 from hil.data.restricted import read
-from hil.data.unpack import unpacked
 from hil.data.shards import Shards
+from hil.data.unpack import unpacked
 from hil.experiments.schema import Data
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3072), dtype=np.uint8)
@@ -289,7 +289,7 @@ def test_an_archive_that_holds_anything_but_files_is_refused(tmp_path, published
         entry = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
         entry.type, entry.linkname = kind, str(tmp_path / "secret")
         tar.addfile(entry)
-    with pytest.raises(DataError, match="not the file that was published.*'cifar-10-batches-py/data_batch_1'"):
+    with pytest.raises(DataError, match=r"not the file that was published.*'cifar-10-batches-py/data_batch_1'"):
         fetch("cifar10", tmp_path / "data")
     assert not list((tmp_path / "data").rglob("data_batch_1"))
 
