@@ -171,7 +171,8 @@ def test_memory_does_not_grow_over_steps(address):
         gc.collect()
         return sum(issubclass(type(found), torch.Tensor) for found in gc.get_objects())
 
-    assert tensors_after(3) == tensors_after(6)
+    before, steps = tensors_after(3), 40
+    assert tensors_after(steps) < before + steps / 2  # one tensor a step that stays would be twice the bound
 
 
 @pytest.mark.parametrize(
