@@ -5,11 +5,11 @@ import torch
 
 from emulator.network import Stop
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
-from hil.backends.reference import ReferenceBench
-from hil.bench import open_bench
-from hil.block import EnergyBlock
-from hil.estimator import Estimator
-from hil.gradients.baseline import Implicit, Unrolled
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.reference import ReferenceBench
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
+from hil.learning.gradients.baseline import Implicit, Unrolled
 
 
 class Counting:
