@@ -1,4 +1,4 @@
-"""Laws that measured cells follow: random walks in ln t, tables of steps and heights, resets, corrupt cells, known cells."""
+"""Laws that measured cells follow: walks in ln t, tables of steps and heights, resets, corrupt and known cells."""
 
 import math
 
