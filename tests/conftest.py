@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sys
+
+import pytest
 
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,3 +16,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws():
+    """A test draws the same from torch in any order and on any worker; pytest-randomly sees to the other generators."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
