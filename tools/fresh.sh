@@ -51,13 +51,13 @@ cat >"$root/walk" <<'END'
 # every command's words go to a log that is shown where it fails; the verdicts go to descriptor 3
 cd /home/newcomer/crossbar-hil
 export LC_ALL=C.UTF-8
-failed=0
+failed=0 words=$(mktemp)
 while read -r line; do
     began=$SECONDS; verdict=ok
-    eval "$line" >/tmp/words 2>&1 </dev/null || { verdict=FAILED; failed=1; }
-    [ $verdict = ok ] || tail -${TAIL:-40} /tmp/words >&3
-    printf 'fresh %s: %-6s %4d s  %s\n' "$RELEASE" "$verdict" $((SECONDS - began)) "$line" >&3
-    case $line in make\ test*) grep -E '^[0-9]+ passed|passed|[Nn]umber of tests' /tmp/words | tail -1 >&3 ;; esac
+    eval "$line" >"$words" 2>&1 </dev/null || { verdict=FAILED; failed=1; }
+    [ $verdict = ok ] || tail -${TAIL:-40} "$words" >&3
+    printf 'fresh %s: %-6s %4d s  %s\n' "$RELEASE" "$verdict" $((SECONDS - began)) "${line%%  #*}" >&3
+    case $line in make\ test*) grep ' passed' "$words" | tail -1 >&3 ;; esac
 done
 exit $failed
 END
