@@ -41,10 +41,10 @@ def command(
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
-    from hil.run.atomic import write_text
     from hil.study import grid as study
     from hil.study.point import Task, check
     from hil.study.table import write_table
+    from hil.training.run.atomic import write_text
 
     console = Console()
     axes = [study.parse_axis(text) for text in sweep]
@@ -80,10 +80,11 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
+    from firmware_specs.registry import plugins
     from hil.study.point import run
-    from hil.study.worker import end_with_parent
+    from hil.study.worker import begin
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin, initargs=(plugins(),)) as pool:
         pending = [pool.submit(run, task) for task in tasks]
         try:
             for future in as_completed(pending):

@@ -20,6 +20,7 @@ def test_the_firmware_in_c_trains_digits_through_the_serial_driver(c_boards, tmp
     summary = tmp_path / "summary.json"
     with c_boards.running(board) as address:
         arguments = ["train", "digits", "--device", address, "--run-dir", str(tmp_path / "run"), "--json", str(summary)]
-        shown = CliRunner().invoke(build_app(), [*arguments, "--set", "run.epochs=1"])
+        little = ["run.epochs=2", "data.train_samples=480", "data.test_samples=120", "run.eval_batch=120"]
+        shown = CliRunner().invoke(build_app(), [*arguments, *(word for key in little for word in ("--set", key))])
     assert shown.exit_code == 0, shown.output
-    assert json.loads(summary.read_text())["test_accuracy"] > 0.7
+    assert json.loads(summary.read_text())["test_accuracy"] > 0.6
