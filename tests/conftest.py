@@ -61,7 +61,7 @@ class CBoards:
     @contextlib.contextmanager
     def wire(self, program, **options):
         """A wire to a board on a socket; by default the one with sanitizers."""
-        from hil.devices.wire import open_wire
+        from hil.counterparts.opening.wire import open_wire
 
         with self.running(program, "--tcp", "0", **options) as address, open_wire(address) as wire:
             yield wire
