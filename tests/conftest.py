@@ -22,6 +22,13 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+@pytest.fixture(autouse=True)
+def _same_draws():
+    """A test draws the same from torch in any order and on any worker; pytest-randomly sees to the other generators."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 class CBoards:
     """The reference firmware in C, built once a session outside the source tree."""
 
