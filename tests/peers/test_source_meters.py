@@ -91,7 +91,7 @@ def test_pymeasure_2450_reads_and_sets_what_both_command_sets_have(pymeasure, la
     assert set(report.failed_read) == statistics | {
         "buffer_data",
         "options",
-    }  # 2400: three figures, `TRAC:DATA?`, `*OPT?`
+    }  # of the 2400 set
     assert set(report.failed_set) == {
         "compliance_current",  # 2400: a compliance may be negative
         "compliance_voltage",
