@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from drivers.errors import DeviceError
-from hil.counterparts.seam import Bench, NotFinite
+from hil.counterparts.seam import Bench, NotFinite, busy
 from hil.data import Dataset
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import LOSSES, Loss
+from hil.learning.loss import Loss, task
 from hil.learning.model import energy_blocks, observed
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
@@ -32,6 +32,9 @@ from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
 from hil.training.tensorboard import EventFile
 from hil.training.update import CellUpdates
+
+SAVING_S = 300.0
+"""How long a checkpoint may take on a slow disk while outputs are on; they go off when it takes longer."""
 
 
 class Screen(Protocol):
@@ -87,7 +90,7 @@ def train(
         KeyboardInterrupt: stopped in the middle of a step; likewise.
         RunError: the loss, a current or a parameter is not finite.
     """
-    run, loss = experiment.run, LOSSES[experiment.loss]
+    run, loss = experiment.run, task(experiment.loss).loss
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
@@ -102,9 +105,10 @@ def train(
     with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
 
         def save(between_steps: bool = True) -> None:
-            whole = state.checkpoint(metrics.sync(), between_steps)
-            checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
-            note_checkpoint(folder)
+            with busy(bench, SAVING_S):
+                whole = state.checkpoint(metrics.sync(), between_steps)
+                checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+                note_checkpoint(folder)
 
         model.train()
         before: dict[str, Tensor] | None = None

@@ -27,6 +27,7 @@ def connected(entry: DeviceEntry, source: str) -> Crossbar:
         Options(
             limits={source: limits} if limits else {},
             watchdog_s=entry.watchdog_s,
+            lease_s=entry.lease_s,
             allow_no_watchdog=entry.allow_no_watchdog,
             timeout_s=entry.timeout_s,
             visa_library=entry.visa_library,
