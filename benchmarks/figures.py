@@ -29,10 +29,10 @@ from emulator.chip import Chip
 from emulator.streams import generator
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import Topology
-from hil.characterize import plan, run
-from hil.characterize.items import ITEMS, Drift, NudgeLinearity, Programming
-from hil.characterize.items.item import ladder
-from hil.devices.wire import crossbar_of_chip
+from hil.counterparts.opening.wire import crossbar_of_chip
+from hil.measuring.characterize import plan, run
+from hil.measuring.characterize.items import ITEMS, Drift, NudgeLinearity, Programming
+from hil.measuring.characterize.items.item import ladder
 
 PRESETS = ("pcm", "reram", "ecram", "mixed-8bit", "discrete-board", "resistive-board")
 FAULTS = ("none", "stuck", "dead")
@@ -195,7 +195,10 @@ def table(rows: list[Row], key: str) -> list[str]:
         groups[row["figure"].partition(".")[0] if key == "item" else row[key]].append(row)
     order = [item.NAME for item in ITEMS]
     names = sorted(groups, key=order.index) if key == "item" else list(groups)
-    lines = [f"| {key} | figures | with a true value | in the 95 % interval | verdicts | false | NaN |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        f"| {key} | figures | with a true value | in the 95 % interval | verdicts | false | NaN |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name in names:
         lines.append(_line(name, groups[name]))
     return [*lines, _line("all", rows)]

@@ -26,7 +26,7 @@ from emulator.rack.rack import VirtualRack
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.racks import facts, load_rack
 from firmware_specs.topology import dense_chain
-from hil.backends.product import ProductBench
+from hil.counterparts.product import ProductBench
 
 Array = NDArray[np.float64]
 SOURCES, HIDDEN, OUT = 10, 16, 3
@@ -53,7 +53,7 @@ def _open(**dut: float) -> tuple[VirtualRack, Rig]:
         update={"dut": rack.dut.model_copy(update=dut), "timing": rack.timing.model_copy(update=timing)}
     )
     virtual = VirtualRack(rack)
-    return virtual, Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def _map(wire_ohm: float, parking: cells.Parking) -> str:

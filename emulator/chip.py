@@ -130,6 +130,7 @@ class Chip:
         placed, law = self.arrays[array], self.datasheet.pulses
         if law.law == "none":
             raise ValueError(f"{self.datasheet.identity.model}: its datasheet has no pulse law, cells cannot be pulsed")
+        placed.wander(self.conditions.aged_s, self.streams)
         generator = self.streams.next(f"pulsing {array}")
         width_s = law.width_s if width_s is None else width_s
         delivered, most = placed.crossbars[coupling].pulse(
@@ -289,6 +290,7 @@ class Chip:
     def _ready(self, array: int) -> PlacedArray:
         placed = self.arrays[array]
         placed.fluctuate(self.conditions.clock_s, self.streams)
+        placed.wander(self.conditions.aged_s, self.streams)
         placed.refresh(self.conditions.aged_s, self.conditions.temperature_k)
         return placed
 

@@ -10,12 +10,14 @@ import typer
 from hil.commands import complain, to_be_written
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from rich.console import Console
 
     from hil.experiments.schema import Experiment
-    from hil.run.folder import RunFolder
-    from hil.train import Outcome
+    from hil.training.loop import Outcome
     from hil.training.ranks import Ranks
+    from hil.training.run.folder import RunFolder
 
 BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
@@ -52,8 +54,8 @@ def command(
 
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
-    from hil.run.atomic import write_text
     from hil.training.ranks import RankError, joined
+    from hil.training.run.atomic import write_json
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
@@ -76,7 +78,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_text(json, folder.summary.read_text())
+        write_json(json, outcome.summary)
     accuracy = outcome.summary["test_accuracy"]
     console.print(
         f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
@@ -95,7 +97,7 @@ def _settings(
 ) -> Experiment:
     """The experiment to run; on resume the settings in the run's folder count."""
     from hil.experiments import experiment_file
-    from hil.run import folder
+    from hil.training.run import folder
 
     asked = experiment_file.load(name, overrides)
     if not resume:
@@ -103,6 +105,7 @@ def _settings(
         return asked
     if overwrite:
         raise folder.RunError("--resume and --overwrite contradict each other")
+    folder.refuse_written(path)
     config = folder.reopen(path).config
     stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
     if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
@@ -130,7 +133,27 @@ def open_and_train(
     resume: bool,
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
-    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
+    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
+
+    The folder is this process's alone until its report is written.
+    """
+    from contextlib import ExitStack
+
+    with ExitStack() as held:
+        return _open_and_train(console, experiment, path, data_root, ranks, held, resume=resume, overwrite=overwrite)
+
+
+def _open_and_train(
+    console: Console,
+    experiment: Experiment,
+    path: Path,
+    data_root: Path,
+    ranks: Ranks,
+    held: ExitStack,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
 
@@ -138,18 +161,18 @@ def open_and_train(
 
     from drivers.errors import DeviceError
     from hil import data
-    from hil.backends.device import recorded_failure
-    from hil.backends.rack import RackBench, plan_of
-    from hil.bench import check_address, open_bench
-    from hil.calibrate.bench import counterpart_of
+    from hil.counterparts.device import recorded_failure
+    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
-    from hil.model import build
+    from hil.learning.model import build
+    from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.run import folder
-    from hil.run.atomic import write_json
-    from hil.run.interrupt import StopRequest
-    from hil.train import train
     from hil.training import sync_norm
+    from hil.training.loop import train
+    from hil.training.run import folder
+    from hil.training.run.atomic import write_json
+    from hil.training.run.interrupt import StopRequest
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
@@ -180,7 +203,7 @@ def open_and_train(
                 if left := bench.rig.left_on:
                     console.print(f"found on and switched off: {', '.join(left)}", highlight=False, soft_wrap=True)
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
-            opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
+            opened = _open_folder(experiment, path, ranks, held, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
@@ -208,7 +231,7 @@ def open_and_train(
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
     """Equal parts: the average over ranks is then the gradient of the joined batch."""
-    from hil.run.folder import RunError
+    from hil.training.run.folder import RunError
 
     run = experiment.run
     if ranks.count > 1 and experiment.update.kind == "pulsed":
@@ -220,16 +243,32 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
         )
 
 
-def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bool, overwrite: bool) -> RunFolder:
-    """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
-    from hil.run import folder
+def _open_folder(
+    experiment: Experiment, path: Path, ranks: Ranks, held: ExitStack, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """The run's folder, held by the first rank; every other has one of its own inside, with its counterpart's part."""
+    from hil.training.run import folder
 
     ranks.check(when=NOT_BEGUN)  # all have their counterpart, and have looked whether the folder is free
     if ranks.first:
-        opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+        held.enter_context(folder.writing(path))
+        opened = _taken_up(path, experiment) if resume else folder.start(path, experiment, overwrite=overwrite)
     ranks.check(when=NOT_BEGUN)
     if not ranks.first:
         own = folder.of_rank(path, ranks.rank)
         opened = folder.RunFolder(own) if own.exists() else folder.start(own, experiment)
+        folder.refuse_lost(opened)
     ranks.check(when=NOT_BEGUN)
+    return opened
+
+
+def _taken_up(path: Path, experiment: Experiment) -> RunFolder:
+    """The folder of a run that goes on, which nobody has replaced since its settings were read."""
+    from hil.experiments import experiment_file
+    from hil.training.run import folder
+
+    opened = folder.reopen(path)
+    now = experiment_file.load(opened.config).model_copy(update={"device": experiment.device})
+    if changed := experiment_file.differences(now, experiment):
+        raise folder.RunError(f"{path} holds another run now ({'; '.join(changed)}): start again")
     return opened

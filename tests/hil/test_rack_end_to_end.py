@@ -17,10 +17,10 @@ from drivers.rack import cells
 from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import Rack, load_rack
-from hil.bench import open_bench
 from hil.cli import main
-from hil.devices.bench_file import BenchFileError, load_device
-from hil.devices.emulate_rack import bench_file, open_server, write_bench_file
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.bench_file import BenchFileError, load_device
+from hil.counterparts.opening.emulate_rack import bench_file, open_server, write_bench_file
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_same_seed_gives_the_same_readings_in_process_and_over_sockets(served):
     rack = load_rack("bench-16x16")
     virtual, found = VirtualRack(rack), []
     with (
-        Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box)) as rig,
+        Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box)) as rig,
         open_bench(f"bench:{path}#rack") as bench,
     ):
         for one in (rig, bench.rig):

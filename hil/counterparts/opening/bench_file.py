@@ -1,0 +1,135 @@
+"""The bench file: named devices of a laboratory, with address, datasheet, limits and calibration."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from drivers.lease import LEASE_S, LONGEST_S
+from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.racks import Rack
+from firmware_specs.refusals import close, explain
+
+SCHEMES = ("reference", "emulator", "serial", "visa", "rack", "bench")
+
+
+class BenchFileError(ValueError):
+    """A bench file that cannot be used; the message names file, key and what was expected."""
+
+
+class LimitsEntry(Section):
+    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed."""
+
+    max_drive_a: Positive | None = None
+    max_source_v: Positive | None = None
+    max_read_v: Positive | None = None
+    max_pulse_v: Positive | None = None
+    max_pulse_s: Positive | None = None
+    max_pulses_per_cell: Positive | None = None
+    max_energy_per_cell_j: Positive | None = None
+    max_temperature_k: Positive | None = None
+
+
+class DeviceEntry(Section):
+    """One device.
+
+    Attributes:
+        address: `serial:PORT?baud=N`, `visa:RESOURCE`, or one of the others.
+        datasheet: Shipped name or TOML file the device must agree with; relative to the bench file.
+        serial: Serial number the device must have.
+        limits: Tighter limits.
+        calibration: Calibration file; relative to the bench file.
+        allow_calibration: Named override: id of a calibration to use although it is expired or of another device.
+        watchdog_s: The device turns its outputs off this long after the last sign of life of this process.
+        lease_s: The session turns them off this long after the last verb of its owner.
+        allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
+        timeout_s: Deadline of a transaction beyond what the device itself needs.
+        visa_library: VISA library as pyvisa names it.
+        rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
+    """
+
+    address: str
+    datasheet: str | None = None
+    serial: str | None = None
+    limits: LimitsEntry = LimitsEntry()
+    calibration: str | None = None
+    allow_calibration: str | None = None
+    watchdog_s: Positive = 2.0
+    lease_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = LEASE_S
+    allow_no_watchdog: bool = False
+    timeout_s: Positive = 10.0
+    visa_library: str = "@py"
+    rack: Rack | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _has_a_scheme(cls, address: str) -> str:
+        scheme, found, target = address.partition(":")
+        if scheme not in SCHEMES or not found or (scheme in ("emulator", "serial", "visa") and not target):
+            raise ValueError(
+                "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
+                "reference:"
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _a_rack_is_here_or_in_a_file(self) -> Self:
+        if (self.rack is not None) != (self.address == "rack:"):
+            raise ValueError(
+                "address = 'rack:' and a [devices.NAME.rack] table belong together; "
+                "a rack in a file of its own has the address rack:FILE"
+            )
+        return self
+
+
+class BenchFile(Section):
+    """The devices of a bench by name."""
+
+    devices: dict[str, DeviceEntry] = Field(min_length=1)
+
+
+def load_device(path: Path, name: str) -> DeviceEntry:
+    """One device of a bench file; its file names are made absolute.
+
+    Raises:
+        BenchFileError: naming file, key and what was expected.
+    """
+    devices = load(path).devices
+    if name not in devices:
+        raise BenchFileError(f"{path}: no device {name!r}; {close(name, sorted(devices))}")
+    entry = devices[name]
+    sheet = entry.datasheet
+    return entry.model_copy(
+        update={
+            "datasheet": str(path.parent / sheet) if sheet is not None and sheet.endswith(".toml") else sheet,
+            "calibration": None if entry.calibration is None else str(path.parent / entry.calibration),
+        }
+    )
+
+
+def load(path: Path) -> BenchFile:
+    """Reads a bench file.
+
+    Raises:
+        BenchFileError: unreadable, not TOML, or refused.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchFileError(f"{path}: not readable: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> BenchFile:
+    """A bench file from its text; `where` it came from is named in errors, which are those of `load`."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchFileError(f"{where}: not TOML: {error}") from error
+    try:
+        return BenchFile.model_validate(document)
+    except ValidationError as error:
+        raise BenchFileError(f"{where}: " + "; ".join(explain(error, document, BenchFile))) from error

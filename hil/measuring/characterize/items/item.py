@@ -1,0 +1,73 @@
+"""What every measurement has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from firmware_specs.codes import Capability
+from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize.figure import Figure
+from hil.measuring.characterize.probe import Probe
+from hil.measuring.characterize.steps import Step
+
+Array = NDArray[np.float64]
+CELLS = ("plane", "row", "column")
+READS = ("read", *CELLS)
+ARITHMETIC = 1e-6
+"""Relative error of single-precision arithmetic in a device, and of its conductance codes."""
+
+
+class Settings(BaseModel):
+    """Settings of a measurement, as a plan gives them: unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Item(Protocol):
+    """A measurement.
+
+    Attributes:
+        NAME: In plans, files and figures.
+        NEEDS: Capabilities without which it is skipped.
+        DIMS: Dimensions of every variable of a step's record.
+        UNITS: Unit of every variable and coordinate.
+    """
+
+    NAME: ClassVar[str]
+    NEEDS: ClassVar[tuple[Capability, ...]]
+    DIMS: ClassVar[Mapping[str, tuple[str, ...]]]
+    UNITS: ClassVar[Mapping[str, str]]
+
+    def steps(self, probe: Probe) -> Sequence[Step]:
+        """The row of steps; the same every time for the same settings and device."""
+
+    def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
+        """Figures from the complete measurement, beside what a datasheet says."""
+
+
+def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
+    """Levels that run through the range from cell to cell, so that one write meets all of it; (planes, rows, columns).
+
+    Consecutive cells are far apart, so that no region of the array has one level.
+    """
+    count = int(np.prod(probe.shape))
+    order = (np.arange(count) * 0.6180339887498949) % 1.0
+    return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
+
+
+def conductances(data: xr.Dataset, readings: Array | None = None) -> Array:
+    """Conductances in spans of the range, `level + g_min / (g_max - g_min)`; means over the readings of every step.
+
+    Args:
+        data: Of a measurement whose variable is `level`.
+        readings: Levels of any shape instead.
+    """
+    low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
+    level = data["level"].to_numpy().mean(axis=1) if readings is None else readings
+    return np.asarray(level + low / (high - low))
