@@ -74,6 +74,11 @@ class PlacedBlock:
         return self.span_s * self.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
 
     @property
+    def settle_tolerance(self) -> float:
+        """What states may still move by when a settle ends, model units; 0 where the device does not say."""
+        return float(self.crossbar.info.parameters.get(Parameter.SETTLE_TOLERANCE, 0.0))
+
+    @property
     def state_unit_v(self) -> float:
         """Volts of a state of 1.0."""
         return self.crossbar.info.parameter(Parameter.STATE_UNIT_V)

@@ -1,9 +1,9 @@
 """How good a converter is: what its steps and its curve add to the uncertainty of what went through it.
 
-The datasheet says how far a curve may bow (INL, largest) and how uneven steps are (DNL, root mean square); where there is
-none, a converter is taken for one of half a step each. A bow within +-INL of which nothing else is known is uniformly
-distributed (GUM 4.3.7): its standard uncertainty is INL / sqrt(3). It is taken to have three half-waves at most, so that
-over a small share of the range it looks like an offset and a tilt, which no line fitted there can tell.
+The datasheet says how far a curve may bow (INL, largest) and how uneven steps are (DNL, root mean square); where there
+is none, a converter is taken for one of half a step each. A bow within +-INL of which nothing else is known is
+uniformly distributed (GUM 4.3.7): its standard uncertainty is INL / sqrt(3). It is taken to have three half-waves at
+most, so that over a small share of the range it looks like an offset and a tilt, which no line fitted there can tell.
 """
 
 from __future__ import annotations

@@ -75,11 +75,6 @@ def good_rows(data: xr.Dataset) -> Mask:
     return np.asarray(~(of(data) == STUCK_HIGH).any(axis=(0, 2)))
 
 
-def good_columns(data: xr.Dataset) -> Mask:
-    """Units of the last layer none of whose cells is held away from rest, (columns,)."""
-    return np.asarray(~(of(data) == STUCK_HIGH).any(axis=(0, 1)))
-
-
 def left_out(data: xr.Dataset) -> str:
     """What was left out of figures of cells, in words; empty where nothing was."""
     codes = of(data)

@@ -64,8 +64,8 @@ class Plan(BaseModel):
     def items(self) -> tuple[Item, ...]:
         """Items to measure, in order; what wears cells comes last."""
         named = (
-            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise,
-            self.temperature, self.drift, self.pulse_response, self.endurance,
+            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
+            self.read_noise, self.temperature, self.drift, self.pulse_response, self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
 

@@ -14,15 +14,21 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
 from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from hil.measuring.characterize.health import STUCK_HIGH, Codes
 from hil.measuring.placed import PlacedBlock
 
 Array = NDArray[np.float64]
+HELD = -1.0
+"""Drive that holds a unit at its lower rail."""
 
 
 class Probe(PlacedBlock):
     """A dense block whose first `rows` x `columns` cells (twice where pairs are differential) are measured.
 
     Levels are of shape (planes, rows, columns).
+
+    Attributes:
+        health: What the first look found of the region's cells; None before it.
 
     Args:
         crossbar: The open device; its outputs are on from here until it is left.
@@ -52,6 +58,7 @@ class Probe(PlacedBlock):
             crossbar, array, _topology(crossbar, rows, columns) if present is None else present, place=place
         )
         self.sheet = sheet
+        self.health: Codes | None = None
         _, all_rows, all_columns = self.cells(0)
         self.rows, self.columns = min(rows, all_rows), min(columns, all_columns)
         self.shape = (crossbar.planes, self.rows, self.columns)
@@ -66,6 +73,18 @@ class Probe(PlacedBlock):
         """Single readings as levels, (reads, planes, rows, columns)."""
         current = self.current([self.read_v], reads)[0]
         return np.asarray((current / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
+
+    def driven(self, value: float, samples: int) -> Array:
+        """A drive that is the same for every unit, (samples, units).
+
+        Units beside a cell that is stuck high are held at their lower rail: what they would send through it would be in
+        every other unit's state.
+        """
+        drive = super().driven(value, samples)
+        if self.health is not None and not self.resistive:
+            held = (self.health == STUCK_HIGH).any(axis=(0, 2))
+            drive[:, : len(held)][:, held] = HELD
+        return drive
 
     def read_all(self, coupling: int, reads: int) -> Array:
         """Single readings of all cells of a coupling as levels, (reads, planes, rows, columns)."""

@@ -108,7 +108,7 @@ def characterize(
             probe.place()
         data[item.NAME] = _measure(probe, store, item, rows[item.NAME], progress)
         if isinstance(item, Health):
-            store.health = codes(data[item.NAME])
+            probe.health = store.health = codes(data[item.NAME])
     figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
     return Characterization(folder, chip, data, figures, skipped)
@@ -299,6 +299,7 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Pl
         "g_min_s": repr(low),
         "g_max_s": repr(high),
         "substrate": probe.topology.substrate,
+        "settle_tolerance": repr(probe.settle_tolerance),
         "weight_unit": repr(probe.weight_unit),
         "converters": json.dumps(_converters(probe)),
         "read_v": repr(probe.read_v),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import h5netcdf  # noqa: F401 - here, so that it does not hold the interpreter up while outputs are on
 import numpy as np
 import xarray as xr
 

@@ -15,8 +15,8 @@ from hil.measuring.characterize.items.transfer import Transfer
 from hil.measuring.characterize.items.wear import Endurance
 
 ITEMS = (
-    Found, Health, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep, Drift,
-    PulseResponse, Endurance,
+    Found, Health, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep,
+    Drift, PulseResponse, Endurance,
 )  # fmt: skip
 
 __all__ = [

@@ -39,9 +39,9 @@ def time_constants(data: xr.Dataset) -> tuple[Estimate, Estimate]:
         rest_level=abs(float(with_rest[usual].mean())) * rest_sigma, arithmetic=ARITHMETIC
     )
     tau = float(np.exp(mean.value))
-    return Estimate(
-        tau, mean.sigma * tau, "s", tuple((n, p * tau) for n, p in mean.budget), mean.freedom
-    ), robust.spread(log_tau, error2).widened(arithmetic=ARITHMETIC)
+    of_tau = mean.scaled(tau, "s")
+    spread = robust.spread(log_tau, error2).widened(arithmetic=ARITHMETIC)
+    return Estimate(tau, of_tau.sigma, "s", of_tau.budget, of_tau.freedom), spread
 
 
 def _noise(variance: Array, seen: Array) -> Array:

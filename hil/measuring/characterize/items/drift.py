@@ -55,13 +55,14 @@ class Drift(Settings):
         law = None if sheet is None else sheet.drift
         out = health.left_out(data)
         first, last = (cells(data)[n] for n in (0, -1))
-        figures = [Figure(f"{self.NAME}.kept", robust.median(last / np.where(first > 0, first, np.nan)), None, out)]
+        kept = robust.median(last / np.where(first > 0, first, np.nan)).widened(arithmetic=ARITHMETIC)
+        figures = [Figure(f"{self.NAME}.kept", kept, None, out)]
         if follows_exponential(data, self.origin_s(sheet)):
             tau, spread = time_constants(data)
             fits = law is not None and law.law == "exponential"
             figures.append(Figure(f"{self.NAME}.tau", tau, law.tau_s if law is not None and fits else None, out))
-            stated = law.tau_d2d if law is not None and fits else None
-            return [*figures, Figure(f"{self.NAME}.tau_spread", spread, stated, out)]
+            d2d = law.tau_d2d if law is not None and fits else None
+            return [*figures, Figure(f"{self.NAME}.tau_spread", spread, d2d, out)]
         nu, spread = exponents(data, self.origin_s(sheet))
         stated = stated_exponents(law, sheet, cells(data)[0]) if law is not None and sheet is not None else (None, None)
         figures.append(Figure(f"{self.NAME}.nu", nu, stated[0], out))

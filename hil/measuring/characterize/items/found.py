@@ -12,7 +12,7 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from hil.measuring import robust
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import READS, Settings
+from hil.measuring.characterize.items.item import ARITHMETIC, READS, Settings
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step
 
@@ -46,5 +46,5 @@ class Found(Settings):
         for name in (str(n) for n in data.data_vars if str(n).startswith("level")):
             readings = data[name].to_numpy()[0]
             each = readings.reshape(len(readings), -1).mean(axis=1)
-            found.append(Figure(f"{self.NAME}.{name}", robust.mean(each)))
+            found.append(Figure(f"{self.NAME}.{name}", robust.mean(each).widened(arithmetic=ARITHMETIC)))
         return found

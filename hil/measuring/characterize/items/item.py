@@ -71,3 +71,13 @@ def conductances(data: xr.Dataset, readings: Array | None = None) -> Array:
     low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
     level = data["level"].to_numpy().mean(axis=1) if readings is None else readings
     return np.asarray(level + low / (high - low))
+
+
+def alive(levels: Array) -> NDArray[np.bool_]:
+    """Cells that follow what is written: (writes, ...) levels whose spread over writes is not that of a stuck cell.
+
+    Args:
+        levels: Mean level of every cell after each of several writes that differ widely.
+    """
+    moved = np.ptp(levels, axis=0)
+    return np.asarray(moved > 0.3 * np.median(moved))

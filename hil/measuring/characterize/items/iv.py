@@ -58,9 +58,9 @@ class CurrentVoltage(Settings):
 def nonlinearity(volts: Array, current: Array) -> tuple[Estimate, Estimate]:
     """`a` and `b` of `I = G (V + a V |V| + b V^3)` over cells, (points,) and (points, cells).
 
-    All cells share them: they are ratios of sums over cells, which noise does not bias as it does a mean of ratios, and
-    a cell that hardly conducts hardly counts. Drift while the voltage rises is odd where both terms of `I / V` are even;
-    what the two halves of the sweep differ by says how large it is.
+    All cells share them: they are ratios of sums over cells, which noise does not bias as it does a mean of ratios,
+    and a cell that hardly conducts hardly counts. Drift while the voltage rises is odd where both terms of `I / V` are
+    even; what the two halves of the sweep differ by says how large it is.
     """
     there = volts != 0
     v, ratio = volts[there], current[there] / volts[there][:, None]

@@ -135,15 +135,16 @@ def recommend(
         bend: Share by which the contrast per nudge may differ from that of all smaller nudges.
         precision: Relative noise of one unit's contrast that is good enough.
     """
-    nudge, good = data["nudge"].to_numpy(), health.good_columns(data)
-    contrast = data["contrast"].to_numpy()[:, :, good]
+    nudge = data["nudge"].to_numpy()
+    contrast = data["contrast"].to_numpy()
     units = contrast.mean(axis=1)
     usual = robust.typical(units[-1])
     contrast, units = contrast[:, :, usual], units[:, usual]
     slope = units.mean(axis=1) / (2 * nudge)
     random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / (2 * nudge)
     codes = _codes(data, sheet, nudge, units.shape[1])
-    error = np.hypot(random, codes * slope)
+    settled = settling(data) / (2 * nudge)
+    error = np.hypot(np.hypot(random, codes * slope), settled)
     last, known = 0, (slope[0], error[0])
     for k in range(1, len(nudge)):
         tolerance = bend * abs(known[0]) + 3 * float(np.hypot(error[k], known[1]))
@@ -156,7 +157,9 @@ def recommend(
     weight = 1 / np.maximum(error[: last + 1], 1e-12) ** 2
     mean_random = float(np.sqrt(((weight * random[: last + 1]) ** 2).sum())) / float(weight.sum())
     response = Estimate(known[0], float(np.hypot(mean_random, between_units)), freedom=units.shape[1] - 1.0)
-    response = response.widened(INL_and_DNL=np.sqrt(max(known[1] ** 2 - mean_random**2, 0.0)))
+    response = response.widened(
+        INL_and_DNL=np.sqrt(max(known[1] ** 2 - mean_random**2 - settled[last] ** 2, 0.0)), settling=settled[last]
+    )
     noise = float(contrast[last].std(axis=0, ddof=1).mean() / max(abs(float(contrast[last].mean())), 1e-12))
     why = f"the largest nudge whose contrast is within {bend:.0%} of proportional"
     why += " (the range ends there)" if last == len(nudge) - 1 else ""
@@ -166,14 +169,18 @@ def recommend(
     return Recommended(float(nudge[last]), last, max(1, int(np.ceil((noise / precision) ** 2))), noise, response, why)
 
 
+def settling(data: xr.Dataset) -> float:
+    """Standard uncertainty of a contrast by a relaxation that ends within a tolerance, model units."""
+    return 2 * float(data.attrs.get("settle_tolerance", 0.0))
+
+
 def _codes(data: xr.Dataset, sheet: Datasheet | None, nudge: Array, units: int) -> Array:
     """Relative uncertainty of a slope by the converters: the nudge's two codes, the outputs' rounding and curve."""
     dac, adc = grade(data, "nudge_dac", sheet), grade(data, "output_adc", sheet)
     sent = np.array([float(np.hypot(dac.tilt(2 * n), np.sqrt(2) * dac.code)) for n in nudge])
     swing = np.abs(data["contrast"].to_numpy().mean(axis=(1, 2)))
-    seen = np.array(
-        [float(np.hypot(adc.tilt(s), np.hypot(adc.code, adc.rounding) * np.sqrt(2 / units))) for s in swing]
-    )
+    rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / units)
+    seen = np.array([float(np.hypot(adc.tilt(s), rounded)) for s in swing])
     return np.asarray(np.hypot(sent / (2 * nudge), seen / np.maximum(swing, 1e-12)))
 
 
@@ -183,8 +190,8 @@ def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> 
     By equilibrium propagation the contrast of the first layer's states, summed, over twice the nudge, is what the sum
     of the outputs changes by for a change of the drive. 1 for a device whose couplings work alike both ways.
     """
-    rows, columns = health.good_rows(data), health.good_columns(data)
-    seen = data["input_contrast"].to_numpy()[chosen.index]
+    rows, columns = health.good_rows(data), data["shifted"].shape[-1]
+    seen = data["input_contrast"].to_numpy()[chosen.index][:, np.resize(rows, data.sizes["input"])]
     by_nudge = seen.sum(axis=1) / (2 * chosen.nudge)
     shifted = data["shifted"].to_numpy().sum(axis=2)
     by_drive = shifted.ravel() / (2 * float(data["shift"][0]))
@@ -207,9 +214,12 @@ def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> 
         count = seen.shape[1]
         rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / count)
         share.append(float(np.hypot(adc.tilt(float(swing)), rounded)) / max(abs(float(swing)), 1e-9))
-    channels = _channels(sheet, rows.size, columns.size)
+    channels = _channels(sheet, int(rows.sum()), columns)
+    rest = settling(data) * float(np.hypot(1 / abs(seen.mean()), 1 / abs(data["shifted"].to_numpy().mean())))
     return Estimate(ratio, abs(ratio) * float(random)).widened(
-        INL_and_DNL=ratio * float(np.hypot(*np.hypot(share[:2], share[2:]))), channels=ratio * channels
+        INL_and_DNL=ratio * float(np.hypot(*np.hypot(share[:2], share[2:]))),
+        channels=ratio * channels,
+        settling=ratio * rest,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -16,13 +18,15 @@ from hil.measuring import robust
 from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings
-from hil.measuring.characterize.items.ramps import Ramp, ramp
+from hil.measuring.characterize.items.ramps import Ramp, ended, ramp
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Deed, Pulses, Step, Write
 from hil.measuring.estimate import Estimate
 
-CROSSED = 0.3
+CROSSED = 0.2
 """Share of the range that a ramp is to cross."""
+BOUNDS = 0.1
+"""Spread of the ends of cells' own ranges, shares of the range, where nobody says it."""
 GROWN = 64
 """Most pulses of a group where nobody says how far one moves."""
 
@@ -33,7 +37,7 @@ class PulseResponse(Settings):
     Attributes:
         start: Level that is written first.
         groups: Readings on the way up, and as many on the way down.
-        pulses: Pulses between two readings; 0: by the datasheet what crosses a third of the range in either direction,
+        pulses: Pulses between two readings; 0: by the datasheet what crosses a fifth of the range in either direction,
             without one a number that grows from 1, so that small steps and large ones are seen.
         cycles: Ways up and down.
         reads: Readings of every cell after each group.
@@ -53,7 +57,7 @@ class PulseResponse(Settings):
         "width": "s",
     }
 
-    start: Annotated[float, Field(ge=0, le=1)] = 0.35
+    start: Annotated[float, Field(ge=0, le=1)] = 0.4
     groups: Annotated[int, Field(ge=2)] = 20
     pulses: Annotated[int, Field(ge=0)] = 0
     cycles: Annotated[int, Field(ge=1)] = 1
@@ -98,7 +102,7 @@ class PulseResponse(Settings):
         """Step at mid-range, asymmetry, slopes with level, spreads."""
         law = _law(sheet)
         zero = 0.5 if law is None else law.zero
-        found = response(data, zero)
+        found = response(data, zero, BOUNDS if law is None else law.bounds_d2d)
         stated = {} if law is None else _stated(law, float(data["amplitude"][0]), float(data["width"][0]))
         out = health.left_out(data)
         if "slope_up" in found and "slope_down" not in found:
@@ -132,7 +136,7 @@ def _stated(law: Law, amplitude_v: float, width_s: float) -> dict[str, float | N
     }
 
 
-def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
+def response(data: xr.Dataset, zero: float = 0.5, bounds: float = BOUNDS) -> dict[str, Estimate]:
     """Figures of the pulse law, from the change of every cell between readings.
 
     The mean step of a pulse at level `x` is fitted as `a (1 + beta (x - zero))`, up and down. The constant, linear and
@@ -140,12 +144,17 @@ def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
     and the slopes of `firmware_specs.datasheet.pulses` follow from `beta`. A direction whose pulses are resets is left
     out: figures are then those of the other one, and there is no asymmetry.
 
+    Args:
+        data: Of `PulseResponse`.
+        zero: Level at which the step is stated.
+        bounds: Spread of the ends of cells' own ranges between cells, shares of the range.
+
     Raises:
         ValueError: neither direction has a law that can be seen.
     """
     rising, falling = (ramp(data, d, zero) for d in (1, -1))
     if rising is not None and falling is not None:
-        return _both(rising, falling, zero)
+        return _both(rising, falling, zero, bounds)
     only = rising or falling
     if only is None:
         raise ValueError(
@@ -153,48 +162,53 @@ def response(data: xr.Dataset, zero: float = 0.5) -> dict[str, Estimate]:
             "moves them by less than a tenth: give fewer pulses, or lower ones"
         )
     slope = "slope_up" if rising is not None else "slope_down"
-    return _step_of(only.cells, only.bend, only.error2, only.error2_sigma) | {
-        slope: _slope(only, -(1 - zero) if rising is not None else zero),
-        "c2c": _c2c(only.c2c2, only.c2c2_sigma, only.bend),
+    end, lean = ended(only, bounds), abs(only.beta_sigma * only.mean_level)
+    return _step_of(only.cells, only.bend, only.error2, only.error2_sigma, lean, end) | {
+        slope: _slope(only, -(1 - zero) if rising is not None else zero, end),
+        "c2c": _c2c([only], float(np.nanmedian(only.cells))),
     }
 
 
-def _both(rising: Ramp, falling: Ramp, zero: float) -> dict[str, Estimate]:
+def _both(rising: Ramp, falling: Ramp, zero: float, bounds: float) -> dict[str, Estimate]:
     steps = (rising.cells + falling.cells) / 2
     bend = float(np.hypot(rising.bend, falling.bend)) / 2
     both = np.isfinite(steps)
-    error2, error2_sigma = (
-        (rising.error2 + falling.error2) / 4,
-        float(np.hypot(rising.error2_sigma, falling.error2_sigma)) / 4,
-    )
-    found = _step_of(steps, bend, error2, error2_sigma)
+    error2_sigma = float(np.hypot(rising.error2_sigma, falling.error2_sigma)) / 4
+    error2 = (rising.error2 + falling.error2) / 4
+    ends = [ended(r, bounds) for r in (rising, falling)]
+    slopes = math.hypot(*(r.beta_sigma * r.mean_level for r in (rising, falling))) / 2
+    found = _step_of(steps, bend, error2, error2_sigma, slopes, math.hypot(*ends) / 2)
     usual = both & robust.typical(steps)
     up, down = rising.cells[usual], falling.cells[usual]
     asymmetry = float((up - down).sum() / (up + down).sum())
     off = up - down - asymmetry * (up + down)
     sigma = float(off.std(ddof=1) * np.sqrt(off.size) / (up + down).sum())
-    slopes = [r.beta_sigma * r.mean_level for r in (rising, falling)]
-    found["asymmetry"] = Estimate(asymmetry, sigma, freedom=off.size - 1.0).widened(
-        shape_of_the_response=np.hypot(rising.bend, falling.bend) / 2, slope=float(np.hypot(*slopes)) / 2
+    found["asymmetry"] = Estimate(asymmetry, math.hypot(sigma, slopes), freedom=off.size - 1.0).widened(
+        shape_of_the_response=np.hypot(rising.bend, falling.bend) / 2,
+        ends_of_cells_ranges=math.hypot(*ends) / 2,
     )
-    found["slope_up"], found["slope_down"] = _slope(rising, -(1 - zero)), _slope(falling, zero)
-    c2c2, c2c2_sigma = (rising.c2c2 + falling.c2c2) / 2, float(np.hypot(rising.c2c2_sigma, falling.c2c2_sigma)) / 2
-    found["c2c"] = _c2c(c2c2, c2c2_sigma, bend)
+    found["slope_up"] = _slope(rising, -(1 - zero), ends[0])
+    found["slope_down"] = _slope(falling, zero, ends[1])
+    found["c2c"] = _c2c([rising, falling], found["step"].value)
     # of the difference less its mean share, which is linear in the steps: a ratio of noisy steps would be too wide
     noise2 = (1 - asymmetry) ** 2 * rising.error2 + (1 + asymmetry) ** 2 * falling.error2
     square = float(((up + down) ** 2).mean()) - rising.error2 - falling.error2
     spread = robust.spread(off, noise2)
     variance = (spread.value**2) if spread.value else float(off.var(ddof=1)) - noise2
-    error = float(
-        np.hypot(off.var(ddof=1) * np.sqrt(2 / off.size), np.hypot(rising.error2_sigma, falling.error2_sigma))
+    error = float(np.hypot(off.var(ddof=1) * np.sqrt(2 / off.size), 4 * error2_sigma))
+    found["asymmetry_d2d"] = robust.root(variance / square, error / square).widened(
+        shape_of_the_response=bend / 4, ends_of_cells_ranges=math.hypot(*ends) / 4
     )
-    found["asymmetry_d2d"] = robust.root(variance / square, error / square).widened(shape_of_the_response=bend / 4)
     return found
 
 
-def _step_of(steps: Array, bend: float, error2: float, error2_sigma: float) -> dict[str, Estimate]:
-    mean = robust.mean(steps).widened(
-        shape_of_the_response=bend * float(np.nanmedian(steps)), arithmetic=ARITHMETIC / 10
+def _step_of(
+    steps: Array, bend: float, error2: float, error2_sigma: float, lean: float, end: float
+) -> dict[str, Estimate]:
+    """Step, states and spread of the steps of cells; `lean` and `end` are relative errors of all of them together."""
+    mean = robust.mean(steps)
+    mean = Estimate(mean.value, math.hypot(mean.sigma, lean * mean.value), freedom=mean.freedom).widened(
+        shape_of_the_response=bend * mean.value, ends_of_cells_ranges=end * mean.value, arithmetic=ARITHMETIC / 10
     )
     usual = steps[robust.typical(steps)]
     spread = robust.spread(usual, error2)
@@ -204,18 +218,23 @@ def _step_of(steps: Array, bend: float, error2: float, error2_sigma: float) -> d
     d2d = robust.root(variance, error, freedom=usual.size - 1.0).scaled(1 / mean.value)
     return {
         "step": mean,
-        "states": Estimate(1 / mean.value, mean.sigma / mean.value**2, freedom=mean.freedom),
-        "step_d2d": d2d.widened(shape_of_the_response=bend / 4),
+        "states": replace(mean.scaled(1 / mean.value**2), value=1 / mean.value),
+        "step_d2d": d2d.widened(shape_of_the_response=bend / 4, ends_of_cells_ranges=end / 2),
     }
 
 
-def _slope(found: Ramp, factor: float) -> Estimate:
+def _slope(found: Ramp, factor: float, end: float) -> Estimate:
     slope = Estimate(found.beta * factor, found.beta_sigma * abs(factor))
-    return slope.widened(shape_of_the_response=found.beta_bend * abs(factor))
+    ends = end / found.half * abs(factor)
+    return slope.widened(shape_of_the_response=found.beta_bend * abs(factor), ends_of_cells_ranges=ends)
 
 
-def _c2c(variance: float, sigma: float, bend: float) -> Estimate:
-    return robust.root(variance, sigma).widened(shape_of_the_response=bend / 2)
+def _c2c(found: Sequence[Ramp], step: float) -> Estimate:
+    """Mean over directions; arithmetic is that of levels beside a step."""
+    variance = float(np.mean([r.c2c2 for r in found]))
+    sigma = float(np.sqrt(np.sum([r.c2c2_sigma**2 for r in found]))) / len(found)
+    bend = max(r.bend for r in found)
+    return robust.root(variance, sigma).widened(shape_of_the_response=bend / 2, arithmetic=ARITHMETIC / step)
 
 
 def steps_by_cell(data: xr.Dataset, zero: float = 0.5) -> Array:

@@ -75,11 +75,18 @@ def by_cell(data: xr.Dataset, age: int) -> tuple[Array, Array]:
 
 
 def exponent(conductance: Array, sigma: Array) -> Estimate:
-    """`p` of `sigma ~ G^p`: 1 for relative noise, 0 for additive noise."""
+    """`p` of `sigma ~ G^p`: 1 for relative noise, 0 for additive noise.
+
+    A group of cells of like conductance stands at the mean of `G^(2p)`, as its mean variance does.
+    """
     groups = np.array_split(np.argsort(conductance), GROUPS)
-    x = np.array([np.log(conductance[g]).mean() for g in groups])
     y = np.array([0.5 * np.log((sigma[g] ** 2).mean()) for g in groups])
-    gain = line(x, y)["gain"]
+    positive = np.maximum(conductance, 1e-9)
+    gain = Estimate(1.0, 0.0)
+    for _ in range(3):
+        power = 2 * max(abs(gain.value), 0.05)
+        x = np.array([np.log((positive[g] ** power).mean()) / power for g in groups])
+        gain = line(x, y)["gain"]
     return Estimate(gain.value, gain.sigma, freedom=float(GROUPS - 2))
 
 

@@ -71,7 +71,7 @@ class Transfer(Settings):
         drive = np.repeat(levels, self.repeats)
 
         def look(p: Probe) -> Record:
-            inputs = p.driven(1.0, len(drive)) * drive[:, None]
+            inputs = np.concatenate([p.driven(level, self.repeats) for level in levels])
             rest = p.read(REST_READS).mean(axis=0) if p.can(Capability.MEASURE) else np.full(p.shape, p.resting_level)
             return {"state": p.states(inputs, 0), "drive": drive, "rest": rest}
 
@@ -239,11 +239,15 @@ def _before_rounding(scatter: Estimate, adc: Grade) -> Estimate:
     if not adc.lsb:
         return scatter.widened(arithmetic=ARITHMETIC / 10)
     noise = rounding.before(scatter.value / adc.lsb) * adc.lsb
+    # a reading meets several codes, as far as its noise reaches, and each has an error of its own
+    codes = max(1.0, 2 * float(np.sqrt(np.pi)) * noise / adc.lsb)
+    sound = float(np.sqrt(max(noise**2 - adc.code**2 * (1 - 1 / codes), 0.0)))
     # where noise is less than half a step, how often readings cross a step depends on where they are
     plain = float(np.sqrt(max(scatter.value**2 - adc.lsb**2 / 12, 0.0)))
-    stretch = scatter.value / max(noise, scatter.value / 10)
-    uneven = adc.dnl_lsb * adc.lsb**2 / 12 / max(noise, adc.lsb / 4)
-    return Estimate(noise, scatter.sigma * stretch).widened(rounding=(noise - plain) / 2, INL_and_DNL=uneven / 4)
+    stretch = scatter.value / max(sound, scatter.value / 10)
+    return Estimate(sound, scatter.sigma * stretch).widened(
+        rounding=(noise - plain) / 2, INL_and_DNL=(noise - sound) / 2
+    )
 
 
 def _stated(sheet: Datasheet | None) -> dict[str, float]:
