@@ -44,12 +44,8 @@ class EnergyArray:
 
     @property
     def topology(self) -> Topology:
-        """There is none.
-
-        Raises:
-            PlacementError: always.
-        """
-        raise PlacementError(f"the energy {self.energy.name} is no crossbar network")
+        """There is none: an `AttributeError`, so that this is an array without that attribute."""
+        raise AttributeError(f"the energy {self.energy.name} is no crossbar network")
 
     def program(self, parameters: Parameters) -> Programmed:
         """Takes the parameters as they are."""

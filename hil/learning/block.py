@@ -85,7 +85,9 @@ class EnergyBlock(nn.Module):
         Raises:
             PlacementError: its energy is no crossbar network.
         """
-        return self.energy.topology or self.array.topology
+        if self.energy.topology is None:
+            raise PlacementError(f"the energy {self.energy.name} is no crossbar network: it has no layers on a chip")
+        return self.energy.topology
 
     def forward(self, drive: Tensor) -> Tensor:
         """Measured free state of the last layer, (batch, *nudge_shape).

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Energy(ABC):
     """
 
     drive_shape: Shape = ()
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
 
     @property
     def topology(self) -> Topology | None:
