@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.device import MAX_REPLY
 from emulator.scpi.link import OPERATION_COMPLETE, SERVICE, ScpiLink
 from firmware_specs.codes import Opcode
 from firmware_specs.messages import (
@@ -120,7 +119,7 @@ def echo(link: ScpiLink, p: Parameters, query: bool) -> bytes | str:
 
 def largest_blocks(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:BLOCk:MAXimum?."""
-    return f"{link.device.max_request},{MAX_REPLY}"
+    return f"{link.device.max_request},{link.device.max_reply}"
 
 
 def capabilities(link: ScpiLink, p: Parameters, query: bool) -> str:

@@ -11,6 +11,7 @@ from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
 from firmware_specs.datasheet.drift import Drift
 from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
 from firmware_specs.datasheet.faults import Endurance, Faults
+from firmware_specs.datasheet.link import Link
 from firmware_specs.datasheet.neurons import Neurons, Settle
 from firmware_specs.datasheet.nodes import Nodes
 from firmware_specs.datasheet.noise import ReadNoise, Telegraph
@@ -31,6 +32,7 @@ class Datasheet(Section):
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
         product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
+        link: How large its messages are.
 
     Sections from `programming` on may be left out: their effects are then off.
     """
@@ -55,6 +57,12 @@ class Datasheet(Section):
     faults: Faults = Faults()
     endurance: Endurance = Endurance()
     product: Product | None = None
+    link: Link = Link()
+
+    @property
+    def read_time_s(self) -> float:
+        """Time to convert one sample's states, one product of one tile, or one reading of a cell, once."""
+        return self.settle.read_time_s if self.product is None else self.product.read_time_s
 
     @property
     def resistive(self) -> bool:
