@@ -21,11 +21,11 @@ from emulator.network import Stop
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.wires import Wires
 from firmware_specs.topology import dense_chain
-from hil.backends.emulator import EmulatorBench
-from hil.backends.reference import ReferenceBench
-from hil.backends.seam import Bench
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.reference import ReferenceBench
+from hil.counterparts.seam import Bench
 from hil.experiments import experiment_file
-from hil.model import build
+from hil.learning.model import build
 from hil.training.optimize import optimizer
 
 EXPERIMENTS = ("mnist-dense", "mnist-conv")

@@ -26,7 +26,7 @@ from benchmarks.nets import build_like, build_named
 from benchmarks.peer import Peer
 from benchmarks.settle_states import errors, settled
 from emulator.network import Stop
-from hil.backends.seam import States
+from hil.counterparts.seam import States
 
 DEFAULT = ("cifar10-6layer-3block", "cifar10-12layer-6block", "cifar10-12layer-4block", "cifar10-12layer-3block")
 ASKED = (1e-3, 1e-4, 1e-5)

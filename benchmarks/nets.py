@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from hil.backends.seam import Bench
-from hil.bench import open_bench
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.seam import Bench
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.model import build
+from hil.learning.model import build
 from hil.training.stopping import stops
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}

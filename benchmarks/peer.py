@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hil.block import EnergyBlock
 from hil.experiments.schema import Experiment
+from hil.learning.block import EnergyBlock
 
 FILES = {
     "cifar10-6layer-1block": "splitting_small_1block",

@@ -12,10 +12,10 @@ import torch
 
 from benchmarks.nets import build_named
 from benchmarks.peer import FILES, Peer
-from hil.backends.seam import Settled
-from hil.gradients.followed import scores_and_loss
-from hil.loss import LOSSES
-from hil.model import energy_blocks, observed
+from hil.counterparts.seam import Settled
+from hil.learning.gradients.followed import scores_and_loss
+from hil.learning.loss import LOSSES
+from hil.learning.model import energy_blocks, observed
 
 BATCH = 2
 

@@ -26,7 +26,7 @@ from emulator.rack.rack import VirtualRack
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.racks import facts, load_rack
 from firmware_specs.topology import dense_chain
-from hil.backends.product import ProductBench
+from hil.counterparts.product import ProductBench
 
 Array = NDArray[np.float64]
 SOURCES, HIDDEN, OUT = 10, 16, 3

@@ -16,8 +16,8 @@ import time
 import torch
 
 from benchmarks.nets import build_named
-from hil.loss import LOSSES
-from hil.train import step
+from hil.learning.loss import LOSSES
+from hil.training.loop import step
 from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks, joined
 from hil.training.state import Position, TrainState

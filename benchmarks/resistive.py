@@ -24,10 +24,10 @@ from emulator.netlist import Circuit
 from emulator.network import Stop
 from firmware_specs.datasheet import load
 from firmware_specs.topology import resistive_chain
-from hil.bench import open_bench
+from hil.counterparts.opening.bench import open_bench
 from hil.experiments import experiment_file
-from hil.loss import LOSSES
-from hil.model import build, energy_blocks
+from hil.learning.loss import LOSSES
+from hil.learning.model import build, energy_blocks
 
 POINTS = 100
 BATCH = 32

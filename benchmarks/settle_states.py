@@ -17,9 +17,9 @@ from benchmarks.clock import alternate
 from benchmarks.nets import build_like, build_named
 from benchmarks.peer import Peer
 from emulator.network import Stop
-from hil.backends.reference import ReferenceArray
-from hil.backends.seam import States
-from hil.model import energy_blocks
+from hil.counterparts.reference import ReferenceArray
+from hil.counterparts.seam import States
+from hil.learning.model import energy_blocks
 
 TOLERANCES = (1e-4, 1e-5)
 

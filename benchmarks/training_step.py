@@ -14,8 +14,8 @@ from benchmarks.clock import alternate
 from benchmarks.nets import Built, build_like, build_named
 from benchmarks.peer import Peer
 from emulator import packed
-from hil.loss import LOSSES
-from hil.train import step
+from hil.learning.loss import LOSSES
+from hil.training.loop import step
 from hil.training.optimize import optimizer
 from hil.training.ranks import ALONE
 from hil.training.state import Position, TrainState

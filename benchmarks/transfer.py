@@ -14,18 +14,18 @@ from pathlib import Path
 import torch
 
 from hil import data
-from hil.bench import open_bench
-from hil.calibrate import file
-from hil.calibrate.measure import measure_array
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.wire import open_crossbar
 from hil.data import Dataset
-from hil.devices.wire import open_crossbar
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.loss import LOSSES
-from hil.model import build, energy_blocks
-from hil.run import checkpoint
-from hil.run.folder import RunFolder
+from hil.learning.loss import LOSSES
+from hil.learning.model import build, energy_blocks
+from hil.measuring.calibrate import file
+from hil.measuring.calibrate.measure import measure_array
 from hil.training.evaluate import evaluate
+from hil.training.run import checkpoint
+from hil.training.run.folder import RunFolder
 from hil.training.stopping import stops
 
 

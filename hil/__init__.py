@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
-    from hil.bench import open_bench
-    from hil.block import EnergyBlock
-    from hil.estimator import Estimator
+    from hil.counterparts.opening.bench import open_bench
+    from hil.learning.block import EnergyBlock
+    from hil.learning.estimator import Estimator
 
 __all__ = ["Conv", "Dense", "EnergyBlock", "Estimator", "Layer", "Topology", "dense_chain", "open_bench"]
 
 _TOPOLOGY = "firmware_specs.topology"
-_HOMES = {"open_bench": "hil.bench", "EnergyBlock": "hil.block", "Estimator": "hil.estimator"}
+_HOMES = {
+    "open_bench": "hil.counterparts.opening.bench",
+    "EnergyBlock": "hil.learning.block",
+    "Estimator": "hil.learning.estimator",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -71,18 +71,18 @@ def _exit_code(error: Exception) -> int | None:
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
     from firmware_specs.racks import RackError
-    from hil.backends.seam import PlacementError
-    from hil.bench import AddressError
-    from hil.characterize.plan import PlanError
-    from hil.characterize.run import ChipError
+    from hil.counterparts.opening.bench import AddressError
+    from hil.counterparts.opening.bench_file import BenchFileError
+    from hil.counterparts.seam import PlacementError
     from hil.data import DataError
-    from hil.devices.bench_file import BenchFileError
     from hil.experiments.experiment_file import ExperimentError
-    from hil.gradients.baseline import AdjointError
-    from hil.model import ModelError
-    from hil.netlist import NetlistError
-    from hil.run.folder import RunError
+    from hil.learning.gradients.baseline import AdjointError
+    from hil.learning.model import ModelError
+    from hil.measuring.characterize.plan import PlanError
+    from hil.measuring.characterize.run import ChipError
+    from hil.measuring.netlist import NetlistError
     from hil.training.ranks import RankError
+    from hil.training.run.folder import RunError
 
     if isinstance(error, DeviceError | RankError) and not isinstance(error, BadAddress):
         return DEVICE_FAILED

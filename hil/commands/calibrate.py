@@ -37,13 +37,13 @@ def command(
 
     from firmware_specs.codes import Capability
     from hil import data
-    from hil.backends.reference import ReferenceBench
-    from hil.bench import AddressError
-    from hil.calibrate import file, summary
-    from hil.calibrate.measure import measure_array
-    from hil.devices.wire import open_crossbar
+    from hil.counterparts.opening.bench import AddressError
+    from hil.counterparts.opening.wire import open_crossbar
+    from hil.counterparts.reference import ReferenceBench
     from hil.experiments import experiment_file
-    from hil.model import build, energy_blocks
+    from hil.learning.model import build, energy_blocks
+    from hil.measuring.calibrate import file, summary
+    from hil.measuring.calibrate.measure import measure_array
 
     loaded = experiment_file.load(experiment, [])
     dataset = data.load(loaded.data, data_root)

@@ -24,9 +24,9 @@ def command(
     from rich.console import Console
 
     from firmware_specs.datasheet import load
-    from hil.characterize import plan as plans
-    from hil.characterize.run import characterize
-    from hil.devices.wire import open_crossbar
+    from hil.counterparts.opening.wire import open_crossbar
+    from hil.measuring.characterize import plan as plans
+    from hil.measuring.characterize.run import characterize
     from hil.report.characterization import write_report
 
     console = Console()

@@ -15,9 +15,9 @@ def command(
 
     Of a rack, whatever a host that was killed left on is switched off, and named.
     """
-    from hil.bench import entry_of
-    from hil.devices.bench_file import DeviceEntry
-    from hil.devices.open_rack import clear_rack
+    from hil.counterparts.opening.bench import entry_of
+    from hil.counterparts.opening.bench_file import DeviceEntry
+    from hil.counterparts.opening.open_rack import clear_rack
 
     folder = Path()
     if address.startswith("bench:"):

@@ -33,8 +33,8 @@ def command(
 
     from hil.conformance import writers
     from hil.conformance.suite import suite_of
-    from hil.devices.wire import open_wire, protocol_of
-    from hil.run.atomic import write_text
+    from hil.counterparts.opening.wire import open_wire, protocol_of
+    from hil.training.run.atomic import write_text
 
     if protocol not in (None, "serial", "scpi"):
         raise typer.BadParameter(f"--protocol is serial or scpi, got {protocol!r}")

@@ -15,7 +15,7 @@ def command(
 ) -> None:
     """Lists what answers: address, who it is, who owns it. A port in use is never opened."""
     from drivers.discovery import discover
-    from hil.devices import bench_file
+    from hil.counterparts.opening import bench_file
 
     wanted = list(addresses or [])
     if bench is not None:

@@ -75,7 +75,7 @@ def command(
 
     from emulator.faults import FaultPlan, FaultSpecError
     from emulator.serve import Doors
-    from hil.devices.emulate import EVERYTHING, open_board, stopped_by_signals
+    from hil.counterparts.opening.emulate import EVERYTHING, open_board, stopped_by_signals
 
     doors = Doors(pty, tcp, scpi, hislip)
     try:
@@ -94,8 +94,8 @@ def command(
 
 
 def _serve_rack(name: str, bench_out: Path | None, real_time: bool) -> None:
-    from hil.devices.emulate import stopped_by_signals
-    from hil.devices.emulate_rack import bench_file, open_server, write_bench_file
+    from hil.counterparts.opening.emulate import stopped_by_signals
+    from hil.counterparts.opening.emulate_rack import bench_file, open_server, write_bench_file
 
     server = open_server(name, real_time=real_time)
     with stopped_by_signals(server):

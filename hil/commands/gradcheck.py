@@ -10,7 +10,7 @@ import typer
 from hil.commands import to_be_written
 
 if TYPE_CHECKING:
-    from hil.gradients.gradcheck import Gradcheck
+    from hil.learning.gradients.gradcheck import Gradcheck
 
 CURVE_SAMPLES, CURVE_SWEEPS = 8, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
 
@@ -39,12 +39,12 @@ def command(
 
     import torch
 
-    from hil.bench import open_bench
-    from hil.estimator import Estimator
+    from hil.counterparts.opening.bench import open_bench
     from hil.experiments import experiment_file
-    from hil.gradients import gradcheck
+    from hil.learning.estimator import Estimator
+    from hil.learning.gradients import gradcheck
     from hil.report.gradcheck import write_picture
-    from hil.run.atomic import write_json
+    from hil.training.run.atomic import write_json
 
     loaded = experiment_file.load(experiment, list(set_ or []))
     base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()

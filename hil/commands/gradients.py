@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hil.gradients.comparison import Agreement
+    from hil.learning.gradients.comparison import Agreement
 
 
 def command(
@@ -24,12 +24,12 @@ def command(
     import torch
 
     from hil import data
-    from hil.bench import open_bench
+    from hil.counterparts.opening.bench import open_bench
     from hil.data.batches import Batches
     from hil.experiments import experiment_file
-    from hil.gradients import comparison as gradients
-    from hil.loss import LOSSES
-    from hil.model import build
+    from hil.learning.gradients import comparison as gradients
+    from hil.learning.loss import LOSSES
+    from hil.learning.model import build
     from hil.training.stopping import stops
 
     loaded = experiment_file.load(experiment, [*(set_ or []), "device=reference:"])
@@ -60,7 +60,7 @@ def _write(out: Path, title: str, rest: list[Agreement], curves: dict[int, list[
     from dataclasses import asdict
 
     from hil.report.gradients import page
-    from hil.run.atomic import write_json, write_text
+    from hil.training.run.atomic import write_json, write_text
 
     out.mkdir(parents=True, exist_ok=True)
     cut = {str(count): [asdict(row) for row in rows] for count, rows in curves.items()}

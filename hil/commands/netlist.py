@@ -27,11 +27,11 @@ def command(
     """Writes a programmed resistive array as an ngspice netlist."""
     from emulator import netlist
     from firmware_specs import datasheet
-    from hil import netlist as circuits
-    from hil.bench import open_bench
+    from hil.counterparts.opening.bench import open_bench
     from hil.experiments import experiment_file
-    from hil.run.atomic import write_text
-    from hil.run.folder import reopen
+    from hil.measuring import netlist as circuits
+    from hil.training.run.atomic import write_text
+    from hil.training.run.folder import reopen
 
     if _is_datasheet(name):
         layers = [int(n) for n in units.split(",") if n.strip().isdigit()]

@@ -18,7 +18,7 @@ def command(
 ) -> None:
     """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
     from drivers.errors import CalibrationExpired
-    from hil.characterize.run import load
+    from hil.measuring.characterize.run import load
     from hil.report import calibration
     from hil.report.characterization import write_comparison, write_report
 

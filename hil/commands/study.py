@@ -41,10 +41,10 @@ def command(
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
-    from hil.run.atomic import write_text
     from hil.study import grid as study
     from hil.study.point import Task, check
     from hil.study.table import write_table
+    from hil.training.run.atomic import write_text
 
     console = Console()
     axes = [study.parse_axis(text) for text in sweep]

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hil.experiments.schema import Experiment
-    from hil.run.folder import RunFolder
-    from hil.train import Outcome
+    from hil.training.loop import Outcome
     from hil.training.ranks import Ranks
+    from hil.training.run.folder import RunFolder
 
 BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
@@ -52,8 +52,8 @@ def command(
 
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
-    from hil.run.atomic import write_text
     from hil.training.ranks import RankError, joined
+    from hil.training.run.atomic import write_text
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
@@ -95,7 +95,7 @@ def _settings(
 ) -> Experiment:
     """The experiment to run; on resume the settings in the run's folder count."""
     from hil.experiments import experiment_file
-    from hil.run import folder
+    from hil.training.run import folder
 
     asked = experiment_file.load(name, overrides)
     if not resume:
@@ -138,18 +138,18 @@ def open_and_train(
 
     from drivers.errors import DeviceError
     from hil import data
-    from hil.backends.device import recorded_failure
-    from hil.backends.rack import RackBench, plan_of
-    from hil.bench import check_address, open_bench
-    from hil.calibrate.bench import counterpart_of
+    from hil.counterparts.device import recorded_failure
+    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
-    from hil.model import build
+    from hil.learning.model import build
+    from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.run import folder
-    from hil.run.atomic import write_json
-    from hil.run.interrupt import StopRequest
-    from hil.train import train
     from hil.training import sync_norm
+    from hil.training.loop import train
+    from hil.training.run import folder
+    from hil.training.run.atomic import write_json
+    from hil.training.run.interrupt import StopRequest
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
@@ -208,7 +208,7 @@ def open_and_train(
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
     """Equal parts: the average over ranks is then the gradient of the joined batch."""
-    from hil.run.folder import RunError
+    from hil.training.run.folder import RunError
 
     run = experiment.run
     if ranks.count > 1 and experiment.update.kind == "pulsed":
@@ -222,7 +222,7 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
 
 def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bool, overwrite: bool) -> RunFolder:
     """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
-    from hil.run import folder
+    from hil.training.run import folder
 
     ranks.check(when=NOT_BEGUN)  # all have their counterpart, and have looked whether the folder is free
     if ranks.first:

@@ -20,10 +20,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="The device the twin is of, for --check.")] = None,
 ) -> None:
     """Fits the emulator's parameters to a characterization; `emulator:chip42.toml` is then a chip like this one."""
-    from hil.characterize import distance, plan, twin
-    from hil.characterize.run import characterize, load
-    from hil.devices.wire import open_crossbar
-    from hil.run.atomic import write_text
+    from hil.counterparts.opening.wire import open_crossbar
+    from hil.measuring.characterize import distance, plan, twin
+    from hil.measuring.characterize.run import characterize, load
+    from hil.training.run.atomic import write_text
 
     found = load(run)
     fitted = twin.fit(found)

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """The device under test; its outputs are off afterwards."""
     from hil.conformance.suite import suite_of
-    from hil.devices.wire import open_wire, protocol_of
+    from hil.counterparts.opening.wire import open_wire, protocol_of
 
     address, wanted = request.config.getoption("--device"), request.config.getoption("--protocol")
     if address is None:

@@ -18,7 +18,7 @@ from hil.conformance.result import Conformance
 from hil.conformance.scpi.checks import CHECKS as SCPI_CHECKS
 from hil.conformance.scpi.subject import ScpiSubject
 from hil.conformance.subject import FrameSubject, Subject
-from hil.devices.wire import Protocol
+from hil.counterparts.opening.wire import Protocol
 
 Checks = tuple[Check[Any], ...]
 

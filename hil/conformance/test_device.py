@@ -9,7 +9,7 @@ import pytest
 from hil.conformance.check import Check
 from hil.conformance.subject import Subject
 from hil.conformance.suite import perform, suite_of
-from hil.devices.wire import protocol_of
+from hil.counterparts.opening.wire import protocol_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

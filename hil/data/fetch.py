@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hil.data.catalogue import CATALOGUE, OTHER_LAYOUTS, Download, is_distributed
 from hil.data.dataset import DataError
+from hil.data.unpack import unpacked
 
 
 def fetch(name: str, root: Path) -> list[Path]:
@@ -54,7 +55,7 @@ def _retrieve(name: str, download: Download, root: Path) -> list[Path]:
         got = Path(pooch.retrieve(download.url, known, fname=download.name, path=folder))
         if not _packed(download):
             return [got]
-        files = _unpacked(got, folder)
+        files = unpacked(got, folder)
         _check_unpacked(download, folder)
         return files
     except (RequestException, OSError) as error:
@@ -67,16 +68,3 @@ def _check_unpacked(download: Download, folder: Path) -> None:
     for name, digest in download.unpacked:
         if digest and not ((path := folder / name).is_file() and is_distributed(path, digest)):
             raise ValueError(f"{name} in it is missing or has other bytes than the distribution")
-
-
-def _unpacked(archive: Path, folder: Path) -> list[Path]:
-    """Files of an archive; members that lead out of the folder are refused (tar) or kept inside (zip)."""
-    if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive) as zipped:
-            zipped.extractall(folder)  # noqa: S202 - zipfile keeps members inside the folder
-            names = zipped.namelist()
-    else:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-            names = tar.getnames()
-    return [folder / name for name in names if (folder / name).is_file()]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy._core import multiarray
 
 from hil.data.dataset import DataError
 
@@ -38,9 +37,16 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _empty_array(kind: object, shape: object, dtype: object) -> np.ndarray[Any, Any]:
+    """NumPy's private `_reconstruct`: an array whose shape, type and content its state brings."""
+    if kind is not np.ndarray:
+        raise pickle.UnpicklingError(f"an array of the kind {kind!r}, expected numpy.ndarray")
+    return np.empty(0, np.int8)
+
+
 _ALLOWED: Mapping[tuple[str, str], Callable[..., object]] = {
-    ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,

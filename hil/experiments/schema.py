@@ -12,11 +12,11 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.topology import Substrate
-from hil.block import Unsettled
-from hil.estimator import Estimator, Kind
-from hil.feedforward import FeedforwardLayer
-from hil.gradients.baseline import Implicit, Unrolled
-from hil.gradients.coupled import Coupled
+from hil.learning.block import Unsettled
+from hil.learning.estimator import Estimator, Kind
+from hil.learning.feedforward import FeedforwardLayer
+from hil.learning.gradients.baseline import Implicit, Unrolled
+from hil.learning.gradients.coupled import Coupled
 
 Count = Annotated[int, Field(ge=0)]
 

@@ -1,1 +1,1 @@
-"""What calibration and characterization share: a placed block in model units, fits, estimates with uncertainties."""
+"""What a device does: calibration, characterization, twins, netlists, and the estimates they share."""

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from hil.calibrate import file, summary
-from hil.calibrate.entries import ArrayEntry, CouplingEntry, LayerEntry
-from hil.calibrate.file import CalibrationFile
+from hil.measuring.calibrate import file, summary
+from hil.measuring.calibrate.entries import ArrayEntry, CouplingEntry, LayerEntry
+from hil.measuring.calibrate.file import CalibrationFile
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Page, Part, Section, Table, Text, write

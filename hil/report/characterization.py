@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from hil.characterize.figure import Figure as Finding
-from hil.characterize.items import drift, iv, programming, pulse_response, read_noise, transfer
-from hil.characterize.run import Characterization
+from hil.measuring.characterize.figure import Figure as Finding
+from hil.measuring.characterize.items import drift, iv, programming, pulse_response, read_noise, transfer
+from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
 from hil.report import figures
 from hil.report.figures import Curve, Panel

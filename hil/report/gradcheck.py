@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hil.gradients.gradcheck import Curves, Gradcheck, Gradients
+from hil.learning.gradients.gradcheck import Curves, Gradcheck, Gradients
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 

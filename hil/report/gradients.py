@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hil.gradients.comparison import Agreement
+from hil.learning.gradients.comparison import Agreement
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Figure, Page, Section, Table, render

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from hil.run.atomic import write_text
+from hil.training.run.atomic import write_text
 
 Status = Literal["good", "warning", "bad", "neutral"]
 

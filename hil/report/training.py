@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
-from hil.backends.seam import Ranges
-from hil.mapping import Mapping as Units
+from hil.counterparts.mapping import Mapping as Units
+from hil.counterparts.seam import Ranges
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
-from hil.run import checkpoint, metrics
-from hil.run.folder import RunFolder
+from hil.training.run import checkpoint, metrics
+from hil.training.run.folder import RunFolder
 
 Record = dict[str, Any]
 

@@ -35,7 +35,7 @@ def sheet_of(address: str) -> str:
 
 
 def changed(address: str, changes: Mapping[str, Value]) -> dict[str, dict[str, object]]:
-    """Document of an emulated chip's datasheet with other values; `hil.bench` checks it when it is opened.
+    """Document of an emulated chip's datasheet with other values; it is checked when the chip is opened.
 
     Raises:
         StudyError: a key is not SECTION.KEY.

@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hil.run.atomic import write_json
-from hil.run.folder import RunError
+from hil.training.run.atomic import write_json
+from hil.training.run.folder import RunError
 
 Value = str | int | float | bool
 

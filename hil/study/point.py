@@ -10,21 +10,21 @@ import torch
 from rich.console import Console
 
 from hil import data
-from hil.backends.emulator import EmulatorBench
-from hil.bench import check_address, open_bench
 from hil.commands.train import open_and_train
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.opening.bench import check_address, open_bench
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.loss import LOSSES
-from hil.model import build
-from hil.run import checkpoint
-from hil.run.atomic import write_json, write_text
-from hil.run.folder import RunFolder
+from hil.learning.loss import LOSSES
+from hil.learning.model import build
 from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks
+from hil.training.run import checkpoint
+from hil.training.run.atomic import write_json, write_text
+from hil.training.run.folder import RunFolder
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 

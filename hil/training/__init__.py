@@ -1,1 +1,1 @@
-"""The training loop's parts: evaluation, optimizers, updates of cells, ranks, what is shown and counted."""
+"""The loop that trains, from steps to run folders (`run`)."""

@@ -9,11 +9,11 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from hil.backends.seam import Settled
+from hil.counterparts.seam import Settled
 from hil.data import Dataset
 from hil.data.batches import in_order
-from hil.loss import Loss
-from hil.model import energy_blocks, observed
+from hil.learning.loss import Loss
+from hil.learning.model import energy_blocks, observed
 from hil.training.ranks import ALONE, Ranks
 from hil.training.tally import Tally
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from hil.backends.seam import Bench, Snapshots
-from hil.model import energy_blocks
-from hil.run.checkpoint import Checkpoint
+from hil.counterparts.seam import Bench, Snapshots
+from hil.learning.model import energy_blocks
+from hil.training.run.checkpoint import Checkpoint
 
 
 @dataclass

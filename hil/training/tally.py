@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hil.backends.seam import Settled
+from hil.counterparts.seam import Settled
 
 
 @dataclass

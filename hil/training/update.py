@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from emulator.streams import generator
-from hil.backends.seam import CellArray
+from hil.counterparts.seam import CellArray
 from hil.experiments.schema import Update
-from hil.model import energy_blocks
+from hil.learning.model import energy_blocks
 
 
 class CellUpdates:

@@ -21,11 +21,11 @@ from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.pulses import Pulses
-from hil.backends.described import datasheet_of
-from hil.backends.device import DeviceBench
-from hil.backends.emulator import EmulatorBench
-from hil.backends.product import ProductBench
-from hil.bench import open_bench
+from hil.counterparts.described import datasheet_of
+from hil.counterparts.device import DeviceBench
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.product import ProductBench
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}

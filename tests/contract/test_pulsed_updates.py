@@ -7,9 +7,9 @@ from emulator.chip import Chip
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
-from hil.backends.device import DeviceBench
-from hil.backends.emulator import EmulatorBench
-from hil.backends.seam import CellArray
+from hil.counterparts.device import DeviceBench
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.seam import CellArray
 
 TOPOLOGY = dense_chain([12, 8])
 

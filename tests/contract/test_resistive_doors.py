@@ -8,10 +8,10 @@ import torch
 from drivers.errors import FloatingNode
 from firmware_specs.codes import ErrorCode, State
 from firmware_specs.topology import Layer, resistive_chain
-from hil.backends.described import datasheet_of
-from hil.backends.device import DeviceBench
-from hil.block import EnergyBlock
-from hil.estimator import Estimator
+from hil.counterparts.described import datasheet_of
+from hil.counterparts.device import DeviceBench
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
 
 AMMETER = """
 [nodes.ammeter]

@@ -16,8 +16,8 @@ from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
 from firmware_specs.codes import State, Trip
 from firmware_specs.topology import dense_chain
-from hil.backends.described import datasheet_of
-from hil.backends.device import DeviceBench
+from hil.counterparts.described import datasheet_of
+from hil.counterparts.device import DeviceBench
 
 HOST = """
 import sys, threading

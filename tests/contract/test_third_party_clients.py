@@ -11,7 +11,7 @@ import pyvisa
 import serial
 
 from emulator.serve import Doors
-from hil.devices.emulate import open_board
+from hil.counterparts.opening.emulate import open_board
 
 
 @pytest.fixture

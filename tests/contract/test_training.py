@@ -14,14 +14,14 @@ from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
 from firmware_specs.topology import dense_chain
 from hil import data
-from hil.backends import device_snapshot
-from hil.bench import open_bench
-from hil.calibrate.bench import CalibratedBench
 from hil.cli import main
+from hil.counterparts import device_snapshot
+from hil.counterparts.opening.bench import open_bench
 from hil.experiments.schema import Experiment
-from hil.model import build
-from hil.run import folder
-from hil.train import train
+from hil.learning.model import build
+from hil.measuring.calibrate.bench import CalibratedBench
+from hil.training.loop import train
+from hil.training.run import folder
 
 BLOCK = {
     "feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 12}],
@@ -233,7 +233,9 @@ def test_with_a_calibration_in_front_traffic_and_state_of_a_device_are_kept_all_
     served, tmp_path, capsys, monkeypatch
 ):
     board = served(Doors(tcp=0), "mixed-8bit", SEED)
-    monkeypatch.setattr("hil.bench.calibrated", lambda bench, entry: CalibratedBench(bench, None, {}))
+    monkeypatch.setattr(
+        "hil.counterparts.opening.bench.calibrated", lambda bench, entry: CalibratedBench(bench, None, {})
+    )
     monkeypatch.setattr(CalibratedBench, "place", lambda self, topology: self.bench.place(topology))
     config, lab, path = tmp_path / "small.toml", tmp_path / "lab.toml", tmp_path / "run"
     config.write_text(SMALL)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
-from hil.backends.reference import ReferenceBench
-from hil.backends.seam import PlacementError
+from hil.counterparts.reference import ReferenceBench
+from hil.counterparts.seam import PlacementError
 
 DENSE = dense_chain([12, 8, 4], slope=0.5)
 POOLED = Topology(

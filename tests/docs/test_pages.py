@@ -9,13 +9,13 @@ import typer
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
-from hil.characterize.items import ITEMS
-from hil.characterize.plan import Plan
 from hil.cli import build_app
 from hil.conformance.suite import SCPI, SERIAL
-from hil.devices.bench_file import BenchFile, DeviceEntry, LimitsEntry
+from hil.counterparts.opening.bench_file import BenchFile, DeviceEntry, LimitsEntry
 from hil.experiments.experiment_file import shipped
 from hil.experiments.schema import Experiment
+from hil.measuring.characterize.items import ITEMS
+from hil.measuring.characterize.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

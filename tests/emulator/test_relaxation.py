@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from emulator.network import Stop, relax
 from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
-from hil.energy import energy, ideal_network, primitive
+from hil.learning.energy import energy, ideal_network, primitive
 
 TIGHT = Stop(max_iterations=5000, tolerance=1e-14)
 

@@ -18,15 +18,15 @@ import atheris
 import numpy as np
 import safetensors.numpy
 
-with atheris.instrument_imports(include=["firmware_specs", "hil.devices.bench_file", "hil.run"]):
+with atheris.instrument_imports(include=["firmware_specs", "hil.counterparts.opening.bench_file", "hil.training.run"]):
     from firmware_specs import messages, scpi
     from firmware_specs.datasheet import Datasheet, DatasheetError, load, shipped
     from firmware_specs.datasheet.load import explain, parse
     from firmware_specs.frame import MAX_FRAME, Decoder
     from firmware_specs.messages import MalformedError
     from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, units
-    from hil.devices import bench_file
-    from hil.run import checkpoint
+    from hil.counterparts.opening import bench_file
+    from hil.training.run import checkpoint
 
 VECTORS = tomllib.loads((resources.files("firmware_specs.vectors") / "frames.toml").read_text())
 SECONDS = 1.0

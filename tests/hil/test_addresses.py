@@ -8,9 +8,9 @@ from drivers.errors import BadAddress
 from emulator.network import Stop
 from firmware_specs.datasheet import DatasheetError, load
 from firmware_specs.topology import dense_chain
-from hil.bench import AddressError, open_bench
 from hil.cli import main
-from hil.devices.wire import open_crossbar, protocol_of
+from hil.counterparts.opening.bench import AddressError, open_bench
+from hil.counterparts.opening.wire import open_crossbar, protocol_of
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load as load_sheet
-from hil.bench import AddressError, open_bench
-from hil.calibrate import header as calibration_file
 from hil.cli import main
-from hil.devices.bench_file import BenchFileError, load, load_device
-from hil.devices.wire import open_crossbar
+from hil.counterparts.opening.bench import AddressError, open_bench
+from hil.counterparts.opening.bench_file import BenchFileError, load, load_device
+from hil.counterparts.opening.wire import open_crossbar
+from hil.measuring.calibrate import header as calibration_file
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

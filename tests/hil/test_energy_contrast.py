@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from firmware_specs.topology import Conv, Dense, Layer, Topology
-from hil import energy
-from hil.backends.reference import ReferenceBench
-from hil.block import EnergyBlock
+from hil.counterparts.reference import ReferenceBench
+from hil.learning import energy
+from hil.learning.block import EnergyBlock
 
 CONV = Topology(
     layers=(Layer(shape=(2, 7, 7)), Layer(shape=(3, 4, 4)), Layer(shape=(4, 2, 2)), Layer(shape=(5,), clamped=False)),

@@ -4,14 +4,14 @@ import torch
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.datasheet import load
-from hil.backends.emulator import EmulatorBench
-from hil.backends.reference import ReferenceBench
-from hil.estimator import Estimator
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.reference import ReferenceBench
 from hil.experiments.schema import Experiment
-from hil.gradients.baseline import Implicit
-from hil.gradients.followed import scores_and_loss
-from hil.loss import LOSSES
-from hil.model import build, energy_blocks
+from hil.learning.estimator import Estimator
+from hil.learning.gradients.baseline import Implicit
+from hil.learning.gradients.followed import scores_and_loss
+from hil.learning.loss import LOSSES
+from hil.learning.model import build, energy_blocks
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 EXPERIMENT = {

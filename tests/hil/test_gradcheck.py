@@ -5,12 +5,12 @@ import torch
 import typer
 
 from hil import data
-from hil.backends.reference import ReferenceBench
 from hil.commands import gradcheck as command
+from hil.counterparts.reference import ReferenceBench
 from hil.data import DataError
-from hil.estimator import Estimator
 from hil.experiments import experiment_file
-from hil.gradients import gradcheck
+from hil.learning.estimator import Estimator
+from hil.learning.gradients import gradcheck
 
 
 @pytest.mark.parametrize("name", ["digits-three-dense", "digits-three-conv"])
@@ -54,7 +54,7 @@ def test_a_gradient_that_is_too_far_off_fails_when_asked(tmp_path):
 
 def test_the_ideal_chip_gives_the_exact_gradient():
     experiment = experiment_file.load("digits")
-    from hil.bench import open_bench
+    from hil.counterparts.opening.bench import open_bench
 
     with open_bench("emulator:ideal", dtype=torch.float64) as bench:
         result = gradcheck.check(experiment, bench, Estimator(beta=0.05), gradcheck.samples(experiment, None, 16))

@@ -6,10 +6,10 @@ from torch import nn
 
 from emulator.network import Stop
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
-from hil.backends.reference import ReferenceBench
-from hil.block import EnergyBlock
-from hil.estimator import Estimator
-from hil.gradients.baseline import AdjointError, Implicit, Unrolled
+from hil.counterparts.reference import ReferenceBench
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
+from hil.learning.gradients.baseline import AdjointError, Implicit, Unrolled
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 

@@ -5,13 +5,13 @@ import torch
 
 from emulator.network import Stop
 from firmware_specs.topology import Conv, Layer, Topology
-from hil import energy
-from hil.backends.reference import ReferenceBench
-from hil.backends.seam import Settled
-from hil.block import EnergyBlock
-from hil.estimator import Estimator
-from hil.gradients.baseline import Implicit
-from hil.jumps import without_jumps
+from hil.counterparts.reference import ReferenceBench
+from hil.counterparts.seam import Settled
+from hil.learning import energy
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
+from hil.learning.gradients.baseline import Implicit
+from hil.learning.jumps import without_jumps
 
 POOLED = Topology(
     layers=(Layer(shape=(4, 8, 8), slope=0.8), Layer(shape=(4, 4, 4), slope=0.8)),

@@ -18,7 +18,7 @@ from firmware_specs.codes import Opcode, State
 from firmware_specs.datasheet import load
 from firmware_specs.messages import SettleReply
 from hil.conformance.suite import suite_of
-from hil.devices.wire import links_of
+from hil.counterparts.opening.wire import links_of
 
 
 def set_verb(machine, opcode, new):

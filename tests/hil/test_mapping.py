@@ -5,8 +5,8 @@ import torch
 
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
-from hil.bench import open_bench
-from hil.mapping import Mapping
+from hil.counterparts.mapping import Mapping
+from hil.counterparts.opening.bench import open_bench
 
 
 def mapping(**changes) -> Mapping:

@@ -6,9 +6,9 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
 from emulator.network import Stop
-from hil.bench import open_bench
+from hil.counterparts.opening.bench import open_bench
 from hil.experiments.schema import Experiment
-from hil.model import build
+from hil.learning.model import build
 from hil.training.optimize import optimizer
 
 BLOCKS = [

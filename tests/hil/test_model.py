@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from hil.backends.seam import PlacementError
-from hil.bench import open_bench
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.seam import PlacementError
 from hil.experiments.schema import Experiment
-from hil.initial import symmetric_kernels
-from hil.model import ModelError, build, energy_blocks
+from hil.learning.initial import symmetric_kernels
+from hil.learning.model import ModelError, build, energy_blocks
 
 CONV = {
     "feedforward": [{"kind": "conv", "channels": 4, "bias": False}, {"kind": "max_pool"}, {"kind": "batch_norm"}],

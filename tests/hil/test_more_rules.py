@@ -6,12 +6,12 @@ from torch import nn
 
 from emulator.network import Stop
 from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
-from hil.backends.reference import ReferenceBench
-from hil.backends.seam import Hold
-from hil.block import EnergyBlock
-from hil.estimator import Estimator, stencil
-from hil.gradients.baseline import AdjointError, Implicit
-from hil.gradients.coupled import Coupled
+from hil.counterparts.reference import ReferenceBench
+from hil.counterparts.seam import Hold
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator, stencil
+from hil.learning.gradients.baseline import AdjointError, Implicit
+from hil.learning.gradients.coupled import Coupled
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 
@@ -56,9 +56,9 @@ def test_errors_of_n_points_fall_with_the_nth_power_of_beta():
 
 def followed(points, beta):
     from hil.experiments.schema import Experiment
-    from hil.gradients.followed import scores_and_loss
-    from hil.loss import LOSSES
-    from hil.model import build, energy_blocks
+    from hil.learning.gradients.followed import scores_and_loss
+    from hil.learning.loss import LOSSES
+    from hil.learning.model import build, energy_blocks
 
     document = {
         "data": {"name": "digits"},
@@ -174,7 +174,7 @@ def test_an_over_relaxed_sweep_has_the_same_implicit_gradient_sooner():
 
 def test_a_residual_block_of_an_experiment_has_its_skips():
     from hil.experiments.schema import EnergyPart
-    from hil.model import topology_of
+    from hil.learning.model import topology_of
 
     part = EnergyPart.model_validate(
         {

@@ -5,9 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 from emulator import ngspice
-from hil.bench import open_bench
 from hil.cli import build_app
-from hil.netlist import NetlistError, of_datasheet, of_experiment
+from hil.counterparts.opening.bench import open_bench
+from hil.measuring.netlist import NetlistError, of_datasheet, of_experiment
 
 RUN = CliRunner()
 

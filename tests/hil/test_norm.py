@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from hil.norm import MapNorm
+from hil.learning.norm import MapNorm
 
 
 def maps(batch=16, dtype=torch.float32):

@@ -2,8 +2,8 @@ import pytest
 
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import Conv, Layer, Topology, dense_chain
-from hil.backends.placement import check_fits, next_array
-from hil.backends.seam import PlacementError
+from hil.counterparts.placement import check_fits, next_array
+from hil.counterparts.seam import PlacementError
 
 
 def fabric(**changes) -> Datasheet:

@@ -19,12 +19,12 @@ from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Doors
 from firmware_specs.datasheet import load
 from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
-from hil.backends.product import ProductBench
-from hil.backends.reference import ReferenceBench
-from hil.backends.seam import PlacementError
-from hil.bench import open_bench
 from hil.conformance.suite import suite_of
-from hil.devices.emulate import open_board
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.emulate import open_board
+from hil.counterparts.product import ProductBench
+from hil.counterparts.reference import ReferenceBench
+from hil.counterparts.seam import PlacementError
 
 PLATFORMS = ("arc-two-32x32-like", "openmena-8x8-like")
 

@@ -9,8 +9,8 @@ from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import load_rack
 from firmware_specs.topology import Dense, Layer, Topology, dense_chain
-from hil.backends.rack import RackBench
-from hil.backends.seam import PlacementError
+from hil.counterparts.rack import RackBench
+from hil.counterparts.seam import PlacementError
 
 
 def bench(**limits):
@@ -61,7 +61,7 @@ def test_states_are_those_of_the_reference_network():
         settled = array.settle(drive, [torch.full((2, 2), 2.0)])
         report = rack.report()
     from emulator.network import Stop
-    from hil.backends.reference import ReferenceBench
+    from hil.counterparts.reference import ReferenceBench
 
     exact = ReferenceBench(Stop(500, 1e-9)).place(network())
     exact.program(weights())

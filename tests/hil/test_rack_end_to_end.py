@@ -17,10 +17,10 @@ from drivers.rack import cells
 from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import Rack, load_rack
-from hil.bench import open_bench
 from hil.cli import main
-from hil.devices.bench_file import BenchFileError, load_device
-from hil.devices.emulate_rack import bench_file, open_server, write_bench_file
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.bench_file import BenchFileError, load_device
+from hil.counterparts.opening.emulate_rack import bench_file, open_server, write_bench_file
 
 
 @pytest.fixture

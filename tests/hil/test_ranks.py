@@ -11,7 +11,7 @@ import torch
 from hil.cli import main
 from hil.experiments.experiment_file import dump
 from hil.experiments.schema import Experiment
-from hil.run import checkpoint
+from hil.training.run import checkpoint
 
 EXPERIMENT = {
     "data": {"name": "digits", "train_samples": 96, "test_samples": 40},
@@ -111,7 +111,7 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
     fail.write_text(
         "import os\n"
         "from drivers.errors import LinkTimeout\n"
-        "from hil.backends.emulator import EmulatedArray\n"
+        "from hil.counterparts.emulator import EmulatedArray\n"
         "from hil.cli import main\n"
         "settle, calls = EmulatedArray.settle, []\n"
         "def failing(self, *a, **k):\n"
@@ -170,8 +170,8 @@ def main_exits_ok(command):
 
 def test_unequal_parts_are_refused(tmp_path, monkeypatch):
     from hil.commands.train import _check_parts
-    from hil.run.folder import RunError
     from hil.training.ranks import Ranks
+    from hil.training.run.folder import RunError
 
     for run in ({"batch": 15, "drop_last": True}, {"batch": 16}):
         with pytest.raises(RunError, match=r"run\.drop_last = true and run\.batch to a multiple of 2"):

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from hil.bench import open_bench
+from hil.counterparts.opening.bench import open_bench
 from hil.experiments.experiment_file import load, shipped
-from hil.model import build
+from hil.learning.model import build
 
 ROOT = Path(__file__).parents[2]
 

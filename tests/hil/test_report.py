@@ -11,7 +11,7 @@ from hil.experiments import experiment_file
 from hil.report import figures
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Section, Table, Text, render
 from hil.report.training import write_report
-from hil.run import folder
+from hil.training.run import folder
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ from emulator.network import Stop
 from emulator.resistive import FloatingNodeError
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import Layer, resistive_chain
-from hil import EnergyBlock, Estimator, energy, open_bench
-from hil.backends.emulator import EmulatorBench
-from hil.backends.seam import PlacementError
-from hil.mapping import Mapping
+from hil import EnergyBlock, Estimator, open_bench
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.mapping import Mapping
+from hil.counterparts.seam import PlacementError
+from hil.learning import energy
 
 EXACT = Stop(20_000, 1e-14)
 
@@ -73,7 +74,7 @@ def test_gradients_match_finite_differences(topology):
 
 
 def test_implicit_differentiation_agrees_with_equilibrium_propagation():
-    from hil.gradients.baseline import Implicit
+    from hil.learning.gradients.baseline import Implicit
 
     gradients = []
     for rule in (Estimator(beta=1e-4), Implicit(tolerance=1e-12)):
@@ -249,8 +250,8 @@ dtype = "float64"
 def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address):
     from hil import data
     from hil.experiments import experiment_file
-    from hil.loss import LOSSES
-    from hil.model import build, energy_blocks
+    from hil.learning.loss import LOSSES
+    from hil.learning.model import build, energy_blocks
 
     (tmp_path / "small.toml").write_text(RESISTIVE_DIGITS)
     experiment = experiment_file.load(tmp_path / "small.toml")
@@ -305,7 +306,7 @@ def impatient_sheet():
 
 
 def test_mirror_gives_both_signs_of_an_input_times_the_gain():
-    from hil.feedforward import Mirror
+    from hil.learning.feedforward import Mirror
 
     module = Mirror(kind="mirror", gain=2.0).build((3,))
     torch.testing.assert_close(module(torch.tensor([[1.0, -2.0, 3.0]])), torch.tensor([[2.0, -4, 6, -2, 4, -6]]))

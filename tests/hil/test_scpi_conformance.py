@@ -22,7 +22,7 @@ from firmware_specs.scpi import ErrorQueue, Overrun, Parameters, ScpiError, Spli
 from firmware_specs.scpi.blocks import LEFT_OUT
 from hil.cli import build_app
 from hil.conformance.suite import SCPI
-from hil.devices.wire import links_of, open_wire
+from hil.counterparts.opening.wire import links_of, open_wire
 
 MAX_REQUEST = 1 << 20
 

@@ -6,10 +6,10 @@ from torch import nn
 
 from emulator.network import Stop
 from firmware_specs.topology import dense_chain
-from hil.backends.reference import ReferenceBench
-from hil.block import EnergyBlock
-from hil.estimator import Estimator
-from hil.gradients.baseline import Implicit
+from hil.counterparts.reference import ReferenceBench
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
+from hil.learning.gradients.baseline import Implicit
 
 LAYERS = [24, 20, 16, 12]
 SPLITS = {"one block": [4], "two blocks": [2, 2], "three blocks": [1, 2, 1], "four blocks": [1, 1, 1, 1]}

@@ -13,14 +13,14 @@ import torch
 
 from drivers.errors import LinkTimeout
 from hil import data
-from hil.bench import open_bench
 from hil.cli import main
+from hil.counterparts.opening.bench import open_bench
 from hil.experiments.schema import Experiment
-from hil.model import build
-from hil.run import checkpoint, folder, metrics
-from hil.run.folder import RunError
-from hil.run.interrupt import StopRequest
-from hil.train import train
+from hil.learning.model import build
+from hil.training.loop import train
+from hil.training.run import checkpoint, folder, metrics
+from hil.training.run.folder import RunError
+from hil.training.run.interrupt import StopRequest
 
 BLOCK = {
     "feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 12}, {"kind": "batch_norm"}],
@@ -220,7 +220,7 @@ def test_a_full_disk_is_told_by_what_ended_the_run_and_not_by_its_report(tmp_pat
         opened.metrics.write_text("{}\n")
         full("step_000000002.safetensors")
 
-    monkeypatch.setattr("hil.train.train", filling)
+    monkeypatch.setattr("hil.training.loop.train", filling)
     monkeypatch.setattr("hil.report.training.write_report", lambda opened: full("report.html"))
     with pytest.raises(SystemExit) as caught:
         main(["train", "digits", "--run-dir", str(tmp_path / "run")])

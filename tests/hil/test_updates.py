@@ -8,17 +8,17 @@ import torch
 from emulator.chip import Chip
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import dense_chain
-from hil.backends import pulse_plan
-from hil.backends.emulator import EmulatorBench
-from hil.backends.reference import ReferenceBench
-from hil.block import EnergyBlock
+from hil.counterparts import pulse_plan
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.reference import ReferenceBench
 from hil.data import load as load_data
 from hil.data.batches import Batches
-from hil.estimator import Estimator
 from hil.experiments.experiment_file import load as load_experiment
 from hil.experiments.schema import Data, Update
-from hil.loss import LOSSES
-from hil.model import ModelError, build
+from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
+from hil.learning.loss import LOSSES
+from hil.learning.model import ModelError, build
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
 from hil.training.state import Position, TrainState

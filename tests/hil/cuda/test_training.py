@@ -20,18 +20,18 @@ from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
 from hil import data
-from hil.backends.device import DeviceBench
-from hil.bench import open_bench
+from hil.counterparts.device import DeviceBench
+from hil.counterparts.opening.bench import open_bench
 from hil.data.augment import flip_and_crop
 from hil.data.dataset import Dataset, Split
 from hil.experiments import experiment_file
-from hil.gradients.comparison import at_rest
-from hil.loss import LOSSES
-from hil.model import build
-from hil.run import folder
-from hil.train import train
+from hil.learning.gradients.comparison import at_rest
+from hil.learning.loss import LOSSES
+from hil.learning.model import build
+from hil.training.loop import train
 from hil.training.optimize import optimizer
 from hil.training.ranks import joined
+from hil.training.run import folder
 from hil.training.state import Position, TrainState
 from hil.training.stopping import stops
 

@@ -7,10 +7,10 @@ from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.datasheet import load
 from firmware_specs.topology import dense_chain
-from hil.backends.emulator import EmulatorBench
-from hil.bench import open_bench
-from hil.block import EnergyBlock
-from hil.gradients.baseline import Implicit
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.opening.bench import open_bench
+from hil.learning.block import EnergyBlock
+from hil.learning.gradients.baseline import Implicit
 
 
 def block(bench, **more):

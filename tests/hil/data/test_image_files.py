@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import tarfile
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from hil.data.dataset import Split
 from hil.data.fetch import by_hand, fetch
 from hil.data.restricted import read
 from hil.data.shards import Shards
+from hil.data.unpack import unpacked
 from hil.experiments.schema import Data
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3072), dtype=np.uint8)
@@ -278,6 +280,31 @@ def test_an_archive_that_leads_out_of_the_folder_is_refused(tmp_path, published)
     archive(published / "cifar-10-python.tar.gz", "../../escaped")
     with pytest.raises(DataError, match="not the file that was published"):
         fetch("cifar10", tmp_path / "data" / "deep")
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_an_archive_that_holds_anything_but_files_is_refused(tmp_path, published, kind):
+    with tarfile.open(published / "cifar-10-python.tar.gz", "w:gz") as tar:
+        entry = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
+        entry.type, entry.linkname = kind, str(tmp_path / "secret")
+        tar.addfile(entry)
+    with pytest.raises(DataError, match=r"not the file that was published.*'cifar-10-batches-py/data_batch_1'"):
+        fetch("cifar10", tmp_path / "data")
+    assert not list((tmp_path / "data").rglob("data_batch_1"))
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/tmp/../{here}/escaped", "link/escaped"])
+def test_no_name_in_an_archive_leads_out_of_its_folder(tmp_path, name):
+    folder, name = tmp_path / "in", name.format(here=tmp_path)
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    archive(tmp_path / "a.tar.gz", name)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
+        zipped.writestr(name, b"x")
+    for packed, error in (("a.tar.gz", tarfile.TarError), ("a.zip", zipfile.BadZipFile)):
+        with pytest.raises(error, match="leads out of its folder"):
+            unpacked(tmp_path / packed, folder)
     assert not (tmp_path / "escaped").exists()
 
 

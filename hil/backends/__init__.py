@@ -1,1 +1,0 @@
-"""The value seam (`seam`) and its implementations."""

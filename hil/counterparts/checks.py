@@ -1,0 +1,87 @@
+"""What every counterpart refuses before anything is sent to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from firmware_specs.topology import Topology
+from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError
+
+
+def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
+    """Checks shapes and finiteness of a settle's currents; a nudge that follows the state is not looked into.
+
+    Raises:
+        ValueError: naming the input, what it is and what is expected.
+    """
+    named = {"drive": drive}
+    for index, nudge in enumerate(nudges):
+        if isinstance(nudge, Hold):
+            named[f"held state {index}"] = nudge.state
+        if isinstance(nudge, Tensor):
+            named[f"nudge {index}"] = nudge
+    for name, value in named.items():
+        expected = (len(drive), *(topology.drive_shape if name == "drive" else topology.nudge_shape))
+        if value.shape != expected:
+            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
+    _check_finite(named, "sent")
+
+
+def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
+    """The nudges, where all of them are currents that stay what they are.
+
+    Raises:
+        PlacementError: one follows the state, or holds it, which hardware cannot.
+    """
+    constant = [n for n in nudges if isinstance(n, Tensor)]
+    if len(constant) < len(nudges):
+        raise PlacementError(
+            "estimator: a nudge that follows or holds the state (nudge = 'reevaluated', kind = 'coupled') needs "
+            "reference: ; a device holds nudge currents constant: --set estimator.nudge=constant"
+        )
+    return constant
+
+
+def check_parameters(topology: Topology, parameters: Parameters) -> int:
+    """Checks that every coupling has its weights and biases, of the crossbar's size and finite.
+
+    Returns:
+        Number of weights and biases.
+
+    Raises:
+        ValueError: naming the parameter, what it is and what is expected.
+    """
+    total, named = 0, dict[str, Tensor]()
+    for index, coupling in enumerate(topology.couplings):
+        rows, columns = topology.cells(coupling)
+        total += rows * columns
+        named |= _sized(parameters, f"weight_{index}", columns * (rows - coupling.bias))
+        if coupling.bias:
+            named |= _sized(parameters, f"bias_{index}", columns)
+    _check_finite(named, "written")
+    return total
+
+
+def _sized(parameters: Parameters, name: str, size: int) -> dict[str, Tensor]:
+    if name not in parameters:
+        raise ValueError(f"{name}: missing; the block has {', '.join(sorted(parameters)) or 'no parameters'}")
+    value = parameters[name]
+    if value.numel() != size:
+        raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
+    return {name: value}
+
+
+def _check_finite(named: Mapping[str, Tensor], done: str) -> None:
+    """One sum tells, many times faster than looking at each value; only one that is not finite needs the look.
+
+    The sum over all of them makes the host wait for a GPU once.
+    """
+    if math.isfinite(float(sum(value.detach().sum() for value in named.values()))):
+        return
+    for name, value in named.items():
+        if wrong := int((~torch.isfinite(value)).sum()):
+            raise NotFinite(f"{name}: {wrong} values are not finite; nothing was {done}")

@@ -1,0 +1,208 @@
+"""`emulator:DATASHEET?seed=N`: the value door of the software chip, in process and batched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from emulator import cells
+from emulator.chip import Chip
+from emulator.readout import Reading
+from firmware_specs.topology import Topology
+from hil.counterparts import pulse_plan
+from hil.counterparts.checks import check_inputs, constant_nudges
+from hil.counterparts.mapping import Mapping
+from hil.counterparts.placement import check_fits, next_array
+from hil.counterparts.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
+
+REFRESH_READS = 4
+"""Readings of every cell that a refresh of pulsed pairs averages."""
+
+
+class EmulatedArray:
+    """A block on one array of an emulated chip."""
+
+    def __init__(self, chip: Chip, index: int, topology: Topology) -> None:
+        self.topology = topology
+        self.wait_s: float | None = None
+        self._chip, self._index = chip, index
+        self._mapping = Mapping(chip.datasheet)
+        self.ranges = self._mapping.ranges
+        self._targets_s: list[Tensor] | None = None
+        self._written_at_s = 0.0
+        chip.configure(index, topology)
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Writes the cells whose code changes, as a driver would."""
+        wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
+        targets = [cells.quantize(self._chip.datasheet.cells, t) for t in wanted]
+        if self._targets_s is None:
+            return self._write_all(targets, clipped)
+        total = sum(t.numel() for t in targets)
+        masks = [new != old for new, old in zip(targets, self._targets_s, strict=True)]
+        written = sum(int(m.sum()) for m in masks)
+        if written:
+            self._chip.program(self._index, targets, masks)
+            self._targets_s = targets
+        return Programmed(total, written, clipped)
+
+    def prepare(self, parameters: Parameters) -> Programmed:
+        """Writes pairs of cells about mid-range, from where pulses move them."""
+        wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
+        wanted = [pulse_plan.balanced(self._chip.datasheet, t[0] - t[1]) for t in wanted]
+        done = self._write_all(wanted, clipped)
+        self._targets_s = None
+        return done
+
+    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves weights by nominal pulses, one transaction a plane and polarity."""
+        sheet, pulses, touched, capped = self._chip.datasheet, 0, 0, 0
+        for coupling, change_s in enumerate(self._mapping.changes_s(self.topology, changes)):
+            for train in pulse_plan.plan(sheet, change_s, most, generator):
+                place = (train.plane, slice(None), slice(None))
+                pulses += self._chip.pulse(self._index, coupling, place, train.counts, train.up)[0]
+                touched += int((train.counts > 0).sum())
+                capped += train.capped
+        return Pulsed(pulses, touched, capped)
+
+    def refresh(self) -> Programmed:
+        """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
+        if self._targets_s is not None:
+            return self._write_all(self._targets_s, 0)
+        sheet, couplings = self._chip.datasheet, range(len(self.topology.couplings))
+        if not sheet.pulses.one_sided:
+            return Programmed(0, 0, 0)
+        pairs = [
+            pulse_plan.paired_again(sheet, self._chip.read(self._index, n, reads=REFRESH_READS)) for n in couplings
+        ]
+        done = self._chip.program(self._index, [t for t, _ in pairs], [m for _, m in pairs])
+        return Programmed(sum(t.numel() for t, _ in pairs), done.cells, 0)
+
+    def drifted(self) -> float:
+        """Predicted from the datasheet's law and the chip's clock."""
+        sheet = self._chip.datasheet
+        middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
+        return sheet.drift.predicted(self._chip.conditions.clock_s - self._written_at_s, middle_s, sheet.cells.g_max_s)
+
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
+        """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
+        check_inputs(self.topology, drive, nudges)
+        current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
+        constant = constant_nudges(nudges)
+        with torch.no_grad():
+            readings = self._chip.settle(
+                self._index,
+                drive * self._mapping.drive_unit,
+                [n * current_a for n in constant],
+                None if start is None else [s * unit_v for s in start],
+                reads,
+                self.wait_s,
+            )
+        states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
+        amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]
+        currents = tuple((a / current_a).to(drive) for a in amperes) or None
+        return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings), currents)
+
+    def targets(self) -> list[Tensor] | None:
+        """Last written targets, siemens; None before the first write."""
+        return self._targets_s
+
+    def restore_targets(self, targets_s: list[Tensor]) -> None:
+        """Takes targets from a checkpoint as the last written ones."""
+        self._targets_s = targets_s
+
+    @property
+    def written_at_s(self) -> float:
+        """When all cells were last written together, on the chip's clock."""
+        return self._written_at_s
+
+    def restore_written_at(self, seconds: float) -> None:
+        """Takes `written_at_s` from a checkpoint."""
+        self._written_at_s = seconds
+
+    def _write_all(self, targets: list[Tensor], clipped: int) -> Programmed:
+        total = sum(t.numel() for t in targets)
+        self._chip.program(self._index, targets)
+        self._targets_s = targets
+        self._written_at_s = self._chip.conditions.clock_s
+        return Programmed(total, total, clipped)
+
+
+def _report(reading: Reading) -> Phase:
+    how = reading.settled, reading.iterations, reading.residual
+    return Phase(*how, reading.clipped_drives, reading.rail_codes, reading.restless)
+
+
+class EmulatorBench:
+    """An emulated chip, arrays handed out in order.
+
+    Args:
+        chip: The chip.
+        address: The address it was opened from.
+    """
+
+    def __init__(self, chip: Chip, address: str) -> None:
+        self.chip = chip
+        self.address = address
+        self._arrays: list[EmulatedArray] = []
+
+    @property
+    def quantized(self) -> bool:
+        """True where any converter has finite resolution."""
+        sheet = self.chip.datasheet
+        return any(not c.ideal for c in (sheet.drive_dac, sheet.nudge_dac, sheet.state_adc, sheet.output_adc))
+
+    def place(self, topology: Topology) -> CellArray:
+        """Reserves the next array."""
+        check_fits(self.chip.datasheet, topology)
+        index = next_array(self.chip.datasheet, len(self._arrays))
+        array = EmulatedArray(self.chip, index, topology)
+        self._arrays.append(array)
+        return array
+
+    def describe(self) -> dict[str, object]:
+        """Datasheet and specimen."""
+        identity = self.chip.datasheet.identity
+        return {
+            "kind": "emulator",
+            "vendor": identity.vendor,
+            "model": identity.model,
+            "seed": self.chip.seed,
+            "datasheet": self.chip.datasheet.model_dump(mode="json"),
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The chip's state and the last written targets."""
+        state = self.chip.state_dict()
+        for number, array in enumerate(self._arrays):
+            for index, target in enumerate(array.targets() or []):
+                state[f"target_{number}.{index}"] = target
+            state[f"written_at_{number}"] = torch.tensor(array.written_at_s, dtype=torch.float64)
+        return state
+
+    def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
+        """Restores `state_dict` on the same placed blocks."""
+        self.chip.load_state_dict(state)
+        for number, array in enumerate(self._arrays):
+            count = len(array.topology.couplings)
+            if f"target_{number}.0" in state:
+                array.restore_targets([state[f"target_{number}.{i}"].to(self.chip.device) for i in range(count)])
+            array.restore_written_at(float(state[f"written_at_{number}"]))
+
+    def close(self) -> None:
+        """Nothing to switch off."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,102 @@
+"""Model units to SI and back: the only place where they meet.
+
+`state_v = s * state_unit_v`, `drive_a = z * state_unit_v / transimpedance_ohm`, `w = (G+ - G-) * transimpedance_ohm`.
+
+A resistive network is driven by voltages, `drive_v = u * state_unit_v`, a weight is one cell, `w = G *
+transimpedance_ohm`, and a bias is a current source set by the cell on the bias line,
+`i_a = (G - (g_min + g_max) / 2) * state_unit_v`: mid-range is no current, so that both signs can be had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Conv, Dense, Topology
+from hil.counterparts.checks import check_parameters
+from hil.counterparts.seam import Parameters, Ranges
+
+_LOOSE_MIN, _LOOSE_MAX = 1 - 1e-6, 1 + 1e-6
+"""A float32 parameter at the end of its range may be that far beyond it."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Conversions of one device, from its datasheet."""
+
+    datasheet: Datasheet
+
+    @property
+    def current_unit_a(self) -> float:
+        """Amperes of a current of 1.0 in model units."""
+        return self.datasheet.neurons.state_unit_v / self.datasheet.neurons.transimpedance_ohm
+
+    @property
+    def state_unit_v(self) -> float:
+        """Volts of a state of 1.0."""
+        return self.datasheet.neurons.state_unit_v
+
+    @property
+    def drive_unit(self) -> float:
+        """Amperes of a drive of 1.0; volts in a resistive network."""
+        return self.state_unit_v if self.datasheet.resistive else self.current_unit_a
+
+    @property
+    def ranges(self) -> Ranges:
+        """Weights and biases the cells can hold, nudges of either sign the nudge DAC can express."""
+        cells, ohm = self.datasheet.cells, self.datasheet.neurons.transimpedance_ohm
+        dac, unit_a = self.datasheet.nudge_dac, self.current_unit_a
+        nudge = min(-dac.low_a, dac.high_a) / unit_a, 0.0 if dac.ideal else dac.lsb / unit_a
+        if cells.mapping == "single":
+            half = cells.span_s * ohm / 2
+            return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half), *nudge)
+        return Ranges((-cells.span_s * ohm, cells.span_s * ohm), (-cells.span_s * ohm, cells.span_s * ohm), *nudge)
+
+    def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
+        """Target conductances of a block's couplings.
+
+        Args:
+            topology: The block.
+            parameters: `weight_i` and `bias_i`, model units.
+
+        Returns:
+            One float64 tensor a coupling, siemens. Differential, (2, rows, columns): one cell of a pair carries the
+            weight's magnitude, the other stays at `g_min_s`. Single, (1, rows, columns). And the number of weights
+            beyond the range.
+
+        Raises:
+            ValueError: a parameter is missing, misshapen or not finite.
+        """
+        check_parameters(topology, parameters)
+        cells = self.datasheet.cells
+        targets, clipped = [], 0
+        for index, coupling in enumerate(topology.couplings):
+            matrix = crossbar_matrix(topology, coupling, parameters, index) / self.datasheet.neurons.transimpedance_ohm
+            if cells.mapping == "single":
+                if coupling.bias:
+                    matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
+                planes = matrix.unsqueeze(0)
+            else:
+                planes = torch.stack([matrix, -matrix]).clamp_(min=0).add_(cells.g_min_s)
+            lowest, highest = planes.aminmax()
+            if lowest < cells.g_min_s * _LOOSE_MIN or highest > cells.g_max_s * _LOOSE_MAX:
+                clipped += int(((planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)).sum())
+            targets.append(planes.clamp_(cells.g_min_s, cells.g_max_s))
+        return targets, clipped
+
+    def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:
+        """Conductance changes of the couplings for weight and bias changes, (rows, columns), siemens."""
+        ohm = self.datasheet.neurons.transimpedance_ohm
+        return [crossbar_matrix(topology, c, changes, i) / ohm for i, c in enumerate(topology.couplings)]
+
+
+def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:
+    """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last."""
+    _, columns = topology.cells(coupling)
+    weight = parameters[f"weight_{index}"].detach().double().reshape(columns, -1).T
+    if not coupling.bias:
+        return weight
+    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns)])

@@ -1,0 +1,55 @@
+"""Opens a rack of instruments: a file of its own, or a table of a bench file, into a `RackBench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drivers.rack.opening import open_rig
+from firmware_specs.racks import Rack, load_rack
+from hil.counterparts.opening.bench_file import DeviceEntry
+from hil.counterparts.rack import RackBench
+
+
+def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
+    """Opens all instruments, checks who they are, and brings them into their safe state.
+
+    Args:
+        address: What the bench is called in provenance.
+        entry: `rack:FILE`, relative to the folder, or `rack:` with the rack in the entry.
+        folder: Where the bench file is.
+
+    Raises:
+        RackError: the rack file is refused.
+        DeviceError: an instrument is missing, busy, or another one.
+    """
+    rig = open_rig(
+        rack_of(entry, folder),
+        entry.visa_library,
+        watchdog_s=entry.watchdog_s,
+        allow_no_watchdog=entry.allow_no_watchdog,
+    )
+    return RackBench(rig, address)
+
+
+def rack_of(entry: DeviceEntry, folder: Path) -> Rack:
+    """The rack an entry holds or names.
+
+    Raises:
+        RackError: its file is refused.
+    """
+    if entry.rack is not None:
+        return entry.rack
+    name = entry.address.removeprefix("rack:")
+    path = folder / name
+    return load_rack(path if path.exists() else name)
+
+
+def clear_rack(entry: DeviceEntry, folder: Path) -> list[str]:
+    """Switches everything off, whatever was left on; which outputs that were.
+
+    Raises:
+        RackError: the rack file is refused.
+        DeviceError: an instrument is missing, busy, or another one.
+    """
+    with open_rig(rack_of(entry, folder), entry.visa_library, allow_no_watchdog=True) as rig:
+        return rig.left_on

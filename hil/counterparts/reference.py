@@ -1,0 +1,170 @@
+"""`reference:` exact digital relaxation, no analog effects, in the dtype of the drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from emulator import network, packed
+from firmware_specs.topology import Topology
+from hil.counterparts.checks import check_inputs, check_parameters
+from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.learning.energy import ideal_network
+
+
+@dataclass
+class ReferenceArray:
+    """A block relaxed exactly.
+
+    Attributes:
+        topology: The block.
+        stop: Bound and tolerance of the free phase and, unless `nudged_stop` is given, of the nudged ones.
+        nudged_stop: Bound and tolerance of the nudged phases.
+        arithmetic: `full`, or `mixed` with bfloat16 products in all but the last sweeps (float32 parameters only).
+        over_relaxation: How far a layer moves in an update, 1..2 in units of the way to its minimum; not in resistive
+            networks.
+    """
+
+    topology: Topology
+    stop: network.Stop
+    nudged_stop: network.Stop | None = None
+    arithmetic: packed.Arithmetic = "full"
+    over_relaxation: float = 1.0
+    _network: network.Network | None = None
+
+    @property
+    def ranges(self) -> Ranges:
+        """Unlimited, but for conductances."""
+        return Ranges(weight=(0.0, float("inf"))) if self.topology.substrate == "resistive" else Ranges()
+
+    def program(self, parameters: Parameters) -> Programmed:
+        """Takes the parameters as they are."""
+        cells = check_parameters(self.topology, parameters)
+        taken = {name: value.clone() for name, value in parameters.items()}
+        ideal = ideal_network(self.topology, taken, self.arithmetic)
+        self._network = replace(ideal, over_relaxation=self.over_relaxation)
+        return Programmed(cells, cells, 0)
+
+    def settle(
+        self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
+    ) -> Settled:
+        """Relaxes to the stated tolerance; constant nudges run as one batch, and `start` is taken as settled."""
+        check_inputs(self.topology, drive, nudges)
+        if self._network is None:
+            raise RuntimeError("nothing is programmed yet: program the array before settling it")
+        with torch.no_grad():
+            drive = _channels_last(drive)
+            free = network.relax(self._network, drive, stop=self.stop) if start is None else network.settled(start)
+            nudged = self._nudged(self._network, drive, nudges, free.states)
+        phases = (free, *nudged)
+        return Settled(free.states, tuple(n.states for n in nudged), tuple(_report(p) for p in phases))
+
+    def _nudged(
+        self, net: network.Network, drive: Tensor, nudges: Sequence[Nudge], start: States
+    ) -> tuple[network.Relaxed, ...]:
+        stop = self.nudged_stop or self.stop
+        if not nudges:
+            return ()
+        nudges = [_channels_last(n) if isinstance(n, Tensor) else n for n in nudges]
+        held = [n.state for n in nudges if isinstance(n, Hold)]
+        if held:
+            if len(held) < len(nudges):
+                raise ValueError("one settle either nudges the last layer or holds it, not both")
+            clamped = replace(net, neurons=(*net.neurons[:-1], _Held(network.join(held))))
+            return network.split(network.relax(clamped, drive, None, start, stop, copies=len(held)), len(held))
+        constant = [n for n in nudges if isinstance(n, Tensor)]
+        joined = network.join(constant) if len(constant) == len(nudges) else _together(nudges)
+        return network.split(network.relax(net, drive, joined, start, stop, copies=len(nudges)), len(nudges))
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    """The memory format packed couplings work in: another one would be read across at every sweep."""
+    return maps.contiguous(memory_format=torch.channels_last) if maps.dim() == 4 else maps
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Neurons that answer with the state they are held at, whatever current they get."""
+
+    state: Tensor
+
+    def __call__(self, current: Tensor) -> Tensor:
+        return self.state
+
+
+def _together(nudges: Sequence[Nudge]) -> network.Nudge:
+    """One nudge for a batch of stacked phases."""
+    parts = [n for n in nudges if not isinstance(n, Hold)]
+    return lambda state: torch.cat(
+        [n(part) if callable(n) else n for n, part in zip(parts, state.chunk(len(parts)), strict=True)]
+    )
+
+
+def _report(phase: network.Relaxed) -> Phase:
+    none = torch.zeros_like(phase.iterations)
+    return Phase(phase.settled, phase.iterations, phase.residual, none, none, phase.restless)
+
+
+class ReferenceBench:
+    """As many exact arrays as the model has blocks.
+
+    Args:
+        stop: Bound and tolerance of the relaxation.
+        nudged_stop: The same for nudged phases, when they differ.
+        arithmetic: Of every array's relaxation.
+        over_relaxation: Of every array's relaxation.
+        address: The address it was opened from.
+    """
+
+    quantized = False
+
+    def __init__(
+        self,
+        stop: network.Stop | None = None,
+        nudged_stop: network.Stop | None = None,
+        arithmetic: packed.Arithmetic = "full",
+        over_relaxation: float = 1.0,
+        address: str = "reference:",
+    ) -> None:
+        self.stop = stop or network.Stop()
+        self.nudged_stop = nudged_stop
+        self.arithmetic = arithmetic
+        self.over_relaxation = over_relaxation
+        self.address = address
+
+    def place(self, topology: Topology) -> ReferenceArray:
+        """Any block fits."""
+        return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic, self.over_relaxation)
+
+    def describe(self) -> dict[str, object]:
+        """Kind and stopping rule."""
+        return {
+            "kind": "reference",
+            "max_iterations": self.stop.max_iterations,
+            "tolerance": self.stop.tolerance,
+            "arithmetic": self.arithmetic,
+            "over_relaxation": self.over_relaxation,
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing beyond the model's parameters."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,134 @@
+"""Layers of a feedforward part: the document's form and the torch module it becomes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from firmware_specs.datasheet.section import Fraction, Positive, Section
+from hil.learning.norm import MapNorm
+
+Count = Annotated[int, Field(ge=0)]
+Shape = tuple[int, ...]
+
+
+class Flatten(Section):
+    """Any shape to a flat vector."""
+
+    kind: Literal["flatten"]
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module."""
+        return nn.Flatten()
+
+
+class Linear(Section):
+    """Dense layer."""
+
+    kind: Literal["linear"]
+    units: PositiveInt
+    bias: bool = True
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module for a flat input."""
+        if len(shape) != 1:
+            raise ValueError(f"linear needs a flat input, got {shape}: put a flatten before it")
+        return nn.Linear(shape[0], self.units, self.bias)
+
+
+class Conv(Section):
+    """Convolution; the usual choice before a batch norm is `bias = false`."""
+
+    kind: Literal["conv"]
+    channels: PositiveInt
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Count = 1
+    bias: bool = True
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module for a (channels, height, width) input."""
+        _needs_maps("conv", shape)
+        return nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, self.padding, bias=self.bias)
+
+
+class Pool(Section):
+    """Max or average pooling with a square window."""
+
+    kind: Literal["max_pool", "avg_pool"]
+    window: PositiveInt = 2
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module for a (channels, height, width) input."""
+        _needs_maps(self.kind, shape)
+        return nn.MaxPool2d(self.window) if self.kind == "max_pool" else nn.AvgPool2d(self.window)
+
+
+class BatchNorm(Section):
+    """Batch norm.
+
+    Attributes:
+        learn: Train gain and offset; off as in the ff-EBM paper, where they stay at 1 and 0.
+        momentum: Weight of the newest batch in the running statistics.
+    """
+
+    kind: Literal["batch_norm"]
+    learn: bool = False
+    momentum: Fraction = 0.1
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module, over channels or units."""
+        norm = MapNorm if len(shape) == 3 else nn.BatchNorm1d
+        return norm(shape[0], momentum=self.momentum, affine=self.learn)
+
+
+class Relu(Section):
+    """Rectifier."""
+
+    kind: Literal["relu"]
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module."""
+        return nn.ReLU()
+
+
+class MirroredSources(nn.Module):
+    """`gain * [x, -x]` along the first axis after the batch.
+
+    Source voltages of a resistive network: the negative copies stand in for negative weights, which conductances are
+    not, and the gain makes up for the attenuation of resistor ladders (Scellier, arXiv 2402.11674).
+
+    Args:
+        gain: Voltage of an input of 1.0, model units.
+    """
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, n, ...) to (batch, 2 n, ...)."""
+        scaled = inputs * self.gain
+        return torch.cat([scaled, -scaled], 1)
+
+
+class Mirror(Section):
+    """`[x, -x]` times a gain: what the sources of a resistive network are driven with."""
+
+    kind: Literal["mirror"]
+    gain: Positive = 1.0
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module; doubles the first axis."""
+        return MirroredSources(self.gain)
+
+
+FeedforwardLayer = Annotated[Flatten | Linear | Conv | Pool | BatchNorm | Relu | Mirror, Field(discriminator="kind")]
+
+
+def _needs_maps(what: str, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ValueError(f"{what} needs a (channels, height, width) input, got {shape}")

@@ -1,0 +1,167 @@
+"""From an experiment to a chain of modules: feedforward parts, energy blocks, readout."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+
+import torch
+from torch import nn
+
+from emulator.streams import generator
+from firmware_specs import topology as spec
+from hil.counterparts.seam import Bench, CellArray, PlacementError
+from hil.experiments.schema import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
+from hil.learning.block import EnergyBlock, Observer
+from hil.learning.initial import initialize
+
+
+class ModelError(ValueError):
+    """Parts that do not fit together; the message names the block and layer."""
+
+
+def build(
+    experiment: Experiment,
+    bench: Bench,
+    shape: tuple[int, ...],
+    classes: int,
+) -> nn.Sequential:
+    """Builds the model of an experiment and places its energy blocks.
+
+    Weights come from generators derived from `run.seed`; torch's default generator is left as it was.
+
+    Args:
+        experiment: What to build.
+        bench: Open counterpart.
+        shape: One sample of the data.
+        classes: Width of the output.
+
+    Returns:
+        `block_1`, `block_2`, ... (each with `feedforward` and `energy`), then `readout` if there is one.
+
+    Raises:
+        ModelError: layers that do not fit.
+        PlacementError: a block that does not fit the counterpart.
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(torch.device("cpu"), experiment.run.seed, "weights").initial_seed())
+        for number, part in enumerate(experiment.blocks):
+            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape)
+            parts[f"block_{number + 1}"] = block
+        if experiment.readout == "linear":
+            parts["readout"] = nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), classes))
+        elif prod(shape) != classes:
+            raise ModelError(f"readout = 'none': the last layer has shape {shape}, the data has {classes} classes")
+        else:
+            parts["readout"] = nn.Flatten()
+        model = nn.Sequential(parts)
+        initialize(model, experiment.init)
+    return model.to(getattr(torch, experiment.run.dtype))
+
+
+def energy_blocks(model: nn.Module) -> dict[str, EnergyBlock]:
+    """Energy blocks of a model by name, first to last."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, EnergyBlock)}
+
+
+@contextmanager
+def observed(model: nn.Module, observers: Mapping[str, Observer]) -> Iterator[None]:
+    """While it lasts, each named energy block tells its own observer of every settle; then the former ones return."""
+    blocks = energy_blocks(model)
+    before = {name: blocks[name].observer for name in observers}
+    try:
+        for name, observer in observers.items():
+            blocks[name].observer = observer
+        yield
+    finally:
+        for name, former in before.items():
+            blocks[name].observer = former
+
+
+def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0) -> spec.Topology:
+    """Layers and couplings of an energy part for the shape its feedforward part delivers.
+
+    In the Hopfield substrate that shape is the first layer's; in the resistive one it is the source nodes'.
+    `slope` is for a part that states none.
+    """
+    resistive = part.substrate == "resistive"
+    shapes: list[tuple[int, ...]] = [] if resistive else [drive_shape]
+    couplings: list[spec.Dense | spec.Conv] = []
+    before = drive_shape
+    for coupling in part.couplings:
+        made, before = _coupling(coupling, len(shapes) - 1, before)
+        couplings.append(made)
+        shapes.append(before)
+    couplings += [_skip(skip) for skip in part.skips]
+    last, slope = len(shapes) - 1, part.slope or slope
+    layers = tuple(spec.Layer(shape=s, clamped=part.clamp_last or i < last, slope=slope) for i, s in enumerate(shapes))
+    source = drive_shape if resistive else None
+    return spec.Topology(substrate=part.substrate, source=source, layers=layers, couplings=tuple(couplings))
+
+
+def _skip(part: SkipPart) -> spec.Dense | spec.Conv:
+    if part.kind == "dense":
+        return spec.Dense(pre=part.pre, post=part.post, bias=part.bias)
+    return spec.Conv(**part.model_dump(exclude={"kind"}))
+
+
+def _coupling(
+    part: DensePart | ConvPart, pre: int, before: tuple[int, ...]
+) -> tuple[spec.Dense | spec.Conv, tuple[int, ...]]:
+    if isinstance(part, DensePart):
+        return spec.Dense(pre=pre, post=pre + 1, bias=part.bias), (part.units,)
+    if len(before) != 3:
+        raise ValueError(f"a conv coupling needs a (channels, height, width) layer before it, got {before}")
+    fields = part.model_dump(exclude={"kind", "channels"})
+    conv = spec.Conv(pre=pre, post=pre + 1, **fields)
+    after = conv.output_shape(before, part.channels)
+    if min(after) < 1:
+        raise ValueError(f"a conv coupling on a layer of shape {before} leaves nothing: {after}")
+    return conv, after
+
+
+def _block(
+    experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...]
+) -> tuple[nn.Module, tuple[int, ...]]:
+    layers: list[nn.Module] = []
+    for index, layer in enumerate(part.feedforward):
+        try:
+            module = layer.build(shape)
+            shape = tuple(module.eval()(torch.zeros(1, *shape)).shape[1:])
+            module.train()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{where}.feedforward.{index} ({layer.kind}): input {shape}: {error}") from error
+        layers.append(module)
+    try:
+        topology = topology_of(part.energy, shape, experiment.slope)
+    except ValueError as error:
+        raise ModelError(f"{where}.energy: {error}") from error
+    signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
+    pulsed = experiment.update.kind == "pulsed"
+    if pulsed and (
+        topology.substrate == "resistive" or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
+    ):
+        raise ModelError(
+            f"{where}.energy: pulsed updates need a gradient that the states alone give; pooling and "
+            "resistive networks need the weights, too: use update.kind = 'rewrite'"
+        )
+    settle = experiment.settle
+    try:
+        energy = EnergyBlock(
+            topology,
+            bench,
+            experiment.estimator,
+            generator=signs,
+            reads=settle.reads,
+            unsettled=settle.unsettled,
+            pulsed=pulsed,
+        )
+    except PlacementError as error:
+        raise PlacementError(f"{where}.energy: {error}") from error
+    if pulsed and not isinstance(energy.array, CellArray):
+        raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")
+    chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)
+    return nn.Sequential(chain), topology.nudge_shape

@@ -1,0 +1,22 @@
+"""The measurements, in the order they are made: what wears cells comes last."""
+
+from hil.measuring.characterize.items.drift import Drift
+from hil.measuring.characterize.items.item import Item
+from hil.measuring.characterize.items.iv import CurrentVoltage, Found
+from hil.measuring.characterize.items.nudge import NudgeLinearity
+from hil.measuring.characterize.items.programming import Programming
+from hil.measuring.characterize.items.pulse_response import PulseResponse
+from hil.measuring.characterize.items.read_noise import ReadNoise
+from hil.measuring.characterize.items.settle_time import SettleTime
+from hil.measuring.characterize.items.transfer import Transfer
+from hil.measuring.characterize.items.wear import Endurance, TemperatureSweep
+
+ITEMS = (
+    Found, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep, Drift,
+    PulseResponse, Endurance,
+)  # fmt: skip
+
+__all__ = [
+    "ITEMS", "CurrentVoltage", "Drift", "Endurance", "Found", "Item", "NudgeLinearity", "Programming", "PulseResponse",
+    "ReadNoise", "SettleTime", "TemperatureSweep", "Transfer",
+]  # fmt: skip

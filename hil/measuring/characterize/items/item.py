@@ -1,0 +1,69 @@
+"""What every measurement has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from firmware_specs.codes import Capability
+from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize.figure import Figure
+from hil.measuring.characterize.probe import Probe
+from hil.measuring.characterize.steps import Step
+
+Array = NDArray[np.float64]
+CELLS = ("plane", "row", "column")
+READS = ("read", *CELLS)
+
+
+class Settings(BaseModel):
+    """Settings of a measurement, as a plan gives them: unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Item(Protocol):
+    """A measurement.
+
+    Attributes:
+        NAME: In plans, files and figures.
+        NEEDS: Capabilities without which it is skipped.
+        DIMS: Dimensions of every variable of a step's record.
+        UNITS: Unit of every variable and coordinate.
+    """
+
+    NAME: ClassVar[str]
+    NEEDS: ClassVar[tuple[Capability, ...]]
+    DIMS: ClassVar[Mapping[str, tuple[str, ...]]]
+    UNITS: ClassVar[Mapping[str, str]]
+
+    def steps(self, probe: Probe) -> Sequence[Step]:
+        """The row of steps; the same every time for the same settings and device."""
+
+    def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
+        """Figures from the complete measurement, beside what a datasheet says."""
+
+
+def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
+    """Levels that run through the range from cell to cell, so that one write meets all of it; (planes, rows, columns).
+
+    Consecutive cells are far apart, so that no region of the array has one level.
+    """
+    count = int(np.prod(probe.shape))
+    order = (np.arange(count) * 0.6180339887498949) % 1.0
+    return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
+
+
+def alive(levels: Array) -> NDArray[np.bool_]:
+    """Cells that follow what is written: (writes, ...) levels whose spread over writes is not that of a stuck cell.
+
+    Args:
+        levels: Mean level of every cell after each of several writes that differ widely.
+    """
+    moved = np.ptp(levels, axis=0)
+    return np.asarray(moved > 0.3 * np.median(moved))

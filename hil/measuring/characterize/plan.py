@@ -1,0 +1,107 @@
+"""Plans: what is measured, on how many cells, and how many pulses it may cost (TOML)."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from firmware_specs.refusals import explain
+from hil.measuring.characterize.items import (
+    CurrentVoltage,
+    Drift,
+    Endurance,
+    Found,
+    Item,
+    NudgeLinearity,
+    Programming,
+    PulseResponse,
+    ReadNoise,
+    SettleTime,
+    TemperatureSweep,
+    Transfer,
+)
+
+
+class PlanError(ValueError):
+    """A plan that cannot be used; the message names file, key and what was expected."""
+
+
+class Plan(BaseModel):
+    """A characterization; an item that is given as an empty table is measured with its usual settings.
+
+    Attributes:
+        array: Which array of the device; what its cells hold is lost.
+        rows: Rows of the region, units of the block's first layer.
+        columns: Columns of the region, units of its last layer.
+        pulse_budget: Most writes and pulses any cell may take of this characterization.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    array: Annotated[int, Field(ge=0)] = 0
+    rows: Annotated[int, Field(ge=2)] = 16
+    columns: Annotated[int, Field(ge=2)] = 16
+    pulse_budget: Annotated[int, Field(ge=0)] = 2000
+    found: Found | None = None
+    transfer: Transfer | None = None
+    settle_time: SettleTime | None = None
+    nudge: NudgeLinearity | None = None
+    iv: CurrentVoltage | None = None
+    programming: Programming | None = None
+    read_noise: ReadNoise | None = None
+    temperature: TemperatureSweep | None = None
+    drift: Drift | None = None
+    pulse_response: PulseResponse | None = None
+    endurance: Endurance | None = None
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Items to measure, in order; what wears cells comes last."""
+        named = (
+            self.found, self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise,
+            self.temperature, self.drift, self.pulse_response, self.endurance,
+        )  # fmt: skip
+        return tuple(item for item in named if item is not None)
+
+
+def usual(rows: int = 16, columns: int = 16) -> Plan:
+    """Everything but endurance, which only costs."""
+    return Plan(
+        rows=rows,
+        columns=columns,
+        found=Found(),
+        transfer=Transfer(),
+        settle_time=SettleTime(),
+        nudge=NudgeLinearity(),
+        iv=CurrentVoltage(),
+        programming=Programming(),
+        read_noise=ReadNoise(),
+        temperature=TemperatureSweep(),
+        drift=Drift(),
+        pulse_response=PulseResponse(),
+    )
+
+
+def of(folder: Path) -> Plan:
+    """The plan a characterization was made with."""
+    return Plan.model_validate(json.loads((folder / "provenance.json").read_text())["plan"])
+
+
+def load(path: Path) -> Plan:
+    """Reads a plan.
+
+    Raises:
+        PlanError: unreadable, not TOML, or refused.
+    """
+    try:
+        return Plan.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: not readable: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise PlanError(f"{path}: " + "; ".join(explain(error, None, Plan))) from error

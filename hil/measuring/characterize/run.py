@@ -1,0 +1,266 @@
+"""A characterization from its plan to its figures; cut off anywhere, it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from drivers.crossbar import Crossbar
+from firmware_specs.codes import Capability, ConverterId, Parameter
+from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize.figure import Figure
+from hil.measuring.characterize.items import Drift, Item
+from hil.measuring.characterize.plan import Plan, PlanError
+from hil.measuring.characterize.probe import Probe
+from hil.measuring.characterize.steps import Mark, Step
+from hil.measuring.characterize.store import Store
+from hil.training.run.atomic import write_json
+from hil.training.run.provenance import code_version
+
+Progress = Callable[[str, int, int], None]
+"""Told of item, steps done and steps in all."""
+
+
+@dataclass(frozen=True)
+class Characterization:
+    """What was measured and concluded.
+
+    Attributes:
+        folder: Where it is kept.
+        chip: Vendor, model, serial and firmware.
+        data: One dataset an item.
+        figures: What was concluded, in the order of the items.
+        skipped: Items that the device cannot do, and why.
+    """
+
+    folder: Path
+    chip: dict[str, str]
+    data: dict[str, xr.Dataset]
+    figures: tuple[Figure, ...]
+    skipped: dict[str, str]
+
+    def __getitem__(self, name: str) -> Figure:
+        """A figure by its name, e.g. `programming.sigma`."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(f"{name}: there are {', '.join(f.name for f in self.figures)}")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{f.name}</code></td><td>{f.measured._repr_html_()}</td>"
+            f"<td>{'' if f.stated is None else f'{f.stated:.4g}'}</td><td>{f.verdict}</td></tr>"
+            for f in self.figures
+        )
+        return f"<table><tr><th>figure</th><th>measured</th><th>datasheet</th><th>verdict</th></tr>{rows}</table>"
+
+
+class ChipError(ValueError):
+    """A folder that belongs to another chip or another plan."""
+
+
+def characterize(
+    crossbar: Crossbar,
+    plan: Plan,
+    folder: Path,
+    sheet: Datasheet | None = None,
+    progress: Progress = lambda item, done, of: None,
+) -> Characterization:
+    """Measures what is not measured yet, and concludes.
+
+    Args:
+        crossbar: The open device; its outputs go on.
+        plan: What to measure. A folder that was begun with it is gone on with.
+        folder: Where data, figures and provenance go.
+        sheet: What the device is supposed to be.
+        progress: Told of every step.
+
+    Raises:
+        PlanError: the plan costs more pulses than its budget. ChipError: the folder is another chip's or plan's.
+        DeviceError: the device failed; what is measured is kept.
+    """
+    chip = _identity(crossbar)
+    begun = _begun(folder, plan, chip)
+    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
+    able = [item for item in plan.items if not _missing(probe, item)]
+    skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
+    rows = {item.NAME: item.steps(probe) for item in able}
+    _check_budget(plan, rows)
+    if not begun:
+        _begin(folder, plan, chip, crossbar)
+    store = Store(folder, _attributes(crossbar, probe, chip, plan))
+    data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
+    figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
+    write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
+    return Characterization(folder, chip, data, figures, skipped)
+
+
+def load(folder: Path) -> Characterization:
+    """A finished characterization from its folder.
+
+    Raises:
+        ChipError: it is none, or is not finished.
+    """
+    try:
+        found = json.loads((folder / "figures.json").read_text())
+    except FileNotFoundError as error:
+        if (folder / "provenance.json").is_file():
+            todo = "not finished: go on with"
+        else:
+            todo = f"{'no characterization in it' if folder.is_dir() else 'there is no such folder'}: make one with"
+        raise ChipError(f"{folder}: {todo} `hil characterize --device ADDRESS --out {folder}`") from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise ChipError(f"{folder}: no characterization that can be read: {error}") from error
+    data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
+    figures = tuple(Figure.from_json(f) for f in found["figures"])
+    return Characterization(folder, found["chip"], data, figures, found["skipped"])
+
+
+def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
+    name = item.NAME
+    if store.done(name) < len(steps):
+        _check_kept(probe, store, name)
+    for number in range(store.done(name), len(steps)):
+        progress(name, number, len(steps))
+        step = steps[number]
+        _act(probe, store, name, number, step)
+        store.keep(name, number, step.look(probe), step.at)
+        if store.due:
+            store.publish(name, store.dataset(name, item.DIMS, item.UNITS))
+    progress(name, len(steps), len(steps))
+    complete = store.dataset(name, item.DIMS, item.UNITS)
+    store.publish(name, complete)
+    return complete
+
+
+def _check_kept(probe: Probe, store: Store, name: str) -> None:
+    """A measurement that was cut off goes on only in the cells it began in: their pulse counters never fall.
+
+    Raises:
+        ChipError: the device counts fewer writes and pulses than it did then.
+    """
+    then, now = store.last_pulses(name), Mark.of(probe).pulses
+    if probe.can(Capability.USAGE) and now < then:
+        raise ChipError(
+            f"{store.folder}: {name} was cut off after {then} writes and pulses, the device counts {now}: its cells "
+            "are not as they were left. An emulated chip in process begins anew with every call "
+            "(`hil emulate` keeps one); take another --out"
+        )
+
+
+def _act(probe: Probe, store: Store, name: str, number: int, step: Step) -> None:
+    """Does the step's deeds that were not done before a run was cut off."""
+    begun = store.intent(name, number)
+    first = 0
+    if begun is not None:
+        deed, before = begun
+        first = deed + 1 if step.deeds[deed].happened(before, Mark.of(probe)) else deed
+    for index in range(first, len(step.deeds)):
+        store.intend(name, number, index, Mark.of(probe))
+        step.deeds[index].apply(probe)
+
+
+def _missing(probe: Probe, item: Item) -> str:
+    return ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
+
+
+def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:
+    cost = {name: _cost(steps) for name, steps in rows.items()}
+    total = sum(cost.values())
+    if total > plan.pulse_budget:
+        listed = ", ".join(f"{name} {pulses}" for name, pulses in cost.items() if pulses)
+        raise PlanError(
+            f"pulse_budget: the plan costs {total} writes and pulses a cell ({listed}), allowed are {plan.pulse_budget}"
+        )
+
+
+def _cost(steps: Sequence[Step]) -> int:
+    """Most writes and pulses that any cell takes."""
+    planes: Counter[int | None] = Counter()
+    for step in steps:
+        for deed in step.deeds:
+            planes[deed.plane] += deed.cost
+    return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
+
+
+def _called(chip: dict[str, str]) -> str:
+    return f"{chip['vendor']} {chip['model']}, serial number {chip['serial']}, firmware {chip['firmware']}"
+
+
+def _begun(folder: Path, plan: Plan, chip: dict[str, str]) -> bool:
+    """Was the folder begun before? Raises `ChipError` where it is another plan's or another chip's."""
+    path = folder / "provenance.json"
+    if not path.is_file():
+        return False
+    begun = json.loads(path.read_text())
+    if begun["chip"] != chip:
+        raise ChipError(
+            f"{folder} holds measurements of {_called(begun['chip'])}, this is {_called(chip)}: take another --out"
+        )
+    if begun["plan"] != plan.model_dump(mode="json", exclude_none=True):
+        raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
+    return True
+
+
+def _begin(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
+    """Makes the folder this plan's and this chip's; what is refused leaves none behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    limits = crossbar.session.guard.limits.record()
+    write_json(
+        folder / "provenance.json",
+        {
+            "chip": chip,
+            "address": crossbar.address,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": code_version(),
+            "limits": {name: str(value) for name, value in asdict(limits).items()},
+            "device": described(crossbar),
+            "plan": plan.model_dump(mode="json", exclude_none=True),
+        },
+    )
+
+
+def described(crossbar: Crossbar) -> dict[str, Any]:
+    """What a device says of itself, JSON values only; infinities as text."""
+    info = crossbar.info
+    return {
+        "fabric": asdict(info.fabric),
+        "capabilities": int(info.identity.capabilities),
+        "parameters": {Parameter(k).name.lower(): v for k, v in info.parameters.items()},
+        "converters": {ConverterId(k).name.lower(): asdict(c) for k, c in info.converters.items()},
+        "limits": {name: str(value) for name, value in asdict(info.limits.absolute).items()},
+    }
+
+
+def _identity(crossbar: Crossbar) -> dict[str, str]:
+    identity = crossbar.info.identity
+    return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware")}
+
+
+def _time_origin(plan: Plan, sheet: Datasheet | None) -> float:
+    return Drift().origin_s(sheet) if plan.drift is None else plan.drift.origin_s(sheet)
+
+
+def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Plan) -> dict[str, str]:
+    low, high = crossbar.g_range_s
+    return {
+        **chip,
+        "address": crossbar.address,
+        "code": json.dumps(code_version()),
+        "g_min_s": repr(low),
+        "g_max_s": repr(high),
+        "substrate": probe.topology.substrate,
+        "read_v": repr(probe.read_v),
+        "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
+        "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),
+        "t0_s": repr(_time_origin(plan, probe.sheet)),
+        "nudge_lsb": repr(probe.lsb(ConverterId.NUDGE_DAC)),
+        "temperature_k": repr(probe.temperature_k()),
+    }

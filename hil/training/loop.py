@@ -1,0 +1,240 @@
+"""The training loop, top to bottom: the order of effects is the order of lines."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from drivers.errors import DeviceError
+from hil.counterparts.seam import Bench, NotFinite
+from hil.data import Dataset
+from hil.data.ahead import ahead
+from hil.data.batches import Batches
+from hil.experiments.schema import Experiment
+from hil.learning.gradients.followed import scores_and_loss
+from hil.learning.loss import LOSSES, Loss
+from hil.learning.model import energy_blocks, observed
+from hil.training.evaluate import Evaluation, evaluate
+from hil.training.optimize import learning_rate, optimizer
+from hil.training.ranks import ALONE, RankError, Ranks
+from hil.training.run import checkpoint, provenance
+from hil.training.run.atomic import write_json
+from hil.training.run.folder import RunError, RunFolder
+from hil.training.run.metrics import MetricsFile
+from hil.training.state import Position, TrainState
+from hil.training.tally import Tally
+from hil.training.tensorboard import EventFile
+from hil.training.update import CellUpdates
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def step(self, position: Position, record: dict[str, float]) -> None:
+        """After every step."""
+        ...
+
+    def epoch(self, position: Position, record: dict[str, object]) -> None:
+        """After every epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        summary: What `summary.json` holds.
+        signal: The signal that stopped it before its end, if any.
+    """
+
+    summary: dict[str, object]
+    signal: signal.Signals | None = None
+
+
+def train(
+    experiment: Experiment,
+    model: nn.Module,
+    bench: Bench,
+    dataset: Dataset,
+    folder: RunFolder,
+    screen: Screen,
+    asked_to_stop: Callable[[], signal.Signals | None],
+    ranks: Ranks = ALONE,
+) -> Outcome:
+    """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
+
+    Args:
+        experiment: What to train.
+        model: Built from it, on its torch device.
+        bench: Open counterpart its blocks are placed on.
+        dataset: What to learn.
+        folder: Run folder, started or reopened.
+        screen: Shows progress.
+        asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
+        ranks: The processes that train together, each on its part of every batch with a counterpart of its own.
+
+    Raises:
+        RankError: another rank failed; a checkpoint of the last whole step has been written.
+        DeviceError: the counterpart failed; a checkpoint of the last whole step has been written.
+        KeyboardInterrupt: stopped in the middle of a step; likewise.
+        RunError: the loss, a current or a parameter is not finite.
+    """
+    run, loss = experiment.run, LOSSES[experiment.loss]
+    device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
+    cells = CellUpdates(model, experiment.update, run.seed)
+    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
+    metrics_bytes = _restore(state, folder, ranks)
+    at = state.position
+    provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
+    part = (ranks.rank, ranks.count)
+    batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
+    tally = Tally()
+    every_block = dict.fromkeys(energy_blocks(model), tally.add)
+
+    with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
+
+        def save(between_steps: bool = True) -> None:
+            whole = state.checkpoint(metrics.sync(), between_steps)
+            checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+
+        model.train()
+        before: dict[str, Tensor] | None = None
+        try:
+            while at.epoch < run.epochs:
+                for images, labels in ahead(batches.epoch(at.epoch, start=at.batch)):
+                    began = time.perf_counter()
+                    lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
+                    before = state.before_step()
+                    with observed(model, every_block):
+                        images = dataset.prepare(images, device, dtype)
+                        sums = step(state, cells, lr, loss, images, labels, ranks)
+                    samples = len(labels) * ranks.count
+                    loss_sum, correct = sums.tolist()
+                    if not math.isfinite(loss_sum):
+                        raise NotFinite(f"the loss is {loss_sum}")
+                    _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
+                    before = None
+                    means = {"loss": loss_sum / samples, "accuracy": correct / samples}
+                    record = {"lr": lr, **means, **tally.take()}
+                    metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
+                    events.step(at, record)
+                    screen.step(at, record)
+                    signalled = ranks.largest(asked_to_stop() or 0)
+                    stopped = signal.Signals(signalled) if signalled else None
+                    if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
+                        save()
+                    if stopped:
+                        return Outcome(_summarize(folder, state, experiment), stopped)
+
+                done = at.epoch + 1
+                record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
+                if done % run.evaluate_every == 0 or done == run.epochs:
+                    tested = evaluate(model, dataset, loss, run.eval_batch, ranks)
+                    at.test_accuracy = tested.accuracy
+                    write_json(folder.evaluation, tested.document())
+                    record_epoch |= _test_record(tested)
+                at.epoch, at.batch, at.loss_sum, at.correct, at.seen = done, 0, 0.0, 0, 0
+                record_epoch["weights"] = _weights(state)
+                metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
+                events.epoch(at, record_epoch, model)
+                screen.epoch(at, record_epoch)
+                save()
+        except NotFinite as error:
+            raise RunError(
+                f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
+            ) from error
+        except (DeviceError, RankError, KeyboardInterrupt):
+            if before is not None:
+                state.undo_step(before)
+            save(between_steps=False)
+            raise
+        return Outcome(_summarize(folder, state, experiment))
+
+
+def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
+    """Takes up the newest step every rank has; a rank that is new starts its counterpart at the first rank's step.
+
+    Returns:
+        Length of `metrics.jsonl` to go on from, bytes.
+    """
+    mine = checkpoint.newest(folder.checkpoints)
+    step = ranks.smallest(2**62 if mine is None and not ranks.first else _step_of(mine))
+    if step < 0:
+        return 0
+    mine = checkpoint.newest(folder.checkpoints, step)
+    if _step_of(mine) == step and mine is not None:
+        return state.restore(mine)
+    first = checkpoint.newest(folder.shared.checkpoints, step)
+    if first is None or _step_of(first) != step:
+        raise RunError(f"{folder.shared.path}: the checkpoint of step {step} is gone: raise run.keep_checkpoints")
+    state.restore(first.without("bench."))
+    return 0
+
+
+def _step_of(found: checkpoint.Checkpoint | None) -> int:
+    return -1 if found is None else int(found.facts["position"]["step"])
+
+
+def step(
+    state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor, ranks: Ranks
+) -> Tensor:
+    """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    labels = labels.to(images.device)
+    parameters = list(state.model.parameters())
+    state.optimizer.zero_grad(set_to_none=True)
+    try:
+        scores, mean = scores_and_loss(state.model, loss, images, labels)
+        mean.backward()
+    except (DeviceError, NotFinite) as error:
+        ranks.check(error)
+        raise
+    sums = torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
+    ranks.exchange(parameters, sums)
+    state.optimizer.step()
+    for block in energy_blocks(state.model).values():
+        block.project()  # what the cells cannot hold, negative conductances above all, ends at their range
+    cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
+    return sums
+
+
+def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
+    at.batch, at.step = at.batch + 1, at.step + 1
+    at.seconds, at.images = at.seconds + seconds, at.images + samples
+    at.loss_sum, at.correct, at.seen = at.loss_sum + loss_sum, at.correct + int(correct), at.seen + samples
+
+
+def _test_record(tested: Evaluation) -> dict[str, object]:
+    settling = {f"test_{key}": value for key, value in tested.settling.items()}
+    return {"test_loss": tested.loss, "test_accuracy": tested.accuracy, **settling}
+
+
+def _weights(state: TrainState) -> str:
+    return checkpoint.digest(dict(state.model.named_parameters()))
+
+
+def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> dict[str, object]:
+    at = state.position
+    summary: dict[str, object] = {
+        "title": experiment.title,
+        "test_accuracy": at.test_accuracy,
+        "epochs": at.epoch,
+        "steps": at.step,
+        "seconds": round(at.seconds, 3),
+        "images_per_second": round(at.images / at.seconds, 1) if at.seconds else None,
+        "device": experiment.device,
+        "seed": experiment.run.seed,
+        "finished": at.epoch == experiment.run.epochs,
+        "weights": _weights(state),
+    }
+    write_json(folder.summary, summary)
+    return summary

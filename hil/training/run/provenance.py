@@ -1,0 +1,93 @@
+"""Where a run comes from: code, machine, counterpart, data, seeds; one session a start or resume."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from hil.counterparts.seam import Bench
+from hil.data import Dataset
+from hil.experiments.schema import Experiment
+from hil.training.run.atomic import write_json
+
+
+def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, step: int, device: torch.device) -> None:
+    """Adds this session to the run's provenance.
+
+    Args:
+        path: `provenance.json`.
+        experiment: What runs.
+        bench: The open counterpart.
+        dataset: What it learns from.
+        step: Steps done before this session.
+        device: Torch device of the model.
+    """
+    sessions = json.loads(path.read_text())["sessions"] if path.is_file() else []
+    session = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from_step": step,
+        "command": sys.argv,
+        "user": getpass.getuser(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_device": str(device),
+        "threads": torch.get_num_threads(),
+        "code": code_version(),
+        "address": bench.address,
+        "counterpart": bench.describe(),
+        "seed": experiment.run.seed,
+        "data": _fingerprint(dataset),
+    }
+    write_json(path, {"sessions": [*sessions, session]})
+
+
+def code_version() -> dict[str, object]:
+    """Package version, and the git revision where the code is a checkout."""
+    try:
+        package = version("crossbar-hil")
+    except PackageNotFoundError:
+        package = "not installed"
+    here = Path(__file__).parents[2]
+    revision = _git(here, "rev-parse", "HEAD") if (here / ".git").exists() else None
+    if revision is None:
+        return {"version": package}
+    return {"version": package, "revision": revision, "modified": bool(_git(here, "status", "--porcelain"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(folder), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _fingerprint(dataset: Dataset) -> dict[str, object]:
+    digest = hashlib.sha256()
+    for samples in (dataset.train, dataset.test):
+        for part in samples.fingerprint():
+            digest.update(part)
+    return {
+        "name": dataset.name,
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "shape": list(dataset.shape),
+        "sha256": digest.hexdigest(),
+    }
