@@ -39,6 +39,7 @@ class Options:
         limits: Limits by source name, in addition to the device's own.
         watchdog_s: Outputs go off this long after the last sign of life.
         allow_no_watchdog: Named override for a device that has none.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
@@ -47,6 +48,7 @@ class Options:
     limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     clear_trip: bool = False
     timeout_s: float = 10.0
     visa_library: str = "@py"
@@ -117,6 +119,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             watchdog_s=chosen.watchdog_s,
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
+            allow_long_requests=chosen.allow_long_requests,
         )
     except BaseException:
         wire.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from drivers.portions import Sizes
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -51,9 +52,11 @@ class Dialect(Protocol):
         outputs_on: What the device last said of its outputs; None where it does not say with every answer.
         max_request: Longest request payload the device takes, bytes.
         max_reply: Longest reply payload the device sends, bytes.
+        sizes: Bytes of what differs between protocols.
     """
 
     address: str
+    sizes: Sizes
 
     @property
     def outputs_on(self) -> bool | None: ...

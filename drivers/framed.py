@@ -9,6 +9,7 @@ from typing import TypeVar
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.link import ANSWER_S, FramedLink
+from drivers.portions import HEAD, Sizes, ahead
 from firmware_specs.codes import DeviceFlag, Opcode
 from firmware_specs.messages import (
     CellCodes,
@@ -18,6 +19,7 @@ from firmware_specs.messages import (
     Converter,
     Currents,
     FabricInfo,
+    Fault,
     FaultLog,
     FaultQuery,
     Identity,
@@ -47,6 +49,9 @@ from firmware_specs.messages import (
 from firmware_specs.topology import Topology
 
 T = TypeVar("T")
+FAULTS = 64
+FAULT_BYTES = 1040
+"""Of the longest entry of the fault log."""
 
 
 class Framed:
@@ -57,6 +62,8 @@ class Framed:
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         byte_s: Time one byte takes on the wire; 0 where it does not count.
     """
+
+    sizes = Sizes(statistics=13, clipped=4, usage=12, volt=8)
 
     def __init__(self, link: FramedLink, timeout_s: float = 5.0, byte_s: float = 0.0) -> None:
         self.address = link.address
@@ -122,7 +129,12 @@ class Framed:
     def fault_log(self) -> FaultLog:
         """The newest entries; the device numbers them from its first power-on."""
         total = self._ask(Opcode.FAULT_LOG, FaultQuery(0, 0).pack(), FaultLog.parse).total
-        return self._ask(Opcode.FAULT_LOG, FaultQuery(max(0, total - 64), 64).pack(), FaultLog.parse)
+        first, at_once = max(0, total - FAULTS), min(FAULTS, max(1, (self.max_reply - HEAD) // FAULT_BYTES))
+        found: list[Fault] = []
+        for number in range(first, total, at_once):
+            query = FaultQuery(number, min(at_once, total - number))
+            found += self._ask(Opcode.FAULT_LOG, query.pack(), FaultLog.parse).entries
+        return FaultLog(total, tuple(found))
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -230,7 +242,7 @@ class Framed:
     def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
         on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
         answer_s = ANSWER_S + 2.0 * seconds + on_wire_s
-        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s)
+        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, ahead(seconds / len(requests)))
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

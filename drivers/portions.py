@@ -20,7 +20,7 @@ from drivers.errors import OutOfRange
 from firmware_specs.messages import Region
 
 PORTION_S = 0.4
-"""Stated time of the requests under way, at most: what a device needs besides still fits into the half second of 9.4."""
+"""Stated time of the requests under way, at most: with what a device needs besides it is the half second of 9.4."""
 LONGEST_S = 0.5
 """Stated time of what cannot be cut, one sample or one pulse, at most; beyond it the override has to be named."""
 AT_ONCE_S = 2.0
@@ -63,14 +63,18 @@ class Cost:
 
 
 class Messages(Protocol):
-    """What is asked of a protocol: its address and its largest messages, bytes."""
+    """What is asked of a protocol: its address, the bytes of things, and its largest messages."""
 
     address: str
+    sizes: Sizes
 
     @property
-    def max_request(self) -> int: ...
+    def max_request(self) -> int:
+        """Longest request payload, bytes."""
+
     @property
-    def max_reply(self) -> int: ...
+    def max_reply(self) -> int:
+        """Longest reply payload, bytes."""
 
 
 class Portions:
@@ -155,6 +159,8 @@ class Portions:
         """
         pulses, cells = self.most("one pulse", Cost(seconds=each.seconds)), self.most("one cell", Cost(each.request))
         left = counts.astype(np.int64)
+        if not left.any():
+            yield region, left  # nothing to deliver, but the device may refuse
         while left.any():
             now = np.minimum(left, pulses)
             for rows in _runs(now.sum(1), pulses, max(1, cells // region.columns)):
@@ -182,6 +188,12 @@ class Portions:
             )
         self.excess_s = max(self.excess_s, seconds - PORTION_S)
         return max(1, math.floor(PORTION_S / seconds * (1 + 1e-9)))
+
+
+def counted(messages: Messages, region: Region) -> Iterator[Region]:
+    """A region in rectangles whose pulses and joules fit a reply each."""
+    portions = Portions(messages)
+    return portions.regions(region, portions.most("counting one cell", Cost(reply=messages.sizes.usage)))
 
 
 def ahead(each_s: float) -> int:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from drivers import scpi_values as scpi
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
+from drivers.portions import Sizes, counted
 from drivers.scpi_link import ANSWER_S, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
 from firmware_specs.codes import VERSION, Capability, ConverterId, State, Trip
@@ -54,6 +55,8 @@ class Scpi:
         link: The link; opened by `open`.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
     """
+
+    sizes = Sizes(statistics=32, clipped=8, usage=16, volt=24)
 
     def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
         self.address = link.address
@@ -214,7 +217,8 @@ class Scpi:
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
             delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
-            return Pulsed(int(delivered), int(self.usage(request.region).pulses.max()))
+            most = max(int(self.usage(part).pulses.max()) for part in counted(self, request.region))
+            return Pulsed(int(delivered), most)
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
@@ -233,11 +237,11 @@ class Scpi:
 
     def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
         """Settles, one after the other."""
-        return [self._settle(request, seconds) for request in requests]
+        return [self._settle(request, seconds / len(requests)) for request in requests]
 
     def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
         """Products, one after the other."""
-        return [self._product(request, seconds) for request in requests]
+        return [self._product(request, seconds / len(requests)) for request in requests]
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -19,9 +19,11 @@ from drivers.dialect import Dialect
 from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutOfRange
 from drivers.guard import Guard, Limits
 from drivers.heartbeat import Heartbeat
+from drivers.info import DeviceInfo
+from drivers.portions import Portions
 from drivers.safety import SignalWatch, uninterrupted
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter, State, Trip
-from firmware_specs.messages import Converter, FabricInfo, FaultLog, Identity, LimitsInfo, SelfTest, Status
+from firmware_specs.codes import Capability, ErrorCode, State, Trip
+from firmware_specs.messages import FaultLog, SelfTest, Status
 
 T = TypeVar("T")
 SAFE_S = 0.8
@@ -30,31 +32,6 @@ WATCHDOG_S = 2.0
 HOST_TRIPS = (Trip.WATCHDOG, Trip.LINK_LOST)
 """Trips that say that the host went away, and no more."""
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What a device says of itself, read once at opening."""
-
-    identity: Identity
-    fabric: FabricInfo
-    converters: Mapping[int, Converter]
-    parameters: Mapping[int, float]
-    limits: LimitsInfo
-
-    def can(self, capability: Capability) -> bool:
-        """Does it have a capability?"""
-        return bool(self.identity.capabilities & capability)
-
-    def converter(self, which: ConverterId, device: str) -> Converter:
-        """One of its converters; raises `OutOfRange` where it has none such."""
-        if which not in self.converters:
-            raise OutOfRange(f"the device has no converter {which.name}", device=device)
-        return self.converters[which]
-
-    def parameter(self, which: Parameter) -> float:
-        """One of its numbers, 0 where it does not say."""
-        return self.parameters.get(which, 0.0)
 
 
 class Ownership(Protocol):
@@ -78,6 +55,7 @@ class Session:
         allow_no_watchdog: Named override: use a device that cannot turn its outputs off by itself.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         open_timeout_s: Deadline of the first dialogue.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for longer than half a second.
 
     Raises:
         DeviceError: the device does not answer, or answers what does not fit.
@@ -93,9 +71,11 @@ class Session:
         allow_no_watchdog: bool = False,
         clear_trip: bool = False,
         open_timeout_s: float = 3.0,
+        allow_long_requests: bool = False,
     ) -> None:
         self.address = dialect.address
         self.dialect = dialect
+        self.portions = Portions(dialect, allow_long=allow_long_requests)
         self._lock = lock
         self._allow_no_watchdog = allow_no_watchdog
         self._mutex = threading.RLock()
@@ -165,7 +145,7 @@ class Session:
             self._stop_heartbeat()
             try:
                 if not self._closed:
-                    self.dialect.safe(SAFE_S)
+                    self.dialect.safe(SAFE_S + self.portions.excess_s)
                 self._armed = False
             finally:
                 self._signals.stop()
@@ -266,7 +246,7 @@ class Session:
                 self._lock.check()
             except Busy:
                 if self._armed:
-                    self.dialect.safe(SAFE_S)
+                    self.dialect.safe(SAFE_S + self.portions.excess_s)
                 raise
 
     def _beat(self) -> None:

@@ -61,8 +61,9 @@ class Datasheet(Section):
 
     @property
     def read_time_s(self) -> float:
-        """Time to convert one sample's states, one product of one tile, or one reading of a cell, once."""
-        return self.settle.read_time_s if self.product is None else self.product.read_time_s
+        """Time of one conversion: of a sample's states, of a tile's read lines, or of a cell."""
+        product = self.product
+        return self.settle.read_time_s if product is None else product.read_time_s / product.reads
 
     @property
     def resistive(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.errors import ProtocolViolation
-from drivers.session import DeviceInfo
+from drivers.info import DeviceInfo
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Converter
