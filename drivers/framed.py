@@ -9,8 +9,8 @@ from typing import TypeVar
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.link import ANSWER_S, FramedLink
-from drivers.portions import HEAD, Sizes, ahead
-from firmware_specs.codes import DeviceFlag, Opcode
+from drivers.portions import HEAD, Sizes, together
+from firmware_specs.codes import DeviceFlag, Opcode, State
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -52,6 +52,10 @@ T = TypeVar("T")
 FAULTS = 64
 FAULT_BYTES = 1040
 """Of the longest entry of the fault log."""
+DISARM_SHARE = 0.75
+"""Of the time to switch off in: how much is spent on asking politely."""
+SHORTEST_S = 0.1
+"""What the last question gets, however late it is."""
 
 
 class Framed:
@@ -91,12 +95,14 @@ class Framed:
         self.link.open(timeout_s)
 
     def safe(self, timeout_s: float) -> None:
-        """DISARM; where even that is not confirmed, a new session turns the outputs off."""
+        """DISARM; where even that is not confirmed, a new session turns the outputs off. Flags and STATUS say so."""
         deadline = time.monotonic() + timeout_s
         try:
-            self.link.transact(Opcode.DISARM, b"", timeout_s * 0.6, timeout_s / 8)
+            _nothing(self.link.transact(Opcode.DISARM, b"", timeout_s * DISARM_SHARE, timeout_s / 8))
+            self._see_off(deadline)
         except Exception:
-            self.link.open(max(0.05, deadline - time.monotonic()))
+            self.link.open(max(SHORTEST_S, deadline - timeout_s / 8 - time.monotonic()))
+            self._see_off(max(deadline, time.monotonic() + SHORTEST_S))
 
     def identify(self) -> Identity:
         """Who it is."""
@@ -159,13 +165,9 @@ class Framed:
         """Sets the watchdog; returns the delay in force."""
         return self._ask(Opcode.WATCHDOG, pack_number(seconds), parse_number)
 
-    def arm(self) -> None:
-        """Outputs on."""
-        self._ask(Opcode.ARM, b"", parse_number)
-
-    def disarm(self) -> None:
-        """Outputs off."""
-        self._do(Opcode.DISARM)
+    def arm(self) -> float:
+        """Outputs on; returns the watchdog in force."""
+        return self._ask(Opcode.ARM, b"", parse_number)
 
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
@@ -233,6 +235,13 @@ class Framed:
         """Closes the wire."""
         self.link.close()
 
+    def _see_off(self, deadline: float) -> None:
+        left_s = max(SHORTEST_S, deadline - time.monotonic())
+        status = self._parsed(Opcode.STATUS, Status.parse, self.link.transact(Opcode.STATUS, b"", left_s, left_s / 3))
+        if status.state is State.ARMED or self.outputs_on:
+            text = f"after DISARM the device says: state {status.state.name}, outputs {'on' * self.outputs_on or 'off'}"
+            raise ProtocolViolation(text, device=self.address)
+
     def _do(self, opcode: Opcode, payload: bytes = b"") -> None:
         self._ask(opcode, payload, _nothing)
 
@@ -242,7 +251,7 @@ class Framed:
     def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
         on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
         answer_s = ANSWER_S + 2.0 * seconds + on_wire_s
-        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, ahead(seconds / len(requests)))
+        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, together(seconds / len(requests)))
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

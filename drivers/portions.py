@@ -187,7 +187,7 @@ class Portions:
                 todo="If that is acceptable, say so by name: allow_long_requests = true in the bench file",
             )
         self.excess_s = max(self.excess_s, seconds - PORTION_S)
-        return max(1, math.floor(PORTION_S / seconds * (1 + 1e-9)))
+        return together(seconds)
 
 
 def counted(messages: Messages, region: Region) -> Iterator[Region]:
@@ -196,8 +196,8 @@ def counted(messages: Messages, region: Region) -> Iterator[Region]:
     return portions.regions(region, portions.most("counting one cell", Cost(reply=messages.sizes.usage)))
 
 
-def ahead(each_s: float) -> int:
-    """Requests that may be under way together: switching off waits for all of them."""
+def together(each_s: float) -> int:
+    """How many things of so much stated time may be under way together: switching off waits for all of them."""
     return max(1, math.floor(PORTION_S / each_s * (1 + 1e-9))) if each_s > 0 else UNBOUNDED
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from emulator.cells import defects, drifting, pulsing, reading, telegraph, writing
+from emulator.cells import defects, drifting, pulsing, reading, telegraph, wandering, writing
 from emulator.streams import static_normal
 from firmware_specs.datasheet import Datasheet
 
@@ -32,6 +32,8 @@ class Crossbar:
         written_s: Conductances right after their last write or pulse, siemens.
         written_at_s: When that was, float64 seconds of the ageing clock; None where no effect depends on it.
         relaxation: Standard normal of each cell's last write, where the drift law wants one.
+        walk: Where each cell's random walk has come since it was written, siemens, where the drift law is one.
+        jitter: How far beside the sum of its pulses each cell is seen, siemens; None without write noise.
         pulses: Writes and pulses every cell has taken, int32.
         energy_j: Energy they took.
         touched_s: When any cell was last written or pulsed.
@@ -55,12 +57,16 @@ class Crossbar:
         aged = sheet.drift.law != "none" or sheet.drift.retention_s is not None or sheet.read_noise.law == "flicker"
         self.written_at_s = torch.zeros(shape, dtype=torch.float64, device=device) if aged else None
         self.relaxation = torch.zeros(shape, device=device) if sheet.drift.law == "relaxation" else None
+        self.walk = torch.zeros(shape, dtype=dtype, device=device) if sheet.drift.law == "walk" else None
+        self.jitter = torch.zeros(shape, dtype=dtype, device=device) if sheet.pulses.write_noise else None
         self.pulses = torch.zeros(shape, dtype=torch.int32, device=device)
         self.energy_j = torch.zeros(shape, device=device)
         self.touched_s = 0.0
         self._defects = defects.draw(sheet, shape, device, *key)
+        if sheet.specimen.stuck and len(key) >= 2 and sheet.specimen.at(*_place(key)):
+            self._defects = defects.known(sheet, self._defects, shape, device)
         self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
-        self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential") else None
+        self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential", "walk") else None
         self._devices: pulsing.Devices | None = None
         self._traps: telegraph.Traps | None = None
         self.upper: Tensor | None = None
@@ -142,14 +148,21 @@ class Crossbar:
         if self._lifetimes is not None:
             left = (self._lifetimes.flatten()[index] - self.pulses.flatten()[index]).clamp(0, INT32_MAX)
             given = torch.minimum(given, left.to(torch.int32))
-        before = self._relaxed(now_s).flatten()[index]
-        effort = law.effort(amplitude_v, width_s)
-        x = (before - cells.g_min_s) / cells.span_s
-        after = pulsing.pulse(law, x, given, up, effort, self._spread(index), generator) * cells.span_s + cells.g_min_s
+        before = self._brought(now_s).flatten()[index]
+        if law.reset is not None and not up:
+            after = pulsing.reset(law, before, given, amplitude_v, generator).clamp_(cells.g_min_s, cells.g_max_s)
+        else:
+            effort = law.effort(amplitude_v, width_s, up)
+            x = (before - cells.g_min_s) / cells.span_s
+            moved = pulsing.pulse(law, x, given, up, effort, self._spread(index), generator)
+            after = moved * cells.span_s + cells.g_min_s
         self.written_s.view(-1)[index] = after
         self.pulses.view(-1)[index] += given
         self.energy_j.view(-1)[index] += (given * after * (amplitude_v**2 * width_s)).to(self.energy_j.dtype)
         self._touched(region > 0, now_s, generator)
+        if self.jitter is not None:
+            xi = torch.randn(index.shape, generator=generator, dtype=torch.float32, device=self._device)
+            self.jitter.view(-1)[index] = xi.to(self._dtype) * (law.write_noise * law.step * cells.span_s)
         return int(wanted.sum()), int(self.pulses[where].max())
 
     def fluctuate(self, elapsed_s: float, generator: torch.Generator) -> None:
@@ -157,11 +170,17 @@ class Crossbar:
         if self._traps is not None and self.upper is not None:
             self.upper = telegraph.later(self._traps, self.upper, elapsed_s, generator)
 
+    def wander(self, then_s: float, now_s: float, generator: torch.Generator) -> None:
+        """Lets the random walks of the drift law go on between two times of the ageing clock."""
+        if self.walk is not None and self.written_at_s is not None:
+            then, now = ((t - self.written_at_s).clamp(min=0) for t in (then_s, now_s))
+            self.walk = self.walk + wandering.increments(self.sheet.drift, then, now, generator, self._dtype)
+
     def present_s(self, now_s: float, temperature_k: float) -> Tensor:
         """Conductances as they are: drifted, at this temperature, with filled traps, stuck cells and open lines."""
         warm = reading.at_temperature(self.sheet.cells, self._relaxed(now_s), temperature_k)
         if self._traps is not None and self.upper is not None:
-            warm = telegraph.conductance(self._traps, warm, self.upper)
+            warm = telegraph.conductance(self.sheet.telegraph, self._traps, warm, self.upper, self.sheet.cells.g_max_s)
         return self._defects.apply(warm)
 
     def noise_sigma_s(self, present_s: Tensor, now_s: float) -> Tensor | None:
@@ -186,10 +205,9 @@ class Crossbar:
         state = {"conductances": self.written_s, "pulses": self.pulses, "energy": self.energy_j}
         if self.written_at_s is not None:
             state["written_at"] = self.written_at_s
-        if self.relaxation is not None:
-            state["relaxation"] = self.relaxation
-        if self.upper is not None:
-            state["upper"] = self.upper
+        for name in ("relaxation", "walk", "jitter", "upper"):
+            if (value := getattr(self, name)) is not None:
+                state[name] = value
         return {name: value.clone() for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -204,17 +222,22 @@ class Crossbar:
         if self.written_at_s is not None:
             self.written_at_s = state["written_at"].to(self._device, copy=True)
             self.touched_s = float(self.written_at_s.max())
-        if self.relaxation is not None:
-            self.relaxation = state["relaxation"].to(self._device, copy=True)
-        if self.upper is not None:
-            self.upper = state["upper"].to(self._device, copy=True)
+        for name in ("relaxation", "walk", "jitter", "upper"):
+            if getattr(self, name) is not None:
+                setattr(self, name, state[name].to(self._device, copy=True))
 
     def _relaxed(self, now_s: float) -> Tensor:
+        brought = self._brought(now_s)
+        return brought if self.jitter is None else (brought + self.jitter).clamp_(min=0)
+
+    def _brought(self, now_s: float) -> Tensor:
+        """Where writes, pulses and drift have brought the cells, before the write noise of pulses."""
         if self.written_at_s is None or self.sheet.drift.law == "none":
             return self.written_s
         xi = self._drift_xi if self.relaxation is None else self.relaxation
         assert xi is not None  # noqa: S101 - every law has one
-        return drifting.drifted(self.sheet.drift, self.sheet.cells, self.written_s, now_s - self.written_at_s, xi)
+        age_s = now_s - self.written_at_s
+        return drifting.drifted(self.sheet.drift, self.sheet.cells, self.written_s, age_s, xi, self.walk)
 
     def _touched(self, mask: Tensor | None, now_s: float, generator: torch.Generator) -> None:
         if self.written_at_s is not None:
@@ -223,12 +246,16 @@ class Crossbar:
         if self.relaxation is not None:
             fresh = torch.randn(self.shape, generator=generator, device=self._device)
             self.relaxation = torch.where(_all(mask, fresh), fresh, self.relaxation)
+        for name in ("walk", "jitter"):
+            if (value := getattr(self, name)) is not None:
+                setattr(self, name, value.masked_fill(_all(mask, value), 0.0))
 
     def _spread(self, index: Tensor) -> pulsing.Devices:
         law = self.sheet.pulses
         if self._devices is None:
+            xi = self._for_life("pulse step").flatten()
             self._devices = pulsing.Devices(
-                1 + law.step_d2d * self._for_life("pulse step").flatten(),
+                torch.exp(law.step_d2d * xi) if law.step_spread == "log_normal" else 1 + law.step_d2d * xi,
                 law.asymmetry_d2d * self._for_life("pulse asymmetry").flatten(),
                 law.bounds_d2d * self._for_life("lowest").flatten(),
                 1 + law.bounds_d2d * self._for_life("highest").flatten(),
@@ -237,6 +264,12 @@ class Crossbar:
 
     def _for_life(self, what: str) -> Tensor:
         return static_normal(self.shape, self._device, *self._key, what).to(self._dtype)
+
+
+def _place(key: tuple[object, ...]) -> tuple[int, int]:
+    """Array and coupling of a crossbar's key."""
+    array, coupling = key[-2:]
+    return (array, coupling) if isinstance(array, int) and isinstance(coupling, int) else (-1, -1)
 
 
 def _all(mask: Tensor | None, like: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class PlacedArray:
         self._noise: CellNoise | None = None
         self._products: dict[tuple[int, int | None], tuple[Tensor, Tensor | None]] = {}
         self._held: Held | None = None
-        self._fluctuated_s = 0.0
+        self._fluctuated_s = self._wandered_s = 0.0
         self.generation = 0
 
     def hold(self, drive: Tensor, readings: Sequence[Tensor], states: Sequence[Tensor]) -> None:
@@ -146,6 +146,20 @@ class PlacedArray:
         for crossbar in self.crossbars:
             crossbar.fluctuate(elapsed_s, generator)
         self._fluctuated_s = clock_s
+        self.changed()
+
+    def wander(self, aged_s: float, streams: Streams) -> None:
+        """Lets random walks go on up to the ageing clock, where enough time has passed for a difference."""
+        grown_s, drift = aged_s - self._wandered_s, self.sheet.drift
+        if drift.law != "walk" or grown_s <= 0:
+            return
+        youngest_s = max(min((self._wandered_s - c.touched_s for c in self.crossbars), default=0.0), 0.0)
+        if grown_s <= STALE * (youngest_s + (drift.t0_s or 0.0)):
+            return
+        generator = streams.next(f"walk {self.array}")
+        for crossbar in self.crossbars:
+            crossbar.wander(self._wandered_s, aged_s, generator)
+        self._wandered_s = aged_s
         self.changed()
 
     def changed(self) -> None:
@@ -219,6 +233,8 @@ class PlacedArray:
             state["seen_at"] = torch.tensor(self._seen_at, dtype=torch.float64)
         if self.sheet.telegraph.amplitude:
             state["fluctuated_at"] = torch.tensor(self._fluctuated_s, dtype=torch.float64)
+        if self.sheet.drift.law == "walk":
+            state["wandered_at"] = torch.tensor(self._wandered_s, dtype=torch.float64)
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -233,6 +249,8 @@ class PlacedArray:
         self.changed()
         if "fluctuated_at" in state:
             self._fluctuated_s = float(state["fluctuated_at"])
+        if "wandered_at" in state:
+            self._wandered_s = float(state["wandered_at"])
         if "seen_at" in state:
             self.refresh(*(float(v) for v in state["seen_at"]))
 

@@ -126,6 +126,13 @@ def _unpack(topology: Topology, coupling: Dense | Conv, matrix: Tensor) -> tuple
     return weight, bias
 
 
+def _known(sheet: Datasheet, topology: Topology, array: int, layer: int) -> bool:
+    """Does the datasheet know the units of this layer one by one?"""
+    of, couplings = sheet.specimen, topology.couplings
+    there = bool(of.gain or of.offset_v) and of.array == array and of.coupling < len(couplings)
+    return there and couplings[of.coupling].post == layer
+
+
 def neurons(
     sheet: Datasheet, topology: Topology, seed: int, array: int, index: int, device: torch.device, dtype: torch.dtype
 ) -> Neurons:
@@ -134,10 +141,19 @@ def neurons(
     low = 0.0 if layer.clamped else spec.linear_low_v / spec.state_unit_v
     high = 1.0 if layer.clamped else spec.linear_high_v / spec.state_unit_v
     slope = (layer.slope if layer.clamped else 1.0) * (1 - spec.leak)
-    if spec.gain_mismatch_sigma == 0 and spec.offset_mismatch_sigma_v == 0:
+    known = _known(sheet, topology, array, index)
+    if spec.gain_mismatch_sigma == 0 and spec.offset_mismatch_sigma_v == 0 and not known:
         return Neurons(gain=slope, low=low, high=high)
     error = static_normal(layer.shape, device, seed, "neuron gain", array, index) * spec.gain_mismatch_sigma
     offset = static_normal(layer.shape, device, seed, "neuron offset", array, index)
+    scale = spec.offset_mismatch_sigma_v / spec.state_unit_v
+    if known:
+        of = sheet.specimen
+        if len(of.gain) == error.numel():
+            error = torch.tensor(of.gain, dtype=torch.float64, device=device).view(layer.shape)
+        if len(of.offset_v) == error.numel():
+            offset = torch.tensor(of.offset_v, dtype=torch.float64, device=device).view(layer.shape)
+            scale = 1 / spec.state_unit_v
     gain = slope * (1 + error)
-    shift = -gain * offset * (spec.offset_mismatch_sigma_v / spec.state_unit_v)
+    shift = -gain * offset * scale
     return Neurons(gain.to(dtype), shift.to(dtype), low, high)

@@ -35,6 +35,8 @@ def pulse(
 ) -> Tensor:
     """Applies pulses one by one: `x <- clip(x +- step (1 +- asymmetry) max(response(x), 0) effort (1 + c2c xi))`.
 
+    Of a table with spreads `max(response(x), 0) + spread(x) xi` instead of the last and the third factor.
+
     Args:
         pulses: The law.
         x: Relative conductances, (n,), 0 .. 1.
@@ -57,10 +59,24 @@ def pulse(
     for number in range(int(counts[0])):
         n = int((counts > number).sum())
         step = scale[:n] * pulses.response(x[:n], up).clamp(min=0)
-        if pulses.c2c:
+        if pulses.spread_up:
+            noise = torch.randn(n, generator=generator, dtype=torch.float32, device=x.device)
+            step = step + scale[:n] * pulses.spread(x[:n], up) * noise
+        elif pulses.c2c:
             noise = torch.randn(n, generator=generator, dtype=torch.float32, device=x.device)
             step = step * (1 + pulses.c2c * noise)
         x[:n] = torch.clamp(x[:n] + step, devices.low[:n], devices.high[:n])
     restored = torch.empty_like(x)
     restored[order] = x
     return restored
+
+
+def reset(pulses: Pulses, before_s: Tensor, counts: Tensor, amplitude_v: float, generator: torch.Generator) -> Tensor:
+    """Conductances after reset pulses of one height, `G(V) exp(spread xi)`, siemens; the last of a train counts."""
+    assert pulses.reset is not None  # noqa: S101 - the caller asked
+    found = pulses.reset.at(amplitude_v)
+    if found is None:
+        return before_s
+    middle_s, spread = found
+    xi = torch.randn(before_s.shape, generator=generator, dtype=torch.float32, device=before_s.device)
+    return torch.where(counts > 0, (middle_s * torch.exp(spread * xi)).to(before_s.dtype), before_s)

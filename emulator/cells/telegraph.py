@@ -10,6 +10,9 @@ from torch import Tensor
 from emulator.streams import static_normal, static_uniform
 from firmware_specs.datasheet.noise import Telegraph
 
+SMALLEST_G = 1e-3
+"""Relative conductance at and below which the exponent of the amplitude is evaluated."""
+
 FULL_SWING = 2.0
 """Amplitude at which the lower level is no conductance at all; no device of a spread has more."""
 
@@ -35,7 +38,14 @@ class Traps:
 
 
 def draw(law: Telegraph, shape: tuple[int, ...], device: torch.device, *key: object) -> Traps:
-    """Traps of one array of cells: log-normal amplitudes and dwell times, in a share of the cells."""
+    """Traps of one array of cells: log-normal amplitudes and dwell times, in a share of the cells.
+
+    Where cells have places for several traps, those are the first dimension.
+    """
+    if law.traps > 1:
+        every = [draw(law.model_copy(update={"traps": 1}), shape, device, *key, n) for n in range(law.traps)]
+        parts = ("amplitude", "up_s", "down_s")
+        return Traps(*(torch.stack([getattr(traps, part) for traps in every]) for part in parts))
 
     def for_life(middle: float | None, spread: float, what: str) -> Tensor:
         assert middle is not None  # noqa: S101 - the datasheet was checked
@@ -71,6 +81,11 @@ def later(traps: Traps, up: Tensor, elapsed_s: float, generator: torch.Generator
     return torch.rand(up.shape, generator=generator, dtype=kept.dtype, device=up.device) < chance
 
 
-def conductance(traps: Traps, mean_s: Tensor, up: Tensor) -> Tensor:
-    """`G (1 + a/2)` in the upper level, `G (1 - a/2)` in the lower one, siemens."""
-    return mean_s * (1 + traps.amplitude * (up.to(traps.amplitude) - 0.5)).to(mean_s.dtype)
+def conductance(law: Telegraph, traps: Traps, mean_s: Tensor, up: Tensor, g_max_s: float) -> Tensor:
+    """`G (1 + a/2)` in the upper level, `G (1 - a/2)` in the lower one, for each trap; siemens."""
+    amplitude = traps.amplitude
+    if law.amplitude_exponent:
+        g = (mean_s / g_max_s).clamp(min=SMALLEST_G).to(amplitude)
+        amplitude = (amplitude * g**-law.amplitude_exponent).clamp(max=FULL_SWING)
+    factor = 1 + amplitude * (up.to(amplitude) - 0.5)
+    return mean_s * (factor if law.traps == 1 else factor.prod(0)).to(mean_s.dtype)

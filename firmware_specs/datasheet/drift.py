@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
+from firmware_specs.datasheet.table import interpolate, refuse_bad
 
 
 class ClippedLog(Section):
@@ -37,22 +38,34 @@ class Drift(Section):
             `power`: `G ((t + t0_s) / t0_s)^-nu`, `nu = |nu_mean + nu_sigma xi|`, one `xi` a device for life;
             `exponential`: `rest_s + (G - rest_s) exp(-t / tau)`, `tau = tau_s exp(tau_d2d xi)`;
             `relaxation`: from `t0_s` on, `G + mean_slope_s L + (spread_slope_s L + spread_offset_s) xi` with
-            `L = ln(t / t0_s)` and one `xi` a write.
-        t0_s: Time origin of `power` and `relaxation`.
+            `L = ln(t / t0_s)` and one `xi` a write;
+            `walk`: from `t0_s` on, `G + f(g) (mean_slope_s L + w(L))`, where `w` is a random walk in `L`: of mean 0 and
+            variance `variance_slope_s2 L`, increments of apart times are independent. With `jumps` above 0 it moves by
+            rare jumps (a variance-gamma process) instead of many small ones; with `tau_s` the cell is lost besides:
+            `G` is replaced by `rest_s + (G - rest_s) exp(-t / tau)`. `f` is the table `level_factors` at `levels`, of
+            `g = G / g_max_s` as written; 1 without one.
+        t0_s: Time origin of `power`, `relaxation` and `walk`.
         nu_mean: Mean exponent, constant or dependent on the written conductance.
         nu_sigma: Its spread between devices.
-        tau_s: Time constant of `exponential`.
+        tau_s: Time constant of `exponential`, and of the loss in `walk`.
         tau_d2d: Spread of its logarithm between devices.
         rest_s: Conductance `exponential` ends at.
-        mean_slope_s: Siemens an e-fold of time, `relaxation`.
+        mean_slope_s: Siemens an e-fold of time, `relaxation` and `walk`.
         spread_slope_s: Siemens an e-fold of time, `relaxation`.
         spread_offset_s: Siemens at the origin, `relaxation`.
+        variance_slope_s2: Square siemens an e-fold of time, `walk`.
+        jumps: e-folds of time in which a cell jumps once or so, `walk`: the excess kurtosis at `L` is `3 jumps / L`; 0:
+            a Gaussian walk.
+        jump_mean_s: Mean displacement an e-fold that comes with the jumps, so that they lean to one side, siemens; part
+            of `mean_slope_s`, not beside it.
+        levels: Relative conductances `g` of `level_factors`, rising within 0 .. 1; beyond them the nearest holds.
+        level_factors: How strongly a cell written at each level moves.
         activation_ev: Time runs `exp(Ea/k (1/T_ref - 1/T))` times as fast at the temperature T; 0: at every
             temperature alike.
         retention_s: Age at which a written conductance counts as unreliable; None: never.
     """
 
-    law: Literal["none", "power", "exponential", "relaxation"] = "none"
+    law: Literal["none", "power", "exponential", "relaxation", "walk"] = "none"
     t0_s: Positive | None = None
     nu_mean: NonNegative | ClippedLog = 0.0
     nu_sigma: NonNegative | ClippedLog = 0.0
@@ -62,6 +75,11 @@ class Drift(Section):
     mean_slope_s: float = 0.0
     spread_slope_s: NonNegative = 0.0
     spread_offset_s: NonNegative = 0.0
+    variance_slope_s2: NonNegative = 0.0
+    jumps: NonNegative = 0.0
+    jump_mean_s: float = 0.0
+    levels: tuple[float, ...] = ()
+    level_factors: tuple[float, ...] = ()
     activation_ev: NonNegative = 0.0
     retention_s: Positive | None = None
 
@@ -73,14 +91,17 @@ class Drift(Section):
                 return -math.expm1(-nu * math.log1p(seconds / (self.t0_s or 1.0)))
             case "exponential":
                 return -math.expm1(-seconds / (self.tau_s or 1.0)) * abs(g_s - self.rest_s) / g_s
-            case "relaxation":
+            case "relaxation" | "walk":
                 folds = math.log(max(seconds / (self.t0_s or 1.0), 1.0))
-                return abs(self.mean_slope_s) * folds / g_s
+                if self.level_factors:
+                    folds *= interpolate(g_s / g_max_s, self.levels, self.level_factors)
+                lost = 0.0 if self.tau_s is None else -math.expm1(-seconds / self.tau_s) * (g_s - self.rest_s)
+                return abs(self.mean_slope_s * folds - lost) / g_s
         return 0.0
 
     @model_validator(mode="after")
     def _complete(self) -> Drift:
-        if self.law in ("power", "relaxation") and self.t0_s is None:
+        if self.law in ("power", "relaxation", "walk") and self.t0_s is None:
             raise ValueError(f"law {self.law!r} needs t0_s: without a time origin it has no value at any time")
         if self.law == "exponential" and self.tau_s is None:
             raise ValueError("law 'exponential' needs tau_s, its time constant")
@@ -88,4 +109,24 @@ class Drift(Section):
             raise ValueError("law 'power' with nu_mean = nu_sigma = 0 never drifts: use law = 'none'")
         if self.law == "relaxation" and not (self.mean_slope_s or self.spread_slope_s or self.spread_offset_s):
             raise ValueError("law 'relaxation' without mean_slope_s, spread_slope_s or spread_offset_s never drifts")
+        self._walks()
         return self
+
+    def _walks(self) -> None:
+        own = {k: getattr(self, k) for k in ("variance_slope_s2", "jumps", "jump_mean_s", "levels", "level_factors")}
+        if self.law != "walk":
+            if any(own.values()):
+                raise ValueError(f"{', '.join(k for k, v in own.items() if v)}: of law 'walk', not of {self.law!r}")
+            return
+        if self.variance_slope_s2 == 0:
+            raise ValueError("law 'walk' needs variance_slope_s2 above 0 (other laws drift without a random walk)")
+        if self.spread_slope_s or self.spread_offset_s:
+            raise ValueError("spread_slope_s, spread_offset_s: of law 'relaxation'; a walk has variance_slope_s2")
+        if self.jump_mean_s and not self.jumps:
+            raise ValueError("jump_mean_s needs jumps above 0")
+        if self.jump_mean_s**2 * self.jumps >= self.variance_slope_s2:
+            raise ValueError("jump_mean_s^2 jumps must stay below variance_slope_s2, of which it is a part")
+        if self.levels or self.level_factors:
+            refuse_bad("levels", self.levels, {"level_factors": self.level_factors})
+            if not self.level_factors or self.levels[0] < 0 or self.levels[-1] > 1:
+                raise ValueError("levels, level_factors: a factor for each level within 0 .. 1 is needed")

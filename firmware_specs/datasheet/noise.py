@@ -18,7 +18,10 @@ class Telegraph(Section):
         up_s: Mean time in the upper level, median of the cells.
         down_s: Mean time in the lower level, median of the cells.
         dwell_d2d: Standard deviation of the natural logarithm of either time between cells, for life.
-        share: Share of the cells that have a trap.
+        share: Share of the cells that have a trap; with several `traps`, the share of them that are there.
+        amplitude_exponent: The amplitude holds at `g_max_s` and is `(G / g_max_s)^-amplitude_exponent` times that
+            elsewhere: a trap beside a thin filament matters more.
+        traps: Places for a trap in each cell, independent of each other.
     """
 
     amplitude: Annotated[float, Field(ge=0, lt=2)] = 0.0
@@ -27,6 +30,8 @@ class Telegraph(Section):
     down_s: Positive | None = None
     dwell_d2d: NonNegative = 0.0
     share: Fraction = 1.0
+    amplitude_exponent: Annotated[float, Field(ge=0, le=4)] = 0.0
+    traps: Annotated[int, Field(ge=1, le=8)] = 1
 
     @property
     def time_s(self) -> float:

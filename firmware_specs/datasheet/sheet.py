@@ -20,6 +20,7 @@ from firmware_specs.datasheet.product import Product
 from firmware_specs.datasheet.programming import Programming
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.datasheet.section import Section
+from firmware_specs.datasheet.specimen import Specimen
 from firmware_specs.datasheet.wires import Wires
 
 
@@ -55,6 +56,7 @@ class Datasheet(Section):
     pulses: Pulses = Pulses()
     wires: Wires = Wires()
     faults: Faults = Faults()
+    specimen: Specimen = Specimen()
     endurance: Endurance = Endurance()
     product: Product | None = None
     link: Link = Link()

@@ -7,6 +7,7 @@ which the block programs and settles. Implementations: `reference`, `emulator`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -259,6 +260,20 @@ class Snapshots(Protocol):
     def snapshot(self) -> dict[str, Tensor]:
         """Everything a bit-exact resume needs, `state_dict` included; no more than that where there is no more."""
         ...
+
+
+@runtime_checkable
+class Leased(Protocol):
+    """A bench whose outputs stay on only while its owner shows life."""
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Work on the host without a verb that takes longer than the lease, and at most so long."""
+        ...
+
+
+def busy(bench: Bench, seconds: float) -> AbstractContextManager[None]:
+    """Named work on the host; nothing where the counterpart has no outputs."""
+    return bench.busy(seconds) if isinstance(bench, Leased) else nullcontext()
 
 
 class PlacementError(ValueError):

@@ -136,8 +136,10 @@ def histogram(
     """A histogram from its edges and counts; `marks` are labelled vertical lines."""
 
     def draw(axes: Axes) -> None:
-        total = max(float(np.sum(counts)), 1.0)
-        axes.stairs(np.asarray(counts, float) / total, np.asarray(edges, float), fill=True, color=COLOURS[0], alpha=0.8)
+        held = np.asarray(counts, float)
+        axes.stairs(
+            held / max(float(held.sum()), 1.0), np.asarray(edges, float), fill=True, color=COLOURS[0], alpha=0.8
+        )
         for label, at in (marks or {}).items():
             axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1)
             axes.text(at, 0.98, f" {label}", transform=axes.get_xaxis_transform(), va="top", color=COLOURS[1])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from drivers.errors import DeviceError
-from hil.counterparts.seam import Bench, NotFinite
+from hil.counterparts.seam import Bench, NotFinite, busy
 from hil.data import Dataset
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
@@ -32,6 +32,9 @@ from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
 from hil.training.tensorboard import EventFile
 from hil.training.update import CellUpdates
+
+SAVING_S = 300.0
+"""How long a checkpoint may take on a slow disk while outputs are on; they go off when it takes longer."""
 
 
 class Screen(Protocol):
@@ -102,8 +105,9 @@ def train(
     with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
 
         def save(between_steps: bool = True) -> None:
-            whole = state.checkpoint(metrics.sync(), between_steps)
-            checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+            with busy(bench, SAVING_S):
+                whole = state.checkpoint(metrics.sync(), between_steps)
+                checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
 
         model.train()
         before: dict[str, Tensor] | None = None

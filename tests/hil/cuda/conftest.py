@@ -194,6 +194,10 @@ def pretended(monkeypatch):
             patch.setattr(torch.cuda, "is_available", lambda: True)
             patch.setattr(torch.cuda, "device_count", lambda: 1)
             patch.setattr(torch.backends.cudnn, "allow_tf32", True)
+            # an optimizer's step asks the driver whether a graph is recorded, unless torch was built without CUDA
+            patch.setattr(torch.backends.cuda, "is_built", lambda: False)
+            if hasattr(torch, "accelerator"):
+                patch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
             patch.setattr(torch, "Generator", Generator)
             patch.setattr(ThreadPoolExecutor, "submit", lambda pool, *call: submit(pool, on_thread, *call))
             yield gpu

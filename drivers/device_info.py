@@ -1,10 +1,11 @@
-"""What an open device has said of itself."""
+"""What a device says of itself, read once at opening."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from drivers.dialect import Dialect
 from drivers.errors import OutOfRange
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.messages import Converter, FabricInfo, Identity, LimitsInfo
@@ -12,13 +13,24 @@ from firmware_specs.messages import Converter, FabricInfo, Identity, LimitsInfo
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What a device says of itself, read once at opening."""
+    """Identity, fabric, converters, parameters and limits of an open device."""
 
     identity: Identity
     fabric: FabricInfo
     converters: Mapping[int, Converter]
     parameters: Mapping[int, float]
     limits: LimitsInfo
+
+    @classmethod
+    def of(cls, dialect: Dialect) -> DeviceInfo:
+        """Asks a device with an open session; raises `DeviceError` where it does not say."""
+        return cls(
+            dialect.identify(),
+            dialect.fabric(),
+            {converter.id: converter for converter in dialect.converters()},
+            dialect.parameters(),
+            dialect.limits(),
+        )
 
     def can(self, capability: Capability) -> bool:
         """Does it have a capability?"""
