@@ -101,13 +101,13 @@ class Crossbar:
         if only is not None:
             wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
-        for change in changes:
-            self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
         each = Cost(
             request=cell_bytes(self._cells.max_code),
             seconds=self.info.seconds(Parameter.WRITE_TIME_S) * (1 + verify_rounds),
         )
         most = self.session.portions.most("writing one cell", each, 2 * OVERHEAD)
+        for change in changes:
+            self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
         cells = sum(change.positions.size for change in changes)
         pulses = failed = 0
         sizes = (self._cells.max_code, self.session.dialect.max_request, most)
@@ -153,6 +153,8 @@ class Crossbar:
         """
         self._need(Capability.PULSE)
         counts = self._guard.pulse_counts(region, count)
+        each_s = float(width_s) + self.info.seconds(Parameter.WRITE_TIME_S)
+        self.session.portions.most("one pulse", Cost(seconds=each_s))  # refused before it is charged
         low, high = self.g_range_s
         self._guard.charge_pulses(region, amplitude_v, width_s, counts.astype(np.int64), max(low, high))
         known = self._cells.known(region.array)[region.coupling]

@@ -197,12 +197,12 @@ class Framed:
         """Pulses and joules of a region."""
         return self._ask(Opcode.USAGE, region.pack(), CellUsage.parse)
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, sent ahead of their replies."""
         packed = [(Opcode.SETTLE, request.pack()) for request in requests]
         return [self._parsed(Opcode.SETTLE, SettleReply.parse, reply) for reply in self._all(packed, seconds)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, sent ahead of their replies."""
         packed = [(Opcode.PRODUCT, request.pack()) for request in requests]
         return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds)]
@@ -225,7 +225,7 @@ class Framed:
 
     def snapshot(self) -> bytes:
         """Whole state of an emulator."""
-        return self._all([(Opcode.SNAPSHOT, b"")], 0.0)[0]
+        return self._all([(Opcode.SNAPSHOT, b"")], (0.0,))[0]
 
     def restore(self, snapshot: bytes) -> None:
         """Puts an emulator back."""
@@ -246,12 +246,12 @@ class Framed:
         self._ask(opcode, payload, _nothing)
 
     def _ask(self, opcode: Opcode, payload: bytes, parse: Callable[[bytes], T], seconds: float = 0.0) -> T:
-        return self._parsed(opcode, parse, self._all([(opcode, payload)], seconds)[0])
+        return self._parsed(opcode, parse, self._all([(opcode, payload)], (seconds,))[0])
 
-    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
+    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: Sequence[float]) -> list[bytes]:
         on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
-        answer_s = ANSWER_S + 2.0 * seconds + on_wire_s
-        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, together(seconds / len(requests)))
+        answer_s = ANSWER_S + 2.0 * sum(seconds) + on_wire_s
+        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, together(max(seconds)))
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

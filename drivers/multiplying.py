@@ -37,7 +37,7 @@ def _summed(session: Session, whole: Product, lines: int, max_code: int, sample_
     requests = [replace(whole, inputs=codes[start : start + step]) for start in range(0, len(codes), step)]
     replies: list[ProductReply] = []
     for group in portions.groups(requests, step * sample_s):
-        seconds = sum(len(request.inputs) for request in group) * sample_s
+        seconds = [len(request.inputs) * sample_s for request in group]
         replies += session.call(lambda device: device.product(group, seconds))  # noqa: B023 - called here
     for request, reply in zip(requests, replies, strict=True):
         if reply.outputs.shape != (len(request.inputs), lines):

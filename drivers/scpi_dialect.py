@@ -139,7 +139,7 @@ class Scpi:
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        return scpi.fault_log(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0], self.address)
+        return scpi.whole_log(lambda n: self._ask(b":SYST:FAUL? %d" % n, "SYSTem:FAULts?")[0], self.address)
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -214,9 +214,7 @@ class Scpi:
         """Programming pulses."""
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
-            delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
-            most = max(int(self.usage(part).pulses.max()) for part in counted(self, request.region))
-            return Pulsed(int(delivered), most)
+            return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
@@ -233,13 +231,13 @@ class Scpi:
         values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
         return CellUsage(values[0].astype(np.uint32), values[1])
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, one after the other."""
-        return [self._settle(request, seconds / len(requests)) for request in requests]
+        return [self._settle(request, each) for request, each in zip(requests, seconds, strict=True)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
-        return [self._product(request, seconds / len(requests)) for request in requests]
+        return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -55,7 +55,7 @@ def _settled(
     requests = codec.parts(whole, step)
     replies: list[SettleReply] = []
     for group in session.portions.groups(requests, step * sample_s):
-        seconds = sum(len(request.drive) for request in group) * sample_s
+        seconds = [len(request.drive) * sample_s for request in group]
         replies += session.call(lambda device: device.settle(group, seconds))  # noqa: B023 - called here
     return codec.collect(requests, replies, clipped, dtype)
 

@@ -19,6 +19,9 @@ from firmware_specs.scpi import Parameters, block, headers, numeric, quoted
 
 Handler = Callable[[ScpiLink, Parameters, bool], bytes | str | None]
 VERSION = "1999.0"
+FAULTS = 64
+FAULT_BYTES = 1100
+"""Of the longest entry of the fault log: a reply holds as many as fit."""
 
 
 def clear_status(link: ScpiLink, p: Parameters, query: bool) -> None:
@@ -140,7 +143,8 @@ def transactions(link: ScpiLink, p: Parameters, query: bool) -> str:
 def faults(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:FAULts?."""
     first = p.integer() if p.left else 0
-    log = FaultLog.parse(link.verb(Opcode.FAULT_LOG, FaultQuery(first).pack()))
+    most = min(FAULTS, max(1, link.device.max_reply // FAULT_BYTES))
+    log = FaultLog.parse(link.verb(Opcode.FAULT_LOG, FaultQuery(first, most).pack()))
     entries = [f"{e.number},{numeric(e.uptime_s)},{e.code},{quoted(e.text)}" for e in log.entries]
     return ",".join([str(log.total), *entries])
 
