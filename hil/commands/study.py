@@ -80,10 +80,11 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
+    from firmware_specs.registry import plugins
     from hil.study.point import run
-    from hil.study.worker import end_with_parent
+    from hil.study.worker import begin
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin, initargs=(plugins(),)) as pool:
         pending = [pool.submit(run, task) for task in tasks]
         try:
             for future in as_completed(pending):

@@ -15,7 +15,7 @@ from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench import check_address, open_bench
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.learning.loss import LOSSES
+from hil.learning import loss as losses
 from hil.learning.model import build
 from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
@@ -97,7 +97,8 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
                     raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
                 bench.chip.wait(wait_s - waited_s)
                 waited_s = wait_s
-            accuracies.append(evaluate(model, dataset, LOSSES[experiment.loss], experiment.run.eval_batch).accuracy)
+            loss = losses.task(experiment.loss).loss
+            accuracies.append(evaluate(model, dataset, loss, experiment.run.eval_batch).accuracy)
     return accuracies
 
 

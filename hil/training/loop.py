@@ -19,7 +19,7 @@ from hil.data.ahead import ahead
 from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import LOSSES, Loss
+from hil.learning.loss import Loss, task
 from hil.learning.model import energy_blocks, observed
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
@@ -90,7 +90,7 @@ def train(
         KeyboardInterrupt: stopped in the middle of a step; likewise.
         RunError: the loss, a current or a parameter is not finite.
     """
-    run, loss = experiment.run, LOSSES[experiment.loss]
+    run, loss = experiment.run, task(experiment.loss).loss
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())

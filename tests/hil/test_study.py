@@ -103,7 +103,7 @@ def test_chip_keys_need_an_emulated_chip(tmp_path):
     [
         ("optimizer.lrr=0.1,0.2", "optimizer.lrr: unknown key"),
         ("seed=x,y", "run.seed"),
-        ("rule=backprop,ep", "kind is one of centered"),
+        ("rule=backprop,ep", "'backprop' is not an estimator"),
         ("experiment=digits,digit", "did you mean digits"),
         ("device=emulator:mixed-8bit,emulator:mixed8bit", "did you mean mixed-8bit"),
         ("chip.cells.bitz=4,6", "cells.bitz: unknown key"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from firmware_specs.registry import plugins
 from hil.counterparts.seam import Bench
 from hil.data import Dataset
 from hil.experiments.schema import Experiment
@@ -40,6 +41,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
+        "plugins": list(plugins()),
         "torch": torch.__version__,
         "torch_device": str(device),
         "threads": torch.get_num_threads(),
