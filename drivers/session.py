@@ -211,7 +211,11 @@ class Session:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.close()
+            try:
+                self.close()
+            except (KeyboardInterrupt, SystemExit):  # it came before signals were held
+                self.close()
+                raise
         except DeviceError as error:
             if value is None:
                 raise

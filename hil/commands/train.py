@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from hil.training.loop import Outcome
     from hil.training.ranks import Ranks
     from hil.training.run.folder import RunFolder
+    from hil.training.run.interrupt import StopRequest
 
 BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
-HURRY_S = 0.5
+HURRY_S = 0.25
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
 NOT_BEGUN = "before the first step"
 
@@ -131,6 +132,23 @@ def open_and_train(
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
+    from hil.training.run.interrupt import StopRequest
+
+    with StopRequest() as stop:
+        return _opened_and_trained(stop, console, experiment, path, data_root, ranks, resume, overwrite)
+
+
+def _opened_and_trained(
+    stop: StopRequest,
+    console: Console,
+    experiment: Experiment,
+    path: Path,
+    data_root: Path,
+    ranks: Ranks,
+    resume: bool,
+    overwrite: bool,
+) -> tuple[Outcome, RunFolder]:
+    """`open_and_train` with its stop signals caught."""
     import sys
     from contextlib import nullcontext, suppress
 
@@ -149,7 +167,6 @@ def open_and_train(
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
-    from hil.training.run.interrupt import StopRequest
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
@@ -170,7 +187,6 @@ def open_and_train(
         if where.type == "cuda":
             console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
-            StopRequest() as stop,
             open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
@@ -194,6 +210,7 @@ def open_and_train(
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:
             raise
+        stop.heard()
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
     except (ValueError, OSError, DeviceError) as error:
