@@ -23,14 +23,14 @@ def checked(seconds: float, device: str) -> float:
     return float(seconds)
 
 
-def in_force(asked_s: float, said_s: float, device: str) -> float:
-    """What the device says is in force, for a watchdog that was asked for.
+def in_force(asked_s: float, said_s: float, device: str, rounding: float = ROUNDING) -> float:
+    """What the device says is in force, for a watchdog that was asked for; `rounding` is that of printed numbers.
 
     Raises:
         ProtocolViolation: not a number, none, or longer than was asked: outputs shall not go on.
     """
-    longest_s = asked_s * (1 + ROUNDING)
-    if not (math.isfinite(said_s) and SHORTEST_S * (1 - ROUNDING) <= said_s <= longest_s):
+    longest_s = asked_s * (1 + rounding)
+    if not (math.isfinite(said_s) and SHORTEST_S * (1 - rounding) <= said_s <= longest_s):
         raise ProtocolViolation(
             f"a watchdog of {asked_s:g} s was asked for, the device says {said_s:g} s is in force",
             device=device,

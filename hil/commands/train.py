@@ -10,6 +10,8 @@ import typer
 from hil.commands import complain, to_be_written
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from rich.console import Console
 
     from hil.experiments.schema import Experiment
@@ -54,7 +56,7 @@ def command(
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_text
+    from hil.training.run.atomic import write_json
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
@@ -77,7 +79,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_text(json, folder.summary.read_text())
+        write_json(json, outcome.summary)
     accuracy = outcome.summary["test_accuracy"]
     console.print(
         f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
@@ -104,6 +106,7 @@ def _settings(
         return asked
     if overwrite:
         raise folder.RunError("--resume and --overwrite contradict each other")
+    folder.refuse_written(path)
     config = folder.reopen(path).config
     stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
     if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
@@ -131,24 +134,31 @@ def open_and_train(
     resume: bool,
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
-    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
+    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
+
+    The folder is this process's alone until its report is written, and signals ask until then.
+    """
+    from contextlib import ExitStack
+
     from hil.training.run.interrupt import StopRequest
 
-    with StopRequest() as stop:
-        return _opened_and_trained(stop, console, experiment, path, data_root, ranks, resume, overwrite)
+    with StopRequest() as stop, ExitStack() as held:
+        told = (console, experiment, path, data_root, ranks)
+        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite)
 
 
-def _opened_and_trained(
-    stop: StopRequest,
+def _open_and_train(
     console: Console,
     experiment: Experiment,
     path: Path,
     data_root: Path,
     ranks: Ranks,
+    stop: StopRequest,
+    held: ExitStack,
+    *,
     resume: bool,
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
-    """`open_and_train` with its stop signals caught."""
     import sys
     from contextlib import nullcontext, suppress
 
@@ -196,7 +206,7 @@ def _opened_and_trained(
                 if left := bench.rig.left_on:
                     console.print(f"found on and switched off: {', '.join(left)}", highlight=False, soft_wrap=True)
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
-            opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
+            opened = _open_folder(experiment, path, ranks, held, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
@@ -237,16 +247,32 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
         )
 
 
-def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bool, overwrite: bool) -> RunFolder:
-    """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
+def _open_folder(
+    experiment: Experiment, path: Path, ranks: Ranks, held: ExitStack, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """The run's folder, held by the first rank; every other has one of its own inside, with its counterpart's part."""
     from hil.training.run import folder
 
     ranks.check(when=NOT_BEGUN)  # all have their counterpart, and have looked whether the folder is free
     if ranks.first:
-        opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+        held.enter_context(folder.writing(path))
+        opened = _taken_up(path, experiment) if resume else folder.start(path, experiment, overwrite=overwrite)
     ranks.check(when=NOT_BEGUN)
     if not ranks.first:
         own = folder.of_rank(path, ranks.rank)
         opened = folder.RunFolder(own) if own.exists() else folder.start(own, experiment)
+        folder.refuse_lost(opened)
     ranks.check(when=NOT_BEGUN)
+    return opened
+
+
+def _taken_up(path: Path, experiment: Experiment) -> RunFolder:
+    """The folder of a run that goes on, which nobody has replaced since its settings were read."""
+    from hil.experiments import experiment_file
+    from hil.training.run import folder
+
+    opened = folder.reopen(path)
+    now = experiment_file.load(opened.config).model_copy(update={"device": experiment.device})
+    if changed := experiment_file.differences(now, experiment):
+        raise folder.RunError(f"{path} holds another run now ({'; '.join(changed)}): start again")
     return opened
