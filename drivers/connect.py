@@ -48,6 +48,7 @@ class Options:
         lease_s: The session turns them off this long after the last verb of its owner.
         expected: Raises where this is not the device that was meant: asked before anything is set or cleared.
         allow_no_watchdog: Named override for a device that has none.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
@@ -58,6 +59,7 @@ class Options:
     lease_s: float = LEASE_S
     expected: Callable[[DeviceInfo], None] = _any_device
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     clear_trip: bool = False
     timeout_s: float = 10.0
     visa_library: str = "@py"
@@ -130,6 +132,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             expected=chosen.expected,
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
+            allow_long_requests=chosen.allow_long_requests,
         )
     except BaseException as error:
         if isinstance(error, DeviceError) and (log := flight_log.keep(wire.recorder, address)):

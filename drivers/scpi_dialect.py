@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from drivers import scpi_values as scpi
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
+from drivers.portions import Sizes, counted
 from drivers.scpi_link import ANSWER_S, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
 from firmware_specs.codes import VERSION, Capability, ConverterId, State
@@ -55,6 +56,8 @@ class Scpi:
         link: The link; opened by `open`.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
     """
+
+    sizes = Sizes(statistics=32, clipped=8, usage=16, volt=24)
 
     def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
         self.address = link.address
@@ -136,7 +139,7 @@ class Scpi:
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        return scpi.fault_log(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0], self.address)
+        return scpi.whole_log(lambda n: self._ask(b":SYST:FAUL? %d" % n, "SYSTem:FAULts?")[0], self.address)
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -211,8 +214,7 @@ class Scpi:
         """Programming pulses."""
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
-            delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
-            return Pulsed(int(delivered), int(self.usage(request.region).pulses.max()))
+            return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
@@ -229,13 +231,13 @@ class Scpi:
         values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
         return CellUsage(values[0].astype(np.uint32), values[1])
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, one after the other."""
-        return [self._settle(request, seconds) for request in requests]
+        return [self._settle(request, each) for request, each in zip(requests, seconds, strict=True)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
-        return [self._product(request, seconds) for request in requests]
+        return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
@@ -16,6 +17,11 @@ from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, Statu
 from firmware_specs.scpi import BlockError, pack_array, parse_array
 
 MAX_WHOLE = 2.0**64
+
+
+NEWEST = 64
+MOST_LOGS = 1000
+"""Replies that a fault log is read from: devices keep fewer entries."""
 
 
 def fields(part: bytes) -> list[str]:
@@ -99,6 +105,19 @@ def whole(value: float, device: str = "") -> int:
     if not (0 <= value < MAX_WHOLE and value == int(value)):
         raise ProtocolViolation(f"{value:g} came where a whole number was expected", device=device)
     return int(value)
+
+
+def whole_log(ask: Callable[[int], bytes], device: str = "") -> FaultLog:
+    """A fault log that comes in as many replies as it needs; `ask` answers with the entries from a number on."""
+    found: list[Fault] = []
+    log = fault_log(ask(0), device)
+    for _ in range(MOST_LOGS):
+        found += log.entries
+        following = log.entries[-1].number + 1 if log.entries else log.total
+        if following >= log.total:
+            break
+        log = fault_log(ask(following), device)
+    return FaultLog(log.total, tuple(found[-NEWEST:]))
 
 
 def write_message(request: WriteCells) -> bytes:

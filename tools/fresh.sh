@@ -70,6 +70,9 @@ inside() {  # USER: runs the commands on standard input there; nothing that they
 status=0
 chroot "$root" env "${passed[@]}" apt-get update -qq >/dev/null 2>&1
 grep '^apt-get' "$root/commands" | inside root /root || status=1
+probe='python3 -m venv /tmp/probe && /tmp/probe/bin/pip download --quiet --no-deps --dest /tmp/probe tomli-w'
+chroot "$root" env "${passed[@]}" sh -c "$probe" >"$room/log" 2>&1 || { tail -3 "$room/log"; skip "pip can download nothing there"; }
+rm -rf "$root/tmp/probe"
 grep -v '^apt-get' "$root/commands" | inside newcomer /home/newcomer || status=1
 echo "fresh $release: $(chroot "$root" python3 --version), set up in $(du -sh "$home/.venv" | cut -f1) of .venv," \
     "$(((SECONDS - started) / 60)) min in all: $([ $status = 0 ] && echo "every command worked" || echo "FAILED")"

@@ -49,6 +49,7 @@ class DeviceEntry(Section):
         watchdog_s: The device turns its outputs off this long after the last sign of life of this process.
         lease_s: The session turns them off this long after the last verb of its owner.
         allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: `@py` or `@ivi`; the path of another one is given on the command line only.
         rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
@@ -64,6 +65,7 @@ class DeviceEntry(Section):
     watchdog_s: Positive = 2.0
     lease_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = LEASE_S
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     timeout_s: Positive = 10.0
     visa_library: Literal["@py", "@ivi"] = "@py"
     rack: Rack | None = None
