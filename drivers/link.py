@@ -17,6 +17,7 @@ from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, P
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
 from drivers.link_errors import restarted, unanswered
+from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
@@ -132,14 +133,15 @@ class FramedLink:
         timeout_s: float = 2.0,
         answer_s: float = ANSWER_S,
         most: int = MOST_REPLY,
+        ahead: int = UNBOUNDED,
     ) -> list[bytes]:
-        """Transactions sent ahead of their answers as far as the window goes; replies in order.
+        """Transactions sent ahead of their answers as far as window and `ahead` go; replies in order.
 
         The first refusal is raised; transactions after it were executed or refused all the same.
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            calls = self._run(requests, deadline, answer_s, most)
+            calls = self._run(requests, deadline, answer_s, most, ahead)
             return [self._reply(call, deadline, most) for call in calls]
 
     def close(self) -> None:
@@ -163,10 +165,12 @@ class FramedLink:
             call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S, most)[0]
         return call.answer
 
-    def _run(self, requests: Sequence[Request], deadline: float, answer_s: float, most: int) -> list[Call]:
+    def _run(
+        self, requests: Sequence[Request], deadline: float, answer_s: float, most: int, ahead: int = UNBOUNDED
+    ) -> list[Call]:
         """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
         synced = self._ready(requests, deadline)
-        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, most)
+        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, most, ahead)
         self._dirty = True
         attempts = 0
         while exchange.current is not None:

@@ -11,6 +11,7 @@ from drivers import scpi_answers as answers
 from drivers import scpi_values as scpi
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
+from drivers.portions import Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
@@ -58,12 +59,14 @@ class Scpi:
         timeout_s: Deadline of a transaction beyond what the device itself needs.
     """
 
+    sizes = Sizes(statistics=32, clipped=8, usage=16, volt=24)
+
     def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
         self.address = link.address
         self.link = link
         self.max_request = self.max_reply = 0
         self._timeout_s = timeout_s
-        self._sizes = ReplySizes()
+        self._replies = ReplySizes()
 
     @property
     def outputs_on(self) -> None:
@@ -99,13 +102,13 @@ class Scpi:
     def converters(self) -> list[Converter]:
         """Its converters."""
         found = answers.converters(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], self.address)
-        self._sizes.converters = {converter.id: converter for converter in found}
+        self._replies.converters = {converter.id: converter for converter in found}
         return found
 
     def parameters(self) -> dict[int, float]:
         """Its numbers."""
         found = answers.parameters(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], self.address)
-        self._sizes.parameters = found
+        self._replies.parameters = found
         return found
 
     def limits(self) -> LimitsInfo:
@@ -124,7 +127,7 @@ class Scpi:
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        return scpi.fault_log(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0], self.address)
+        return scpi.whole_log(lambda n: self._ask(b":SYST:FAUL? %d" % n, "SYSTem:FAULts?")[0], self.address)
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -161,7 +164,7 @@ class Scpi:
         """Places a block; returns rows and columns of each coupling."""
         text = topology.model_dump_json(exclude_none=True).encode()
         self._ask(b":ARR:TOP %d,%s" % (array, block(text)), f"ARRay:TOPology {array}", count=0)
-        self._sizes.topologies[array] = topology
+        self._replies.topologies[array] = topology
         return tuple(topology.cells(coupling) for coupling in topology.couplings)
 
     def topology(self, array: int) -> Topology:
@@ -188,8 +191,8 @@ class Scpi:
 
     def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
         """Conductance codes of a region."""
-        region, size = request.region, self._sizes.read_cells(request)
-        kind = self._sizes.cell_width(request.reads)
+        region, size = request.region, self._replies.read_cells(request)
+        kind = self._replies.cell_width(request.reads)
         message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
         data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size)[0]
         return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
@@ -198,33 +201,32 @@ class Scpi:
         """Programming pulses."""
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
-            delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
-            return Pulsed(int(delivered), int(self.usage(request.region).pulses.max()))
+            return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return answers.pulsed(parts[0], self.address)
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""
         volts = ",".join(scpi.number(float(v)) for v in request.volts)
         message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
-        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=self._sizes.measure(request))[0]
+        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=self._replies.measure(request))[0]
         count = len(request.volts) * request.reads * request.region.cells
         return Currents(scpi.finite(scpi.array(data, "f8", count, device=self.address), "currents", self.address))
 
     def usage(self, region: Region) -> CellUsage:
         """Pulses and joules of a region."""
         message = f":ARR:CELL:USAG? {scpi.region(region)}".encode()
-        data = self._ask(message, "ARRay:CELLs:USAGe?", size=self._sizes.usage(region))[0]
+        data = self._ask(message, "ARRay:CELLs:USAGe?", size=self._replies.usage(region))[0]
         values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
         pulses = scpi.counts(values[0], "pulses", self.address)
         return CellUsage(pulses, scpi.finite(values[1], "energies", self.address))
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, one after the other."""
-        return [self._settle(request, seconds) for request in requests]
+        return [self._settle(request, each) for request, each in zip(requests, seconds, strict=True)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
-        return [self._product(request, seconds) for request in requests]
+        return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
 
     def temperature(self) -> float:
         """Kelvin."""
@@ -257,12 +259,12 @@ class Scpi:
         self.link.close()
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
-        size = self._sizes.settle(request)
+        size = self._replies.settle(request)
         parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size)
-        return settle_reply(request, self._sizes.topologies[request.array], parts, self.address)
+        return settle_reply(request, self._replies.topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
-        size, adc = self._sizes.product(request), self._sizes.converters[ConverterId.PRODUCT_ADC]
+        size, adc = self._replies.product(request), self._replies.converters[ConverterId.PRODUCT_ADC]
         part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size)[0]
         return product_reply(request, adc.max_code, part, self.address)
 

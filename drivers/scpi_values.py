@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
@@ -16,6 +17,9 @@ from firmware_specs.scpi import BlockError, pack_array, parse_array
 
 MAX_WHOLE = 2.0**64
 MAX_COUNT = (1 << 32) - 1
+NEWEST = 64
+MOST_LOGS = 1000
+"""Replies that a fault log is read from: devices keep fewer entries."""
 
 
 def fields(part: bytes, device: str = "") -> list[str]:
@@ -117,6 +121,19 @@ def number_of(part: bytes, device: str = "") -> float:
 def whole_number(part: bytes, device: str = "") -> int:
     """One number that counts something; raises `ProtocolViolation`."""
     return whole(number_of(part, device), device)
+
+
+def whole_log(ask: Callable[[int], bytes], device: str = "") -> FaultLog:
+    """A fault log that comes in as many replies as it needs; `ask` answers with the entries from a number on."""
+    found: list[Fault] = []
+    log = fault_log(ask(0), device)
+    for _ in range(MOST_LOGS):
+        found = [*found, *log.entries][-NEWEST:]
+        following = log.entries[-1].number + 1 if log.entries else log.total
+        if following >= log.total:
+            break
+        log = fault_log(ask(following), device)
+    return FaultLog(log.total, tuple(found))
 
 
 def write_message(request: WriteCells) -> bytes:
