@@ -152,7 +152,9 @@ def nudge_response(chip: Chip, nudge: float) -> float:
             inner = np.clip(drive + weights @ outer, 0.0, 1.0)
             outer = inner @ weights + sign * nudge
         state[sign] = outer
-    return float((state[1] - state[-1]).mean() / (2 * nudge))
+    lines = placed.crossbars[0]._defects.open_lines
+    whole = np.ones(weights.shape[1], bool) if lines is None else ~lines.all(dim=1).any(dim=0).numpy()
+    return float((state[1] - state[-1])[whole].mean() / (2 * nudge))
 
 
 def measured(name: str, seed: int, fault: str, size: int) -> Iterator[Row]:

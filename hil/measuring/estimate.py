@@ -92,18 +92,24 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
-        freedom = None if math.isinf(self.freedom) else self.freedom
+        value, sigma, freedom, statistical = map(_or_none, (self.value, self.sigma, self.freedom, self.statistical))
         return {
-            "value": self.value, "sigma": self.sigma, "unit": self.unit, "statistical": self.statistical,
+            "value": value, "sigma": sigma, "unit": self.unit, "statistical": statistical,
             "systematic": dict(self.budget), "freedom": freedom,
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Estimate:
         """From `to_json`, or from an older file that knew neither parts nor freedom."""
-        freedom = value.get("freedom")
-        budget = tuple(value.get("systematic", {}).items())
-        return cls(value["value"], value["sigma"], value["unit"], budget, math.inf if freedom is None else freedom)
+        freedom, budget = value.get("freedom"), tuple(value.get("systematic", {}).items())
+        found = math.nan if value["value"] is None else value["value"]
+        sigma = math.inf if value["sigma"] is None else value["sigma"]
+        return cls(found, sigma, value["unit"], budget, math.inf if freedom is None else freedom)
+
+
+def _or_none(value: float) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def of_mean(samples: Array, unit: str = "1") -> Estimate:

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from firmware_specs.codes import Capability, ConverterId
 from firmware_specs.datasheet import Datasheet
-from hil.measuring import robust
 from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.grade import grade
@@ -136,10 +136,8 @@ def recommend(
         precision: Relative noise of one unit's contrast that is good enough.
     """
     nudge = data["nudge"].to_numpy()
-    contrast = data["contrast"].to_numpy()
+    contrast = data["contrast"].to_numpy()[:, :, _with_both_planes(data)]
     units = contrast.mean(axis=1)
-    usual = robust.typical(units[-1])
-    contrast, units = contrast[:, :, usual], units[:, usual]
     slope = units.mean(axis=1) / (2 * nudge)
     random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / (2 * nudge)
     codes = _codes(data, sheet, nudge, units.shape[1])
@@ -167,6 +165,14 @@ def recommend(
     if blurred.size:
         why += f"; at {blurred.max():.3g} and below, one converter step is more than {bend:.0%} of it"
     return Recommended(float(nudge[last]), last, max(1, int(np.ceil((noise / precision) ** 2))), noise, response, why)
+
+
+def _with_both_planes(data: xr.Dataset) -> NDArray[np.bool_]:
+    """Outputs none of whose columns is dead, (units,): one plane alone is another weight than what was written."""
+    dead = np.zeros(data.sizes["unit"], np.bool_)
+    for _, column in health.dead_lines(health.of(data) == health.DEAD_LINE, 1) if health.looked(data) else ():
+        dead[column] = True
+    return ~dead
 
 
 def settling(data: xr.Dataset) -> float:

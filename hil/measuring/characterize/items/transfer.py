@@ -30,6 +30,7 @@ ARITHMETIC = 2e-6
 """Relative error of single-precision arithmetic in a device's states."""
 LINEAR = (0.1, 0.9)
 """States between which a clamped neuron is far from its rails."""
+SPAN = LINEAR[1] - LINEAR[0]
 BEYOND = 0.15
 """How far beyond a rail a drive must be for its reading to be that of the rail."""
 REST_READS = 16
@@ -172,7 +173,9 @@ def _circuits(name: str, data: xr.Dataset, sheet: Datasheet | None) -> list[Figu
     still = float(rounding.offset_of(units.noise.value, adc.lsb))  # what rounding leaves of a rail's mean
     rail2 = units.noise.value**2 / repeats + still**2 + adc.code**2 / 2
     points = max(int((np.abs(np.unique(data["drive"].to_numpy()[0]) - 0.5) < 0.4).sum()), 2)
-    tilt = float(np.hypot(dac.tilt(0.8) / 0.8, 2 * dac.code / np.sqrt(points)))
+    # a line through n codes that are each off by as much: its slope by sqrt(12 / n) of that over the span
+    uneven, middle = dac.code / float(np.sqrt(points)), np.sqrt(12) * 0.5 / SPAN
+    tilt = float(np.hypot(dac.tilt(SPAN), np.sqrt(12) * uneven)) / SPAN
     stated = _stated(sheet)
     lost = f"without {int((~units.usable).sum())} units beside a cell stuck high" if (~units.usable).any() else ""
     gain, offset = found.gain[live], found.offset[live]
@@ -181,7 +184,7 @@ def _circuits(name: str, data: xr.Dataset, sheet: Datasheet | None) -> list[Figu
     seen = {
         "gain": robust.mean(gain).widened(INL_and_DNL=np.hypot(tilt, 1.5 * adc.bow), arithmetic=ARITHMETIC),
         "offset": robust.mean(offset).widened(
-            INL_and_DNL=np.hypot(np.hypot(dac.bow, dac.code / np.sqrt(points)), adc.bow), rounding=still,
+            INL_and_DNL=np.hypot(np.hypot(dac.bow, uneven * np.hypot(1, middle)), adc.bow), rounding=still,
             arithmetic=ARITHMETIC,
         ),
         "gain_mismatch": robust.spread(gain, found.gain_sigma[live] ** 2 + 2 * rail2 / 4),
