@@ -94,7 +94,7 @@ def read(path: Path, shape: type[Shape]) -> Shape | None:
     except RecursionError as error:
         raise DocumentError(f"{path} is not what a run writes: it is nested too deep") from error
     except ValueError as error:
-        raise DocumentError(f"{path} is not what a run writes: {error or 'it is empty'}") from error
+        raise DocumentError(f"{path} is not what a run writes: {str(error) or 'it is empty'}") from error
 
 
 def sessions(path: Path) -> list[dict[str, Any]]:
