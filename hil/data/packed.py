@@ -16,8 +16,10 @@ MOST_BYTES = 1 << 30
 CHUNK = 1 << 20
 
 
-def read_npz(path: Path, names: Collection[str], most: int = MOST_BYTES) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of an `.npz` file that have one of some names.
+def read_npz(
+    path: Path, names: Collection[str] | None = None, most: int = MOST_BYTES
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an `.npz` file, all or those that have one of some names.
 
     Raises:
         OSError: it cannot be opened. ValueError: it is no archive of numeric arrays, or they are too large.
@@ -26,25 +28,13 @@ def read_npz(path: Path, names: Collection[str], most: int = MOST_BYTES) -> dict
         try:
             with zipfile.ZipFile(file) as archive:
                 held = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-                wanted = {name: held[name] for name in names if name in held}
+                wanted = {name: info for name, info in held.items() if names is None or name in names}
                 if sum(info.file_size for info in wanted.values()) > most:
                     raise ValueError(f"its arrays are larger than {most >> 20} MiB")
                 return {name: _member(archive, info) for name, info in wanted.items()}
         except (ValueError, OSError):
             raise
         except Exception as error:  # zipfile and zlib raise nearly everything on damaged input
-            raise ValueError(f"no archive of arrays: {str(error) or type(error).__name__}") from error
-
-
-def names_in(path: Path) -> list[str]:
-    """Names of the arrays of an `.npz` file; errors as `read_npz`."""
-    with path.open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return [info.filename.removesuffix(".npy") for info in archive.infolist()]
-        except (ValueError, OSError):
-            raise
-        except Exception as error:
             raise ValueError(f"no archive of arrays: {str(error) or type(error).__name__}") from error
 
 
