@@ -6,10 +6,10 @@ import math
 
 from firmware_specs.codes import PULSE_LAWS, ConverterId, Parameter, Quantity
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.converters import WIRE_BITS_OF_IDEAL
 from firmware_specs.datasheet.converters import Converter as ConverterSpec
 from firmware_specs.messages import Converter, LimitsRecord
 
-WIRE_BITS_OF_IDEAL = 32
 _PULSE_NUMBERS = (
     "step", "amplitude_v", "width_s", "threshold_v", "asymmetry", "zero", "slope_up", "slope_down", "amplitude_up",
     "amplitude_down", "gamma_up", "gamma_down", "scale", "shift", "one_sided",
