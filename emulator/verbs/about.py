@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, fields
 
-from emulator.device import FIRMWARE, MAX_READS, MAX_REPLY, Device
+from emulator.device import FIRMWARE, MAX_READS, Device
 from emulator.refused import Refused
 from firmware_specs import device_numbers
 from firmware_specs.codes import VERSION, ErrorCode, Parameter, State
@@ -81,7 +81,7 @@ def fault_log(device: Device, payload: bytes, door: str) -> bytes:
     """FAULT_LOG."""
     query = FaultQuery.parse(payload)
     entries = [fault for fault in device.faults if fault.number >= query.first][: query.most]
-    while len(reply := FaultLog(device.faults_total, tuple(entries)).pack()) > MAX_REPLY:
+    while len(reply := FaultLog(device.faults_total, tuple(entries)).pack()) > device.max_reply:
         del entries[-1 - len(entries) // 8 :]  # as many as fit
     return reply
 

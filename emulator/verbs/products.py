@@ -36,5 +36,6 @@ def product(device: Device, payload: bytes, door: str) -> bytes:
     lines = rows if request.transposed else columns
     device.check_reply(9 + len(codes) * lines * code_dtype(path.line_adc.max_code * request.reads).itemsize)
     device.journal.note("setpoint", f"product of array {request.array}", door, samples=len(codes), max_read_v=peak)
+    device.work(len(codes) * request.reads * device.sheet.read_time_s)
     amps = device.chip.line_product(request.array, volts, request.transposed, request.plane, request.reads)
     return ProductReply(coding.codes(path.line_adc, amps, request.reads)).pack()

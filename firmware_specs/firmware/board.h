@@ -56,6 +56,7 @@
         {PARAM_CELL_BITS, 10.0}, \
         {PARAM_SETTLE_TIME_S, 0.0001}, \
         {PARAM_WRITE_TIME_S, 0.0}, \
+        {PARAM_READ_TIME_S, 0.0}, \
         {PARAM_MAX_READS, 64.0}, \
         {PARAM_SETTLE_TOLERANCE, 5e-05}, \
         {PARAM_WRITE_ENERGY_J, 0.0}, \

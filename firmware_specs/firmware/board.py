@@ -69,7 +69,7 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law == "exponential":
+    elif sheet.pulses.law in ("exponential", "power", "table"):
         reason = "the software array has pulse laws constant, linear and soft_bounds"
     if reason:
         raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")
