@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Callable
@@ -12,14 +11,13 @@ from emulator.journal import Event, Journal
 from emulator.ledger import Ledger
 from emulator.outputs import Clock, Outputs
 from emulator.refused import Refused
+from firmware_specs import device_numbers
 from firmware_specs.codes import TRIP_FAULT, Capability, ErrorCode, State, Trip
-from firmware_specs.messages import Fault, LimitsRecord
+from firmware_specs.messages import Fault
 from firmware_specs.topology import Topology
 
 FIRMWARE = "1.0.0"
 FAULTS_KEPT = 256
-MAX_REQUEST = 1 << 26
-MAX_REPLY = 1 << 26
 MAX_READS = 4096
 
 
@@ -32,7 +30,8 @@ class Device:
         boot: Boot number; random where not given.
         serial: Serial number; from the chip's seed where not given.
         sink: Called with every journal event.
-        max_request: Longest request it takes, bytes.
+        max_request: Longest request it takes, bytes; as the datasheet says where not given.
+        work: Lets the time pass that a request takes by the datasheet, seconds; it takes none where not given.
     """
 
     def __init__(
@@ -43,11 +42,15 @@ class Device:
         boot: int | None = None,
         serial: str | None = None,
         sink: Callable[[Event], None] | None = None,
-        max_request: int = MAX_REQUEST,
+        max_request: int | None = None,
+        work: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.chip = chip
-        self.max_request = max_request
         self.sheet = chip.datasheet
+        link = self.sheet.link
+        self.max_request = link.max_request if max_request is None else max_request
+        self.max_reply = link.max_reply
+        self.work = work
         self.clock = clock
         self.boot = secrets.randbelow(1 << 31) if boot is None else boot
         self.serial = f"seed-{chip.seed}" if serial is None else serial
@@ -55,7 +58,7 @@ class Device:
         self.outputs = Outputs(clock, self._output_changed)
         self.ledger = Ledger(chip)
         self.configured: set[int] = set()
-        self.absolute = absolute_limits(chip)
+        self.absolute = device_numbers.limits(chip.datasheet)
         self.active = self.absolute
         self.capabilities = capabilities(chip)
         self.faults: list[Fault] = []
@@ -65,6 +68,7 @@ class Device:
         self.deeds = 0
         self.damaged = 0
         self.busy_ms = 0
+        self.resetting = False
         self.owner = ""
         self._since = clock()
 
@@ -84,6 +88,11 @@ class Device:
         if array not in self.configured:
             raise Refused(ErrorCode.NOT_CONFIGURED, f"array {array} has no topology: CONFIGURE it first", array)
         return self.chip.arrays[array].topology
+
+    def check_reply(self, size: int) -> None:
+        """Refuses a request whose reply would be too long, before anything is driven (4.2)."""
+        if size > (most := self.max_reply):
+            raise Refused(ErrorCode.TOO_LARGE, f"the reply would have {size} bytes, at most {most}", most)
 
     def check_array(self, array: int) -> None:
         """Refuses arrays that do not exist."""
@@ -130,6 +139,7 @@ class Device:
 
     def restart(self) -> None:
         """What power-on does (7.3 RESET): cells, their usage and the fault log stay."""
+        self.resetting = False
         self.outputs.disarm("reset")
         self.outputs.clear()
         self.outputs.watchdog_s = 0.0
@@ -141,21 +151,6 @@ class Device:
     def _output_changed(self, text: str) -> None:
         outputs = self.outputs
         self.journal.note("outputs", text, on=float(outputs.state is State.ARMED), silent_s=outputs.silent_s)
-
-
-def absolute_limits(chip: Chip) -> LimitsRecord:
-    """The datasheet's limits as a record."""
-    limits = chip.datasheet.limits
-    return LimitsRecord(
-        max_drive_a=limits.max_drive_a,
-        max_read_v=limits.max_read_v,
-        max_pulse_v=limits.max_pulse_v,
-        max_pulse_s=limits.max_pulse_s,
-        max_pulses_per_cell=float(limits.max_pulses_per_cell),
-        max_energy_per_cell_j=math.inf,
-        max_temperature_k=limits.max_temperature_k,
-        max_source_v=limits.max_source_v if chip.datasheet.resistive else math.inf,
-    )
 
 
 def capabilities(chip: Chip) -> Capability:
@@ -176,6 +171,8 @@ def capabilities(chip: Chip) -> Capability:
         Capability.DIFFERENTIAL: not sheet.resistive,
         Capability.PRODUCT: sheet.product is not None,
     }
+    if sheet.link.small:
+        able &= ~Capability.SNAPSHOT
     if sheet.product is not None:
         able &= ~(Capability.SETTLE | Capability.STATE_LOAD | Capability.SETTLE_TIME)
     for capability, there in optional.items():

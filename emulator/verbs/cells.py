@@ -82,6 +82,7 @@ def write(device: Device, payload: bytes, door: str) -> bytes:
         targets[place[0]][place[1]] = torch.where(given, _targets(device, patch, count), targets[place[0]][place[1]])
         masks[place[0]][place[1]] |= given
     done = device.chip.program(request.array, targets, masks, verify, tolerance)
+    device.work(done.pulses * programming.write_time_s)
     device.journal.note("setpoint", f"write cells of array {request.array}", door, cells=done.cells, pulses=done.pulses)
     return Written(done.cells, done.pulses, done.failed).pack()
 
@@ -123,6 +124,8 @@ def read(device: Device, payload: bytes, door: str) -> bytes:
     region = request.region
     check_region(device, region)
     check_reads(request.reads)
+    device.check_reply(9 + region.cells * code_dtype(device.sheet.cells.max_code * request.reads).itemsize)
+    device.work(region.cells * request.reads * device.sheet.read_time_s)
     seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
     return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
 
@@ -149,6 +152,7 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
         region.array, region.coupling, where(region), torch.from_numpy(counts.copy()), request.up,
         request.amplitude_v, request.width_s,
     )  # fmt: skip
+    device.work(delivered * (request.width_s + device.sheet.programming.write_time_s))
     return Pulsed(delivered, int(device.ledger.usage(region)[0].max())).pack()
 
 
@@ -162,8 +166,10 @@ def measure(device: Device, payload: bytes, door: str) -> bytes:
     if peak > device.active.max_read_v * TOLERANCE:
         words = f"{peak:g} V across a cell is beyond the active limit {device.active.max_read_v:g} V"
         raise Refused(ErrorCode.LIMIT, words, 1)
+    device.check_reply(4 + 8 * len(request.volts) * request.reads * region.cells)
     device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
     volts = torch.from_numpy(request.volts.astype(np.float64))
+    device.work(region.cells * len(volts) * request.reads * device.sheet.read_time_s)
     amperes = device.chip.measure(region.array, region.coupling, where(region), volts, request.reads)
     return Currents(amperes.double().cpu().numpy().ravel()).pack()
 
@@ -172,5 +178,6 @@ def usage(device: Device, payload: bytes, door: str) -> bytes:
     """USAGE."""
     region = Region.parse(payload)
     check_region(device, region)
+    device.check_reply(8 + 12 * region.cells)
     pulses, energy_j = device.ledger.usage(region)
     return CellUsage(pulses.clip(max=2**32 - 1).astype(np.uint32), energy_j).pack()

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from hil.training.loop import Outcome
     from hil.training.ranks import Ranks
     from hil.training.run.folder import RunFolder
+    from hil.training.run.interrupt import StopRequest
 
 BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
-HURRY_S = 0.5
+HURRY_S = 0.25
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
 NOT_BEGUN = "before the first step"
 
@@ -135,12 +136,15 @@ def open_and_train(
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
 
-    The folder is this process's alone until its report is written.
+    The folder is this process's alone until its report is written, and signals ask until then.
     """
     from contextlib import ExitStack
 
-    with ExitStack() as held:
-        return _open_and_train(console, experiment, path, data_root, ranks, held, resume=resume, overwrite=overwrite)
+    from hil.training.run.interrupt import StopRequest
+
+    with StopRequest() as stop, ExitStack() as held:
+        told = (console, experiment, path, data_root, ranks)
+        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite)
 
 
 def _open_and_train(
@@ -149,6 +153,7 @@ def _open_and_train(
     path: Path,
     data_root: Path,
     ranks: Ranks,
+    stop: StopRequest,
     held: ExitStack,
     *,
     resume: bool,
@@ -172,7 +177,6 @@ def _open_and_train(
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
-    from hil.training.run.interrupt import StopRequest
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
@@ -193,7 +197,6 @@ def _open_and_train(
         if where.type == "cuda":
             console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
-            StopRequest() as stop,
             open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
@@ -217,6 +220,7 @@ def _open_and_train(
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:
             raise
+        stop.heard()
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
     except (ValueError, OSError, DeviceError) as error:

@@ -62,6 +62,11 @@ class ScpiVerbs:
         """Longest request payload that checks send, bytes."""
         return min(self._dialect.max_request, MAX_REQUEST)
 
+    @property
+    def max_reply(self) -> int:
+        """Longest reply payload, bytes."""
+        return self._dialect.max_reply
+
     def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """The payload of a reply; a refusal fails the check."""
         try:
@@ -158,8 +163,8 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.PULSE: lambda d, p: d.pulse(Pulse.parse(p), 0.0).pack(),
     Opcode.MEASURE: lambda d, p: d.measure(Measure.parse(p), 0.0).pack(),
     Opcode.USAGE: lambda d, p: d.usage(Region.parse(p)).pack(),
-    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], 0.0)[0].pack(),
-    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], 0.0)[0].pack(),
+    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], (0.0,))[0].pack(),
+    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], (0.0,))[0].pack(),
     Opcode.TEMPERATURE: lambda d, p: pack_number(d.temperature()),
     Opcode.CLOCK: lambda d, p: pack_number(d.clock()),
 }
