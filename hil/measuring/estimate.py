@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,14 +96,6 @@ class Estimate:
             "value": value, "sigma": sigma, "unit": self.unit, "statistical": statistical,
             "systematic": dict(self.budget), "freedom": freedom,
         }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Estimate:
-        """From `to_json`, or from an older file that knew neither parts nor freedom."""
-        freedom, budget = value.get("freedom"), tuple(value.get("systematic", {}).items())
-        found = math.nan if value["value"] is None else value["value"]
-        sigma = math.inf if value["sigma"] is None else value["sigma"]
-        return cls(found, sigma, value["unit"], budget, math.inf if freedom is None else freedom)
 
 
 def _or_none(value: float) -> float | None:

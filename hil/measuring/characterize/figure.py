@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,11 @@ class Figure:
         """Does the device do what its datasheet says?"""
         return against(self.measured, self.stated)
 
+    @property
+    def finite(self) -> bool:
+        """Is it a number at all? Readings that never change give none of some figures."""
+        return math.isfinite(self.measured.value) and math.isfinite(self.measured.sigma)
+
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
         return {
@@ -39,8 +45,3 @@ class Figure:
             "verdict": self.verdict,
             "note": self.note,
         }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Figure:
-        """From `to_json`."""
-        return cls(value["name"], Estimate.from_json(value), value["stated"], value.get("note", ""))
