@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Shape = tuple[PositiveInt, ...]
+MOST_LAYERS = MOST_COUPLINGS = 127
+"""As many as CONFIGURE can number."""
+Size = Annotated[int, Field(gt=0, lt=2**32)]
+Window = Annotated[int, Field(gt=0, lt=2**16)]
+Shape = tuple[Size, ...]
 Substrate = Literal["hopfield", "resistive"]
 
 
@@ -33,7 +37,7 @@ class Layer(_Record):
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
     clamped: bool = True
-    slope: PositiveFloat = 1.0
+    slope: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
 
     @property
     def units(self) -> int:
@@ -58,8 +62,8 @@ class Dense(_Record):
     """
 
     kind: Literal["dense"] = "dense"
-    pre: Annotated[int, Field(ge=-1)]
-    post: Annotated[int, Field(ge=0)]
+    pre: Annotated[int, Field(ge=-1, lt=MOST_LAYERS)]
+    post: Annotated[int, Field(ge=0, lt=MOST_LAYERS)]
     bias: bool = True
 
 
@@ -70,11 +74,11 @@ class Conv(_Record):
     """
 
     kind: Literal["conv"] = "conv"
-    pre: Annotated[int, Field(ge=-1)]
-    post: Annotated[int, Field(ge=0)]
-    kernel: PositiveInt = 3
-    stride: PositiveInt = 1
-    padding: Annotated[int, Field(ge=0)] = 1
+    pre: Annotated[int, Field(ge=-1, lt=MOST_LAYERS)]
+    post: Annotated[int, Field(ge=0, lt=MOST_LAYERS)]
+    kernel: Window = 3
+    stride: Window = 1
+    padding: Annotated[int, Field(ge=0, lt=2**16)] = 1
     pool: bool = False
     bias: bool = True
 
@@ -100,9 +104,9 @@ class Topology(_Record):
     """
 
     substrate: Substrate = "hopfield"
-    source: Shape | None = None
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
-    couplings: tuple[Coupling, ...] = ()
+    source: Annotated[Shape, Field(min_length=1, max_length=3)] | None = None
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=MOST_LAYERS)]
+    couplings: Annotated[tuple[Coupling, ...], Field(max_length=MOST_COUPLINGS)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Topology:

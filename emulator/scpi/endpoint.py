@@ -6,10 +6,12 @@ from emulator.machine import Machine
 from emulator.scpi import arrays, common, outputs
 from emulator.scpi.common import Handler
 from emulator.scpi.link import ScpiLink
-from firmware_specs.scpi import Command, Form, Overrun, Parameters, ScpiError, Splitter, Unit, find, units
+from firmware_specs.codes import ErrorCode
+from firmware_specs.scpi import BY_CODE, Command, Form, Overrun, Parameters, ScpiError, Splitter, Unit, find, units
 
 HANDLERS: dict[str, Handler] = {**common.HANDLERS, **outputs.HANDLERS, **arrays.HANDLERS}
 
+MOST_TEXT = 400
 HEADERS = 64
 """Bytes of the headers of a reply's blocks, at most."""
 
@@ -92,6 +94,10 @@ class ScpiEndpoint:
             self.link.parameters.end()
         except ScpiError as error:
             self.link.fail(error)
+            return None
+        except Exception as error:  # as the machine's last line: a bug is an answer, and the other links live on
+            self.machine.device.fault(ErrorCode.INTERNAL, f"{unit.header}: {error!r}"[:MOST_TEXT])
+            self.link.fail(ScpiError(BY_CODE[ErrorCode.INTERNAL], f"{ErrorCode.INTERNAL.name}: {error!r}"[:MOST_TEXT]))
             return None
         if reply is None or not unit.query:
             return None
