@@ -11,6 +11,8 @@ from emulator.rack.bench import Bench
 from emulator.rack.sources import Refused
 from firmware_specs.racks.wiring import Instrument
 
+MOST_LINE = 1 << 20
+
 Reply = str | bytes | None
 UNDEFINED = Refused(-113, "Undefined header")
 MISSING = Refused(-109, "Missing parameter")
@@ -153,6 +155,8 @@ class ScpiBox:
     def feed(self, data: bytes) -> bytes:
         """Takes bytes in, gives answers out."""
         self._line += data
+        if len(self._line) > MOST_LINE and b"\n" not in self._line:
+            self._line.clear()  # as an instrument whose input buffer runs over
         out = b""
         while (end := self._line.find(b"\n")) >= 0:
             line = bytes(self._line[:end]).decode(errors="replace").strip()

@@ -12,6 +12,7 @@ from collections.abc import Generator
 
 from emulator.rack.bench import Bench
 from emulator.rack.lua import Assign, CallTo, Define, Expression, Name, Statement, Unless, parse
+from emulator.rack.scpi import MOST_LINE
 from emulator.rack.sources import Refused
 from firmware_specs.racks.wiring import Instrument
 
@@ -73,6 +74,8 @@ class TspBox:
     def feed(self, data: bytes) -> bytes:
         """Takes bytes in, gives answers out; no bytes: looks at the time."""
         self._line += data
+        if len(self._line) > MOST_LINE and b"\n" not in self._line:
+            self._line.clear()  # as an instrument whose input buffer runs over
         while (end := self._line.find(b"\n")) >= 0:
             line = bytes(self._line[:end]).decode(errors="replace").strip()
             del self._line[: end + 1]

@@ -39,6 +39,16 @@ class ScpiEndpoint:
         return self.feed(data) + b"".join(self.message(found) for found in self._splitter.end())
 
     @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete."""
+        return self._splitter.pending
+
+    @property
+    def owns(self) -> bool:
+        """Has this link the outputs?"""
+        return self.machine.device.outputs.owner == self.door
+
+    @property
     def status_byte(self) -> int:
         """As *STB? answers it."""
         return self.link.status_byte

@@ -66,6 +66,11 @@ class Messages:
     def __init__(self) -> None:
         self._data = bytearray()
 
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete."""
+        return len(self._data)
+
     def feed(self, data: bytes) -> list[Message]:
         """Messages that `data` completes."""
         self._data += data
@@ -172,6 +177,18 @@ class Channel:
         self.link: HislipLink | None = None
         self._messages = Messages()
         self._answering = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes of half messages of this connection, and of its session's SCPI message."""
+        session = self.session
+        first = session is not None and session.channels[:1] == [self.link]
+        return self._messages.pending + (int(getattr(session.door, "pending", 0)) if session and first else 0)
+
+    @property
+    def owns(self) -> bool:
+        """Has its session the outputs?"""
+        return self.session is not None and bool(getattr(self.session.door, "owns", False))
 
     def feed(self, data: bytes) -> bytes:
         """Answers messages."""
