@@ -194,6 +194,10 @@ class Channel:
         """Answers messages."""
         return b"".join(self._answer(message) for message in self._messages.feed(data))
 
+    def forget(self) -> None:
+        """Forgets a half message."""
+        self._messages = Messages()
+
     def closed(self) -> None:
         """The connection went away."""
         if self.session is not None:
@@ -269,7 +273,13 @@ class HislipLink(SocketLink):
 
     def __init__(self, server: Server, channel: Channel, connection: socket.socket) -> None:
         super().__init__(server, channel, connection)
+        self._channel = channel
         channel.link = self
+
+    def close(self) -> None:
+        """Closes the connection; what was half received goes at once, though link and channel know each other."""
+        super().close()
+        self._channel.forget()
 
     def send_later(self, seconds: float, data: bytes, wanted: Callable[[], bool]) -> None:
         """Sends after some time, if the link is still there and the data are still wanted."""

@@ -181,6 +181,7 @@ class SocketLink(StreamLink):
     def close(self) -> None:
         """Closes the connection."""
         self._server.crowd.go(self)
+        self._waiting = bytearray()
         super().close()
         self._socket.close()
 
