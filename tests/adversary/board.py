@@ -196,7 +196,7 @@ class PlainBoard:
 
     def _sync(self, nonce, payload):
         previous = struct.unpack_from("<I", payload, 4)[0]
-        continued = self.session != 0 and previous == self.session or nonce == self.session
+        continued = (self.session != 0 and previous == self.session) or nonce == self.session
         if not continued:
             self.last, self._kept = 0, {}
             self.outputs_on = self.outputs_on and self.ignores_off
@@ -230,7 +230,9 @@ class PlainBoard:
 
     def _converters(self, _):
         kinds = ("id", "u8"), ("quantity", "u8"), ("bits", "u8"), ("ideal", "u8"), ("low", "f64"), ("high", "f64")
-        rows = [Field(f"{name} {row[0]}", kind, v) for row in CONVERTERS for (name, kind), v in zip(kinds, row)]
+        rows = [
+            Field(f"{name} {row[0]}", kind, v) for row in CONVERTERS for (name, kind), v in zip(kinds, row, strict=True)
+        ]
         return [Field("n", "u8", len(CONVERTERS)), *rows]
 
     def _parameters(self, _):
@@ -271,6 +273,10 @@ class PlainBoard:
         self.outputs_on = True
         return [Field("seconds", "f64", self.watchdog)]
 
+    def _reset(self, _):
+        self.outputs_on = self.outputs_on and self.ignores_off
+        return []
+
     def _temperature(self, _):
         return [Field("kelvin", "f64", 300.0)]
 
@@ -278,7 +284,7 @@ class PlainBoard:
         return [Field("m", "u16", 1), Field("rows", "u32", LAYERS[0] + 1), Field("columns", "u32", LAYERS[1])]
 
     def _write_cells(self, _):
-        return [Field("written", "u64", 10), Field("pulses", "u64", 10), Field("failed", "u64", 0)]
+        return [Field("written", "u64", 30), Field("pulses", "u64", 30), Field("failed", "u64", 0)]
 
     def _region(self, request):
         return struct.unpack_from("<HHBIIII", request)

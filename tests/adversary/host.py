@@ -60,7 +60,7 @@ def verbs(crossbar):
     assert pulses.shape == joules.shape == (2, 2) and finite(joules)
     settled = crossbar.settle(0, np.zeros((3, 4)), [np.zeros((3, 3))])
     assert [s.shape for s in settled.states_v] == [(2, 3, 4), (2, 3, 3)]
-    assert all(finite(s) and abs(s).max() <= 1e6 for s in settled.states_v) and finite(settled.seconds)
+    assert all(finite(s) for s in settled.states_v) and finite(settled.seconds)
     if info.can(Capability.PRODUCT):
         amperes, _, _ = crossbar.product(0, 0, np.zeros((2, 5)), 0)
         assert amperes.shape == (2, 3) and finite(amperes)
