@@ -251,7 +251,8 @@ class ScpiInstrument:
             return ",".join(style.real.format(v) for v in value)
         if isinstance(value, str):
             text = kind.answer(value)
-            return f'"{text}"' if kind.name in ("quoted", "string") else text
+            quotes = kind.name == "string" or (kind.name == "quoted" and style.quotes)
+            return f'"{text}"' if quotes else text
         return (
             style.whole.format(round(value)) if kind.name == "int" and abs(value) < 9e37 else style.real.format(value)
         )

@@ -9,11 +9,13 @@ from typing import Protocol
 
 from emulator.instruments.models.keithley2400 import Keithley2400
 from emulator.instruments.models.keithley2450 import Keithley2450
+from emulator.instruments.models.keithley_daq6510 import KeithleyDaq6510
+from emulator.instruments.models.keysight34465a import Keysight34465A
 from emulator.rack.boxes.keithley707b import Keithley707Box
 from emulator.rack.boxes.keithley2600 import Keithley2600Box
 from emulator.rack.boxes.keysight34980a import Keysight34980Box
 from emulator.rack.boxes.keysight_b2900 import KeysightB2902Box
-from emulator.rack.boxes.meters import ClockBox, Daq6510Box, Keysight34465Box
+from emulator.rack.boxes.meters import ClockBox
 from emulator.rack.events import Log
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
@@ -40,8 +42,8 @@ MODELS: dict[str, Callable[..., Box]] = {
     "keysight-b2902a": KeysightB2902Box,
     "keithley-707b": Keithley707Box,
     "keysight-34980a": Keysight34980Box,
-    "keithley-daq6510": Daq6510Box,
-    "keysight-34465a": Keysight34465Box,
+    "keithley-daq6510": KeithleyDaq6510,
+    "keysight-34465a": Keysight34465A,
     "crossbar-hil-clock": ClockBox,
 }
 

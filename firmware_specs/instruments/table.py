@@ -59,6 +59,7 @@ class Style:
         empty: Entry of an empty error queue.
         error: An error, `{code}`, `{text}` filled in.
         depth: Entries the queue holds; the last becomes -350 when there are more.
+        quotes: A measuring function is answered in quotes.
     """
 
     real: str = "{:.9G}"
@@ -67,6 +68,7 @@ class Style:
     empty: str = '0,"No error"'
     error: str = '{code},"{text}"'
     depth: int = 10
+    quotes: bool = True
 
 
 @dataclass(frozen=True)
