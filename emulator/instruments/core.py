@@ -81,6 +81,8 @@ class ScpiInstrument:
         actions: What commands do, by name.
         hooks: What looks at a value before it is kept, by name.
         computed: What answers a query, by name.
+        kept: Settings that were changed, by name, suffixes and channel.
+        named: Commands by the name of what they act on.
         service: Called when the status byte begins to ask for service.
     """
 
@@ -95,8 +97,8 @@ class ScpiInstrument:
         self.hooks: dict[str, Hook] = {}
         self.computed: dict[str, Computed] = {}
         self.service: Callable[[], None] = lambda: None
-        self._set: dict[Key, Value] = {}
-        self._named = {command.name: command for command in reversed(table.commands)}
+        self.kept: dict[Key, Value] = {}
+        self.named = {command.name: command for command in reversed(table.commands)}
         self._splitter = Splitter()
         self._asked = False
         self._memory: dict[int, dict[Key, Value]] = {}
@@ -112,9 +114,9 @@ class ScpiInstrument:
 
     def get(self, name: str, *suffixes: int, channel: str = "") -> Value:
         """Present value of a setting."""
-        value = self._set.get((name, suffixes, channel))
+        value = self.kept.get((name, suffixes, channel))
         if value is None:
-            value = self._named[name].reset
+            value = self.named[name].reset
         assert value is not None, name  # noqa: S101 - a setting that is read has a default in the table
         return value
 
@@ -129,7 +131,7 @@ class ScpiInstrument:
 
     def keep(self, name: str, value: Value, *suffixes: int, channel: str = "") -> None:
         """Changes a setting from inside."""
-        self._set[name, suffixes, channel] = value
+        self.kept[name, suffixes, channel] = value
 
     def recall(self, settings: dict[Key, Value]) -> None:
         """Settings as they were saved; an output does not go on by itself."""
@@ -142,7 +144,7 @@ class ScpiInstrument:
 
     def forget(self, prefix: str = "") -> None:
         """Settings back to what the table says, those whose name begins with `keep.` excepted."""
-        self._set = {k: v for k, v in self._set.items() if k[0].startswith("keep.") or not k[0].startswith(prefix)}
+        self.kept = {k: v for k, v in self.kept.items() if k[0].startswith("keep.") or not k[0].startswith(prefix)}
 
     def feed(self, data: bytes) -> bytes:
         """Takes bytes in, gives answers out."""
@@ -271,7 +273,7 @@ class ScpiInstrument:
             "*ESE": lambda c: self._mask(c, "event_enable"),
             "*SRE": lambda c: self._mask(c, "service_enable"),
             "*TST": lambda c: "0",
-            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self._set)}),
+            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self.kept)}),
             "memory.recall": lambda c: self.recall(self._memory.get(c.p.integer(0, 4), {})),
             "error.next": lambda c: self.next_error(),
             "error.all": lambda c: self._all_errors(),

@@ -85,7 +85,9 @@ class MeterInput:
     def range(self, unit: Literal["volts", "amps", "ohms"], value: float) -> Range:
         """The smallest range that holds a value; `Refused` where none does."""
         try:
-            return self.facts.range_for(unit, value / OVERRANGE if value > getattr(self.facts, unit)[-1].full else value)
+            return self.facts.range_for(
+                unit, value / OVERRANGE if value > getattr(self.facts, unit)[-1].full else value
+            )
         except (ValueError, IndexError) as error:
             raise OUT_OF_RANGE from error
 

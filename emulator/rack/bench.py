@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, open_volts, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
-from emulator.rack.stand import Relay
+from emulator.rack.stand import Fixtures, Relay
 from firmware_specs.racks.dut import Dut
 from firmware_specs.racks.rack import Rack
 from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND
 
 Array = NDArray[np.float64]
+MATRIX, RELAYS, DACS, MULTIPLEXER = "34932A", "34937A", "34951A", "34921A"
 SHUNT = "shunt"
 """`shunt.row0`: the DAC's side of the resistor before a line."""
 
@@ -65,6 +66,25 @@ class Bench:
         """Resistance of a closed relay."""
         return self.dut.contact_ohm
 
+    def fixtures(self, instrument: str) -> Fixtures:
+        """Cards as the wiring needs them: a matrix, relays, DACs, a multiplexer."""
+        wiring, mine = self.rack.wiring, f"{instrument}."
+        modules: dict[int, str] = {}
+        if wiring.matrix.instrument == instrument:
+            modules = {int(channel[0]): MATRIX for box, channel in self.relays if box == instrument}
+        for terminal in (*wiring.floor.values(), *wiring.ceiling.values()):
+            if terminal.startswith(mine):
+                modules[int(terminal.removeprefix(mine)[0])] = RELAYS
+        for terminal in wiring.direct.values():
+            if terminal.startswith(mine):
+                modules[int(terminal.removeprefix(mine)[0])] = DACS
+        scanned = {channel: line for line, channel in wiring.scan.items()}
+        scanned |= {channel: f"{SHUNT}.{line}" for line, channel in wiring.shunts.items()}
+        if self.rack.roles.voltmeter != instrument:
+            scanned = {}
+        modules |= {int(channel[0]): MULTIPLEXER for channel in scanned}
+        return Fixtures(modules, scanned, self.dut.contact_ohm + wiring.shunt_ohm)
+
     def advance(self, seconds: float) -> None:
         """Lets time pass; cells under stress change meanwhile."""
         if seconds <= 0:
@@ -91,13 +111,12 @@ class Bench:
             self._volts = None
 
     def switch(self, instrument: str, channel: str, close: bool) -> None:
-        """Moves one relay and notes what it had to switch: volts when closing, amperes when opening.
-
-        Raises:
-            KeyError: the box has no such channel.
-        """
+        """Moves one relay and notes what it had to switch: volts when closing, amperes when opening."""
         relay = (instrument, channel)
-        nodes = self.relays[relay]
+        nodes = self.relays.get(relay)
+        if nodes is None:  # nothing is wired to it
+            self.closed ^= {relay} if close != (relay in self.closed) else set()
+            return
         if close == (relay in self.closed):
             return
         if f"broken:{channel}" in self.faults or (not close and f"welded:{channel}" in self.faults):
@@ -124,7 +143,7 @@ class Bench:
             admittance = np.zeros((size, size))
             admittance[:lines, :lines] = self.crossbar.admittance()
             ports: list[tuple[int, OnePort]] = []
-            for relay in self.closed:
+            for relay in self.closed & self.relays.keys():
                 one, other = self.relays[relay]
                 a, b = self._nodes[one], self._nodes[other]
                 admittance[a, a] += contact_s

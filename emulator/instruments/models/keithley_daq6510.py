@@ -35,9 +35,9 @@ FUNCTIONS: dict[str, tuple[str, Quantity, str]] = {
 """What a function answers to `SENSe:FUNCtion?` -> name of its settings, what the input does, unit."""
 RANGED = {"volts": "volts", "amps": "amps", "ohms": "ohms", "ohms4": "ohms"}
 FACTORED = ("volts", "amps", "ohms", "ohms4")
-CARD = ("7700", 101, 122, 300)
-PSEUDO = ("2000", 1, 10, 110)
-"""A 20-channel multiplexer in slot 1, or the pseudo card a script asks for: model, first, last channel, volts."""
+CARD = ("7700", 101, 122, 300, "20 Ch Mux w/CJC")
+PSEUDO = ("2000", 1, 10, 110, "Pseudo 10 Ch Mux")
+"""A 20-channel multiplexer in slot 1, or the pseudo card that a script asks for: model, channels, volts, words."""
 BAD_CHANNEL = Refused(-222, "Parameter data out of range; no such channel")
 
 
@@ -56,7 +56,7 @@ class KeithleyDaq6510(ScpiInstrument):
             "system.version": lambda c: "1999.0",
             "options": lambda c: "0",
             "system.time": self._time,
-            "card.identity": lambda c: f"{self.card[0]},Pseudo,0,0" if self.card is PSEUDO else f"{self.card[0]},20 Ch Mux w/CJC,0,00000000",
+            "card.identity": lambda c: f"{self.card[0]},{self.card[4]},0,00000000",
             "card.first": lambda c: str(self.card[1]),
             "card.last": lambda c: str(self.card[2]),
             "card.volts": lambda c: str(self.card[3]),
@@ -92,7 +92,7 @@ class KeithleyDaq6510(ScpiInstrument):
     def function(self) -> str:
         """What is measured, as it is answered."""
         spelled = str(self.get("sense.function"))
-        return self._named["sense.function"].kind.answer(spelled)
+        return self.named["sense.function"].kind.answer(spelled)
 
     def _wire(self, setting: str) -> None:
         """Ranges: the smallest that holds a value; setting one ends the automatic choice."""
@@ -102,7 +102,7 @@ class KeithleyDaq6510(ScpiInstrument):
             self.computed[f"range.{setting}"] = lambda: self._full(setting) or self.number(f"range.{setting}")
         if setting in FACTORED:
             self.hooks[f"aperture.{setting}"] = lambda s: self.keep(f"nplc.{setting}", float(s) * self.bench.line_hz)
-        if f"nplc.{setting}" in self._named:
+        if f"nplc.{setting}" in self.named:
             self.computed[f"aperture.{setting}"] = lambda: self.number(f"nplc.{setting}") / self.bench.line_hz
 
     def _full(self, setting: str) -> float | None:
@@ -113,13 +113,13 @@ class KeithleyDaq6510(ScpiInstrument):
         return self.input.range(unit, abs(self.number(f"range.{setting}"))).full  # type: ignore[arg-type]
 
     def _connect(self, word: str) -> None:
-        kind = self._named["sense.function"].kind
+        kind = self.named["sense.function"].kind
         self.input.connect(FUNCTIONS[kind.answer(word)][1])
 
     def _one(self) -> Entry:
         setting, _, unit = FUNCTIONS[self.function]
-        auto = f"auto.{setting}" not in self._named or self.get(f"auto.{setting}")
-        nplc = self.number(f"nplc.{setting}") if f"nplc.{setting}" in self._named else 1.0
+        auto = f"auto.{setting}" not in self.named or self.get(f"auto.{setting}")
+        nplc = self.number(f"nplc.{setting}") if f"nplc.{setting}" in self.named else 1.0
         zero = self.spec.facts.autozero if self._on(f"autozero.{setting}") else 1
         count = int(self.number(f"filter.count.{setting}")) if self._on(f"filter.on.{setting}") else 1
         value = self.input.read(
@@ -130,7 +130,7 @@ class KeithleyDaq6510(ScpiInstrument):
         return Entry(value, unit, 0.0, "", self.bench.now_s)
 
     def _on(self, name: str) -> bool:
-        return name in self._named and bool(self.get(name))
+        return name in self.named and bool(self.get(name))
 
     def _take(self, buffer: str) -> None:
         for _ in range(int(self.number("sense.count"))):
@@ -142,7 +142,7 @@ class KeithleyDaq6510(ScpiInstrument):
         return self.buffers.write(name, self.buffers.of(name).entries[-1:], wanted)
 
     def _measure_as(self, answer: str, call: Call) -> Reply:
-        kind = self._named["sense.function"].kind
+        kind = self.named["sense.function"].kind
         word = next(spelled for spelled, said in kind.words.items() if said == answer)
         self.keep("sense.function", word)
         self._connect(word)

@@ -34,7 +34,7 @@ FUNCTIONS: dict[str, tuple[str, Quantity, str]] = {
 UNITS = {"volts": "volts", "amps": "amps", "ohms": "ohms", "ohms4": "ohms"}
 INTEGRATING = ("volts", "amps", "ohms", "ohms4", "celsius")
 FACTORS = ((0.02, 3e-6), (0.06, 1.5e-6), (0.2, 0.7e-6), (1.0, 0.3e-6), (10.0, 0.1e-6), (100.0, 0.03e-6))
-"""Power line cycles there are, and resolution as a share of the range (Operating and Service Guide; QCoDeS has them)."""
+"""Power line cycles there are, and resolution as a share of the range (Operating and Service Guide, QCoDeS)."""
 MEMORY = 50_000
 STALE = Refused(-230, "Data stale")
 DEADLOCK = Refused(-214, "Trigger deadlock")
@@ -93,7 +93,7 @@ class Keysight34465A(ScpiInstrument):
     @property
     def function(self) -> str:
         """What is measured, as it is answered."""
-        return self._named["sense.function"].kind.answer(str(self.get("sense.function")))
+        return self.named["sense.function"].kind.answer(str(self.get("sense.function")))
 
     def _choose(self, word: str) -> None:
         self.keep("sense.function", word)
@@ -132,11 +132,14 @@ class Keysight34465A(ScpiInstrument):
 
     def _full(self, setting: str) -> float:
         unit = UNITS.get(setting)
-        value = abs(self.number(f"range.{setting}")) if f"range.{setting}" in self._named else 1.0
+        value = abs(self.number(f"range.{setting}")) if f"range.{setting}" in self.named else 1.0
         return value if unit is None else self.input.range(unit, value).full  # type: ignore[arg-type]
 
     def _auto(self, setting: str) -> bool:
-        return f"auto.{setting}" not in self._named or self.get(f"auto.{setting}") in ("ON", "1")
+        return f"auto.{setting}" not in self.named or self._on(f"auto.{setting}")
+
+    def _on(self, name: str) -> bool:
+        return name in self.named and self.get(name) in (True, "ON", "1")
 
     def _resolution(self, setting: str, call: Call) -> Reply:
         """Asked for, it is the range's share; set, it chooses the cycles that resolve it."""
@@ -161,7 +164,7 @@ class Keysight34465A(ScpiInstrument):
 
     def _configure(self, answer: str, call: Call) -> None:
         """One reading at once, everything but range and resolution at its default."""
-        kind = self._named["sense.function"].kind
+        kind = self.named["sense.function"].kind
         word = next(spelled for spelled, said in kind.words.items() if said == answer)
         setting = FUNCTIONS[answer][0]
         for name in ("trigger.", "sample.", f"nplc.{setting}", f"aperture.on.{setting}", f"zero.{setting}"):
@@ -171,7 +174,7 @@ class Keysight34465A(ScpiInstrument):
         chosen = p.maybe("AUTO", "MINimum", "MAXimum", "DEFault") if p.left else "AUTO"
         if chosen is None:
             value = p.number()
-            if f"range.{setting}" in self._named:
+            if f"range.{setting}" in self.named:
                 self.keep(f"range.{setting}", value)
                 self.keep(f"range.{setting}", self._full(setting))
             self.keep(f"auto.{setting}", "OFF")
@@ -222,11 +225,17 @@ class Keysight34465A(ScpiInstrument):
         """Trigger delay, then samples one after the other or one a timer's tick."""
         setting = FUNCTIONS[self.function][0]
         nplc = self._nplc(setting) if setting in INTEGRATING else 1.0
-        zero = self.spec.facts.autozero if f"zero.{setting}" in self._named and self.get(f"zero.{setting}") == "ON" else 1
+        zero = (
+            self.spec.facts.autozero if f"zero.{setting}" in self.named and self.get(f"zero.{setting}") == "ON" else 1
+        )
         full = None if self._auto(setting) else self._full(setting)
         delay = 0.0 if self.get("trigger.auto") else self.number("trigger.delay")
         timed = self.get("sample.source") == "TIMer"
-        null = self.number(f"null.{setting}") if f"null.on.{setting}" in self._named and self.get(f"null.on.{setting}") else 0.0
+        null = (
+            self.number(f"null.{setting}")
+            if f"null.on.{setting}" in self.named and self.get(f"null.on.{setting}")
+            else 0.0
+        )
         for _ in range(self._count()):
             began = self.bench.now_s
             self.memory.append(self.input.read(full, nplc, conversions=zero, delay_s=delay) - null)
@@ -263,7 +272,10 @@ class Keysight34465A(ScpiInstrument):
         if call.query and call.p.maybe("MINimum"):
             setting = FUNCTIONS[self.function][0]
             return f"{self._nplc(setting) / self.bench.line_hz if setting in INTEGRATING else 0.02:+.8E}"
-        return self._ask(call) if call.query else self._put(call)
+        if call.query:
+            return self._ask(call)
+        self._put(call)
+        return None
 
     def _statistic(self, which: str, call: Call) -> Reply:
         return f"{Buffer(1).statistic(which, self.memory):+.8E}"

@@ -33,13 +33,14 @@ class Lua:
 
     Args:
         host: Called with a verb and its arguments; returns a value or a tuple of several, and refuses by `Refused`.
+        furnish: Called when the interpreter began anew, to fill it.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.fresh()
+    def __init__(self, host: Host, furnish: Callable[[], None]) -> None:
+        self._host, self._furnish = host, furnish
+        self._begin()
 
-    def fresh(self) -> None:
+    def _begin(self) -> None:
         """A new interpreter: nothing of a user is left."""
         self._runtime = lua51.LuaRuntime(
             unpack_returned_tuples=True,
@@ -102,12 +103,9 @@ class Lua:
         """Out of memory: what nobody holds is given back; what a script still holds goes with all its globals."""
         self._runtime.gccollect()
         if self._runtime.get_memory_used() > MEMORY // 2:
-            self.lost()
+            self._begin()
+            self._furnish()
         return OUT_OF_MEMORY
-
-    def lost(self) -> None:
-        """Called when the interpreter begins anew; the box fills it again."""
-        self.fresh()
 
     def _call(self, *given: object) -> Any:
         try:

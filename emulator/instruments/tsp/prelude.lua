@@ -73,7 +73,16 @@ kinds.builtin = function()
   makesetter = function(owner, name) return function(value) owner[name] = value end end
   waitcomplete = function() end
   opc = function() call("call", "opc") end
-  makebuffer = nil
+  script_of = function(run)  -- a script: it runs when it is called, and by its `run`
+    return setmetatable({ run = run, source = "" }, { __call = function(_, ...) return run(...) end })
+  end
+  script = { run = function(...) return script_anonymous(...) end, anonymous = { run = function(...) return script_anonymous(...) end } }
+  run = script.run
+end
+kinds.indexed = function(path)  -- `slot.1` becomes slot[1]
+  local owner, index = string.match(path, "^(%w+)%.(%d+)$")
+  if rawget_(_G, owner) == nil then rawset(_G, owner, {}) end
+  rawset(rawget_(_G, owner), tonumber(index), object(path))
 end
 kinds.smu = function(path)
   local smu = rawget_(_G, path)
