@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
+from drivers import flight_log
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
-from drivers.errors import BadAddress
+from drivers.errors import BadAddress, DeviceError
 from drivers.framed import Framed
 from drivers.lease import LEASE_S
 from drivers.link import FramedLink
@@ -47,6 +48,7 @@ class Options:
         lease_s: The session turns them off this long after the last verb of its owner.
         expected: Raises where this is not the device that was meant: asked before anything is set or cleared.
         allow_no_watchdog: Named override for a device that has none.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
@@ -57,6 +59,7 @@ class Options:
     lease_s: float = LEASE_S
     expected: Callable[[DeviceInfo], None] = _any_device
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     clear_trip: bool = False
     timeout_s: float = 10.0
     visa_library: str = "@py"
@@ -87,7 +90,7 @@ class Address:
         target, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         baud = options.pop("baud", str(BAUD))
-        if not baud.isdigit() or not int(baud):
+        if not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
             raise BadAddress(f"{address!r}: baud is {baud!r}, a positive integer is needed")
         if options and "://" not in target:
             raise BadAddress(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud")
@@ -129,8 +132,11 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             expected=chosen.expected,
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
+            allow_long_requests=chosen.allow_long_requests,
         )
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, DeviceError) and (log := flight_log.keep(wire.recorder, address)):
+            error.add_note(f"The traffic of this opening is in {log}")
         wire.close()
         lock.release()
         raise

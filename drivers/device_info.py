@@ -45,3 +45,12 @@ class DeviceInfo:
     def parameter(self, which: Parameter) -> float:
         """One of its numbers, 0 where it does not say."""
         return self.parameters.get(which, 0.0)
+
+    def seconds(self, which: Parameter) -> float:
+        """One of the times it states, 0 where it does not say or says nonsense."""
+        return max(0.0, self.parameter(which))
+
+    @property
+    def max_reads(self) -> int:
+        """Conversions it makes in one request, at most."""
+        return max(1, int(self.parameter(Parameter.MAX_READS)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from drivers.portions import Sizes
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -44,16 +45,20 @@ HEARTBEAT_S = 0.75
 
 
 class Dialect(Protocol):
-    """Every method is one transaction and raises the errors of `drivers.errors`.
+    """Every method is one transaction and raises the errors of `drivers.errors`; settles and products are one each.
+
+    `seconds` is what the device states it needs for a request.
 
     Attributes:
         address: The device, as error messages name it.
         outputs_on: What the device last said of its outputs; None where it does not say with every answer.
         max_request: Longest request payload the device takes, bytes.
         max_reply: Longest reply payload the device sends, bytes.
+        sizes: Bytes of what differs between protocols.
     """
 
     address: str
+    sizes: Sizes
 
     @property
     def outputs_on(self) -> bool | None: ...
@@ -89,8 +94,8 @@ class Dialect(Protocol):
     def pulse(self, request: Pulse, seconds: float) -> Pulsed: ...
     def measure(self, request: Measure, seconds: float) -> Currents: ...
     def usage(self, region: Region) -> CellUsage: ...
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]: ...
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]: ...
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]: ...
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]: ...
     def temperature(self) -> float: ...
     def set_temperature(self, kelvin: float) -> float: ...
     def clock(self) -> float: ...

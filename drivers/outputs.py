@@ -21,6 +21,7 @@ from drivers.dialect import Dialect
 from drivers.errors import DeviceError, LeaseOver, LinkError, OutOfRange, OutputsUncertain, ProtocolViolation
 from drivers.heartbeat import Heartbeat
 from drivers.lease import Lease
+from drivers.portions import Portions
 from drivers.safety import SignalWatch, uninterrupted
 from firmware_specs.codes import Capability, State
 from firmware_specs.messages import Status
@@ -47,13 +48,19 @@ class Outputs:
     """
 
     def __init__(
-        self, dialect: Dialect, info: DeviceInfo, mutex: threading.RLock, lease: Lease, watchdog_s: float
+        self,
+        dialect: Dialect,
+        info: DeviceInfo,
+        mutex: threading.RLock,
+        lease: Lease,
+        watchdog_s: float,
+        portions: Portions,
     ) -> None:
         self.armed = False
         self.lapsed: LeaseOver | None = None
         self.watchdog_s = self._asked_s = watchdog_s
         self._dialect, self._info, self._mutex, self._lease = dialect, info, mutex, lease
-        self._device = dialect.address
+        self._device, self._portions = dialect.address, portions
         self._signals = SignalWatch()
         self._heartbeat: Heartbeat | None = None
         self._traffic = time.monotonic()
@@ -124,7 +131,7 @@ class Outputs:
             OutputsUncertain: it did not answer, or said that they are on.
         """
         try:
-            self._dialect.safe(SAFE_S)
+            self._dialect.safe(SAFE_S + self._portions.excess_s)
         except DeviceError as error:
             raise OutputsUncertain(
                 f"that the outputs are off could not be confirmed ({error.what}): they may be on; {self.last_line}",

@@ -17,12 +17,14 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from drivers import watchdog
+from drivers.consistency import refuse_contradictions
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
 from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, ProtocolViolation
 from drivers.guard import Guard, Limits
 from drivers.lease import LEASE_S, Lease
 from drivers.outputs import Outputs, no_watchdog
+from drivers.portions import Portions
 from drivers.safety import uninterrupted
 from firmware_specs.codes import Capability, ErrorCode, State, Trip
 from firmware_specs.messages import FaultLog, SelfTest, Status
@@ -58,6 +60,7 @@ class Session:
         allow_no_watchdog: Named override: use a device that cannot turn its outputs off by itself.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         open_timeout_s: Deadline of the first dialogue.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for longer than half a second.
 
     Raises:
         DeviceError: the device does not answer, or answers what does not fit.
@@ -75,9 +78,11 @@ class Session:
         allow_no_watchdog: bool = False,
         clear_trip: bool = False,
         open_timeout_s: float = 3.0,
+        allow_long_requests: bool = False,
     ) -> None:
         self.address = dialect.address
         self.dialect = dialect
+        self.portions = Portions(dialect, allow_long=allow_long_requests)
         self._lock = lock
         self._allow_no_watchdog = allow_no_watchdog
         self._mutex = threading.RLock()
@@ -87,10 +92,12 @@ class Session:
         dialect.open(open_timeout_s)
         self.info = DeviceInfo.of(dialect)
         expected(self.info)
-        self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s)
+        self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s, self.portions)
         self._leave_old_trip(self._outputs.seen_off(dialect.status()), clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}
-        self.guard = Guard(Limits.tightest(own | dict(limits or {})), self.address)
+        tightest = Limits.tightest(own | dict(limits or {}))
+        refuse_contradictions(self.info, tightest, self.address)
+        self.guard = Guard(tightest, self.address)
         self._set_limits()
 
     @property
@@ -176,6 +183,15 @@ class Session:
         """Lets the device test itself; outputs must be off."""
         return self.call(lambda device: device.self_test())
 
+    def set_temperature(self, kelvin: float) -> float:
+        """Sets the temperature of a device that can; returns what is set, kelvin.
+
+        Raises:
+            OutOfRange: beyond the limit.
+        """
+        self.guard.temperature(kelvin)
+        return self.call(lambda device: device.set_temperature(float(kelvin)))
+
     def temperature_k(self) -> float:
         """Chip temperature, kelvin."""
         return self.call(lambda device: device.temperature())
@@ -207,7 +223,11 @@ class Session:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.close()
+            try:
+                self.close()
+            except (KeyboardInterrupt, SystemExit):  # it came before signals were held
+                self.close()
+                raise
         except DeviceError as error:
             if value is None:
                 raise

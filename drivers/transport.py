@@ -47,8 +47,14 @@ class Transport(Protocol):
         """Closes the wire; calling it again does nothing."""
 
 
+MOST_AHEAD = 1 << 20
+"""Bytes taken in while something is sent: a device that talks more than that is not listened to before its turn."""
+
+
 class ReadBuffer:
     """Own buffer over a source of chunks, so that no library reads byte by byte.
+
+    A deadline holds for a device that keeps talking, too: when it has passed, nothing more is taken in.
 
     Args:
         fill: Waits until the deadline for at least one byte and returns all that is there; b"" when none came.
@@ -92,7 +98,14 @@ class ReadBuffer:
         """What is here, at least one byte."""
         if self._data:
             return self._take(len(self._data))
+        if time.monotonic() >= deadline:
+            self._nothing("an answer")
         return self._fill(deadline) or self._nothing("an answer")
+
+    @property
+    def full(self) -> bool:
+        """More was read on the side than anybody asked for."""
+        return len(self._data) >= MOST_AHEAD
 
     def push(self, chunk: bytes) -> None:
         """Takes in bytes that were read on the side."""
@@ -123,11 +136,13 @@ class ReadBuffer:
         return taken
 
     def _more(self, deadline: float, wanted: str) -> None:
+        if time.monotonic() >= deadline:
+            self._nothing(wanted)
         self._data += self._fill(deadline) or self._nothing(wanted)
 
     def _nothing(self, wanted: str) -> bytes:
         raise LinkTimeout(
-            f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
+            f"waited for {wanted}, {len(self._data)} bytes of it came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
             todo="Check power, cable and address, of a serial port the baud, too",

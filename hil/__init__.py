@@ -10,17 +10,19 @@ if TYPE_CHECKING:
     from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
     from hil.counterparts.opening.bench import open_bench
     from hil.learning.block import EnergyBlock
+    from hil.learning.energies import Energy
     from hil.learning.estimator import Estimator
 
 __all__ = [
-    "Conv", "Dense", "EnergyBlock", "Estimator", "Layer", "Topology", "dense_chain", "open_bench", "plugin", "register",
-    "trust",
+    "Conv", "Dense", "Energy", "EnergyBlock", "Estimator", "Layer", "Topology", "dense_chain", "open_bench", "plugin",
+    "register", "trust",
 ]  # fmt: skip
 
 _HOMES = {
     **dict.fromkeys(("Conv", "Dense", "Layer", "Topology", "dense_chain"), "firmware_specs.topology"),
     **dict.fromkeys(("plugin", "register", "trust"), "firmware_specs.registry"),
     "open_bench": "hil.counterparts.opening.bench",
+    "Energy": "hil.learning.energies",
     "EnergyBlock": "hil.learning.block",
     "Estimator": "hil.learning.estimator",
 }

@@ -23,9 +23,9 @@ room=${KEEP:-$(mktemp -d)}; root=$room/$release
 unshare --mount --pid --fork true 2>/dev/null || skip "no mount and process name spaces here"
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$room"' EXIT
 
-# proxies and certificates are this machine's way to the net, not ours; settings of pip, find-links say, stay outside
+# proxies and certificates are this machine's way to the net; settings of pip, find-links say, stay outside
 passed=()
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_CERT SSL_CERT_FILE REQUESTS_CA_BUNDLE; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_CERT SSL_CERT_FILE REQUESTS_CA_BUNDLE PYTEST_ADDOPTS; do
     [ -z "${!name:-}" ] || passed+=("$name=${!name}")
 done
 
@@ -70,6 +70,9 @@ inside() {  # USER: runs the commands on standard input there; nothing that they
 status=0
 chroot "$root" env "${passed[@]}" apt-get update -qq >/dev/null 2>&1
 grep '^apt-get' "$root/commands" | inside root /root || status=1
+probe='python3 -m venv /tmp/probe && /tmp/probe/bin/pip download --quiet --no-deps --dest /tmp/probe tomli-w'
+chroot "$root" env "${passed[@]}" sh -c "$probe" >"$room/log" 2>&1 || { tail -3 "$room/log"; skip "pip can download nothing there"; }
+rm -rf "$root/tmp/probe"
 grep -v '^apt-get' "$root/commands" | inside newcomer /home/newcomer || status=1
 echo "fresh $release: $(chroot "$root" python3 --version), set up in $(du -sh "$home/.venv" | cut -f1) of .venv," \
     "$(((SECONDS - started) / 60)) min in all: $([ $status = 0 ] && echo "every command worked" || echo "FAILED")"

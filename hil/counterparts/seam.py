@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
+
+if TYPE_CHECKING:
+    from hil.learning.energies.energy import Energy
 
 States = tuple[Tensor, ...]
 """One tensor a layer, first layer first, each of shape (batch, *layer)."""
@@ -251,6 +254,15 @@ class Bench(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class AnyEnergy(Protocol):
+    """A bench that settles any energy, not only crossbar networks."""
+
+    def place_energy(self, energy: Energy) -> Array:
+        """An array for one more block with this energy."""
+        ...
 
 
 @runtime_checkable

@@ -12,8 +12,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.registry import choice, registered
-from firmware_specs.topology import Substrate
+from hil.experiments.parts import Count, EnergyPart
 from hil.learning.block import Unsettled
+from hil.learning.energies import Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.feedforward import LayerSection
 from hil.learning.gradients.baseline import Implicit, Unrolled
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 else:
     FeedforwardLayer = choice("layers")
     GradientRule = choice("estimators", default="centered")
-
-Count = Annotated[int, Field(ge=0)]
 
 
 class Data(Section):
@@ -44,65 +43,17 @@ class Data(Section):
     augment: bool = True
 
 
-class DensePart(Section):
-    """One more layer of `units` neurons behind a fully connected crossbar."""
-
-    kind: Literal["dense"]
-    units: PositiveInt
-    bias: bool = True
-
-
-class ConvPart(Section):
-    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set."""
-
-    kind: Literal["conv"]
-    channels: PositiveInt
-    kernel: PositiveInt = 3
-    stride: PositiveInt = 1
-    padding: Count = 1
-    pool: bool = False
-    bias: bool = True
-
-
-class SkipPart(Section):
-    """A coupling that jumps over layers, from layer `pre` to layer `post`, counted from 0 (residual Hopfield blocks).
-
-    A convolution of 1 x 1 unless stated otherwise; it must map the one layer's shape to the other's.
-    """
-
-    kind: Literal["conv", "dense"] = "conv"
-    pre: Count
-    post: PositiveInt
-    kernel: PositiveInt = 1
-    stride: PositiveInt = 1
-    padding: Count = 0
-    pool: bool = False
-    bias: bool = False
-
-
-class EnergyPart(Section):
-    """The energy part of a block.
-
-    Attributes:
-        couplings: One more layer each, first to last.
-        skips: Further couplings between layers that are not neighbours.
-        slope: Gain of the clamped neurons, of the amplifiers in a resistive network; the experiment's when omitted.
-        clamp_last: Clip the last layer too; it is linear otherwise.
-        substrate: `hopfield` or `resistive`.
-    """
-
-    couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
-    skips: tuple[SkipPart, ...] = ()
-    slope: Positive | None = None
-    clamp_last: bool = False
-    substrate: Substrate = "hopfield"
+if TYPE_CHECKING:
+    AnyEnergyPart = EnergyPart | Energy
+else:
+    AnyEnergyPart = choice("energies", default="crossbar")
 
 
 class BlockPart(Section):
     """One block of the chain."""
 
     feedforward: tuple[FeedforwardLayer, ...] = ()
-    energy: EnergyPart
+    energy: AnyEnergyPart
 
 
 class UniformInit(Section):

@@ -24,7 +24,7 @@ from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks
 from hil.training.run import checkpoint
 from hil.training.run.atomic import write_json, write_text
-from hil.training.run.folder import RunFolder
+from hil.training.run.folder import RunFolder, refuse_lost
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 
@@ -67,8 +67,10 @@ def run(task: Task) -> list[Row]:
 
 def _rows(task: Task) -> list[Row]:
     run_folder = task.folder / "run"
-    resume = checkpoint.newest(RunFolder(run_folder).checkpoints) is not None
-    experiment = experiment_file.load(RunFolder(run_folder).config) if resume else _experiment(task)
+    opened = RunFolder(run_folder)
+    refuse_lost(opened)
+    resume = bool(checkpoint.names(opened.checkpoints))
+    experiment = experiment_file.load(opened.config) if resume else _experiment(task)
     with (task.folder / "log.txt").open("a") as log:
         outcome, opened = open_and_train(
             Console(file=log), experiment, run_folder, task.data_root, Ranks(), resume=resume, overwrite=not resume

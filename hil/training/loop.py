@@ -26,7 +26,7 @@ from hil.training.optimize import learning_rate, optimizer
 from hil.training.ranks import ALONE, RankError, Ranks
 from hil.training.run import checkpoint, provenance
 from hil.training.run.atomic import write_json
-from hil.training.run.folder import RunError, RunFolder
+from hil.training.run.folder import RunError, RunFolder, note_checkpoint
 from hil.training.run.metrics import MetricsFile
 from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
@@ -108,6 +108,7 @@ def train(
             with busy(bench, SAVING_S):
                 whole = state.checkpoint(metrics.sync(), between_steps)
                 checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+                note_checkpoint(folder)
 
         model.train()
         before: dict[str, Tensor] | None = None
@@ -175,12 +176,22 @@ def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
         return 0
     mine = checkpoint.newest(folder.checkpoints, step)
     if _step_of(mine) == step and mine is not None:
-        return state.restore(mine)
+        return _put_back(state, mine, folder)
     first = checkpoint.newest(folder.shared.checkpoints, step)
     if first is None or _step_of(first) != step:
         raise RunError(f"{folder.shared.path}: the checkpoint of step {step} is gone: raise run.keep_checkpoints")
-    state.restore(first.without("bench."))
+    _put_back(state, first.without("bench."), folder.shared)
     return 0
+
+
+def _put_back(state: TrainState, found: checkpoint.Checkpoint, folder: RunFolder) -> int:
+    try:
+        return state.restore(found)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{folder.checkpoints}: the checkpoint of step {_step_of(found)} does not fit the experiment in "
+            f"{folder.config}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _step_of(found: checkpoint.Checkpoint | None) -> int:

@@ -1,7 +1,8 @@
 import pytest
 
 from hil.experiments.experiment_file import ExperimentError, differences, dump, load, shipped
-from hil.experiments.schema import ConvPart, GoeInit
+from hil.experiments.parts import ConvPart
+from hil.experiments.schema import GoeInit
 
 SMALL = """
 [data]

@@ -173,7 +173,7 @@ def test_an_over_relaxed_sweep_has_the_same_implicit_gradient_sooner():
 
 
 def test_a_residual_block_of_an_experiment_has_its_skips():
-    from hil.experiments.schema import EnergyPart
+    from hil.experiments.parts import EnergyPart
     from hil.learning.model import topology_of
 
     part = EnergyPart.model_validate(

@@ -67,7 +67,7 @@ struct fault {
 };
 struct device {
     uint8_t state, trip;
-    bool unseen;
+    bool unseen, begun;
     uint32_t boot, damaged, faults;
     uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
     double active[LIMIT_COUNT];
@@ -76,6 +76,7 @@ struct device {
 };
 extern struct device device;
 void device_power_on(void);
+void device_begin(void); /* somebody speaks: from now on there is a boot number */
 void device_poll(void);
 uint8_t device_flags(void);
 void device_feed(void);

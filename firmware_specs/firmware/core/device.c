@@ -30,9 +30,14 @@ void device_power_on(void) {
     device.trip = TRIP_NONE;
     device.watchdog = 0;
     device.owner[0] = 0;
-    device.boot = port_boot();
+    device.begun = false;
     for (unsigned i = 0; i < LIMIT_COUNT; i++) device.active[i] = absolute[i];
     topology_reset();
+}
+
+void device_begin(void) {
+    if (!device.begun) device.boot = port_boot();
+    device.begun = true;
 }
 
 static void off(uint8_t state) {

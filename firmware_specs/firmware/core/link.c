@@ -19,7 +19,7 @@ struct sending {
     bool replayed;
 };
 
-static uint32_t session, last, boot, unknown[2]; /* unknown: session and sequence that the last NAK 4 was for */
+static uint32_t session, last, unknown[2]; /* unknown: session and sequence that the last NAK 4 was for */
 static uint16_t host_window, expected, credit_at; /* expected: next frame of the message being received */
 static uint8_t opcode;                            /* of that message */
 static uint16_t parts;
@@ -52,7 +52,6 @@ static void new_session(void) {
 
 void link_reset(void) {
     session = 0;
-    boot = device.boot;
     new_session();
 }
 
@@ -99,6 +98,7 @@ static void take_sync(const struct frame *frame) {
         link_damaged();
         return;
     }
+    device_begin();
     uint32_t previous = (uint32_t)load(in + 4, 4);
     bool common = in[0] <= PROTOCOL_VERSION && PROTOCOL_VERSION <= in[1];
     bool repeated = common && frame->session == session;

@@ -158,8 +158,8 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.PULSE: lambda d, p: d.pulse(Pulse.parse(p), 0.0).pack(),
     Opcode.MEASURE: lambda d, p: d.measure(Measure.parse(p), 0.0).pack(),
     Opcode.USAGE: lambda d, p: d.usage(Region.parse(p)).pack(),
-    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], 0.0)[0].pack(),
-    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], 0.0)[0].pack(),
+    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], (0.0,))[0].pack(),
+    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], (0.0,))[0].pack(),
     Opcode.TEMPERATURE: lambda d, p: pack_number(d.temperature()),
     Opcode.CLOCK: lambda d, p: pack_number(d.clock()),
 }

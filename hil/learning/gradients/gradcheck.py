@@ -220,6 +220,12 @@ class Curves:
     unrolled: Sequence[Gradients]
 
 
+def has_sweeps(experiment: Experiment, given: Samples) -> bool:
+    """Whether every block relaxes in sweeps, as crossbar networks do, that a truncated gradient can be taken from."""
+    model = initial_model(experiment, ReferenceBench(EXACT), given)
+    return all(block.energy.topology is not None for block in energy_blocks(model).values())
+
+
 def curves(experiment: Experiment, estimator: Estimator, given: Samples, sweeps: Sequence[int]) -> Curves:
     """Both gradients truncated to few sweeps; for small beta they agree at every number (ff-EBM paper, figure 3)."""
     nudged = [

@@ -85,7 +85,7 @@ class Probe(PlacedBlock):
 
     def set_temperature(self, kelvin: float) -> None:
         """Sets the temperature of a device that can."""
-        self.crossbar.session.call(lambda device: device.set_temperature(kelvin))
+        self.crossbar.session.set_temperature(kelvin)
 
     def _region(self, plane: int) -> Region:
         return Region(self.array, 0, plane, 0, self.rows, 0, self.columns)
