@@ -7,6 +7,7 @@ so now. What is in no table is the instrument's own error -113.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ TEXTS = {
     -363: "Input buffer overrun",
 }
 OVERFLOW = (-350, "Queue overflow")
+PLAIN = re.compile(rb"[^#\"']*\n")
+REMEMBERED, REMEMBERED_BYTES = 500, 200
 LARGEST = 9e37
 """Whole numbers beyond are written as SCPI writes infinity."""
 
@@ -100,7 +103,9 @@ class ScpiInstrument:
         self.kept: dict[Key, Value] = {}
         self.named = {command.name: command for command in reversed(table.commands)}
         self._splitter = Splitter()
+        self._read_before: dict[bytes, list[Unit]] = {}
         self._asked = False
+        self._bus_s = spec.facts.bus_s
         self._memory: dict[int, dict[Key, Value]] = {}
 
     def identity(self) -> str:
@@ -148,6 +153,8 @@ class ScpiInstrument:
 
     def feed(self, data: bytes) -> bytes:
         """Takes bytes in, gives answers out."""
+        if not self._splitter.pending and data.find(b"\n") == len(data) - 1 and PLAIN.fullmatch(data):
+            return self._message(data[:-1])  # one whole line without strings or blocks, as most are
         return b"".join(self._message(message) for message in self._splitter.feed(data))
 
     def feed_message(self, data: bytes) -> bytes:
@@ -176,22 +183,32 @@ class ScpiInstrument:
             self.queue[-1] = OVERFLOW
 
     def _message(self, message: bytes | Overrun) -> bytes:
-        self.bench.advance(self.spec.facts.bus_s)
+        self.bench.advance(self._bus_s)
         if isinstance(message, Overrun):
             self.fail(-363, TEXTS[-363])
             return b""
-        self.bench.log.add("command", self.name, text=message.decode(errors="replace").strip())
+        if self.bench.log.commands:
+            self.bench.log.add("command", self.name, text=message.decode(errors="replace").strip())
         try:
-            found = units(message.replace(b":*", b"*").strip())
+            found = self._units(message)
         except ValueError:
             self.fail(-102, TEXTS[-102])
             return b""
         before = self._asked
         replies = [reply for unit in found if (reply := self._unit(unit)) is not None]
-        self._asked = bool(self.status_byte() & 64)
+        self._asked = self.status.service_enable > 0 and bool(self.status_byte() & 64)
         if self._asked and not before:
             self.service()
         return b";".join(r.encode() if isinstance(r, str) else r for r in replies) + b"\n" if replies else b""
+
+    def _units(self, message: bytes) -> list[Unit]:
+        """Units of a message; those of short ones are remembered, since scripts repeat themselves."""
+        found = self._read_before.get(message)
+        if found is None:
+            found = units(message.replace(b":*", b"*").strip())
+            if len(message) < REMEMBERED_BYTES and len(self._read_before) < REMEMBERED:
+                self._read_before[message] = found
+        return found
 
     def _unit(self, unit: Unit) -> Reply:
         try:

@@ -75,7 +75,7 @@ class MeterInput:
         if quantity in ("ohms", "diode"):
             bias_a = bias_a if quantity == "diode" else self._test_current(full)
             self.bench.set_port(self.terminal, self._port(bias_a))
-        self.bench.advance(delay_s + self.facts.settle_s + conversions * nplc / self.bench.line_hz)
+        self.bench.advance(delay_s + conversions * nplc / self.bench.line_hz)
         value = self._value(quantity, node or self.terminal, bias_a)
         if quantity in ("ohms", "diode"):
             self.bench.set_port(self.terminal, None)

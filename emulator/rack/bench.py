@@ -53,7 +53,10 @@ class Bench:
         self._lines = {line: index for index, line in enumerate(self.rack.lines)}
         terminals = sorted({t for pair in self.relays.values() for t in pair if t not in self._lines})
         self._nodes = self._lines | {t: len(self._lines) + i for i, t in enumerate(terminals)}
+        self._contacts = np.zeros((len(self._nodes),) * 2)  # closed contacts, as a graph's Laplacian
+        self._diodes: dict[Relay, tuple[int, OnePort]] = {}
         self._volts: Array | None = None
+        self._calm: Array | None = None  # the solution that was seen to stress nothing
         self._guess = np.zeros(len(self._nodes))
 
     @property
@@ -90,13 +93,16 @@ class Bench:
         if seconds <= 0:
             return
         volts = self.solve()
-        pads = volts[: len(self._lines)]
-        if float(pads.max() - pads.min()) > self.dut.threshold_v:
-            stress, moved = self.crossbar.expose(pads, seconds)
-            if stress > self.dut.threshold_v:
-                self.log.add("stress", "cells", stress)
-            if moved:
-                self._volts = None
+        if volts is not self._calm:
+            pads = volts[: len(self._lines)]
+            if float(pads.max() - pads.min()) > self.dut.threshold_v:
+                stress, moved = self.crossbar.expose(pads, seconds)
+                if stress > self.dut.threshold_v:
+                    self.log.add("stress", "cells", stress)
+                if moved:
+                    self._volts = None
+            else:
+                self._calm = volts
         self.now_s += seconds
         if self.real_time:
             time.sleep(seconds)
@@ -129,7 +135,20 @@ class Bench:
             "close" if close else "open", f"{instrument}.{channel}", across if close else through, " - ".join(nodes)
         )
         self.closed ^= {relay}
+        self._join(a, b, 1 if close else -1)
+        if (kind := nodes[1].partition(".")[0]) in (FLOOR, CEILING):
+            diode = DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm, kind == CEILING)
+            self._diodes = {r: port for r, port in self._diodes.items() if r != relay}
+            if close:
+                self._diodes[relay] = (b, diode)
         self._volts = None
+
+    def _join(self, a: int, b: int, count: int) -> None:
+        """Counts closed contacts between two nodes."""
+        self._contacts[a, a] += count
+        self._contacts[b, b] += count
+        self._contacts[a, b] -= count
+        self._contacts[b, a] -= count
 
     def changed(self) -> None:
         """Call when cells were changed from outside: the bench looks anew."""
@@ -138,20 +157,10 @@ class Bench:
     def solve(self) -> Array:
         """Voltage of every node at this moment."""
         if self._volts is None:
-            contact_s = 1 / self.dut.contact_ohm
-            size, lines = len(self._nodes), len(self._lines)
-            admittance = np.zeros((size, size))
-            admittance[:lines, :lines] = self.crossbar.admittance()
-            ports: list[tuple[int, OnePort]] = []
-            for relay in self.closed & self.relays.keys():
-                one, other = self.relays[relay]
-                a, b = self._nodes[one], self._nodes[other]
-                admittance[a, a] += contact_s
-                admittance[b, b] += contact_s
-                admittance[a, b] -= contact_s
-                admittance[b, a] -= contact_s
-                if (kind := other.partition(".")[0]) in (FLOOR, CEILING):
-                    ports.append((b, DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm, kind == CEILING)))
+            lines = len(self._lines)
+            admittance = self._contacts * (1 / self.dut.contact_ohm)
+            admittance[:lines, :lines] += self.crossbar.admittance()
+            ports: list[tuple[int, OnePort]] = list(self._diodes.values())
             if GROUND in self._nodes:
                 ports.append((self._nodes[GROUND], VoltagePort(0.0, series_s=1e3)))
             for terminal, port in self.ports.items():

@@ -32,7 +32,9 @@ class Inaccuracy:
             self._static[what, used.full] = (float(draw[0]), float(draw[1]))
         gain, offset = self._static[what, used.full]
         noise = (
-            0.0 if nplc is None else NOISE * min(3.0, nplc**-0.5) * float(np.clip(self._noise.standard_normal(), -3, 3))
+            0.0
+            if nplc is None
+            else NOISE * min(3.0, nplc**-0.5) * min(max(float(self._noise.standard_normal()), -3.0), 3.0)
         )
         return value * (1 + gain * used.gain) + used.offset * (offset + noise)
 

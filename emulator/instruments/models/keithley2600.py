@@ -97,8 +97,8 @@ class Keithley2600(TspBox):
 
     def _host(self, verb: str, *given: Any) -> Any:
         """Attributes of buffers are their own."""
-        if verb in ("get", "put") and given[0] in self.buffers and isinstance(given[1], str):
-            buffer = self.buffers[given[0]]
+        buffer = self.buffers.get(given[0]) if verb in ("get", "put") else None
+        if buffer is not None and isinstance(given[1], str):
             return buffer.get(given[1]) if verb == "get" else buffer.put(given[1], given[2])
         return super()._host(verb, *given)
 

@@ -63,6 +63,7 @@ class TspBox:
         self.tree.computed["localnode.serialno"] = lambda: spec.serial or "1000001"
         self.tree.computed["status.condition"] = self.status_byte
         self.lua = Lua(self._host, self.furnish)
+        self._bus_s = spec.facts.bus_s
         self._line = bytearray()
         self._inbox: deque[str] = deque()
         self._script: tuple[bool, str, list[str]] | None = None
@@ -128,7 +129,7 @@ class TspBox:
             else:
                 break
         said, self._output = b"".join(self._output), []
-        asked = bool(self.status_byte() & 64)
+        asked = self.status.service_enable > 0 and bool(self.status_byte() & 64)
         if asked and not self._asked:
             self.service()
         self._asked = asked
@@ -160,10 +161,11 @@ class TspBox:
     def _take_message(self) -> None:
         """A message takes its time on the bus, once: what follows a trigger comes with it."""
         if not self._in_message:
-            self.bench.advance(self.spec.facts.bus_s)
+            self.bench.advance(self._bus_s)
 
     def _execute(self, line: str) -> None:
-        self.bench.log.add("command", self.name, text=line)
+        if self.bench.log.commands:
+            self.bench.log.add("command", self.name, text=line)
         if self._script is not None:
             self._collect(line)
         elif started := _LOAD.match(line):

@@ -143,10 +143,16 @@ function interface.set(path, value) place(path, value) end
 function interface.begin(budget) left = budget end
 local thread  -- of the one message that is being carried out
 local byte = string.byte
+local compiled, kept = {}, 0
 function interface.start(text, name)
-  if byte(text) == 27 then return "unexpected symbol" end
-  local chunk, problem = loadstring_(text, name)
-  if not chunk then return problem end
+  local chunk = compiled[text]
+  if not chunk then
+    if byte(text) == 27 then return "unexpected symbol" end
+    local problem
+    chunk, problem = loadstring_(text, name)
+    if not chunk then return problem end
+    if kept < 200 and len(text) < 200 then kept, compiled[text] = kept + 1, chunk end
+  end
   thread = create(chunk)
   sethook(thread, tick, "", hook)
 end

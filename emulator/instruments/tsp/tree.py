@@ -13,7 +13,6 @@ from typing import Any
 from emulator.instruments.refused import Refused
 from firmware_specs.instruments import Command, load_table
 from firmware_specs.instruments.kinds import Value
-from firmware_specs.scpi import Parameters, ScpiError
 
 NOT_A_NUMBER = "TSP Runtime error at line 1: {path}: a number was expected"
 TOO_SMALL, TOO_BIG = Refused(1102, "Parameter too small"), Refused(1103, "Parameter too big")
@@ -110,11 +109,8 @@ def _fitting(command: Command, value: Any) -> Value:
         raise Refused(-286, NOT_A_NUMBER.format(path=command.header))
     if kind.name == "bool":
         return float(value)
-    if value < kind.low * (1 + 1e-9 * (1 if kind.low < 0 else -1)):
+    if not value >= kind.low - abs(kind.low) * 1e-9:
         raise TOO_SMALL
-    if value > kind.high * (1 + 1e-9):
+    if not value <= kind.high + abs(kind.high) * 1e-9:
         raise TOO_BIG
-    try:
-        return kind.read(Parameters((repr(float(value)).encode(),)), None)
-    except ScpiError as error:
-        raise Refused(-286, NOT_A_NUMBER.format(path=command.header)) from error
+    return round(value) if kind.name == "int" else float(value)
