@@ -23,6 +23,7 @@ from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, Frame, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
+from firmware_specs.messages.link import MAX_OWNER
 
 ANSWER_S = 0.5
 """How long a first answer is waited for, where nothing else is said; each retry waits twice as long."""
@@ -75,7 +76,7 @@ class FramedLink:
         self.session = 0
         self.synced: Synced | None = None
         self._wire = wire
-        self._owner = owner
+        self._owner = owner.encode()[:MAX_OWNER].decode(errors="ignore")
         self._nonces = nonces
         self._window = window
         self._reader = FrameReader(wire)
@@ -245,7 +246,7 @@ class FramedLink:
         """SYNC until it is answered: a fresh nonce, and the same one again while it is not."""
         self._dirty = True
         self._asking = self._asking or self._nonces()
-        sync = Sync(self._window, self.session, self._owner[:128]).pack()
+        sync = Sync(self._window, self.session, self._owner).pack()
         request = DELIMITER + encode(Frame(Kind.SYNC, 0, 0, self._asking, 0, 0, 1, sync))
         attempts = 0
         while True:

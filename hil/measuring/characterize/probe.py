@@ -66,9 +66,7 @@ class Probe(PlacedBlock):
 
     def pulses_taken(self) -> NDArray[np.int64]:
         """Writes and pulses of every cell so far, (planes, rows, columns)."""
-        call = self.crossbar.session.call
-        planes = [call(lambda device, p=p: device.usage(self._region(p)).pulses) for p in range(self.shape[0])]  # type: ignore[misc]
-        return np.stack(planes).astype(np.int64)
+        return np.stack([self.crossbar.usage(self._region(plane))[0] for plane in range(self.shape[0])])
 
     def clock_s(self) -> float:
         """The device's clock where it has one, else this computer's."""

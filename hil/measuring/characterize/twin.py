@@ -6,7 +6,6 @@ a twin in distribution: another specimen of the same kind, not a copy cell by ce
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,8 @@ import tomli_w
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize import plan as plans
+from hil.measuring.characterize.folder import begun, believed
 from hil.measuring.characterize.items.programming import sigma_by_level
 from hil.measuring.characterize.items.pulse_response import response
 from hil.measuring.characterize.run import Characterization
@@ -61,14 +62,17 @@ def fit(found: Characterization) -> Twin:
     Args:
         found: A finished characterization; what it did not measure is left without effect.
 
+    Raises:
+        ChipError: what is in its folder does not fit together.
     """
-    begun = json.loads((found.folder / "provenance.json").read_text())
-    builder = _Builder(found, _own_words(found, begun["device"]), {}, int(begun["plan"]["rows"]))
-    for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults):
-        part(builder)
-    twin = Twin(builder.document, builder.uncertainty)
-    assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
-    return twin
+    said, plan = begun(found.folder), plans.of(found.folder)
+    with believed(found.folder):
+        builder = _Builder(found, _own_words(found, said.device if said else {}), {}, plan.rows)
+        for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults):
+            part(builder)
+        twin = Twin(builder.document, builder.uncertainty)
+        assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
+        return twin
 
 
 @dataclass
