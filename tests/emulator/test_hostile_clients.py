@@ -274,7 +274,7 @@ def test_a_frame_client_that_says_nothing_gives_way(monkeypatch):
 
 
 def test_a_rack_lives_through_a_flood_and_a_client_that_fetches_nothing(monkeypatch):
-    monkeypatch.setattr("emulator.rack.serve.MOST_LINKS", 10)
+    monkeypatch.setattr("emulator.instruments.serve.MOST_LINKS", 10)
     server = RackServer(VirtualRack(load_rack("bench-16x16")))
     port = next(iter(server._ports.values()))
     with serving(server), contextlib.ExitStack() as stack:
