@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from drivers.connect import Options
 from emulator.cells import drifting, reading, writing
 from emulator.cells.defects import Defects
 from emulator.chip import Chip
@@ -37,6 +38,8 @@ from hil.measuring.characterize.items.item import ladder
 PRESETS = ("pcm", "reram", "ecram", "mixed-8bit", "discrete-board", "resistive-board")
 FAULTS = ("none", "stuck", "dead")
 STUCK = 0.005
+PATIENT = Options(watchdog_s=60.0, lease_s=600.0)
+"""On a machine that others use, too, a campaign may be held up for longer than a device at the bench would wait."""
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -160,7 +163,7 @@ def nudge_response(chip: Chip, nudge: float) -> float:
 def measured(name: str, seed: int, fault: str, size: int) -> Iterator[Row]:
     """Rows of one chip: figure, found, true."""
     chip = chip_of(name, seed, fault, size)
-    with tempfile.TemporaryDirectory() as folder, crossbar_of_chip(chip) as crossbar:
+    with tempfile.TemporaryDirectory() as folder, crossbar_of_chip(chip, PATIENT) as crossbar:
         found = run.characterize(crossbar, plan.usual(size, size), Path(folder) / "all", chip.datasheet)
         true = truths(chip, found, size)
         figures = list(found.figures)

@@ -47,14 +47,20 @@ class Chip:
         self._tiles = TileGrids()
 
     def configure(self, array: int, topology: Topology) -> None:
-        """Places a block on an array; its cells start at the lowest conductance.
+        """Places a block on an array.
+
+        Cells at the same place of the same coupling keep what they hold, new ones start at the lowest conductance.
 
         Raises:
             IndexError: no such array.
         """
         if not 0 <= array < self.datasheet.fabric.arrays:
             raise IndexError(f"array {array}: this chip has arrays 0 .. {self.datasheet.fabric.arrays - 1}")
-        self.arrays[array] = PlacedArray(self.datasheet, topology, self.seed, array, self.device, self.dtype)
+        before = self.arrays.get(array)
+        placed = PlacedArray(self.datasheet, topology, self.seed, array, self.device, self.dtype)
+        for new, old in zip(placed.crossbars, before.crossbars if before else (), strict=False):
+            new.take_over(old)
+        self.arrays[array] = placed
 
     def wait(self, seconds: float) -> None:
         """Lets the chip's clock run: conductances drift, 1/f noise grows.

@@ -74,6 +74,18 @@ class Crossbar:
             self._traps = telegraph.draw(sheet.telegraph, shape, device, *key)
             self.upper = telegraph.first(self._traps, *key)
 
+    def take_over(self, other: Crossbar) -> None:
+        """Cells at the same place hold what another block's did: a block that is placed anew changes no cell.
+
+        Counts of pulses and energy are the ledger's, which carries them for all that ever were.
+        """
+        common = tuple(slice(0, min(a, b)) for a, b in zip(self.shape, other.shape, strict=True))
+        for name in ("written_s", "written_at_s", "relaxation", "walk", "jitter", "upper"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None and theirs is not None:
+                mine[common] = theirs[common]
+        self.touched_s = other.touched_s
+
     def write(
         self,
         target_s: Tensor,

@@ -118,6 +118,7 @@ def _exit_code(error: Exception) -> int | None:
     from hil.learning.model import ModelError
     from hil.measuring.characterize.plan import PlanError
     from hil.measuring.characterize.run import ChipError
+    from hil.measuring.maps import MapError
     from hil.measuring.netlist import NetlistError
     from hil.training.ranks import RankError
     from hil.training.run.folder import RunError
@@ -138,6 +139,7 @@ def _exit_code(error: Exception) -> int | None:
         FloatingNodeError,
         ModelError,
         NameTaken,
+        MapError,
         NetlistError,
         PlacementError,
         PlanError,

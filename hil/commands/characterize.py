@@ -17,33 +17,47 @@ def command(
     plan: Annotated[
         Path | None, typer.Option(help="What to measure (TOML); everything but endurance if left out.")
     ] = None,
-    datasheet: Annotated[str | None, typer.Option(help="What the device should be: shipped name or TOML file.")] = None,
+    datasheet: Annotated[
+        str | None,
+        typer.Option(
+            help="What the device should be: shipped name or TOML file; by the device's own name if left out."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ITEM", help="This item of the plan only; may be given again.")
+    ] = None,
     size: Annotated[int, typer.Option(help="Rows and columns of the region, without a plan.")] = 16,
 ) -> None:
-    """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on."""
+    """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on.
+
+    `--only found` writes nothing: it reads the cells of the block that is on the array.
+    """
     from rich.console import Console
 
-    from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
     from hil.measuring.characterize import plan as plans
     from hil.measuring.characterize.folder import check
     from hil.measuring.characterize.run import characterize
+    from hil.measuring.characterize.supposed import supposed
     from hil.report.characterization import write_report
 
     console = Console()
     chosen = plans.usual(size, size) if plan is None else plans.load(plan)
-    name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
-    sheet = None if name is None else load(name)
+    if only:
+        chosen = plans.only(chosen, only)
     check(out)
     with open_crossbar(device) as crossbar, console.status("") as status, _goes_on(out):
+        sheet, by = supposed(crossbar, device, datasheet)
+        console.print(f"datasheet: {by}", highlight=False, soft_wrap=True, markup=False)
         found = characterize(
             crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
         )
     write_report(found, out / "report.html")
     for figure in found.figures:
         stated = "" if figure.stated is None else f"datasheet {figure.stated:.5g}"
+        parts = f"A {figure.measured.statistical:.2g} B {figure.measured.systematic:.2g}"
         console.print(
-            f"{figure.name:30} {figure.measured!s:28} {stated:24} {figure.verdict}",
+            f"{figure.name:30} {figure.measured!s:28} {parts:22} {stated:24} {figure.verdict}",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     for note in found.notes:

@@ -12,6 +12,10 @@ from hil.commands import to_be_written
 
 def command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations, or one calibration file.")],
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", metavar="DIR", help="Also every drawing as SVG and PNG, and its table as CSV."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)
     ] = None,
@@ -20,7 +24,7 @@ def command(
     from drivers.errors import CalibrationExpired
     from hil.measuring.characterize.run import load
     from hil.report import calibration
-    from hil.report.characterization import write_comparison, write_report
+    from hil.report.characterization import write_comparison, write_figures, write_report
 
     if any(run.is_file() for run in runs):
         if len(runs) > 1:
@@ -34,6 +38,10 @@ def command(
         return
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
+    if figures is not None:
+        for one in found:
+            folder = figures if len(found) == 1 else figures / one.folder.name
+            typer.echo(f"figures: {len(write_figures(one, folder))} files in {folder}")
     if len(found) == 1:
         write_report(found[0], path)
     else:

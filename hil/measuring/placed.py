@@ -8,15 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.crossbar import Crossbar
+from drivers.errors import DeviceFault
 from drivers.settling import Settled
 from drivers.writing import Programmed
-from firmware_specs.codes import Capability, ConverterId, Parameter, Quantity
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter, Quantity
 from firmware_specs.messages import Converter, Region
 from firmware_specs.topology import Topology
 
 Array = NDArray[np.float64]
 PATIENCE = 3.0
 """How many times the usual wait coupled layers are given."""
+
+
+def present_topology(crossbar: Crossbar, array: int) -> Topology | None:
+    """The block on an array; None where there is none."""
+    try:
+        return crossbar.session.call(lambda device: device.topology(array))
+    except DeviceFault as error:
+        if error.code != ErrorCode.NOT_CONFIGURED:
+            raise
+        return None
 
 
 class PlacedBlock:

@@ -93,11 +93,15 @@ def _document(path: Path, shape: type[Shape], damaged: list[str]) -> Shape | Non
 
 
 def _badges(run: _Run) -> list[Badge]:
-    accuracy, finished = run.summary.test_accuracy, run.summary.finished
+    accuracy, finished, when = run.summary.test_accuracy, run.summary.finished, ""
+    if accuracy is None:  # a run that failed has what its epochs measured
+        tested = [(n, e["test_accuracy"]) for n, e in enumerate(run.epochs, 1) if e.get("test_accuracy") is not None]
+        if tested:
+            when, accuracy = f" after epoch {tested[-1][0]}", tested[-1][1]
     speed = run.summary.images_per_second
     settled = run.steps[-1].get("settled") if run.steps else None
     badges = [
-        Badge("test accuracy", "not measured" if accuracy is None else f"{accuracy:.2%}"),
+        Badge(f"test accuracy{when}", "not measured" if accuracy is None else f"{accuracy:.2%}"),
         Badge("run", "finished", "good") if finished else Badge("run", "stopped before its end", "warning"),
         Badge("steps", f"{len(run.steps) if run.summary.steps is None else run.summary.steps}"),
     ]

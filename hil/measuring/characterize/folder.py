@@ -19,11 +19,13 @@ from hil.training.run import marked
 from hil.training.run.documents import DocumentError, Number, Text, read
 from hil.training.run.marked import Made, RunError
 
-_NAMES = "|".join(item.NAME for item in ITEMS)
+_NAMES = r"[a-z][a-z0-9_]{0,63}"
 CHARACTERIZATION = Made(
     "characterization",
-    re.compile(rf"(provenance|figures)\.json|report\.html|({_NAMES})\.nc|journal/({_NAMES})/(intent\.json|\d+\.npz)"),
-    re.compile(rf"journal(/({_NAMES}))?"),
+    re.compile(
+        rf"(provenance|figures)\.json|report\.html|figures/[a-z0-9_]+\.(svg|png|csv)|({_NAMES})\.nc|journal/({_NAMES})/(intent\.json|\d+\.npz)"
+    ),
+    re.compile(rf"figures|journal(/({_NAMES}))?"),
 )
 """What a characterization makes in its folder."""
 WAIT = "wait until it has ended, or take another --out"
@@ -108,16 +110,18 @@ def measured(folder: Path) -> dict[str, xr.Dataset]:
         ChipError: one does not read back, or has other variables.
     """
     found = {}
-    for item in ITEMS:
-        path = folder / f"{item.NAME}.nc"
+    known = {item.NAME: item.DIMS for item in ITEMS}
+    others = sorted(path.stem for path in folder.glob("*.nc") if path.stem not in known)
+    for name in (*known, *others):
+        path = folder / f"{name}.nc"
         if path.is_file():
             try:
-                found[item.NAME] = netcdf.load(path)
+                found[name] = netcdf.load(path)
             except ValueError as error:
                 raise ChipError(
                     f"{error}. `hil characterize --out {folder}` writes it again from its journal"
                 ) from error
-            _check(path, found[item.NAME], item.DIMS)
+            _check(path, found[name], known.get(name, {}))
     return found
 
 

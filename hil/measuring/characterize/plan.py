@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
+from firmware_specs.registry import find
 from hil.measuring.characterize.folder import ChipError, begun
 from hil.measuring.characterize.items import (
+    ITEMS,
     CurrentVoltage,
     Drift,
     Endurance,
@@ -26,6 +30,9 @@ from hil.measuring.characterize.items import (
     Transfer,
 )
 
+PROVIDED = tuple(item.NAME for item in ITEMS)
+"""Names of the items that come with this package."""
+
 
 class PlanError(ValueError):
     """A plan that cannot be used; the message names file, key and what was expected."""
@@ -39,6 +46,7 @@ class Plan(BaseModel):
         rows: Rows of the region, units of the block's first layer.
         columns: Columns of the region, units of its last layer.
         pulse_budget: Most writes and pulses any cell may take of this characterization.
+        own: Items of other packages, or of a module that `--plugin` named, by their registered names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,13 +67,22 @@ class Plan(BaseModel):
     drift: Drift | None = None
     pulse_response: PulseResponse | None = None
     endurance: Endurance | None = None
+    own: dict[str, SerializeAsAny[Any]] = {}
+
+    @field_validator("own", mode="before")
+    @classmethod
+    def _looked_up(cls, given: object) -> object:
+        """Items of others by their registered names, with the settings of their tables."""
+        if not isinstance(given, dict):
+            return given
+        return {name: settings_of(name, table) for name, table in given.items()}
 
     @property
     def items(self) -> tuple[Item, ...]:
         """Items to measure, in order; what wears cells comes last."""
         named = (
             self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
-            self.read_noise, self.temperature, self.drift, self.pulse_response, self.endurance,
+            self.read_noise, self.temperature, self.drift, self.pulse_response, *self.own.values(), self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
 
@@ -74,9 +91,43 @@ class Plan(BaseModel):
         """The first look, which every measurement that writes begins with: what is broken is left out of all others."""
         writes = (
             self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise, self.temperature,
-            self.drift, self.pulse_response, self.endurance,
+            self.drift, self.pulse_response, self.endurance, *self.own.values(),
         )  # fmt: skip
         return self.health or (Health() if any(item is not None for item in writes) else None)
+
+
+def settings_of(name: str, table: object) -> object:
+    """An item of the registry with its settings.
+
+    Raises:
+        ValueError: nothing has this name, it is not an item, or its settings are refused.
+    """
+    if not isinstance(table, dict):
+        return table
+    item = find("items", name)
+    lacking = [a for a in ("NAME", "NEEDS", "DIMS", "UNITS", "steps", "conclude") if not hasattr(item, a)]
+    if lacking or not hasattr(item, "model_validate"):
+        raise ValueError(f"{name} is no measuring item: it lacks {', '.join(lacking) or 'pydantic settings'}")
+    if item.NAME in PROVIDED or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", item.NAME):
+        raise ValueError(f"{name}: an item of one's own needs a NAME of its own in lower case, not {item.NAME!r}")
+    try:
+        return item.model_validate(table)
+    except ValidationError as error:
+        raise ValueError("; ".join(explain(error, table, item))) from error
+
+
+def only(plan: Plan, names: Sequence[str]) -> Plan:
+    """The plan with some of its items only.
+
+    Raises:
+        PlanError: an item that the plan does not have.
+    """
+    there = [n for n in PROVIDED if getattr(plan, n, None) is not None] + list(plan.own)
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise PlanError(f"--only {', '.join(unknown)}: not in the plan; there are {', '.join(there)}")
+    dropped = {name: None for name in PROVIDED if name not in names}
+    return plan.model_copy(update={**dropped, "own": {n: i for n, i in plan.own.items() if n in names}})
 
 
 def usual(rows: int = 16, columns: int = 16) -> Plan:

@@ -13,10 +13,8 @@ from typing import Any
 import xarray as xr
 
 from drivers.crossbar import Crossbar
-from drivers.errors import DeviceFault
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter
+from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.topology import Topology
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
 from hil.measuring.characterize.items import Drift, Found, Health, Item
@@ -25,6 +23,7 @@ from hil.measuring.characterize.plan import Plan, PlanError
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Mark, Step
 from hil.measuring.characterize.store import Store
+from hil.measuring.placed import present_topology
 from hil.training.run import marked
 from hil.training.run.atomic import write_json
 from hil.training.run.provenance import code_version
@@ -116,6 +115,8 @@ def _characterize(
         data[item.NAME] = _measure(probe, store, item, rows[item.NAME], progress)
         if isinstance(item, Health):
             probe.health = store.health = codes(data[item.NAME])
+            data[item.NAME] = store.dataset(item.NAME, item.DIMS, item.UNITS)
+            store.publish(item.NAME, data[item.NAME])
     figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
     skipped |= {f.name: "the measurement gave no finite number" for f in figures if not f.finite}
     figures = tuple(figure for figure in figures if figure.finite)
@@ -148,16 +149,6 @@ def _as_found(probe: Probe, store: Store, item: Found, progress: Progress) -> xr
     there = present_topology(crossbar, probe.array)
     looked = Probe(crossbar, probe.rows, probe.columns, probe.array, probe.sheet, there)
     return _measure(looked, store, item, item.steps(looked), progress)
-
-
-def present_topology(crossbar: Crossbar, array: int) -> Topology | None:
-    """The block on an array; None where there is none."""
-    try:
-        return crossbar.session.call(lambda device: device.topology(array))
-    except DeviceFault as error:
-        if error.code != ErrorCode.NOT_CONFIGURED:
-            raise
-        return None
 
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:

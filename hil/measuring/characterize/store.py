@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import h5netcdf  # noqa: F401 - here, so that it does not hold the interpreter up while outputs are on
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 from hil.data.packed import read_npz
 from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.health import ATTRIBUTES, Codes
+from hil.measuring.characterize.metadata import described
 from hil.measuring.characterize.steps import Mark, Record
 from hil.training.run.atomic import write_bytes, write_json
 from hil.training.run.documents import Count, DocumentError, Number, read
@@ -45,6 +45,7 @@ class Store:
         self.health: Codes | None = None
         self.lost: list[str] = []
         (folder / "journal").mkdir(parents=True, exist_ok=True)
+        xr.Dataset({"ready": 0}).to_netcdf(engine="h5netcdf")  # loads the writer now, while no output is on
 
     def done(self, item: str) -> int:
         """Steps of an item that are complete, each read back.
@@ -83,7 +84,8 @@ class Store:
     def keep(self, item: str, step: int, record: Record, at: Mapping[str, float]) -> None:
         """Keeps what a step gave."""
         buffer = io.BytesIO()
-        np.savez(buffer, **{f"at_{k}": np.float64(v) for k, v in at.items()}, **record)  # type: ignore[arg-type]
+        stamped = {**at, "utc": time.time()}
+        np.savez(buffer, **{f"at_{k}": np.float64(v) for k, v in stamped.items()}, **record)  # type: ignore[arg-type]
         write_bytes(self._journal(item) / f"{step:05d}.npz", buffer.getvalue())
 
     def dataset(self, item: str, dims: Mapping[str, tuple[str, ...]], units: Mapping[str, str]) -> xr.Dataset:
@@ -93,6 +95,9 @@ class Store:
             item: Which measurement.
             dims: Names of the dimensions of every variable, behind `step`.
             units: Unit of every variable and coordinate.
+
+        Returns:
+            With coordinates, units, names and uncertainties that a stranger can read without this program.
         """
         rows = [read_npz(path) for path in self._entries(item)]
         if not rows:
@@ -107,10 +112,7 @@ class Store:
         found = xr.Dataset(data, coordinates, self._attributes | {"item": item})
         if self.health is not None:
             found["health"] = (("plane", "row", "column"), self.health, ATTRIBUTES)
-        for name, unit in units.items():
-            if name in found.variables:
-                found[name].attrs["units"] = unit
-        return found
+        return described(found, units)
 
     def publish(self, item: str, dataset: xr.Dataset) -> Path:
         """Replaces the item's NetCDF file."""
