@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.loss import task
-from hil.learning.model import build, energy_blocks
+from hil.learning.model import build, energy_blocks, set_rule
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
 """Free phases of the comparison: to the floor of float64."""
@@ -80,13 +81,13 @@ class Gradcheck:
 
     @property
     def min_cosine(self) -> float:
-        """Worst cosine of any parameter."""
-        return min(a.cosine for a in self.parameters.values())
+        """Worst cosine of any parameter; NaN where one is not a number."""
+        return float(np.min([a.cosine for a in self.parameters.values()]))
 
     @property
     def max_norm_error(self) -> float:
-        """Largest deviation of any norm ratio from one."""
-        return max(abs(a.norm_ratio - 1) for a in self.parameters.values())
+        """Largest deviation of any norm ratio from one; NaN where one is not a number."""
+        return float(np.max([abs(a.norm_ratio - 1) for a in self.parameters.values()]))
 
     def document(self) -> dict[str, object]:
         """As JSON values."""
@@ -175,9 +176,9 @@ def gradients(
 ) -> Gradients:
     """Gradient of the kept samples' mean loss by every parameter of the initial model; `seen` collects its settles."""
     model = initial_model(experiment, bench, given)
+    set_rule(model, rule)
     for block in energy_blocks(model).values():
-        block.estimator = rule
-        block.observer = None if seen is None else seen.append
+        block.observer = block.observer if seen is None else seen.append
     task(experiment.loss).loss(model(given.images)[given.kept], given.labels[given.kept]).backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
+from hil.measuring.characterize.folder import ChipError, begun
 from hil.measuring.characterize.items import (
     CurrentVoltage,
     Drift,
     Endurance,
     Found,
+    Health,
     Item,
     NudgeLinearity,
     Programming,
@@ -47,6 +48,7 @@ class Plan(BaseModel):
     columns: Annotated[int, Field(ge=2)] = 16
     pulse_budget: Annotated[int, Field(ge=0)] = 2000
     found: Found | None = None
+    health: Health | None = None
     transfer: Transfer | None = None
     settle_time: SettleTime | None = None
     nudge: NudgeLinearity | None = None
@@ -62,10 +64,19 @@ class Plan(BaseModel):
     def items(self) -> tuple[Item, ...]:
         """Items to measure, in order; what wears cells comes last."""
         named = (
-            self.found, self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise,
-            self.temperature, self.drift, self.pulse_response, self.endurance,
+            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
+            self.read_noise, self.temperature, self.drift, self.pulse_response, self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
+
+    @property
+    def _look(self) -> Health | None:
+        """The first look, which every measurement that writes begins with: what is broken is left out of all others."""
+        writes = (
+            self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise, self.temperature,
+            self.drift, self.pulse_response, self.endurance,
+        )  # fmt: skip
+        return self.health or (Health() if any(item is not None for item in writes) else None)
 
 
 def usual(rows: int = 16, columns: int = 16) -> Plan:
@@ -74,6 +85,7 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
         rows=rows,
         columns=columns,
         found=Found(),
+        health=Health(),
         transfer=Transfer(),
         settle_time=SettleTime(),
         nudge=NudgeLinearity(),
@@ -87,8 +99,18 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
 
 
 def of(folder: Path) -> Plan:
-    """The plan a characterization was made with."""
-    return Plan.model_validate(json.loads((folder / "provenance.json").read_text())["plan"])
+    """The plan a characterization was made with.
+
+    Raises:
+        ChipError: the folder does not say. PlanError: it holds a plan that is refused.
+    """
+    found = begun(folder)
+    if found is None:
+        raise ChipError(f"{folder} does not say with which plan it was made: it has no provenance.json")
+    try:
+        return Plan.model_validate(found.plan)
+    except ValidationError as error:
+        raise PlanError(f"{folder / 'provenance.json'}: plan: " + "; ".join(explain(error, None, Plan))) from error
 
 
 def load(path: Path) -> Plan:
