@@ -1,4 +1,4 @@
-"""Nothing in the texts is left without a check unless the page says so: every clause, and every sentence with "shall"."""
+"""Nothing in the texts is without a check unless the page says so: every clause, every sentence with "shall"."""
 
 import re
 from importlib import resources
