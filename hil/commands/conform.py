@@ -31,11 +31,10 @@ def command(
 
     A serial: address is checked against PROTOCOL.md, a visa: address against SCPI.md.
     """
-    from rich.console import Console
-
     from hil.conformance import writers
     from hil.conformance.suite import suite_of
     from hil.counterparts.opening.wire import open_wire, protocol_of
+    from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
 
     if protocol not in (None, "serial", "scpi"):
@@ -47,7 +46,7 @@ def command(
         checks = suite.select(only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    console = Console()
+    console = Terminal()
     with open_wire(address, wanted, visa_library) as wire, console.status("") as status:
         result = suite.run(wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name))
     console.print(writers.rich_table(result))
