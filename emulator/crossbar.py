@@ -63,7 +63,7 @@ class Crossbar:
         self.energy_j = torch.zeros(shape, device=device)
         self.touched_s = 0.0
         self._defects = defects.draw(sheet, shape, device, *key)
-        if sheet.specimen.stuck and len(key) >= 2 and sheet.specimen.at(*_place(key)):
+        if (sheet.specimen.stuck or sheet.specimen.rows) and sheet.specimen.at(*_place(key)):
             self._defects = defects.known(sheet, self._defects, shape, device)
         self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
         self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential", "walk") else None
@@ -267,8 +267,8 @@ class Crossbar:
 
 
 def _place(key: tuple[object, ...]) -> tuple[int, int]:
-    """Array and coupling of a crossbar's key."""
-    array, coupling = key[-2:]
+    """Array and coupling of a crossbar's key; no place for other keys."""
+    array, coupling = key[-2:] if len(key) >= 2 else (None, None)
     return (array, coupling) if isinstance(array, int) and isinstance(coupling, int) else (-1, -1)
 
 
