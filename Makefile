@@ -2,43 +2,71 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+# auto: without a GPU the build for the CPU where it can be had; cpu: that one or none; pip: what pip finds
+TORCH  ?= auto
+STAMP  := $(VENV)/.installed$(if $(filter-out auto,$(TORCH)),-$(TORCH))
+SETUP  := $(STAMP)
+# twice the cores: many tests wait for sockets, deadlines and processes
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
+SEED    ?= $(shell date +%s)
+RELEASE ?= trixie
+EXTENT  ?= full
 
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo test lint bench soak fresh test-lowest test-newest lock upgrade clean
 help:
 	@echo "make demo   set up, train the digits experiment on an emulated board, say where the report is"
-	@echo "make test   set up, run the test suite"
+	@echo "make test   set up, run the test suite; SEED=N repeats an order, WORKERS=0 runs it in one process"
 	@echo "make lint   style, types and layer rule"
 	@echo "make bench  speed tables (minutes); make soak  long fault campaigns"
+	@echo "make fresh  the first commands of README in a bare Debian; RELEASE=trixie, bookworm or sid"
+	@echo "make test-lowest, test-newest  the suite with the oldest and newest packages; EXTENT=short: first commands only"
+	@echo "make lock   locks what pyproject.toml newly needs; make upgrade  moves every lock to the newest release"
+	@echo "TORCH=cpu   torch without CUDA libraries; TORCH=pip  the build that pip finds"
 
-setup: $(STAMP)
+setup: $(SETUP)
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(STAMP)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	@echo "setting up $(VENV): some minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[dev]'
+	@touch $(VENV)/.installed $(STAMP)
 
 # one thread: on tensors this small a second one only waits for the first
-demo: $(STAMP)
+demo: $(SETUP)
 	OMP_NUM_THREADS=1 $(BIN)/hil train digits --device emulator:discrete-board --run-dir runs/demo --overwrite
 
-test: $(STAMP)
-	$(BIN)/python -m pytest
+test: $(SETUP)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --randomly-seed $(SEED)
 
-lint: $(STAMP)
+lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
+bench: $(SETUP)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.wires --train
 
-soak: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[soak]'
+soak: $(SETUP)
+	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[soak]'
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+fresh:
+	tools/fresh.sh $(RELEASE)
+
+test-lowest:
+	tools/ranges.sh lowest $(EXTENT) $(PYTHON)
+
+test-newest:
+	tools/ranges.sh newest $(EXTENT) $(PYTHON)
+	tools/ranges.sh pre $(EXTENT) $(PYTHON)
+
+lock:
+	@tools/lock.sh $(PYTHON)
+
+upgrade:
+	@tools/lock.sh $(PYTHON) --upgrade
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -14,7 +14,7 @@ from benchmarks.nets import build_named
 from benchmarks.peer import FILES, Peer
 from hil.counterparts.seam import Settled
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import energy_blocks, observed
 
 BATCH = 2
@@ -29,7 +29,7 @@ def compare(checkout: Path, name: str) -> tuple[float, float, float]:
     seen: dict[str, Settled] = {}
     model.train()
     with observed(model, {n: lambda s, n=n: seen.setdefault(n, s) for n in energy_blocks(model)}):
-        scores_and_loss(model, LOSSES["cross_entropy"], images, labels)[1].backward()
+        scores_and_loss(model, task("cross_entropy").loss, images, labels)[1].backward()
     theirs = peer.settle(images)
     states = max(
         float((a - b).abs().max())

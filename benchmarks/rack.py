@@ -53,7 +53,7 @@ def _open(**dut: float) -> tuple[VirtualRack, Rig]:
         update={"dut": rack.dut.model_copy(update=dut), "timing": rack.timing.model_copy(update=timing)}
     )
     virtual = VirtualRack(rack)
-    return virtual, Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def _map(wire_ohm: float, parking: cells.Parking) -> str:

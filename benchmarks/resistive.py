@@ -26,7 +26,7 @@ from firmware_specs.datasheet import load
 from firmware_specs.topology import resistive_chain
 from hil.counterparts.opening.bench import open_bench
 from hil.experiments import experiment_file
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import build, energy_blocks
 
 POINTS = 100
@@ -113,7 +113,7 @@ def _model(stop: Stop) -> nn.Module:
 
 
 def _step(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], object]:
-    optimizer, loss = torch.optim.SGD(model.parameters(), 0.006), LOSSES["mse"]
+    optimizer, loss = torch.optim.SGD(model.parameters(), 0.006), task("mse").loss
     blocks = list(energy_blocks(model).values())
 
     def step() -> None:

@@ -14,7 +14,7 @@ from benchmarks.clock import alternate
 from benchmarks.nets import Built, build_like, build_named
 from benchmarks.peer import Peer
 from emulator import packed
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.training.loop import step
 from hil.training.optimize import optimizer
 from hil.training.ranks import ALONE
@@ -64,7 +64,7 @@ def training_step(built: Built, images: Tensor, labels: Tensor) -> Callable[[], 
     cells = CellUpdates(model, experiment.update, experiment.run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
     model.train()
-    return lambda: step(state, cells, experiment.optimizer.lr, LOSSES[experiment.loss], images, labels, ALONE)
+    return lambda: step(state, cells, experiment.optimizer.lr, task(experiment.loss).loss, images, labels, ALONE)
 
 
 def direct_flops(built: Built, name: str) -> float:

@@ -19,7 +19,7 @@ from hil.counterparts.opening.wire import open_crossbar
 from hil.data import Dataset
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import build, energy_blocks
 from hil.measuring.calibrate import file
 from hil.measuring.calibrate.measure import measure_array
@@ -35,7 +35,7 @@ def tested(address: str, experiment: Experiment, dataset: Dataset, tensors: dict
     with open_bench(address, stop=free, nudged_stop=nudged) as bench:
         model = build(experiment, bench, dataset.shape, dataset.classes)
         model.load_state_dict(tensors)
-        return evaluate(model, dataset, LOSSES[experiment.loss], experiment.run.eval_batch).accuracy
+        return evaluate(model, dataset, task(experiment.loss).loss, experiment.run.eval_batch).accuracy
 
 
 def calibrated(address: str, experiment: Experiment, dataset: Dataset, folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.cell_verbs import usage
 from drivers.convert import Floats
 from drivers.errors import OutOfRange
 from drivers.session import Session
@@ -116,5 +117,4 @@ class Cells:
     def _usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if not self._session.info.can(Capability.USAGE):
             return np.zeros((region.rows, region.columns), np.int64), np.zeros((region.rows, region.columns))
-        usage = self._session.call(lambda device: device.usage(region))
-        return usage.pulses.astype(np.int64), usage.energy_j
+        return usage(self._session, region)

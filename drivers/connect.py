@@ -6,15 +6,17 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from drivers.crossbar import Crossbar
+from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
 from drivers.errors import BadAddress
 from drivers.framed import Framed
+from drivers.lease import LEASE_S
 from drivers.link import FramedLink
 from drivers.lock import DeviceLock
 from drivers.recording import FlightRecorder, Recorded
@@ -31,14 +33,21 @@ BAUD = 115200
 BITS_A_BYTE = 10
 
 
+def _any_device(info: DeviceInfo) -> None:
+    """Whoever answers will do."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How a device is opened.
 
     Attributes:
         limits: Limits by source name, in addition to the device's own.
-        watchdog_s: Outputs go off this long after the last sign of life.
+        watchdog_s: The device turns its outputs off this long after the last sign of life of this process.
+        lease_s: The session turns them off this long after the last verb of its owner.
+        expected: Raises where this is not the device that was meant: asked before anything is set or cleared.
         allow_no_watchdog: Named override for a device that has none.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
@@ -46,7 +55,10 @@ class Options:
 
     limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
+    lease_s: float = LEASE_S
+    expected: Callable[[DeviceInfo], None] = _any_device
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     clear_trip: bool = False
     timeout_s: float = 10.0
     visa_library: str = "@py"
@@ -115,8 +127,11 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             lock=lock,
             limits=chosen.limits,
             watchdog_s=chosen.watchdog_s,
+            lease_s=chosen.lease_s,
+            expected=chosen.expected,
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
+            allow_long_requests=chosen.allow_long_requests,
         )
     except BaseException:
         wire.close()

@@ -9,15 +9,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers import cell_verbs
 from drivers.cells import UNKNOWN, Cells, Snapshot
 from drivers.convert import Floats, from_codes, rail_codes, to_codes
-from drivers.errors import OutOfRange, ProtocolViolation
+from drivers.errors import OutOfRange
+from drivers.multiplying import multiplied
+from drivers.portions import Cost
 from drivers.recording import FlightRecorder
 from drivers.session import Session
-from drivers.settling import OVERHEAD, SettleCodec, Settled
-from drivers.writing import Programmed, changed_cells, write_requests
+from drivers.settle_parts import settled
+from drivers.settling import SettleCodec, Settled
+from drivers.writing import OVERHEAD, Programmed, cell_bytes, changed_cells, write_requests
 from firmware_specs.codes import Capability, ConverterId, Parameter
-from firmware_specs.messages import Codes, Measure, Product, Pulse, ReadCells, Region, Settle, WriteCells, Written
+from firmware_specs.messages import Product, Region, Settle, WriteCells, Written
 from firmware_specs.topology import Topology
 
 
@@ -97,16 +101,20 @@ class Crossbar:
         if only is not None:
             wanted = [np.where(here, new, old) for here, new, old in zip(only, wanted, known, strict=True)]
         changes = changed_cells(known, wanted)
+        each = Cost(
+            request=cell_bytes(self._cells.max_code),
+            seconds=self.info.seconds(Parameter.WRITE_TIME_S) * (1 + verify_rounds),
+        )
+        most = self.session.portions.most("writing one cell", each, 2 * OVERHEAD)
         for change in changes:
             self._guard.charge_writes((array, change.coupling, change.plane), change.positions)
         cells = sum(change.positions.size for change in changes)
-        seconds = cells * self.info.parameter(Parameter.WRITE_TIME_S) * max(1, verify_rounds)
         pulses = failed = 0
-        most = self.session.dialect.max_request
-        for request, part in write_requests(array, changes, self._cells.max_code, most, verify_rounds, tolerance):
+        sizes = (self._cells.max_code, self.session.dialect.max_request, most)
+        for request, part in write_requests(array, changes, *sizes, verify_rounds, tolerance):
             for change in part:  # until the reply is here, nobody knows what the cells hold
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
-            reply = self._write(request, seconds)
+            reply = self._write(request, each.seconds * sum(change.positions.size for change in part))
             for change in part:
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = change.codes
             pulses, failed = pulses + reply.pulses, failed + reply.failed
@@ -123,14 +131,9 @@ class Crossbar:
         _, rows, columns = self._cells.known(array)[coupling].shape
         low, _ = self.g_range_s
         total = np.zeros((self.planes, rows, columns))
-        most = max(1, int(self.info.parameter(Parameter.MAX_READS)))
-        step = max(1, (self.session.dialect.max_reply - OVERHEAD) // (8 * columns))
-        for at_once in [most] * (reads // most) + [reads % most] * (reads % most > 0):
-            for plane in range(self.planes):
-                for row in range(0, rows, step):
-                    region = Region(array, coupling, plane, row, min(step, rows - row), 0, columns)
-                    seconds = region.cells * at_once * self.info.parameter(Parameter.READ_TIME_S)
-                    total[plane, row : row + region.rows] += self._read(ReadCells(region, at_once), seconds)
+        for plane in range(self.planes):
+            region = Region(array, coupling, plane, 0, rows, 0, columns)
+            total[plane] = cell_verbs.read_codes(self.session, region, self._cells.max_code, reads)
         return total / reads * self.g_lsb_s + low
 
     def pulse(
@@ -150,23 +153,25 @@ class Crossbar:
         """
         self._need(Capability.PULSE)
         counts = self._guard.pulse_counts(region, count)
+        each_s = float(width_s) + self.info.seconds(Parameter.WRITE_TIME_S)
+        self.session.portions.most("one pulse", Cost(seconds=each_s))  # refused before it is charged
         low, high = self.g_range_s
         self._guard.charge_pulses(region, amplitude_v, width_s, counts.astype(np.int64), max(low, high))
         known = self._cells.known(region.array)[region.coupling]
         known[region.plane][region.slices] = UNKNOWN
-        request = Pulse(region, up, float(amplitude_v), float(width_s), count if isinstance(count, int) else counts)
-        seconds = float(counts.sum()) * (width_s + self.info.parameter(Parameter.WRITE_TIME_S))
-        return self.session.call(lambda device: device.pulse(request, seconds)).most
+        return cell_verbs.pulse(self.session, region, up, float(amplitude_v), float(width_s), counts.astype(np.int64))
 
     def measure(self, region: Region, volts: Sequence[float], reads: int = 1) -> Floats:
         """Currents of the cells of a region, (volts, reads, rows, columns), amperes."""
         self._need(Capability.MEASURE)
         self._guard.read_voltage(np.asarray(volts, dtype=np.float64))
         self._guard.count("reads", reads, 65535)
-        request = Measure(region, np.asarray(volts, dtype=np.float64), reads)
-        seconds = region.cells * reads * len(volts) * self.info.parameter(Parameter.READ_TIME_S)
-        currents = self.session.call(lambda device: device.measure(request, seconds)).amperes
-        return currents.reshape(len(volts), reads, region.rows, region.columns)
+        return cell_verbs.measure(self.session, region, np.asarray(volts, dtype=np.float64), reads)
+
+    def usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Pulses and joules that the cells of a region have had by the device's count, (rows, columns) each."""
+        self._need(Capability.USAGE)
+        return cell_verbs.usage(self.session, region)
 
     def product(
         self, array: int, coupling: int, volts: Floats, plane: int, *, transposed: bool = False, reads: int = 1
@@ -198,10 +203,10 @@ class Crossbar:
         reach_v = np.abs(from_codes(dac, codes, 1, np.dtype(np.float64)))
         self._guard.read_voltage(np.maximum(reach_v - dac.lsb / 2, 0.0))
         self._guard.count("reads", reads, 65535)
-        request = Product(array, coupling, plane, transposed, codes, reads)
-        seconds = len(values) * reads * self.info.parameter(Parameter.READ_TIME_S)
-        reply = self.session.call(lambda device: device.product([request], seconds))[0].outputs
-        return from_codes(adc, reply, reads, np.dtype(np.float64)), clipped, rail_codes(adc, reply, reads)
+        whole = Product(array, coupling, plane, transposed, codes, reads)
+        lines = self._cells.known(array)[coupling].shape[1 if transposed else 2]
+        sums = multiplied(self.session, whole, lines, adc.max_code)
+        return from_codes(adc, sums, reads, np.dtype(np.float64)), clipped, rail_codes(adc, sums, reads)
 
     def settle(
         self,
@@ -233,14 +238,9 @@ class Crossbar:
         nudges = [codec.nudge(values) for values in nudges_a]
         wanted = tuple(range(len(self._topologies[array].layers))) if layers is None else tuple(layers)
         start = None if start_v is None else codec.start(start_v)
-        most = min(self.session.dialect.max_request, self.session.dialect.max_reply)
         whole = Settle(array, drive_codes, tuple(codes for codes, _ in nudges), wanted, reads, time_s, start)
-        requests = codec.portions(whole, most)
-        wait_s = time_s or self.info.parameter(Parameter.SETTLE_TIME_S)
-        each_s = (1 + len(nudges)) * (wait_s + reads * self.info.parameter(Parameter.READ_TIME_S))
-        replies = self.session.call(lambda device: device.settle(requests, len(drive) * each_s))
         phases_clipped = np.stack([clipped, *(clipped + more for _, more in nudges)])
-        return codec.collect(requests, replies, phases_clipped, drive.dtype)
+        return settled(self.session, codec, whole, phases_clipped, drive.dtype)
 
     def snapshot(self) -> Snapshot:
         """The whole state of an emulator, and what is known of its cells.
@@ -280,13 +280,6 @@ class Crossbar:
 
     def _write(self, request: WriteCells, seconds: float) -> Written:
         return self.session.call(lambda device: device.write_cells(request, seconds))
-
-    def _read(self, request: ReadCells, seconds: float) -> Codes:
-        codes = self.session.call(lambda device: device.read_cells(request, seconds)).codes
-        expected = (request.region.rows, request.region.columns)
-        if codes.shape != expected:
-            raise ProtocolViolation(f"asked for {expected} cells, {codes.shape} came", device=self.address)
-        return codes
 
     def _codec(self, array: int) -> SettleCodec:
         self._cells.known(array)

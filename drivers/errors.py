@@ -6,7 +6,8 @@ DeviceError
 │   ├── LinkTimeout        no complete answer before the deadline
 │   ├── LinkLost           the port or connection is gone, was refused, or never was
 │   ├── CorruptFrame       bytes came back damaged: CRC, length or framing do not fit
-│   └── ProtocolViolation  a sound answer, but not to what was asked
+│   ├── ProtocolViolation  a sound answer, but not to what was asked
+│   └── OutputsUncertain   outputs may be on: that they are off was not confirmed
 ├── DeviceFault            the device understood and refused or failed: code and text
 │   └── FloatingNode       the programmed network has a node without a path to a source
 ├── OutOfRange             refused on the host: nothing went out
@@ -14,6 +15,7 @@ DeviceError
 │   └── BudgetSpent        a cell has had its pulses or its energy
 ├── NotSettled             a settle did not reach its tolerance, where strictness was asked for
 ├── Busy                   somebody else owns the device
+├── LeaseOver              the owner showed no life for too long: the session switched off by itself
 └── CalibrationExpired     the calibration is too old or belongs to another device
 ```
 
@@ -69,6 +71,10 @@ class ProtocolViolation(LinkError):
     """A sound answer, but not to what was asked."""
 
 
+class OutputsUncertain(LinkError):
+    """Outputs may be on: the device did not say that they are off, or said the contrary."""
+
+
 class DeviceFault(DeviceError):
     """The device understood the request and refused it or failed.
 
@@ -113,6 +119,10 @@ class Busy(DeviceError):
     def __init__(self, what: str, *, owner: str, device: str = "", todo: str = "") -> None:
         self.owner = owner
         super().__init__(f"{what}: it is owned by {owner}", device=device, todo=todo)
+
+
+class LeaseOver(DeviceError):
+    """The owner of the session showed no life for longer than its lease: the session switched off by itself."""
 
 
 class CalibrationExpired(DeviceError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drivers.portions import UNBOUNDED
 from firmware_specs.codes import Kind, NakReason, Opcode
 from firmware_specs.fragments import Assembly, frame_count
 from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
@@ -61,6 +62,7 @@ class Exchange:
         requests: Verb and payload of each.
         device_window: Frames the device takes in.
         host_window: Frames it was told that we take in.
+        ahead: Requests that may be under way together.
 
     Attributes:
         current: The first transaction without a complete answer; None when all are done.
@@ -79,11 +81,13 @@ class Exchange:
         requests: Sequence[tuple[Opcode, bytes]],
         device_window: int,
         host_window: int,
+        ahead: int = UNBOUNDED,
     ) -> None:
         self.calls = [Call(opcode, payload, first + n) for n, (opcode, payload) in enumerate(requests)]
         self.current: Call | None = self.calls[0]
         self.session = session
         self._window = device_window
+        self._ahead = ahead
         self._credit_after = -(-host_window // 2)
 
     def outgoing(self) -> bytes:
@@ -98,14 +102,14 @@ class Exchange:
         waiting = self.calls[self._next :]
         room = self._window - sum(call.sent - call.credited for call in waiting if call.incoming is None)
         room = min(room, BURST)
-        for call in waiting:
+        for call in waiting[: self._ahead]:
             while call.sent < call.count and len(frames) <= room:
                 frames.append(call.frame(self.session, call.sent))
                 call.sent += 1
             if call.sent < call.count:
                 break
         else:
-            self._all_sent = True
+            self._all_sent = len(waiting) <= self._ahead
         return b"".join(frames)
 
     def take(self, frame: Frame) -> bytes:

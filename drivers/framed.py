@@ -9,7 +9,8 @@ from typing import TypeVar
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.link import ANSWER_S, FramedLink
-from firmware_specs.codes import DeviceFlag, Opcode
+from drivers.portions import HEAD, Sizes, together
+from firmware_specs.codes import DeviceFlag, Opcode, State
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -18,6 +19,7 @@ from firmware_specs.messages import (
     Converter,
     Currents,
     FabricInfo,
+    Fault,
     FaultLog,
     FaultQuery,
     Identity,
@@ -47,6 +49,13 @@ from firmware_specs.messages import (
 from firmware_specs.topology import Topology
 
 T = TypeVar("T")
+FAULTS = 64
+FAULT_BYTES = 1040
+"""Of the longest entry of the fault log."""
+DISARM_SHARE = 0.75
+"""Of the time to switch off in: how much is spent on asking politely."""
+SHORTEST_S = 0.1
+"""What the last question gets, however late it is."""
 
 
 class Framed:
@@ -57,6 +66,8 @@ class Framed:
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         byte_s: Time one byte takes on the wire; 0 where it does not count.
     """
+
+    sizes = Sizes(statistics=13, clipped=4, usage=12, volt=8)
 
     def __init__(self, link: FramedLink, timeout_s: float = 5.0, byte_s: float = 0.0) -> None:
         self.address = link.address
@@ -84,12 +95,14 @@ class Framed:
         self.link.open(timeout_s)
 
     def safe(self, timeout_s: float) -> None:
-        """DISARM; where even that is not confirmed, a new session turns the outputs off."""
+        """DISARM; where even that is not confirmed, a new session turns the outputs off. Flags and STATUS say so."""
         deadline = time.monotonic() + timeout_s
         try:
-            self.link.transact(Opcode.DISARM, b"", timeout_s * 0.6, timeout_s / 8)
+            _nothing(self.link.transact(Opcode.DISARM, b"", timeout_s * DISARM_SHARE, timeout_s / 8))
+            self._see_off(deadline)
         except Exception:
-            self.link.open(max(0.05, deadline - time.monotonic()))
+            self.link.open(max(SHORTEST_S, deadline - timeout_s / 8 - time.monotonic()))
+            self._see_off(max(deadline, time.monotonic() + SHORTEST_S))
 
     def identify(self) -> Identity:
         """Who it is."""
@@ -122,7 +135,12 @@ class Framed:
     def fault_log(self) -> FaultLog:
         """The newest entries; the device numbers them from its first power-on."""
         total = self._ask(Opcode.FAULT_LOG, FaultQuery(0, 0).pack(), FaultLog.parse).total
-        return self._ask(Opcode.FAULT_LOG, FaultQuery(max(0, total - 64), 64).pack(), FaultLog.parse)
+        first, at_once = max(0, total - FAULTS), min(FAULTS, max(1, (self.max_reply - HEAD) // FAULT_BYTES))
+        found: list[Fault] = []
+        for number in range(first, total, at_once):
+            query = FaultQuery(number, min(at_once, total - number))
+            found += self._ask(Opcode.FAULT_LOG, query.pack(), FaultLog.parse).entries
+        return FaultLog(total, tuple(found))
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -147,13 +165,9 @@ class Framed:
         """Sets the watchdog; returns the delay in force."""
         return self._ask(Opcode.WATCHDOG, pack_number(seconds), parse_number)
 
-    def arm(self) -> None:
-        """Outputs on."""
-        self._ask(Opcode.ARM, b"", parse_number)
-
-    def disarm(self) -> None:
-        """Outputs off."""
-        self._do(Opcode.DISARM)
+    def arm(self) -> float:
+        """Outputs on; returns the watchdog in force."""
+        return self._ask(Opcode.ARM, b"", parse_number)
 
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
@@ -183,12 +197,12 @@ class Framed:
         """Pulses and joules of a region."""
         return self._ask(Opcode.USAGE, region.pack(), CellUsage.parse)
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, sent ahead of their replies."""
         packed = [(Opcode.SETTLE, request.pack()) for request in requests]
         return [self._parsed(Opcode.SETTLE, SettleReply.parse, reply) for reply in self._all(packed, seconds)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, sent ahead of their replies."""
         packed = [(Opcode.PRODUCT, request.pack()) for request in requests]
         return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds)]
@@ -211,7 +225,7 @@ class Framed:
 
     def snapshot(self) -> bytes:
         """Whole state of an emulator."""
-        return self._all([(Opcode.SNAPSHOT, b"")], 0.0)[0]
+        return self._all([(Opcode.SNAPSHOT, b"")], (0.0,))[0]
 
     def restore(self, snapshot: bytes) -> None:
         """Puts an emulator back."""
@@ -221,16 +235,23 @@ class Framed:
         """Closes the wire."""
         self.link.close()
 
+    def _see_off(self, deadline: float) -> None:
+        left_s = max(SHORTEST_S, deadline - time.monotonic())
+        status = self._parsed(Opcode.STATUS, Status.parse, self.link.transact(Opcode.STATUS, b"", left_s, left_s / 3))
+        if status.state is State.ARMED or self.outputs_on:
+            text = f"after DISARM the device says: state {status.state.name}, outputs {'on' * self.outputs_on or 'off'}"
+            raise ProtocolViolation(text, device=self.address)
+
     def _do(self, opcode: Opcode, payload: bytes = b"") -> None:
         self._ask(opcode, payload, _nothing)
 
     def _ask(self, opcode: Opcode, payload: bytes, parse: Callable[[bytes], T], seconds: float = 0.0) -> T:
-        return self._parsed(opcode, parse, self._all([(opcode, payload)], seconds)[0])
+        return self._parsed(opcode, parse, self._all([(opcode, payload)], (seconds,))[0])
 
-    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: float) -> list[bytes]:
+    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: Sequence[float]) -> list[bytes]:
         on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
-        answer_s = ANSWER_S + 2.0 * seconds + on_wire_s
-        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s)
+        answer_s = ANSWER_S + 2.0 * sum(seconds) + on_wire_s
+        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, together(max(seconds)))
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

@@ -28,8 +28,7 @@ _VISA_ADDRESS = (
     StatusCode.error_nonsupported_operation,
 )
 
-_SAFE = "If outputs were on, the device's watchdog turns them off"
-_REPLUG = f"Check cable and power, then start again. {_SAFE}"
+_REPLUG = "Check cable and power, then start again"
 _PERMISSION = "Give your user access to the port (on Linux: the dialout group), then log in again"
 
 

@@ -23,6 +23,7 @@ from drivers.errors import (
 )
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
+from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
@@ -123,15 +124,19 @@ class FramedLink:
             return self._reply(self._run(((opcode, payload),), deadline, answer_s)[0], deadline)
 
     def transact_all(
-        self, requests: Sequence[Request], timeout_s: float = 2.0, answer_s: float = ANSWER_S
+        self,
+        requests: Sequence[Request],
+        timeout_s: float = 2.0,
+        answer_s: float = ANSWER_S,
+        ahead: int = UNBOUNDED,
     ) -> list[bytes]:
-        """Transactions sent ahead of their answers as far as the window goes; replies in order.
+        """Transactions sent ahead of their answers as far as window and `ahead` go; replies in order.
 
         The first refusal is raised; transactions after it were executed or refused all the same.
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            calls = self._run(requests, deadline, answer_s)
+            calls = self._run(requests, deadline, answer_s, ahead)
             return [self._reply(call, deadline) for call in calls]
 
     def close(self) -> None:
@@ -155,10 +160,10 @@ class FramedLink:
             call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S)[0]
         return call.answer
 
-    def _run(self, requests: Sequence[Request], deadline: float, answer_s: float) -> list[Call]:
+    def _run(self, requests: Sequence[Request], deadline: float, answer_s: float, ahead: int = UNBOUNDED) -> list[Call]:
         """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
         synced = self._ready(requests, deadline)
-        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window)
+        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, ahead)
         self._dirty = True
         attempts = 0
         while exchange.current is not None:

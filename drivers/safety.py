@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-ALL_STOPS = (signal.SIGINT, *STOPS)
+TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+"""A program's own timers: what they raise would break off the switching off as well as a signal from outside."""
+HELD = (signal.SIGINT, *STOPS, *TIMERS)
 
 
 class SignalWatch:
@@ -48,8 +50,8 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {number: signal.getsignal(number) for number in ALL_STOPS}
-    for number in ALL_STOPS:
+    before = {number: signal.getsignal(number) for number in HELD}
+    for number in HELD:
         signal.signal(number, lambda received, frame: came.append(received))
     try:
         yield

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from drivers import scpi_values as scpi
 from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
 from drivers.errors import ProtocolViolation
+from drivers.portions import Sizes, counted
 from drivers.scpi_link import ANSWER_S, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
-from firmware_specs.codes import VERSION, Capability, ConverterId, State, Trip
+from firmware_specs.codes import VERSION, Capability, ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -40,6 +41,7 @@ from firmware_specs.messages import (
     Written,
     width_for,
 )
+from firmware_specs.printable import printable
 from firmware_specs.scpi import block
 from firmware_specs.topology import Topology
 
@@ -54,6 +56,8 @@ class Scpi:
         link: The link; opened by `open`.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
     """
+
+    sizes = Sizes(statistics=32, clipped=8, usage=16, volt=24)
 
     def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
         self.address = link.address
@@ -72,15 +76,19 @@ class Scpi:
     def open(self, timeout_s: float) -> None:
         """Clean link, outputs off, byte order set and read back, longest blocks known."""
         self.link.open(timeout_s)
-        self._ask(b":OUTP OFF", "switching the outputs off", count=0)
+        self.safe(self._timeout_s)
         self._byte_order()
         longest = scpi.numbers(self._ask(b":SYST:BLOC:MAX?", "SYSTem:BLOCk:MAXimum?")[0], 2, self.address)
         self.max_request, self.max_reply = (min(int(most), MAX_BLOCK) for most in longest)
 
     def safe(self, timeout_s: float) -> None:
-        """Outputs off, read back."""
-        if self._text(b":OUTP OFF;:OUTP?", "switching the outputs off", timeout_s) != "0":
-            raise ProtocolViolation("the outputs are still on after OUTPut OFF", device=self.address)
+        """Outputs off; OUTPut? and STATus:DEVice? say so."""
+        message, what = b":OUTP OFF;:OUTP?;:STAT:DEV?", "switching the outputs off"
+        on, said = self._all_there(what, self.link.ask(message, what, timeout_s), 2)
+        status = scpi.status(said, self.address)
+        if on.strip() != b"0" or status.state is State.ARMED:
+            text = f"after OUTPut OFF the device says: OUTPut {printable(on)}, state {status.state.name}"
+            raise ProtocolViolation(text, device=self.address, last=said)
 
     def identify(self) -> Identity:
         """Who it is."""
@@ -127,17 +135,11 @@ class Scpi:
 
     def status(self) -> Status:
         """State, trip, watchdog, counters."""
-        fields = scpi.fields(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0])
-        if len(fields) != 9:
-            raise ProtocolViolation(f"STATus:DEVice? answered {fields}", device=self.address)
-        numbers = scpi.numbers(",".join(fields[:8]).encode(), 8, self.address)
-        state, trip = State(int(numbers[0])), Trip(int(numbers[1]))
-        done, damaged, faults = (int(v) for v in numbers[5:8])
-        return Status(state, trip, numbers[2], numbers[3], numbers[4], done, damaged, faults, fields[8])
+        return scpi.status(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0], self.address)
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
-        return scpi.fault_log(self._ask(b":SYST:FAUL?", "SYSTem:FAULts?")[0], self.address)
+        return scpi.whole_log(lambda n: self._ask(b":SYST:FAUL? %d" % n, "SYSTem:FAULts?")[0], self.address)
 
     def clear(self) -> None:
         """Leaves a trip."""
@@ -162,14 +164,13 @@ class Scpi:
         reply = self._ask(f":OUTP:PROT:WDOG {scpi.number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
         return scpi.numbers(reply[0], 1, self.address)[0]
 
-    def arm(self) -> None:
-        """Outputs on, read back."""
-        if self._text(b":OUTP ON;:OUTP?", "OUTPut ON", self._timeout_s) != "1":
-            raise ProtocolViolation("the outputs are off after OUTPut ON", device=self.address)
-
-    def disarm(self) -> None:
-        """Outputs off, read back."""
-        self.safe(self._timeout_s)
+    def arm(self) -> float:
+        """Outputs on, read back; returns the watchdog in force."""
+        message, what = b":OUTP ON;:OUTP?;:OUTP:PROT:WDOG?", "OUTPut ON"
+        on, seconds = self._ask(message, what, count=2)
+        if on.strip() != b"1":
+            raise ProtocolViolation("the outputs are off after OUTPut ON", device=self.address, last=on)
+        return scpi.numbers(seconds, 1, self.address)[0]
 
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
@@ -213,8 +214,7 @@ class Scpi:
         """Programming pulses."""
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
-            delivered = request.count * request.region.cells if isinstance(request.count, int) else request.count.sum()
-            return Pulsed(int(delivered), int(self.usage(request.region).pulses.max()))
+            return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
@@ -231,13 +231,13 @@ class Scpi:
         values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
         return CellUsage(values[0].astype(np.uint32), values[1])
 
-    def settle(self, requests: Sequence[Settle], seconds: float) -> list[SettleReply]:
+    def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, one after the other."""
-        return [self._settle(request, seconds) for request in requests]
+        return [self._settle(request, each) for request, each in zip(requests, seconds, strict=True)]
 
-    def product(self, requests: Sequence[Product], seconds: float) -> list[ProductReply]:
+    def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
-        return [self._product(request, seconds) for request in requests]
+        return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
@@ -11,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ProtocolViolation
-from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, WriteCells
+from firmware_specs.codes import State, Trip
+from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, Status, WriteCells
 from firmware_specs.scpi import BlockError, pack_array, parse_array
+
+MAX_WHOLE = 2.0**64
+
+
+NEWEST = 64
+MOST_LOGS = 1000
+"""Replies that a fault log is read from: devices keep fewer entries."""
 
 
 def fields(part: bytes) -> list[str]:
@@ -76,6 +85,39 @@ def fault_log(part: bytes, device: str = "") -> FaultLog:
         )
     except ValueError as error:
         raise ProtocolViolation(f"a fault log was expected: {error}", device=device, last=part) from error
+
+
+def status(part: bytes, device: str = "") -> Status:
+    """State, trip, watchdog and counters of STATus:DEVice?."""
+    said = fields(part)
+    if len(said) != 9:
+        raise ProtocolViolation(f"STATus:DEVice? answered {len(said)} values, 9 are needed", device=device, last=part)
+    values = numbers(",".join(said[:8]).encode(), 8, device)
+    state, trip, done, damaged, faults = (whole(values[at], device) for at in (0, 1, 5, 6, 7))
+    try:
+        return Status(State(state), Trip(trip), values[2], values[3], values[4], done, damaged, faults, said[8])
+    except ValueError as error:
+        raise ProtocolViolation(f"STATus:DEVice?: {error}", device=device, last=part) from error
+
+
+def whole(value: float, device: str = "") -> int:
+    """A number that counts something; raises `ProtocolViolation` where it is not whole, negative or beyond 64 bits."""
+    if not (0 <= value < MAX_WHOLE and value == int(value)):
+        raise ProtocolViolation(f"{value:g} came where a whole number was expected", device=device)
+    return int(value)
+
+
+def whole_log(ask: Callable[[int], bytes], device: str = "") -> FaultLog:
+    """A fault log that comes in as many replies as it needs; `ask` answers with the entries from a number on."""
+    found: list[Fault] = []
+    log = fault_log(ask(0), device)
+    for _ in range(MOST_LOGS):
+        found += log.entries
+        following = log.entries[-1].number + 1 if log.entries else log.total
+        if following >= log.total:
+            break
+        log = fault_log(ask(following), device)
+    return FaultLog(log.total, tuple(found[-NEWEST:]))
 
 
 def write_message(request: WriteCells) -> bytes:

@@ -1,60 +1,39 @@
 """A device in one owner's hands: who it is, its limits, its outputs, and how it is left.
 
-Outputs go on with `arm` and off with `disarm`, at the end of a `with` block, on exceptions, on signals, and at exit of
-the interpreter. Nothing turns them on again by itself.
+Outputs go on with `arm` and off with `disarm`, at the end of a `with` block, on exceptions, on signals, at exit of the
+interpreter, and when the owner shows no life for longer than his lease. Nothing turns them on again by itself. Off is
+what the device says with its flags and its STATUS.
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from drivers import watchdog
+from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
-from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutOfRange
+from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, ProtocolViolation
 from drivers.guard import Guard, Limits
-from drivers.heartbeat import Heartbeat
-from drivers.safety import SignalWatch, uninterrupted
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter, State, Trip
-from firmware_specs.messages import Converter, FabricInfo, FaultLog, Identity, LimitsInfo, SelfTest, Status
+from drivers.lease import LEASE_S, Lease
+from drivers.outputs import Outputs, no_watchdog
+from drivers.portions import Portions
+from drivers.safety import uninterrupted
+from firmware_specs.codes import Capability, ErrorCode, State, Trip
+from firmware_specs.messages import FaultLog, SelfTest, Status
 
 T = TypeVar("T")
-SAFE_S = 0.8
 OWNER_CHECK_S = 0.25
 WATCHDOG_S = 2.0
 HOST_TRIPS = (Trip.WATCHDOG, Trip.LINK_LOST)
 """Trips that say that the host went away, and no more."""
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What a device says of itself, read once at opening."""
-
-    identity: Identity
-    fabric: FabricInfo
-    converters: Mapping[int, Converter]
-    parameters: Mapping[int, float]
-    limits: LimitsInfo
-
-    def can(self, capability: Capability) -> bool:
-        """Does it have a capability?"""
-        return bool(self.identity.capabilities & capability)
-
-    def converter(self, which: ConverterId, device: str) -> Converter:
-        """One of its converters; raises `OutOfRange` where it has none such."""
-        if which not in self.converters:
-            raise OutOfRange(f"the device has no converter {which.name}", device=device)
-        return self.converters[which]
-
-    def parameter(self, which: Parameter) -> float:
-        """One of its numbers, 0 where it does not say."""
-        return self.parameters.get(which, 0.0)
 
 
 class Ownership(Protocol):
@@ -74,10 +53,13 @@ class Session:
         dialect: The verbs, over an open wire.
         lock: Ownership of the device.
         limits: Limits by source name ("bench file lab.toml", "run"), in addition to the device's own.
-        watchdog_s: Outputs go off this long after the last sign of life.
+        watchdog_s: The device turns its outputs off this long after the last sign of life of this process.
+        lease_s: The session turns them off this long after the last verb of its owner; see `busy`.
+        expected: Raises where this is not the device that was meant: asked before anything is set or cleared.
         allow_no_watchdog: Named override: use a device that cannot turn its outputs off by itself.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         open_timeout_s: Deadline of the first dialogue.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for longer than half a second.
 
     Raises:
         DeviceError: the device does not answer, or answers what does not fit.
@@ -90,51 +72,62 @@ class Session:
         lock: Ownership | None = None,
         limits: Mapping[str, Mapping[str, float]] | None = None,
         watchdog_s: float = WATCHDOG_S,
+        lease_s: float = LEASE_S,
+        expected: Callable[[DeviceInfo], None] = lambda _: None,
         allow_no_watchdog: bool = False,
         clear_trip: bool = False,
         open_timeout_s: float = 3.0,
+        allow_long_requests: bool = False,
     ) -> None:
         self.address = dialect.address
         self.dialect = dialect
+        self.portions = Portions(dialect, allow_long=allow_long_requests)
         self._lock = lock
         self._allow_no_watchdog = allow_no_watchdog
         self._mutex = threading.RLock()
-        self._signals = SignalWatch()
-        self._heartbeat: Heartbeat | None = None
         self._closed = False
-        self._armed = False
-        self._traffic = self._owner_checked = time.monotonic()
+        self._owner_checked = time.monotonic()
+        self._lease, asked_s = Lease(lease_s, self.address), watchdog.checked(watchdog_s, self.address)
         dialect.open(open_timeout_s)
-        self.info = DeviceInfo(
-            dialect.identify(),
-            dialect.fabric(),
-            {converter.id: converter for converter in dialect.converters()},
-            dialect.parameters(),
-            dialect.limits(),
-        )
-        self._leave_old_trip(clear_trip)
+        self.info = DeviceInfo.of(dialect)
+        expected(self.info)
+        self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s, self.portions)
+        self._leave_old_trip(self._outputs.seen_off(dialect.status()), clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}
         self.guard = Guard(Limits.tightest(own | dict(limits or {})), self.address)
-        dialect.set_limits(self.guard.limits.record())
-        self.watchdog_s = self._checked_watchdog(watchdog_s)
+        self._set_limits()
 
     @property
     def armed(self) -> bool:
         """Outputs are on, as far as we and the device's last answer know."""
-        return self._armed and self.dialect.outputs_on is not False
+        return self._outputs.armed and self.dialect.outputs_on is not False
+
+    @property
+    def watchdog_s(self) -> float:
+        """The watchdog, as asked for; once armed, as the device says it is in force."""
+        return self._outputs.watchdog_s
 
     def call(self, action: Callable[[Dialect], T]) -> T:
         """Runs one verb: checks ownership and heartbeat first, and serializes threads.
 
         Raises:
             DeviceError: the verb failed, the ownership was lost, or the heartbeat has failed meanwhile.
+            LeaseOver: no verb came for longer than the lease; said once, outputs are off since.
         """
         with self._mutex:
             self._check()
             try:
-                return action(self.dialect)
+                return self._outputs.told(action)
             finally:
-                self._traffic = time.monotonic()
+                self._lease.renew()
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Work on the host without a verb for longer than the lease, at most so long: `with session.busy(120): ...`.
+
+        Raises:
+            OutOfRange: not within 0 .. 3600 s.
+        """
+        return self._lease.busy(seconds)
 
     def arm(self) -> None:
         """Turns outputs on: watchdog first, and only on a chip that is cool enough.
@@ -142,34 +135,26 @@ class Session:
         Raises:
             OutOfRange: no watchdog and no override, or too hot. DeviceFault: tripped; `clear_trip` first.
         """
-        if self.info.can(Capability.WATCHDOG):
-            self.watchdog_s = self.call(lambda device: device.set_watchdog(self.watchdog_s))
-        elif not self._allow_no_watchdog:
-            raise OutOfRange(
-                "the device has no watchdog: if this computer dies, its outputs stay on",
-                device=self.address,
-                todo="If that is acceptable, say so by name: allow_no_watchdog = true in the bench file",
-            )
-        if self.info.can(Capability.TEMPERATURE):
-            self.guard.temperature(self.call(lambda device: device.temperature()))
-        self._signals.start()
-        atexit.register(self._at_exit)
-        self._armed = True  # before the request: if its answer is lost, outputs may be on
-        self.call(lambda device: device.arm())
-        if self._heartbeat is None and self.info.can(Capability.WATCHDOG):
-            self._heartbeat = Heartbeat(self._beat, lambda: self._traffic, self.watchdog_s / 4)
+        with self._mutex:
+            self._check()
+            self._lease.renew()
+            if self._outputs.watched:
+                self._outputs.set_watchdog()
+            elif not self._allow_no_watchdog:
+                raise no_watchdog(self.address)
+            if self.info.can(Capability.TEMPERATURE):
+                self.guard.temperature(self.temperature_k())
+            self._outputs.on(self._beat, self._at_exit)
+            self._lease.renew()
 
     def disarm(self) -> None:
-        """Turns outputs off, and waits for the device to confirm it."""
-        with uninterrupted():
-            self._stop_heartbeat()
-            try:
-                if not self._closed:
-                    self.dialect.safe(SAFE_S)
-                self._armed = False
-            finally:
-                self._signals.stop()
-                atexit.unregister(self._at_exit)
+        """Turns outputs off, and waits for the device to confirm it.
+
+        Raises:
+            OutputsUncertain: it did not, or said that they are on.
+        """
+        if not self._closed:
+            self._outputs.off()
 
     def clear_trip(self) -> None:
         """Leaves a trip; outputs stay off until `arm`."""
@@ -178,10 +163,10 @@ class Session:
     def reset(self) -> None:
         """Power-on state of the device; our limits are set again, nothing else is."""
         with self._mutex:
-            self._stop_heartbeat()
-            self._armed = False
+            self._outputs.rest()
             self.call(lambda device: device.reset())
-            self.call(lambda device: device.set_limits(self.guard.limits.record()))
+            self._outputs.seen_off(self.status())
+            self._set_limits()
 
     def status(self) -> Status:
         """State, trip, watchdog, counters."""
@@ -209,11 +194,12 @@ class Session:
             return
         with uninterrupted():
             try:
-                if self._armed:
+                if self._outputs.armed or self.dialect.outputs_on:
                     self.disarm()
             finally:
                 self._closed = True
-                self._stop_heartbeat()
+                self._outputs.rest()
+                self._outputs.leave_signals()
                 self.dialect.close()
                 if self._lock is not None:
                     self._lock.release()
@@ -225,18 +211,20 @@ class Session:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.close()
+            try:
+                self.close()
+            except (KeyboardInterrupt, SystemExit):  # it came before signals were held
+                self.close()
+                raise
         except DeviceError as error:
-            note = f"That the outputs are off could not be confirmed ({error.what}); {self._last_line()}"
             if value is None:
                 raise
-            value.add_note(note)
+            value.add_note(str(error))
             if not isinstance(value, Exception):  # an exit shows no notes
-                _LOG.error(note)
+                _LOG.error("%s", error)
 
-    def _leave_old_trip(self, clear_trip: bool) -> None:
+    def _leave_old_trip(self, status: Status, clear_trip: bool) -> None:
         """A trip that only says that the last host went away ends with the next one; others want a person."""
-        status = self.dialect.status()
         if status.state is not State.TRIPPED:
             return
         if not clear_trip and status.trip not in HOST_TRIPS:
@@ -249,41 +237,42 @@ class Session:
             )
         self.dialect.clear()
 
-    def _last_line(self) -> str:
-        if self.info.can(Capability.WATCHDOG):
-            return f"the device's watchdog turns them off {self.watchdog_s:g} s after the last sign of life"
-        return "the device has no watchdog: check it"
+    def _set_limits(self) -> None:
+        """Sets our limits in the device, too; what it says is in force must not be beyond them."""
+        wanted = self.guard.limits.record()
+        said = self.dialect.set_limits(wanted)
+        for name, value in asdict(wanted).items():
+            if not 0 < getattr(said, name) <= value * (1 + watchdog.ROUNDING):
+                text = f"{name} = {value:g} was set, the device says {getattr(said, name):g} holds"
+                raise ProtocolViolation(text, device=self.address, todo="Its firmware does not keep to limits")
 
     def _check(self) -> None:
         if self._closed:
             raise LinkLost("the device was closed", device=self.address)
-        if self._heartbeat is not None and self._heartbeat.failure is not None:
-            raise self._heartbeat.failure
+        if self._outputs.lapsed is not None:
+            lapsed, self._outputs.lapsed = self._outputs.lapsed, None
+            raise lapsed
+        if self._outputs.failure is not None:
+            raise self._outputs.failure
         now = time.monotonic()
         if self._lock is not None and now - self._owner_checked > OWNER_CHECK_S:
             self._owner_checked = now
             try:
                 self._lock.check()
             except Busy:
-                if self._armed:
-                    self.dialect.safe(SAFE_S)
+                if self._outputs.armed:
+                    self._outputs.safe()
                 raise
 
     def _beat(self) -> None:
-        self.call(lambda device: device.heartbeat())
-
-    def _stop_heartbeat(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._heartbeat = None
+        with self._mutex:
+            if self._closed:
+                return
+            self._check()
+            self._outputs.told(lambda device: device.heartbeat())
 
     def _at_exit(self) -> None:
         try:
             self.close()
         except DeviceError as error:
             _LOG.error("%s", error)
-
-    def _checked_watchdog(self, seconds: float) -> float:
-        if not 0.01 <= seconds <= 60.0:
-            raise OutOfRange(f"watchdog_s = {seconds}: 0.01 .. 60 s is needed", device=self.address)
-        return seconds

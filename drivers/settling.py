@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from drivers.convert import Floats, from_codes, rail_codes, reach, to_codes
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.guard import Guard
+from drivers.portions import HEAD, Cost, Sizes
 from firmware_specs.codes import SOURCE_CURRENTS, ConverterId, Quantity
 from firmware_specs.messages import Codes, Converter, Settle, SettleReply, width_for
 from firmware_specs.topology import Topology
 
-OVERHEAD = 512
-"""Bytes of a request or a reply besides what grows with the batch, at most."""
+BLOCK_HEAD = 8
+"""Bytes of a layer's place in a request and of a block besides its codes, at most."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,8 @@ class SettleCodec:
             self._guard.finite(f"start of layer {layer}", values)
         return tuple(to_codes(self.adc(layer), values)[0] for layer, values in enumerate(states_v))
 
-    def portions(self, whole: Settle, most: int) -> list[Settle]:
-        """A settle as requests of part of the batch each, so that no request or reply is longer than `most` bytes."""
-        sample = self.sample_bytes(whole.layers, len(whole.nudges), whole.reads, whole.start is not None)
-        step = max(1, (most - OVERHEAD) // sample)
+    def parts(self, whole: Settle, step: int) -> list[Settle]:
+        """A settle as requests of at most `step` samples each."""
         cuts = [slice(at, at + step) for at in range(0, len(whole.drive), step)]
         return [
             replace(
@@ -105,16 +104,16 @@ class SettleCodec:
             for cut in cuts
         ]
 
-    def sample_bytes(self, layers: Sequence[int], nudges: int, reads: int, started: bool) -> int:
-        """Bytes of one sample in the request or in the reply, whichever are more."""
-        dac = 4
-        request = dac * (int(np.prod(self._topology.drive_shape)) + nudges * int(np.prod(self._topology.nudge_shape)))
-        if started:
-            request += sum(dac * layer.units for layer in self._topology.layers)
-        widths = [width_for(self.adc(layer).max_code * reads) for layer in layers]
+    def cost(self, whole: Settle, sizes: Sizes, seconds: float) -> tuple[Cost, int]:
+        """What one sample of a settle costs, and the bytes of a request or reply besides, at most."""
+        phases = 1 + len(whole.nudges)
+        given = [whole.drive, *whole.nudges, *(whole.start or ())]
+        widths = [width_for(self.adc(layer).max_code * whole.reads) for layer in whole.layers]
         wide = max(widths, default=1)
-        reply = 4 + (1 + nudges) * (13 + sum(wide * self.units(layer) for layer in layers))
-        return max(request, reply)
+        states = wide * sum(self.units(layer) for layer in whole.layers)
+        reply = sizes.clipped + phases * (sizes.statistics + states)
+        each = Cost(sum(codes.shape[1] * codes.dtype.itemsize for codes in given), reply, seconds)
+        return each, HEAD + BLOCK_HEAD * (len(given) + len(whole.layers))
 
     def collect(
         self,

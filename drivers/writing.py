@@ -70,26 +70,41 @@ def changed_cells(known: Sequence[NDArray[np.int64]], wanted: Sequence[NDArray[n
     return changes
 
 
+def cell_bytes(max_code: int) -> int:
+    """Bytes of a cell's code and position."""
+    return code_dtype(max_code).itemsize + 4
+
+
 def write_requests(
-    array: int, changes: Sequence[Change], max_code: int, max_bytes: int, verify: int, tolerance: float
+    array: int,
+    changes: Sequence[Change],
+    max_code: int,
+    max_bytes: int,
+    most_cells: int,
+    verify: int,
+    tolerance: float,
 ) -> Iterator[tuple[WriteCells, list[Change]]]:
-    """One request for all changes where the device takes it, else as few as possible, and the changes each holds."""
-    cell_bytes = code_dtype(max_code).itemsize + 4
+    """One request for all changes where the device takes it, else as few as possible, and the changes each holds.
+
+    One cell fits: the caller has made sure.
+    """
+    each = cell_bytes(max_code)
     part: list[Change] = []
-    room = max_bytes - OVERHEAD
+    room, cells = max_bytes - OVERHEAD, most_cells
     for change in changes:
         start = 0
         while start < change.positions.size:
-            take = min(change.positions.size - start, max(0, room - OVERHEAD) // cell_bytes)
+            take = min(change.positions.size - start, max(0, room - OVERHEAD) // each, cells)
             if take <= 0:
                 yield WriteCells(array, tuple(c.patch(array, max_code) for c in part), verify, tolerance), part
-                part, room = [], max_bytes - OVERHEAD
-                take = min(change.positions.size - start, max(1, (room - OVERHEAD) // cell_bytes))
+                part, room, cells = [], max_bytes - OVERHEAD, most_cells
+                continue
             piece = slice(start, start + take)
             part.append(
                 Change(change.coupling, change.plane, change.shape, change.positions[piece], change.codes[piece])
             )
-            room -= OVERHEAD + take * cell_bytes
+            room -= OVERHEAD + take * each
+            cells -= take
             start += take
     if part:
         yield WriteCells(array, tuple(c.patch(array, max_code) for c in part), verify, tolerance), part

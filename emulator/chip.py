@@ -186,15 +186,18 @@ class Chip:
         placed, generator = self._ready(array), self.streams.next(f"multiplying {array}")
         return measuring.product(placed, coupling, self._here(volts), transposed, plane, generator)
 
-    def tiled_product(self, grid: Sequence[Sequence[int]], volts: Tensor, transposed: bool = False) -> Multiplied:
+    def tiled_product(
+        self, grid: Sequence[Sequence[int]], volts: Tensor, transposed: bool = False, portion: int | None = None
+    ) -> Multiplied:
         """`product` of G+ minus G- with a matrix on tiles, converted line by line, added by the host.
 
-        A transaction a tile and plane.
+        A transaction a tile, plane and portion of the batch.
 
         Args:
             grid: Arrays, one a tile, (down, across).
             volts: (batch, rows), or (batch, columns) where transposed.
             transposed: Columns are driven and rows read.
+            portion: Most samples of a transaction; all of them when omitted.
 
         Raises:
             ValueError: the datasheet describes no product path.
@@ -202,7 +205,9 @@ class Chip:
         outputs = grid if transposed else [*zip(*grid, strict=True)]
         tiled = self._tiles.of([[self._ready(array) for array in row] for row in outputs], transposed)
         order = [array for _ in BOTH for row in outputs for array in row]
-        return tiled.multiply(volts.to(self.device), [self.streams.next(f"multiplying {array}") for array in order])
+        parts = -(-len(volts) // (portion or len(volts)))
+        noise = [[self.streams.next(f"multiplying {array}") for _ in range(parts)] for array in order]
+        return tiled.multiply(volts.to(self.device), noise, portion)
 
     def line_product(self, array: int, volts: Tensor, transposed: bool, plane: int, reads: int) -> Tensor:
         """Mean readings of one plane's lines, (batch, lines), amperes on the ADC's grid, in one transaction.
@@ -211,7 +216,7 @@ class Chip:
             ValueError: the datasheet describes no product path.
         """
         tiled = self._tiles.of([[self._ready(array)]], transposed)
-        noise = [self.streams.next(f"multiplying {array}")]
+        noise = [[self.streams.next(f"multiplying {array}")]]
         return tiled.readings(volts.to(self.device), noise, reads, slice(plane, plane + 1))[0][0, 0]
 
     def conductances_s(self, array: int) -> list[Tensor]:

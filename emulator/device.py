@@ -18,8 +18,6 @@ from firmware_specs.topology import Topology
 
 FIRMWARE = "1.0.0"
 FAULTS_KEPT = 256
-MAX_REQUEST = 1 << 26
-MAX_REPLY = 1 << 26
 MAX_READS = 4096
 
 
@@ -32,7 +30,8 @@ class Device:
         boot: Boot number; random where not given.
         serial: Serial number; from the chip's seed where not given.
         sink: Called with every journal event.
-        max_request: Longest request it takes, bytes.
+        max_request: Longest request it takes, bytes; as the datasheet says where not given.
+        work: Lets the time pass that a request takes by the datasheet, seconds; it takes none where not given.
     """
 
     def __init__(
@@ -43,11 +42,15 @@ class Device:
         boot: int | None = None,
         serial: str | None = None,
         sink: Callable[[Event], None] | None = None,
-        max_request: int = MAX_REQUEST,
+        max_request: int | None = None,
+        work: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.chip = chip
-        self.max_request = max_request
         self.sheet = chip.datasheet
+        link = self.sheet.link
+        self.max_request = link.max_request if max_request is None else max_request
+        self.max_reply = link.max_reply
+        self.work = work
         self.clock = clock
         self.boot = secrets.randbelow(1 << 31) if boot is None else boot
         self.serial = f"seed-{chip.seed}" if serial is None else serial
@@ -176,6 +179,8 @@ def capabilities(chip: Chip) -> Capability:
         Capability.DIFFERENTIAL: not sheet.resistive,
         Capability.PRODUCT: sheet.product is not None,
     }
+    if sheet.link.small:
+        able &= ~Capability.SNAPSHOT
     if sheet.product is not None:
         able &= ~(Capability.SETTLE | Capability.STATE_LOAD | Capability.SETTLE_TIME)
     for capability, there in optional.items():

@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from emulator.device import MAX_REQUEST, Device
+from emulator.device import Device
+from firmware_specs.datasheet.link import LARGEST
 from firmware_specs.frame import DELIMITER as FRAME_END
 from firmware_specs.scpi import Splitter
 
@@ -97,7 +98,7 @@ def frame_cutter() -> Cutter:
 
 def message_cutter() -> Cutter:
     """Units of a SCPI link: messages with their LF, which a block may hold, too."""
-    splitter = Splitter(MAX_REQUEST)
+    splitter = Splitter(LARGEST)
     return lambda data: [message + b"\n" for message in splitter.feed(data) if isinstance(message, bytes)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.device import MAX_REPLY, Device
+from emulator.device import Device
 from emulator.refused import Refused
 from emulator.verbs import VERBS
 from firmware_specs.codes import RULES, DeviceFlag, ErrorCode, Opcode, Rule, State, Trip
@@ -66,8 +66,8 @@ class Machine:
             raise Refused(ErrorCode.INTERNAL, f"firmware error: {error!r}") from error
         finally:
             device.outputs.worked(door)
-        if len(reply) > MAX_REPLY:
-            raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {MAX_REPLY}", MAX_REPLY)
+        if len(reply) > (most := device.max_reply):
+            raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {most}", most)
         if not self._able[opcode][1].idempotent:
             device.deeds += 1
         return reply

@@ -24,6 +24,7 @@ from firmware_specs.datasheet.product import Product
 BOTH = (0, 1)
 """Planes: G+ and G-."""
 EVERY = slice(None)
+Noise = Sequence[Sequence[torch.Generator]]
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,15 @@ class TileGrid:
             [[t.line_adcs[transposed] for t in row] for row in tiles],
         )
 
-    def multiply(self, volts: Tensor, noise: Sequence[torch.Generator]) -> Multiplied:
+    def multiply(self, volts: Tensor, noise: Noise, portion: int | None = None) -> Multiplied:
         """Currents of the read lines for voltages at the others, (batch, driven lines).
 
         Args:
             volts: Wanted line voltages.
-            noise: One generator a plane and tile, (planes, outputs, tiles to add) flat.
+            noise: Generators of every plane and tile, (planes, outputs, tiles to add) flat, one a portion of the batch.
+            portion: Samples of a portion; all of them when omitted.
         """
-        readings, rails, clipped = self.readings(volts, noise, self.product.reads)
+        readings, rails, clipped = self.readings(volts, noise, self.product.reads, portion=portion)
         amps = readings.new_zeros(readings.shape[2:])
         # one by one, as a host adds them: to the last bit
         for positive, negative in zip(*readings, strict=True):
@@ -107,7 +109,7 @@ class TileGrid:
         return Multiplied(amps, clipped, rails)
 
     def readings(
-        self, volts: Tensor, noise: Sequence[torch.Generator], reads: int, planes: slice = EVERY
+        self, volts: Tensor, noise: Noise, reads: int, planes: slice = EVERY, portion: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean readings of every tile's lines, (planes, tiles to add, batch, lines), float64.
 
@@ -117,7 +119,7 @@ class TileGrid:
         line_v, clipped = self._line_volts(volts.double())
         amps = line_v @ matrix
         draws = (self.variance is not None) + reads * (adc.noise_sigma_a > 0)
-        drawn = self._drawn(noise, (len(matrix), draws, len(volts)))
+        drawn = self._drawn(noise, (len(matrix), draws, len(volts)), portion or len(volts))
         if self.variance is not None:
             amps.addcmul_((line_v**2 @ self.variance[planes]).clamp_(min=0).sqrt_(), drawn[0])
         total = torch.zeros_like(amps)
@@ -156,7 +158,7 @@ class TileGrid:
             seen[here] = convert(adc, amps[here], channels.among(planes))
         return seen
 
-    def _drawn(self, noise: Sequence[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
+    def _drawn(self, noise: Noise, shape: tuple[int, int, int], portion: int) -> Tensor:
         """Standard normals, (draws, planes, outputs, tiles to add, batch, read lines): each tile's and plane's own."""
         _, outputs, add, _, read = self.matrix.shape
         planes, draws, batch = shape
@@ -164,8 +166,11 @@ class TileGrid:
         drawn = torch.zeros(draws, planes * outputs * add, batch, read, dtype=torch.float64, device=where)
         if draws:
             sizes = [size for _ in range(planes) for size in self.sizes for _ in range(add)]
-            for number, (size, generator) in enumerate(zip(sizes, noise, strict=True)):
-                drawn[:, number, :, :size] = torch.randn((draws, batch, size), generator=generator, device=where)
+            starts = range(0, batch, portion)
+            for number, (size, generators) in enumerate(zip(sizes, noise, strict=True)):
+                for start, generator in zip(starts, generators, strict=True):
+                    part = drawn[:, number, start : start + portion, :size]
+                    part.copy_(torch.randn(part.shape, generator=generator, device=where))
         return drawn.view(draws, planes, outputs, add, batch, read)
 
 

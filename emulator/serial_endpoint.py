@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from emulator.device import MAX_REPLY
 from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs.codes import RULES, VERSION, DeviceFlag, ErrorCode, Kind, NakReason
@@ -15,7 +14,6 @@ from firmware_specs.fragments import Assembly, frame_count
 from firmware_specs.frame import MAX_PAYLOAD, Damaged, Decoder, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
 
-WINDOW = 32
 BURST = 4
 """Frames of a reply that are made at once."""
 REQUEST, REPLY = int(Kind.REQUEST), int(Kind.REPLY)
@@ -53,15 +51,15 @@ class SerialEndpoint:
     Args:
         machine: Executes the requests.
         door: Name of the link, for ownership and the journal.
-        window: Frames it takes in without credit.
+        window: Frames it takes in without credit; as the datasheet says where not given.
     """
 
-    def __init__(self, machine: Machine, door: str, window: int = WINDOW) -> None:
+    def __init__(self, machine: Machine, door: str, window: int | None = None) -> None:
         self.machine = machine
         self.door = door
         self.session = 0
-        self._window = window
-        self._kept = 2 * window
+        self._window = machine.device.sheet.link.window if window is None else window
+        self._kept = 2 * self._window
         self._host_window = 2
         self._decoder = Decoder()
         self._boot = machine.device.boot
@@ -163,7 +161,7 @@ class SerialEndpoint:
             self._naked = False
             self.session, self._host_window, device.owner = frame.session, sync.window, sync.owner
             device.outputs.feed(self.door)
-        sizes = (device.boot, device.max_request, MAX_REPLY, self._kept)
+        sizes = (device.boot, device.max_request, device.max_reply, self._kept)
         synced = Synced(version, continued, self._window, self._last, *sizes)
         self._send(Frame(Kind.SYNCED, 0, self.machine.flags, frame.session, 0, payload=synced.pack()))
 

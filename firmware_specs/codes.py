@@ -219,3 +219,24 @@ class Parameter(IntEnum):
     READ_TIME_S = 10
     MAX_READS = 11
     SETTLE_TOLERANCE = 12
+    WRITE_ENERGY_J = 13
+    PULSE_LAW = 14
+    PULSE_STEP = 15
+    PULSE_AMPLITUDE_V = 16
+    PULSE_WIDTH_S = 17
+    PULSE_THRESHOLD_V = 18
+    PULSE_ASYMMETRY = 19
+    PULSE_ZERO = 20
+    PULSE_SLOPE_UP = 21
+    PULSE_SLOPE_DOWN = 22
+    PULSE_AMPLITUDE_UP = 23
+    PULSE_AMPLITUDE_DOWN = 24
+    PULSE_GAMMA_UP = 25
+    PULSE_GAMMA_DOWN = 26
+    PULSE_SCALE = 27
+    PULSE_SHIFT = 28
+    PULSE_ONE_SIDED = 29
+
+
+PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential")
+"""Names of the numbers of `Parameter.PULSE_LAW`."""

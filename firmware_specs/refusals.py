@@ -11,6 +11,8 @@ from typing import get_args, get_type_hints
 from pydantic import BaseModel, ValidationError
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+UNKNOWN_NAME, UNKNOWN_KIND, REFUSED_BY_ITS_OWN = "unknown_name", "unknown_kind", "refused_by_its_own"
+"""Problems of what is chosen by name (`firmware_specs.registry`)."""
 
 
 def explain(error: ValidationError, document: object = None, model: type[BaseModel] | None = None) -> list[str]:
@@ -32,6 +34,10 @@ def explain(error: ValidationError, document: object = None, model: type[BaseMod
             lines.append(f"{key}: unknown key{_instead(location, model)}")
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing")
+        elif problem["type"] in (UNKNOWN_NAME, UNKNOWN_KIND):
+            lines.append(f"{key}{'.kind' if problem['type'] == UNKNOWN_KIND else ''}: {problem['msg']}")
+        elif problem["type"] == REFUSED_BY_ITS_OWN:
+            lines += [f"{key}.{line}" for line in problem.get("ctx", {})["lines"]]
         elif problem["type"] == "union_tag_invalid":
             context = problem.get("ctx", {})
             kinds = str(context.get("expected_tags")).replace("'", "").split(", ")

@@ -7,6 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
@@ -39,14 +40,26 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _root() -> None:
+def _root(
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Import a module; what it registers can be chosen by name. Anywhere."),
+    ] = None,
+) -> None:
     """Hardware-in-the-loop testbench for analog crossbars."""
+    if plugin:
+        from firmware_specs import registry
+
+        for module in plugin:
+            registry.plugin(module)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `hil`; exit codes: 0 done, 2 bad input, 3 the device failed, 128 + N stopped by signal N."""
     try:
-        build_app()(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="hil")
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        _trust_modules_of(given)
+        build_app()(args=_plugins_first(given), prog_name="hil")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -55,6 +68,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         commands.complain(_of_a_file(error) if isinstance(error, OSError) else error)
         sys.exit(code)
+
+
+def _trust_modules_of(arguments: list[str]) -> None:
+    """A person who writes `module:attribute` on the command line has named the module; nothing is imported yet."""
+    values = [value for argument in arguments if ":" in argument for value in (argument, argument.partition("=")[2])]
+    if values:
+        from firmware_specs import registry
+
+        for value in values:
+            registry.trust_path(value.strip("\"'"))
+
+
+def _plugins_first(arguments: list[str]) -> list[str]:
+    """`--plugin` may stand anywhere; it belongs to `hil` itself, not to the command behind it."""
+    first: list[str] = []
+    rest: list[str] = []
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    take = iter(arguments[:end])
+    for argument in take:
+        if argument == "--plugin":
+            first += [argument, *[value for value in [next(take, None)] if value is not None]]
+        else:
+            (first if argument.startswith("--plugin=") else rest).append(argument)
+    return first + rest + arguments[end:]
 
 
 def _of_a_file(error: OSError) -> Exception:
@@ -71,6 +108,7 @@ def _exit_code(error: Exception) -> int | None:
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
     from firmware_specs.racks import RackError
+    from firmware_specs.registry import NameTaken, UnknownName
     from hil.counterparts.opening.bench import AddressError
     from hil.counterparts.opening.bench_file import BenchFileError
     from hil.counterparts.seam import PlacementError
@@ -99,10 +137,12 @@ def _exit_code(error: Exception) -> int | None:
         ExperimentError,
         FloatingNodeError,
         ModelError,
+        NameTaken,
         NetlistError,
         PlacementError,
         PlanError,
         RackError,
         RunError,
+        UnknownName,
     )
     return BAD_INPUT if isinstance(error, refusals) else None

@@ -1,7 +1,14 @@
 """What must be so before anything is imported, however the tests were started."""
 
+import contextlib
 import os
+import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,3 +20,66 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws():
+    """A test draws the same from torch in any order and on any worker; pytest-randomly sees to the other generators."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+class CBoards:
+    """The reference firmware in C, built once a session outside the source tree."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def make(self, *wanted, name="build", sources=None):
+        """Runs make, into a folder whose path it gives; skips where make or a compiler is missing."""
+        import firmware_specs.firmware
+
+        sources = sources or Path(firmware_specs.firmware.__file__).parent
+        cc = next((cc for cc in (os.environ.get("CC"), "cc", "gcc", "clang") if cc and shutil.which(cc)), None)
+        options = []
+        if cc is None:
+            pytest.importorskip("ziglang", reason="no C compiler: cc, gcc, clang or ziglang")
+            cc, options = f"{sys.executable} -m ziglang cc", ["SANITIZERS=undefined"]
+        if shutil.which("make") is None:
+            pytest.skip("no make")
+        folder = self.folder / name
+        command = ["make", "-s", "-C", str(sources), f"BUILD={folder}", f"CC={cc}", *options, *wanted]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return folder
+
+    @contextlib.contextmanager
+    def running(self, program, *options):
+        """A board as a process; its address. What a sanitizer finds fails the test."""
+        process = subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            yield process.stdout.readline().strip()
+            ended = process.poll()
+        finally:
+            process.terminate()
+            said = process.communicate()[1]
+        assert ended is None and not said, f"the board ended with {ended}: {said[:3000]}"
+
+    @contextlib.contextmanager
+    def wire(self, program, **options):
+        """A wire to a board on a socket; by default the one with sanitizers."""
+        from hil.counterparts.opening.wire import open_wire
+
+        with self.running(program, "--tcp", "0", **options) as address, open_wire(address) as wire:
+            yield wire
+
+
+@pytest.fixture(scope="session")
+def c_boards(tmp_path_factory):
+    return CBoards(tmp_path_factory.mktemp("firmware"))
+
+
+@pytest.fixture(scope="session")
+def checked(c_boards):
+    """Programs with address and undefined-behaviour sanitizers: board-checked and frames."""
+    return c_boards.make("check")

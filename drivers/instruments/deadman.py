@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drivers import watchdog
 from drivers.errors import DeviceFault
 from drivers.heartbeat import Heartbeat
-from drivers.instruments.dialogue import Around, Dialogue
+from drivers.instruments.dialogue import Around, Dialogue, reading
 
 TRIPPED = -3
+PRINTED = 1e-5
+"""Rounding of the six digits a box prints."""
 AROUND = Around(before="*TRG", probe="print(hil_tripped)", after="hil_watch()")
 
 
-def definition(seconds: float, off: Sequence[str]) -> str:
-    """The function, as one line the box takes."""
-    return f"function hil_watch() if not trigger.wait({seconds:.9g}) then {' '.join(off)} hil_tripped=1 end end"
+def definition(off: Sequence[str]) -> str:
+    """The function, as one line the box takes; it waits for the number that the box was given and said back."""
+    return f"function hil_watch() if not trigger.wait(hil_watch_s) then {' '.join(off)} hil_tripped=1 end end"
 
 
 class Deadman:
@@ -38,10 +41,17 @@ class Deadman:
         self._heartbeat: Heartbeat | None = None
 
     def arm(self) -> None:
-        """Loads the function and begins to watch; call before an output goes on."""
+        """Loads the function and begins to watch; call before an output goes on.
+
+        Raises:
+            ProtocolViolation: the box would wait for another time than it was told.
+        """
         if self._heartbeat is not None:
             return
-        self._dialogue.write(definition(self.seconds, self._off))
+        self._dialogue.write(f"hil_watch_s={self.seconds:.9g}")
+        said = reading(self._dialogue.ask("print(hil_watch_s)"), "the watch", self._dialogue.address)
+        watchdog.in_force(self.seconds, said, self._dialogue.address, PRINTED)
+        self._dialogue.write(definition(self._off))
         self._dialogue.write("hil_tripped=0 trigger.clear()")
         self._dialogue.ask("*OPC?")  # a trigger on its way already would be cleared with the old ones
         self._dialogue.surround(AROUND, self.check)
@@ -68,7 +78,7 @@ class Deadman:
         Raises:
             DeviceFault: it has switched its outputs off.
         """
-        if float(answer) != 0.0:
+        if reading(answer, "the watch", self._dialogue.address) != 0.0:
             raise DeviceFault(
                 TRIPPED,
                 "the instrument switched its outputs off",

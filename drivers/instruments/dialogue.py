@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
@@ -74,6 +75,15 @@ class Dialogue:
                 self._clean()
                 self._send("", self._around.probe)
                 self._check(self._line(0.0))
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Answers are waited for this long, for a moment."""
+        before, self.timeout_s = self.timeout_s, seconds
+        try:
+            yield
+        finally:
+            self.timeout_s = before
 
     def write(self, text: str) -> None:
         """Sends one line; raises `OutOfRange` where the fence refuses it."""

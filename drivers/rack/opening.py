@@ -6,6 +6,7 @@ import contextlib
 import time
 
 from drivers.errors import OutOfRange
+from drivers.lease import LEASE_S
 from drivers.lock import DeviceLock
 from drivers.rack.rig import Rig
 from drivers.recording import Recorded
@@ -14,16 +15,22 @@ from drivers.visa import VisaSession
 from firmware_specs.racks import Rack
 from firmware_specs.racks.wiring import Instrument
 
-OPEN_S = 5.0
 
-
-def open_rig(rack: Rack, library: str = "@py", *, watchdog_s: float = 2.0, allow_no_watchdog: bool = False) -> Rig:
+def open_rig(
+    rack: Rack,
+    library: str = "@py",
+    *,
+    watchdog_s: float = 2.0,
+    lease_s: float = LEASE_S,
+    allow_no_watchdog: bool = False,
+) -> Rig:
     """Opens all instruments of a bench file and keeps them locked until the rig is closed.
 
     Args:
         rack: With an address for each instrument.
         library: VISA library as pyvisa names it.
         watchdog_s: See `Rig`.
+        lease_s: See `Rig`.
         allow_no_watchdog: Named override: not all sources turn their outputs off by themselves when the host dies.
 
     Raises:
@@ -43,15 +50,15 @@ def open_rig(rack: Rack, library: str = "@py", *, watchdog_s: float = 2.0, allow
             todo="Fill in instruments.NAME.address; `hil emulate --rack` writes a bench file with addresses",
         )
 
-    def connect(name: str, spec: Instrument) -> Transport:
-        return Recorded(VisaSession(spec.address, library, deadline=time.monotonic() + OPEN_S))
+    def connect(name: str, spec: Instrument, seconds: float) -> Transport:
+        return Recorded(VisaSession(spec.address, library, deadline=time.monotonic() + seconds))
 
     locks = contextlib.ExitStack()
     try:
         for spec in rack.instruments.values():
             lock = DeviceLock(f"visa:{spec.address}")
             locks.callback(lock.release)
-        return Rig(rack, connect, locks.close, watchdog_s)
+        return Rig(rack, connect, locks.close, watchdog_s, lease_s)
     except BaseException:
         locks.close()
         raise

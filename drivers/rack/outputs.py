@@ -117,6 +117,15 @@ class Outputs:
         while self._unheard:
             self._boxes[self._unheard.pop()].dialogue.ask("*OPC?")
 
+    def on_by_box(self) -> dict[str, list[str]]:
+        """Channels that are on, by box."""
+        found: dict[str, list[str]] = {}
+        drive = self._rack.roles.drive
+        for terminal in [*self.sources, *(f"{drive}.{channel}" for channel in self.driven)]:
+            box, _, channel = terminal.partition(".")
+            found.setdefault(box, []).append(channel)
+        return found
+
     def forget(self) -> None:
         """Everything is off."""
         for known in (self.sources, self.levels, self.driven, self._unheard):

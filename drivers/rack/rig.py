@@ -8,27 +8,34 @@ relays open.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from drivers.errors import BudgetSpent, DeviceError, DeviceFault, OutOfRange, ProtocolViolation
+from drivers.errors import BudgetSpent, DeviceFault, LeaseOver, OutOfRange, OutputsUncertain, ProtocolViolation
+from drivers.heartbeat import Heartbeat
 from drivers.instruments.clocks import HostClock
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.fence import Allowed, Fence
 from drivers.instruments.opening import open_instrument
+from drivers.lease import LEASE_S, LONGEST_S, Lease
+from drivers.rack.leaving import Connect, Leaving, dacs_of
 from drivers.rack.outputs import Outputs
 from drivers.rack.relays import Path, Relays
 from drivers.roles import Clock, Measured
 from drivers.safety import SignalWatch, uninterrupted
-from drivers.transport import Transport
 from firmware_specs.racks import Rack
-from firmware_specs.racks.wiring import GROUND, Instrument
+from firmware_specs.racks.wiring import GROUND
 
-Connect = Callable[[str, Instrument], Transport]
+_LOG = logging.getLogger(__name__)
 COMPLIANCE = -1
+OPEN_S = 5.0
 
 
 class Rig:
@@ -40,18 +47,26 @@ class Rig:
         release: Called once everything is closed.
         watchdog_s: Instruments that can turn their outputs off by themselves do so this long after the last sign of
             life of this host.
+        lease_s: The rack turns them all off this long after the last thing its owner had done with it.
 
     Attributes:
         outputs: What drives lines.
         left_on: Outputs that were on when the rack was found: it was not left by its own end. They are off now.
+        lease: Whoever computes for longer says so: `with rig.lease.busy(seconds)`.
 
     Raises:
         ProtocolViolation: an instrument is not the one the bench file names. LinkError: one does not answer.
     """
 
     def __init__(
-        self, rack: Rack, connect: Connect, release: Callable[[], None] = lambda: None, watchdog_s: float = 2.0
+        self,
+        rack: Rack,
+        connect: Connect,
+        release: Callable[[], None] = lambda: None,
+        watchdog_s: float = 2.0,
+        lease_s: float = LEASE_S,
     ) -> None:
+        self.lease = Lease(lease_s, rack.name)
         self.rack = rack
         self._release = release
         self.limits = rack.limits
@@ -63,21 +78,28 @@ class Rig:
         self.relays = Relays(rack, self.boxes)
         self.outputs = Outputs(rack, self.boxes, self.relays, self._alive)
         self.left_on: list[str] = []
+        self._were_on: dict[str, list[str]] = {}
+        self._closed, self._mutex = False, threading.RLock()
         self._signals = SignalWatch()
+        self._lapsed: LeaseOver | None = None
+        self._keeper: Heartbeat | None = None
+        self._leaving = Leaving(rack.instruments, self.boxes, self.fences, dacs_of(self.rack), connect, watchdog_s)
         hz = float(rack.timing.line_frequency_hz)
         try:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
-                session = Dialogue(connect(name, spec), self.fences[name])
+                session = Dialogue(connect(name, spec, OPEN_S), self.fences[name])
                 self.boxes[name] = open_instrument(session, name, spec, hz, watchdog_s)
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():
                 box.reset()
                 box.watch(watchdog_s)
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
+        self.lease.renew()
+        self._keeper = Heartbeat(lambda: None, time.monotonic, math.inf, self.lease, self._lapse)
         self.clock: Clock = self.boxes[rack.roles.clock] if rack.roles.clock else HostClock()
 
     def __enter__(self) -> Self:
@@ -86,12 +108,21 @@ class Rig:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OutputsUncertain as error:
+            if value is None:
+                raise
+            value.add_note(str(error))
+            if not isinstance(value, Exception):  # an exit shows no notes
+                _LOG.error("%s", error)
 
     def wait(self, seconds: float) -> None:
         """Lets time pass after everything told has been done."""
+        self._alive()
         self.outputs.sync()
-        self.clock.wait(seconds)
+        with self.lease.busy(min(seconds + self.lease.seconds, LONGEST_S)):
+            self.clock.wait(seconds)
 
     def measure(self, terminal: str) -> Measured:
         """One reading; a compliance that acts trips the rack.
@@ -199,36 +230,70 @@ class Rig:
     def safe(self) -> None:
         """Outputs off, relays open, now, whatever is broken; asks nothing."""
         with uninterrupted():
-            order = sorted(self.boxes.values(), key=lambda box: hasattr(box, "open_all"))
-            for box in order:
-                with contextlib.suppress(DeviceError):
-                    box.safe()
+            for name, known in self.outputs.on_by_box().items():
+                self._were_on[name] = known
+            self._leaving.switch_off()
             self.outputs.forget()
             self.relays.joined = set()
 
     def close(self) -> None:
-        """Safe state, then the sessions end."""
-        with uninterrupted():
-            self.safe()
-            for box in self.boxes.values():
-                box.close()
-            self._signals.stop()
-            self._release()
-            self._release = lambda: None
+        """Safe state, seen to be so, then the sessions end; calling it again does nothing.
+
+        Raises:
+            OutputsUncertain: naming what may still be on, and what becomes of it.
+        """
+        with uninterrupted(), self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            if self._keeper is not None:
+                self._keeper.stop()
+            try:
+                self.safe()
+                self._see_off()
+            finally:
+                for box in self.boxes.values():
+                    box.close()
+                self._signals.stop()
+                self._release()
+
+    def _see_off(self) -> None:
+        """Asks every instrument after `safe`; a lost one is tried once more."""
+        if unsure := self._leaving.still_on(self._were_on):
+            raise OutputsUncertain("; ".join(unsure), device=self.rack.name, todo="Go and look at the rack")
+        self._were_on.clear()
+
+    def _lapse(self) -> bool:
+        """The owner is gone: switches off in his place. False where he came back, or nothing is on."""
+        with self._mutex:
+            if self.lease.over and not self.outputs.on_by_box():
+                self.lease.renew()
+            if not self.lease.over or self._closed:
+                return self._closed
+            self.tripped = f"no sign of life from the program for {self.lease.seconds:g} s"
+            said = "outputs were switched off, confirmed"
+            try:
+                self.safe()
+                self._see_off()
+            except OutputsUncertain as error:
+                said = error.what
+            self._lapsed = LeaseOver(f"{self.tripped}: {said}", device=self.rack.name, todo="Open the rack anew")
+            _LOG.error("%s", self._lapsed)
+            return True
 
     def _left_on(self) -> list[str]:
-        dacs = set(self.rack.wiring.direct.values())
-        found = []
-        for name, box in self.boxes.items():
-            channels = sorted(c.partition(".")[2] for c in dacs if c.partition(".")[0] == name)
-            found += [f"{name}.{channel}" for channel in box.left_on(channels)]
-        return found
+        dacs = dacs_of(self.rack)
+        return [f"{name}.{channel}" for name, box in self.boxes.items() for channel in box.left_on(dacs.get(name, ()))]
 
     def _alive(self) -> None:
-        if self.tripped:
-            raise OutOfRange(
-                f"the rack tripped ({self.tripped}) and stays off until it is opened anew", device=self.rack.name
-            )
+        with self._mutex:  # waits for a keeper that is switching off
+            if self._lapsed is not None:
+                lapsed, self._lapsed = self._lapsed, None
+                raise lapsed
+            if self.tripped:
+                text = f"the rack tripped ({self.tripped}) and stays off until it is opened anew"
+                raise OutOfRange(text, device=self.rack.name)
+            self.lease.renew()
 
     def _allowed(self) -> Allowed:
         limits = self.limits

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, solve
+from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, open_volts, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
+from emulator.rack.stand import Relay
 from firmware_specs.racks.dut import Dut
 from firmware_specs.racks.rack import Rack
 from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND
 
 Array = NDArray[np.float64]
-Relay = tuple[str, str]
 SHUNT = "shunt"
 """`shunt.row0`: the DAC's side of the resistor before a line."""
 
@@ -54,6 +54,16 @@ class Bench:
         self._nodes = self._lines | {t: len(self._lines) + i for i, t in enumerate(terminals)}
         self._volts: Array | None = None
         self._guess = np.zeros(len(self._nodes))
+
+    @property
+    def line_hz(self) -> float:
+        """Mains frequency."""
+        return float(self.rack.timing.line_frequency_hz)
+
+    @property
+    def contact_ohm(self) -> float:
+        """Resistance of a closed relay."""
+        return self.dut.contact_ohm
 
     def advance(self, seconds: float) -> None:
         """Lets time pass; cells under stress change meanwhile."""
@@ -145,8 +155,7 @@ class Bench:
         node = self._direct.get(terminal, terminal)
         if node in self._nodes:
             return float(self.solve()[self._nodes[node]])
-        port = self.ports.get(terminal)
-        return port.volts if isinstance(port, VoltagePort) else 0.0
+        return open_volts(self.ports.get(terminal))
 
     def terminal_amps(self, terminal: str) -> float:
         """Current a terminal pushes out."""

@@ -100,6 +100,15 @@ class CurrentPort:
         return abs(volts) > self.limit_v
 
 
+def open_volts(port: OnePort | None) -> float:
+    """Voltage at a terminal that nothing is connected to: what it drives itself."""
+    if isinstance(port, VoltagePort):
+        return port.volts
+    if isinstance(port, CurrentPort) and port.constant_a:
+        return math.copysign(port.limit_v, port.constant_a)
+    return 0.0
+
+
 @dataclass(frozen=True)
 class DiodePort:
     """A diode from ground to the node: conducts when the node is more than the knee below zero; or the other way.

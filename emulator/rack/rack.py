@@ -1,52 +1,13 @@
-"""All instruments of a rack file on one bench."""
+"""All instruments of a rack file on one bench, in front of one crossbar."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import Protocol
-
+from emulator.instruments.shelf import Shelf
 from emulator.rack.bench import Bench
-from emulator.rack.boxes.keithley707b import Keithley707Box
-from emulator.rack.boxes.keithley2400 import Keithley2400Box, Keithley2450Box
-from emulator.rack.boxes.keithley2600 import Keithley2600Box
-from emulator.rack.boxes.keysight34980a import Keysight34980Box
-from emulator.rack.boxes.keysight_b2900 import KeysightB2902Box
-from emulator.rack.boxes.meters import ClockBox, Daq6510Box, Keysight34465Box
-from emulator.rack.events import Log
-from emulator.rack.inaccuracy import Inaccuracy
 from firmware_specs.racks.rack import Rack
-from firmware_specs.racks.wiring import Instrument
 
 
-class Box(Protocol):
-    """A virtual instrument."""
-
-    @property
-    def deadline(self) -> float | None:
-        """Until when it waits for something, monotonic seconds; None while it does not."""
-        ...
-
-    def feed(self, data: bytes) -> bytes:
-        """Bytes in, bytes out."""
-        ...
-
-
-BOXES: dict[str, Callable[[Bench, str, Instrument, Inaccuracy], Box]] = {
-    "keithley-2400": Keithley2400Box,
-    "keithley-2450": Keithley2450Box,
-    "keithley-2636b": Keithley2600Box,
-    "keysight-b2902a": KeysightB2902Box,
-    "keithley-707b": Keithley707Box,
-    "keysight-34980a": Keysight34980Box,
-    "keithley-daq6510": Daq6510Box,
-    "keysight-34465a": Keysight34465Box,
-    "crossbar-hil-clock": ClockBox,
-}
-
-
-class VirtualRack:
+class VirtualRack(Shelf):
     """Instruments in front of one crossbar.
 
     Args:
@@ -58,35 +19,4 @@ class VirtualRack:
     def __init__(self, rack: Rack, *, real_time: bool = False, log_commands: bool = False) -> None:
         self.rack = rack
         self.bench = Bench(rack, real_time, log_commands)
-        self._one_at_a_time = threading.Lock()
-        seed = self.bench.dut.seed
-        self.boxes: dict[str, Box] = {
-            name: BOXES[spec.model](self.bench, name, spec, Inaccuracy(seed, name))
-            for name, spec in rack.instruments.items()
-        }
-
-    @property
-    def log(self) -> Log:
-        """What happened."""
-        return self.bench.log
-
-    def patience_s(self) -> float | None:
-        """How long until the first instrument has waited long enough; None where none waits."""
-        waiting = [box.deadline for box in self.boxes.values() if box.deadline is not None]
-        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
-
-    def poll(self) -> list[tuple[str, bytes]]:
-        """Lets instruments that have waited long enough go on; what they then say."""
-        now = time.monotonic()
-        due = [name for name, box in self.boxes.items() if box.deadline is not None and box.deadline <= now]
-        return [(name, self.boxes[name].feed(b"")) for name in due]
-
-    def feed(self, name: str) -> Callable[[bytes], bytes]:
-        """The wire of one instrument, for an in-process loopback; several threads may talk, one bench answers."""
-        box = self.boxes[name]
-
-        def fed(data: bytes) -> bytes:
-            with self._one_at_a_time:
-                return box.feed(data)
-
-        return fed
+        super().__init__(self.bench, rack.instruments, self.bench.dut.seed)

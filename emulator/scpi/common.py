@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.device import MAX_REPLY
 from emulator.scpi.link import OPERATION_COMPLETE, SERVICE, ScpiLink
 from firmware_specs.codes import Opcode
 from firmware_specs.messages import (
@@ -20,6 +19,9 @@ from firmware_specs.scpi import Parameters, block, headers, numeric, quoted
 
 Handler = Callable[[ScpiLink, Parameters, bool], bytes | str | None]
 VERSION = "1999.0"
+FAULTS = 64
+FAULT_BYTES = 1100
+"""Of the longest entry of the fault log: a reply holds as many as fit."""
 
 
 def clear_status(link: ScpiLink, p: Parameters, query: bool) -> None:
@@ -120,7 +122,7 @@ def echo(link: ScpiLink, p: Parameters, query: bool) -> bytes | str:
 
 def largest_blocks(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:BLOCk:MAXimum?."""
-    return f"{link.device.max_request},{MAX_REPLY}"
+    return f"{link.device.max_request},{link.device.max_reply}"
 
 
 def capabilities(link: ScpiLink, p: Parameters, query: bool) -> str:
@@ -141,7 +143,8 @@ def transactions(link: ScpiLink, p: Parameters, query: bool) -> str:
 def faults(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:FAULts?."""
     first = p.integer() if p.left else 0
-    log = FaultLog.parse(link.verb(Opcode.FAULT_LOG, FaultQuery(first).pack()))
+    most = min(FAULTS, max(1, link.device.max_reply // FAULT_BYTES))
+    log = FaultLog.parse(link.verb(Opcode.FAULT_LOG, FaultQuery(first, most).pack()))
     entries = [f"{e.number},{numeric(e.uptime_s)},{e.code},{quoted(e.text)}" for e in log.entries]
     return ",".join([str(log.total), *entries])
 

@@ -10,6 +10,9 @@ from firmware_specs.scpi import Command, Form, Overrun, Parameters, ScpiError, S
 
 HANDLERS: dict[str, Handler] = {**common.HANDLERS, **outputs.HANDLERS, **arrays.HANDLERS}
 
+HEADERS = 64
+"""Bytes of the headers of a reply's blocks, at most."""
+
 
 class ScpiEndpoint:
     """One SCPI link of a device.
@@ -63,8 +66,20 @@ class ScpiEndpoint:
             return b""
         if isinstance(message, Overrun):
             self.link.fail(ScpiError(-363, str(message)))
-        replies = [reply for unit in found if (reply := self._unit(unit)) is not None]
+        replies: list[bytes] = []
+        for unit in found:
+            reply = self._unit(unit)
+            if reply is not None and not self._too_large(replies, reply):
+                replies.append(reply)
         return b";".join(replies) + b"\n" if replies else b""
+
+    def _too_large(self, before: list[bytes], reply: bytes) -> bool:
+        """Refuses a block that takes those of its message beyond the largest reply."""
+        blocks, most = sum(len(part) for part in (*before, reply) if part[:1] == b"#"), self.machine.device.max_reply
+        if reply[:1] != b"#" or blocks <= most + HEADERS:
+            return False
+        self.link.fail(ScpiError(-223, f"TOO_LARGE: blocks of {blocks} bytes in one reply, {most} at most"))
+        return True
 
     def _unit(self, unit: Unit) -> bytes | None:
         self.machine.device.journal.note("request", unit.header + "?" * unit.query, self.door)

@@ -73,7 +73,8 @@ def parameters(device: Device, payload: bytes, door: str) -> bytes:
         Parameter.G_MAX_S: sheet.cells.g_max_s,
         Parameter.CELL_BITS: sheet.cells.bits or WIRE_BITS_OF_IDEAL,
         Parameter.SETTLE_TIME_S: sheet.settle.time_s,
-        Parameter.WRITE_TIME_S: sheet.programming.write_time_s,
+        Parameter.WRITE_TIME_S: sheet.programming.usual_time_s,
+        Parameter.READ_TIME_S: sheet.read_time_s,
         Parameter.MAX_READS: MAX_READS,
         Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
     })  # fmt: skip

@@ -91,7 +91,15 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
         readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
     except FloatingNodeError as error:
         raise Refused(ErrorCode.FLOATING, f"array {request.array}: {error}", error.nodes[0][0]) from error
+    device.work(_stated_s(device, request))
     return _settle_reply(device, block, request, readings).pack()
+
+
+def _stated_s(device: Device, request: Settle) -> float:
+    """How long a settle takes by the datasheet (9.2)."""
+    sheet = device.sheet
+    phase_s = (request.time_s or sheet.settle.time_s) + request.reads * sheet.read_time_s
+    return len(request.drive) * (1 + len(request.nudges)) * phase_s
 
 
 def _check_settle(device: Device, request: Settle, block: Topology) -> None:

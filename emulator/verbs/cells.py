@@ -82,6 +82,7 @@ def write(device: Device, payload: bytes, door: str) -> bytes:
         targets[place[0]][place[1]] = torch.where(given, _targets(device, patch, count), targets[place[0]][place[1]])
         masks[place[0]][place[1]] |= given
     done = device.chip.program(request.array, targets, masks, verify, tolerance)
+    device.work(done.pulses * programming.write_time_s)
     device.journal.note("setpoint", f"write cells of array {request.array}", door, cells=done.cells, pulses=done.pulses)
     return Written(done.cells, done.pulses, done.failed).pack()
 
@@ -123,6 +124,7 @@ def read(device: Device, payload: bytes, door: str) -> bytes:
     region = request.region
     check_region(device, region)
     check_reads(request.reads)
+    device.work(region.cells * request.reads * device.sheet.read_time_s)
     seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
     return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
 
@@ -149,6 +151,7 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
         region.array, region.coupling, where(region), torch.from_numpy(counts.copy()), request.up,
         request.amplitude_v, request.width_s,
     )  # fmt: skip
+    device.work(delivered * (request.width_s + device.sheet.programming.write_time_s))
     return Pulsed(delivered, int(device.ledger.usage(region)[0].max())).pack()
 
 
@@ -164,6 +167,7 @@ def measure(device: Device, payload: bytes, door: str) -> bytes:
         raise Refused(ErrorCode.LIMIT, words, 1)
     device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
     volts = torch.from_numpy(request.volts.astype(np.float64))
+    device.work(region.cells * len(volts) * request.reads * device.sheet.read_time_s)
     amperes = device.chip.measure(region.array, region.coupling, where(region), volts, request.reads)
     return Currents(amperes.double().cpu().numpy().ravel()).pack()
 

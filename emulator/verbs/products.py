@@ -34,5 +34,6 @@ def product(device: Device, payload: bytes, door: str) -> bytes:
     if peak > device.active.max_read_v + path.line_dac.lsb / 2:
         raise Refused(ErrorCode.LIMIT, f"{peak:g} V on a line is beyond {device.active.max_read_v:g} V", 1)
     device.journal.note("setpoint", f"product of array {request.array}", door, samples=len(codes), max_read_v=peak)
+    device.work(len(codes) * request.reads * device.sheet.read_time_s)
     amps = device.chip.line_product(request.array, volts, request.transposed, request.plane, request.reads)
     return ProductReply(coding.codes(path.line_adc, amps, request.reads)).pack()

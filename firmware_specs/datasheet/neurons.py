@@ -61,11 +61,13 @@ class Settle(Section):
         time_s: Time the device waits before it reads the states.
         mode: `equilibrium`: states are read at rest, however long that takes; `transient`: they are read after
             `time_s`, wherever they have come to (needs `neurons.node_capacitance_f`).
+        read_time_s: Time to convert one sample's states once, and of one reading of a cell.
         max_iterations: Bound on the relaxation sweeps an emulator spends on one phase.
         tolerance: Largest state change in one sweep, in state units, at which a sample counts as settled.
     """
 
     time_s: Positive
     mode: Literal["equilibrium", "transient"] = "equilibrium"
+    read_time_s: NonNegative = 0.0
     max_iterations: PositiveInt = 200
     tolerance: Positive = 1e-5

@@ -18,7 +18,7 @@ class Product(Section):
         line_dac: Volts on the driven lines.
         line_adc: Currents of the read lines, each plane converted by itself.
         reads: Conversions averaged in one product.
-        read_time_s: Time of one product of one tile.
+        read_time_s: Time of one product of one tile, with all its reads.
     """
 
     line_dac: SourceDac

@@ -27,6 +27,11 @@ class Programming(Section):
     write_time_s: NonNegative = 0.0
     write_energy_j: NonNegative = 0.0
 
+    @property
+    def usual_time_s(self) -> float:
+        """Longest time to write one cell as the device usually does, with all its rewrites."""
+        return self.write_time_s * (1 + self.verify_rounds)
+
     def sigma_s(self, g: float) -> float:
         """Spread at a relative conductance `g = G / g_max_s`, siemens."""
         return sum(c * g**k for k, c in enumerate(self.sigma_coefficients_s))

@@ -11,6 +11,7 @@ from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
 from firmware_specs.datasheet.drift import Drift
 from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
 from firmware_specs.datasheet.faults import Endurance, Faults
+from firmware_specs.datasheet.link import Link
 from firmware_specs.datasheet.neurons import Neurons, Settle
 from firmware_specs.datasheet.nodes import Nodes
 from firmware_specs.datasheet.noise import ReadNoise, Telegraph
@@ -32,6 +33,7 @@ class Datasheet(Section):
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
         product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
+        link: How large its messages are.
 
     Sections from `programming` on may be left out: their effects are then off.
     """
@@ -57,6 +59,13 @@ class Datasheet(Section):
     specimen: Specimen = Specimen()
     endurance: Endurance = Endurance()
     product: Product | None = None
+    link: Link = Link()
+
+    @property
+    def read_time_s(self) -> float:
+        """Time of one conversion: of a sample's states, of a tile's read lines, or of a cell."""
+        product = self.product
+        return self.settle.read_time_s if product is None else product.read_time_s / product.reads
 
     @property
     def resistive(self) -> bool:

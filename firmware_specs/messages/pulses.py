@@ -30,6 +30,11 @@ class Pulse:
     width_s: float
     count: int | NDArray[np.uint16]
 
+    @property
+    def pulses(self) -> int:
+        """Of all cells together."""
+        return self.count * self.region.cells if isinstance(self.count, int) else int(self.count.sum())
+
     def pack(self) -> bytes:
         """Payload."""
         writer = self.region.write(Writer()).put("u8 f64 f64", self.up, self.amplitude_v, self.width_s)

@@ -42,6 +42,7 @@ class Facts(Section):
         channels: Outputs of a source.
         volts: Voltage ranges, smallest first.
         amps: Current ranges, smallest first.
+        ohms: Resistance ranges of a meter, smallest first.
         nplc: Shortest and longest integration, power line cycles.
         derating: (power line cycles, fraction of range) by which a reading is less accurate when it integrates for
             fewer than ten times those cycles.
@@ -59,6 +60,7 @@ class Facts(Section):
     channels: tuple[str, ...] = ()
     volts: tuple[Range, ...] = ()
     amps: tuple[Range, ...] = ()
+    ohms: tuple[Range, ...] = ()
     nplc: tuple[Positive, Positive] = (0.01, 10.0)
     derating: tuple[tuple[Positive, Positive], ...] = ()
     autozero: int = 1
@@ -72,7 +74,7 @@ class Facts(Section):
 
     @model_validator(mode="after")
     def _ascending(self) -> Facts:
-        for name in ("volts", "amps"):
+        for name in ("volts", "amps", "ohms"):
             full = [r.full for r in getattr(self, name)]
             if full != sorted(full):
                 raise ValueError(f"{name}: ranges must ascend, got {full}")
@@ -83,7 +85,7 @@ class Facts(Section):
         short = max((share for cycles, share in self.derating if nplc < 10 * cycles), default=0.0)
         return used.uncertainty(value) + short * used.full
 
-    def range_for(self, unit: Literal["volts", "amps"], value: float) -> Range:
+    def range_for(self, unit: Literal["volts", "amps", "ohms"], value: float) -> Range:
         """The smallest range that holds a magnitude.
 
         Raises:
@@ -104,7 +106,7 @@ def _table() -> dict[str, Facts]:
 
 def _with_ranges(entry: dict[str, object]) -> dict[str, object]:
     out = dict(entry)
-    for name in ("volts", "amps"):
+    for name in ("volts", "amps", "ohms"):
         rows = out.get(name, [])
         assert isinstance(rows, list)  # noqa: S101 - a file of the package
         out[name] = [dict(zip(("full", "gain", "offset"), row, strict=True)) for row in rows]

@@ -58,7 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("SYSTem:CAPabilities", Q, "", "capability bits"),
     Command("SYSTem:BOOT", Q, "", "boot number"),
     Command("SYSTem:TRANsactions", Q, "", "count (4.1)"),
-    Command("SYSTem:FAULts", Q, "[first]", 'total, then number,uptime,code,"text" of each'),
+    Command("SYSTem:FAULts", Q, "[first]", 'total, then number,uptime,code,"text" of as many from `first` on as fit'),
     Command("SYSTem:TEMPerature", B, "kelvin", "kelvin"),
     Command("SYSTem:CLOCk", Q, "", "seconds"),
     Command("SYSTem:WAIT", A, "seconds", "the clock after it"),

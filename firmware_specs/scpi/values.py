@@ -9,10 +9,11 @@ from firmware_specs.scpi.blocks import LEFT_OUT, BlockError, data_length, header
 from firmware_specs.scpi.errors import ScpiError
 from firmware_specs.scpi.tree import matches
 
-UNITS = ("OHM", "SIE", "V", "A", "S", "J", "K")
+UNITS = ("OHM", "SIE", "HZ", "V", "A", "S", "J", "K")
 PREFIXES = {"P": 1e-12, "N": 1e-9, "U": 1e-6, "M": 1e-3, "K": 1e3, "MA": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:E[-+]?\d+)?)\s*([A-Z]*)", re.ASCII)
 _BASES = {"#H": 16, "#Q": 8, "#B": 2}
+MAX_CHANNELS = 10_000
 MAX_NUMBER = 400
 """Characters of a number."""
 
@@ -82,6 +83,49 @@ class Parameters:
             if matches(choice, text):
                 return choice.upper()
         raise ScpiError(-224, f"parameter {self._next}: expected {' or '.join(choices)}, got {text[:40]!r}")
+
+    def switch(self) -> bool:
+        """`ON`, `OFF`, or a number that is rounded; 0 is off (SCPI-99, 7.3)."""
+        word = self.maybe("ON", "OFF")
+        return word == "ON" if word else round(self.number()) != 0
+
+    def maybe(self, *choices: str) -> str | None:
+        """The next one, if it is one of some words, in its long form, capitals; else None, nothing is taken."""
+        if not self.left or not self._raw[self._next][:1].isalpha():
+            return None
+        text = self._raw[self._next].decode("ascii", errors="replace")
+        found = next((choice.upper() for choice in choices if matches(choice, text)), None)
+        self._next += found is not None
+        return found
+
+    def spelled(self, choices: tuple[str, ...]) -> str:
+        """One of some words, quoted or not, returned as the choice is written."""
+        text = self.string()
+        for choice in choices:
+            if matches(choice, text):
+                return choice
+        raise ScpiError(-224, f"parameter {self._next}: expected {' or '.join(choices)}, got {text[:40]!r}")
+
+    def channels(self) -> list[str]:
+        """A channel list `(@1001,1003:1005)`, ranges counted out; at most 10,000."""
+        text = self._text().replace(" ", "")
+        match = re.fullmatch(r"\(@([\d:,!]*)\)", text, re.ASCII)
+        if match is None:
+            raise ScpiError(-104, f"parameter {self._next}: expected a list like (@101,103:105), got {text[:40]!r}")
+        found: list[str] = []
+        for part in filter(None, match[1].split(",")):
+            first, colon, last = part.partition(":")
+            if not (first.isdigit() and (last or first).isdigit()) or len(first) > 6 or len(last) > 6:
+                raise ScpiError(-224, f"{part[:20]!r} is no channel")
+            found += [str(n) for n in range(int(first), int(last or first) + 1)] if colon else [first]
+            if len(found) > MAX_CHANNELS:
+                raise ScpiError(-223, f"a list of more than {MAX_CHANNELS} channels")
+        return found
+
+    @property
+    def at_channels(self) -> bool:
+        """Is the next one a channel list?"""
+        return self.left > 0 and self._raw[self._next][:2] == b"(@"
 
     def string(self) -> str:
         """A quoted string, or bare text."""

@@ -45,7 +45,10 @@ def command(
         ),
     ] = None,
     real_time: Annotated[
-        bool, typer.Option("--real-time", help="With --rack: integration and relays take their real time.")
+        bool,
+        typer.Option(
+            "--real-time", help="Requests take the time that the datasheet states; a rack's instruments, too."
+        ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads the emulated chip computes with.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request.")] = False,
@@ -66,8 +69,8 @@ def command(
             raise typer.BadParameter("--seed: which specimen a rack has is said in its file, dut.seed")
         _serve_rack(rack, bench_out, real_time)
         return
-    if bench_out is not None or real_time:
-        raise typer.BadParameter("--bench-out and --real-time go with --rack; a chip's addresses are printed")
+    if bench_out is not None:
+        raise typer.BadParameter("--bench-out goes with --rack; a chip's addresses are printed")
     import torch
 
     from emulator.faults import FaultPlan, FaultSpecError
@@ -82,7 +85,7 @@ def command(
     torch.set_num_threads(threads)  # the host computes at the same time, on the same cores
     sink = None if quiet else _log(verbose)
     try:
-        board = open_board(str(datasheet), seed, doors if doors.any else EVERYTHING, plan, sink)
+        board = open_board(str(datasheet), seed, doors if doors.any else EVERYTHING, plan, sink, real_time=real_time)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen: {error}; port 0 takes any free one") from error
     with stopped_by_signals(board):

@@ -50,7 +50,8 @@ def command(
     base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()
     estimator = replace(base, beta=beta)
     given = gradcheck.samples(loaded, data_root, samples)
-    if not every_sample:
+    swept = gradcheck.has_sweeps(loaded, given)
+    if swept and not every_sample:  # a smooth energy has no kinks to leave out
         given = gradcheck.differentiable(loaded, estimator, given)
     with open_bench(device, dtype=torch.float64, stop=gradcheck.EXACT) as bench:
         result = gradcheck.check(loaded, bench, estimator, given)
@@ -59,7 +60,8 @@ def command(
         facts = {"experiment": experiment, "device": device, "beta": beta, "samples": samples, "data": given.note}
         write_json(json, facts | result.document())
     drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
-    write_picture(drawn, result, gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS))
+    curves = gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS) if swept else None
+    write_picture(drawn, result, curves)
     print(f"picture: {drawn}")
     too_far = (min_cosine is not None and result.min_cosine < min_cosine) or (
         max_norm_error is not None and result.max_norm_error > max_norm_error

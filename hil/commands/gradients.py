@@ -28,7 +28,7 @@ def command(
     from hil.data.batches import Batches
     from hil.experiments import experiment_file
     from hil.learning.gradients import comparison as gradients
-    from hil.learning.loss import LOSSES
+    from hil.learning.loss import task
     from hil.learning.model import build
     from hil.training.stopping import stops
 
@@ -40,7 +40,7 @@ def command(
     free, nudged = stops(loaded.settle)
     with open_bench(loaded.device, dtype=dtype, stop=free, nudged_stop=nudged) as bench:
         model = build(loaded, bench, dataset.shape, dataset.classes)
-        inputs = (LOSSES[loaded.loss], dataset.prepare(images, torch.device("cpu"), dtype), labels)
+        inputs = (task(loaded.loss).loss, dataset.prepare(images, torch.device("cpu"), dtype), labels)
         rest = gradients.at_rest(model, *inputs)
         curves = gradients.over_sweeps(model, *inputs, counts)
     for row in rest:

@@ -31,7 +31,7 @@ def command(
     from hil.experiments import experiment_file
     from hil.measuring import netlist as circuits
     from hil.training.run.atomic import write_text
-    from hil.training.run.folder import reopen
+    from hil.training.run.folder import find
 
     if _is_datasheet(name):
         layers = [int(n) for n in units.split(",") if n.strip().isdigit()]
@@ -39,7 +39,7 @@ def command(
             raise circuits.NetlistError(f"--units {units}: expected two positive numbers or more, e.g. 8,8,4")
         circuit, drives_v = circuits.of_datasheet(datasheet.load(name), layers, points, seed)
     else:
-        folder = reopen(run_dir) if run_dir is not None else None
+        folder = find(run_dir) if run_dir is not None else None
         experiment = experiment_file.load(name if folder is None else folder.config)
         with open_bench(device) as bench:
             circuit, drives_v = circuits.of_experiment(

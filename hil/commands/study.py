@@ -60,13 +60,13 @@ def command(
     for task in every:
         check(task)
     asked = {"experiment": experiment, "device": device, "set": list(overrides), "sweep": sorted(sweep)}
-    study.open_folder(folder, asked, overwrite=overwrite)
-    tasks = [task for task in every if not (task.folder / "point.json").is_file()]
-    console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
-    _work(console, tasks, jobs)
-    rows = study.rows_of(folder, grid)
-    write_table(folder, axes, rows)
-    write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
+    with study.opened(folder, asked, overwrite=overwrite):
+        tasks = [task for task in every if study.rows_in(task.folder) is None]
+        console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
+        _work(console, tasks, jobs)
+        rows = study.rows_of(folder, grid)
+        write_table(folder, axes, rows)
+        write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
     if json is not None:
         write_text(json, (folder / "table.json").read_text())
     console.print((folder / "table.md").read_text(), highlight=False, soft_wrap=True)
@@ -80,10 +80,11 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
+    from firmware_specs.registry import plugins
     from hil.study.point import run
-    from hil.study.worker import end_with_parent
+    from hil.study.worker import begin
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin, initargs=(plugins(),)) as pool:
         pending = [pool.submit(run, task) for task in tasks]
         try:
             for future in as_completed(pending):

@@ -10,16 +10,19 @@ import typer
 from hil.commands import complain, to_be_written
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from rich.console import Console
 
     from hil.experiments.schema import Experiment
     from hil.training.loop import Outcome
     from hil.training.ranks import Ranks
     from hil.training.run.folder import RunFolder
+    from hil.training.run.interrupt import StopRequest
 
 BY_IDENTITY = ("serial:", "visa:", "bench:")
 """Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
-HURRY_S = 0.5
+HURRY_S = 0.25
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
 NOT_BEGUN = "before the first step"
 
@@ -53,7 +56,7 @@ def command(
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_text
+    from hil.training.run.atomic import write_json
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
@@ -76,7 +79,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_text(json, folder.summary.read_text())
+        write_json(json, outcome.summary)
     accuracy = outcome.summary["test_accuracy"]
     console.print(
         f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
@@ -103,6 +106,7 @@ def _settings(
         return asked
     if overwrite:
         raise folder.RunError("--resume and --overwrite contradict each other")
+    folder.refuse_written(path)
     config = folder.reopen(path).config
     stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
     if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
@@ -130,7 +134,31 @@ def open_and_train(
     resume: bool,
     overwrite: bool,
 ) -> tuple[Outcome, RunFolder]:
-    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last."""
+    """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
+
+    The folder is this process's alone until its report is written, and signals ask until then.
+    """
+    from contextlib import ExitStack
+
+    from hil.training.run.interrupt import StopRequest
+
+    with StopRequest() as stop, ExitStack() as held:
+        told = (console, experiment, path, data_root, ranks)
+        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite)
+
+
+def _open_and_train(
+    console: Console,
+    experiment: Experiment,
+    path: Path,
+    data_root: Path,
+    ranks: Ranks,
+    stop: StopRequest,
+    held: ExitStack,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
 
@@ -149,7 +177,6 @@ def open_and_train(
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
-    from hil.training.run.interrupt import StopRequest
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
 
@@ -170,7 +197,6 @@ def open_and_train(
         if where.type == "cuda":
             console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
-            StopRequest() as stop,
             open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
@@ -180,7 +206,7 @@ def open_and_train(
                 if left := bench.rig.left_on:
                     console.print(f"found on and switched off: {', '.join(left)}", highlight=False, soft_wrap=True)
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
-            opened = _open_folder(experiment, path, ranks, resume=resume, overwrite=overwrite)
+            opened = _open_folder(experiment, path, ranks, held, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
@@ -194,6 +220,7 @@ def open_and_train(
     except KeyboardInterrupt:
         if opened is None or stop.signal is None:
             raise
+        stop.heard()
         console.print(f"stopped by {stop.signal.name} within a step; --resume goes on from the step before it")
         raise typer.Exit(128 + stop.signal) from None
     except (ValueError, OSError, DeviceError) as error:
@@ -220,16 +247,32 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
         )
 
 
-def _open_folder(experiment: Experiment, path: Path, ranks: Ranks, *, resume: bool, overwrite: bool) -> RunFolder:
-    """The run's folder; every rank but the first has one of its own inside, with its counterpart's provenance."""
+def _open_folder(
+    experiment: Experiment, path: Path, ranks: Ranks, held: ExitStack, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """The run's folder, held by the first rank; every other has one of its own inside, with its counterpart's part."""
     from hil.training.run import folder
 
     ranks.check(when=NOT_BEGUN)  # all have their counterpart, and have looked whether the folder is free
     if ranks.first:
-        opened = folder.reopen(path) if resume else folder.start(path, experiment, overwrite=overwrite)
+        held.enter_context(folder.writing(path))
+        opened = _taken_up(path, experiment) if resume else folder.start(path, experiment, overwrite=overwrite)
     ranks.check(when=NOT_BEGUN)
     if not ranks.first:
         own = folder.of_rank(path, ranks.rank)
         opened = folder.RunFolder(own) if own.exists() else folder.start(own, experiment)
+        folder.refuse_lost(opened)
     ranks.check(when=NOT_BEGUN)
+    return opened
+
+
+def _taken_up(path: Path, experiment: Experiment) -> RunFolder:
+    """The folder of a run that goes on, which nobody has replaced since its settings were read."""
+    from hil.experiments import experiment_file
+    from hil.training.run import folder
+
+    opened = folder.reopen(path)
+    now = experiment_file.load(opened.config).model_copy(update={"device": experiment.device})
+    if changed := experiment_file.differences(now, experiment):
+        raise folder.RunError(f"{path} holds another run now ({'; '.join(changed)}): start again")
     return opened

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from drivers.device_info import DeviceInfo
 from drivers.errors import ProtocolViolation
-from drivers.session import DeviceInfo
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Converter

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,10 @@ class DeviceBench:
         if not self._armed:
             self._armed = True
             self.crossbar.arm()
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Work on the host that takes longer than the lease on the outputs, and at most so long."""
+        return self.crossbar.session.busy(seconds)
 
     def place(self, topology: Topology) -> DeviceArray | TiledArray:
         """Reserves the next array, or as many as a block has tiles on a device that only multiplies."""

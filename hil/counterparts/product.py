@@ -8,6 +8,7 @@ from collections.abc import Mapping as MappingABC
 import torch
 from torch import Tensor
 
+from drivers.portions import together
 from emulator import cells
 from emulator.chip import Chip
 from emulator.products import Multiplied
@@ -28,6 +29,8 @@ class EmulatedTiles:
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
         self.targets_s: dict[int, Tensor] = {}
+        product = chip.datasheet.product
+        self._portion = None if product is None else together(product.read_time_s)  # noise as behind a door
 
     def configure(self, array: int, rows: int, columns: int) -> None:
         """Takes a tile, or a part of one."""
@@ -59,7 +62,7 @@ class EmulatedTiles:
 
     def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:
         """Products of a matrix that lies on a grid of tiles."""
-        return self.chip.tiled_product(grid.tolist(), volts, transposed)
+        return self.chip.tiled_product(grid.tolist(), volts, transposed, self._portion)
 
     def now_s(self) -> float:
         """The chip's clock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,10 @@ class RackBench:
         self._array: RackArray | None = None
         self._begin = rig.clock.now_s()
         self._plan: Plan | None = None
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Work on the host that takes longer than the lease on the outputs, and at most so long."""
+        return self.rig.lease.busy(seconds)
 
     def place(self, topology: Topology) -> RackArray:
         """Places a resistive network without bias lines; a rack holds one.
@@ -131,11 +136,9 @@ class RackBench:
 
     def close(self) -> None:
         """Sources down, outputs off, relays open, sessions ended."""
-        try:
+        with self.rig:
             if self._array is not None and not self.rig.tripped:
                 self._array.leave()
-        finally:
-            self.rig.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +146,7 @@ class RackBench:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close() if kind is None else self.rig.close()
+        self.close() if kind is None else self.rig.__exit__(kind, value, trace)
 
 
 def plan_of(experiment: Experiment, bench: RackBench, dataset: Dataset) -> Plan:

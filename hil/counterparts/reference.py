@@ -13,7 +13,9 @@ from torch import Tensor
 from emulator import network, packed
 from firmware_specs.topology import Topology
 from hil.counterparts.checks import check_inputs, check_parameters
+from hil.counterparts.energy_array import EnergyArray
 from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.learning.energies.energy import Energy
 from hil.learning.energy import ideal_network
 
 
@@ -140,6 +142,10 @@ class ReferenceBench:
     def place(self, topology: Topology) -> ReferenceArray:
         """Any block fits."""
         return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic, self.over_relaxation)
+
+    def place_energy(self, energy: Energy) -> EnergyArray:
+        """Any energy: a minimizer settles it, `stop` bounding its Newton steps."""
+        return EnergyArray(energy, self.stop, self.nudged_stop)
 
     def describe(self) -> dict[str, object]:
         """Kind and stopping rule."""

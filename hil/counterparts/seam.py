@@ -7,14 +7,18 @@ which the block programs and settles. Implementations: `reference`, `emulator`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
+
+if TYPE_CHECKING:
+    from hil.learning.energies.energy import Energy
 
 States = tuple[Tensor, ...]
 """One tensor a layer, first layer first, each of shape (batch, *layer)."""
@@ -253,12 +257,35 @@ class Bench(Protocol):
 
 
 @runtime_checkable
+class AnyEnergy(Protocol):
+    """A bench that settles any energy, not only crossbar networks."""
+
+    def place_energy(self, energy: Energy) -> Array:
+        """An array for one more block with this energy."""
+        ...
+
+
+@runtime_checkable
 class Snapshots(Protocol):
     """A bench whose whole state is too costly to fetch before every step: it goes into checkpoints only."""
 
     def snapshot(self) -> dict[str, Tensor]:
         """Everything a bit-exact resume needs, `state_dict` included; no more than that where there is no more."""
         ...
+
+
+@runtime_checkable
+class Leased(Protocol):
+    """A bench whose outputs stay on only while its owner shows life."""
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Work on the host without a verb that takes longer than the lease, and at most so long."""
+        ...
+
+
+def busy(bench: Bench, seconds: float) -> AbstractContextManager[None]:
+    """Named work on the host; nothing where the counterpart has no outputs."""
+    return bench.busy(seconds) if isinstance(bench, Leased) else nullcontext()
 
 
 class PlacementError(ValueError):

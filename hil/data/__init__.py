@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hil.data import cifar, digits, imagenet32, iris, mnist
+from firmware_specs.registry import UnknownName, find
 from hil.data.dataset import DataError, Dataset, Source
 from hil.experiments.schema import Data
 
-SOURCES: dict[str, Source] = {
-    "digits": digits.load,
-    "iris": iris.load,
-    "mnist": mnist.load,
-    "fashion-mnist": mnist.fashion,
-    "kmnist": mnist.kuzushiji,
-    "cifar10": cifar.load10,
-    "cifar100": cifar.load100,
-    "imagenet32": imagenet32.load,
-}
 _GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
 FORMS: dict[str, tuple[tuple[int, int, int], int]] = {
     "digits": ((1, 8, 8), 10),
@@ -42,9 +32,20 @@ def load(spec: Data, root: Path) -> Dataset:
     Raises:
         DataError: unknown name, missing file, or content that is refused.
     """
-    if spec.name not in SOURCES:
-        raise DataError(f"data.name: {spec.name!r} is not a data set; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[spec.name](root).limited(spec)
+    return source(spec.name)(root).limited(spec)
 
 
-__all__ = ["FORMS", "SOURCES", "DataError", "Dataset", "load"]
+def source(name: str) -> Source:
+    """What reads a data set, by its name.
+
+    Raises:
+        DataError: nothing answers to the name.
+    """
+    try:
+        found: Source = find("data", name)
+    except UnknownName as error:
+        raise DataError(f"data.name: {error}") from error
+    return found
+
+
+__all__ = ["FORMS", "DataError", "Dataset", "load", "source"]

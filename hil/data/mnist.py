@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from hil.data import idx
-from hil.data.dataset import DataError, Dataset, Source, Split
+from hil.data.dataset import DataError, Dataset, Split
 
 FOLDERS = {
     "mnist": ("mnist", "MNIST/raw", "."),
@@ -31,8 +30,14 @@ def load(root: Path, name: str = "mnist") -> Dataset:
     )
 
 
-fashion: Source = partial(load, name="fashion-mnist")
-kuzushiji: Source = partial(load, name="kmnist")
+def fashion(root: Path) -> Dataset:
+    """Fashion-MNIST: as MNIST, ten kinds of clothes."""
+    return load(root, "fashion-mnist")
+
+
+def kuzushiji(root: Path) -> Dataset:
+    """KMNIST: as MNIST, ten cursive Japanese characters."""
+    return load(root, "kmnist")
 
 
 def _split(root: Path, name: str, part: str) -> Split:

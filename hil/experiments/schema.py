@@ -6,19 +6,25 @@ energy part adds one more layer. Reading files and `--set` overrides: `hil.exper
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
-from firmware_specs.topology import Substrate
+from firmware_specs.registry import choice, registered
+from hil.experiments.parts import Count, EnergyPart
 from hil.learning.block import Unsettled
-from hil.learning.estimator import Estimator, Kind
-from hil.learning.feedforward import FeedforwardLayer
+from hil.learning.energies import Energy
+from hil.learning.estimator import Estimator, Rule
+from hil.learning.feedforward import LayerSection
 from hil.learning.gradients.baseline import Implicit, Unrolled
-from hil.learning.gradients.coupled import Coupled
 
-Count = Annotated[int, Field(ge=0)]
+if TYPE_CHECKING:
+    FeedforwardLayer = LayerSection
+    GradientRule = Rule
+else:
+    FeedforwardLayer = choice("layers")
+    GradientRule = choice("estimators", default="centered")
 
 
 class Data(Section):
@@ -37,65 +43,17 @@ class Data(Section):
     augment: bool = True
 
 
-class DensePart(Section):
-    """One more layer of `units` neurons behind a fully connected crossbar."""
-
-    kind: Literal["dense"]
-    units: PositiveInt
-    bias: bool = True
-
-
-class ConvPart(Section):
-    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set."""
-
-    kind: Literal["conv"]
-    channels: PositiveInt
-    kernel: PositiveInt = 3
-    stride: PositiveInt = 1
-    padding: Count = 1
-    pool: bool = False
-    bias: bool = True
-
-
-class SkipPart(Section):
-    """A coupling that jumps over layers, from layer `pre` to layer `post`, counted from 0 (residual Hopfield blocks).
-
-    A convolution of 1 x 1 unless stated otherwise; it must map the one layer's shape to the other's.
-    """
-
-    kind: Literal["conv", "dense"] = "conv"
-    pre: Count
-    post: PositiveInt
-    kernel: PositiveInt = 1
-    stride: PositiveInt = 1
-    padding: Count = 0
-    pool: bool = False
-    bias: bool = False
-
-
-class EnergyPart(Section):
-    """The energy part of a block.
-
-    Attributes:
-        couplings: One more layer each, first to last.
-        skips: Further couplings between layers that are not neighbours.
-        slope: Gain of the clamped neurons, of the amplifiers in a resistive network; the experiment's when omitted.
-        clamp_last: Clip the last layer too; it is linear otherwise.
-        substrate: `hopfield` or `resistive`.
-    """
-
-    couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
-    skips: tuple[SkipPart, ...] = ()
-    slope: Positive | None = None
-    clamp_last: bool = False
-    substrate: Substrate = "hopfield"
+if TYPE_CHECKING:
+    AnyEnergyPart = EnergyPart | Energy
+else:
+    AnyEnergyPart = choice("energies", default="crossbar")
 
 
 class BlockPart(Section):
     """One block of the chain."""
 
     feedforward: tuple[FeedforwardLayer, ...] = ()
-    energy: EnergyPart
+    energy: AnyEnergyPart
 
 
 class UniformInit(Section):
@@ -149,7 +107,7 @@ class Optimizer(Section):
             remembers that for a thousand steps.
     """
 
-    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    kind: Annotated[str, registered("optimizers")] = "adam"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
     momentum: NonNegative = 0.9
@@ -187,7 +145,7 @@ class Schedule(Section):
             parameter by the whole rate, which in a resistive network leaves most diodes off for good.
     """
 
-    kind: Literal["constant", "cosine"] = "constant"
+    kind: Annotated[str, registered("schedules")] = "constant"
     per: Literal["step", "epoch"] = "epoch"
     lr_min: NonNegative = 0.0
     warmup: Count = 0
@@ -221,28 +179,6 @@ class Run(Section):
     sync_batch_norm: bool = False
 
 
-_PROPAGATION = get_args(Kind)
-
-
-def _rule_of(value: object) -> str | None:
-    kind = value.get("kind", "centered") if isinstance(value, dict) else getattr(value, "kind", None)
-    return "propagation" if kind in _PROPAGATION else kind
-
-
-GradientRule = Annotated[
-    Annotated[Estimator, Tag("propagation")]
-    | Annotated[Implicit, Tag("implicit")]
-    | Annotated[Unrolled, Tag("unrolled")]
-    | Annotated[Coupled, Tag("coupled")],
-    Discriminator(
-        _rule_of,
-        custom_error_type="estimator_kind",
-        custom_error_message=f"kind is one of {', '.join(_PROPAGATION)}, coupled, implicit or unrolled",
-    ),
-]
-"""The section `[estimator]` by its `kind`: equilibrium propagation, coupled learning, or a digital baseline."""
-
-
 class Experiment(Section):
     """An experiment.
 
@@ -263,7 +199,7 @@ class Experiment(Section):
     blocks: Annotated[tuple[BlockPart, ...], Field(min_length=1)]
     slope: Positive = 1.0
     readout: Literal["linear", "none"] = "linear"
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    loss: Annotated[str, registered("losses")] = "cross_entropy"
     init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()
     estimator: GradientRule = Estimator()
     baseline: Annotated[Implicit | Unrolled, Field(discriminator="kind")] = Implicit()

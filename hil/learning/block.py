@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from drivers.errors import NotSettled
-from firmware_specs.topology import Conv, Dense, Topology
-from hil.counterparts.seam import Bench, CellArray, Nudge, Settled, States
+from firmware_specs.topology import Topology
+from hil.counterparts.seam import AnyEnergy, Array, Bench, CellArray, Nudge, PlacementError, Settled, States
+from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
 
 Observer = Callable[[Settled], None]
@@ -30,10 +31,10 @@ class EnergyBlock(nn.Module):
     """An energy part placed on an array of a bench.
 
     Parameters are `weight_i` and `bias_i` for coupling `i` of the topology: (post, pre) for dense couplings,
-    (out, in, k, k) for convolutional ones.
+    (out, in, k, k) for convolutional ones; those of another energy are what it calls them.
 
     Args:
-        topology: Layers and couplings.
+        topology: Layers and couplings, or an energy of one's own (`hil.learning.energies.Energy`).
         bench: Open counterpart; an array is reserved on it.
         estimator: How gradients are obtained: equilibrium propagation, or a baseline of
             `hil.learning.gradients.baseline`. May be exchanged at any time.
@@ -50,7 +51,7 @@ class EnergyBlock(nn.Module):
 
     def __init__(
         self,
-        topology: Topology,
+        topology: Topology | Energy,
         bench: Bench,
         estimator: Rule = Estimator(),  # noqa: B008 - immutable
         *,
@@ -61,8 +62,8 @@ class EnergyBlock(nn.Module):
         pulsed: bool = False,
     ) -> None:
         super().__init__()
-        self.topology = topology
-        self.array = bench.place(topology)
+        self.energy = topology if isinstance(topology, Energy) else Crossbar.of(topology)
+        self.array = _placed(self.energy, bench)
         self.quantized = bench.quantized
         self.estimator = estimator
         self.observer = observer
@@ -73,12 +74,20 @@ class EnergyBlock(nn.Module):
         if pulsed:
             self.register_buffer("prepared", torch.tensor(False))
         self._programmed: tuple[int, ...] | None = None
-        for index, coupling in enumerate(topology.couplings):
-            weight, bias = _initial(topology, coupling)
-            self.register_parameter(f"weight_{index}", weight)
-            if bias is not None:
-                self.register_parameter(f"bias_{index}", bias)
+        for name, value in self.energy.initial().items():
+            self.register_parameter(name, nn.Parameter(value))
         self.project()
+
+    @property
+    def topology(self) -> Topology:
+        """Layers and couplings.
+
+        Raises:
+            PlacementError: its energy is no crossbar network.
+        """
+        if self.energy.topology is None:
+            raise PlacementError(f"the energy {self.energy.name} is no crossbar network: it has no layers on a chip")
+        return self.energy.topology
 
     def forward(self, drive: Tensor) -> Tensor:
         """Measured free state of the last layer, (batch, *nudge_shape).
@@ -89,7 +98,7 @@ class EnergyBlock(nn.Module):
         Raises:
             ValueError: a drive of another shape, or one that is not finite.
         """
-        expected = self.topology.drive_shape
+        expected = self.energy.drive_shape
         if tuple(drive.shape[1:]) not in (expected, (math.prod(expected),)):
             raise ValueError(f"drive: shape {tuple(drive.shape)}, expected (batch, *{expected}), or that flat")
         self.program()
@@ -128,6 +137,8 @@ class EnergyBlock(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 low, high = ranges.weight if name.startswith("weight") else ranges.bias
+                own = self.energy.bounds(name)
+                low, high = max(low, own[0]), min(high, own[1])
                 if math.isfinite(high):
                     parameter.clamp_(low, high)
                 elif math.isfinite(low):
@@ -198,22 +209,17 @@ def _count_writes(optimizer: torch.optim.Optimizer, *_: object) -> None:
 register_optimizer_step_post_hook(_count_writes)
 
 
-def _initial(topology: Topology, coupling: Dense | Conv) -> tuple[nn.Parameter, nn.Parameter | None]:
-    """Uniform in +-1/sqrt(fan_in), as torch's own layers; drawn from torch's default generator.
+def _placed(energy: Energy, bench: Bench) -> Array:
+    """An array of the bench for an energy.
 
-    Conductances are that clipped at 0, about half of them exactly 0, and their current sources start at 0
-    (Scellier, arXiv 2402.11674).
+    Raises:
+        PlacementError: it does not fit, or the counterpart holds crossbar networks only.
     """
-    if isinstance(coupling, Conv):
-        channels = topology.shape(coupling.pre)[0]
-        shape: tuple[int, ...] = (topology.shape(coupling.post)[0], channels, coupling.kernel, coupling.kernel)
-    else:
-        shape = (topology.layers[coupling.post].units, topology.cells(coupling)[0] - coupling.bias)
-    bound = math.prod(shape[1:]) ** -0.5
-    weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-    bias = nn.Parameter(torch.empty(shape[0]).uniform_(-bound, bound)) if coupling.bias else None
-    if topology.substrate == "resistive":
-        weight.data.clamp_(min=0)
-        if bias is not None:
-            bias.data.zero_()
-    return weight, bias
+    if energy.topology is not None:
+        return bench.place(energy.topology)
+    if isinstance(bench, AnyEnergy):
+        return bench.place_energy(energy)
+    raise PlacementError(
+        f"{bench.address} holds crossbar networks, and the energy {energy.name} is none: settle it on reference:, or "
+        "give it a topology (Energy.topology)"
+    )

@@ -14,9 +14,8 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from firmware_specs.topology import Topology
 from hil.counterparts.seam import Nudge, Parameters, Settled, States
-from hil.learning import energy
+from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
 
 Kind = Literal["centered", "positive", "negative", "random_sign"]
@@ -26,8 +25,8 @@ class Site(Protocol):
     """What a rule sees of the block it works for."""
 
     @property
-    def topology(self) -> Topology:
-        """Layers and couplings."""
+    def energy(self) -> Energy:
+        """What its states minimize."""
         ...
 
     @property
@@ -161,7 +160,7 @@ class Estimator:
             settled, weights = without_jumps(settled, weights)
         phases, currents = contrasted(settled, one_sided=len(levels) == 1)
         windows = free if self.jumps == "one_sided" else None
-        return energy.contrast(site.topology, parameters, drive, phases, weights, currents, windows)
+        return site.energy.contrast(parameters, drive, phases, weights, currents, windows)
 
     def levels(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
         """Nudge strengths of the phases to settle, in units of beta."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import torch
 from pydantic import Field, PositiveInt
@@ -13,6 +13,23 @@ from hil.learning.norm import MapNorm
 
 Count = Annotated[int, Field(ge=0)]
 Shape = tuple[int, ...]
+
+
+class LayerSection(Protocol):
+    """A section of an experiment that becomes a module; its `kind` is its name in the registry."""
+
+    @property
+    def kind(self) -> str:
+        """Name in the registry."""
+        ...
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module for inputs of a shape, without the batch.
+
+        Raises:
+            ValueError: it cannot take that shape.
+        """
+        ...
 
 
 class Flatten(Section):
@@ -124,9 +141,6 @@ class Mirror(Section):
     def build(self, shape: Shape) -> nn.Module:
         """The module; doubles the first axis."""
         return MirroredSources(self.gain)
-
-
-FeedforwardLayer = Annotated[Flatten | Linear | Conv | Pool | BatchNorm | Relu | Mirror, Field(discriminator="kind")]
 
 
 def _needs_maps(what: str, shape: Shape) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -13,8 +14,10 @@ from torch import nn
 from emulator.streams import generator
 from firmware_specs import topology as spec
 from hil.counterparts.seam import Bench, CellArray, PlacementError
-from hil.experiments.schema import BlockPart, ConvPart, DensePart, EnergyPart, Experiment, SkipPart
+from hil.experiments.parts import ConvPart, DensePart, EnergyPart, SkipPart
+from hil.experiments.schema import BlockPart, Experiment
 from hil.learning.block import EnergyBlock, Observer
+from hil.learning.energies import Crossbar, Energy
 from hil.learning.initial import initialize
 
 
@@ -81,6 +84,13 @@ def observed(model: nn.Module, observers: Mapping[str, Observer]) -> Iterator[No
             blocks[name].observer = former
 
 
+def energy_of(part: EnergyPart | Energy, drive_shape: tuple[int, ...], slope: float = 1.0) -> Energy:
+    """The energy of a block for the shape its feedforward part delivers."""
+    if isinstance(part, Energy):
+        return replace(part, drive_shape=drive_shape)
+    return Crossbar.of(topology_of(part, drive_shape, slope))
+
+
 def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0) -> spec.Topology:
     """Layers and couplings of an energy part for the shape its feedforward part delivers.
 
@@ -136,13 +146,16 @@ def _block(
             raise ModelError(f"{where}.feedforward.{index} ({layer.kind}): input {shape}: {error}") from error
         layers.append(module)
     try:
-        topology = topology_of(part.energy, shape, experiment.slope)
-    except ValueError as error:
+        own = energy_of(part.energy, shape, experiment.slope)
+    except (ValueError, RuntimeError) as error:
         raise ModelError(f"{where}.energy: {error}") from error
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.kind == "pulsed"
+    topology = own.topology
     if pulsed and (
-        topology.substrate == "resistive" or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
+        topology is None
+        or topology.substrate == "resistive"
+        or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
     ):
         raise ModelError(
             f"{where}.energy: pulsed updates need a gradient that the states alone give; pooling and "
@@ -151,7 +164,7 @@ def _block(
     settle = experiment.settle
     try:
         energy = EnergyBlock(
-            topology,
+            own,
             bench,
             experiment.estimator,
             generator=signs,
@@ -164,4 +177,4 @@ def _block(
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")
     chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)
-    return nn.Sequential(chain), topology.nudge_shape
+    return nn.Sequential(chain), own.nudge_shape

@@ -11,21 +11,23 @@ from hil.report.figures import Curve, Panel
 FLOOR = 1e-16
 
 
-def write_picture(path: Path, result: Gradcheck, curves: Curves) -> None:
-    """Writes cosines and norm ratios a parameter, and how both gradients build up sweep by sweep.
+def write_picture(path: Path, result: Gradcheck, curves: Curves | None) -> None:
+    """Writes cosines and norm errors a parameter, and how both gradients build up by sweeps, where there are any.
 
     Raises:
         ValueError: a suffix matplotlib does not know.
     """
     cosines = {name: max(1 - a.cosine, FLOOR) for name, a in result.parameters.items()}
-    ratios = {name: a.norm_ratio for name, a in result.parameters.items()}
+    errors = {name: max(abs(a.norm_ratio - 1), FLOOR) for name, a in result.parameters.items()}
     height = max(2.6, 0.24 * len(cosines))
     weights = [name for name in result.parameters if name.startswith("block") and "bias" not in name]
     panels = [
         Panel("1 - cosine", figures.dots(cosines, "1 - cosine", log=True, marks={"cosine 0.9999": 1e-4})),
-        Panel("Norm ratio", figures.dots(ratios, "|measured| / |exact|", marks={"exact": 1.0})),
-        *(Panel(n, figures.lines(_build_up(n, curves), "sweeps", "share of the whole", low=0)) for n in weights),
+        Panel("Norm error", figures.dots(errors, "||measured| / |exact| - 1|", log=True, marks={"1 %": 0.01})),
     ]
+    if curves is not None:
+        built = {name: _build_up(name, curves) for name in weights}
+        panels += [Panel(n, figures.lines(c, "sweeps", "share of the whole", low=0)) for n, c in built.items()]
     figures.save(figures.drawing(panels, height=height), path)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
@@ -19,6 +20,7 @@ from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
 from hil.training.run import checkpoint, metrics
+from hil.training.run.documents import DocumentError, Provenance, Shape, Summary, Tested, read
 from hil.training.run.folder import RunFolder
 
 Record = dict[str, Any]
@@ -31,10 +33,11 @@ class _Run:
     folder: RunFolder
     steps: list[Record]
     epochs: list[Record]
-    evaluation: Record
-    summary: Record
+    evaluation: Tested
+    summary: Summary
     sessions: list[Record]
     weights: dict[str, Tensor]
+    damaged: list[str]
 
     def curve(self, key: str, label: str, *, epochs: bool = False) -> Curve:
         """A recorded quantity over steps; what was not finite or not measured is a gap."""
@@ -57,8 +60,8 @@ def write_report(folder: RunFolder) -> None:
         Section("Confusion matrix", _confusion(run)),
         Section("Provenance", _provenance(run)),
     ]
-    title = run.summary.get("title") or folder.path.name
-    subtitle = f"{run.summary.get('device', '')} · run folder {folder.path.name}"
+    title = run.summary.title or folder.path.name
+    subtitle = f"{run.summary.device} · run folder {folder.path.name}"
     write(folder.report, Page(title, subtitle, _badges(run), sections))
 
 
@@ -66,30 +69,37 @@ def _read(folder: RunFolder) -> _Run:
     records = metrics.read(folder.metrics)
     newest = checkpoint.newest(folder.checkpoints)
     tensors = newest.tensors if newest else {}
+    damaged: list[str] = []
+    said = _document(folder.provenance, Provenance, damaged)
     return _Run(
         folder,
         [r for r in records if r["kind"] == "step"],
         [r for r in records if r["kind"] == "epoch"],
-        _json(folder.evaluation),
-        _json(folder.summary),
-        _json(folder.provenance).get("sessions", []),
+        _document(folder.evaluation, Tested, damaged) or Tested(),
+        _document(folder.summary, Summary, damaged) or Summary(),
+        said.sessions if said else [],
         {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.") and v.is_floating_point()},
+        damaged,
     )
 
 
-def _json(path: Path) -> Record:
-    document: Record = json.loads(path.read_text()) if path.is_file() else {}
-    return document
+def _document(path: Path, shape: type[Shape], damaged: list[str]) -> Shape | None:
+    """What a file holds; one that is not what it should be is left out, and said."""
+    try:
+        return read(path, shape)
+    except DocumentError as error:
+        damaged.append(f"Left out: {error}.")
+        return None
 
 
 def _badges(run: _Run) -> list[Badge]:
-    accuracy, finished = run.summary.get("test_accuracy"), run.summary.get("finished", False)
-    speed = run.summary.get("images_per_second")
+    accuracy, finished = run.summary.test_accuracy, run.summary.finished
+    speed = run.summary.images_per_second
     settled = run.steps[-1].get("settled") if run.steps else None
     badges = [
         Badge("test accuracy", "not measured" if accuracy is None else f"{accuracy:.2%}"),
         Badge("run", "finished", "good") if finished else Badge("run", "stopped before its end", "warning"),
-        Badge("steps", f"{run.summary.get('steps', len(run.steps))}"),
+        Badge("steps", f"{len(run.steps) if run.summary.steps is None else run.summary.steps}"),
     ]
     if speed is not None:
         badges.append(Badge("images/s", f"{speed:.0f}"))
@@ -100,7 +110,7 @@ def _badges(run: _Run) -> list[Badge]:
 
 def _learning(run: _Run) -> list[Part]:
     if not run.steps:
-        return [Text("No step was completed.")]
+        return [Text("No step was completed."), *map(Text, run.damaged)]
     loss = [run.curve("loss", "training, each step"), run.curve("test_loss", "test", epochs=True)]
     accuracy = [run.curve("accuracy", "training, each step"), run.curve("test_accuracy", "test", epochs=True)]
     panels = [
@@ -109,7 +119,7 @@ def _learning(run: _Run) -> list[Part]:
         Panel("Learning rate", figures.lines([run.curve("lr", "learning rate")], "step", "learning rate", low=0)),
     ]
     caption = "Long runs are drawn as means over neighbouring steps, with their range behind."
-    return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run)]
+    return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
 
 
 def _epoch_table(run: _Run) -> list[Part]:
@@ -131,8 +141,10 @@ def _settling(run: _Run) -> list[Part]:
         Panel("Sweeps a phase", figures.lines([run.curve("iterations", "mean")], "step", "sweeps", low=0)),
         Panel("Phases that came to rest", figures.lines([run.curve("settled", "share")], "step", "share")),
     ]
-    for name, counts in run.evaluation.get("iterations", {}).items():
-        sweeps = sorted((int(k), v) for k, v in counts.items())
+    for name, counts in run.evaluation.iterations.items():
+        sweeps = sorted(counts.items())
+        if not sweeps:
+            continue
         edges = [sweeps[0][0] - 0.5, *(s + 0.5 for s in range(sweeps[0][0], sweeps[-1][0] + 1))]
         dense = [dict(sweeps).get(s, 0) for s in range(sweeps[0][0], sweeps[-1][0] + 1)]
         panels.append(Panel(f"{_short(name)}, free phase", figures.histogram(edges, dense, "sweeps to rest")))
@@ -176,9 +188,8 @@ def _weights(run: _Run) -> list[Part]:
 
 
 def _states(run: _Run) -> list[Part]:
-    histograms: Mapping[str, Record] = run.evaluation.get("states", {})
     panels = [
-        Panel(_short(name), figures.histogram(h["edges"], h["counts"], "state")) for name, h in histograms.items()
+        Panel(_short(name), figures.histogram(h.edges, h.counts, "state")) for name, h in run.evaluation.states.items()
     ]
     if not panels:
         return []
@@ -186,7 +197,7 @@ def _states(run: _Run) -> list[Part]:
 
 
 def _confusion(run: _Run) -> list[Part]:
-    counts = run.evaluation.get("confusion")
+    counts = run.evaluation.confusion
     if not counts:
         return []
     size = 5.2 if len(counts) <= 20 else 8.0
@@ -211,14 +222,18 @@ def _provenance(run: _Run) -> list[Part]:
         parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
         parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
     if run.folder.config.is_file():
-        parts.append(Fold("Experiment", run.folder.config.read_text()))
+        parts.append(Fold("Experiment", run.folder.config.read_text(errors="replace")))
     return parts
 
 
 def _cell_ranges(run: _Run) -> Ranges:
     """Weights and biases the counterpart's cells hold, model units; infinite where it has no cells."""
-    sheet = run.sessions[-1]["counterpart"].get("datasheet") if run.sessions else None
-    return Units(Datasheet.model_validate(sheet)).ranges if sheet else Ranges()
+    said = run.sessions[-1].get("counterpart") if run.sessions else None
+    sheet = said.get("datasheet") if isinstance(said, dict) else None
+    try:
+        return Units(Datasheet.model_validate(sheet)).ranges if sheet else Ranges()
+    except ValidationError:
+        return Ranges()
 
 
 def _range_of(name: str, ranges: Ranges) -> tuple[float, float]:

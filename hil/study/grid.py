@@ -10,17 +10,29 @@ a key of the experiment, as in `hil train --set`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
+import re
 import statistics
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hil.training.run import marked
 from hil.training.run.atomic import write_json
-from hil.training.run.folder import RunError
+from hil.training.run.folder import RUN
+from hil.training.run.marked import Made, RunError
+
+STUDY = Made(
+    "study",
+    re.compile(r"study\.(json|png|html)|table\.(json|md)|points/[^/]+/(point\.json|log\.txt|chip\.toml)"),
+    re.compile(r"points(/[^/]+(/run)?)?"),
+)
+"""What a study makes in its folder, besides the runs of its points."""
+WAIT_FOR_IT = "wait until it has ended, or choose another --run-dir"
 
 Value = str | int | float | bool
 
@@ -127,34 +139,71 @@ def points(axes: list[Axis]) -> list[Point]:
     return [Point(dict(zip([a.key for a in rest], values, strict=True)), waits) for values in combinations]
 
 
-def open_folder(path: Path, document: Mapping[str, object], *, overwrite: bool) -> None:
-    """Starts a study's folder, or goes on with the one that asked for the same.
+@contextlib.contextmanager
+def opened(path: Path, document: Mapping[str, object], *, overwrite: bool) -> Iterator[None]:
+    """Starts a study's folder, or goes on with the one that asked for the same, and keeps others out of it.
 
     Raises:
-        StudyError: it holds another study, or something else.
+        RunError: it holds another study, or something else; or another process writes it.
     """
+    marked.refuse_written(path, WAIT_FOR_IT)
+    _begun(path, document, overwrite=overwrite)
+    with marked.written(path, STUDY, WAIT_FOR_IT):
+        if not _begun(path, document, overwrite=overwrite):
+            if marked.is_ours(path, STUDY):
+                _clear(path)
+            marked.mark(path, STUDY)
+            write_json(path / "study.json", document)
+        yield
+
+
+def _begun(path: Path, document: Mapping[str, object], *, overwrite: bool) -> bool:
+    """Does the folder hold this very study?"""
     record = path / "study.json"
-    if record.is_file():
-        if json.loads(record.read_text()) == document:
-            return
-        if not overwrite:
-            raise StudyError(f"{path} holds a study with other settings: choose another --run-dir, or --overwrite")
-        for done in path.glob("points/*/point.json"):
-            done.unlink()
-    elif path.exists() and any(path.iterdir()):
+    try:
+        if json.loads(record.read_bytes()) == document:
+            return True
+    except (OSError, ValueError, RecursionError):
+        pass  # none, or none that can be read
+    if path.exists() and not (path.is_dir() and (marked.is_ours(path, STUDY) or not marked.content(path))):
         raise StudyError(f"{path} exists and is not a study's folder: choose another --run-dir")
-    path.mkdir(parents=True, exist_ok=True)
-    write_json(record, document)
+    if record.is_file() and not overwrite:
+        raise StudyError(f"{path} holds a study with other settings: choose another --run-dir, or --overwrite")
+    return False
+
+
+def _clear(path: Path) -> None:
+    """Removes what an earlier study made, its points' runs with it: they were trained with other settings."""
+    for run in path.glob("points/*/run"):
+        if marked.is_ours(run, RUN):
+            marked.refuse_links(run, RUN)
+            marked.clear(run, RUN)
+            marked.unmark(run)
+            with contextlib.suppress(OSError):  # holds what is not ours
+                run.rmdir()
+    marked.clear(path, STUDY, last="study.json")
 
 
 def rows_of(path: Path, grid: list[Point]) -> list[Row]:
     """Rows of the points that are done."""
-    found = []
-    for point in grid:
-        file = path / "points" / point.name / "point.json"
-        if file.is_file():
-            found += [Row(**row) for row in json.loads(file.read_text())]
-    return found
+    return [row for point in grid for row in rows_in(path / "points" / point.name) or ()]
+
+
+def rows_in(folder: Path) -> list[Row] | None:
+    """Rows of a point, None where it is not done, or its `point.json` does not read back."""
+    try:
+        rows = [Row(**row) for row in json.loads((folder / "point.json").read_bytes())]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    known = (str, int, float)
+    sound = all(
+        isinstance(row.values, dict)
+        and all(isinstance(value, known) for value in row.values.values())
+        and all(isinstance(number, int | float | None) for number in (row.accuracy, row.seconds))
+        and isinstance(row.note, str)
+        for row in rows
+    )
+    return rows if sound else None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench import check_address, open_bench
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.learning.loss import LOSSES
+from hil.learning import loss as losses
 from hil.learning.model import build
 from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
@@ -24,7 +24,7 @@ from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks
 from hil.training.run import checkpoint
 from hil.training.run.atomic import write_json, write_text
-from hil.training.run.folder import RunFolder
+from hil.training.run.folder import RunFolder, refuse_lost
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 
@@ -67,8 +67,10 @@ def run(task: Task) -> list[Row]:
 
 def _rows(task: Task) -> list[Row]:
     run_folder = task.folder / "run"
-    resume = checkpoint.newest(RunFolder(run_folder).checkpoints) is not None
-    experiment = experiment_file.load(RunFolder(run_folder).config) if resume else _experiment(task)
+    opened = RunFolder(run_folder)
+    refuse_lost(opened)
+    resume = bool(checkpoint.names(opened.checkpoints))
+    experiment = experiment_file.load(opened.config) if resume else _experiment(task)
     with (task.folder / "log.txt").open("a") as log:
         outcome, opened = open_and_train(
             Console(file=log), experiment, run_folder, task.data_root, Ranks(), resume=resume, overwrite=not resume
@@ -97,7 +99,8 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
                     raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
                 bench.chip.wait(wait_s - waited_s)
                 waited_s = wait_s
-            accuracies.append(evaluate(model, dataset, LOSSES[experiment.loss], experiment.run.eval_batch).accuracy)
+            loss = losses.task(experiment.loss).loss
+            accuracies.append(evaluate(model, dataset, loss, experiment.run.eval_batch).accuracy)
     return accuracies
 
 

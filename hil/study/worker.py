@@ -6,10 +6,20 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing import parent_process
+
+from firmware_specs import registry
 
 GRACE_S = 10.0
 """Time for the checkpoint of the training that was under way."""
+
+
+def begin(plugins: Sequence[str]) -> None:
+    """Begins a worker of a study: it knows what its parent knows, and ends with it."""
+    for module in plugins:
+        registry.plugin(module)
+    end_with_parent()
 
 
 def end_with_parent() -> None:

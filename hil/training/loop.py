@@ -13,25 +13,28 @@ import torch
 from torch import Tensor, nn
 
 from drivers.errors import DeviceError
-from hil.counterparts.seam import Bench, NotFinite
+from hil.counterparts.seam import Bench, NotFinite, busy
 from hil.data import Dataset
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import LOSSES, Loss
+from hil.learning.loss import Loss, task
 from hil.learning.model import energy_blocks, observed
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
 from hil.training.ranks import ALONE, RankError, Ranks
 from hil.training.run import checkpoint, provenance
 from hil.training.run.atomic import write_json
-from hil.training.run.folder import RunError, RunFolder
+from hil.training.run.folder import RunError, RunFolder, note_checkpoint
 from hil.training.run.metrics import MetricsFile
 from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
 from hil.training.tensorboard import EventFile
 from hil.training.update import CellUpdates
+
+SAVING_S = 300.0
+"""How long a checkpoint may take on a slow disk while outputs are on; they go off when it takes longer."""
 
 
 class Screen(Protocol):
@@ -87,7 +90,7 @@ def train(
         KeyboardInterrupt: stopped in the middle of a step; likewise.
         RunError: the loss, a current or a parameter is not finite.
     """
-    run, loss = experiment.run, LOSSES[experiment.loss]
+    run, loss = experiment.run, task(experiment.loss).loss
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
@@ -102,8 +105,10 @@ def train(
     with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
 
         def save(between_steps: bool = True) -> None:
-            whole = state.checkpoint(metrics.sync(), between_steps)
-            checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+            with busy(bench, SAVING_S):
+                whole = state.checkpoint(metrics.sync(), between_steps)
+                checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+                note_checkpoint(folder)
 
         model.train()
         before: dict[str, Tensor] | None = None
@@ -171,12 +176,22 @@ def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
         return 0
     mine = checkpoint.newest(folder.checkpoints, step)
     if _step_of(mine) == step and mine is not None:
-        return state.restore(mine)
+        return _put_back(state, mine, folder)
     first = checkpoint.newest(folder.shared.checkpoints, step)
     if first is None or _step_of(first) != step:
         raise RunError(f"{folder.shared.path}: the checkpoint of step {step} is gone: raise run.keep_checkpoints")
-    state.restore(first.without("bench."))
+    _put_back(state, first.without("bench."), folder.shared)
     return 0
+
+
+def _put_back(state: TrainState, found: checkpoint.Checkpoint, folder: RunFolder) -> int:
+    try:
+        return state.restore(found)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{folder.checkpoints}: the checkpoint of step {_step_of(found)} does not fit the experiment in "
+            f"{folder.config}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _step_of(found: checkpoint.Checkpoint | None) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from firmware_specs.registry import find
 from hil.experiments.schema import Experiment
 from hil.experiments.schema import Optimizer as Settings
 
@@ -26,15 +28,23 @@ def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.o
 
 
 def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    lr, decay = settings.lr, settings.weight_decay
-    group = [{"params": parameters}]  # torch refuses an empty list, not an empty group
-    match settings.kind:
-        case "adam":
-            return torch.optim.Adam(group, lr, weight_decay=decay, fused=True)  # one pass over the memory, not ten
-        case "adamw":
-            return torch.optim.AdamW(group, lr, weight_decay=decay, fused=True)
-        case "sgd":
-            return torch.optim.SGD(group, lr, settings.momentum, weight_decay=decay, fused=True)
+    make: Callable[..., torch.optim.Optimizer] = find("optimizers", settings.kind)
+    return make(settings, [{"params": parameters}])  # torch refuses an empty list, not an empty group
+
+
+def adam(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Adam; `weight_decay` is L2."""
+    return torch.optim.Adam(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)  # one pass, not ten
+
+
+def adamw(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay."""
+    return torch.optim.AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+
+def sgd(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with `momentum`."""
+    return torch.optim.SGD(groups, settings.lr, settings.momentum, weight_decay=settings.weight_decay, fused=True)
 
 
 def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:
@@ -46,10 +56,20 @@ def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) 
         batch: From 0 within the epoch.
         batches: Batches an epoch.
     """
-    top, schedule = experiment.optimizer.lr, experiment.schedule
-    rate = top
-    if schedule.kind == "cosine":
-        done = epoch + (batch / batches if schedule.per == "step" else 0.0)
-        rate = schedule.lr_min + (top - schedule.lr_min) * (1 + math.cos(math.pi * done / experiment.run.epochs)) / 2
+    schedule = experiment.schedule
+    plan: Callable[[Experiment, int, int, int], float] = find("schedules", schedule.kind)
+    rate = plan(experiment, epoch, batch, batches)
     step = epoch * batches + batch + 1
     return rate * step / schedule.warmup if step < schedule.warmup else rate
+
+
+def constant(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:
+    """`optimizer.lr` throughout."""
+    return experiment.optimizer.lr
+
+
+def cosine(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:
+    """Cosine annealing from `optimizer.lr` to `schedule.lr_min`, changed after every step or epoch."""
+    top, schedule = experiment.optimizer.lr, experiment.schedule
+    done = epoch + (batch / batches if schedule.per == "step" else 0.0)
+    return schedule.lr_min + (top - schedule.lr_min) * (1 + math.cos(math.pi * done / experiment.run.epochs)) / 2

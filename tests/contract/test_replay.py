@@ -64,8 +64,8 @@ def test_replay_of_other_verbs_is_refused(tmp_path):
     crossbar = Crossbar(Session(dialect_over(Replay(wire.recorder.entries), "serial"), watchdog_s=60.0))
     with pytest.raises(ProtocolViolation, match="the recording has"):
         verbs(crossbar, seed=1)
-    crossbar.session._stop_heartbeat()
-    crossbar.session._signals.stop()
+    crossbar.session._outputs.rest()
+    crossbar.session._outputs.leave_signals()
     crossbar.session._closed = True
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from drivers.connect import Options, connect
-from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost
+from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutputsUncertain
 from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
 from firmware_specs.codes import State, Trip
@@ -221,13 +221,14 @@ def test_pulled_cable_stops_the_run_with_one_sentence_and_trips_the_device(board
     crossbar.program(0, [np.full((2, 7, 4), 5e-5)])
     for link in [channel for channel in board._server._channels if isinstance(channel, SocketLink)]:
         link._socket.shutdown(socket.SHUT_RDWR)
-    with pytest.raises(LinkLost, match=r"connection is gone.*watchdog turns them off"):
+    with pytest.raises(LinkLost, match=r"(?s)connection is gone.*watchdog turns them off"):
         while True:
             crossbar.settle(0, np.zeros((1, 6)))
     wait_for(lambda: not board.device.outputs.on)
     with pytest.raises(DeviceError):
         crossbar.settle(0, np.zeros((1, 6)))
-    crossbar.session._armed = False  # nothing is left to switch off, the cable is gone
+    with pytest.raises(OutputsUncertain, match=r"they may be on; the device's watchdog turns them off"):
+        crossbar.close()
 
 
 def test_bench_does_not_arm_again_after_a_trip(board, crossbar):
@@ -269,8 +270,8 @@ def abandon(crossbar, before=lambda: None):
     """What is left when a host dies: no lock, no wire, nobody to switch off."""
     before()
     session = crossbar.session
-    session._stop_heartbeat()
-    session._signals.stop()
-    session._armed, session._closed = False, True
+    session._outputs.rest()
+    session._outputs.leave_signals()
+    session._outputs.armed, session._closed = False, True
     session._lock.release()
     session.dialect.close()

@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.registry import KINDS
 from hil.cli import build_app
 from hil.conformance.suite import SCPI, SERIAL
 from hil.counterparts.opening.bench_file import BenchFile, DeviceEntry, LimitsEntry
@@ -71,7 +72,7 @@ def known():
 @each_page
 def test_every_command_and_option_on_a_page_exists(page, known):
     for call in commands(page):
-        words = call.split()[1:]
+        words = re.sub(r"--plugin[ =]\S+ ?", "", call).split()[1:]  # of `hil` itself, may stand anywhere
         if words[0] == "--help" or words[0].isupper():
             continue
         assert words[0] in known, call
@@ -147,7 +148,7 @@ def test_every_experiment_and_datasheet_on_a_page_is_shipped(page):
 def test_every_toml_example_is_taken_by_what_reads_it(page):
     for block in fenced(page, "toml"):
         document, refusals = tomllib.loads(block), []
-        for read in (read_bench, read_experiment, read_datasheet, read_plan):
+        for read in (read_bench, read_experiment, read_datasheet, read_plan, read_entry_points):
             try:
                 read(document)
                 break
@@ -155,6 +156,13 @@ def test_every_toml_example_is_taken_by_what_reads_it(page):
                 refusals.append(f"{read.__name__}: {error}")
         else:
             pytest.fail(f"nothing takes\n{block}\n" + "\n".join(refusals))
+
+
+def read_entry_points(document):
+    """Of a package that brings things of its own."""
+    (groups,) = [project["entry-points"] for project in [document.get("project", {})] if "entry-points" in project]
+    if unknown := groups.keys() - {f"hil.{kind}" for kind in KINDS}:
+        raise ValueError(f"no such groups: {unknown}")
 
 
 def read_bench(document):

@@ -50,3 +50,38 @@ def test_traffic_of_the_host_makes_beats_unnecessary():
     assert not heart._end.wait(0.1)
     heart.stop()
     assert not beats
+
+
+class Over:
+    """A lease that is over, or renewed at the last moment."""
+
+    def __init__(self, over):
+        self.over, self.end = over, time.monotonic()
+
+
+def test_heartbeat_ends_with_the_lease_and_switches_off():
+    lapsed = threading.Event()
+    heart = Heartbeat(lambda: None, time.monotonic, 0.001, Over(True), lambda: lapsed.set() or True)
+    assert lapsed.wait(5)
+    heart._thread.join(5)
+    assert not heart._thread.is_alive()
+
+
+def test_owner_who_comes_back_at_the_last_moment_keeps_his_heartbeat():
+    lease, looked, beats = Over(True), threading.Event(), threading.Event()
+
+    def lapse():
+        lease.over = False
+        looked.set()
+        return False
+
+    heart = Heartbeat(beats.set, lambda: time.monotonic() - 1.0, 0.001, lease, lapse)
+    assert looked.wait(5) and beats.wait(5)
+    heart.stop()
+
+
+def test_device_that_watches_nobody_is_not_beaten_but_its_owner_is_looked_after():
+    beats, lapsed = [], threading.Event()
+    heart = Heartbeat(lambda: beats.append(1), time.monotonic, float("inf"), Over(True), lambda: lapsed.set() or True)
+    assert lapsed.wait(5) and not beats
+    heart.stop()

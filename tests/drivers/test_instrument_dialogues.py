@@ -212,7 +212,9 @@ def test_2600_watches_its_host_while_an_output_is_on():
     body = f"{OFF_2600.format('a')} {OFF_2600.format('b')} hil_tripped=1"
     with dialogue(
         *SOURCE_2600,
-        (f"function hil_watch() if not trigger.wait(2) then {body} end end", None),
+        ("hil_watch_s=2", None),
+        ("print(hil_watch_s)", "2.00000e+00"),
+        (f"function hil_watch() if not trigger.wait(hil_watch_s) then {body} end end", None),
         ("hil_tripped=0 trigger.clear()", None),
         ("*OPC?", "1"),
         ("hil_watch()", None),

@@ -16,7 +16,7 @@ def bench(name, **dut):
     if "timing" in dut:
         rack = rack.model_copy(update={"timing": rack.timing.model_copy(update=dut.pop("timing"))})
     virtual = VirtualRack(rack.model_copy(update={"dut": rack.dut.model_copy(update=dut)}))
-    return virtual, Rig(virtual.rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, Rig(virtual.rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 @pytest.mark.parametrize("name", ["keithley-8x8", "keysight-8x8"])

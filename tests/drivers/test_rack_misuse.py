@@ -20,7 +20,7 @@ READ_V, PULSE_V, DRIVE_V, HOT_V, HOT_A = 0.2, 2.0, 0.5, 0.01, 1e-4
 def bench(name="bench-16x16"):
     rack = load_rack(name)
     virtual = VirtualRack(rack, log_commands=True)
-    return virtual, lambda: Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, lambda: Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def assert_safe_practice(virtual):
@@ -137,7 +137,7 @@ def sentinel(rig, virtual, draw):
 def wrong_identity(rig, virtual, draw):
     rig.close()
     virtual.bench.faults.add(f"identity:{draw.choice(['smu1', 'smu2', 'matrix', 'mainframe'])}")
-    Rig(virtual.rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    Rig(virtual.rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def tripped_interlock(rig, virtual, draw):

@@ -17,7 +17,7 @@ def bench(**dut):
     rack = load_rack("bench-16x16")
     rack = rack.model_copy(update={"dut": rack.dut.model_copy(update=dut)})
     virtual = VirtualRack(rack)
-    return virtual, Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def exact(g, source_v, nudge_a):
@@ -136,7 +136,7 @@ def test_source_currents_over_shunts_are_those_of_kirchhoffs_law():
     wiring = rack.wiring.model_copy(update={"shunts": shunts, "shunt_ohm": 10.0})
     rack = rack.model_copy(update={"wiring": wiring})
     virtual = VirtualRack(rack)
-    with Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box)) as rig:
+    with Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box)) as rig:
         session = NetworkSession(rig, layout(rig, SOURCES, [HIDDEN, OUT], [HIDDEN // 2, None]))
         phases = session.settle(np.random.default_rng(4).uniform(-0.5, 0.5, SOURCES), [np.full(OUT, 5e-5)])
         session.close()

@@ -21,7 +21,7 @@ def bench(name="bench-16x16", limits=None, **dut):
         }
     )
     virtual = VirtualRack(rack)
-    return virtual, Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    return virtual, Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
 
 
 def test_cells_reach_their_targets_in_a_few_pulses_and_their_neighbours_stay():

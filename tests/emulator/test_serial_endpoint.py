@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emulator.serial_endpoint import WINDOW, SerialEndpoint
+from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs import messages
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode
 from firmware_specs.fragments import cut
@@ -9,6 +9,8 @@ from firmware_specs.frame import MAX_PAYLOAD, Decoder, Frame, encode
 from firmware_specs.messages import Credit, Nak, Pulse, Refusal, Region, Sync, Synced
 
 NONCE = 0x1234
+
+WINDOW = 32
 
 
 class Host:

@@ -147,7 +147,7 @@ def test_a_reading_beyond_its_range_is_the_overflow_sentinel(keithley):
 
 def test_reading_with_the_output_off_is_an_error_not_a_value(keithley):
     assert ask(keithley, "smu2", ":READ?") == b""
-    assert ask(keithley, "smu2", "SYST:ERR?") == b'-221,"Settings conflict"\n'
+    assert ask(keithley, "smu2", "SYST:ERR?") == b'803,"Not permitted with OUTPUT off"\n'
 
 
 def test_integration_and_relays_cost_virtual_time_only(bench):

@@ -10,7 +10,7 @@ from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator
 from hil.learning.gradients.baseline import Implicit
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import build, energy_blocks
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
@@ -47,7 +47,7 @@ def batch(classes=4):
 
 def gradients(model, loss):
     model.zero_grad()
-    scores, mean = scores_and_loss(model, LOSSES[loss], *batch())
+    scores, mean = scores_and_loss(model, task(loss).loss, *batch())
     mean.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters()}, scores, mean
 
@@ -94,7 +94,7 @@ def test_large_beta_tells_a_reevaluated_nudge_from_a_constant_one():
 
 def test_a_chip_refuses_a_nudge_that_follows_its_state():
     model = model_with(EmulatorBench(Chip(load("ideal"), dtype=torch.float64), "emulator:ideal"), nudge="reevaluated")
-    _, mean = scores_and_loss(model, LOSSES["cross_entropy"], *batch())
+    _, mean = scores_and_loss(model, task("cross_entropy").loss, *batch())
     with pytest.raises(ValueError, match="reference"):
         mean.backward()
 

@@ -57,7 +57,7 @@ def test_errors_of_n_points_fall_with_the_nth_power_of_beta():
 def followed(points, beta):
     from hil.experiments.schema import Experiment
     from hil.learning.gradients.followed import scores_and_loss
-    from hil.learning.loss import LOSSES
+    from hil.learning.loss import task
     from hil.learning.model import build, energy_blocks
 
     document = {
@@ -76,7 +76,7 @@ def followed(points, beta):
     torch.manual_seed(1)
     drive = 1.0 + 0.1 * torch.randn(4, 6, dtype=torch.float64)
     model[1][1].weight.data.mul_(6)
-    scores_and_loss(model, LOSSES["cross_entropy"], drive, torch.tensor([0, 1, 2, 1]))[1].backward()
+    scores_and_loss(model, task("cross_entropy").loss, drive, torch.tensor([0, 1, 2, 1]))[1].backward()
     return {n: p.grad.clone() for n, p in model.named_parameters()}
 
 
@@ -173,7 +173,7 @@ def test_an_over_relaxed_sweep_has_the_same_implicit_gradient_sooner():
 
 
 def test_a_residual_block_of_an_experiment_has_its_skips():
-    from hil.experiments.schema import EnergyPart
+    from hil.experiments.parts import EnergyPart
     from hil.learning.model import topology_of
 
     part = EnergyPart.model_validate(

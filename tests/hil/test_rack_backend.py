@@ -17,7 +17,7 @@ def bench(**limits):
     rack = load_rack("bench-16x16")
     rack = rack.model_copy(update={"limits": rack.limits.model_copy(update=limits)})
     virtual = VirtualRack(rack)
-    rig = Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box))
+    rig = Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box))
     return virtual, RackBench(rig, "rack:test")
 
 

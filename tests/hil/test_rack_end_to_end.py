@@ -56,7 +56,7 @@ def test_same_seed_gives_the_same_readings_in_process_and_over_sockets(served):
     rack = load_rack("bench-16x16")
     virtual, found = VirtualRack(rack), []
     with (
-        Rig(rack, lambda box, spec: Loopback(virtual.feed(box), box)) as rig,
+        Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box)) as rig,
         open_bench(f"bench:{path}#rack") as bench,
     ):
         for one in (rig, bench.rig):

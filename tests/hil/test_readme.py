@@ -35,3 +35,13 @@ def test_experiments_named_in_commands_are_shipped(file):
     named = re.findall(r"hil (?:train|gradcheck) ([a-z0-9-]+)\s", (ROOT / file).read_text())
     assert named
     assert set(named) <= set(shipped())
+
+
+def test_every_command_of_the_readme_that_is_run_on_other_machines_can_run_without_data_and_devices():
+    commands = [line.split("#")[0].split() for block in blocks("README.md", "sh") for line in block.splitlines()]
+    assert [words[:2] for words in commands[1:3]] == [["make", "demo"], ["make", "test"]]
+    assert ".venv/bin/activate" in [words[-1] for words in commands]
+    shipped_commands = {path.stem for path in (ROOT / "hil" / "commands").glob("[a-z]*.py")}
+    for words in commands:
+        assert not {"DATA", "--data-root", "sudo"} & set(words) and "/dev/" not in " ".join(words)
+        assert words[0] != "hil" or words[1] in shipped_commands

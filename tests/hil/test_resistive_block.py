@@ -250,7 +250,7 @@ dtype = "float64"
 def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address):
     from hil import data
     from hil.experiments import experiment_file
-    from hil.learning.loss import LOSSES
+    from hil.learning.loss import task
     from hil.learning.model import build, energy_blocks
 
     (tmp_path / "small.toml").write_text(RESISTIVE_DIGITS)
@@ -266,7 +266,7 @@ def test_digits_are_learned_on_conductances_that_stay_in_range(tmp_path, address
             batch = slice(start, start + 20)
             scores = model(images[batch])
             optimizer.zero_grad()
-            LOSSES["mse"](scores, labels[batch]).backward()
+            task("mse").loss(scores, labels[batch]).backward()
             optimizer.step()
             block.project()
             correct.append((scores.argmax(1) == labels[batch]).double().mean().item())

@@ -14,6 +14,8 @@ from hil.study import point as study_point
 from hil.study.grid import Axis, Point, Row, StudyError, over_seeds
 from hil.study.pairs import pairs
 from hil.study.table import write_table
+from hil.training.run import folder, marked
+from hil.training.run.folder import RunError
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
 
@@ -103,7 +105,7 @@ def test_chip_keys_need_an_emulated_chip(tmp_path):
     [
         ("optimizer.lrr=0.1,0.2", "optimizer.lrr: unknown key"),
         ("seed=x,y", "run.seed"),
-        ("rule=backprop,ep", "kind is one of centered"),
+        ("rule=backprop,ep", "'backprop' is not an estimator"),
         ("experiment=digits,digit", "did you mean digits"),
         ("device=emulator:mixed-8bit,emulator:mixed8bit", "did you mean mixed-8bit"),
         ("chip.cells.bitz=4,6", "cells.bitz: unknown key"),
@@ -168,16 +170,46 @@ def test_the_command_goes_on_where_it_was_and_leaves_a_table_and_a_picture(tmp_p
     assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
 
 
+def begin(path, document, **more):
+    with study.opened(path, document, **({"overwrite": False} | more)):
+        return sorted(p.name for p in path.rglob("*") if p.is_file() and p.name not in (".crossbar-hil", ".lock"))
+
+
 def test_another_study_in_the_folder_is_refused(tmp_path):
-    study.open_folder(tmp_path / "a", {"sweep": ["x=1"]}, overwrite=False)
-    study.open_folder(tmp_path / "a", {"sweep": ["x=1"]}, overwrite=False)
+    begin(tmp_path / "a", {"sweep": ["x=1"]})
+    begin(tmp_path / "a", {"sweep": ["x=1"]})
     with pytest.raises(StudyError, match="other settings"):
-        study.open_folder(tmp_path / "a", {"sweep": ["x=2"]}, overwrite=False)
-    study.open_folder(tmp_path / "a", {"sweep": ["x=2"]}, overwrite=True)
+        begin(tmp_path / "a", {"sweep": ["x=2"]})
+    begin(tmp_path / "a", {"sweep": ["x=2"]}, overwrite=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine").touch()
-    with pytest.raises(StudyError, match="not a study's folder"):
-        study.open_folder(tmp_path / "b", {}, overwrite=True)
+    (tmp_path / "b" / "study.json").write_text("{}")
+    for overwrite in (False, True):
+        with pytest.raises(StudyError, match="not a study's folder"):
+            begin(tmp_path / "b", {"sweep": []}, overwrite=overwrite)
+    with study.opened(tmp_path / "c", {}, overwrite=False), pytest.raises(RunError, match="is being written by"):
+        begin(tmp_path / "c", {})
+
+
+def test_a_study_that_replaces_another_trains_its_points_anew_and_leaves_other_files(tmp_path):
+    begin(tmp_path / "a", {"sweep": ["x=1"]})
+    point = tmp_path / "a" / "points" / "x=1"
+    (point / "run" / "checkpoints").mkdir(parents=True)
+    marked.mark(point / "run", folder.RUN)
+    for name in ("run/config.toml", "run/checkpoints/step_000000009.json", "point.json", "log.txt", "notes.txt"):
+        (point / name).write_text("{}")
+    assert begin(tmp_path / "a", {"sweep": ["x=1"], "set": ["run.epochs=9"]}, overwrite=True) == [
+        "notes.txt",
+        "study.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[3]", "[{}]", '[{"values": 3, "accuracy": 1}]', '[{"values": {"x": []}, "accuracy": 1}]']
+)
+def test_a_point_that_does_not_read_back_is_trained_again(text, tmp_path):
+    (tmp_path / "point.json").write_text(text)
+    assert study.rows_in(tmp_path) is None
 
 
 def test_a_point_may_name_another_experiment_and_another_rule(tmp_path):

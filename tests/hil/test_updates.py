@@ -17,7 +17,7 @@ from hil.experiments.experiment_file import load as load_experiment
 from hil.experiments.schema import Data, Update
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import ModelError, build
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
@@ -201,7 +201,7 @@ def test_digits_learn_by_pulses_alone():
     model = build(experiment, counterpart, data.shape, data.classes)
     updates = CellUpdates(model, experiment.update, 0)
     host = torch.optim.Adam(updates.host_parameters, 3e-3)
-    loss = LOSSES["cross_entropy"]
+    loss = task("cross_entropy").loss
     first = {n: p.detach().clone() for n, p in model.named_parameters() if "energy" in n}
     for step, (images, labels) in enumerate(Batches(data.train, 16, 0, True).epoch(0)):
         host.zero_grad()
@@ -226,10 +226,10 @@ def test_a_net_without_host_parameters_learns_by_pulses_alone(kind):
     host = optimizer(experiment.optimizer, updates.host_parameters)
     state = TrainState(model, host, counterpart, Position())
     for step, (images, labels) in enumerate(Batches(data.train, 32, 0, True).epoch(0)):
-        LOSSES["cross_entropy"](model(data.prepare(images, torch.device("cpu"), torch.float32)), labels).backward()
+        task("cross_entropy").loss(model(data.prepare(images, torch.device("cpu"), torch.float32)), labels).backward()
         host.step()
         updates.step(step)
-    assert evaluate(model, data, LOSSES["cross_entropy"], 360).accuracy > 0.5
+    assert evaluate(model, data, task("cross_entropy").loss, 360).accuracy > 0.5
     state.checkpoint(0)
 
 
@@ -246,7 +246,7 @@ def test_a_pulsed_run_resumes_bit_by_bit_from_a_checkpoint():
     experiment = load_experiment("digits", ['update.kind="pulsed"', "update.refresh_every=2"])
     data = load_data(Data(name="digits"), None)
     batches = list(Batches(data.train, 16, 0, True).epoch(0))[:6]
-    loss = LOSSES["cross_entropy"]
+    loss = task("cross_entropy").loss
 
     def start():
         counterpart = EmulatorBench(Chip(load("pcm"), 0), "emulator:pcm")

@@ -39,6 +39,7 @@ from hil.conformance.conversation import Answer, Failed
 
 QUIET_S = 0.02
 MAX_REQUEST = 1 << 20
+OFF_S = 5.0
 Verb = Callable[[Scpi, bytes], bytes]
 
 
@@ -149,7 +150,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.HEARTBEAT: _nothing(Scpi.heartbeat),
     Opcode.WATCHDOG: lambda d, p: pack_number(d.set_watchdog(parse_number(p))),
     Opcode.ARM: _nothing(Scpi.arm),
-    Opcode.DISARM: _nothing(Scpi.disarm),
+    Opcode.DISARM: _nothing(lambda device: device.safe(OFF_S)),
     Opcode.CONFIGURE: _configure,
     Opcode.TOPOLOGY: lambda d, p: pack_topology(d.topology(parse_array(p))),
     Opcode.WRITE_CELLS: lambda d, p: d.write_cells(WriteCells.parse(p), 0.0).pack(),
@@ -157,8 +158,8 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.PULSE: lambda d, p: d.pulse(Pulse.parse(p), 0.0).pack(),
     Opcode.MEASURE: lambda d, p: d.measure(Measure.parse(p), 0.0).pack(),
     Opcode.USAGE: lambda d, p: d.usage(Region.parse(p)).pack(),
-    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], 0.0)[0].pack(),
-    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], 0.0)[0].pack(),
+    Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], (0.0,))[0].pack(),
+    Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], (0.0,))[0].pack(),
     Opcode.TEMPERATURE: lambda d, p: pack_number(d.temperature()),
     Opcode.CLOCK: lambda d, p: pack_number(d.clock()),
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from drivers.lease import LEASE_S, LONGEST_S
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
@@ -42,8 +43,10 @@ class DeviceEntry(Section):
         limits: Tighter limits.
         calibration: Calibration file; relative to the bench file.
         allow_calibration: Named override: id of a calibration to use although it is expired or of another device.
-        watchdog_s: Outputs go off this long after the last sign of life.
+        watchdog_s: The device turns its outputs off this long after the last sign of life of this process.
+        lease_s: The session turns them off this long after the last verb of its owner.
         allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
+        allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
         visa_library: VISA library as pyvisa names it.
         rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
@@ -56,7 +59,9 @@ class DeviceEntry(Section):
     calibration: str | None = None
     allow_calibration: str | None = None
     watchdog_s: Positive = 2.0
+    lease_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = LEASE_S
     allow_no_watchdog: bool = False
+    allow_long_requests: bool = False
     timeout_s: Positive = 10.0
     visa_library: str = "@py"
     rack: Rack | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +35,8 @@ def open_board(
     doors: Doors = EVERYTHING,
     faults: FaultPlan | None = None,
     sink: Callable[[Event], None] | None = None,
+    *,
+    real_time: bool = False,
 ) -> Board:
     """A virtual instrument that is ready to be run.
 
@@ -43,12 +46,14 @@ def open_board(
         doors: How it can be reached.
         faults: What the wires do to the dialogue.
         sink: Called with every event of the device's journal.
+        real_time: Requests take as long as the datasheet says.
 
     Raises:
         DatasheetError: the datasheet is refused.
         OSError: a port is taken.
     """
-    device = Device(Chip(datasheet.load(name), seed), sink=sink)
+    chip = Chip(datasheet.load(name), seed)
+    device = Device(chip, sink=sink, work=time.sleep) if real_time else Device(chip, sink=sink)
     return Board(device, doors, faults)
 
 

@@ -10,6 +10,8 @@ from hil.counterparts.described import datasheet_of, disagreements
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench_file import DeviceEntry
 
+OVERRIDES = ("allow_no_watchdog", "allow_long_requests")
+
 
 def connected(entry: DeviceEntry, source: str) -> Crossbar:
     """The device of an entry, within its limits and with its serial number; outputs off.
@@ -27,7 +29,9 @@ def connected(entry: DeviceEntry, source: str) -> Crossbar:
         Options(
             limits={source: limits} if limits else {},
             watchdog_s=entry.watchdog_s,
+            lease_s=entry.lease_s,
             allow_no_watchdog=entry.allow_no_watchdog,
+            allow_long_requests=entry.allow_long_requests,
             timeout_s=entry.timeout_s,
             visa_library=entry.visa_library,
         ),
@@ -67,8 +71,8 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
                 todo="Correct the bench file, or leave the datasheet out to take the device's own word",
             )
         provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
-        if entry.allow_no_watchdog:
-            provenance["overrides"] = ["allow_no_watchdog"]
+        if overrides := [name for name in OVERRIDES if getattr(entry, name)]:
+            provenance["overrides"] = overrides
         return DeviceBench(crossbar, address, on_file or said, provenance)
     except BaseException:
         crossbar.close()

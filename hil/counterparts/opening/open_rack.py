@@ -26,6 +26,7 @@ def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
         rack_of(entry, folder),
         entry.visa_library,
         watchdog_s=entry.watchdog_s,
+        lease_s=entry.lease_s,
         allow_no_watchdog=entry.allow_no_watchdog,
     )
     return RackBench(rig, address)

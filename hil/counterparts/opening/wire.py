@@ -99,7 +99,7 @@ def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = 
     chosen = options or Options()
     wire = links_of(Machine(Device(chip)), address, "serial")()
     dialect = Framed(FramedLink(wire, owner="in process"), chosen.timeout_s, 0.0)
-    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s))
+    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s, lease_s=chosen.lease_s))
 
 
 def links_of(machine: Machine, address: str, protocol: Protocol) -> Callable[[], Loopback]:

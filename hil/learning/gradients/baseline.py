@@ -14,6 +14,7 @@ from torch import Tensor
 
 from emulator import network
 from hil.counterparts.seam import Parameters, States
+from hil.learning.energies import implicit
 from hil.learning.energy import ideal_network
 from hil.learning.estimator import Site
 
@@ -72,13 +73,31 @@ class Implicit:
         Raises:
             AdjointError: not solved within the bound: the free phase is unsettled or the network barely stable.
         """
+        network_of = site.energy.topology
+        if network_of is None:
+            return self._of_any(site, drive, parameters, free, loss_gradient)
         source, leaves, start = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}, _leaves(free)
         with torch.enable_grad():
-            net = replace(ideal_network(site.topology, leaves), over_relaxation=self.over_relaxation)
+            net = replace(ideal_network(network_of, leaves), over_relaxation=self.over_relaxation)
             swept = network.relax(net, source, start=start, stop=_ONE_SWEEP).states
             adjoint = self._solve(swept, start, loss_gradient)
             gradients = torch.autograd.grad(swept, [source, *leaves.values()], adjoint, materialize_grads=True)
         return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
+
+    def _of_any(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """By the Hessian of the energy, where there is no sweep to differentiate."""
+        tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
+        by_drive, by_parameter, solved = implicit.gradients(
+            site.energy, drive, parameters, free, loss_gradient, tolerance
+        )
+        if self.unsolved == "refuse" and not bool(solved.all()):
+            raise AdjointError(
+                f"the adjoint of {int((~solved).sum())} of {len(solved)} samples is not solved: the "
+                f"minimum of {site.energy.name} is flat there, or its free phase is unsettled"
+            )
+        return by_drive, by_parameter
 
     def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
         tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
@@ -133,10 +152,13 @@ class Unrolled:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients by the drive and by every parameter; see `hil.learning.estimator.Rule`."""
+        topology = site.energy.topology
+        if topology is None:
+            raise AdjointError(f"{site.energy.name} has no sweeps to unroll: use estimator.kind = 'implicit'")
         source, leaves = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}
         stop = network.Stop(max_iterations=self.sweeps, tolerance=0)
         with torch.enable_grad():
-            last = network.relax(ideal_network(site.topology, leaves), source, start=free, stop=stop).states[-1]
+            last = network.relax(ideal_network(topology, leaves), source, start=free, stop=stop).states[-1]
             gradients = torch.autograd.grad(last, [source, *leaves.values()], loss_gradient, materialize_grads=True)
         return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
 

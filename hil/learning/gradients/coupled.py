@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from hil.counterparts.seam import Hold, Parameters, States
-from hil.learning import energy
 from hil.learning.estimator import Site, contrast_weights, contrasted
 
 
@@ -47,4 +46,4 @@ class Coupled:
         settled = site.settle(drive, [Hold(free[-1] - step * loss_gradient)], free)
         phases, currents = contrasted(settled, one_sided=True)
         weights = contrast_weights((1.0,), torch.full_like(loss_gradient.flatten(1)[:, 0], step))
-        return energy.contrast(site.topology, parameters, drive, phases, weights, currents)
+        return site.energy.contrast(parameters, drive, phases, weights, currents)

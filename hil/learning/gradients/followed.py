@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hil.learning import energy
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator, contrast_weights, contrasted, stencil
 from hil.learning.loss import Loss
@@ -46,7 +45,7 @@ def scores_and_loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor
     names = tuple(name for name, _ in block.named_parameters())
     parameters = (*block.parameters(), *readout.parameters())
     block.program()
-    shaped = drive.reshape(len(drive), *block.topology.drive_shape)
+    shaped = drive.reshape(len(drive), *block.energy.drive_shape)
     scores, mean = _Followed.apply(block, head, names, shaped, *parameters)
     return scores, mean
 
@@ -107,7 +106,7 @@ class _Followed(torch.autograd.Function):
         # the energies' contrast belongs to the mean loss: every sample counts 1 / batch
         effective = drive.new_full((len(drive),), rule.beta * len(drive))
         weights = contrast_weights(levels, effective if heard is None else effective * heard)
-        by_drive, by_parameter = energy.contrast(block.topology, parameters, drive, phases, weights)
+        by_drive, by_parameter = block.energy.contrast(parameters, drive, phases, weights)
         shares = [weight * level for weight, level in zip(stencil(levels), levels, strict=False)]
         by_readout = head.by_parameters([states[-1] for states in settled.nudged], shares)
         inside = (scale * by_parameter[name] for name in ctx.names)

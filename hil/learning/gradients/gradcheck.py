@@ -18,7 +18,7 @@ from hil.data import DataError
 from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.gradients.baseline import Implicit, Unrolled
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import build, energy_blocks
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
@@ -106,12 +106,14 @@ def samples(experiment: Experiment, root: Path, count: int) -> Samples:
         DataError: the experiment names no known data set.
     """
     name = experiment.data.name
-    if name not in data.FORMS:
-        raise DataError(f"data.name: {name!r} is not a data set; known: {', '.join(sorted(data.FORMS))}")
-    shape, classes = data.FORMS[name]
+    data.source(name)
     try:
         dataset = data.load(experiment.data, root)
+        classes = dataset.classes
     except DataError as error:
+        if name not in data.FORMS:
+            raise
+        shape, classes = data.FORMS[name]
         draw = generator(torch.device("cpu"), experiment.run.seed, "gradcheck images")
         images = torch.rand(count, *shape, generator=draw, dtype=torch.float64)
         labels = torch.randint(classes, (count,), generator=draw)
@@ -176,7 +178,7 @@ def gradients(
     for block in energy_blocks(model).values():
         block.estimator = rule
         block.observer = None if seen is None else seen.append
-    LOSSES[experiment.loss](model(given.images)[given.kept], given.labels[given.kept]).backward()
+    task(experiment.loss).loss(model(given.images)[given.kept], given.labels[given.kept]).backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -216,6 +218,12 @@ class Curves:
     sweeps: Sequence[int]
     propagation: Sequence[Gradients]
     unrolled: Sequence[Gradients]
+
+
+def has_sweeps(experiment: Experiment, given: Samples) -> bool:
+    """Whether every block relaxes in sweeps, as crossbar networks do, that a truncated gradient can be taken from."""
+    model = initial_model(experiment, ReferenceBench(EXACT), given)
+    return all(block.energy.topology is not None for block in energy_blocks(model).values())
 
 
 def curves(experiment: Experiment, estimator: Estimator, given: Samples, sweeps: Sequence[int]) -> Curves:

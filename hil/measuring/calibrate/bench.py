@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from torch import Tensor
 from firmware_specs.topology import Topology
 from hil.counterparts.device_array import DeviceArray
 from hil.counterparts.emulator import EmulatedArray
-from hil.counterparts.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, Snapshots, States
+from hil.counterparts.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, Snapshots, States, busy
 from hil.measuring.calibrate.entries import LayerEntry
 from hil.measuring.calibrate.file import CalibrationFile
 
@@ -133,6 +134,10 @@ class CalibratedBench:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Of the counterpart."""
         self.bench.load_state_dict(state)
+
+    def busy(self, seconds: float) -> AbstractContextManager[None]:
+        """Of the counterpart, where it has outputs."""
+        return busy(self.bench, seconds)
 
     def close(self) -> None:
         """Of the counterpart."""

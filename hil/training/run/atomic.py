@@ -11,11 +11,16 @@ from pathlib import Path
 def write_bytes(path: Path, content: bytes) -> None:
     """Replaces a file: temporary file in the same folder, fsync, rename, fsync of the folder.
 
+    What is no plain file, `/dev/stdout` or a pipe, is written into and stays what it is.
+
     Raises:
         OSError: naming the file, of a full disk as well.
     """
     try:
-        _replace(path, content)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            _replace(path, content)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from hil.training.run.atomic import write_bytes, write_json
+
+_NAME = re.compile(r"step_\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,28 +38,35 @@ class Checkpoint:
 
 
 def write(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
-    """Adds a checkpoint and removes all but the newest `keep`.
+    """Adds a checkpoint and removes all but the newest `keep` up to it.
 
-    The JSON file carries the checksum of the tensors and is written last, so that it vouches for them.
+    The JSON file carries the checksum of the tensors and is written last, so that it vouches for them. What lies there
+    of a later step did not read back when the run was taken up: it is no reason to remove one that does.
     """
     folder.mkdir(exist_ok=True)
     content = save({name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()})
     path = folder / f"step_{step:09d}.safetensors"
     write_bytes(path, content)
     write_json(path.with_suffix(".json"), {"sha256": hashlib.sha256(content).hexdigest()} | checkpoint.facts)
-    for old in sorted(folder.glob("step_*.json"))[:-keep]:
+    mine = [path for path in _facts(folder) if _step(path) <= step]
+    for old in mine[:-keep]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def newest(folder: Path, limit: int | None = None) -> Checkpoint | None:
     """The newest checkpoint that reads back whole, None when there is none; up to step `limit` where one is given."""
-    for path in sorted(folder.glob("step_*.json"), reverse=True):
-        late = limit is not None and int(path.stem.removeprefix("step_")) > limit
+    for path in reversed(_facts(folder)):
+        late = limit is not None and _step(path) > limit
         found = None if late else _read(path)
         if found is not None:
             return found
     return None
+
+
+def names(folder: Path) -> list[str]:
+    """Names of all files of checkpoints, readable or not."""
+    return sorted(path.name for path in folder.glob("step_*") if _NAME.fullmatch(path.stem))
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -75,13 +85,27 @@ def parse(facts: bytes, content: bytes) -> Checkpoint | None:
         known = json.loads(facts)
         if hashlib.sha256(content).hexdigest() != known["sha256"]:
             return None
+        position = known["position"]
+        counts = (known["metrics_bytes"], position["step"], position["epoch"], position["batch"])
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            return None
         return Checkpoint(load(content), known)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         return None
 
 
+def _facts(folder: Path) -> list[Path]:
+    """The JSON files of checkpoints, oldest first."""
+    return sorted((p for p in folder.glob("step_*.json") if _NAME.fullmatch(p.stem)), key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step_"))
+
+
 def _read(path: Path) -> Checkpoint | None:
     try:
-        return parse(path.read_bytes(), path.with_suffix(".safetensors").read_bytes())
+        found = parse(path.read_bytes(), path.with_suffix(".safetensors").read_bytes())
     except OSError:
         return None
+    return found if found is not None and found.facts["position"]["step"] == _step(path) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +10,23 @@ from pathlib import Path
 
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
-from hil.training.run import checkpoint
+from hil.training.run import checkpoint, marked
 from hil.training.run.atomic import write_text
+from hil.training.run.documents import sessions
+from hil.training.run.marked import Made, RunError
 
-
-class RunError(ValueError):
-    """A run folder that cannot be used as asked; the message says what to do instead."""
+RUN = Made(
+    "run",
+    re.compile(
+        r"(ranks/\d+/)?(config\.toml|(provenance|evaluation|summary|counterpart)\.json|metrics\.jsonl|flight\.log"
+        r"|report\.html|checkpoints/step_\d+\.(json|safetensors)|tensorboard/events\.out\.tfevents\.[^/]+)"
+        r"|ranks/\d+/\.crossbar-hil"
+    ),
+    re.compile(r"(ranks/\d+/)?(checkpoints|tensorboard)|ranks(/\d+)?"),
+)
+"""What a run makes in its folder."""
+CHECKPOINTED = "checkpointed"
+WAIT = "wait until it has ended, or choose another --run-dir"
 
 
 def of_rank(path: Path, rank: int) -> Path:
@@ -91,25 +102,50 @@ def check_free(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         RunError: the folder is in use, or holds something that is no run.
     """
-    if not path.exists() or (path.is_dir() and set(path.iterdir()) <= {RunFolder(path).flight}):
+    refuse_written(path)
+    _check_free(path, overwrite=overwrite)
+
+
+def refuse_written(path: Path) -> None:
+    """Raises `RunError` where a process writes a run's folder now."""
+    marked.refuse_written(path, WAIT)
+
+
+def _check_free(path: Path, *, overwrite: bool) -> None:
+    folder = RunFolder(path)
+    if not path.exists() or (path.is_dir() and marked.content(path) <= {folder.flight.name}):
         return
-    if not RunFolder(path).config.is_file():
-        raise RunError(f"{path} exists and is not a run folder: choose another --run-dir")
-    if not overwrite:
+    if not path.is_dir() or not marked.is_ours(path, RUN):
+        named = "has no marker of a run (.crossbar-hil)" if folder.config.is_file() else "is not a run folder"
+        raise RunError(f"{path} exists and {named}: choose another --run-dir")
+    marked.refuse_links(path, RUN)
+    if folder.config.is_file() and not overwrite:
         raise RunError(f"{path} holds a run: --resume goes on with it, --overwrite replaces it, --run-dir moves on")
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes the folder of a run where it is missing and keeps every other writer out; one that stays empty goes again.
+
+    Raises:
+        RunError: another process writes it, or a link lies in it.
+    """
+    with marked.written(path, RUN, WAIT):
+        yield
+
+
 def start(path: Path, experiment: Experiment, *, overwrite: bool = False) -> RunFolder:
-    """Makes the folder of a new run and writes its `config.toml`.
+    """Makes the folder of a new run and writes its `config.toml`; of an earlier run it removes what that one made.
 
     Raises:
         RunError: as `check_free`.
     """
-    check_free(path, overwrite=overwrite)
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
+    _check_free(path, overwrite=overwrite)
+    path.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(path)
+    if marked.is_ours(path, RUN):
+        marked.clear(path, RUN, last=folder.config.name)
+    marked.mark(path, RUN, **{CHECKPOINTED: False})
     write_text(folder.config, experiment_file.dump(experiment))
     return folder
 
@@ -126,31 +162,57 @@ def begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
         yield
     except Exception as error:
         if new and not (folder.metrics.is_file() and folder.metrics.stat().st_size):
-            _discard(folder)
+            marked.clear(folder.path, RUN, keep=frozenset({folder.flight.name}))
+            if marked.content(folder.path) <= {folder.flight.name}:
+                marked.unmark(folder.path)
             error.add_note(f"No step was done: {folder.path} is free for the next start.")
         elif not isinstance(error, RunError) and (last := checkpoint.newest(folder.checkpoints)) is not None:
             error.add_note(f"--resume goes on from step {last.facts['position']['step']}.")
         raise
 
 
-def _discard(folder: RunFolder) -> None:
-    """Removes a run; the last traffic of a device that failed stays."""
-    for path in folder.path.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path != folder.flight:
-            path.unlink()
-    if not folder.flight.is_file():
-        folder.path.rmdir()
-
-
-def reopen(path: Path) -> RunFolder:
-    """Opens the folder of a run that is to go on.
+def find(path: Path) -> RunFolder:
+    """The folder of a run that is to be read.
 
     Raises:
         RunError: there is no run.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
-        raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
+        raise RunError(f"{path} holds no run: name the folder of one with --run-dir")
     return folder
+
+
+def reopen(path: Path) -> RunFolder:
+    """Opens the folder of a run that is to go on.
+
+    Raises:
+        RunError: there is no run, none of its checkpoints reads back, it has lost them, or it does not say where it
+            comes from.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
+    marked.refuse_links(path, RUN)
+    refuse_lost(folder)
+    sessions(folder.provenance)
+    return folder
+
+
+def refuse_lost(folder: RunFolder) -> None:
+    """Raises `RunError` where a run had checkpoints and none of them reads back."""
+    path, names = folder.path, checkpoint.names(folder.checkpoints)
+    if (names or marked.facts_of(path, RUN).get(CHECKPOINTED)) and checkpoint.newest(folder.checkpoints) is None:
+        there = (
+            f"none of its checkpoints reads back whole ({', '.join(names)})" if names else "its checkpoints are gone"
+        )
+        raise RunError(
+            f"{path} cannot go on: {there}. Nothing was changed: put them back into {folder.checkpoints} from a copy, "
+            "or start anew elsewhere with --run-dir, or here with --overwrite, which removes the run"
+        )
+
+
+def note_checkpoint(folder: RunFolder) -> None:
+    """Notes that a run has a checkpoint, so that one that lost them all is not taken for one that had none."""
+    if marked.facts_of(folder.path, RUN).get(CHECKPOINTED) is not True:
+        marked.mark(folder.path, RUN, **{CHECKPOINTED: True})

@@ -22,6 +22,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self.hurry_s: float | None = None
+        self._heard = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
@@ -38,8 +39,15 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    def heard(self) -> None:
+        """The stop is under way, outputs are off: signals that still come change nothing."""
+        self._heard = True
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._heard:
+            return
         if self.signal is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
         if self.hurry_s is not None:

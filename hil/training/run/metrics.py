@@ -6,9 +6,11 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from hil.training.run.folder import RunError
+from hil.training.run.atomic import write_bytes
+from hil.training.run.documents import record
+from hil.training.run.marked import RunError
 
 
 class MetricsFile:
@@ -23,6 +25,8 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
+        if path.is_file() and path.stat().st_nlink > 1:
+            write_bytes(path, path.read_bytes())  # of a copy made of links, this one alone grows
         self._file = path.open("ab")
         if self._file.tell() < size:
             self._file.close()
@@ -53,10 +57,13 @@ class MetricsFile:
         self.close()
 
 
-def read(path: Path) -> list[dict[str, object]]:
-    """All whole records; a line cut off by a crash is left out."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
-    return [json.loads(line) for line in lines]
+def read(path: Path) -> list[dict[str, Any]]:
+    """All whole records; a line cut off by a crash is left out, as is one that is no record."""
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        found = (record(line) for line in file if line.endswith(b"\n"))
+        return [line for line in found if line is not None]
 
 
 def _finite(value: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import json
 import platform
 import subprocess
 import sys
@@ -14,10 +13,12 @@ from pathlib import Path
 
 import torch
 
+from firmware_specs.registry import plugins
 from hil.counterparts.seam import Bench
 from hil.data import Dataset
 from hil.experiments.schema import Experiment
 from hil.training.run.atomic import write_json
+from hil.training.run.documents import sessions
 
 
 def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, step: int, device: torch.device) -> None:
@@ -30,8 +31,11 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         dataset: What it learns from.
         step: Steps done before this session.
         device: Torch device of the model.
+
+    Raises:
+        DocumentError: what the file holds of earlier sessions cannot be read.
     """
-    sessions = json.loads(path.read_text())["sessions"] if path.is_file() else []
+    earlier = sessions(path)
     session = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_step": step,
@@ -40,6 +44,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
+        "plugins": list(plugins()),
         "torch": torch.__version__,
         "torch_device": str(device),
         "threads": torch.get_num_threads(),
@@ -49,7 +54,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "seed": experiment.run.seed,
         "data": _fingerprint(dataset),
     }
-    write_json(path, {"sessions": [*sessions, session]})
+    write_json(path, {"sessions": [*earlier, session]})
 
 
 def code_version() -> dict[str, object]:

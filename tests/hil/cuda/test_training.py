@@ -26,7 +26,7 @@ from hil.data.augment import flip_and_crop
 from hil.data.dataset import Dataset, Split
 from hil.experiments import experiment_file
 from hil.learning.gradients.comparison import at_rest
-from hil.learning.loss import LOSSES
+from hil.learning.loss import task
 from hil.learning.model import build
 from hil.training.loop import train
 from hil.training.optimize import optimizer
@@ -51,8 +51,7 @@ def small_data(monkeypatch):
         )
         return lambda root: Dataset(name, split, split, classes, 255.0, (0.5,), (0.25,), flip_and_crop)
 
-    for name in ("mnist", "cifar10"):
-        monkeypatch.setitem(data.SOURCES, name, source(name))
+    monkeypatch.setattr(data, "source", source)
 
 
 SMALL = (
@@ -169,7 +168,7 @@ def test_the_gradient_study_runs_there(gpu):
     ):
         images = dataset.prepare(dataset.train.images[:4], ranks.device, torch.float64)
         labels = dataset.train.labels[:4].to(ranks.device)
-        for found in at_rest(model, LOSSES[experiment.loss], images, labels):
+        for found in at_rest(model, task(experiment.loss).loss, images, labels):
             assert found.cosine > 0.9
 
 

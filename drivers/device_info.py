@@ -1,0 +1,56 @@
+"""What a device says of itself, read once at opening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drivers.dialect import Dialect
+from drivers.errors import OutOfRange
+from firmware_specs.codes import Capability, ConverterId, Parameter
+from firmware_specs.messages import Converter, FabricInfo, Identity, LimitsInfo
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """Identity, fabric, converters, parameters and limits of an open device."""
+
+    identity: Identity
+    fabric: FabricInfo
+    converters: Mapping[int, Converter]
+    parameters: Mapping[int, float]
+    limits: LimitsInfo
+
+    @classmethod
+    def of(cls, dialect: Dialect) -> DeviceInfo:
+        """Asks a device with an open session; raises `DeviceError` where it does not say."""
+        return cls(
+            dialect.identify(),
+            dialect.fabric(),
+            {converter.id: converter for converter in dialect.converters()},
+            dialect.parameters(),
+            dialect.limits(),
+        )
+
+    def can(self, capability: Capability) -> bool:
+        """Does it have a capability?"""
+        return bool(self.identity.capabilities & capability)
+
+    def converter(self, which: ConverterId, device: str) -> Converter:
+        """One of its converters; raises `OutOfRange` where it has none such."""
+        if which not in self.converters:
+            raise OutOfRange(f"the device has no converter {which.name}", device=device)
+        return self.converters[which]
+
+    def parameter(self, which: Parameter) -> float:
+        """One of its numbers, 0 where it does not say."""
+        return self.parameters.get(which, 0.0)
+
+    def seconds(self, which: Parameter) -> float:
+        """One of the times it states, 0 where it does not say or says nonsense."""
+        return max(0.0, self.parameter(which))
+
+    @property
+    def max_reads(self) -> int:
+        """Conversions it makes in one request, at most."""
+        return max(1, int(self.parameter(Parameter.MAX_READS)))

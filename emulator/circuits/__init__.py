@@ -1,0 +1,1 @@
+"""Small circuits in front of virtual instruments: parts, and a breadboard that joins them to terminals."""

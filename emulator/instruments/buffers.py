@@ -1,0 +1,120 @@
+"""Reading buffers: readings with source value, time and status, up to a size; full ones overwrite or stop."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass, field
+
+EPOCH = datetime.datetime(2026, 1, 1)
+"""When a virtual bench was switched on: time stamps are its seconds after that."""
+FORMATTED = {"V": "V", "A": "A", "Ohm": "Ohm"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One reading in a buffer.
+
+    Attributes:
+        value: What was measured.
+        unit: Its unit.
+        sourced: What was sourced, as read back or set.
+        source_unit: Its unit.
+        at_s: When, seconds of the bench.
+        status: Status word of the reading.
+    """
+
+    value: float
+    unit: str
+    sourced: float
+    source_unit: str
+    at_s: float
+    status: int = 0
+
+
+@dataclass
+class Buffer:
+    """Readings of one kind.
+
+    Attributes:
+        size: How many it holds.
+        once: True where a full one takes no more; otherwise the oldest goes.
+    """
+
+    size: int
+    once: bool = False
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Are there as many readings as it holds?"""
+        return len(self.entries) >= self.size
+
+    def add(self, entry: Entry) -> bool:
+        """Keeps a reading; False where a full one takes no more."""
+        if self.full:
+            if self.once:
+                return False
+            del self.entries[: len(self.entries) - self.size + 1]
+        self.entries.append(entry)
+        return True
+
+    def resize(self, size: int) -> None:
+        """Another size; what it held is gone."""
+        self.size = size
+        self.entries.clear()
+
+    def statistic(self, which: str, values: list[float] | None = None) -> float:
+        """Mean, maximum, minimum, standard deviation or span of the readings; 0 of none."""
+        found = [entry.value for entry in self.entries] if values is None else values
+        if not found:
+            return 0.0
+        mean = math.fsum(found) / len(found)
+        match which:
+            case "max":
+                return max(found)
+            case "min":
+                return min(found)
+            case "span":
+                return max(found) - min(found)
+            case "sd":
+                return math.sqrt(math.fsum((v - mean) ** 2 for v in found) / max(1, len(found) - 1))
+        return mean
+
+
+ELEMENTS = (
+    "READing", "SOURce", "RELative", "STATus", "SOURSTATus", "UNIT", "SOURUNIT", "TSTamp", "DATE", "TIME", "SEConds",
+    "FRACtional", "FORMatted", "SOURFORMatted", "EXTRa", "CHANnel",
+)  # fmt: skip
+NUMERIC = ("READing", "SOURce", "RELative", "STATus", "SOURSTATus", "SEConds", "FRACtional")
+
+
+def element(name: str, entry: Entry, first_s: float, reading: str) -> float | str:
+    """What a buffer says of a reading.
+
+    Args:
+        name: One of `ELEMENTS`.
+        entry: The reading.
+        first_s: When the first reading of the buffer was taken.
+        reading: Format of numbers.
+    """
+    when = EPOCH + datetime.timedelta(seconds=entry.at_s)
+    values: dict[str, float | str] = {
+        "READing": entry.value,
+        "SOURce": entry.sourced,
+        "RELative": entry.at_s - first_s,
+        "STATus": entry.status,
+        "SOURSTATus": entry.status,
+        "UNIT": entry.unit,
+        "SOURUNIT": entry.source_unit,
+        "TSTamp": when.strftime("%m/%d/%Y %H:%M:%S.%f"),
+        "DATE": when.strftime("%m/%d/%Y"),
+        "TIME": when.strftime("%H:%M:%S"),
+        "SEConds": float(math.floor(entry.at_s)),
+        "FRACtional": entry.at_s % 1,
+        "FORMatted": f"{reading.format(entry.value)} {entry.unit}",
+        "SOURFORMatted": f"{reading.format(entry.sourced)} {entry.source_unit}",
+        "EXTRa": 0.0,
+        "CHANnel": "0",
+    }
+    return values[name]

@@ -1,0 +1,330 @@
+"""One SCPI instrument whose command set is a table: bytes in, bytes out.
+
+Every command of the table is taken and remembered; what has an effect, the model adds by the name in the table:
+`actions` replace what a command does, `hooks` look at a value before it is kept, `computed` answer a query with what is
+so now. What is in no table is the instrument's own error -113.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from emulator.instruments.refused import Refused
+from emulator.instruments.status import Status, event_bit
+from emulator.rack.stand import Stand
+from firmware_specs.instruments import Command, Table
+from firmware_specs.instruments.kinds import Value
+from firmware_specs.racks.wiring import Instrument
+from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, units
+
+Reply = str | bytes | None
+Key = tuple[str, tuple[int, ...], str]
+TEXTS = {
+    -101: "Invalid character",
+    -102: "Syntax error",
+    -104: "Data type error",
+    -108: "Parameter not allowed",
+    -109: "Missing parameter",
+    -113: "Undefined header",
+    -114: "Header suffix out of range",
+    -131: "Invalid suffix",
+    -151: "Invalid string data",
+    -161: "Invalid block data",
+    -221: "Settings conflict",
+    -222: "Parameter data out of range",
+    -223: "Too much data",
+    -224: "Illegal parameter value",
+    -363: "Input buffer overrun",
+}
+OVERFLOW = (-350, "Queue overflow")
+LARGEST = 9e37
+"""Whole numbers beyond are written as SCPI writes infinity."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One command as a handler sees it.
+
+    Attributes:
+        command: What the table says of it.
+        suffixes: Numeric suffixes, 1 where left out.
+        p: Parameters that are left.
+        query: True with a question mark.
+    """
+
+    command: Command
+    suffixes: tuple[int, ...]
+    p: Parameters
+    query: bool
+
+
+Action = Callable[[Call], Reply]
+Hook = Callable[..., object]
+"""Called with the value, then the suffixes; refuses by raising `Refused`."""
+Computed = Callable[..., Value]
+"""Called with the suffixes."""
+
+
+class ScpiInstrument:
+    """One instrument.
+
+    Args:
+        bench: What it stands on.
+        name: As the bench calls it.
+        spec: Model and serial.
+        table: Its command set.
+
+    Attributes:
+        actions: What commands do, by name.
+        hooks: What looks at a value before it is kept, by name.
+        computed: What answers a query, by name.
+        service: Called when the status byte begins to ask for service.
+    """
+
+    deadline: float | None = None
+    """It never waits for anything."""
+
+    def __init__(self, bench: Stand, name: str, spec: Instrument, table: Table) -> None:
+        self.bench, self.name, self.spec, self.table = bench, name, spec, table
+        self.status = Status()
+        self.queue: deque[tuple[int, str]] = deque()
+        self.actions: dict[str, Action] = self._core()
+        self.hooks: dict[str, Hook] = {}
+        self.computed: dict[str, Computed] = {}
+        self.service: Callable[[], None] = lambda: None
+        self._set: dict[Key, Value] = {}
+        self._named = {command.name: command for command in reversed(table.commands)}
+        self._splitter = Splitter()
+        self._asked = False
+        self._memory: dict[int, dict[Key, Value]] = {}
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        if f"identity:{self.name}" in self.bench.faults:
+            return "ACME,WRONG BOX,0,0"
+        return self.spec.facts.identity.format(serial=self.spec.serial or "1000001")
+
+    def reset(self) -> None:
+        """What `*RST` does beside forgetting settings; models add theirs."""
+
+    def get(self, name: str, *suffixes: int, channel: str = "") -> Value:
+        """Present value of a setting."""
+        value = self._set.get((name, suffixes, channel))
+        if value is None:
+            value = self._named[name].reset
+        assert value is not None, name  # noqa: S101 - a setting that is read has a default in the table
+        return value
+
+    def number(self, name: str, *suffixes: int) -> float:
+        """`get`, of a numeric setting."""
+        return float(self.get(name, *suffixes))  # type: ignore[arg-type]
+
+    def numbers(self, name: str, *suffixes: int) -> tuple[float, ...]:
+        """`get`, of a setting that is a list of numbers."""
+        value = self.get(name, *suffixes)
+        return value if isinstance(value, tuple) else ()
+
+    def keep(self, name: str, value: Value, *suffixes: int, channel: str = "") -> None:
+        """Changes a setting from inside."""
+        self._set[name, suffixes, channel] = value
+
+    def recall(self, settings: dict[Key, Value]) -> None:
+        """Settings as they were saved; an output does not go on by itself."""
+        self.forget()
+        self.reset()
+        for (name, suffixes, channel), value in settings.items():
+            if name != "output":
+                self.hooks.get(name, lambda *_: None)(value, *suffixes)
+                self.keep(name, value, *suffixes, channel=channel)
+
+    def forget(self, prefix: str = "") -> None:
+        """Settings back to what the table says, those whose name begins with `keep.` excepted."""
+        self._set = {k: v for k, v in self._set.items() if k[0].startswith("keep.") or not k[0].startswith(prefix)}
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes bytes in, gives answers out."""
+        return b"".join(self._message(message) for message in self._splitter.feed(data))
+
+    def feed_message(self, data: bytes) -> bytes:
+        """The same where the interface marks the end of a message."""
+        return self.feed(data) + b"".join(self._message(message) for message in self._splitter.end())
+
+    def clear(self) -> None:
+        """Device clear: what is half received is forgotten."""
+        self._splitter.clear()
+
+    def trigger(self) -> bytes:
+        """A trigger of the bus."""
+        return self.feed(b"*TRG\n")
+
+    def status_byte(self, message: bool = False) -> int:
+        """As a serial poll reads it."""
+        return self.status.byte(bool(self.queue), message)
+
+    def fail(self, code: int, text: str) -> None:
+        """Puts an error into the queue."""
+        self.bench.log.add("error", self.name, code, text)
+        self.status.events |= event_bit(code)
+        if len(self.queue) < self.table.style.depth:
+            self.queue.append((code, text))
+        else:
+            self.queue[-1] = OVERFLOW
+
+    def _message(self, message: bytes | Overrun) -> bytes:
+        self.bench.advance(self.spec.facts.bus_s)
+        if isinstance(message, Overrun):
+            self.fail(-363, TEXTS[-363])
+            return b""
+        self.bench.log.add("command", self.name, text=message.decode(errors="replace").strip())
+        try:
+            found = units(message.replace(b":*", b"*").strip())
+        except ValueError:
+            self.fail(-102, TEXTS[-102])
+            return b""
+        before = self._asked
+        replies = [reply for unit in found if (reply := self._unit(unit)) is not None]
+        self._asked = bool(self.status_byte() & 64)
+        if self._asked and not before:
+            self.service()
+        return b";".join(r.encode() if isinstance(r, str) else r for r in replies) + b"\n" if replies else b""
+
+    def _unit(self, unit: Unit) -> Reply:
+        try:
+            return self._carry_out(unit)
+        except ScpiError as error:
+            self.fail(error.code, TEXTS.get(error.code, "Execution error"))
+        except Refused as refused:
+            self.fail(refused.code, refused.text)
+        return None
+
+    def _carry_out(self, unit: Unit) -> Reply:
+        try:
+            command, given = self.table.find(unit.header)
+        except LookupError as error:
+            raise ScpiError(-113, unit.header) from error
+        except ValueError as error:
+            raise ScpiError(-114, unit.header) from error
+        if not (command.asks if unit.query else command.sets):
+            raise ScpiError(-113, unit.header)
+        suffixes = tuple(1 if suffix is None else suffix for suffix in given)
+        call = Call(command, suffixes, Parameters(unit.parameters), unit.query)
+        action = self.actions.get(command.name)
+        reply = (action or (self._ask if unit.query else self._put))(call)
+        call.p.end()
+        return reply
+
+    def _ask(self, call: Call) -> Reply:
+        command, p = call.command, call.p
+        extreme = command.kind.extreme(p, command.reset)
+        channels = p.channels() if p.at_channels else [""]
+        if extreme is not None:
+            return self.written(command, extreme)
+        compute = self.computed.get(command.name)
+        values = [
+            self.get(command.name, *call.suffixes, channel=c) if compute is None else compute(*call.suffixes)
+            for c in channels
+        ]
+        return ",".join(self.written(command, value) for value in values)
+
+    def _put(self, call: Call) -> None:
+        command, p = call.command, call.p
+        if command.kind.name == "none":
+            return
+        value = command.kind.read(p, command.reset)
+        channels = p.channels() if command.channels and p.at_channels else [""]
+        p.end()
+        for channel in channels:
+            hook = self.hooks.get(command.name)
+            if hook is not None and not channel:
+                hook(value, *call.suffixes)
+            self.keep(command.name, value, *call.suffixes, channel=channel)
+
+    def written(self, command: Command, value: Value) -> str:
+        """A value as this model answers it."""
+        style, kind = self.table.style, command.kind
+        if isinstance(value, bool):
+            return str(int(value))
+        if isinstance(value, tuple):
+            return ",".join(style.real.format(v) for v in value)
+        if isinstance(value, str):
+            text = kind.answer(value)
+            return f'"{text}"' if kind.name in ("quoted", "string") else text
+        return (
+            style.whole.format(round(value)) if kind.name == "int" and abs(value) < 9e37 else style.real.format(value)
+        )
+
+    def _core(self) -> dict[str, Action]:
+        """What every instrument does alike."""
+        status = self.status
+        return {
+            "*IDN": lambda c: self.identity(),
+            "*RST": self._reset,
+            "*CLS": self._clear,
+            "*OPC": self._complete,
+            "*WAI": lambda c: None,
+            "*ESR": lambda c: str(status.take_events()),
+            "*STB": lambda c: str(self.status_byte()),
+            "*ESE": lambda c: self._mask(c, "event_enable"),
+            "*SRE": lambda c: self._mask(c, "service_enable"),
+            "*TST": lambda c: "0",
+            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self._set)}),
+            "memory.recall": lambda c: self.recall(self._memory.get(c.p.integer(0, 4), {})),
+            "error.next": lambda c: self.next_error(),
+            "error.all": lambda c: self._all_errors(),
+            "error.count": lambda c: str(len(self.queue)),
+            "error.clear": lambda c: self.queue.clear(),
+            "status.preset": lambda c: self._preset(),
+            "status.clear": lambda c: status.clear(),
+        } | {
+            f"status.{name}.{register}": partial(self._register, name, register)
+            for name in status.groups
+            for register in ("event", "condition", "enable", "positive", "negative")
+        }  # fmt: skip
+
+    def _reset(self, call: Call) -> None:
+        self.forget()
+        self.reset()
+
+    def _clear(self, call: Call) -> None:
+        self.queue.clear()
+        self.status.clear()
+
+    def _complete(self, call: Call) -> Reply:
+        """Everything is carried out in order, so whatever was pending is complete."""
+        if call.query:
+            return "1"
+        self.status.events |= 1
+        return None
+
+    def _preset(self) -> None:
+        for group in self.status.groups.values():
+            group.preset()
+
+    def _mask(self, call: Call, register: str) -> Reply:
+        if call.query:
+            return str(getattr(self.status, register))
+        setattr(self.status, register, call.p.integer(0, 255))
+        return None
+
+    def _register(self, group: str, register: str, call: Call) -> Reply:
+        found = self.status.groups[group]
+        if call.query:
+            return str(found.take() if register == "event" else getattr(found, register))
+        setattr(found, register, call.p.integer(0, 0xFFFF))
+        return None
+
+    def next_error(self) -> str:
+        """The oldest entry of the error queue, in the model's words."""
+        if not self.queue:
+            return self.table.style.empty
+        code, text = self.queue.popleft()
+        return self.table.style.error.format(code=code, text=text)
+
+    def _all_errors(self) -> str:
+        entries = [self.next_error()]
+        while self.queue:
+            entries.append(self.next_error())
+        return ",".join(entries)

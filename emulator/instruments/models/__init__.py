@@ -1,0 +1,1 @@
+"""The virtual instruments, one model or family a file."""

@@ -1,0 +1,148 @@
+"""Arm and trigger layers of a 2400: source, delay, measure, arm count times trigger count; its buffer of 2500 readings.
+
+`INITiate` leaves idle; `ARM:SOURce BUS` waits there for `*TRG`, and the others of the shipped drivers go on at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.instruments.core import Action, Reply
+from emulator.instruments.refused import Refused
+from emulator.instruments.smu import SmuReading
+from emulator.instruments.sweeps import linear, logarithmic, stepped
+
+if TYPE_CHECKING:
+    from emulator.instruments.models.keithley2400 import Keithley2400
+
+OUTPUT_OFF = Refused(803, "Not permitted with OUTPUT off")
+STALE = Refused(-230, "Data corrupt or stale")
+NOT_IDLE = Refused(-213, "Init ignored")
+DEADLOCK = Refused(-214, "Trigger deadlock")
+AVAILABLE, BUFFER_FULL, COMPLIANCE = 1 << 6, 1 << 9, 1 << 14
+BYTES_A_READING = 25
+
+
+class Layers:
+    """The trigger model of one box."""
+
+    def __init__(self, box: Keithley2400) -> None:
+        self._box = box
+        self.waiting = False
+
+    def reset(self) -> None:
+        """Idle."""
+        self.waiting = False
+
+    def actions(self) -> dict[str, Action]:
+        """Commands by name."""
+        return {
+            "*TRG": lambda c: self.trigger(),
+            "read": lambda c: self.read(),
+            "fetch": lambda c: self.fetch(),
+            "initiate": lambda c: self.initiate(),
+            "abort": lambda c: self.reset(),
+            "trace.clear": lambda c: self._box.stored.clear(),
+            "trace.data": lambda c: self.data(),
+            "trace.actual": lambda c: str(len(self._box.stored)),
+            "trace.free": lambda c: self._free(),
+        }
+
+    def read(self) -> Reply:
+        """Runs once through the model and answers its readings; refused while that waits for somebody."""
+        if self._box.get("arm.source") in ("BUS", "MANual", "NSTest", "PSTest", "BSTest"):
+            raise DEADLOCK
+        self._run()
+        return self.fetch()
+
+    def fetch(self) -> Reply:
+        """The readings of the last run."""
+        if not self._box.taken:
+            raise STALE
+        return self._box.write(self._box.taken)
+
+    def initiate(self) -> None:
+        """Leaves idle."""
+        if self.waiting:
+            raise NOT_IDLE
+        if self._box.get("arm.source") in ("BUS", "MANual"):
+            self._allowed()
+            self.waiting = True
+        else:
+            self._run()
+
+    def trigger(self) -> None:
+        """`*TRG`: what waits goes on; otherwise it is ignored."""
+        if not self.waiting:
+            raise Refused(-211, "Trigger ignored")
+        self.waiting = False
+        self._run()
+
+    def data(self) -> Reply:
+        """What the buffer holds."""
+        return self._box.write(self._box.stored)
+
+    def _free(self) -> str:
+        points = int(self._box.number("trace.points"))
+        used = len(self._box.stored)
+        return f"{(points - used) * BYTES_A_READING},{used * BYTES_A_READING}"
+
+    def _allowed(self) -> None:
+        if not self._box.smu.on and not self._box.get("clear.auto"):
+            raise OUTPUT_OFF
+
+    def _run(self) -> None:
+        box, smu = self._box, self._box.smu
+        self._allowed()
+        box.prepare()
+        levels, count = self._levels(), int(min(box.number("arm.count"), 2500) * box.number("trigger.count"))
+        alone = not smu.on
+        if alone:
+            smu.set_output(True)
+        before = smu.level[smu.source]
+        box.taken = []
+        try:
+            for number in range(count):
+                if levels:
+                    smu.set_level(smu.source, levels[number % len(levels)])
+                box.bench.advance(box.number("trigger.delay"))
+                box.taken.append(box.take())
+                if box.get("sweep.abort") != "NEVer" and levels and box.taken[-1].limited:
+                    break
+        finally:
+            if levels:
+                smu.set_level(smu.source, before)
+            if alone or box.get("clear.auto"):
+                smu.set_output(False)
+        self._keep(box.taken)
+
+    def _keep(self, readings: list[SmuReading]) -> None:
+        box = self._box
+        status = box.status.groups["measurement"]
+        status.pulse(AVAILABLE)
+        status.now(COMPLIANCE, any(reading.limited for reading in readings))
+        if box.get("trace.control") != "NEXT":
+            return
+        room = int(box.number("trace.points")) - len(box.stored)
+        box.stored += readings[: max(0, room)]
+        if len(box.stored) >= int(box.number("trace.points")):
+            box.keep("trace.control", "NEVer")
+            status.now(BUFFER_FULL, True)
+        else:
+            status.now(BUFFER_FULL, False)
+
+    def _levels(self) -> tuple[float, ...]:
+        """Levels of a sweep or list; none while the source is fixed."""
+        box, unit = self._box, self._box.smu.source
+        mode = box.get(f"mode.{unit}")
+        if mode == "FIXed":
+            return ()
+        if mode == "LIST":
+            return box.numbers(f"list.{unit}")
+        start, stop = box.number(f"sweep.start.{unit}"), box.number(f"sweep.stop.{unit}")
+        step, points = box.number(f"sweep.step.{unit}"), int(box.number("sweep.points"))
+        if box.get("sweep.spacing") == "LOGarithmic":
+            levels = logarithmic(start, stop, points)
+        else:
+            levels = stepped(start, stop, step) if step else linear(start, stop, points)
+        return levels if box.get("sweep.direction") == "UP" else levels[::-1]

@@ -1,0 +1,160 @@
+"""Makes a `board.h` from a datasheet: `python -m firmware_specs.firmware.board DATASHEET FILE`.
+
+The numbers of IDENTIFY, FABRIC, CONVERTERS, PARAMETERS and LIMITS, and those of the software array in `chip/`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from firmware_specs import device_numbers
+from firmware_specs.codes import Capability, Parameter
+from firmware_specs.datasheet import Datasheet, load
+
+FOLDER = Path(__file__).parent
+MAX_READS = 64
+MAX_CELLS = 1 << 20
+CAPABILITIES = (
+    Capability.SETTLE | Capability.TEMPERATURE | Capability.CONFIGURABLE | Capability.MEASURE | Capability.USAGE
+    | Capability.DIFFERENTIAL | Capability.WRITE | Capability.READ | Capability.SELF_TEST | Capability.WATCHDOG
+    | Capability.VERIFY
+)  # fmt: skip
+
+
+class BoardError(ValueError):
+    """A datasheet that this firmware cannot be; the message says why and what would do."""
+
+
+def text(sheet: Datasheet, source: str) -> str:
+    """The header.
+
+    Args:
+        sheet: The board's numbers.
+        source: What to say they were made from.
+
+    Raises:
+        BoardError: the datasheet is of a device that the firmware in C is not.
+    """
+    _check(sheet)
+    lines = [
+        f"/* Numbers of a board, made from {source} by firmware_specs.firmware.board; yours to edit. */",
+        "#ifndef HIL_BOARD_H",
+        "#define HIL_BOARD_H",
+        "",
+        "#include <math.h>",
+        "",
+        '#include "codes.h"',
+        "",
+        "/* Sizes that memory is taken for: frames of the longest message (max_request and max_reply are 4,056 bytes",
+        " * each), frames taken in without reading, replies kept (at least the window), entries of the fault log. */",
+    ]
+    for name, number in {"FRAMES": 4, "WINDOW": 2, "REPLIES": 2, "FAULTS": 64}.items():
+        lines += [f"#ifndef BOARD_{name}", f"#define BOARD_{name} {number}", "#endif"]
+    lines += ["", "/* What the port adds to the capabilities, e.g. CAP_LINK_LOSS. */"]
+    lines += ["#ifndef PORT_CAPABILITIES", "#define PORT_CAPABILITIES 0", "#endif"]
+    lines += ["", *_defines(_identity(sheet)), "", *_defines(_fabric(sheet)), ""]
+    lines += [*_tables(sheet), ""]
+    lines += ["/* The software array (chip/model.c) and the energy of a write. */", *_defines(_model(sheet))]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def _check(sheet: Datasheet) -> None:
+    reason = ""
+    if sheet.resistive:
+        reason = "its substrate is resistive, the firmware settles Hopfield arrays"
+    elif sheet.product is not None:
+        reason = "it multiplies only, the firmware settles"
+    elif "dense" not in sheet.fabric.couplings:
+        reason = "it has no dense couplings"
+    elif sheet.pulses.law == "exponential":
+        reason = "the software array has pulse laws constant, linear and soft_bounds"
+    if reason:
+        raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")
+
+
+def _defines(values: Mapping[str, object]) -> list[str]:
+    return [f"#define BOARD_{name} {value}" for name, value in values.items()]
+
+
+def _quoted(words: str) -> str:
+    plain = words.encode("ascii", "replace").decode()
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")[:128] + '"'
+
+
+def _identity(sheet: Datasheet) -> dict[str, object]:
+    able = CAPABILITIES | (Capability.PULSE if sheet.pulses.law != "none" else Capability(0))
+    names = [capability.name for capability in Capability if capability in able]
+    return {
+        "VENDOR": _quoted(sheet.identity.vendor),
+        "MODEL": _quoted(sheet.identity.model),
+        "FIRMWARE": _quoted("reference firmware 1"),
+        "CAPABILITIES": "(" + " | ".join(f"CAP_{name}" for name in names) + " | PORT_CAPABILITIES)",
+    }
+
+
+def _fabric(sheet: Datasheet) -> dict[str, object]:
+    fabric = sheet.fabric
+    sizes = fabric.layers
+    rows, columns = fabric.max_rows, fabric.max_columns
+    units = max((fabric.max_units, *sizes))
+    return {
+        "ARRAYS": 1,
+        "MAX_LAYERS": len(sizes) or fabric.max_layers,
+        "MAX_UNITS": units,
+        "MAX_ROWS": rows,
+        "MAX_COLUMNS": columns,
+        "LAYERS": "{" + ", ".join(map(str, (*sizes, 0))) + "} /* fixed sizes, closed by a 0 */",
+        "CELLS": min(MAX_CELLS, rows * columns * max(1, (len(sizes) or fabric.max_layers) - 1)),
+    }
+
+
+def _tables(sheet: Datasheet) -> list[str]:
+    rows = [
+        f"{{{c.id}, {int(c.quantity)}, {c.bits}, {int(c.ideal)}, {c.low!r}, {c.high!r}}}"
+        for c in device_numbers.converters(sheet)
+    ]
+    numbers = device_numbers.parameters(sheet) | {Parameter.MAX_READS: MAX_READS}
+    pairs = [f"{{PARAM_{Parameter(n).name}, {float(value)!r}}}" for n, value in sorted(numbers.items())]
+    record = device_numbers.limits(sheet)
+    limits = [getattr(record, name) for name in record.__dataclass_fields__]
+    shown = ["INFINITY" if math.isinf(value) else repr(float(value)) for value in limits]
+    return [
+        "/* id, quantity, bits, ideal, low, high */",
+        *_table("CONVERTERS", rows),
+        *_table("PARAMETERS", pairs),
+        "/* in the order of PROTOCOL.md 7.2 */",
+        *_table("LIMITS", shown),
+    ]
+
+
+def _table(name: str, entries: list[str]) -> list[str]:
+    body = "".join(f"        {entry}, \\\n" for entry in entries)
+    return [f"#define BOARD_{name} {{ \\\n{body}    }}"]
+
+
+def _model(sheet: Datasheet) -> dict[str, object]:
+    pulses, noise = sheet.pulses, sheet.read_noise
+    soft = 1.0 if pulses.law == "soft_bounds" else None
+    return {
+        "WRITE_ENERGY_J": float(sheet.programming.write_energy_j),
+        "STATE_NOISE_V": float(sheet.state_adc.noise_sigma_v),
+        "READ_NOISE": float(noise.sigma) if noise.law in ("relative", "additive") else 0.0,
+        "PROGRAMMING_NOISE": float(sheet.cells.programming_noise),
+        "PULSE_STEP": pulses.step,
+        "PULSE_V": pulses.amplitude_v,
+        "PULSE_S": pulses.width_s,
+        "PULSE_THRESHOLD_V": pulses.threshold_v,
+        "PULSE_ASYMMETRY": pulses.asymmetry,
+        "PULSE_ZERO": pulses.zero,
+        "PULSE_SLOPE_UP": pulses.slope_up if soft is None else soft,
+        "PULSE_SLOPE_DOWN": pulses.slope_down if soft is None else soft,
+    }
+
+
+if __name__ == "__main__":
+    made_from = sys.argv[1] if len(sys.argv) > 1 else str(FOLDER / "board.toml")
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else FOLDER / "board.h"
+    target.write_text(text(load(made_from), Path(made_from).name))

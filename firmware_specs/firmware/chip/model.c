@@ -1,0 +1,186 @@
+/* A small Hopfield array in software, for boards without a chip: chip.h in single precision, with noise.
+ *
+ * Layer by layer every unit goes to the minimum of the energy with the other layers held, s = clip(slope z, 0, 1) where
+ * clamped and s = z within the rails where linear, until nothing moves more than the tolerance (PROTOCOL.md 7.5).
+ * Cells, weights and wear are the array's own memory, not the firmware's: CHIP_MEMORY says in which section they live.
+ */
+#include "chip.h"
+
+#include "codes.h"
+#include "core.h"
+
+#ifndef CHIP_MEMORY
+#define CHIP_MEMORY
+#endif
+#define SWEEPS 200
+
+static CHIP_MEMORY float level[2][BOARD_CELLS]; /* conductance, 0 .. 1 of its range */
+static CHIP_MEMORY float weight[BOARD_CELLS];
+static CHIP_MEMORY uint32_t pulses[2][BOARD_CELLS];
+static CHIP_MEMORY double joules[2][BOARD_CELLS];
+static CHIP_MEMORY float state[BOARD_MAX_LAYERS][BOARD_MAX_UNITS], sum[BOARD_MAX_UNITS];
+static CHIP_MEMORY float drive[BOARD_MAX_UNITS], nudge[BOARD_MAX_UNITS];
+static const struct topology *topology;
+static uint32_t first[BOARD_MAX_COUPLINGS]; /* cell of a coupling's row 0, column 0 */
+static float low_rail, high_rail, tolerance, g_low, g_range, unit_v, unit_a, ohm;
+static bool stale;
+
+static float uniform(void) { /* -1 .. 1 */
+    static uint32_t x = 2463534242u;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return (float)(int32_t)x * 4.656613e-10f;
+}
+
+static float normal(void) { return (uniform() + uniform() + uniform()) * 1.0f; } /* variance 3 x 1/3 */
+
+void chip_place(const struct topology *t) {
+    uint32_t cells = 0;
+    topology = t;
+    for (unsigned i = 0; i < t->couplings; i++) {
+        first[i] = cells;
+        cells += t->coupling[i].rows * t->coupling[i].columns;
+    }
+    unit_v = (float)parameter(PARAM_STATE_UNIT_V, 1);
+    ohm = (float)parameter(PARAM_TRANSIMPEDANCE_OHM, 1);
+    unit_a = unit_v / ohm;
+    low_rail = (float)parameter(PARAM_LINEAR_LOW_V, -1e9) / unit_v;
+    high_rail = (float)parameter(PARAM_LINEAR_HIGH_V, 1e9) / unit_v;
+    tolerance = (float)parameter(PARAM_SETTLE_TOLERANCE, 1e-4);
+    g_low = (float)parameter(PARAM_G_MIN_S, 0);
+    g_range = (float)parameter(PARAM_G_MAX_S, 1) - g_low;
+    stale = true;
+}
+
+static float from_dac(unsigned id, uint32_t code) {
+    const struct converter *c = converter(id);
+    return (float)(c->low + code * ((c->high - c->low) / code_max(c->bits))) / unit_a;
+}
+
+void chip_drive(uint32_t unit, uint32_t code) { drive[unit] = from_dac(CONV_DRIVE_DAC, code); }
+
+void chip_nudge(uint32_t unit, uint32_t code) { nudge[unit] = from_dac(CONV_NUDGE_DAC, code); }
+
+static float clip(float value, float low, float high) { return value < low ? low : value > high ? high : value; }
+
+/* Sums into one layer: forward from earlier layers (rows, the last one always at 1), backward from later ones. */
+static void collect(unsigned layer) {
+    uint32_t units = topology->layer[layer].units;
+    bool last = layer + 1u == topology->layers;
+    for (uint32_t u = 0; u < units; u++) sum[u] = (layer == 0 ? drive[u] : 0) + (last ? nudge[u] : 0);
+    for (unsigned n = 0; n < topology->couplings; n++) {
+        const struct coupling *c = &topology->coupling[n];
+        const float *w = weight + first[n];
+        uint32_t rows = c->rows - c->bias, columns = c->columns;
+        if (c->post == layer) {
+            for (uint32_t r = 0; r < c->rows; r++) {
+                float s = r < rows ? state[c->pre][r] : 1.0f;
+                if (s == 0) continue;
+                for (uint32_t k = 0; k < columns; k++) sum[k] += s * w[r * columns + k];
+            }
+        } else if (c->pre == layer) {
+            for (uint32_t r = 0; r < rows; r++) {
+                float a[4] = {0};
+                uint32_t k = 0;
+                for (; k + 4 <= columns; k += 4)
+                    for (unsigned j = 0; j < 4; j++) a[j] += w[r * columns + k + j] * state[c->post][k + j];
+                for (; k < columns; k++) a[0] += w[r * columns + k] * state[c->post][k];
+                sum[r] += a[0] + a[1] + a[2] + a[3];
+            }
+        }
+    }
+}
+
+static float relax(unsigned layer) {
+    const struct layer *l = &topology->layer[layer];
+    float most = 0, slope = (float)l->slope;
+    collect(layer);
+    for (uint32_t u = 0; u < l->units; u++) {
+        float s = l->clamped ? clip(slope * sum[u], 0, 1) : clip(sum[u], low_rail, high_rail);
+        float moved = s > state[layer][u] ? s - state[layer][u] : state[layer][u] - s;
+        if (moved > most) most = moved;
+        state[layer][u] = s;
+    }
+    return most;
+}
+
+static void refresh(void) {
+    const struct coupling *last = &topology->coupling[topology->couplings - 1];
+    uint32_t cells = topology->couplings ? first[topology->couplings - 1] + last->rows * last->columns : 0;
+    float scale = g_range * ohm, offset = PLANES == 2 ? 0 : g_low * ohm;
+    for (uint32_t i = 0; i < cells; i++)
+        weight[i] = offset + scale * (level[0][i] - (PLANES == 2 ? level[1][i] : 0));
+    stale = false;
+}
+
+struct settled chip_settle(double seconds, int start) {
+    struct settled settled = {0, 1};
+    (void)seconds; /* a model need not wait */
+    if (stale) refresh();
+    for (unsigned l = 0; start && l < topology->layers; l++)
+        for (uint32_t u = 0; u < topology->layer[l].units; u++) state[l][u] = 0;
+    while (settled.residual > tolerance && settled.iterations++ < SWEEPS) {
+        settled.residual = 0;
+        port_kick();
+        for (unsigned l = 0; l < topology->layers; l++) {
+            float moved = relax(l);
+            if (moved > settled.residual) settled.residual = moved;
+        }
+    }
+    return settled;
+}
+
+static uint32_t to_code(float share, uint32_t largest) {
+    return share <= 0 ? 0 : share >= 1 ? largest : (uint32_t)(share * (float)largest + 0.5f);
+}
+
+uint32_t chip_state(unsigned layer, uint32_t unit) {
+    const struct converter *c = converter(topology->layer[layer].clamped ? CONV_STATE_ADC : CONV_OUTPUT_ADC);
+    float volts = state[layer][unit] * unit_v + normal() * (float)BOARD_STATE_NOISE_V;
+    return to_code((volts - (float)c->low) / (float)(c->high - c->low), code_max(c->bits));
+}
+
+static uint32_t place(const struct cell *cell) {
+    return first[cell->coupling] + cell->row * topology->coupling[cell->coupling].columns + cell->column;
+}
+
+static uint32_t largest(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }
+
+void chip_write(const struct cell *cell, uint32_t code) {
+    float wanted = (float)code / (float)largest() + normal() * (float)BOARD_PROGRAMMING_NOISE;
+    level[cell->plane][place(cell)] = clip(wanted, 0, 1);
+    stale = true;
+}
+
+uint32_t chip_read(const struct cell *cell) {
+    return to_code(level[cell->plane][place(cell)] + normal() * (float)BOARD_READ_NOISE, largest());
+}
+
+void chip_pulse(const struct cell *cell, int up, double volts, double seconds) {
+    float *x = &level[cell->plane][place(cell)];
+    float effort = (float)((volts - BOARD_PULSE_THRESHOLD_V) / (BOARD_PULSE_V - BOARD_PULSE_THRESHOLD_V) *
+                           seconds / BOARD_PULSE_S);
+    float zero = (float)BOARD_PULSE_ZERO, way = up ? (*x - zero) / (1 - zero) : (zero - *x) / zero;
+    float response = 1 - way * (float)(up ? BOARD_PULSE_SLOPE_UP : BOARD_PULSE_SLOPE_DOWN);
+    float step = (float)(BOARD_PULSE_STEP * (up ? 1 + BOARD_PULSE_ASYMMETRY : 1 - BOARD_PULSE_ASYMMETRY)) * effort;
+    if (step <= 0 || response <= 0) return;
+    *x = clip(*x + (up ? step : -step) * response, 0, 1);
+    stale = true;
+}
+
+double chip_current(const struct cell *cell, double volts) {
+    float x = level[cell->plane][place(cell)] + normal() * (float)BOARD_READ_NOISE;
+    return (double)(g_low + g_range * clip(x, 0, 1)) * volts;
+}
+
+struct wear chip_wear(const struct cell *cell) {
+    uint32_t at = place(cell);
+    return (struct wear){pulses[cell->plane][at], joules[cell->plane][at]};
+}
+
+void chip_worn(const struct cell *cell, uint32_t more, double more_j) {
+    uint32_t at = place(cell);
+    pulses[cell->plane][at] += more;
+    joules[cell->plane][at] += more_j;
+}

@@ -1,0 +1,72 @@
+"""Makes `core/codes.h` from `firmware_specs.codes` and the layouts: `python -m firmware_specs.firmware.codes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from enum import IntEnum
+from pathlib import Path
+
+from firmware_specs import codes, frame
+from firmware_specs.messages import LimitsRecord, packing
+
+HEADER = Path(__file__).parent / "core" / "codes.h"
+_HEADER_FIELDS = ("version", "kind", "opcode", "flags", "session", "sequence", "part", "parts", "length")
+_SIZES = {"B": 1, "H": 2, "I": 4}
+_GROUPS: dict[str, type[IntEnum]] = {
+    "KIND": codes.Kind, "NAK": codes.NakReason, "STATE": codes.State, "TRIP": codes.Trip, "OP": codes.Opcode,
+    "ERR": codes.ErrorCode, "CONV": codes.ConverterId, "QUANTITY": codes.Quantity, "PARAM": codes.Parameter,
+}  # fmt: skip
+
+
+def text() -> str:
+    """The whole header."""
+    lines = [
+        "/* Made by python -m firmware_specs.firmware.codes from the protocol's tables. Do not edit. */",
+        "#ifndef HIL_CODES_H",
+        "#define HIL_CODES_H",
+    ]
+    for group, members in _GROUPS.items():
+        lines += ["", *_enum(group, ((member.name, int(member)) for member in members))]
+    lines += ["", *_defines("FLAG", ((flag.name or "", flag.value) for flag in codes.DeviceFlag))]
+    able = ((c.name or "", f"(UINT64_C(1) << {c.value.bit_length() - 1})") for c in codes.Capability)
+    lines += ["", *_defines("CAP", able), "", *_layout(), "", *_rules(), "", "#endif", ""]
+    return "\n".join(lines)
+
+
+def _enum(group: str, members: Iterable[tuple[str, int]]) -> list[str]:
+    return ["enum {", *(f"    {group}_{name} = {value}," for name, value in members), "};"]
+
+
+def _defines(group: str, members: Iterable[tuple[str, object]]) -> list[str]:
+    return [f"#define {group}_{name} {value}" for name, value in members]
+
+
+def _layout() -> list[str]:
+    """Sizes of frames, places of header fields, order of the limits."""
+    numbers: dict[str, int] = {
+        "PROTOCOL_VERSION": codes.VERSION, "MAX_FRAME": frame.MAX_FRAME, "MAX_PAYLOAD": frame.MAX_PAYLOAD,
+        "HEADER_SIZE": frame.HEADER_SIZE, "CRC_SIZE": frame.CRC_SIZE, "MAX_TEXT": packing.MAX_TEXT,
+        "WRITE_ONCE": codes.WRITE_ONCE, "PLANE_DIFFERENCE": codes.DIFFERENCE, "TRIP_FAULT": codes.TRIP_FAULT,
+    }  # fmt: skip
+    lines = [f"#define {name} {value}" for name, value in numbers.items()]
+    lines.append(f"#define CRC_RESIDUE UINT32_C({frame.RESIDUE:#x})")
+    at = 0
+    for name, kind in zip(_HEADER_FIELDS, frame.HEADER.format.removeprefix("<"), strict=True):
+        lines.append(f"#define AT_{name.upper()} {at}")
+        at += _SIZES[kind]
+    names = [field.name.upper() for field in fields(LimitsRecord)]
+    return [*lines, "", *_enum("LIMIT", ((name, i) for i, name in enumerate([*names, "COUNT"])))]
+
+
+def _rules() -> list[str]:
+    """The table of section 7: opcode, armed, capability."""
+    rows = [
+        f"    X({opcode.name}, {int(rule.armed)}, {f'CAP_{rule.capability.name}' if rule.capability else 0})"
+        for opcode, rule in codes.RULES.items()
+    ]
+    return ["#define HIL_RULES(X) \\", " \\\n".join(rows)]
+
+
+if __name__ == "__main__":
+    HEADER.write_text(text())

@@ -1,0 +1,120 @@
+/* Between the files of the core. */
+#ifndef HIL_CORE_H
+#define HIL_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "board.h"
+#include "chip.h"
+#include "codes.h"
+#include "hil.h"
+#include "port.h"
+
+#define MAX_MESSAGE (BOARD_FRAMES * (uint32_t)MAX_PAYLOAD)
+#define PLANES ((BOARD_CAPABILITIES) & CAP_DIFFERENTIAL ? 2u : 1u)
+#define ROUNDING (1 + 1e-9) /* limits hold up to rounding */
+
+/* frame.c: one frame at a time, either way */
+struct frame {
+    uint8_t kind, opcode, flags; /* flags out: beside those of the device's state */
+    uint32_t session, sequence;
+    uint16_t part, parts, length;
+    const uint8_t *payload;
+};
+void frame_reset(void);
+void frame_take(uint8_t byte); /* calls link_frame or link_damaged */
+void frame_send(const struct frame *frame);
+
+/* link.c: sessions, transactions, flow control */
+void link_reset(void);
+void link_frame(const struct frame *frame);
+void link_damaged(void);
+void link_pump(void);
+
+/* request.c: the request being executed: fields out of its payload, fields into its reply */
+struct request {
+    const uint8_t *in;
+    uint32_t size, at;
+    uint8_t *out;
+    uint32_t length;
+    uint16_t code; /* 0, or the error it is refused with */
+    uint32_t detail;
+    const char *words;
+};
+extern struct request request;
+bool refuse(unsigned code, uint32_t detail, const char *words); /* always false; the first refusal counts */
+bool malformed(uint32_t at, const char *words);
+uint64_t get(unsigned bytes);
+uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
+double get_f64(const char *words); /* finite */
+bool done(void);                   /* nothing refused so far, and nothing is left */
+void put(unsigned bytes, uint64_t value);
+void put_at(uint32_t at, unsigned bytes, uint64_t value);
+void put_f32(float value);
+void put_f64(double value);
+void put_text(const char *text);
+bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
+unsigned width_of(uint64_t largest);
+uint64_t load(const uint8_t *from, unsigned bytes);
+
+/* device.c: state, limits, watchdog, trips, fault log */
+struct fault {
+    uint32_t number;
+    uint64_t micros;
+    uint16_t code;
+};
+struct device {
+    uint8_t state, trip;
+    bool unseen, begun;
+    uint32_t boot, damaged, faults;
+    uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
+    double active[LIMIT_COUNT];
+    char owner[129];
+    struct fault log[BOARD_FAULTS];
+};
+extern struct device device;
+void device_power_on(void);
+void device_begin(void); /* somebody speaks: from now on there is a boot number */
+void device_poll(void);
+uint8_t device_flags(void);
+void device_feed(void);
+void device_disarm(void);
+void device_trip(unsigned cause);
+unsigned device_cause(void); /* a cause of a trip that lasts, or 0 */
+bool device_working(void);   /* between two steps of a request: false when outputs went off */
+const char *fault_words(unsigned code);
+
+/* board numbers */
+struct converter {
+    uint8_t id, quantity, bits, ideal;
+    double low, high;
+};
+const struct converter *converter(unsigned id);
+uint32_t code_max(unsigned bits);
+double parameter(unsigned id, double missing);
+
+/* verbs.c and its neighbours */
+bool execute(uint8_t opcode); /* into `request`; false: refused */
+bool reset_asked(void);
+bool verb_set_limits(void);
+bool verb_limits(void);
+bool verb_status(void);
+bool verb_fault_log(void);
+bool verb_clear(void);
+bool verb_watchdog(void);
+bool verb_arm(void);
+bool verb_configure(void);
+bool verb_topology(void);
+bool verb_write_cells(void);
+bool verb_read_cells(void);
+bool verb_pulse(void);
+bool verb_measure(void);
+bool verb_usage(void);
+bool verb_settle(void);
+void topology_reset(void);
+const struct topology *placed(uint32_t array); /* NULL and a refusal where there is none */
+bool reads_ok(uint32_t reads);
+
+#endif

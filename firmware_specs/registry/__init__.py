@@ -1,0 +1,30 @@
+"""One registry of everything that is chosen by name; other packages fill it through entry points.
+
+A name is looked up, in this order, among what `register` was called with (by a module that `--plugin` named, or by a
+notebook), the shipped things, the entry points of other installed packages (group `hil.KIND`), and, where the name has
+the form `module:attribute`, in a module that a person has named: on the command line (`--plugin`, `--set`, `--device`)
+or from Python (`trust`). A file alone never makes anything be imported.
+"""
+
+from firmware_specs.registry.choice import choice, registered
+from firmware_specs.registry.kinds import KINDS
+from firmware_specs.registry.lookup import (
+    Entry,
+    NameTaken,
+    UnknownName,
+    entries,
+    find,
+    known,
+    names,
+    plugin,
+    plugins,
+    register,
+    trust,
+    trust_path,
+)
+
+__all__ = [
+    "KINDS", "Entry", "NameTaken", "UnknownName", "choice", "entries", "find", "known", "names", "plugin", "plugins",
+    "register",
+    "registered", "trust", "trust_path",
+]  # fmt: skip

@@ -1,0 +1,39 @@
+"""What can be chosen by name: the kinds of the registry, each with what its things must be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of thing.
+
+    Attributes:
+        noun: What one is called in a sentence.
+        contract: What it must be.
+    """
+
+    noun: str
+    contract: str
+
+
+KINDS: dict[str, Kind] = {
+    "counterparts": Kind("a counterpart", "address scheme: `f(address) -> Opener` (`hil.counterparts.opening`)"),
+    "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
+    "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
+    "instruments": Kind("a rack instrument", "driver of a model: a class as `drivers.instruments` has them"),
+    "duts": Kind("a circuit", "what virtual instruments are wired to: `f(argument) -> circuit`"),
+    "items": Kind("a measuring item", "subclass of `hil.measuring.characterize.items.Item`"),
+    "laws": Kind("a pulse law", "section that says how a pulse moves a cell"),
+    "noises": Kind("a noise law", "section that says what is added to a reading"),
+    "data": Kind("a data set", "`f(root) -> hil.data.Dataset`, or `f(root, argument)` for `NAME:ARGUMENT`"),
+    "layers": Kind("a layer", "section with `kind` and `build(shape) -> nn.Module`"),
+    "losses": Kind("a loss", "`f(scores, labels) -> scalar`, or a `hil.learning.loss.Task`"),
+    "optimizers": Kind("an optimizer", "`f(settings, groups) -> torch.optim.Optimizer`"),
+    "schedules": Kind("a schedule", "`f(experiment, epoch, batch, batches) -> rate`, before warm-up"),
+    "estimators": Kind("an estimator", "dataclass with `kind` and `gradients` (`hil.learning.estimator.Rule`)"),
+    "energies": Kind("an energy", "subclass of `hil.learning.energies.Energy`"),
+    "reports": Kind("a report section", "`f(run_folder) -> hil.report.page.Section` or None"),
+    "exports": Kind("an export format", "`f(datasheet, name) -> text of a file`"),
+}
+"""The entry points of a kind are the group `hil.KIND`."""

@@ -1,0 +1,236 @@
+"""Registering, finding and listing."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, overload
+
+from firmware_specs.refusals import close
+from firmware_specs.registry.kinds import KINDS
+
+OURS = "crossbar-hil"
+PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+"""`module:attribute`."""
+
+Thing = TypeVar("Thing")
+
+_registered: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+_trusted: set[str] = set()
+_plugins: list[str] = []
+
+
+class UnknownName(ValueError):
+    """A name that nothing answers to; the message says what is close, or why the thing could not be loaded."""
+
+
+class NameTaken(ValueError):
+    """A name that two things want."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be chosen.
+
+    Attributes:
+        kind: Of `KINDS`.
+        name: What it is chosen by.
+        origin: Package and version, or module, that brings it.
+        load: Imports and returns it.
+    """
+
+    kind: str
+    name: str
+    origin: str
+    load: Callable[[], object]
+
+    @property
+    def summary(self) -> str:
+        """First line of its docstring, or what keeps it from being loaded."""
+        try:
+            thing = self.load()
+        except Exception as error:
+            return f"cannot be loaded: {type(error).__name__}: {error}"
+        text = getattr(thing, "__doc__", None) or ""
+        return text.strip().partition("\n")[0]
+
+
+@overload
+def register(kind: str, name: str) -> Callable[[Thing], Thing]: ...
+@overload
+def register(kind: str, name: str, thing: Thing) -> Thing: ...
+def register(kind: str, name: str, thing: object | None = None) -> object:
+    """Makes a thing known by a name in this process; as a decorator where no thing is given.
+
+    Raises:
+        UnknownName: there is no such kind. NameTaken: the name belongs to something else.
+    """
+    if thing is None:
+
+        def decorate(decorated: Thing) -> Thing:
+            return register(kind, name, decorated)
+
+        return decorate
+    _check(kind)
+    here = _registered[kind].get(name)
+    if name in _shipped(kind) or (here is not None and _identity(here.load()) != _identity(thing)):
+        raise NameTaken(f"{KINDS[kind].noun} {name!r} is there already; choose another name")
+    origin = getattr(thing, "__module__", None) or sys.argv[0] or "interactive"
+    _registered[kind][name] = Entry(kind, name, str(origin), lambda: thing)
+    return thing
+
+
+def plugin(module: str) -> None:
+    """Imports a module that a person named; what it registers is known from then on, and its attributes by path.
+
+    Raises:
+        UnknownName: it cannot be imported, with the reason.
+    """
+    _import(module)
+    trust(module)
+    if module not in _plugins:
+        _plugins.append(module)
+
+
+def plugins() -> tuple[str, ...]:
+    """Modules named by `--plugin`, for provenance and for processes that this one starts."""
+    return tuple(_plugins)
+
+
+def trust(module: str) -> None:
+    """Lets `module:attribute` be used by name: a person has named the module, outside of any file."""
+    _trusted.add(module)
+
+
+def trust_path(text: str) -> None:
+    """`trust` for the module of a `module:attribute`; any other text is left alone."""
+    if PATH.fullmatch(text):
+        trust(text.partition(":")[0])
+
+
+def find(kind: str, name: str) -> Any:
+    """The thing of a kind with this name.
+
+    Args:
+        kind: Of `KINDS`.
+        name: A registered name, or `module:attribute` where a person has named the module.
+
+    Raises:
+        UnknownName: there is none, or it cannot be loaded.
+    """
+    entry = _entry(kind, name)
+    if entry is not None:
+        try:
+            return entry.load()
+        except Exception as error:
+            raise UnknownName(
+                f"{name!r} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+    if PATH.fullmatch(name):
+        return _by_path(name)
+    raise UnknownName(f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+
+
+def known(kind: str, name: str) -> bool:
+    """Whether a name is registered; nothing is loaded."""
+    return _entry(kind, name) is not None
+
+
+def names(kind: str) -> list[str]:
+    """All names of a kind, the shipped ones first."""
+    return [entry.name for entry in entries(kind)]
+
+
+def entries(kind: str) -> list[Entry]:
+    """Everything of a kind: shipped, of other packages, registered in this process."""
+    _check(kind)
+    return [*_shipped(kind).values(), *_foreign(kind).values(), *_registered[kind].values()]
+
+
+def _entry(kind: str, name: str) -> Entry | None:
+    _check(kind)
+    for where in (_registered[kind], _shipped(kind), _foreign(kind)):
+        if name in where:
+            return where[name]
+    return None
+
+
+def _by_path(path: str) -> object:
+    module, _, attribute = path.partition(":")
+    if module not in _trusted:
+        raise UnknownName(
+            f"{path!r} is code of module {module}, which nobody has named outside of a file; if you trust it, "
+            f"add --plugin {module}"
+        )
+    thing: object = _import(module)
+    for part in attribute.split("."):
+        if not hasattr(thing, part):
+            raise UnknownName(f"{path!r}: {getattr(thing, '__name__', module)} has no attribute {part!r}")
+        thing = getattr(thing, part)
+    return thing
+
+
+def _import(module: str) -> object:
+    try:
+        return import_module(module)
+    except NameTaken:
+        raise
+    except Exception as error:
+        raise UnknownName(f"module {module!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _check(kind: str) -> None:
+    if kind not in KINDS:
+        raise UnknownName(f"{kind!r} is no kind of thing; {close(kind, KINDS)}")
+
+
+@lru_cache(maxsize=len(KINDS))
+def _shipped(kind: str) -> dict[str, Entry]:
+    return {point.name: _of(kind, point) for point in _points(kind) if _brings(point) == OURS}
+
+
+@lru_cache(maxsize=len(KINDS))
+def _foreign(kind: str) -> dict[str, Entry]:
+    """Of other packages; a name that a shipped thing has stays with that, one that two packages have is nobody's."""
+    found: dict[str, Entry] = {}
+    for point in _points(kind):
+        if _brings(point) == OURS or point.name in _shipped(kind):
+            continue
+        other, mine = found.get(point.name), _of(kind, point)
+        found[point.name] = mine if other is None else _contested(other, mine)
+    return found
+
+
+def _points(kind: str) -> Iterator[EntryPoint]:
+    seen = set()
+    for point in entry_points(group=f"hil.{kind}"):
+        if (key := (point.name, point.value)) not in seen:  # a package on the path twice
+            seen.add(key)
+            yield point
+
+
+def _of(kind: str, point: EntryPoint) -> Entry:
+    version = "" if point.dist is None else f" {point.dist.version}"
+    return Entry(kind, point.name, _brings(point) + version, point.load)
+
+
+def _contested(one: Entry, other: Entry) -> Entry:
+    def refuse() -> object:
+        raise NameTaken(f"both {one.origin} and {other.origin} bring it: uninstall one, or name module:attribute")
+
+    return Entry(one.kind, one.name, f"{one.origin} and {other.origin}", refuse)
+
+
+def _brings(point: EntryPoint) -> str:
+    return "?" if point.dist is None else point.dist.name
+
+
+def _identity(thing: object) -> object:
+    """A module that is imported twice (a notebook's reload) brings the same thing again, not another one."""
+    name = getattr(thing, "__qualname__", None)
+    return (getattr(thing, "__module__", None), name) if name else id(thing)

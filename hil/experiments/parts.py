@@ -1,0 +1,68 @@
+"""The energy part of a block as a document: layers and couplings of a crossbar network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.topology import Substrate
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class DensePart(Section):
+    """One more layer of `units` neurons behind a fully connected crossbar."""
+
+    kind: Literal["dense"]
+    units: PositiveInt
+    bias: bool = True
+
+
+class ConvPart(Section):
+    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set."""
+
+    kind: Literal["conv"]
+    channels: PositiveInt
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Count = 1
+    pool: bool = False
+    bias: bool = True
+
+
+class SkipPart(Section):
+    """A coupling that jumps over layers, from layer `pre` to layer `post`, counted from 0 (residual Hopfield blocks).
+
+    A convolution of 1 x 1 unless stated otherwise; it must map the one layer's shape to the other's.
+    """
+
+    kind: Literal["conv", "dense"] = "conv"
+    pre: Count
+    post: PositiveInt
+    kernel: PositiveInt = 1
+    stride: PositiveInt = 1
+    padding: Count = 0
+    pool: bool = False
+    bias: bool = False
+
+
+class EnergyPart(Section):
+    """The energy part of a block.
+
+    Attributes:
+        couplings: One more layer each, first to last.
+        skips: Further couplings between layers that are not neighbours.
+        slope: Gain of the clamped neurons, of the amplifiers in a resistive network; the experiment's when omitted.
+        clamp_last: Clip the last layer too; it is linear otherwise.
+        substrate: `hopfield` or `resistive`.
+        kind: A crossbar network; energies of other packages have their own names and keys.
+    """
+
+    kind: Literal["crossbar"] = "crossbar"
+    couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
+    skips: tuple[SkipPart, ...] = ()
+    slope: Positive | None = None
+    clamp_last: bool = False
+    substrate: Substrate = "hopfield"

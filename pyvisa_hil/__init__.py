@@ -1,0 +1,10 @@
+"""Virtual laboratories for PyVISA: `pyvisa.ResourceManager("lab.toml@hil")`.
+
+PyVISA finds a back-end by this name; the back-end itself is `emulator.visa`.
+"""
+
+from emulator.visa.library import HilVisaLibrary
+
+WRAPPER_CLASS = HilVisaLibrary
+
+__all__ = ["WRAPPER_CLASS"]

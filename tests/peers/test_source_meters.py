@@ -1,0 +1,142 @@
+"""QCoDeS and PyMeasure drivers of the 2400 and the 2450 on the virtual ones, over VISA."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+PYMEASURE_2400_DEPRECATED = ("auto_zero", "filter_state", "filter_type", "auto_output_off", "error",
+                             "source_delay_auto", "line_frequency_auto")  # fmt: skip
+
+
+def test_qcodes_2450_reads_and_sets_everything(qcodes, lab, scpi_errors):
+    from qcodes.instrument_drivers.Keithley import Keithley2450
+
+    box = Keithley2450("k", "GPIB0::5::INSTR", visalib=lab("keithley-2450"))
+    for module in box.submodules.values():
+        if hasattr(module, "user_number"):
+            module.user_number(1)
+    box.source.limit(0.01)
+
+    def settle():
+        box.write(":SENS:FUNC 'CURR';:SOUR:FUNC VOLT;:OUTP ON")
+        box.source_function.get(), box.sense_function.get()
+        box.source.sweep_setup(0, 1, 10)
+        box.sense.sweep.setpoints = (box.source.sweep_axis,)
+
+    report = qcodes(box, scpi_errors(box.ask), settle)
+    assert report.failed_read == {
+        "source_sweep_axis": report.failed_read["source_sweep_axis"]
+    }  # of the function that is not sourced: the driver wants its sweep set up first
+    assert set(report.failed_set) == {
+        "terminals",  # the driver sets `front` and reads `FRON`
+        "defbuffer1_elements",  # a list of the driver's own, compared with nothing
+    }
+    assert len(report.read) >= 64
+    assert len(report.set) >= 50
+
+
+def test_pymeasure_2400_reads_and_sets_everything(pymeasure, lab, scpi_errors):
+    from pymeasure.instruments.keithley import Keithley2400
+
+    box = Keithley2400("GPIB0::5::INSTR", visa_library=lab("keithley-2400"))
+
+    def settle():
+        box.write(":ROUT:TERM FRON;:SOUR:FUNC VOLT;:SOUR:VOLT:RANG:AUTO 1;:SOUR:VOLT 0.5;:SENS:CURR:PROT 0.01;:OUTP 1")
+        box.write(":TRAC:FEED:CONT NEXT;:READ?")
+        box.read()
+
+    report = pymeasure(box, scpi_errors(box.ask), PYMEASURE_2400_DEPRECATED, settle)
+    assert report.failed_read == {}
+    assert set(report.failed_set) == {
+        "arm_timer",  # the driver writes its own limit 99999.99 as 100000 (%g)
+        "trigger_delay",  # and 999.9999 as 1000
+        "compliance_current",  # 0 is no compliance
+        "compliance_voltage",
+        "output_off_state",  # the same state under two names
+    }
+    assert len(report.read) >= 70
+    assert len(report.set) >= 41
+
+
+def test_qcodes_2400_reads_and_sets_everything(qcodes, lab, scpi_errors):
+    from qcodes.instrument_drivers.Keithley import Keithley2400
+
+    box = Keithley2400("k", "GPIB0::5::INSTR", visalib=lab("keithley-2400"))
+    box.mode("VOLT")
+    box.compliancei(0.01)
+    box.volt(0.5)
+
+    def settle():
+        box.write(":OUTP ON")
+        box.output.get()
+
+    report = qcodes(box, scpi_errors(box.ask), settle)
+    assert report.failed_read == {}
+    assert set(report.failed_set) == {"sense"}  # the driver puts what it read, which has quotes, in quotes again
+
+
+def test_pymeasure_2450_reads_and_sets_what_both_command_sets_have(pymeasure, lab, scpi_errors):
+    """Its class is written for a 2450 that emulates a 2400 (its docstring says so), and mixes both command sets."""
+    from pymeasure.instruments.keithley import Keithley2450
+
+    box = Keithley2450("GPIB0::5::INSTR", visa_library=lab("keithley-2450"))
+    box.apply_voltage()
+    box.compliance_current = 0.01
+    box.source_voltage = 0.5
+    box.measure_current()
+    box.enable_source()
+    report = pymeasure(box, scpi_errors(box.ask), ("error",))
+    statistics = {f"{s}_{q}" for s in ("max", "min", "mean", "std") for q in ("current", "voltage", "resistance")}
+    assert set(report.failed_read) == statistics | {
+        "buffer_data",
+        "options",
+    }  # of the 2400 set
+    assert set(report.failed_set) == {
+        "compliance_current",  # 2400: a compliance may be negative
+        "compliance_voltage",
+        "current_range",  # 2400: so may a measuring range
+        "voltage_range",
+        "current_filter_state",  # the driver sets `ON` and reads 1
+    }
+    assert len(report.set) >= 21
+
+
+@pytest.mark.parametrize("volts", [0.5, -0.5])
+def test_a_resistor_is_measured_within_the_stated_accuracy(lab, volts):
+    from pymeasure.instruments.keithley import Keithley2400
+
+    box = Keithley2400("GPIB0::5::INSTR", visa_library=lab("keithley-2400"))
+    box.reset()
+    box.source_mode = "voltage"
+    box.source_voltage = volts
+    box.compliance_current = 0.01
+    box.source_enabled = True
+    found = box.measure_all()
+    assert found["current"] == pytest.approx(volts / 1e3, rel=2e-3)
+    assert found["resistance"] == pytest.approx(1e3, rel=3e-3)
+    assert not found["status"] & 8
+    box.compliance_current = 1e-4
+    assert box.measure_all()["status"] & 8
+    assert abs(box.current) == pytest.approx(1e-4, rel=1e-2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        box.shutdown()
+    assert box.source_enabled is False
+
+
+def test_qcodes_2450_sweeps_a_diode(qcodes, lab):
+    from qcodes.instrument_drivers.Keithley import Keithley2450
+
+    box = Keithley2450("k", "GPIB0::5::INSTR", visalib=lab("keithley-2450", dut="diode"))
+    box.sense_function("current")
+    box.source_function("voltage")
+    box.source.limit(0.1)
+    box.source.sweep_setup(0, 0.8, 41)
+    box.sense.sweep.setpoints = (box.source.sweep_axis,)
+    amps = box.sense.sweep()
+    volts = box.source.sweep_axis()
+    thermal = 1.5 * 8.617333e-5 * 300
+    expected = 1e-12 * np.expm1((volts - amps * 1.0) / thermal)
+    assert np.all(np.abs(amps - expected) <= 5e-3 * np.abs(expected) + 1e-9 + 3e-4 / thermal * np.abs(expected))
+    assert box.output_enabled() is False
