@@ -1,11 +1,12 @@
-"""Formats by name: what `hil import NAME FILES` can read."""
+"""Formats by name, from the registry: what `hil import NAME FILES` can read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_specs.registry import find
 from hil.measuring.imports.lines import Rows
 from hil.measuring.imports.readings import Readings
 
@@ -34,22 +35,14 @@ class Options:
 
 
 Reader = Callable[[Sequence[Path], Options, Rows], Readings]
+"""A format; the first line of its docstring says what it reads."""
 
 
-def formats() -> Mapping[str, Reader]:
-    """Readers by the name of their format; the first line of each one's docstring says what it is."""
-    from hil.measuring.imports.formats import analyzers, arc, generic, published
+def reader(name: str) -> Reader:
+    """A format by its name.
 
-    return {
-        "table": generic.read,
-        "rram-relaxation": published.relaxation,
-        "rram-bake": published.bake,
-        "rram-series": published.series,
-        "crosssim-ramps": published.crosssim_ramps,
-        "aihwkit-ramps": published.aihwkit_ramps,
-        "pcm-reset": published.pcm_reset,
-        "easyexpert": analyzers.easyexpert,
-        "keithley-4200": analyzers.keithley_4200,
-        "arc-one": arc.arc_one,
-        "arc-two": arc.arc_two,
-    }
+    Raises:
+        firmware_specs.registry.UnknownName: there is no such format.
+    """
+    found: Reader = find("imports", name)
+    return found
