@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
+from drivers import flight_log
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
-from drivers.errors import BadAddress
+from drivers.errors import BadAddress, DeviceError
 from drivers.framed import Framed
 from drivers.lease import LEASE_S
 from drivers.link import FramedLink
@@ -89,7 +90,7 @@ class Address:
         target, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         baud = options.pop("baud", str(BAUD))
-        if not baud.isdigit() or not int(baud):
+        if not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
             raise BadAddress(f"{address!r}: baud is {baud!r}, a positive integer is needed")
         if options and "://" not in target:
             raise BadAddress(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud")
@@ -133,7 +134,9 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             clear_trip=chosen.clear_trip,
             allow_long_requests=chosen.allow_long_requests,
         )
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, DeviceError) and (log := flight_log.keep(wire.recorder, address)):
+            error.add_note(f"The traffic of this opening is in {log}")
         wire.close()
         lock.release()
         raise

@@ -1,24 +1,34 @@
-"""What answers on this machine's ports, and who owns it. A port that is in use is named, never opened."""
+"""What answers on this machine's ports, and who owns it: nobody's property is touched.
+
+Instruments that the machine lists are asked `*IDN?` and nothing else. A serial port may be anybody's: a printer, a
+UPS, a door. One is opened only where it was named, or where its USB identity is one that was said to be a crossbar's. A
+port that is in use is named, never opened.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pyvisa.constants import InterfaceType
 from serial.tools import list_ports
 
+from drivers import flight_log
 from drivers.connect import Address, Options, dialect_over, open_wire
-from drivers.errors import Busy, DeviceError, LinkLost, LinkTimeout
+from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.lock import DeviceLock, owner_of
+from drivers.port_users import port_users
+from drivers.recording import Recorded
+from firmware_specs.printable import printable
 
 PROBE_S = 1.0
-State = Literal["free", "in use", "silent", "refused"]
+MAX_IDENTITY = 1024
+MOST_SHOWN = 160
+State = Literal["free", "in use", "silent", "damaged", "refused", "not opened"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +37,10 @@ class Found:
 
     Attributes:
         address: As `--device` takes it.
-        state: `free` (it answers), `in use`, `silent` (opened, no answer), or `refused` (cannot be opened).
-        who: Vendor, model, serial number and firmware of what answers; else what the port says of itself and why
-            it did not open.
+        state: `free` (it answers), `in use`, `silent` (opened, no byte came), `damaged` (bytes came that are no
+            answer), `refused` (cannot be opened), or `not opened` (a serial port that nobody named).
+        who: What an instrument answers to `*IDN?`; of a crossbar vendor, model, serial number and firmware; else what
+            the port says of itself and why there is no answer.
         owner: Who has it, where it is in use.
     """
 
@@ -39,20 +50,37 @@ class Found:
     owner: str = ""
 
 
-def discover(addresses: Sequence[str] = (), *, lan: bool = False, probe_s: float = PROBE_S) -> list[Found]:
-    """Looks at every serial port, USB and GPIB instrument of this machine, and at some addresses besides.
+def discover(
+    addresses: Sequence[str] = (),
+    *,
+    known_usb: Collection[str] = (),
+    probe: bool = False,
+    lan: bool = False,
+    probe_s: float = PROBE_S,
+) -> list[Found]:
+    """Lists every serial port, USB and GPIB instrument of this machine, and some addresses besides.
 
-    A port that nobody uses is opened and asked who it is. That switches the outputs of a crossbar device off.
+    A serial port that is opened is asked who it is; that switches the outputs of a crossbar device off.
 
     Args:
-        addresses: Further device addresses: sockets, HiSLIP, virtual instruments.
+        addresses: Further device addresses, looked at because they were named: ports, sockets, HiSLIP.
+        known_usb: USB identities of crossbar boards, `VVVV:PPPP`; ports with one of them are opened, too.
+        probe: Named override: open all other serial ports as well.
         lan: Broadcast for instruments on the network, too.
         probe_s: How long one may take to answer.
     """
-    described = {f"serial:{port.device}": _port_words(port.description, port.serial_number) for port in _ports()}
-    described |= {f"visa:{name}": "" for name in _visa_resources(lan)}
-    described |= {address: described.get(address, "") for address in addresses}
-    return [look_at(address, words, probe_s) for address, words in described.items()]
+    known = {identity.upper() for identity in known_usb}
+    found: dict[str, Found | str] = {}
+    for port in _ports():
+        words, usb = _port_words(port), _usb(port)
+        address = f"serial:{port.device}"
+        wanted = probe or usb in known or address in {a.partition("?")[0] for a in addresses}
+        found[address] = words if wanted else Found(address, "not opened", words)
+    found |= {f"visa:{name}": "" for name in _visa_resources(lan)}
+    for address in addresses:
+        said = found.pop(address.partition("?")[0], "")
+        found[address] = said if isinstance(said, str) else said.who
+    return [said if isinstance(said, Found) else look_at(a, said, probe_s) for a, said in found.items()]
 
 
 def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
@@ -60,93 +88,95 @@ def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
     where = Address.parse(address)
     owner = owner_of(address)
     if owner is not None:
-        return Found(address, "in use", words, str(owner))
+        return Found(address, "in use", words, printable(str(owner)))
     users = port_users(where.target) if where.scheme == "serial" else []
     if users:
         return Found(address, "in use", words, ", ".join(users))
     try:
         with DeviceLock(address):
-            return Found(address, "free", _identity(where, probe_s))
+            return _ask(address, where, words, probe_s)
     except Busy as error:
         return Found(address, "in use", words, error.owner)
-    except (LinkLost, OSError) as error:
-        why = error.what if isinstance(error, LinkLost) else str(error)
-        return Found(address, "refused", f"{words} ({why})".strip())
-    except LinkTimeout:
-        return Found(address, "silent", words)
-    except DeviceError as error:
-        return Found(address, "silent", f"{words} ({error.what})".strip())
+    except (LinkLost, OutOfRange, LinkTimeout) as error:
+        return Found(address, "refused", _with(words, error.what))
+    except OSError as error:
+        return Found(address, "refused", _with(words, str(error)))
 
 
-def port_users(port: str) -> list[str]:
-    """Processes that have a port open, as far as this user may see them; programs that only leave a lock file, too."""
-    if not port.startswith("/"):
-        return []
-    real = os.path.realpath(port)
-    found = [_process(pid) for pid in _holders(real)]
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(Path(f"/var/lock/LCK..{Path(real).name}").read_text().split()[0])
-        os.kill(pid, 0)
-        found.append(_process(pid))
-    return sorted(set(found))
-
-
-def _identity(where: Address, probe_s: float) -> str:
-    options = Options(timeout_s=probe_s)
-    wire = open_wire(where, options)
+def _ask(address: str, where: Address, words: str, probe_s: float) -> Found:
+    """Opens it and asks; raises what the opening raises."""
+    wire = Recorded(open_wire(where, Options(timeout_s=probe_s)))
     try:
-        dialect = dialect_over(wire, where, options)
-        dialect.open(probe_s)
-        identity = dialect.identify()
+        who = _identified(wire, probe_s) if where.scheme == "visa" else _identity(wire, where, probe_s)
+        return Found(address, "free", printable(who, MOST_SHOWN))
+    except DeviceError as error:
+        came = b"".join(entry.data for entry in wire.recorder.entries if entry.way == "<")
+        if isinstance(error, LinkLost) and not came:
+            return Found(address, "refused", _with(words, error.what))
+        if not came:
+            return Found(address, "silent", words)
+        log = flight_log.keep(wire.recorder, address)
+        said = _damaged(where, came, error) + (f"; the traffic is in {log}" if log else "")
+        return Found(address, "damaged", _with(words, said))
     finally:
         wire.close()
+
+
+def _identified(wire: Recorded, probe_s: float) -> str:
+    """What an instrument answers to `*IDN?`, and nothing else is asked."""
+    until = time.monotonic() + probe_s
+    wire.write(b"*IDN?\n", until)
+    line = b""
+    while not line.endswith(b"\n"):
+        if len(line) >= MAX_IDENTITY:
+            raise CorruptFrame(f"{len(line)} bytes came without an end", device=wire.address, last=line)
+        line += wire.read_piece(b"\n", MAX_IDENTITY, until)
+    if not (said := line.strip(b"\r\n\0 \t")):
+        raise ProtocolViolation("*IDN? was answered with an empty line", device=wire.address, last=line)
+    return said.decode(errors="backslashreplace")
+
+
+def _identity(wire: Recorded, where: Address, probe_s: float) -> str:
+    dialect = dialect_over(wire, where, Options(timeout_s=probe_s))
+    dialect.open(probe_s)
+    identity = dialect.identify()
     return f"{identity.vendor} {identity.model}, serial number {identity.serial}, firmware {identity.firmware}"
 
 
-def _holders(device: str) -> Iterable[int]:
-    """Processes with the port open; not the one that plays the device behind a pseudo-terminal."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        links = _open_files(folder)
-        if device in links.values() and not _plays_device(folder, links, device):
-            yield int(folder.name)
+def _damaged(where: Address, came: bytes, error: DeviceError) -> str:
+    """What came, told from silence."""
+    shown = printable(came, 40)
+    if where.scheme == "visa":
+        return f"{len(came)} bytes came that are no answer to *IDN?: {shown}"
+    if isinstance(error, LinkTimeout):
+        speed = "" if "://" in where.target else f": another baud rate than {where.baud}, or other firmware?"
+        return f"{len(came)} bytes came that are no frame{speed} They begin with {shown}"
+    return f"{len(came)} bytes came: {error.what}"
 
 
-def _open_files(process: Path) -> dict[str, str]:
-    found = {}
-    with contextlib.suppress(OSError):  # ended meanwhile, or another user's
-        for entry in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                found[entry.name] = str(entry.readlink())
-    return found
-
-
-def _plays_device(process: Path, links: Mapping[str, str], device: str) -> bool:
-    if not device.startswith("/dev/pts/"):
-        return False
-    index = f"tty-index:\t{device.rpartition('/')[2]}"
-    for number, link in links.items():
-        if link.endswith("ptmx"):
-            with contextlib.suppress(OSError):
-                if index in (process / "fdinfo" / number).read_text().splitlines():
-                    return True
-    return False
-
-
-def _process(pid: int) -> str:
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        name = "?"
-    return f"process {pid} ({name})"
+def _with(words: str, why: str) -> str:
+    return printable(f"{words} ({why})".strip(), 4 * MOST_SHOWN)
 
 
 def _ports() -> Iterable[list_ports.ListPortInfo]:
     return sorted(list_ports.comports(), key=lambda port: str(port.device))
 
 
-def _port_words(description: str | None, serial_number: str | None) -> str:
-    words = "" if description in (None, "n/a") else str(description)
-    return f"{words}, serial number {serial_number}" if serial_number else words
+def _usb(port: list_ports.ListPortInfo) -> str:
+    """USB identity of a port; empty where it has none."""
+    return "" if port.vid is None or port.pid is None else f"{port.vid:04X}:{port.pid:04X}"
+
+
+def _port_words(port: list_ports.ListPortInfo) -> str:
+    """What a port says of itself: whoever made the plug chose the text."""
+    description = "" if port.description in (None, "n/a") else str(port.description)
+    usb = _usb(port)
+    parts = (
+        description,
+        f"USB {usb}" if usb else "",
+        f"serial number {port.serial_number}" if port.serial_number else "",
+    )
+    return printable(", ".join(part for part in parts if part), MOST_SHOWN)
 
 
 def _visa_resources(lan: bool) -> list[str]:

@@ -58,7 +58,9 @@ class FlightRecorder:
             body = entry.data.decode(errors="replace") if entry.way == "!" else entry.data.hex()
             lines.append(f"{entry.at_s:.6f} {entry.way} {body}")
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_text("\n".join(lines) + "\n")
+        scratch.unlink(missing_ok=True)
+        with scratch.open("x", encoding="utf-8") as file:  # never through a link that somebody put there
+            file.write("\n".join(lines) + "\n")
         scratch.replace(path)
 
     def _trim(self) -> None:

@@ -83,3 +83,11 @@ def c_boards(tmp_path_factory):
 def checked(c_boards):
     """Programs with address and undefined-behaviour sanitizers: board-checked and frames."""
     return c_boards.make("check")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer."""
+    if config.getoption("timeout", None) is None and hasattr(os, "getloadavg"):
+        busy = os.getloadavg()[0] + int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        config.option.timeout = float(config.getini("timeout")) * min(10.0, max(1.0, busy / (os.cpu_count() or 1)))

@@ -23,9 +23,9 @@ room=${KEEP:-$(mktemp -d)}; root=$room/$release
 unshare --mount --pid --fork true 2>/dev/null || skip "no mount and process name spaces here"
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$room"' EXIT
 
-# proxies and certificates are this machine's way to the net, not ours; settings of pip, find-links say, stay outside
+# proxies and certificates are this machine's way to the net; settings of pip, find-links say, stay outside
 passed=()
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_CERT SSL_CERT_FILE REQUESTS_CA_BUNDLE; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_CERT SSL_CERT_FILE REQUESTS_CA_BUNDLE PYTEST_ADDOPTS; do
     [ -z "${!name:-}" ] || passed+=("$name=${!name}")
 done
 

@@ -9,14 +9,22 @@ from pydantic import Field, PositiveInt, model_validator
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.topology import Substrate
 
+UsbIdentity = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$")]
+"""Vendor and product of a USB plug, `2E8A:000A`."""
+
 
 class Identity(Section):
-    """Who made it and what it is called."""
+    """Who made it and what it is called.
+
+    Attributes:
+        usb: Vendor and product, `2E8A:000A`, of boards that are nothing else: `hil devices` opens their ports.
+    """
 
     vendor: str
     model: str
     description: str = ""
     source: str = ""
+    usb: tuple[UsbIdentity, ...] = ()
 
 
 class Fabric(Section):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from firmware_specs.datasheet.sheet import Datasheet
+from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.refusals import explain, no_such
 
 
@@ -37,9 +37,9 @@ def load(name_or_path: str | Path) -> Datasheet:
 def parse(text: str, where: str) -> Datasheet:
     """A datasheet from its text; `where` it came from is named in errors, which are those of `load`."""
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DatasheetError(f"{where}: not TOML: {error}") from error
+        document = parse_toml(text)
+    except DocumentError as error:
+        raise DatasheetError(f"{where}: {error}") from error
     try:
         return Datasheet.model_validate(document)
     except ValidationError as error:
@@ -52,6 +52,6 @@ def _read(name_or_path: str) -> tuple[str, str]:
         name = f"{name_or_path}.toml"
         return (resources.files("firmware_specs.datasheets") / name).read_text(), name
     try:
-        return path.read_text(), str(path)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path), str(path)
+    except (OSError, ValueError) as error:
         raise DatasheetError(no_such("datasheet", name_or_path, shipped(), error)) from error

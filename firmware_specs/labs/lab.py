@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.racks.facts import facts
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.refusals import explain
@@ -83,11 +83,9 @@ def load_lab(path: str | Path) -> Lab:
         LabError: unreadable, or content that is refused.
     """
     try:
-        document = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        document = parse_toml(read_text(Path(path)))
+    except (OSError, ValueError) as error:
         raise LabError(f"{path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise LabError(f"{path}: not TOML: {error}") from error
     try:
         return Lab.model_validate(document)
     except ValidationError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.racks.rack import Rack
 from firmware_specs.refusals import explain, no_such
 
@@ -39,13 +39,13 @@ def load_rack(name_or_path: str | Path) -> Rack:
         text, where = (resources.files("firmware_specs.racks") / f"{name}.toml").read_text(), f"{name}.toml"
     else:
         try:
-            text, where = Path(name).read_text(), name
-        except (OSError, UnicodeDecodeError) as error:
+            text, where = read_text(Path(name)), name
+        except (OSError, ValueError) as error:
             raise RackError(no_such("rack", name, shipped_racks(), error)) from error
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RackError(f"{where}: not TOML: {error}") from error
+        document = parse_toml(text)
+    except DocumentError as error:
+        raise RackError(f"{where}: {error}") from error
     try:
         return Rack.model_validate(document)
     except ValidationError as error:

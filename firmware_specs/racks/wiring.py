@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, PositiveInt, model_validator
 
+from firmware_specs.addresses import refuse_handlers
 from firmware_specs.datasheet.section import NonNegative, Section
 from firmware_specs.racks.facts import Facts, facts
 
@@ -32,6 +33,7 @@ class Instrument(Section):
     @model_validator(mode="after")
     def _known(self) -> Instrument:
         facts(self.model)
+        refuse_handlers(f"visa:{self.address}")
         return self
 
     @property

@@ -51,13 +51,12 @@ def command(
 
 
 def _is_datasheet(name: str) -> bool:
-    import tomllib
-
     from firmware_specs import datasheet
+    from firmware_specs.documents import parse_toml, read_text
 
     if name in datasheet.shipped():
         return True
     try:
-        return Path(name).suffix == ".toml" and "identity" in tomllib.loads(Path(name).read_text())
+        return Path(name).suffix == ".toml" and "identity" in parse_toml(read_text(Path(name)))
     except (OSError, ValueError):
         return False

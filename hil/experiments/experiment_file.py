@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -10,8 +9,12 @@ from pathlib import Path
 import tomli_w
 from pydantic import ValidationError
 
+from firmware_specs.addresses import refuse_handlers
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain, no_such
 from hil.experiments.schema import Experiment
+
+MOST_BASES = 16
 
 
 class ExperimentError(ValueError):
@@ -53,18 +56,20 @@ def _document(name_or_path: str, seen: tuple[str, ...]) -> tuple[dict[str, objec
     """A file's document over that of its `base`: tables are merged, anything else is replaced."""
     text, where = _read(name_or_path)
     try:
-        document: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{where}: not TOML: {error}") from error
+        document = parse_toml(text)
+        refuse_handlers(str(document.get("device", "")))
+    except ValueError as error:
+        raise ExperimentError(f"{where}: {error}") from error
     base = document.pop("base", None)
     if base is None:
         return document, where
     if not isinstance(base, str):
         raise ExperimentError(f"{where}: base: expected the name or path of an experiment, got {base!r}")
-    if where in seen:
-        raise ExperimentError(f"{where}: base: leads back to itself: {' -> '.join((*seen, where))}")
+    place = str(Path(where).resolve())
+    if place in seen or len(seen) > MOST_BASES:
+        raise ExperimentError(f"{where}: base: leads back to itself, or through more than {MOST_BASES} files")
     beside = Path(where).parent / base
-    below, _ = _document(str(beside) if beside.is_file() else base, (*seen, where))
+    below, _ = _document(str(beside) if _is_file(beside) else base, (*seen, place))
     return _merged(below, document), where
 
 
@@ -112,9 +117,16 @@ def _read(name_or_path: str) -> tuple[str, str]:
         name = f"{name_or_path}.toml"
         return (resources.files("hil.experiments") / name).read_text(), name
     try:
-        return path.read_text(), str(path)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path), str(path)
+    except (OSError, ValueError) as error:
         raise ExperimentError(no_such("experiment", name_or_path, shipped(), error)) from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name no file can have
+        return False
 
 
 def _concerns(override: str, problems: Sequence[str]) -> bool:
@@ -152,6 +164,6 @@ def _child(node: object, part: str, where: str) -> object:
 
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except (ValueError, KeyError):
         return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from hil.study.grid import StudyError, Value
 
@@ -42,8 +42,11 @@ def changed(address: str, changes: Mapping[str, Value]) -> dict[str, dict[str, o
     """
     name = sheet_of(address)
     shipped = resources.files("firmware_specs.datasheets") / f"{name}.toml"
-    text = shipped.read_text() if shipped.is_file() else Path(name).read_text()
-    document: dict[str, dict[str, object]] = tomllib.loads(text)
+    try:
+        text = shipped.read_text() if shipped.is_file() else read_text(Path(name))
+        document: dict[str, dict[str, object]] = parse_toml(text)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{name}: {error}") from error
     for place, value in changes.items():
         section, _, key = place.partition(".")
         if not key:

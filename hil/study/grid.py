@@ -16,11 +16,11 @@ import json
 import math
 import re
 import statistics
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from firmware_specs.documents import parse_toml
 from hil.training.run import marked
 from hil.training.run.atomic import write_json
 from hil.training.run.folder import RUN
@@ -264,7 +264,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 def _value(text: str) -> Value:
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except (ValueError, KeyError):
         return text.strip()
     return value if isinstance(value, bool | int | float) else text.strip()

@@ -1,12 +1,17 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+import tomli_w
 
-from drivers.discovery import discover, look_at, port_users
-from drivers.errors import OutOfRange
+from drivers.connect import Options, connect
+from drivers.discovery import discover, look_at
+from drivers.errors import DeviceError, OutOfRange
 from drivers.lock import DeviceLock
+from drivers.port_users import port_users
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
@@ -32,10 +37,114 @@ def test_device_on_a_free_port_says_who_it_is(machine, tcp_wire):
     assert "mixed-8bit" in found.who and "serial number seed-5" in found.who
 
 
-def test_instrument_says_who_it_is(machine, tcp_wire):
-    host, port = tcp_wire(ScpiEndpoint(machine, "scpi").feed).address
-    found = look_at(f"visa:TCPIP::{host}::{port}::SOCKET")
-    assert found.state == "free" and "serial number seed-5" in found.who
+def test_an_instrument_is_asked_idn_and_nothing_else(machine, tcp_wire):
+    wire = tcp_wire(ScpiEndpoint(machine, "scpi").feed)
+    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address))
+    assert found.state == "free" and found.who == "crossbar-hil,mixed-8bit,seed-5,1.0.0"
+    assert bytes(wire.received) == b"*IDN?\n"
+
+
+ANSWERS = {
+    "another maker": (b"KEITHLEY INSTRUMENTS,MODEL 2450,04412345,1.7.12b\r\n", "free", "MODEL 2450"),
+    "escape sequences": (b"\x1b[31mACME,X,1,2\x1b]0;t\x07\n", "free", r"\x1b[31mACME"),
+    "a NUL": (b"ACME,X,1,2\0\n", "free", "ACME,X,1,2"),
+    "an empty line": (b"\n", "damaged", "1 bytes came that are no answer"),
+    "no end": (b"x" * 5000, "damaged", "bytes came that are no answer"),
+    "no newline": (b"ACME,X", "damaged", "6 bytes came that are no answer"),
+    "other bytes": (bytes(range(128, 256)), "damaged", "128 bytes came"),
+    "nothing": (b"", "silent", ""),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_whatever_an_instrument_answers_is_one_printable_line(case, tcp_wire):
+    said, state, words = ANSWERS[case]
+    wire = tcp_wire(lambda chunk: said)
+    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address), probe_s=0.2)
+    assert (found.state, words in found.who) == (state, True), found
+    assert found.who.isprintable() and len(found.who) < 800
+    assert bytes(wire.received) == b"*IDN?\n"
+
+
+@pytest.mark.parametrize("said", [b"\x00\xff" * 28, b"login: ", b"\x7e" * 56, bytes(range(256))])
+def test_bytes_that_are_no_frame_are_told_from_silence_and_their_traffic_is_kept(said, pty_wire, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = look_at(f"serial:{pty_wire(lambda chunk: said).address}", probe_s=0.3)
+    assert found.state == "damaged"
+    assert "bytes came that are no frame: another baud rate than 115200" in found.who
+    log = Path(found.who.rpartition("the traffic is in ")[2].rstrip(")"))
+    assert said.hex() in log.read_text()
+    assert log.parent.stat().st_mode & 0o777 == 0o700
+
+
+class Port:
+    """A port as the system lists it."""
+
+    def __init__(self, device, vid=None, pid=None, serial_number=None, description="USB thing"):
+        self.device, self.vid, self.pid = device, vid, pid
+        self.serial_number, self.description = serial_number, description
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    def of(*ports):
+        monkeypatch.setattr("drivers.discovery._ports", lambda: ports)
+        monkeypatch.setattr("drivers.discovery._visa_resources", lambda lan: [])
+
+    return of
+
+
+def test_a_serial_port_that_nobody_named_is_listed_and_not_opened(pty_wire, listed):
+    printer, board = pty_wire(lambda chunk: b""), pty_wire(lambda chunk: b"")
+    listed(Port(printer.address, 0x04A9, 0x220E, "A\x1b[2J"), Port(board.address, 0x2E8A, 0x000A))
+    found = {item.address: item for item in discover(probe_s=0.1)}
+    assert {item.state for item in found.values()} == {"not opened"}
+    assert found[f"serial:{printer.address}"].who == r"USB thing, USB 04A9:220E, serial number A\x1b[2J"
+    assert not printer.received and not board.received
+
+    discover(known_usb=["2e8a:000a"], probe_s=0.1)
+    assert board.received and not printer.received
+
+    named = f"serial:{printer.address}?baud=9600"
+    assert named in [item.address for item in discover([named], probe_s=0.1)]
+    assert printer.received
+
+
+def test_probing_opens_the_rest(pty_wire, listed):
+    wire = pty_wire(lambda chunk: b"")
+    listed(Port(wire.address))
+    assert [item.state for item in discover(probe=True, probe_s=0.1)] == ["silent"]
+    assert wire.received
+
+
+def test_the_command_takes_usb_identities_from_the_bench_file_and_its_datasheets(pty_wire, listed, tmp_path, capsys):
+    from hil.cli import main
+
+    boards = [pty_wire(lambda chunk: b"") for _ in range(3)]
+    listed(*(Port(wire.address, 0x2E8A, 0x000A + n) for n, wire in enumerate(boards)))
+    sheet = load("mixed-8bit").model_dump(mode="json", exclude_none=True)
+    sheet["identity"]["usb"] = ["2E8A:000B"]
+    (tmp_path / "chip.toml").write_text(tomli_w.dumps(sheet))
+    (tmp_path / "lab.toml").write_text(
+        '[devices.a]\naddress = "emulator:ideal"\nusb = ["2e8a:000a"]\n'
+        '[devices.b]\naddress = "emulator:ideal"\ndatasheet = "chip.toml"\n'
+    )
+    with pytest.raises(SystemExit) as done:
+        main(["devices", "--bench", str(tmp_path / "lab.toml")])
+    assert done.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["silent", "silent", "not opened"]
+    assert [bool(wire.received) for wire in boards] == [True, True, False]
+
+
+def test_an_opening_that_fails_says_where_its_traffic_is(tcp_wire, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    wire = tcp_wire(lambda chunk: b"garbage\0")
+    with pytest.raises(DeviceError) as failed:
+        connect("serial:socket://{}:{}".format(*wire.address), Options(timeout_s=0.2))
+    note = failed.value.__notes__[0]
+    assert "The traffic of this opening is in" in note
+    assert b"garbage".hex() in Path(note.rpartition(" in ")[2]).read_text()
 
 
 def test_owned_device_is_named_with_its_owner_and_not_opened(tcp_wire):

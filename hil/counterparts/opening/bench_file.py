@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from drivers.lease import LEASE_S, LONGEST_S
+from firmware_specs.addresses import refuse_handlers
+from firmware_specs.datasheet.fabric import UsbIdentity
 from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
 
@@ -40,6 +42,7 @@ class DeviceEntry(Section):
         address: `serial:PORT?baud=N`, `visa:RESOURCE`, or one of the others.
         datasheet: Shipped name or TOML file the device must agree with; relative to the bench file.
         serial: Serial number the device must have.
+        usb: USB identities, `2E8A:000A`, of boards of this kind: `hil devices --bench FILE` opens their ports.
         limits: Tighter limits.
         calibration: Calibration file; relative to the bench file.
         allow_calibration: Named override: id of a calibration to use although it is expired or of another device.
@@ -48,13 +51,14 @@ class DeviceEntry(Section):
         allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
         allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
-        visa_library: VISA library as pyvisa names it.
+        visa_library: `@py` or `@ivi`; the path of another one is given on the command line only.
         rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
     """
 
     address: str
     datasheet: str | None = None
     serial: str | None = None
+    usb: tuple[UsbIdentity, ...] = ()
     limits: LimitsEntry = LimitsEntry()
     calibration: str | None = None
     allow_calibration: str | None = None
@@ -63,7 +67,7 @@ class DeviceEntry(Section):
     allow_no_watchdog: bool = False
     allow_long_requests: bool = False
     timeout_s: Positive = 10.0
-    visa_library: str = "@py"
+    visa_library: Literal["@py", "@ivi"] = "@py"
     rack: Rack | None = None
 
     @field_validator("address")
@@ -75,7 +79,7 @@ class DeviceEntry(Section):
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"
             )
-        return address
+        return refuse_handlers(address)
 
     @model_validator(mode="after")
     def _a_rack_is_here_or_in_a_file(self) -> Self:
@@ -119,8 +123,8 @@ def load(path: Path) -> BenchFile:
         BenchFileError: unreadable, not TOML, or refused.
     """
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise BenchFileError(f"{path}: not readable: {error}") from error
     return parse(text, str(path))
 
@@ -128,9 +132,9 @@ def load(path: Path) -> BenchFile:
 def parse(text: str, where: str) -> BenchFile:
     """A bench file from its text; `where` it came from is named in errors, which are those of `load`."""
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BenchFileError(f"{where}: not TOML: {error}") from error
+        document = parse_toml(text)
+    except DocumentError as error:
+        raise BenchFileError(f"{where}: {error}") from error
     try:
         return BenchFile.model_validate(document)
     except ValidationError as error:

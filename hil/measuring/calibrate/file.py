@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from drivers.crossbar import Crossbar
 from drivers.errors import CalibrationExpired
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet.section import Section
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from firmware_specs.topology import Topology
 from hil.measuring.calibrate.entries import ArrayEntry
@@ -107,15 +107,15 @@ def read(path: Path) -> CalibrationFile:
         CalibrationExpired: unreadable or refused; the message names file and key.
     """
     try:
-        return CalibrationFile.model_validate(tomllib.loads(path.read_text()))
+        return CalibrationFile.model_validate(parse_toml(read_text(path)))
     except FileNotFoundError as error:
         raise CalibrationExpired(
             f"calibration {path} is not there", todo=f"`hil calibrate -o {path}` makes it"
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
     except ValidationError as error:
         raise CalibrationExpired(f"calibration {path}: " + "; ".join(explain(error, None, CalibrationFile))) from error
+    except (OSError, ValueError) as error:
+        raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
 
 
 def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:

@@ -5,7 +5,6 @@ The file is TOML with a `[calibration]` table; other tables hold what was measur
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from drivers.errors import CalibrationExpired
 from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 
 
@@ -74,11 +74,11 @@ def check(path: Path, model: str, serial: str, allow: str | None, now: datetime 
 
 def _load(path: Path) -> CalibrationHeader:
     try:
-        document = tomllib.loads(path.read_text())
+        document = parse_toml(read_text(path))
         return CalibrationHeader.model_validate(document.get("calibration", {}))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error
     except ValidationError as error:
         raise CalibrationExpired(
             f"calibration {path}: [calibration] " + "; ".join(explain(error, None, CalibrationHeader))
         ) from error
+    except (OSError, ValueError) as error:
+        raise CalibrationExpired(f"calibration {path}: not readable: {error}") from error

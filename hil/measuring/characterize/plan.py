@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from hil.measuring.characterize.items import (
     CurrentVoltage,
@@ -98,10 +98,8 @@ def load(path: Path) -> Plan:
         PlanError: unreadable, not TOML, or refused.
     """
     try:
-        return Plan.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: not readable: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"{path}: not TOML: {error}") from error
+        return Plan.model_validate(parse_toml(read_text(path)))
     except ValidationError as error:
         raise PlanError(f"{path}: " + "; ".join(explain(error, None, Plan))) from error
+    except (OSError, ValueError) as error:
+        raise PlanError(f"{path}: not readable: {error}") from error

@@ -1,0 +1,36 @@
+"""Traffic of an opening that failed, kept where the message can point at it: nobody has a run folder yet."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from drivers.device_name import device_name
+from drivers.recording import FlightRecorder
+
+
+def keep(recorder: FlightRecorder, address: str) -> Path | None:
+    """Writes what went over a wire to a file, one a device; None where nothing did, or none can be written."""
+    if not recorder.entries:
+        return None
+    name = hashlib.sha256(device_name(address).encode(errors="surrogateescape")).hexdigest()[:12]
+    with contextlib.suppress(OSError):
+        path = _folder() / f"opening-{name}.log"
+        recorder.save(path, address)
+        return path
+    return None
+
+
+def _folder() -> Path:
+    """This user's alone: others could put links into one they share."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"crossbar-hil-flights-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (os.name == "posix" and found.st_uid != user):
+        raise OSError(f"{folder} is not a folder of this user")
+    return folder

@@ -1,0 +1,66 @@
+"""Reading TOML files that anybody may have written: bounded in size and depth, one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 1 << 24
+MOST_DEPTH = 32
+_LONG_KEY = re.compile(r"(?:[\w\-\"']+[ \t]*\.[ \t]*){64}")
+"""Takes a TOML reader time that grows with its square."""
+_BOM = "\ufeff"
+
+
+class DocumentError(ValueError):
+    """A file that is no document; the message says why, and does not name it."""
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """A text file, UTF-8 with or without its mark, of bounded size.
+
+    Raises:
+        OSError: it cannot be opened. DocumentError: it is too large, or no UTF-8.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise DocumentError(f"larger than {most >> 20} MiB, which no file of this kind is")
+    try:
+        return content.decode().removeprefix(_BOM)
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 text: byte {error.start} is {content[error.start]:#04x}") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML document of bounded depth.
+
+    Raises:
+        DocumentError: it is none.
+    """
+    if len(text) > MOST_BYTES or _LONG_KEY.search(text):
+        raise DocumentError(f"not TOML of ours: more than {MOST_BYTES >> 20} MiB, or a key of more than 60 parts")
+    try:
+        document = tomllib.loads(text)
+    except RecursionError as error:
+        raise DocumentError(f"not TOML of ours: nested deeper than {MOST_DEPTH}") from error
+    except ValueError as error:
+        raise DocumentError(f"not TOML: {error}") from error
+    if _deeper_than(document, MOST_DEPTH):
+        raise DocumentError(f"not TOML of ours: nested deeper than {MOST_DEPTH}")
+    return document
+
+
+def _deeper_than(document: object, most: int) -> bool:
+    level = [document]
+    for _ in range(most):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
+
+
+def _children(node: object) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []
