@@ -12,7 +12,9 @@ def command(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="Format of the tables (hil list imports), or aihwkit.")],
     files: Annotated[list[str], typer.Argument(help="Tables; after aihwkit the name of one of its device presets.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder; after aihwkit the datasheet to write.")],
-    mapping: Annotated[Path | None, typer.Option("--map", help="Mapping of format table: which column is what.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="Mapping of format table: which column is what.")
+    ] = None,
     kind: Annotated[
         str | None, typer.Option(help="ramps, reads, retention or writes, where the format does not say.")
     ] = None,
@@ -21,7 +23,11 @@ def command(
     read_v: Annotated[float | None, typer.Option(help="Read voltage, where no column has it.")] = None,
     interval: Annotated[float | None, typer.Option(help="Seconds between readings, where no column has them.")] = None,
     limits: Annotated[
-        tuple[float, float] | None, typer.Option("--range", help="Siemens at the ends of a normalized table, or preset.")
+        tuple[float, float] | None,
+        typer.Option("--range", help="Siemens at the ends of a normalized table, or preset."),
+    ] = None,
+    between: Annotated[
+        tuple[float, float] | None, typer.Option(help="Take cells whose first reading is between these siemens only.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the device is called.")] = "",
     skip_bad_rows: Annotated[bool, typer.Option(help="Leave bad rows out, and say so, instead of refusing.")] = False,
@@ -40,6 +46,8 @@ def command(
     options = Options(mapping, kind, current, voltage, read_v, interval, limits)
     paths = [Path(file) for file in files]
     readings = reader(form)(paths, options, rows)
+    if between is not None:
+        readings = readings.between(*between)
     folder.write(readings, out, form, paths, rows.bad, name)
     found = load(out)
     write_report(found, out / "report.html")

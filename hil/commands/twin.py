@@ -82,9 +82,10 @@ def _of_import(run: Path, imported, like: str, name: str):  # type: ignore[no-un
 def _by_halves(found, imported, like: str) -> bool:  # type: ignore[no-untyped-def]
     """Prints the comparison of halves; does one of them differ, counted as one family of comparisons a kind?"""
     from firmware_specs.datasheet import load
-    from hil.measuring.twins import check, of_device
+    from hil.measuring.twins import check
+    from hil.measuring.twins.of_items import readings_of
 
-    readings = imported or of_device.readings_of(found)
+    readings = imported or readings_of(found)
     compared = check.by_halves(readings, load(like))
     for one in compared:
         typer.echo(str(one))
@@ -92,7 +93,9 @@ def _by_halves(found, imported, like: str) -> bool:  # type: ignore[no-untyped-d
     for family, p in check.families(compared).items():
         rejected = not p >= check.REJECTED
         differs |= rejected
-        typer.echo(f"{family}: p {p:.3g} over all its comparisons (Holm): {'differs' if rejected else 'no difference seen'}")
+        typer.echo(
+            f"{family}: p {p:.3g} over all its comparisons (Holm): {'differs' if rejected else 'no difference seen'}"
+        )
     return differs
 
 

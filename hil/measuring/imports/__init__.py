@@ -1,1 +1,1 @@
-"""Characterizations from tables that were measured elsewhere: readers of named formats, and of any table with a mapping."""
+"""Characterizations from tables measured elsewhere: readers of named formats, and of any table with a mapping."""

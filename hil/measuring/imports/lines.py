@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from hil.measuring.imports.readings import ImportRefused
 
@@ -56,8 +58,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     taken = 0
     try:
-        opened = gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
-        with opened as file:
+        with _opened(path) as file:
             for number, text in enumerate(file, 1):
                 taken += len(text)
                 if taken > MOST_BYTES:
@@ -68,6 +69,12 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ImportRefused(f"{path}: not readable: {error}") from error
     except UnicodeDecodeError as error:
         raise ImportRefused(f"{path}: not a text table: {error}") from error
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.GzipFile(path), encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
 
 
 def fields(path: Path, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:

@@ -61,8 +61,8 @@ class Mapping(Section):
     columns: dict[str, Column]
     up: tuple[str, ...] = ("1", "+1", "1.0", "up", "set", "potentiation", "+")
     down: tuple[str, ...] = ("-1", "-1.0", "0", "down", "reset", "depression", "-")
-    constants: dict[str, float] = {}
-    source: dict[str, str] = {}
+    constants: dict[str, float] = Field(default_factory=dict)
+    source: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -74,7 +74,9 @@ class Mapping(Section):
             if not self.headings and column.index is None:
                 raise ValueError(f"columns.{name}: a table without headings needs index")
             quantity, _ = converter(column.unit)
-            wanted = {"conductance": ("conductance",), "target": ("conductance", "resistance")}.get(name, (known[name],))
+            wanted = {"conductance": ("conductance",), "target": ("conductance", "resistance")}.get(
+                name, (known[name],)
+            )
             if name not in ("cell", "polarity") and quantity not in wanted:
                 raise ValueError(f"columns.{name}: {column.unit!r} is a unit of {quantity}, {wanted[0]} is expected")
         ways = [{"conductance"}, {"resistance"}, {"current", "voltage"}]

@@ -94,6 +94,20 @@ class Readings:
         columns = {name: values[chosen] for name, values in self.columns.items()}
         return Readings(self.kind, self.cell[chosen], columns, self.labels, self.source)
 
+    def between(self, low_s: float, high_s: float) -> Readings:
+        """Cells whose first reading is within limits.
+
+        Raises:
+            ImportRefused: there is none.
+        """
+        cells, first = np.unique(self.cell, return_index=True)
+        inside = (self.conductance_s[first] >= low_s) & (self.conductance_s[first] <= high_s)
+        if not inside.any():
+            raise ImportRefused(f"no cell begins between {low_s:g} and {high_s:g} S")
+        kept = self.where(np.isin(self.cell, cells[inside]))
+        source = dict(self.source) | {"taken": f"cells that begin between {low_s:g} and {high_s:g} S"}
+        return Readings(kept.kind, kept.cell, kept.columns, kept.labels, source)
+
 
 def numbered(labels: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Numbers of the cells by their labels, in the order of first appearance."""

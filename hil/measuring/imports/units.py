@@ -8,7 +8,19 @@ from functools import cache
 
 from firmware_specs.refusals import close
 
-PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+PREFIXES = {
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "μ": 1e-6,
+    "m": 1e-3,
+    "": 1.0,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+}
 BASES = {"S": "conductance", "ohm": "resistance", "Ohm": "resistance", "Ω": "resistance", "s": "time", "V": "voltage",
          "A": "current", "K": "temperature"}  # fmt: skip
 OTHERS: dict[str, tuple[str, Callable[[float], float]]] = {
@@ -38,7 +50,6 @@ def converter(unit: str) -> tuple[str, Callable[[float], float]]:
     for base, quantity in BASES.items():
         prefix = unit.removesuffix(base)
         if unit.endswith(base) and prefix in PREFIXES:
-            factor = PREFIXES[prefix]
-            return quantity, lambda x: x * factor
+            return quantity, PREFIXES[prefix].__mul__
     known = [*OTHERS, *(p + b for b in ("S", "ohm", "s", "V", "A", "K") for p in ("", "u", "m", "k"))]
     raise UnitError(f"unit {unit!r} is unknown; {close(unit, known)}")

@@ -65,8 +65,8 @@ class Chosen:
         if second.behind == 0:
             own = next(s for s in self.scores if s.law == self.law)
             return (
-                f"{self.law}, the simplest within {SIMPLER:g} standard uncertainties of the best: {second.law} is better "
-                f"by {own.behind:.3g} +- {own.sigma:.2g} nats on held-out data ({self.halves})"
+                f"{self.law}, the simplest within {SIMPLER:g} standard uncertainties of the best: {second.law} is "
+                f"better by {own.behind:.3g} +- {own.sigma:.2g} nats on held-out data ({self.halves})"
             )
         return (
             f"{self.law}; second best {second.law}, {second.behind:.3g} +- {second.sigma:.2g} nats behind on held-out "

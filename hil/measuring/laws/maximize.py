@@ -19,6 +19,11 @@ Many = Callable[[Array], Array]
 
 STEP = 1e-4
 CURVE = 0.02
+RESTARTS = 2
+NUDGE = 0.05
+WORTHWHILE = 0.5
+"""Gain of log-likelihood below which another search is not begun."""
+
 IMPOSSIBLE = 1e12
 
 
@@ -59,8 +64,18 @@ def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, f
         return float(found[0]), (found[1 : count + 1] - found[count + 1 :]) / (2 * STEP)
 
     limits = bounds or [(b - 4, b + 4) for b in begin]
-    done = optimize.minimize(cost, begin, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 150})
-    return Found(np.asarray(done.x), _sigma(costs, np.asarray(done.x)), -float(done.fun))
+    low, high = np.array(limits).T
+    shake = np.random.default_rng(0)
+    best, worth = begin, np.inf
+    for _ in range(RESTARTS):  # a search that began far off ends in its line search; from beside there it goes on
+        from_here = np.clip(best if worth == np.inf else best + shake.normal(0, NUDGE, count), low, high)
+        done = optimize.minimize(cost, from_here, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 150})
+        gained = worth - float(done.fun)
+        if gained > 0:
+            best, worth = np.asarray(done.x), float(done.fun)
+        if gained < WORTHWHILE:
+            break
+    return Found(best, _sigma(costs, best), -worth)
 
 
 def _sigma(costs: Many, u: Array) -> Array:
@@ -68,7 +83,13 @@ def _sigma(costs: Many, u: Array) -> Array:
     count = len(u)
     eye = np.eye(count) * CURVE
     pairs = [(i, j) for i in range(count) for j in range(i)]
-    sets = [u, *(u + eye), *(u - eye), *(u + eye[i] + eye[j] for i, j in pairs), *(u - eye[i] - eye[j] for i, j in pairs)]
+    sets = [
+        u,
+        *(u + eye),
+        *(u - eye),
+        *(u + eye[i] + eye[j] for i, j in pairs),
+        *(u - eye[i] - eye[j] for i, j in pairs),
+    ]
     found = costs(np.array(sets))
     middle, up, down = found[0], found[1 : count + 1], found[count + 1 : 2 * count + 1]
     hessian = np.diag((up - 2 * middle + down) / CURVE**2)

@@ -1,8 +1,8 @@
 """Likelihood of ramps: a Kalman filter that takes steps and read noise apart.
 
-Every reading ends one change and begins the next, so that the noise of readings shows as anticorrelated changes. The state
-of a ramp is its true level and, where noise outlives a pulse, that noise, with a Gaussian belief; the law is linear over one
-step (extended Kalman filter, e.g. Anderson and Moore, Optimal Filtering, 1979).
+Every reading ends one change and begins the next, so that the noise of readings shows as anticorrelated changes. The
+state of a ramp is its true level and, where noise outlives a pulse, that noise, with a Gaussian belief; the law is
+linear over one step (extended Kalman filter, e.g. Anderson and Moore, Optimal Filtering, 1979).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ SLOW = ", slow noise"
 FEW = 6
 """Fewer ramps than this are cut in pieces."""
 
-MOST_RAMPS = 256
+MOST_RAMPS = 64
 """Ramps of one direction that are fitted; more hardly add to what is known."""
 
 
@@ -125,7 +125,7 @@ def fit(ramps: Turned, family: Family, d2d: tuple[float, float] = (0.0, 0.0), sl
         prior = 0.005 * ((u - start)[:, family.size :] ** 2).sum(axis=1)  # keeps what is not seen in sight
         return np.asarray(log_likelihood(ramps, family, u, slow)[0].sum(axis=1) - prior)
 
-    found = maximize(many, start)
+    found = maximize(many, start.tolist())
     outliers = log_likelihood(ramps, family, found.best[None], slow)[1]
     return Fitted(family, found, d2d, np.log(ramps.factor), outliers, slow)
 
@@ -200,7 +200,7 @@ def _first_guess(x: Array, pulses: Array) -> tuple[float, Array]:
     given = (count[:, stretch:] - count[:, :-stretch]).ravel()
     middle = ((x[:, stretch:] + x[:, :-stretch]) / 2).ravel()
     good = np.isfinite(moved) & (given > 0)
-    if not good.any() or np.median(moved[good]) <= 0 and moved[good].mean() <= 0:
+    if not good.any() or (np.median(moved[good]) <= 0 and moved[good].mean() <= 0):
         raise ValueError("no ramp moves in the direction of its pulses")
     step, at = moved[good] / given[good], middle[good]
     overall = max(float(step.mean()), 1e-9)

@@ -45,7 +45,10 @@ def choose(data: Resets, seed: int = 0) -> Chosen:
     reset = {"volts": volts[keep].tolist(), "g_s": np.exp(middle[keep]).tolist(), "spread": sigma[keep].tolist()}
     error = float((sigma / np.sqrt(np.isfinite(y).sum(axis=0))).mean())
     rising = np.diff(middle)
-    notes = [f"{wild.mean():.2%} of the readings left out", f"standard uncertainty of each ln G: {error:.2g} on average"]
+    notes = [
+        f"{wild.mean():.2%} of the readings left out",
+        f"standard uncertainty of each ln G: {error:.2g} on average",
+    ]
     if (rising > 2 * error).any() and (rising < -2 * error).any():
         notes.append("not monotone in the height")
     return Chosen(name, {"pulses": {"reset": reset, "one_sided": True}}, {}, scores,

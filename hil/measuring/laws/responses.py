@@ -1,7 +1,7 @@
 """Families of pulse laws: the mean step at a level, and its spread from pulse to pulse.
 
-Parameters are of order one, logarithms where a quantity is positive, (sets, parameters) for levels (sets, ramps). All is
-said for one direction, seen as upwards: for down pulses the level is turned about, `1 - x`, so that every family is
+Parameters are of order one, logarithms where a quantity is positive, (sets, parameters) for levels (sets, ramps). All
+is said for one direction, seen as upwards: for down pulses the level is turned about, `1 - x`, so that every family is
 written once.
 """
 

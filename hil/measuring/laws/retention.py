@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from hil.measuring.laws.choice import Chosen, halves, rank
 from hil.measuring.laws.maximize import Found, maximize
@@ -18,8 +19,20 @@ from hil.measuring.laws.walks import correlated, jumping, normal
 Array = NDArray[np.float64]
 BOLTZMANN_EV = 8.617333262e-5
 REFERENCE_K = 300.0
+MOST_CELLS = 4000
+"""Cells that candidates are fitted to; the law that is chosen is fitted to all."""
+
+MOST = 0.6
+"""Share of the cells that must have been read at an age for its mean and variance to count."""
+
+ALIKE = 3.0
+"""Groups whose spreads differ by less than so many times their own uncertainty (squared, on average) are alike."""
+
 LEVELS = 8
 """Groups of cells of like conductance: their factors are a table in the datasheet."""
+
+FEW_NODES, FEW_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+FEW_WEIGHTS = FEW_WEIGHTS / FEW_WEIGHTS.sum()
 
 REACH = 12.0
 """How far from where they begin parameters may go, mostly logarithms."""
@@ -66,6 +79,47 @@ class Prepared:
                     found.append((g, np.flatnonzero(pattern), rows))
         return found
 
+    def variance(self, log_t0: float) -> tuple[float, float, float]:
+        """Of the changes: its slope an e-fold, its acceleration, and that of the noise of two readings.
+
+        Least squares of `noise2 + slope (L + acceleration L^2)` over the ages; factors of the groups are 1 in the mean
+        square, so that they do not matter.
+        """
+        variance = np.nanvar(self.change[:, self.complete], axis=0)
+        folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 0.0)
+        columns = [np.ones_like(folds), folds, folds**2][: max(2, min(3, len(folds) - 1))]
+        found = optimize.nnls(np.stack(columns, axis=1) / variance[:, None], np.ones_like(folds))[0]
+        slope = max(float(found[1]), 1e-9)
+        return slope, float(found[2]) / slope if len(found) > 2 else 0.0, max(float(found[0]), 1e-6)
+
+    def drift(self, log_t0: float) -> tuple[float, float]:
+        """Mean change an e-fold of time, and a squared one, by least squares."""
+        scaled = self.change[:, self.complete]
+        folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 1e-3)
+        weight = np.sqrt(np.isfinite(scaled).sum(axis=0) / np.nanvar(scaled, axis=0))
+        degree = [folds, folds**2][: min(2, len(folds) - 1)]
+        design = np.stack(degree, axis=1) * weight[:, None]
+        found = np.linalg.lstsq(design, np.nanmean(scaled, axis=0) * weight, rcond=None)[0]
+        return float(found[0]), float(found[1]) if len(found) > 1 else 0.0
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """Ages at which most cells were read: the others speak of a selection."""
+        count = np.isfinite(self.change).sum(axis=0)
+        return np.asarray(count > MOST * count.max())
+
+    @cached_property
+    def increments(self) -> dict[tuple[int, int], NDArray[np.int64]]:
+        """Cells by the two neighbouring ages they were read at; -1 for the write."""
+        seen = np.isfinite(self.change)
+        last = np.full(len(seen), -1)
+        found: dict[tuple[int, int], NDArray[np.int64]] = {}
+        for k in range(seen.shape[1]):
+            for before in np.unique(last[seen[:, k]]):
+                found[int(before), k] = np.flatnonzero(seen[:, k] & (last == before))
+            last[seen[:, k]] = k
+        return found
+
     def of(self, chosen: NDArray[np.int64]) -> Prepared:
         """Some of the cells."""
         age = self.age if self.age.ndim == 1 else self.age[chosen]
@@ -86,14 +140,20 @@ class Law:
         start: Parameters to begin with.
         likelihood: Of every cell.
         keys: Keys of `[drift]`, from parameters; and their standard uncertainties.
+        noise: Standard deviation of a reading it leaves, microsiemens.
         hot: Does it know of temperature?
+        bounds: Of its parameters; within `REACH` of the start when None.
+        moments: Further parameters, which are the means and variances of the changes.
     """
 
     name: str
     start: Callable[[Prepared], list[float]]
     likelihood: Likelihood
     keys: Callable[[Prepared, Array], dict[str, Any]]
+    noise: Callable[[Prepared, Array], float]
     hot: bool = False
+    bounds: Callable[[Prepared], list[tuple[float, float]]] | None = None
+    moments: int = 0
 
 
 def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
@@ -109,10 +169,11 @@ def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
     hot = len(np.unique(known)) > 1
     laws = [law for law in LAWS if law.hot == hot]
     train, held = halves(len(ready.start), seed)
+    some = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_CELLS])
     likelihoods: dict[str, tuple[int, Array]] = {}
     for law in laws:
-        found = fit(ready.of(train), law)
-        likelihoods[law.name] = (len(found.best), law.likelihood(ready.of(held), found.best))
+        found = fit(ready.of(some), law)
+        likelihoods[law.name] = (len(found.best) + law.moments, law.likelihood(ready.of(held), found.best))
     readings = int(np.isfinite(ready.change[held]).sum())
     name, scores = rank(likelihoods, readings)
     law = next(one for one in laws if one.name == name)
@@ -120,7 +181,10 @@ def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
     keys = law.keys(ready, found.best)
     uncertainty = _uncertainty(ready, law, found, keys)
     notes = [f"{ready.outliers:.2%} of the readings are beyond {OUTLIER:g} robust standard deviations and left out"]
-    sections = {"drift": keys} if keys.get("law", "none") != "none" else {}
+    noise = law.noise(ready, found.best) * 1e-6 / within.span_s
+    sections: dict[str, dict[str, Any]] = {"read_noise": {"law": "additive", "sigma": noise}} if noise > 1e-6 else {}
+    if keys.get("law", "none") != "none":
+        sections["drift"] = keys
     return Chosen(name, sections, uncertainty, scores, f"{len(train):,} and {len(held):,} cells", notes)
 
 
@@ -131,7 +195,7 @@ def fit(ready: Prepared, law: Law) -> Found:
         return np.array([law.likelihood(ready, u).sum() for u in sets])
 
     start = law.start(ready)
-    return maximize(many, start, [(s - REACH, s + REACH) for s in start])
+    return maximize(many, start, law.bounds(ready) if law.bounds else [(s - REACH, s + REACH) for s in start])
 
 
 def prepare(data: Retention, within: Range) -> Prepared:
@@ -146,7 +210,9 @@ def prepare(data: Retention, within: Range) -> Prepared:
         rows = np.nan_to_num(data.temperature_k) == kelvin
         for k in range(change.shape[1]):
             one = change[rows, k]
-            spread = float(np.nanstd(one[np.abs(one - np.nanmedian(one)) < OUTLIER * max(float(robust_spread(one)) * 2, 1e-12)]))
+            spread = float(
+                np.nanstd(one[np.abs(one - np.nanmedian(one)) < OUTLIER * max(float(robust_spread(one)) * 2, 1e-12)])
+            )
             wild[rows, k] = np.abs(one - np.nanmedian(one)) > OUTLIER * spread
     top = within.high_s * scale
     edges = np.quantile(start, np.linspace(0, 1, LEVELS + 1)[1:-1])
@@ -159,6 +225,10 @@ def prepare(data: Retention, within: Range) -> Prepared:
         centre[g] = float(np.median(start[mine])) if mine.any() else 0.0
         if mine.sum() > 100 and whole > 0:
             factor[g] = max(_typical(clean[mine, -1]) / whole, 1e-3)
+    count = np.bincount(group, minlength=LEVELS)
+    if (2 * count * np.log(factor) ** 2).sum() < ALIKE * LEVELS:
+        factor[:] = 1.0
+    factor /= np.sqrt((factor[group] ** 2).mean())
     kelvin = np.where(np.isfinite(data.temperature_k), data.temperature_k, REFERENCE_K)
     inverse = (1 / REFERENCE_K - 1 / kelvin) / BOLTZMANN_EV
     share = float(wild.sum() / np.isfinite(change).sum())
@@ -214,36 +284,37 @@ def _none(ready: Prepared, u: Array) -> Array:
     return _grouped(ready, lambda g: np.zeros(count), lambda g: _noise(count, np.exp(u[0])))
 
 
+def _relative(ready: Prepared, of: Array, kept: Array, slope: Array, spread: float, noise: float) -> Array:
+    """Changes that are in proportion to something of each cell: `of (kept - 1 + spread slope xi)`, and noise."""
+    total = np.zeros(len(ready.start))
+    for _, seen, rows in ready.blocks:
+        scale = np.maximum(np.abs(of[rows]), 1e-9)
+        off = ready.change[np.ix_(rows, seen)] / scale[:, None] * np.sign(of[rows])[:, None] - (kept[seen] - 1)
+        typical = float(np.median(scale))
+        wide = spread**2 * np.outer(slope[seen], slope[seen]) + _noise(len(seen), noise / typical)
+        total[rows] = correlated(off, wide) - len(seen) * np.log(scale)
+    return total
+
+
 def _power(ready: Prepared, u: Array) -> Array:
     t0, nu, spread, noise = np.exp(u[0]), u[1], np.exp(u[2]), np.exp(u[3])
     log = np.log1p(ready.age / t0)
-
-    def lost(g: int) -> Array:
-        return ready.centre[g] * np.exp(-nu * log)
-
-    def slope(g: int) -> Array:
-        return -lost(g) * log
-
-    return _grouped(ready, lambda g: lost(g) - ready.centre[g],
-                    lambda g: spread**2 * np.outer(slope(g), slope(g)) + _noise(len(log), noise))  # fmt: skip
+    kept = np.exp(-nu * log)
+    return _relative(ready, ready.start, kept, kept * log, spread, noise)
 
 
 def _exponential(ready: Prepared, u: Array) -> Array:
     tau, spread, rest, noise = np.exp(u[0]), np.exp(u[1]), u[2], np.exp(u[3])
     kept = np.exp(-ready.age / tau)
-    slope = kept * ready.age / tau
-
-    def cov(g: int) -> Array:
-        moved = (ready.centre[g] - rest) * slope
-        return np.asarray(spread**2 * np.outer(moved, moved) + _noise(len(kept), noise))
-
-    return _grouped(ready, lambda g: (ready.centre[g] - rest) * (kept - 1), cov)
+    return _relative(ready, ready.start - rest, kept, kept * ready.age / tau, spread, noise)
 
 
 def _relaxation(ready: Prepared, u: Array) -> Array:
     folds = _folds(ready, u[0])[0]
     spread = np.exp(u[2]) * folds + np.exp(u[3])
-    return _grouped(ready, lambda g: u[1] * folds, lambda g: np.outer(spread, spread) + _noise(len(folds), np.exp(u[4])))
+    return _grouped(
+        ready, lambda g: u[1] * folds, lambda g: np.outer(spread, spread) + _noise(len(folds), np.exp(u[4]))
+    )
 
 
 def _walk(ready: Prepared, u: Array) -> Array:
@@ -254,19 +325,26 @@ def _walk(ready: Prepared, u: Array) -> Array:
 
 
 def _jumps(ready: Prepared, u: Array) -> Array:
-    """Increments taken for independent, which the noise of readings is not quite."""
-    variance, noise2, jumps = np.exp(u[2]), np.exp(2 * u[3]), np.exp(u[4])
-    lean = np.sqrt(variance / jumps) * np.tanh(u[5]) * 0.99
+    """Increments taken for independent, which the noise of readings is not quite; mean and variance are the changes'.
+
+    Parameters: `ln t0`, `ln jumps`, lean of the jumps, `ln` of the volatility.
+    """
+    slope, acceleration, noise2 = ready.variance(float(u[0]))
+    jumps, spread = np.exp(u[1]), np.exp(u[3])
+    lean = np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99
     folds = _folds(ready, u[0])[0]
-    total = np.zeros(len(ready.start))
-    for g, seen, rows in ready.blocks:
-        f, before = ready.factor[g], -1
-        for k in seen:
-            step = float(folds[k] - (folds[before] if before >= 0 else 0.0))
-            x = ready.change[rows, k] - (ready.change[rows, before] if before >= 0 else 0.0) - f * u[1] * step
-            total[rows] += jumping(x / f, max(step, 1e-9), variance, jumps, lean, 2 * noise2 / f**2) - np.log(f)
-            before = int(k)
-    return total
+    factor = ready.factor[ready.group] * np.exp(spread * (FEW_NODES[:, None] - spread))
+    first, second = ready.drift(float(u[0]))
+    mean, clock = first * folds + second * folds**2, folds * (1 + acceleration * folds)
+    total = np.zeros(factor.shape)
+    for (before, k), rows in ready.increments.items():
+        step = max(float(clock[k] - (clock[before] if before >= 0 else 0.0)), 1e-9)
+        x = ready.change[rows, k] - (ready.change[rows, before] if before >= 0 else 0.0)
+        x = x - ready.factor[ready.group[rows]] * float(mean[k] - (mean[before] if before >= 0 else 0.0))
+        f = factor[:, rows]
+        total[:, rows] += jumping(x / f, step, slope, jumps, lean, noise2) - np.log(f)
+    top = total.max(axis=0)
+    return np.asarray(np.log((FEW_WEIGHTS[:, None] * np.exp(total - top)).sum(axis=0)) + top)
 
 
 # --- laws at several temperatures, before and after a bake ----------------------------------------------------------
@@ -309,11 +387,21 @@ def _levels(ready: Prepared) -> dict[str, Any]:
 
 
 def _power_keys(ready: Prepared, u: Array) -> dict[str, Any]:
-    return {"law": "power", "t0_s": float(np.exp(u[0])), "nu_mean": float(max(u[1], 0.0)), "nu_sigma": float(np.exp(u[2]))}
+    return {
+        "law": "power",
+        "t0_s": float(np.exp(u[0])),
+        "nu_mean": float(max(u[1], 0.0)),
+        "nu_sigma": float(np.exp(u[2])),
+    }
 
 
 def _exponential_keys(ready: Prepared, u: Array) -> dict[str, Any]:
-    return {"law": "exponential", "tau_s": float(np.exp(u[0])), "tau_d2d": float(np.exp(u[1])), "rest_s": float(max(u[2], 0.0) * 1e-6)}
+    return {
+        "law": "exponential",
+        "tau_s": float(np.exp(u[0])),
+        "tau_d2d": float(np.exp(u[1])),
+        "rest_s": float(max(u[2], 0.0) * 1e-6),
+    }
 
 
 def _relaxation_keys(ready: Prepared, u: Array) -> dict[str, Any]:
@@ -327,9 +415,12 @@ def _walk_keys(ready: Prepared, u: Array) -> dict[str, Any]:
 
 
 def _jump_keys(ready: Prepared, u: Array) -> dict[str, Any]:
-    jumps = float(np.exp(u[4]))
-    lean = float(np.sqrt(np.exp(u[2]) / jumps) * np.tanh(u[5]) * 0.99)
-    return {**_walk_keys(ready, u), "jumps": jumps, "jump_mean_s": lean * 1e-6}
+    jumps, (slope, acceleration, _) = float(np.exp(u[1])), ready.variance(float(u[0]))
+    lean = float(np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99)
+    first, second = ready.drift(float(u[0]))
+    walk = _walk_keys(ready, np.array([u[0], first, np.log(slope)]))
+    walk |= {"mean_curvature_s": second * 1e-6, "acceleration": acceleration}
+    return {**walk, "jumps": jumps, "jump_mean_s": lean * 1e-6, "volatility": float(np.exp(u[3]))}  # fmt: skip
 
 
 def _hot_exponential_keys(ready: Prepared, u: Array) -> dict[str, Any]:
@@ -349,6 +440,14 @@ def _first(ready: Prepared) -> float:
     return float(np.log(np.min(ready.age) / 2))
 
 
+def _zero(ready: Prepared) -> float:
+    """Where the variance of the changes would be nothing, a little later: the rest is noise of the readings."""
+    variance = np.nanvar(ready.change[:, ready.complete], axis=0)
+    slope, offset = np.polyfit(np.log(ready.age[ready.complete]), variance, 1)
+    first = float(np.log(ready.age.min()))
+    return float(np.clip(-offset / max(slope, 1e-9) + 0.2, first - 4, first))
+
+
 def _sd(ready: Prepared) -> float:
     return float(np.log(max(float(np.nanstd(ready.change[:, -1])), 1e-6)))
 
@@ -361,14 +460,36 @@ def _middle_age(ready: Prepared) -> float:
     return float(np.log(np.max(ready.age)) + 1)
 
 
+def _noise_at(place: int) -> Callable[[Prepared, Array], float]:
+    return lambda ready, u: float(np.exp(u[place]))
+
+
+def _jump_noise(ready: Prepared, u: Array) -> float:
+    return float(np.sqrt(ready.variance(float(u[0]))[2] / 2))
+
+
+def _jump_bounds(ready: Prepared) -> list[tuple[float, float]]:
+    first = float(np.log(ready.age.min()))
+    return [(first - 4, first), (-2.0, 4.0), (-2.0, 2.0), (-4.0, -0.2)]
+
+
+def _begin_hot(ready: Prepared) -> list[float]:
+    return [12.0, -0.05, 2 * _sd(ready) - 3, _sd(ready) - 2]
+
+
 LAWS: tuple[Law, ...] = (
-    Law("none", lambda r: [_sd(r)], _none, lambda r, u: {"law": "none"}),
-    Law("power", lambda r: [_first(r), 0.03, np.log(0.01), _begin(r)], _power, _power_keys),
-    Law("exponential", lambda r: [_middle_age(r), np.log(0.2), 0.0, _begin(r)], _exponential, _exponential_keys),
-    Law("relaxation", lambda r: [_first(r), -0.05, _sd(r) - 2, _begin(r), _begin(r)], _relaxation, _relaxation_keys),
-    Law("walk", lambda r: [_first(r), -0.05, 2 * _sd(r) - 2, _begin(r)], _walk, _walk_keys),
-    Law("walk, jumps", lambda r: [_first(r), -0.05, 2 * _sd(r) - 2, _begin(r), 1.0, 0.0], _jumps, _jump_keys),
-    Law("exponential, Arrhenius", lambda r: [20.0, 0.5, 0.0, _sd(r) - 1, 1.0], _hot_exponential, _hot_exponential_keys, True),
-    Law("walk, Arrhenius", lambda r: [6.0, -0.05, 2 * _sd(r) - 3, _sd(r) - 2, 1.0], _hot_walk, _hot_walk_keys, True),
-    Law("walk and loss, Arrhenius", lambda r: [6.0, -0.05, 2 * _sd(r) - 3, _sd(r) - 2, 27.0, 0.5, 0.0, 1.1], _hot, _hot_keys, True),
-)
+    Law("none", lambda r: [_sd(r)], _none, lambda r, u: {"law": "none"}, _noise_at(0)),
+    Law("power", lambda r: [_first(r), 0.03, np.log(0.01), _begin(r)], _power, _power_keys, _noise_at(3)),
+    Law("exponential", lambda r: [_middle_age(r), np.log(0.2), 0.0, _begin(r)], _exponential, _exponential_keys,
+        _noise_at(3)),
+    Law("relaxation", lambda r: [_first(r), -0.05, _sd(r) - 2, _begin(r), _begin(r)], _relaxation, _relaxation_keys,
+        _noise_at(4)),
+    Law("walk", lambda r: [_first(r), -0.05, 2 * _sd(r) - 2, _begin(r)], _walk, _walk_keys, _noise_at(3)),
+    Law("walk, jumps", lambda r: [_zero(r), 2.0, 0.0, -1.0], _jumps, _jump_keys, _jump_noise,
+        bounds=_jump_bounds, moments=5),
+    Law("exponential, Arrhenius", lambda r: [20.0, 0.5, 0.0, _sd(r) - 1, 1.0], _hot_exponential,
+        _hot_exponential_keys, _noise_at(3), True),
+    Law("walk, Arrhenius", lambda r: [*_begin_hot(r), 1.0], _hot_walk, _hot_walk_keys, _noise_at(3), True),
+    Law("walk and loss, Arrhenius", lambda r: [*_begin_hot(r), 27.0, 0.5, 0.0, 1.1], _hot, _hot_keys, _noise_at(3),
+        True),
+)  # fmt: skip

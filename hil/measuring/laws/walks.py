@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-GRID = 4096
+GRID = 2048
 REACH = 24.0
 """Half width of the grid of a density, standard deviations."""
 

@@ -1,8 +1,8 @@
-"""How well a law holds: fitted to one half of the cells, it is emulated as the other half was measured, and compared."""
+"""How well a law holds: fitted to half of the cells, it is emulated as the other half was measured, and compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import samples
 from hil.measuring.laws.choice import halves
 from hil.measuring.laws.ramps import FEW, pieces
-from hil.measuring.laws.samples import Range, Ramps
+from hil.measuring.laws.samples import Ramps, Range
 from hil.measuring.twins.measured import range_of, twin
 
 Array = NDArray[np.float64]
@@ -80,6 +80,17 @@ def by_halves(readings: Mapping[str, Readings], like: Datasheet, seed: int = 0) 
     return found
 
 
+def families(compared: Sequence[Comparison]) -> dict[str, float]:
+    """Probability that nothing differs, of each kind of reading: its comparisons are many, so Holm's correction holds.
+
+    What could not be computed makes it 0.
+    """
+    found: dict[str, list[float]] = {}
+    for one in compared:
+        found.setdefault(one.name.split()[0], []).append(one.p_value if np.isfinite(one.p_value) else 0.0)
+    return {kind: min(1.0, len(p) * min(p)) for kind, p in found.items()}
+
+
 def split(readings: Readings, within: Range, seed: int) -> tuple[Readings, Readings]:
     """Two halves of the cells; of ramps of very few cells, alternate pieces of the ramps."""
     cells = np.unique(readings.cell)
@@ -114,14 +125,20 @@ def emulate(readings: Readings, sheet: Datasheet, within: Range, seed: int) -> R
     if readings.kind != "writes":
         plain.pop("programming", None)
         plain["cells"]["programming_noise"] = 0.0
-    for section in {"ramps": ("drift", "faults"), "resets": ("drift", "faults"), "reads": ("faults",)}.get(readings.kind, ("faults",)):
+    for section in {"ramps": ("drift", "faults"), "resets": ("drift", "faults"), "reads": ("faults",)}.get(
+        readings.kind, ("faults",)
+    ):
         plain.pop(section, None)
     return EMULATORS[readings.kind](readings, plain, within, seed)
 
 
 def _chip(plain: dict[str, Any], cells: int, seed: int) -> tuple[Chip, int]:
     side = int(np.ceil(np.sqrt(max(cells, 2) / 2)))
-    plain["fabric"] = plain["fabric"] | {"max_rows": max(side, 4096), "max_columns": max(side, 4096), "max_units": max(side, 4096)}
+    plain["fabric"] = plain["fabric"] | {
+        "max_rows": max(side, 4096),
+        "max_columns": max(side, 4096),
+        "max_units": max(side, 4096),
+    }
     chip = Chip(Datasheet.model_validate(plain), seed, dtype=torch.float64)
     chip.configure(0, dense_chain([side, side], bias=False))
     return chip, side
@@ -142,15 +159,19 @@ def _ramps(readings: Readings, plain: dict[str, Any], within: Range, seed: int) 
         x = _emulated_ramp(ramps, plain, within, seed)
         taken = np.cumsum(ramps.pulses, axis=1)
         rows, places = np.nonzero(np.isfinite(ramps.x))
-        parts.append((rows + 0.0, taken[rows, places], x[rows, places], 1.0 if ramps.up else -1.0))
+        parts.append((rows.astype(np.float64), taken[rows, places], x[rows, places], 1.0 if ramps.up else -1.0))
     offset, cell, pulse, value, polarity = 0, [], [], [], []
-    for rows, taken, x_part, sign in parts:
-        cell.append(rows.astype(np.int64) + offset)
-        pulse.append(taken)
+    for numbers, pulses, x_part, sign in parts:
+        cell.append(numbers.astype(np.int64) + offset)
+        pulse.append(pulses)
         value.append(within.low_s + x_part * within.span_s)
-        polarity.append(np.full(len(rows), sign))
-        offset += int(rows.max()) + 1
-    columns = {"conductance": np.concatenate(value), "pulse": np.concatenate(pulse), "polarity": np.concatenate(polarity)}
+        polarity.append(np.full(len(numbers), sign))
+        offset += int(numbers.max()) + 1
+    columns = {
+        "conductance": np.concatenate(value),
+        "pulse": np.concatenate(pulse),
+        "polarity": np.concatenate(polarity),
+    }
     return Readings("ramps", np.concatenate(cell), columns)
 
 
@@ -215,7 +236,7 @@ def _reads(readings: Readings, plain: dict[str, Any], within: Range, seed: int) 
 
 def _resets(readings: Readings, plain: dict[str, Any], within: Range, seed: int) -> Readings:
     data = samples.resets_of(readings)
-    chip, side = _chip(plain, len(data.siemens), seed)
+    chip, _ = _chip(plain, len(data.siemens), seed)
     table: list[Array] = []
     for volts in data.volts:
         chip.pulse(0, 0, EVERYWHERE, 1, False, float(volts))

@@ -52,7 +52,11 @@ class Twin:
             if key in tables:
                 continue
             error = self.uncertainty.get(f"{name}.{key}")
-            said = f"{key} = {json.dumps(rounded(value))}" if isinstance(value, list | tuple) else tomli_w.dumps({key: value})
+            said = (
+                f"{key} = {json.dumps(rounded(value))}"
+                if isinstance(value, list | tuple)
+                else tomli_w.dumps({key: value})
+            )
             lines.append(said.rstrip() + ("" if error is None else f"  # +- {error:.2g}"))
         lines.append("")
         for key, value in tables.items():

@@ -94,7 +94,7 @@ def _pulsable(document: dict[str, dict[str, Any]], like: Datasheet) -> None:
         return
     if not like.pulses.one_sided:
         raise TwinError(
-            "resets do not say how pulses set a cell: name a one-sided device with --like (pcm), whose up steps are taken"
+            "resets do not say how pulses set a cell: name a one-sided device with --like (pcm), to take its up steps"
         )
     document["pulses"] = like.pulses.model_dump(mode="json", exclude_unset=True) | pulses
 

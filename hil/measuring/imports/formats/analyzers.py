@@ -99,7 +99,9 @@ def _heading(path: Path, heads: Sequence[str], wanted: str | None, initial: str,
         if wanted not in heads:
             raise ImportRefused(f"{path}: no column {wanted!r}; {close(wanted, heads)}")
         return list(heads).index(wanted)
-    alike = [i for i, h in enumerate(heads) if h.upper().rstrip("0123456789()").endswith(initial) and h.lower() not in TIMES]
+    alike = [
+        i for i, h in enumerate(heads) if h.upper().rstrip("0123456789()").endswith(initial) and h.lower() not in TIMES
+    ]
     if len(alike) != 1:
         raise ImportRefused(f"{path}: {len(alike)} columns may be it among {', '.join(heads)}: name one with {option}")
     return alike[0]

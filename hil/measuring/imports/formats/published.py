@@ -70,7 +70,7 @@ def crosssim_ramps(paths: Sequence[Path], options: Options, rows: Rows) -> Readi
 
 
 def aihwkit_ramps(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
-    """aihwkit's example ramps (examples/csv): one cell, a row a pulse, a column up and one down, normalized (--range)."""
+    """aihwkit's example ramps (examples/csv): one cell, a row a pulse, columns up and down, normalized (--range)."""
     found = _ramps(paths, rows, {"origin": "IBM/aihwkit, examples/csv", "licence": "MIT"})
     low_s, high_s = options.range_s or (math.nan, math.nan)
     if not 0 <= low_s < high_s:
@@ -102,6 +102,8 @@ def pcm_reset(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
             values.append(siemens)
             volts.append(height)
     rows.done()
+    if not values:
+        raise ImportRefused(f"{', '.join(map(str, paths))}: no reading in it")
     columns = {"conductance": np.array(values), "amplitude": np.array(volts)}
     # repeats of one device: the number of a repeat stands for the cell, since nothing else is independent
     seen: dict[float, int] = {}
@@ -109,7 +111,9 @@ def pcm_reset(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
     for height in volts:
         seen[height] = seen.get(height, -1) + 1
         repeat.append(seen[height])
-    return Readings("resets", np.array(repeat, dtype=np.int64), columns, (), {"origin": "rzarcone/CAEs", "licence": "BSD-2"})
+    return Readings(
+        "resets", np.array(repeat, dtype=np.int64), columns, (), {"origin": "rzarcone/CAEs", "licence": "BSD-2"}
+    )
 
 
 def _rows(paths: Sequence[Path], columns: tuple[int, ...], rows: Rows) -> tuple[list[str], np.ndarray]:
