@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drivers import cell_verbs
 from drivers.cells import UNKNOWN, Cells, Snapshot
 from drivers.convert import Floats, from_codes, rail_codes, to_codes
-from drivers.errors import OutOfRange
+from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.multiplying import multiplied
 from drivers.portions import Cost
 from drivers.recording import FlightRecorder
@@ -71,7 +71,13 @@ class Crossbar:
         Raises:
             DeviceFault: it does not fit; the text says why.
         """
+        if (topology.source is not None) != self.info.fabric.resistive:
+            substrate = "resistive" if self.info.fabric.resistive else "Hopfield"
+            raise OutOfRange(f"a {topology.substrate} block on a {substrate} device", device=self.address)
         cells = self.session.call(lambda device: device.configure(array, topology))
+        if cells != (expected := tuple(topology.cells(coupling) for coupling in topology.couplings)):
+            text = f"couplings of {expected} cells were configured, the device says {cells}"
+            raise ProtocolViolation(text, device=self.address)
         self._topologies[array] = topology
         self._cells.place(array, cells)
         return cells
@@ -114,7 +120,11 @@ class Crossbar:
         for request, part in write_requests(array, changes, *sizes, verify_rounds, tolerance):
             for change in part:  # until the reply is here, nobody knows what the cells hold
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
-            reply = self._write(request, each.seconds * sum(change.positions.size for change in part))
+            asked = sum(change.positions.size for change in part)
+            reply = self._write(request, each.seconds * asked)
+            if reply.written != asked or reply.failed > asked:
+                text = f"{asked} cells were to be written, the device says {reply.written}, {reply.failed} failed"
+                raise ProtocolViolation(text, device=self.address)
             for change in part:
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = change.codes
             pulses, failed = pulses + reply.pulses, failed + reply.failed
@@ -126,7 +136,7 @@ class Crossbar:
 
     def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
         """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
-        self._guard.count("reads", reads, 65535)
+        self._guard.reads(reads)
         self._need(Capability.READ)
         _, rows, columns = self._cells.known(array)[coupling].shape
         low, _ = self.g_range_s
@@ -164,8 +174,10 @@ class Crossbar:
     def measure(self, region: Region, volts: Sequence[float], reads: int = 1) -> Floats:
         """Currents of the cells of a region, (volts, reads, rows, columns), amperes."""
         self._need(Capability.MEASURE)
+        if not len(volts):
+            raise OutOfRange("measure: at least one voltage is needed", device=self.address)
         self._guard.read_voltage(np.asarray(volts, dtype=np.float64))
-        self._guard.count("reads", reads, 65535)
+        self._guard.reads(reads)
         return cell_verbs.measure(self.session, region, np.asarray(volts, dtype=np.float64), reads)
 
     def usage(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -202,7 +214,7 @@ class Crossbar:
         # half a code: 0 V and the limit itself need not be on the DAC's grid
         reach_v = np.abs(from_codes(dac, codes, 1, np.dtype(np.float64)))
         self._guard.read_voltage(np.maximum(reach_v - dac.lsb / 2, 0.0))
-        self._guard.count("reads", reads, 65535)
+        self._guard.reads(reads)
         whole = Product(array, coupling, plane, transposed, codes, reads)
         lines = self._cells.known(array)[coupling].shape[1 if transposed else 2]
         sums = multiplied(self.session, whole, lines, adc.max_code)
@@ -233,6 +245,8 @@ class Crossbar:
         Raises:
             OutOfRange: not finite, misshapen, or beyond a limit. DeviceFault: the device refused.
         """
+        self._guard.reads(reads)
+        self._guard.seconds("settle time", time_s)
         codec = self._codec(array)
         drive_codes, clipped = codec.drive(drive)
         nudges = [codec.nudge(values) for values in nudges_a]

@@ -29,9 +29,10 @@ class Descriptor:
         self.buffer = ReadBuffer(self.fill, address)
         self._number = number
         self._address = address
-        self._readable, self._either = select.poll(), select.poll()
+        self._readable, self._either, self._writable = select.poll(), select.poll(), select.poll()
         self._readable.register(number, select.POLLIN)
         self._either.register(number, select.POLLIN | select.POLLOUT)
+        self._writable.register(number, select.POLLOUT)
 
     def write(self, data: bytes, deadline: float) -> None:
         """Sends all of `data`, taking in what arrives meanwhile so that two full buffers never wait on each other."""
@@ -42,6 +43,8 @@ class Descriptor:
                     view = view[os.write(self._number, view) :]
                 except BlockingIOError:
                     self._wait_writable(len(view), deadline)
+                if view and monotonic() >= deadline:
+                    raise self._late(len(view))
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self._address) from error
 
@@ -60,13 +63,17 @@ class Descriptor:
 
     def _wait_writable(self, left: int, deadline: float) -> None:
         """Waits for room, which pyserial's own non-blocking write does by spinning for ever."""
-        while True:
-            events = self._either.poll(max(0.0, deadline - monotonic()) * 1000.0 + 0.5)
-            if not events:
-                raise LinkTimeout(f"{left} bytes could not be written before the deadline", device=self._address)
-            if events[0][1] & select.POLLOUT:
+        while monotonic() < deadline:
+            wanted = self._writable if self.buffer.full else self._either
+            events = wanted.poll(max(0.0, deadline - monotonic()) * 1000.0 + 0.5)
+            if events and events[0][1] & select.POLLOUT:
                 return
-            self.buffer.push(self._take())
+            if events:
+                self.buffer.push(self._take())
+        raise self._late(left)
+
+    def _late(self, left: int) -> LinkTimeout:
+        return LinkTimeout(f"{left} bytes could not be written before the deadline", device=self._address)
 
     def _take(self) -> bytes:
         """What is here, past the library, which would wait for it a second time."""

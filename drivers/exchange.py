@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from drivers.portions import UNBOUNDED
 from firmware_specs.codes import Kind, NakReason, Opcode
-from firmware_specs.fragments import Assembly, frame_count
+from firmware_specs.fragments import MAX_COUNT, Assembly, frame_count
 from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak
 
@@ -62,17 +62,21 @@ class Exchange:
         requests: Verb and payload of each.
         device_window: Frames the device takes in.
         host_window: Frames it was told that we take in.
+        most: Bytes of the longest reply that can be right.
         ahead: Requests that may be under way together.
 
     Attributes:
         current: The first transaction without a complete answer; None when all are done.
         session_lost: The device does not know the session.
         resent: Frames that were asked for again.
+        progress: Grows with every part of an answer and every frame the device is newly known to have.
+        surplus: A reply was longer than can be right, in words.
     """
 
     session_lost = _all_sent = _asked_again = False
-    resent = _next = 0
+    resent = _next = progress = 0
     _urgent = b""
+    surplus = ""
 
     def __init__(
         self,
@@ -81,12 +85,14 @@ class Exchange:
         requests: Sequence[tuple[Opcode, bytes]],
         device_window: int,
         host_window: int,
+        most: int = MAX_COUNT * MAX_PAYLOAD,
         ahead: int = UNBOUNDED,
     ) -> None:
         self.calls = [Call(opcode, payload, first + n) for n, (opcode, payload) in enumerate(requests)]
         self.current: Call | None = self.calls[0]
         self.session = session
         self._window = device_window
+        self._most_parts = frame_count(most)
         self._ahead = ahead
         self._credit_after = -(-host_window // 2)
 
@@ -163,6 +169,9 @@ class Exchange:
         refused_early = frame.kind == Kind.ERROR and call.sent > 0
         if frame.opcode != call.opcode or not (call.sent == call.count or refused_early):
             return b""
+        if frame.parts > self._most_parts:
+            self.surplus = f"the reply to {call.opcode.name} has {frame.parts} frames, at most {self._most_parts} fit"
+            return b""
         if frame.parts == 1:
             return self._complete(call, frame.kind, frame.payload)
         if call.incoming is None:
@@ -171,6 +180,7 @@ class Exchange:
         if not incoming.take(frame):
             return self.ask_again() if frame.part > incoming.next and incoming.belongs(frame) else b""
         self._asked_again = False
+        self.progress += 1
         if incoming.complete:
             return self._complete(call, frame.kind, incoming.message)
         call.uncredited += 1
@@ -183,6 +193,7 @@ class Exchange:
     def _complete(self, call: Call, kind: int, answer: bytes) -> bytes:
         """An answer is whole; asks again for the next one where part of it was lost while it was not its turn."""
         call.kind, call.answer = kind, answer
+        self.progress += 1
         call.sent = call.credited = call.count
         self._asked_again = False
         self._next += 1
@@ -198,8 +209,9 @@ class Exchange:
     def _credit(self, frame: Frame) -> None:
         taken = Credit.parse(frame.payload).next
         for call in self.calls[self._next :]:
-            if call.sequence == frame.sequence and taken <= call.sent:
-                call.credited = max(call.credited, taken)
+            if call.sequence == frame.sequence and call.credited < taken <= call.sent:
+                call.credited = taken
+                self.progress += 1
 
     def _nak(self, nak: Nak) -> None:
         if nak.reason == NakReason.NO_SESSION:

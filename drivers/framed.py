@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
+from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
-from drivers.link import ANSWER_S, FramedLink
+from drivers.link import ANSWER_S, MOST_REPLY, FramedLink
 from drivers.portions import HEAD, Sizes, together
+from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from firmware_specs.codes import DeviceFlag, Opcode, State
 from firmware_specs.messages import (
     CellCodes,
@@ -74,6 +75,7 @@ class Framed:
         self.link = link
         self._timeout_s = timeout_s
         self._byte_s = byte_s
+        self._replies = ReplySizes()
 
     @property
     def outputs_on(self) -> bool:
@@ -114,11 +116,14 @@ class Framed:
 
     def converters(self) -> list[Converter]:
         """Its converters."""
-        return self._ask(Opcode.CONVERTERS, b"", parse_converters)
+        found = self._ask(Opcode.CONVERTERS, b"", parse_converters)
+        self._replies.converters = {converter.id: converter for converter in found}
+        return found
 
     def parameters(self) -> dict[int, float]:
         """Its numbers."""
-        return self._ask(Opcode.PARAMETERS, b"", parse_parameters)
+        self._replies.parameters = found = self._ask(Opcode.PARAMETERS, b"", parse_parameters)
+        return found
 
     def limits(self) -> LimitsInfo:
         """Absolute and active limits."""
@@ -171,7 +176,9 @@ class Framed:
 
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
-        return self._ask(Opcode.CONFIGURE, Configure(array, topology).pack(), Configured.parse).cells
+        cells = self._ask(Opcode.CONFIGURE, Configure(array, topology).pack(), Configured.parse).cells
+        self._replies.topologies[array] = topology
+        return cells
 
     def topology(self, array: int) -> Topology:
         """What an array has."""
@@ -183,7 +190,7 @@ class Framed:
 
     def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
         """Conductance codes of a region."""
-        return self._ask(Opcode.READ_CELLS, request.pack(), CellCodes.parse, seconds)
+        return self._ask(Opcode.READ_CELLS, request.pack(), CellCodes.parse, seconds, self._replies.read_cells(request))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
         """Programming pulses."""
@@ -191,21 +198,21 @@ class Framed:
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""
-        return self._ask(Opcode.MEASURE, request.pack(), Currents.parse, seconds)
+        return self._ask(Opcode.MEASURE, request.pack(), Currents.parse, seconds, self._replies.measure(request))
 
     def usage(self, region: Region) -> CellUsage:
         """Pulses and joules of a region."""
-        return self._ask(Opcode.USAGE, region.pack(), CellUsage.parse)
+        return self._ask(Opcode.USAGE, region.pack(), CellUsage.parse, 0.0, self._replies.usage(region))
 
     def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, sent ahead of their replies."""
-        packed = [(Opcode.SETTLE, request.pack()) for request in requests]
-        return [self._parsed(Opcode.SETTLE, SettleReply.parse, reply) for reply in self._all(packed, seconds)]
+        packed, sizes = zip(*(((Opcode.SETTLE, r.pack()), self._replies.settle(r)) for r in requests), strict=True)
+        return [self._parsed(Opcode.SETTLE, SettleReply.parse, reply) for reply in self._all(packed, seconds, sizes)]
 
     def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, sent ahead of their replies."""
-        packed = [(Opcode.PRODUCT, request.pack()) for request in requests]
-        return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds)]
+        packed, sizes = zip(*(((Opcode.PRODUCT, r.pack()), self._replies.product(r)) for r in requests), strict=True)
+        return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds, sizes)]
 
     def temperature(self) -> float:
         """Kelvin."""
@@ -225,7 +232,7 @@ class Framed:
 
     def snapshot(self) -> bytes:
         """Whole state of an emulator."""
-        return self._all([(Opcode.SNAPSHOT, b"")], (0.0,))[0]
+        return self._all([(Opcode.SNAPSHOT, b"")], (0.0,), [SNAPSHOT])[0]
 
     def restore(self, snapshot: bytes) -> None:
         """Puts an emulator back."""
@@ -240,18 +247,25 @@ class Framed:
         status = self._parsed(Opcode.STATUS, Status.parse, self.link.transact(Opcode.STATUS, b"", left_s, left_s / 3))
         if status.state is State.ARMED or self.outputs_on:
             text = f"after DISARM the device says: state {status.state.name}, outputs {'on' * self.outputs_on or 'off'}"
-            raise ProtocolViolation(text, device=self.address)
+            raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
     def _do(self, opcode: Opcode, payload: bytes = b"") -> None:
         self._ask(opcode, payload, _nothing)
 
-    def _ask(self, opcode: Opcode, payload: bytes, parse: Callable[[bytes], T], seconds: float = 0.0) -> T:
-        return self._parsed(opcode, parse, self._all([(opcode, payload)], (seconds,))[0])
+    def _ask(
+        self, opcode: Opcode, payload: bytes, parse: Callable[[bytes], T], seconds: float = 0.0, size: int = MOST_REPLY
+    ) -> T:
+        return self._parsed(opcode, parse, self._all([(opcode, payload)], (seconds,), [size])[0])
 
-    def _all(self, requests: list[tuple[Opcode, bytes]], seconds: Sequence[float]) -> list[bytes]:
-        on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + 4096)
+    def _all(
+        self, requests: Sequence[tuple[Opcode, bytes]], seconds: Sequence[float], sizes: Sequence[int]
+    ) -> list[bytes]:
+        """Transactions, given the seconds the device needs for each and the most bytes its reply has."""
+        known = sum(size for size in sizes if size not in (MOST_REPLY, SNAPSHOT))
+        on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + known + 4096)
         answer_s = ANSWER_S + 2.0 * sum(seconds) + on_wire_s
-        return self.link.transact_all(requests, self._timeout_s + answer_s, answer_s, together(max(seconds)))
+        timeout_s, ahead = self._timeout_s + answer_s, together(max(seconds))
+        return self.link.transact_all(requests, timeout_s, answer_s, max(sizes), ahead)
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:
         try:

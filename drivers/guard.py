@@ -22,6 +22,7 @@ Plane = tuple[int, int, int]
 """Array, coupling, plane."""
 
 MAX_PULSES = 65535
+MOST_READS = 65535
 OPEN_ENDED = ("max_energy_per_cell_j", "max_source_v")
 """Limits that may be infinite."""
 
@@ -110,7 +111,9 @@ class Guard:
         self._within("read voltage", np.asarray(volts), self.limits.max_read_v)
 
     def temperature(self, kelvin: float) -> None:
-        """Refuses outputs on a chip that is too hot."""
+        """Refuses a temperature beyond the limit: of a chip whose outputs are to go on, or one that is to be set."""
+        if not kelvin >= 0:
+            raise OutOfRange(f"temperature {kelvin} K: 0 or more is needed", device=self._device)
         self._within("chip temperature", np.asarray(kelvin), self.limits.max_temperature_k)
 
     def finite(self, what: str, values: NDArray[Any]) -> None:
@@ -133,6 +136,17 @@ class Guard:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= int(value) <= highest:
             raise OutOfRange(f"{what}: {value!r}: an integer from 0 to {highest} is needed", device=self._device)
         return int(value)
+
+    def reads(self, reads: object) -> int:
+        """Conversions to be averaged; refuses none, and more than a request can name."""
+        if not self.count("reads", reads, MOST_READS):
+            raise OutOfRange("reads: at least 1 is needed", device=self._device)
+        return int(reads)  # type: ignore[call-overload]
+
+    def seconds(self, what: str, value: float) -> None:
+        """Refuses a time that is no number or below 0."""
+        if not 0 <= value < math.inf:
+            raise OutOfRange(f"{what} {value} s: 0 or more is needed", device=self._device)
 
     def pulse_counts(self, region: Region, count: int | NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
         """Pulses of every cell of a region, from one count for all or (rows, columns) of them; whole numbers only."""

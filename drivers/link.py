@@ -13,29 +13,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from drivers.errors import (
-    Busy,
-    LinkError,
-    LinkLost,
-    LinkTimeout,
-    OutOfRange,
-    ProtocolViolation,
-)
+from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
+from drivers.link_errors import restarted, talks, unanswered
 from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, Frame, encode
 from firmware_specs.messages import MalformedError, Refusal, Sync, Synced
+from firmware_specs.messages.link import MAX_OWNER
 
 ANSWER_S = 0.5
 """How long a first answer is waited for, where nothing else is said; each retry waits twice as long."""
 HOST_WINDOW = 64
 SYNC_S = 0.2
+ROUND_TRIP_S = 0.005
 LAST_SEQUENCE = 0xFFFFFFFF
 KNOWN_FLAGS = 0x0F
+MOST_REPLY = 1 << 20
+"""Bytes of a reply whose length follows from nothing that was asked."""
 Request = tuple[Opcode, bytes]
 T = TypeVar("T")
 
@@ -78,7 +76,7 @@ class FramedLink:
         self.session = 0
         self.synced: Synced | None = None
         self._wire = wire
-        self._owner = owner
+        self._owner = owner.encode()[:MAX_OWNER].decode(errors="ignore")
         self._nonces = nonces
         self._window = window
         self._reader = FrameReader(wire)
@@ -104,7 +102,12 @@ class FramedLink:
             return self._synchronize(time.monotonic() + timeout_s)
 
     def transact(
-        self, opcode: Opcode, payload: bytes = b"", timeout_s: float = 2.0, answer_s: float = ANSWER_S
+        self,
+        opcode: Opcode,
+        payload: bytes = b"",
+        timeout_s: float = 2.0,
+        answer_s: float = ANSWER_S,
+        most: int = MOST_REPLY,
     ) -> bytes:
         """One transaction; returns the reply's payload.
 
@@ -112,22 +115,25 @@ class FramedLink:
             opcode: The verb.
             payload: Its request.
             timeout_s: Deadline of the transaction with all its retries.
-            answer_s: After how long without an answer to ask again for the first time.
+            answer_s: After how long without an answer, or a new part of it, to ask again for the first time.
+            most: Bytes of the longest reply that can be right.
 
         Raises:
             DeviceFault: the device refused or failed. Busy: another link owns it.
+            ProtocolViolation: a reply longer than that.
             LinkTimeout: no answer in time; the outcome is unknown. LinkLost: the port is gone or the device restarted.
             OutOfRange: the request is longer than the device takes.
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            return self._reply(self._run(((opcode, payload),), deadline, answer_s)[0], deadline)
+            return self._reply(self._run(((opcode, payload),), deadline, answer_s, most)[0], deadline, most)
 
     def transact_all(
         self,
         requests: Sequence[Request],
         timeout_s: float = 2.0,
         answer_s: float = ANSWER_S,
+        most: int = MOST_REPLY,
         ahead: int = UNBOUNDED,
     ) -> list[bytes]:
         """Transactions sent ahead of their answers as far as window and `ahead` go; replies in order.
@@ -136,39 +142,41 @@ class FramedLink:
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            calls = self._run(requests, deadline, answer_s, ahead)
-            return [self._reply(call, deadline) for call in calls]
+            calls = self._run(requests, deadline, answer_s, most, ahead)
+            return [self._reply(call, deadline, most) for call in calls]
 
     def close(self) -> None:
         """Closes the wire."""
         self._wire.close()
 
-    def _reply(self, call: Call, deadline: float) -> bytes:
+    def _reply(self, call: Call, deadline: float, most: int) -> bytes:
         """A call's reply; asks again, as a new transaction, where the device was too busy to do anything."""
         while call.kind == Kind.ERROR:
             refusal = self._parse(Refusal.parse, call.answer, call.opcode.name)
             wait_s = refusal.detail / 1000.0
             if refusal.code != ErrorCode.BUSY or not wait_s:
                 raise refused(refusal.code, refusal.text, asked=call.opcode.name, device=self.address)
-            if time.monotonic() + wait_s >= deadline:
+            if time.monotonic() + wait_s + ROUND_TRIP_S >= deadline:
                 raise Busy(
                     f"{call.opcode.name} found the device busy until its deadline",
                     owner=refusal.text,
                     device=self.address,
                 )
             time.sleep(wait_s)
-            call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S)[0]
+            call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S, most)[0]
         return call.answer
 
-    def _run(self, requests: Sequence[Request], deadline: float, answer_s: float, ahead: int = UNBOUNDED) -> list[Call]:
+    def _run(
+        self, requests: Sequence[Request], deadline: float, answer_s: float, most: int, ahead: int = UNBOUNDED
+    ) -> list[Call]:
         """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
         synced = self._ready(requests, deadline)
-        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, ahead)
+        exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, most, ahead)
         self._dirty = True
         attempts = 0
         while exchange.current is not None:
             try:
-                self._attempt(exchange, min(deadline, time.monotonic() + doubled(answer_s, attempts)))
+                self._attempt(exchange, doubled(answer_s, attempts), deadline)
             except LinkTimeout as error:
                 if time.monotonic() >= deadline:
                     raise self._unanswered(exchange, error) from error
@@ -198,8 +206,11 @@ class FramedLink:
                 )
         return synced
 
-    def _attempt(self, exchange: Exchange, until: float) -> None:
+    def _attempt(self, exchange: Exchange, patience_s: float, deadline: float) -> None:
+        """Sends and takes in until all is answered, or nothing of the answer came for a while; talk is no answer."""
+        until = min(deadline, time.monotonic() + patience_s)
         while exchange.current is not None:
+            progress = exchange.progress
             while frames := exchange.outgoing():
                 self._wire.write(frames, until)
             frame = self._receive(until)
@@ -208,6 +219,12 @@ class FramedLink:
                 raise self._restarted()
             if answer:
                 self._wire.write(answer, until)
+            if exchange.surplus:
+                raise ProtocolViolation(exchange.surplus, device=self.address)
+            if exchange.progress != progress:
+                until = min(deadline, time.monotonic() + patience_s)
+            elif time.monotonic() >= until:
+                raise talks(self.address)
 
     def _resume(self, exchange: Exchange, deadline: float) -> None:
         before = self.synced
@@ -229,7 +246,7 @@ class FramedLink:
         """SYNC until it is answered: a fresh nonce, and the same one again while it is not."""
         self._dirty = True
         self._asking = self._asking or self._nonces()
-        sync = Sync(self._window, self.session, self._owner[:128]).pack()
+        sync = Sync(self._window, self.session, self._owner).pack()
         request = DELIMITER + encode(Frame(Kind.SYNC, 0, 0, self._asking, 0, 0, 1, sync))
         attempts = 0
         while True:
@@ -240,6 +257,8 @@ class FramedLink:
                     frame = self._receive(until)
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
                         return self._begin(self._parse(Synced.parse, frame.payload, "SYNC"))
+                    if time.monotonic() >= until:
+                        raise talks(self.address)
             except LinkTimeout:
                 if time.monotonic() >= deadline:
                     raise
@@ -274,19 +293,9 @@ class FramedLink:
 
     def _restarted(self) -> LinkError:
         self.session = 0
-        return LinkLost(
-            "the device no longer knows this session: it was restarted, or somebody else opened it; its outputs are "
-            "off",
-            device=self.address,
-            todo="Nothing turns outputs on again by itself: look at the device, then start again",
-        )
+        return restarted(self.address, bool(self.flags & DeviceFlag.OUTPUTS_ON))
 
     def _unanswered(self, exchange: Exchange, cause: LinkError) -> LinkTimeout:
         call = exchange.current or exchange.calls[-1]
-        return LinkTimeout(
-            f"{call.opcode.name} (transaction {call.sequence}) got no complete answer before its deadline; "
-            "whether it was done is unknown",
-            device=self.address,
-            last=cause.last or self._reader.last,
-            todo="The link is re-synchronized before it is used again; check power and cable",
-        )
+        asked = f"{call.opcode.name} (transaction {call.sequence})"
+        return unanswered(asked, self.address, cause.last or self._reader.last)

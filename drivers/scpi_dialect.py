@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple
 
-import numpy as np
 from pydantic import ValidationError
 
+from drivers import scpi_answers as answers
 from drivers import scpi_values as scpi
-from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
+from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.portions import Sizes, counted
-from drivers.scpi_link import ANSWER_S, Part, ScpiLink
+from drivers.reply_sizes import SNAPSHOT, ReplySizes
+from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
-from firmware_specs.codes import VERSION, Capability, ConverterId, State
+from firmware_specs.codes import ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -39,7 +40,6 @@ from firmware_specs.messages import (
     Status,
     WriteCells,
     Written,
-    width_for,
 )
 from firmware_specs.printable import printable
 from firmware_specs.scpi import block
@@ -47,6 +47,8 @@ from firmware_specs.topology import Topology
 
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
+REALS = 4
+"""How much longer a reply may be here: reals of 8 bytes where the serial protocol has smaller numbers."""
 
 
 class Scpi:
@@ -64,9 +66,7 @@ class Scpi:
         self.link = link
         self.max_request = self.max_reply = 0
         self._timeout_s = timeout_s
-        self._converters: dict[int, Converter] = {}
-        self._parameters: dict[int, float] = {}
-        self._topologies: dict[int, Topology] = {}
+        self._replies = ReplySizes()
 
     @property
     def outputs_on(self) -> None:
@@ -79,63 +79,51 @@ class Scpi:
         self.safe(self._timeout_s)
         self._byte_order()
         longest = scpi.numbers(self._ask(b":SYST:BLOC:MAX?", "SYSTem:BLOCk:MAXimum?")[0], 2, self.address)
-        self.max_request, self.max_reply = (min(int(most), MAX_BLOCK) for most in longest)
+        self.max_request, self.max_reply = (min(scpi.whole(most, self.address), MAX_BLOCK) for most in longest)
 
     def safe(self, timeout_s: float) -> None:
         """Outputs off; OUTPut? and STATus:DEVice? say so."""
         message, what = b":OUTP OFF;:OUTP?;:STAT:DEV?", "switching the outputs off"
         on, said = self._all_there(what, self.link.ask(message, what, timeout_s), 2)
-        status = scpi.status(said, self.address)
+        status = answers.status(said, self.address)
         if on.strip() != b"0" or status.state is State.ARMED:
             text = f"after OUTPut OFF the device says: OUTPut {printable(on)}, state {status.state.name}"
-            raise ProtocolViolation(text, device=self.address, last=said)
+            raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
     def identify(self) -> Identity:
         """Who it is."""
         parts = self._ask(b"*IDN?;:SYST:CAP?;:SYST:BOOT?", "*IDN?", count=3)
-        names = [name.strip() for name in parts[0].decode(errors="replace").split(",")]
-        if len(names) != 4:
-            raise ProtocolViolation("*IDN? needs vendor,model,serial,firmware", device=self.address, last=parts[0])
-        capabilities, boot = scpi.numbers(parts[1], 1, self.address)[0], scpi.numbers(parts[2], 1, self.address)[0]
-        return Identity(names[0], names[1], names[2], names[3], VERSION, int(boot), Capability(int(capabilities)))
+        return answers.identity(parts, self.address)
 
     def fabric(self) -> FabricInfo:
         """What can be placed."""
-        values = [int(v) for v in scpi.numbers(self._ask(b":DEV:FABR?", "DEVice:FABRic?")[0], None, self.address)]
-        if len(values) < 6:
-            raise ProtocolViolation(f"DEVice:FABRic? answered {values}", device=self.address)
-        arrays, layers, units, rows, columns = values[1:6]
-        return FabricInfo(bool(values[0]), arrays, layers, units, rows, columns, tuple(values[6:]))
+        return answers.fabric(self._ask(b":DEV:FABR?", "DEVice:FABRic?")[0], self.address)
 
     def converters(self) -> list[Converter]:
         """Its converters."""
-        found = []
-        for row in scpi.rows(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], 6, self.address):
-            number, quantity, bits, ideal = (int(v) for v in row[:4])
-            found.append(Converter(number, quantity, bits, bool(ideal), row[4], row[5]))
-        self._converters = {converter.id: converter for converter in found}
+        found = answers.converters(self._ask(b":DEV:CONV?", "DEVice:CONVerters?")[0], self.address)
+        self._replies.converters = {converter.id: converter for converter in found}
         return found
 
     def parameters(self) -> dict[int, float]:
         """Its numbers."""
-        rows = scpi.rows(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], 2, self.address)
-        self._parameters = {int(number): value for number, value in rows}
-        return self._parameters
+        found = answers.parameters(self._ask(b":DEV:PAR?", "DEVice:PARameters?")[0], self.address)
+        self._replies.parameters = found
+        return found
 
     def limits(self) -> LimitsInfo:
         """Absolute and active limits."""
-        parts = self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?", count=2)
-        return LimitsInfo(*(LimitsRecord(*scpi.numbers(part, 8, self.address)) for part in parts))
+        return answers.both_limits(self._ask(b":SOUR:LIM:ABS?;:SOUR:LIM?", "SOURce:LIMits?", count=2), self.address)
 
     def set_limits(self, record: LimitsRecord) -> LimitsRecord:
         """Sets the active limits."""
         values = ",".join(scpi.number(value) for value in astuple(record))
         reply = self._ask(f":SOUR:LIM {values};:SOUR:LIM?".encode(), "SOURce:LIMits")
-        return LimitsRecord(*scpi.numbers(reply[0], 8, self.address))
+        return answers.limits(reply[0], self.address)
 
     def status(self) -> Status:
         """State, trip, watchdog, counters."""
-        return scpi.status(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0], self.address)
+        return answers.status(self._ask(b":STAT:DEV?", "STATus:DEVice?")[0], self.address)
 
     def fault_log(self) -> FaultLog:
         """The newest entries."""
@@ -147,7 +135,7 @@ class Scpi:
 
     def self_test(self) -> SelfTest:
         """Lets the device test itself."""
-        code = scpi.numbers(self._ask(b"*TST?", "*TST?", SELF_TEST_S)[0], 1, self.address)[0]
+        code = scpi.number_of(self._ask(b"*TST?", "*TST?", SELF_TEST_S)[0], self.address)
         return SelfTest(code == 0, (SelfTestItem(code == 0, code, "*TST?"),))
 
     def reset(self) -> None:
@@ -162,7 +150,7 @@ class Scpi:
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""
         reply = self._ask(f":OUTP:PROT:WDOG {scpi.number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
-        return scpi.numbers(reply[0], 1, self.address)[0]
+        return scpi.number_of(reply[0], self.address)
 
     def arm(self) -> float:
         """Outputs on, read back; returns the watchdog in force."""
@@ -170,13 +158,13 @@ class Scpi:
         on, seconds = self._ask(message, what, count=2)
         if on.strip() != b"1":
             raise ProtocolViolation("the outputs are off after OUTPut ON", device=self.address, last=on)
-        return scpi.numbers(seconds, 1, self.address)[0]
+        return scpi.number_of(seconds, self.address)
 
     def configure(self, array: int, topology: Topology) -> tuple[tuple[int, int], ...]:
         """Places a block; returns rows and columns of each coupling."""
         text = topology.model_dump_json(exclude_none=True).encode()
         self._ask(b":ARR:TOP %d,%s" % (array, block(text)), f"ARRay:TOPology {array}", count=0)
-        self._topologies[array] = topology
+        self._replies.topologies[array] = topology
         return tuple(topology.cells(coupling) for coupling in topology.couplings)
 
     def topology(self, array: int) -> Topology:
@@ -185,7 +173,7 @@ class Scpi:
         try:
             return Topology.model_validate_json(text)
         except ValidationError as error:
-            raise ProtocolViolation(f"ARRay:TOPology? does not parse: {error}", device=self.address) from error
+            raise ProtocolViolation("ARRay:TOPology? does not parse", device=self.address, last=text) from error
 
     def write_cells(self, request: WriteCells, seconds: float) -> Written:
         """One programming transaction."""
@@ -199,15 +187,14 @@ class Scpi:
                 )
             cells = sum(patch.codes.size for patch in request.patches)
             return Written(cells, cells, 0)
-        return Written(*(int(v) for v in scpi.numbers(parts[0], 3, self.address)))
+        return answers.written(parts[0], self.address)
 
     def read_cells(self, request: ReadCells, seconds: float) -> CellCodes:
         """Conductance codes of a region."""
-        region = request.region
-        bits = int(self._parameters[7])
-        kind = width_for((2**bits - 1) * request.reads)
+        region, size = request.region, self._replies.read_cells(request)
+        kind = self._replies.cell_width(request.reads)
         message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
-        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds)[0]
+        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size)[0]
         return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
@@ -215,21 +202,23 @@ class Scpi:
         parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
         if parts is None:
             return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
-        return Pulsed(*(int(v) for v in scpi.numbers(parts[0], 2, self.address)))
+        return answers.pulsed(parts[0], self.address)
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""
         volts = ",".join(scpi.number(float(v)) for v in request.volts)
         message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
-        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds)[0]
+        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=self._replies.measure(request))[0]
         count = len(request.volts) * request.reads * request.region.cells
-        return Currents(scpi.array(data, "f8", count, device=self.address))
+        return Currents(scpi.finite(scpi.array(data, "f8", count, device=self.address), "currents", self.address))
 
     def usage(self, region: Region) -> CellUsage:
         """Pulses and joules of a region."""
-        data = self._ask(f":ARR:CELL:USAG? {scpi.region(region)}".encode(), "ARRay:CELLs:USAGe?")[0]
+        message = f":ARR:CELL:USAG? {scpi.region(region)}".encode()
+        data = self._ask(message, "ARRay:CELLs:USAGe?", size=self._replies.usage(region))[0]
         values = scpi.array(data, "f8", 2 * region.cells, device=self.address).reshape(2, region.rows, region.columns)
-        return CellUsage(values[0].astype(np.uint32), values[1])
+        pulses = scpi.counts(values[0], "pulses", self.address)
+        return CellUsage(pulses, scpi.finite(values[1], "energies", self.address))
 
     def settle(self, requests: Sequence[Settle], seconds: Sequence[float]) -> list[SettleReply]:
         """Settles, one after the other."""
@@ -241,25 +230,25 @@ class Scpi:
 
     def temperature(self) -> float:
         """Kelvin."""
-        return scpi.numbers(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], 1, self.address)[0]
+        return scpi.number_of(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], self.address)
 
     def set_temperature(self, kelvin: float) -> float:
         """Sets the temperature; returns what is set."""
         reply = self._ask(f":SYST:TEMP {scpi.number(kelvin)};TEMP?".encode(), "SYSTem:TEMPerature")
-        return scpi.numbers(reply[0], 1, self.address)[0]
+        return scpi.number_of(reply[0], self.address)
 
     def clock(self) -> float:
         """Seconds on an emulator's clock."""
-        return scpi.numbers(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], 1, self.address)[0]
+        return scpi.number_of(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], self.address)
 
     def wait(self, seconds: float) -> float:
         """Moves an emulator's clock."""
         parts = self._act(f":SYST:WAIT? {scpi.number(seconds)}".encode(), "SYSTem:WAIT", 0.0)
-        return self.clock() if parts is None else scpi.numbers(parts[0], 1, self.address)[0]
+        return self.clock() if parts is None else scpi.number_of(parts[0], self.address)
 
     def snapshot(self) -> bytes:
         """Whole state of an emulator."""
-        return self._ask(b":SYST:SNAP?", "SYSTem:SNAPshot?")[0]
+        return self._ask(b":SYST:SNAP?", "SYSTem:SNAPshot?", size=SNAPSHOT)[0]
 
     def restore(self, snapshot: bytes) -> None:
         """Puts an emulator back."""
@@ -270,20 +259,23 @@ class Scpi:
         self.link.close()
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
-        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2)
-        return settle_reply(request, self._topologies[request.array], parts, self.address)
+        size = self._replies.settle(request)
+        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size)
+        return settle_reply(request, self._replies.topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
-        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds)[0]
-        return product_reply(request, self._converters[ConverterId.PRODUCT_ADC].max_code, part, self.address)
+        size, adc = self._replies.product(request), self._replies.converters[ConverterId.PRODUCT_ADC]
+        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size)[0]
+        return product_reply(request, adc.max_code, part, self.address)
 
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
 
-    def _ask(self, message: bytes, what: str, seconds: float = 0.0, count: int = 1) -> list[Part]:
-        """A message with `count` queries in it; 0: a command."""
-        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
+    def _ask(self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0) -> list[Part]:
+        """A message with `count` queries in it (0: a command), answered with about `size` bytes by PROTOCOL.md."""
+        most = MOST_REPLY + REALS * size
+        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most)
         return self._all_there(what, parts, count)
 
     def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:

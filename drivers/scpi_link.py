@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.link_errors import talks
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
@@ -25,13 +26,15 @@ MAX_LINE = 1 << 20
 PIECE = 4096
 NONCE_S = 0.5
 ANSWER_S = 0.5
-MAX_BLOCK = 1 << 26
+MOST_REPLY = 1 << 20
+"""Bytes of the blocks of a reply whose length follows from nothing that was asked."""
+MOST_PARTS = 16
 MAX_ERRORS = 1 << 16
 ERRORS = b";:SYST:ERR:ALL?\n"
-_ENTRY = re.compile(r'([-+]?\d+),"((?:[^"]|"")*)"')
-_ERRORS_END = re.compile(rb';[-+]?\d+,"(?:[^"\n]|"")*"(?:,[-+]?\d+,"(?:[^"\n]|"")*")*\r?\n\Z')
+_ENTRY = re.compile(r'([-+]?\d{1,9}),"((?:[^"]|"")*)"')
+_ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
 _NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
-
+_COUNT = re.compile(rb"\d{1,18}")
 _BUSY_FOR = re.compile(r"(\d{1,6}) ms")
 
 Part = bytes
@@ -63,7 +66,9 @@ class ScpiLink:
         self._dirty = True
         self._deeds = 0
 
-    def ask(self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S) -> list[Part]:
+    def ask(
+        self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S, most: int = MOST_REPLY
+    ) -> list[Part]:
         """Sends a message that may be sent twice without harm; returns the replies of its queries.
 
         Args:
@@ -71,6 +76,7 @@ class ScpiLink:
             what: The same in words, for errors.
             timeout_s: Deadline of the whole, with all retries.
             answer_s: After how long without an answer to ask again for the first time; each retry waits twice as long.
+            most: Bytes of all blocks of the longest reply that can be right.
 
         Raises:
             DeviceFault: the device refused a unit of it. Busy: another link owns the device.
@@ -83,7 +89,7 @@ class ScpiLink:
             while True:
                 self._clean(deadline)
                 try:
-                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
+                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts), most)
                 except _NotNow as error:
                     self._wait(what, error, deadline)
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
@@ -101,7 +107,8 @@ class ScpiLink:
             while True:
                 self._clean(deadline)
                 try:
-                    parts = self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts))
+                    until = _until(deadline, timeout_s, answer_s, attempts)
+                    parts = self._exchange(message, what, until, MOST_REPLY)
                     self._deeds += 1
                     return parts
                 except _NotNow as error:
@@ -161,17 +168,24 @@ class ScpiLink:
 
     def _counted(self, deadline: float) -> int:
         left_s = max(0.0, deadline - time.monotonic())
-        return int(self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)[0])
+        said = self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)
+        if len(said) != 1 or not _COUNT.fullmatch(said[0].strip()):
+            text = "SYSTem:TRANsactions? did not answer with a count"
+            raise ProtocolViolation(text, device=self.address, last=b";".join(said))
+        return int(said[0])
 
-    def _exchange(self, message: bytes, what: str, until: float) -> list[Part]:
+    def _exchange(self, message: bytes, what: str, until: float, most: int) -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""
         self._dirty = True
         self._wire.write(message + ERRORS, until)
         parts = []
         piece = self._wire.read_piece(b"\n", PIECE, until)
         while piece[:1] == b"#":
-            data, piece = self._block(piece, until)
+            data, piece = self._block(piece, until, most)
             parts.append(data)
+            most -= len(data)
+            if len(parts) > MOST_PARTS:
+                raise ProtocolViolation(f"{what}: more than {MOST_PARTS} blocks came", device=self.address)
             if piece[:1] != b";":
                 raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
             piece = piece[1:]
@@ -186,7 +200,7 @@ class ScpiLink:
                 raise self._refused(what, code, words)
         return parts + [answer.encode() for answer in answers]
 
-    def _block(self, piece: bytes, until: float) -> tuple[bytes, bytes]:
+    def _block(self, piece: bytes, until: float, most: int) -> tuple[bytes, bytes]:
         """The bytes of the block that a piece begins with, and a piece of what follows it, at least two bytes."""
         try:
             piece = self._at_least(piece, 2, until)
@@ -196,7 +210,10 @@ class ScpiLink:
         except BlockError as error:
             raise ProtocolViolation(str(error), device=self.address, last=piece) from error
         if length is None:
-            return self._indefinite(piece[start:], until)
+            return self._indefinite(piece[start:], until, most)
+        if length > most:
+            text = f"a block of {length} bytes is announced, {most} are the most that can be right"
+            raise ProtocolViolation(text, device=self.address, last=piece[:start])
         end = start + length
         piece = self._at_least(piece, end, until)
         rest = piece[end:]
@@ -204,18 +221,22 @@ class ScpiLink:
             rest += self._wire.read_piece(b"\n", PIECE, until)
         return piece[start:end], rest
 
-    def _indefinite(self, data: bytes, until: float) -> tuple[bytes, bytes]:
+    def _indefinite(self, begun: bytes, until: float, most: int) -> tuple[bytes, bytes]:
         """A block `#0`, which goes on to the end of the message: the errors are looked for there, not in the block.
 
         A stream has no other end than a newline, which the block may hold: where bytes of it look like an end, it
         comes out short, and whoever knows its length refuses it.
         """
+        data = bytearray(begun)
         while not (data.endswith(b"\n") and (end := _ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
-            if len(data) > MAX_BLOCK:
-                text = f"a block of indefinite length did not end within {MAX_BLOCK} bytes"
-                raise ProtocolViolation(text, device=self.address, last=data)
+            if len(data) > most + MAX_ERRORS:
+                text = f"a block of indefinite length did not end within {most} bytes"
+                raise ProtocolViolation(text, device=self.address, last=bytes(data[-64:]))
+            if time.monotonic() >= until:
+                text = f"a block of indefinite length did not end, {len(data)} bytes of it came before the deadline"
+                raise LinkTimeout(text, device=self.address, last=bytes(data[-64:]))
             data += self._wire.read_piece(b"\n", PIECE, until)
-        return data[: end.start()], data[end.start() :]
+        return bytes(data[: end.start()]), bytes(data[end.start() :])
 
     def _at_least(self, piece: bytes, count: int, until: float) -> bytes:
         missing = count - len(piece)
@@ -223,13 +244,14 @@ class ScpiLink:
 
     def _clean(self, deadline: float) -> None:
         """After anything broke off: clears the device, which then has to repeat a nonce."""
-        attempts = 0
+        attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
                 self._prove(min(deadline, time.monotonic() + doubled(NONCE_S, attempts)))
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
-                    raise LinkLost(
+                    kind = LinkLost if deadline - began > 2 * QUIET_S else LinkTimeout
+                    raise kind(
                         "the device does not answer to a nonce after a timeout",
                         device=self.address,
                         todo="Check power and cable, then start again",
@@ -242,7 +264,8 @@ class ScpiLink:
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
         while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
-            pass
+            if time.monotonic() >= until:
+                raise talks(self.address)
         self.resynchronized += 1
         self._dirty = False
 

@@ -36,12 +36,16 @@ def settle_reply(request: Settle, topology: Topology, parts: list[Part], device:
     batch, phases = len(request.drive), 1 + len(request.nudges)
     figures = scpi.array(statistics, "f8", STATISTICS * phases * batch + batch, device=device)
     each = figures[: STATISTICS * phases * batch].reshape(phases, batch, STATISTICS)
+    if np.isnan(each[..., 3]).any():
+        raise ProtocolViolation("a residual is NaN", device=device)
+    with np.errstate(over="ignore"):
+        seconds, residual = each[..., 2].astype(np.float32), each[..., 3].astype(np.float32)
     return SettleReply(
         each[..., 0] != 0,
-        each[..., 1].astype(np.uint32),
-        each[..., 2].astype(np.float32),
-        each[..., 3].astype(np.float32),
-        figures[-batch:].astype(np.uint32),
+        scpi.counts(each[..., 1], "iterations", device),
+        scpi.finite(seconds, "seconds of settling", device),
+        residual,
+        scpi.counts(figures[-batch:], "clipped drives", device),
         _layers(request, topology, states, device),
     )
 
@@ -51,7 +55,7 @@ def _layers(request: Settle, topology: Topology, data: bytes, device: str) -> tu
     batch, phases = len(request.drive), 1 + len(request.nudges)
     units = [math.prod(topology.shape(layer)) for layer in request.layers]
     total = phases * batch * sum(units)
-    if not total or len(data) % total:
+    if not total or len(data) not in [width * total for width in (1, 2, 4, 8)]:
         text = f"{len(data)} bytes are no codes of {total} states"
         raise ProtocolViolation(text, device=device, last=data[:32])
     codes = scpi.array(data, f"u{len(data) // total}", total, device=device)

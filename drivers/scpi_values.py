@@ -12,29 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ProtocolViolation
-from firmware_specs.codes import State, Trip
-from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, Status, WriteCells
+from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, WriteCells
 from firmware_specs.scpi import BlockError, pack_array, parse_array
 
 MAX_WHOLE = 2.0**64
-
-
+MAX_COUNT = (1 << 32) - 1
 NEWEST = 64
 MOST_LOGS = 1000
 """Replies that a fault log is read from: devices keep fewer entries."""
 
 
-def fields(part: bytes) -> list[str]:
+def fields(part: bytes, device: str = "") -> list[str]:
     """Values of a reply as text; strings without their quotes."""
-    return next(csv.reader([part.decode(errors="replace")], doublequote=True))
+    try:
+        return next(csv.reader([part.decode(errors="replace")], doublequote=True), [])
+    except csv.Error as error:
+        raise ProtocolViolation(f"values were expected: {error}", device=device, last=part) from error
 
 
 def numbers(part: bytes, count: int | None = None, device: str = "") -> list[float]:
     """Numbers of a reply, `INF` among them; raises `ProtocolViolation` where there are not `count` of them."""
     try:
-        values = [float(field) for field in part.decode().split(",")]
+        values = [float(field) for field in part.decode("ascii").split(",")]
     except ValueError as error:
-        raise ProtocolViolation(f"numbers were expected: {error}", device=device, last=part) from error
+        raise ProtocolViolation("numbers were expected", device=device, last=part) from error
     if any(math.isnan(value) for value in values) or (count is not None and len(values) != count):
         raise ProtocolViolation(f"{count} numbers were expected", device=device, last=part)
     return values
@@ -57,6 +58,20 @@ def array(data: bytes, kind: str, *shape: int, device: str = "") -> NDArray[Any]
         raise ProtocolViolation(text, device=device, last=data[:32]) from error
 
 
+def counts(values: NDArray[np.float64], what: str, device: str = "") -> NDArray[np.uint32]:
+    """Reals that count something, as such; raises `ProtocolViolation` where they do not."""
+    if not ((values >= 0) & (values <= MAX_COUNT)).all():
+        raise ProtocolViolation(f"{what}: numbers from 0 to {MAX_COUNT} were expected", device=device)
+    return values.astype(np.uint32)
+
+
+def finite(values: NDArray[Any], what: str, device: str = "") -> NDArray[Any]:
+    """Reals that are numbers; raises `ProtocolViolation` where one is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise ProtocolViolation(f"{what}: NaN or infinite numbers came", device=device)
+    return values
+
+
 def number(value: float) -> str:
     """A number with all its digits."""
     return "INF" if math.isinf(value) else f"{value:.17g}"
@@ -77,27 +92,15 @@ def patch(cells: Patch) -> bytes:
 
 def fault_log(part: bytes, device: str = "") -> FaultLog:
     """Total, then number, uptime, code and text of each entry."""
-    total, *rest = fields(part)
     try:
+        total, *rest = fields(part, device)
         entries = [rest[at : at + 4] for at in range(0, len(rest), 4)]
         return FaultLog(
-            int(total), tuple(Fault(int(n), float(at_s), int(code), text) for n, at_s, code, text in entries)
+            whole(float(total), device),
+            tuple(Fault(whole(float(n)), float(at_s), int(code), text) for n, at_s, code, text in entries),
         )
     except ValueError as error:
         raise ProtocolViolation(f"a fault log was expected: {error}", device=device, last=part) from error
-
-
-def status(part: bytes, device: str = "") -> Status:
-    """State, trip, watchdog and counters of STATus:DEVice?."""
-    said = fields(part)
-    if len(said) != 9:
-        raise ProtocolViolation(f"STATus:DEVice? answered {len(said)} values, 9 are needed", device=device, last=part)
-    values = numbers(",".join(said[:8]).encode(), 8, device)
-    state, trip, done, damaged, faults = (whole(values[at], device) for at in (0, 1, 5, 6, 7))
-    try:
-        return Status(State(state), Trip(trip), values[2], values[3], values[4], done, damaged, faults, said[8])
-    except ValueError as error:
-        raise ProtocolViolation(f"STATus:DEVice?: {error}", device=device, last=part) from error
 
 
 def whole(value: float, device: str = "") -> int:
@@ -107,17 +110,30 @@ def whole(value: float, device: str = "") -> int:
     return int(value)
 
 
+def number_of(part: bytes, device: str = "") -> float:
+    """One finite number; raises `ProtocolViolation`."""
+    value = numbers(part, 1, device)[0]
+    if math.isinf(value):
+        raise ProtocolViolation("an infinite number came where a finite one was expected", device=device, last=part)
+    return value
+
+
+def whole_number(part: bytes, device: str = "") -> int:
+    """One number that counts something; raises `ProtocolViolation`."""
+    return whole(number_of(part, device), device)
+
+
 def whole_log(ask: Callable[[int], bytes], device: str = "") -> FaultLog:
     """A fault log that comes in as many replies as it needs; `ask` answers with the entries from a number on."""
     found: list[Fault] = []
     log = fault_log(ask(0), device)
     for _ in range(MOST_LOGS):
-        found += log.entries
+        found = [*found, *log.entries][-NEWEST:]
         following = log.entries[-1].number + 1 if log.entries else log.total
         if following >= log.total:
             break
         log = fault_log(ask(following), device)
-    return FaultLog(log.total, tuple(found[-NEWEST:]))
+    return FaultLog(log.total, tuple(found))
 
 
 def write_message(request: WriteCells) -> bytes:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from drivers import watchdog
+from drivers.consistency import refuse_contradictions
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
 from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, ProtocolViolation
@@ -30,6 +31,7 @@ from firmware_specs.messages import FaultLog, SelfTest, Status
 
 T = TypeVar("T")
 OWNER_CHECK_S = 0.25
+HOTTEST_K = 5000.0
 WATCHDOG_S = 2.0
 HOST_TRIPS = (Trip.WATCHDOG, Trip.LINK_LOST)
 """Trips that say that the host went away, and no more."""
@@ -94,7 +96,9 @@ class Session:
         self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s, self.portions)
         self._leave_old_trip(self._outputs.seen_off(dialect.status()), clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}
-        self.guard = Guard(Limits.tightest(own | dict(limits or {})), self.address)
+        tightest = Limits.tightest(own | dict(limits or {}))
+        refuse_contradictions(self.info, tightest, self.address)
+        self.guard = Guard(tightest, self.address)
         self._set_limits()
 
     @property
@@ -180,9 +184,21 @@ class Session:
         """Lets the device test itself; outputs must be off."""
         return self.call(lambda device: device.self_test())
 
+    def set_temperature(self, kelvin: float) -> float:
+        """Sets the temperature of a device that can; returns what is set, kelvin.
+
+        Raises:
+            OutOfRange: beyond the limit.
+        """
+        self.guard.temperature(kelvin)
+        return self.call(lambda device: device.set_temperature(float(kelvin)))
+
     def temperature_k(self) -> float:
-        """Chip temperature, kelvin."""
-        return self.call(lambda device: device.temperature())
+        """Chip temperature, kelvin; raises `ProtocolViolation` where it cannot be one."""
+        kelvin = self.call(lambda device: device.temperature())
+        if not 0 <= kelvin <= HOTTEST_K:
+            raise ProtocolViolation(f"a chip temperature of {kelvin:g} K cannot be", device=self.address)
+        return kelvin
 
     def close(self) -> None:
         """Outputs off, wire closed, ownership given up; calling it again does nothing.

@@ -47,8 +47,14 @@ class Transport(Protocol):
         """Closes the wire; calling it again does nothing."""
 
 
+MOST_AHEAD = 1 << 20
+"""Bytes taken in while something is sent: a device that talks more than that is not listened to before its turn."""
+
+
 class ReadBuffer:
     """Own buffer over a source of chunks, so that no library reads byte by byte.
+
+    A deadline holds for a device that keeps talking, too: when it has passed, what is here already is taken, once.
 
     Args:
         fill: Waits until the deadline for at least one byte and returns all that is there; b"" when none came.
@@ -62,16 +68,17 @@ class ReadBuffer:
 
     def exact(self, count: int, deadline: float) -> bytes:
         """Exactly `count` bytes."""
+        late = False
         while len(self._data) < count:
-            self._more(deadline, f"{count} bytes")
+            late = self._more(deadline, f"{count} bytes", late)
         return self._take(count)
 
     def until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Bytes up to and with the delimiter."""
-        searched = 0
+        searched, late = 0, False
         while (end := self._data.find(delimiter, searched)) < 0 and len(self._data) <= limit:
             searched = len(self._data)
-            self._more(deadline, f"a delimiter 0x{delimiter.hex()}")
+            late = self._more(deadline, f"a delimiter 0x{delimiter.hex()}", late)
         if end < 0 or end >= limit:
             junk = self._take(len(self._data) if end < 0 else end + 1)
             raise CorruptFrame(
@@ -93,6 +100,11 @@ class ReadBuffer:
         if self._data:
             return self._take(len(self._data))
         return self._fill(deadline) or self._nothing("an answer")
+
+    @property
+    def full(self) -> bool:
+        """More was read on the side than anybody asked for."""
+        return len(self._data) >= MOST_AHEAD
 
     def push(self, chunk: bytes) -> None:
         """Takes in bytes that were read on the side."""
@@ -122,12 +134,16 @@ class ReadBuffer:
         del self._data[:count]
         return taken
 
-    def _more(self, deadline: float, wanted: str) -> None:
+    def _more(self, deadline: float, wanted: str, late: bool = False) -> bool:
+        """Takes more in; was that after the deadline? Then it was the last time."""
+        if late:
+            self._nothing(wanted)
         self._data += self._fill(deadline) or self._nothing(wanted)
+        return time.monotonic() >= deadline
 
     def _nothing(self, wanted: str) -> bytes:
         raise LinkTimeout(
-            f"waited for {wanted}, {len(self._data)} bytes came before the deadline",
+            f"waited for {wanted}, {len(self._data)} bytes of it came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
             todo="Check power, cable and address, of a serial port the baud, too",

@@ -23,6 +23,7 @@ from pyvisa import constants
 from pyvisa.resources import MessageBasedResource
 from pyvisa_py.protocols.hislip import Instrument
 
+from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, POLLS, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
@@ -54,6 +55,7 @@ class VisaSession:
         self._name, self._library = resource, library
         self._session: Any = None
         self._wire: Descriptor | None = None
+        self._timed: tuple[DeadlineSocket, ...] = ()
         self._quiet = contextlib.ExitStack()
         self._open(time.monotonic() + 5.0 if deadline is None else deadline)
 
@@ -147,6 +149,7 @@ class VisaSession:
             self._session = resource.session
             self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
             self._wire = self._past_the_library(resource)
+            self._timed = _timed_sockets(resource)
             self._stream = self._wire is None and (
                 resource.resource_class == "SOCKET" or self._name.upper().startswith("ASRL")
             )
@@ -193,7 +196,10 @@ class VisaSession:
         left_ms = math.ceil((deadline - time.monotonic()) * 1000.0)
         if left_ms <= 0:
             raise LinkTimeout("the deadline has passed", device=self.address)
-        if not NEARLY * self._timeout_ms <= left_ms <= self._timeout_ms:
+        if self._timed:
+            for timed in self._timed:
+                timed.deadline = deadline
+        elif not NEARLY * self._timeout_ms <= left_ms <= self._timeout_ms:
             self._visa.set_attribute(self._session, _TIMEOUT, left_ms)
             self._timeout_ms = left_ms
 
@@ -227,6 +233,15 @@ def _hislip_of(resource: MessageBasedResource) -> Instrument | None:
     """
     interface = _interface_of(resource)
     return interface if isinstance(interface, Instrument) else None
+
+
+def _timed_sockets(resource: MessageBasedResource) -> tuple[DeadlineSocket, ...]:
+    """Puts sockets that keep deadlines under a pyvisa-py HiSLIP session; none of other sessions."""
+    client = _hislip_of(resource)
+    if client is None:
+        return ()
+    client._sync, client._async = DeadlineSocket(client._sync), DeadlineSocket(client._async)
+    return client._sync, client._async
 
 
 def _half_read(resource: MessageBasedResource, error: Exception) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from emulator.journal import Event, Journal
 from emulator.ledger import Ledger
 from emulator.outputs import Clock, Outputs
 from emulator.refused import Refused
+from firmware_specs import device_numbers
 from firmware_specs.codes import TRIP_FAULT, Capability, ErrorCode, State, Trip
-from firmware_specs.messages import Fault, LimitsRecord
+from firmware_specs.messages import Fault
 from firmware_specs.topology import Topology
 
 FIRMWARE = "1.0.0"
@@ -58,7 +58,7 @@ class Device:
         self.outputs = Outputs(clock, self._output_changed)
         self.ledger = Ledger(chip)
         self.configured: set[int] = set()
-        self.absolute = absolute_limits(chip)
+        self.absolute = device_numbers.limits(chip.datasheet)
         self.active = self.absolute
         self.capabilities = capabilities(chip)
         self.faults: list[Fault] = []
@@ -68,6 +68,7 @@ class Device:
         self.deeds = 0
         self.damaged = 0
         self.busy_ms = 0
+        self.resetting = False
         self.owner = ""
         self._since = clock()
 
@@ -87,6 +88,11 @@ class Device:
         if array not in self.configured:
             raise Refused(ErrorCode.NOT_CONFIGURED, f"array {array} has no topology: CONFIGURE it first", array)
         return self.chip.arrays[array].topology
+
+    def check_reply(self, size: int) -> None:
+        """Refuses a request whose reply would be too long, before anything is driven (4.2)."""
+        if size > (most := self.max_reply):
+            raise Refused(ErrorCode.TOO_LARGE, f"the reply would have {size} bytes, at most {most}", most)
 
     def check_array(self, array: int) -> None:
         """Refuses arrays that do not exist."""
@@ -133,6 +139,7 @@ class Device:
 
     def restart(self) -> None:
         """What power-on does (7.3 RESET): cells, their usage and the fault log stay."""
+        self.resetting = False
         self.outputs.disarm("reset")
         self.outputs.clear()
         self.outputs.watchdog_s = 0.0
@@ -144,21 +151,6 @@ class Device:
     def _output_changed(self, text: str) -> None:
         outputs = self.outputs
         self.journal.note("outputs", text, on=float(outputs.state is State.ARMED), silent_s=outputs.silent_s)
-
-
-def absolute_limits(chip: Chip) -> LimitsRecord:
-    """The datasheet's limits as a record."""
-    limits = chip.datasheet.limits
-    return LimitsRecord(
-        max_drive_a=limits.max_drive_a,
-        max_read_v=limits.max_read_v,
-        max_pulse_v=limits.max_pulse_v,
-        max_pulse_s=limits.max_pulse_s,
-        max_pulses_per_cell=float(limits.max_pulses_per_cell),
-        max_energy_per_cell_j=math.inf,
-        max_temperature_k=limits.max_temperature_k,
-        max_source_v=limits.max_source_v if chip.datasheet.resistive else math.inf,
-    )
 
 
 def capabilities(chip: Chip) -> Capability:

@@ -34,17 +34,22 @@ class Ledger:
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
         self._carried: dict[tuple[int, int], tuple[Pulses, Joules]] = {}
+        self._life: dict[tuple[int, int], tuple[Pulses, Joules]] = {}
 
     def place(self, array: int, topology: Topology) -> None:
         """Configures an array, unless it holds this topology; counts stay with the cells at the same place."""
         present = self._chip.arrays.get(array)
         if present is not None and present.topology == topology:
             return
-        before = [self._totals(array, n) for n in range(len(present.topology.couplings))] if present else []
+        for number in range(len(present.topology.couplings) if present else 0):
+            pulses, energy_j = self._totals(array, number)
+            old = self._life.get((array, number), (pulses, energy_j))
+            self._life[array, number] = (_over(pulses, old[0]), _over(energy_j, old[1]))
         self._chip.configure(array, topology)
-        for number, (pulses, energy_j) in enumerate(before[: len(topology.couplings)]):
-            shape = self._chip.usage(array, number)[0].shape
-            self._carried[array, number] = (_fit(pulses, shape), _fit(energy_j, shape))
+        for number in range(len(topology.couplings)):
+            if (life := self._life.get((array, number))) is not None:
+                shape = self._chip.usage(array, number)[0].shape
+                self._carried[array, number] = (_fit(life[0], shape), _fit(life[1], shape))
 
     def usage(self, region: Region) -> tuple[Pulses, Joules]:
         """Pulses and joules of a region's cells, (rows, columns)."""
@@ -77,6 +82,13 @@ class Ledger:
         if carried is None:
             return pulses.astype(np.int64), energy_j.astype(np.float64)
         return pulses + carried[0][cells], energy_j + carried[1][cells]
+
+
+def _over(values: NDArray[S], old: NDArray[S]) -> NDArray[S]:
+    """Values laid over old ones, which stay where they reach further: cells that no coupling uses now."""
+    whole = _fit(old, tuple(max(a, b) for a, b in zip(values.shape, old.shape, strict=True)))
+    whole[tuple(slice(0, n) for n in values.shape)] = values
+    return whole
 
 
 def _fit(values: NDArray[S], shape: tuple[int, ...]) -> NDArray[S]:

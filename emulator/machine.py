@@ -43,6 +43,11 @@ class Machine:
         device.poll()
         return device.faults_unseen * FAULTS | STATE_FLAGS[device.outputs.state]
 
+    def end_reset(self) -> None:
+        """What RESET does behind its reply; a door calls it when that is out."""
+        if self.device.resetting:
+            self.device.restart()
+
     def execute(self, opcode: int, payload: bytes, door: str) -> bytes:
         """One transaction.
 
@@ -66,8 +71,7 @@ class Machine:
             raise Refused(ErrorCode.INTERNAL, f"firmware error: {error!r}") from error
         finally:
             device.outputs.worked(door)
-        if len(reply) > (most := device.max_reply):
-            raise Refused(ErrorCode.TOO_LARGE, f"reply of {len(reply)} bytes, at most {most}", most)
+        device.check_reply(len(reply))
         if not self._able[opcode][1].idempotent:
             device.deeds += 1
         return reply
@@ -77,14 +81,14 @@ class Machine:
         if device.busy_ms:
             wait_ms, device.busy_ms = device.busy_ms, 0
             raise Refused(ErrorCode.BUSY, "busy, nothing was done: ask again", wait_ms)
+        if len(payload) > (most := device.max_request):
+            raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {most}", most)
         if opcode not in self._able:
             raise _unknown(opcode)
         verb, rule, run = self._able[opcode]
-        if len(payload) > (most := device.max_request):
-            raise Refused(ErrorCode.TOO_LARGE, f"request of {len(payload)} bytes, at most {most}", most)
+        self._check_state(verb, rule, door)
         if payload and verb in WITHOUT_PAYLOAD:
             raise MalformedError(0, f"{verb.name} has no payload, {len(payload)} bytes came")
-        self._check_state(verb, rule, door)
         return run(device, payload, door)
 
     def _check_state(self, verb: Opcode, rule: Rule, door: str) -> None:

@@ -11,7 +11,7 @@ from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs.codes import RULES, VERSION, DeviceFlag, ErrorCode, Kind, NakReason
 from firmware_specs.fragments import Assembly, frame_count
-from firmware_specs.frame import MAX_PAYLOAD, Damaged, Decoder, Frame, encode
+from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Damaged, Decoder, Frame, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
 
 BURST = 4
@@ -77,6 +77,7 @@ class SerialEndpoint:
         self._credit_at = 0
         self._sending: deque[_Sending] = deque()
         self._naked = False
+        self._unknown: tuple[int, int] | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Bytes the device sends in answer to `data`."""
@@ -93,6 +94,7 @@ class SerialEndpoint:
                 self._damaged(item.reason)
             else:
                 self._take(item)
+                self.machine.end_reset()
         return self._bursts() if self._sending else (self._sent(),)
 
     def _bursts(self) -> Iterator[bytes]:
@@ -120,7 +122,7 @@ class SerialEndpoint:
     def _take(self, frame: Frame) -> None:
         if frame.kind == REQUEST:
             if frame.session != self.session or not self.session:
-                self._nak(NakReason.NO_SESSION, 0, 0, frame.session)
+                self._no_session(frame)
                 return
             self.machine.device.outputs.feed(self.door)
             self._request(frame)
@@ -131,6 +133,12 @@ class SerialEndpoint:
             self._credit(frame)
         elif frame.kind != Kind.CREDIT:
             self._damaged(f"kind {frame.kind} is none a device takes")
+
+    def _no_session(self, frame: Frame) -> None:
+        """One NAK a request (5.4)."""
+        if self._unknown != (frame.session, frame.sequence):
+            self._unknown = (frame.session, frame.sequence)
+            self._nak(NakReason.NO_SESSION, 0, 0, frame.session)
 
     def _damaged(self, reason: str) -> None:
         device = self.machine.device
@@ -145,22 +153,24 @@ class SerialEndpoint:
         except MalformedError as error:
             self._damaged(f"SYNC: {error}")
             return
+        if not frame.session or frame.sequence or frame.opcode or frame.parts != 1:
+            self._damaged(f"SYNC with nonce {frame.session}, sequence {frame.sequence}, {frame.parts} frames")
+            return
         device = self.machine.device
-        version = VERSION if sync.lowest <= VERSION <= sync.highest and frame.session else 0
+        version = VERSION if sync.lowest <= VERSION <= sync.highest else 0
         repeated = version != 0 and frame.session == self.session
         continued = repeated or bool(version and sync.previous and sync.previous == self.session)
-        if version and not continued:
+        if not continued:
             self._forget()
             device.disarm(f"new session on {self.door}")
-        if version:
-            if not repeated:
-                self._drop_traffic()
-                device.journal.note(
-                    "link", f"session {'continued' if continued else 'opened'}: {sync.owner}", self.door
-                )
-            self._naked = False
-            self.session, self._host_window, device.owner = frame.session, sync.window, sync.owner
-            device.outputs.feed(self.door)
+        if not repeated:
+            self._drop_traffic()
+            how = "continued" if continued else "opened" if version else "closed, no version in common"
+            device.journal.note("link", f"session {how}: {sync.owner}", self.door)
+        self._naked, self._unknown = False, None
+        self.session, device.owner = (frame.session, sync.owner) if version else (0, "")
+        self._host_window = sync.window
+        device.outputs.feed(self.door)
         sizes = (device.boot, device.max_request, device.max_reply, self._kept)
         synced = Synced(version, continued, self._window, self._last, *sizes)
         self._send(Frame(Kind.SYNCED, 0, self.machine.flags, frame.session, 0, payload=synced.pack()))
@@ -174,6 +184,9 @@ class SerialEndpoint:
         if frame.sequence > expected:
             self._nak_once(NakReason.GAP)
             return
+        if frame.part < frame.parts - 1 and len(frame.payload) < MAX_PAYLOAD:
+            self._damaged(f"frame {frame.part} of {frame.parts} carries {len(frame.payload)} bytes")
+            return
         if frame.parts == 1 and self._assembly is None:  # most requests
             self._naked = False
             self._complete(frame, frame.payload)
@@ -183,11 +196,11 @@ class SerialEndpoint:
         assembly = self._assembly
         if assembly is None or frame.part > assembly.next:
             self._nak_once(NakReason.GAP)
-        elif frame.part == assembly.next and assembly.take(frame):
-            self._naked = False
-            self._advance(assembly, frame)
         elif not assembly.belongs(frame):
             self._damaged("frames of one request differ in opcode or number of parts")
+        elif assembly.take(frame):
+            self._naked = False
+            self._advance(assembly, frame)
 
     def _advance(self, assembly: Assembly, frame: Frame) -> None:
         if frame.parts * MAX_PAYLOAD > (most := self.machine.device.max_request) + MAX_PAYLOAD:
@@ -225,7 +238,8 @@ class SerialEndpoint:
         answer = self._cache.get(frame.sequence, stale)
         self.machine.device.journal.note("link", f"duplicate of transaction {frame.sequence}", self.door)
         self._sending = deque(s for s in self._sending if s.sequence != frame.sequence)
-        self._queue(frame.sequence, answer, REPLAYED)
+        self._out.append(DELIMITER)  # before what is sent again (2.6)
+        self._queue(frame.sequence, answer, 0 if answer is stale else REPLAYED)
 
     def _queue(self, sequence: int, answer: _Answer, flags: int) -> None:
         if not self._sending and len(answer.payload) <= MAX_PAYLOAD:  # nothing to wait for
@@ -239,6 +253,9 @@ class SerialEndpoint:
             credit = Credit.parse(frame.payload)
         except MalformedError as error:
             self._damaged(f"CREDIT: {error}")
+            return
+        if frame.opcode or frame.parts != 1:
+            self._damaged(f"CREDIT of {frame.parts} frames, opcode {frame.opcode}")
             return
         for sending in self._sending:
             if sending.sequence == frame.sequence:

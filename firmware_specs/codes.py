@@ -238,5 +238,5 @@ class Parameter(IntEnum):
     PULSE_ONE_SIDED = 29
 
 
-PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential")
+PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential", "power")
 """Names of the numbers of `Parameter.PULSE_LAW`."""

@@ -6,10 +6,10 @@ import math
 
 from firmware_specs.codes import PULSE_LAWS, ConverterId, Parameter, Quantity
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.converters import WIRE_BITS_OF_IDEAL
 from firmware_specs.datasheet.converters import Converter as ConverterSpec
 from firmware_specs.messages import Converter, LimitsRecord
 
-WIRE_BITS_OF_IDEAL = 32
 _PULSE_NUMBERS = (
     "step", "amplitude_v", "width_s", "threshold_v", "asymmetry", "zero", "slope_up", "slope_down", "amplitude_up",
     "amplitude_down", "gamma_up", "gamma_down", "scale", "shift", "one_sided",
@@ -48,12 +48,14 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
         Parameter.G_MAX_S: sheet.cells.g_max_s,
         Parameter.CELL_BITS: sheet.cells.bits or WIRE_BITS_OF_IDEAL,
         Parameter.SETTLE_TIME_S: sheet.settle.time_s,
-        Parameter.WRITE_TIME_S: sheet.programming.write_time_s,
+        Parameter.WRITE_TIME_S: sheet.programming.usual_time_s,
+        Parameter.READ_TIME_S: sheet.read_time_s,
         Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
         Parameter.WRITE_ENERGY_J: sheet.programming.write_energy_j,
     }
     if sheet.pulses.law != "none":
-        numbers[Parameter.PULSE_LAW] = PULSE_LAWS.index(sheet.pulses.law)
+        if sheet.pulses.law in PULSE_LAWS:  # a table fits no number
+            numbers[Parameter.PULSE_LAW] = PULSE_LAWS.index(sheet.pulses.law)
         for offset, name in enumerate(_PULSE_NUMBERS):
             numbers[Parameter.PULSE_STEP + offset] = float(getattr(sheet.pulses, name))
     return numbers

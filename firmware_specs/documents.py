@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 MOST_BYTES = 1 << 24
 MOST_DEPTH = 32
+PIPE_BYTES = 1 << 20
+"""Most that is read of what has no size of its own."""
 _LONG_KEY = re.compile(r"(?:[\w\-\"']+[ \t]*\.[ \t]*){64}")
 """Takes a TOML reader time that grows with its square."""
 _BOM = "\ufeff"
@@ -25,7 +28,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         OSError: it cannot be opened. DocumentError: it is too large, or no UTF-8.
     """
     with path.open("rb") as file:
-        content = file.read(most + 1)
+        content = file.read(min(most, max(os.fstat(file.fileno()).st_size, PIPE_BYTES)) + 1)
     if len(content) > most:
         raise DocumentError(f"larger than {most >> 20} MiB, which no file of this kind is")
     try:

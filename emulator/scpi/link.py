@@ -54,6 +54,8 @@ class ScpiLink:
             wait = f"{refused.detail} ms, " if refused.code == ErrorCode.BUSY and refused.detail else ""
             words = f"{ErrorCode(refused.code).name}: {wait}{refused.text}"
             raise ScpiError(BY_CODE.get(refused.code, -200), words) from refused
+        finally:
+            self.machine.end_reset()
 
     def fail(self, error: ScpiError) -> None:
         """Puts an error in the queue and its bit in the event register."""

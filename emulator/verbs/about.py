@@ -6,10 +6,9 @@ from dataclasses import astuple, fields
 
 from emulator.device import FIRMWARE, MAX_READS, Device
 from emulator.refused import Refused
-from firmware_specs.codes import VERSION, ConverterId, ErrorCode, Parameter, Quantity, State
-from firmware_specs.datasheet.converters import Converter as ConverterSpec
+from firmware_specs import device_numbers
+from firmware_specs.codes import VERSION, ErrorCode, Parameter, State
 from firmware_specs.messages import (
-    Converter,
     FabricInfo,
     FaultLog,
     FaultQuery,
@@ -22,8 +21,6 @@ from firmware_specs.messages import (
     pack_converters,
     pack_parameters,
 )
-
-WIRE_BITS_OF_IDEAL = 32
 
 
 def identify(device: Device, payload: bytes, door: str) -> bytes:
@@ -41,43 +38,12 @@ def fabric(device: Device, payload: bytes, door: str) -> bytes:
 
 def converters(device: Device, payload: bytes, door: str) -> bytes:
     """CONVERTERS."""
-    sheet = device.sheet
-    drive_unit = Quantity.VOLT if sheet.resistive else Quantity.AMPERE
-    found = [
-        _converter(ConverterId.DRIVE_DAC, drive_unit, sheet.drive_dac),
-        _converter(ConverterId.NUDGE_DAC, Quantity.AMPERE, sheet.nudge_dac),
-        _converter(ConverterId.STATE_ADC, Quantity.VOLT, sheet.state_adc),
-        _converter(ConverterId.OUTPUT_ADC, Quantity.VOLT, sheet.output_adc),
-    ]
-    if sheet.nodes.ammeter is not None:
-        found.append(_converter(ConverterId.SOURCE_ADC, Quantity.AMPERE, sheet.nodes.ammeter))
-    if sheet.product is not None:
-        found.append(_converter(ConverterId.PRODUCT_DAC, Quantity.VOLT, sheet.product.line_dac))
-        found.append(_converter(ConverterId.PRODUCT_ADC, Quantity.AMPERE, sheet.product.line_adc))
-    return pack_converters(found)
-
-
-def _converter(number: ConverterId, unit: Quantity, spec: ConverterSpec) -> Converter:
-    return Converter(number, unit, spec.bits or WIRE_BITS_OF_IDEAL, spec.ideal, spec.low, spec.high)
+    return pack_converters(device_numbers.converters(device.sheet))
 
 
 def parameters(device: Device, payload: bytes, door: str) -> bytes:
     """PARAMETERS."""
-    sheet = device.sheet
-    return pack_parameters({
-        Parameter.STATE_UNIT_V: sheet.neurons.state_unit_v,
-        Parameter.TRANSIMPEDANCE_OHM: sheet.neurons.transimpedance_ohm,
-        Parameter.LINEAR_LOW_V: sheet.neurons.linear_low_v,
-        Parameter.LINEAR_HIGH_V: sheet.neurons.linear_high_v,
-        Parameter.G_MIN_S: sheet.cells.g_min_s,
-        Parameter.G_MAX_S: sheet.cells.g_max_s,
-        Parameter.CELL_BITS: sheet.cells.bits or WIRE_BITS_OF_IDEAL,
-        Parameter.SETTLE_TIME_S: sheet.settle.time_s,
-        Parameter.WRITE_TIME_S: sheet.programming.usual_time_s,
-        Parameter.READ_TIME_S: sheet.read_time_s,
-        Parameter.MAX_READS: MAX_READS,
-        Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
-    })  # fmt: skip
+    return pack_parameters(device_numbers.parameters(device.sheet) | {Parameter.MAX_READS: MAX_READS})
 
 
 def limits(device: Device, payload: bytes, door: str) -> bytes:
@@ -115,7 +81,9 @@ def fault_log(device: Device, payload: bytes, door: str) -> bytes:
     """FAULT_LOG."""
     query = FaultQuery.parse(payload)
     entries = [fault for fault in device.faults if fault.number >= query.first][: query.most]
-    return FaultLog(device.faults_total, tuple(entries)).pack()
+    while len(reply := FaultLog(device.faults_total, tuple(entries)).pack()) > device.max_reply:
+        del entries[-1 - len(entries) // 8 :]  # as many as fit
+    return reply
 
 
 def self_test(device: Device, payload: bytes, door: str) -> bytes:

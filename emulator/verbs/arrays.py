@@ -24,6 +24,7 @@ from firmware_specs.messages import (
     Codes,
     Configure,
     Configured,
+    ContradictionError,
     MalformedError,
     Settle,
     SettleReply,
@@ -36,7 +37,11 @@ from firmware_specs.topology import Conv, Topology
 
 def configure(device: Device, payload: bytes, door: str) -> bytes:
     """CONFIGURE."""
-    request = Configure.parse(payload)
+    try:
+        request = Configure.parse(payload)
+    except ContradictionError as error:
+        device.check_array(int.from_bytes(payload[:2], "little"))
+        raise Refused(ErrorCode.DOES_NOT_FIT, str(error)) from error
     device.check_array(request.array)
     _check_fits(device, request.topology)
     place(device, request.array, request.topology)
@@ -81,12 +86,18 @@ def topology(device: Device, payload: bytes, door: str) -> bytes:
 def settle(device: Device, payload: bytes, door: str) -> bytes:
     """SETTLE."""
     request = Settle.parse(payload)
+    _check_able(device, request)
     block = device.topology(request.array)
-    _check_settle(device, request, block)
-    drive = _drive(device, block, request)
-    nudges = [_nudge(device, block, codes) for codes in request.nudges]
-    device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
+    _check_settle(request, block)
+    drive = _converted("drive", device.sheet.drive_dac, request.drive, math.prod(block.drive_shape))
+    units = math.prod(block.nudge_shape)
+    nudges = [_converted("nudge", device.sheet.nudge_dac, codes, units) for codes in request.nudges]
     start = None if request.start is None else _start(device, block, request.start)
+    _check_limits(device, drive, nudges)
+    device.check_reply(_reply_size(device, block, request))
+    drive = drive.reshape(-1, *block.drive_shape)
+    nudges = [values.reshape(-1, *block.nudge_shape) for values in nudges]
+    device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
     try:
         readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
     except FloatingNodeError as error:
@@ -102,29 +113,36 @@ def _stated_s(device: Device, request: Settle) -> float:
     return len(request.drive) * (1 + len(request.nudges)) * phase_s
 
 
-def _check_settle(device: Device, request: Settle, block: Topology) -> None:
+def _check_able(device: Device, request: Settle) -> None:
+    if SOURCE_CURRENTS in request.layers and device.sheet.nodes.ammeter is None:
+        raise Refused(ErrorCode.UNSUPPORTED, "layer -1: this device does not measure source currents", 20)
+
+
+def _reply_size(device: Device, block: Topology, request: Settle) -> int:
+    """Bytes of the reply (7.7)."""
+    rows = (1 + len(request.nudges)) * len(request.drive)
+    size = 6 + 13 * rows + 4 * len(request.drive)
+    for layer in request.layers:
+        units = math.prod(block.drive_shape if layer == SOURCE_CURRENTS else block.shape(layer))
+        largest = request.reads * _converter_of(device, block, layer).max_code
+        size += 5 + rows * units * code_dtype(largest).itemsize
+    return size
+
+
+def _check_settle(request: Settle, block: Topology) -> None:
     layers = len(block.layers)
     for layer in request.layers:
-        if layer == SOURCE_CURRENTS and device.sheet.nodes.ammeter is None:
-            raise Refused(ErrorCode.UNSUPPORTED, "layer -1: this device does not measure source currents", 20)
         if layer >= layers:
             raise Refused(ErrorCode.OUT_OF_RANGE, f"layer {layer}: there are {layers}, from 0", layer)
     check_reads(request.reads)
 
 
-def _drive(device: Device, block: Topology, request: Settle) -> Tensor:
-    dac = device.sheet.drive_dac
-    values = _converted("drive", dac, request.drive, math.prod(block.drive_shape))
-    limits = device.active
+def _check_limits(device: Device, drive: Tensor, nudges: list[Tensor]) -> None:
+    dac, limits = device.sheet.drive_dac, device.active
     most, number = (limits.max_drive_a, 0) if isinstance(dac, Dac) else (limits.max_source_v, 7)
-    _check_peak("drive", values, most, number)
-    return values.reshape(-1, *block.drive_shape)
-
-
-def _nudge(device: Device, block: Topology, codes: Codes) -> Tensor:
-    values = _converted("nudge", device.sheet.nudge_dac, codes, math.prod(block.nudge_shape))
-    _check_peak("nudge", values, device.active.max_drive_a, 0)
-    return values.reshape(-1, *block.nudge_shape)
+    _check_peak("drive", drive, most, number)
+    for values in nudges:
+        _check_peak("nudge", values, limits.max_drive_a, 0)
 
 
 def _converted(what: str, converter: coding.Range, codes: Codes, units: int) -> Tensor:

@@ -124,6 +124,7 @@ def read(device: Device, payload: bytes, door: str) -> bytes:
     region = request.region
     check_region(device, region)
     check_reads(request.reads)
+    device.check_reply(9 + region.cells * code_dtype(device.sheet.cells.max_code * request.reads).itemsize)
     device.work(region.cells * request.reads * device.sheet.read_time_s)
     seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
     return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
@@ -165,6 +166,7 @@ def measure(device: Device, payload: bytes, door: str) -> bytes:
     if peak > device.active.max_read_v * TOLERANCE:
         words = f"{peak:g} V across a cell is beyond the active limit {device.active.max_read_v:g} V"
         raise Refused(ErrorCode.LIMIT, words, 1)
+    device.check_reply(4 + 8 * len(request.volts) * request.reads * region.cells)
     device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
     volts = torch.from_numpy(request.volts.astype(np.float64))
     device.work(region.cells * len(volts) * request.reads * device.sheet.read_time_s)
@@ -176,5 +178,6 @@ def usage(device: Device, payload: bytes, door: str) -> bytes:
     """USAGE."""
     region = Region.parse(payload)
     check_region(device, region)
+    device.check_reply(8 + 12 * region.cells)
     pulses, energy_j = device.ledger.usage(region)
     return CellUsage(pulses.clip(max=2**32 - 1).astype(np.uint32), energy_j).pack()

@@ -27,9 +27,10 @@ def _check_cool(device: Device) -> None:
 
 
 def reset(device: Device, payload: bytes, door: str) -> bytes:
-    """RESET; the endpoint drops its session behind the reply."""
+    """RESET: outputs are off at once, the rest follows behind the reply (`Machine.end_reset`)."""
     device.journal.note("request", "reset", door)
-    device.restart()
+    device.disarm("reset")
+    device.resetting = True
     return b""
 
 

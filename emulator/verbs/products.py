@@ -33,6 +33,8 @@ def product(device: Device, payload: bytes, door: str) -> bytes:
     # half a code: 0 V and the limit itself need not be on the grid
     if peak > device.active.max_read_v + path.line_dac.lsb / 2:
         raise Refused(ErrorCode.LIMIT, f"{peak:g} V on a line is beyond {device.active.max_read_v:g} V", 1)
+    lines = rows if request.transposed else columns
+    device.check_reply(9 + len(codes) * lines * code_dtype(path.line_adc.max_code * request.reads).itemsize)
     device.journal.note("setpoint", f"product of array {request.array}", door, samples=len(codes), max_read_v=peak)
     device.work(len(codes) * request.reads * device.sheet.read_time_s)
     amps = device.chip.line_product(request.array, volts, request.transposed, request.plane, request.reads)

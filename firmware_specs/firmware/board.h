@@ -37,7 +37,7 @@
 #define BOARD_MAX_ROWS 257
 #define BOARD_MAX_COLUMNS 256
 #define BOARD_LAYERS {0} /* fixed sizes, closed by a 0 */
-#define BOARD_CELLS 131584
+#define BOARD_COUPLINGS 2
 
 /* id, quantity, bits, ideal, low, high */
 #define BOARD_CONVERTERS { \
@@ -56,7 +56,8 @@
         {PARAM_CELL_BITS, 10.0}, \
         {PARAM_SETTLE_TIME_S, 0.0001}, \
         {PARAM_WRITE_TIME_S, 0.0}, \
-        {PARAM_MAX_READS, 64.0}, \
+        {PARAM_READ_TIME_S, 0.0}, \
+        {PARAM_MAX_READS, 4096.0}, \
         {PARAM_SETTLE_TOLERANCE, 5e-05}, \
         {PARAM_WRITE_ENERGY_J, 0.0}, \
         {PARAM_PULSE_LAW, 1.0}, \

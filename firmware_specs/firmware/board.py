@@ -15,8 +15,7 @@ from firmware_specs.codes import Capability, Parameter
 from firmware_specs.datasheet import Datasheet, load
 
 FOLDER = Path(__file__).parent
-MAX_READS = 64
-MAX_CELLS = 1 << 20
+MAX_READS = 4096
 CAPABILITIES = (
     Capability.SETTLE | Capability.TEMPERATURE | Capability.CONFIGURABLE | Capability.MEASURE | Capability.USAGE
     | Capability.DIFFERENTIAL | Capability.WRITE | Capability.READ | Capability.SELF_TEST | Capability.WATCHDOG
@@ -69,7 +68,7 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law == "exponential":
+    elif sheet.pulses.law in ("exponential", "power", "table"):
         reason = "the software array has pulse laws constant, linear and soft_bounds"
     if reason:
         raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")
@@ -107,7 +106,7 @@ def _fabric(sheet: Datasheet) -> dict[str, object]:
         "MAX_ROWS": rows,
         "MAX_COLUMNS": columns,
         "LAYERS": "{" + ", ".join(map(str, (*sizes, 0))) + "} /* fixed sizes, closed by a 0 */",
-        "CELLS": min(MAX_CELLS, rows * columns * max(1, (len(sizes) or fabric.max_layers) - 1)),
+        "COUPLINGS": max(1, (len(sizes) or fabric.max_layers) - 1),
     }
 
 

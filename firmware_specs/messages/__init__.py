@@ -20,6 +20,7 @@ from firmware_specs.messages.packing import Codes, MalformedError, Reader, Write
 from firmware_specs.messages.placement import (
     Configure,
     Configured,
+    ContradictionError,
     pack_array,
     pack_topology,
     parse_array,
@@ -39,7 +40,8 @@ from firmware_specs.messages.status import (
 )
 
 __all__ = [
-    "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "Converter", "Credit", "Currents",
+    "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "ContradictionError", "Converter", "Credit",
+    "Currents",
     "FabricInfo", "Fault", "FaultLog", "FaultQuery", "Identity", "LimitsInfo", "LimitsRecord", "MalformedError",
     "Measure", "Nak", "Patch", "Product", "ProductReply", "Pulse", "Pulsed", "ReadCells", "Reader", "Refusal",
     "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "WriteCells", "Writer",

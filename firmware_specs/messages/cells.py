@@ -60,6 +60,26 @@ class Region:
         return region
 
 
+class Covered:
+    """Regions of the patches of one request, so that no cell is named twice."""
+
+    def __init__(self) -> None:
+        self._planes: dict[tuple[int, int], list[Region]] = {}
+
+    def add(self, region: Region) -> bool:
+        """Adds a region; True where it overlaps one that is there."""
+        others = self._planes.setdefault((region.coupling, region.plane), [])
+        meets = any(
+            a.row < region.row + region.rows
+            and region.row < a.row + a.rows
+            and a.column < region.column + region.columns
+            and region.column < a.column + a.columns
+            for a in others
+        )
+        others.append(region)
+        return meets
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """Cells to write: all of a region, or the ones at `positions`.
@@ -91,8 +111,8 @@ class Patch:
         region = Region(array, coupling, plane, row, rows, column, columns)
         if not listed:
             return cls(region, reader.codes(rows, columns))
-        at = reader.offset
-        positions: NDArray[np.uint32] = reader.array("u4", reader.uint("u32"))  # type: ignore[assignment]
+        count, at = reader.uint("u32"), reader.offset
+        positions: NDArray[np.uint32] = reader.array("u4", count)  # type: ignore[assignment]
         rising = positions.size < 2 or bool((positions[1:] > positions[:-1]).all())
         if not rising or (positions.size and positions[-1] >= region.cells):
             raise MalformedError(at, f"positions: expected rising numbers below {region.cells}")
@@ -127,9 +147,14 @@ class WriteCells:
         """From a payload; raises `MalformedError`."""
         reader = Reader(payload)
         array, verify, tolerance = reader.uint("u16"), reader.uint("u16"), reader.number("f32")
-        patches = tuple(Patch.read(reader, array) for _ in range(reader.uint("u16")))
+        count, patches, covered = reader.uint("u16"), [], Covered()
+        for _ in range(count):
+            at = reader.offset
+            patches.append(Patch.read(reader, array))
+            if covered.add(patches[-1].region):
+                raise MalformedError(at, "its region overlaps that of an earlier patch")
         reader.end()
-        return cls(array, patches, verify, tolerance)
+        return cls(array, tuple(patches), verify, tolerance)
 
 
 @dataclass(frozen=True, slots=True)

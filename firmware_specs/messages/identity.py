@@ -135,7 +135,7 @@ def parse_parameters(payload: bytes) -> dict[int, float]:
     return found
 
 
-_MAY_BE_INFINITE = (5, 7)
+_WHOLE, _MAY_BE_INFINITE = 4, (5, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,8 @@ class LimitsRecord:
             values.append(reader.number(infinite=number in _MAY_BE_INFINITE))
             if not values[-1] > 0:
                 raise MalformedError(at, f"limit {number} is {values[-1]}, expected a positive number")
+            if number == _WHOLE and not values[-1].is_integer():
+                raise MalformedError(at, f"limit {number} is {values[-1]}, expected a whole number of pulses")
         return cls(*values)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from firmware_specs.messages.packing import Reader, Writer
+from firmware_specs.messages.packing import MalformedError, Reader, Writer
 
 MIN_WINDOW = 2
+MAX_OWNER = 128
+"""Bytes of the owner in SYNC (3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ class Sync:
         """From a payload; raises `MalformedError`."""
         reader = Reader(payload)
         lowest, highest = reader.uint("u8"), reader.uint("u8")
-        window, previous, owner = reader.uint("u16", MIN_WINDOW), reader.uint("u32"), reader.text()
+        window, previous = reader.uint("u16", MIN_WINDOW), reader.uint("u32")
+        at, owner = reader.offset, reader.text()
+        if len(owner.encode()) > MAX_OWNER:
+            raise MalformedError(at, f"owner of {len(owner.encode())} bytes, at most {MAX_OWNER}")
         reader.end()
         return cls(window, previous, owner, lowest, highest)
 

@@ -124,6 +124,14 @@ class Reader:
             raise MalformedError(at, f"{value}, expected a finite number")
         return value
 
+    def positive(self) -> float:
+        """A finite `f64` above 0."""
+        at = self.offset
+        value = self.number()
+        if value <= 0:
+            raise MalformedError(at, f"{value}, expected a positive number")
+        return value
+
     def text(self) -> str:
         """A `text`."""
         at = self.offset

@@ -29,9 +29,16 @@ def pack_topology(topology: Topology) -> bytes:
     return writer.done()
 
 
+class ContradictionError(MalformedError):
+    """Fields of a topology that are right in themselves and contradict each other; the message says which."""
+
+
 def parse_topology(payload: bytes) -> Topology:
-    """From bytes; raises `MalformedError`, also for couplings that do not fit their layers."""
-    reader = Reader(payload)
+    """From bytes; raises `MalformedError`, or `ContradictionError` for layers and couplings that do not fit."""
+    return _topology(Reader(payload))
+
+
+def _topology(reader: Reader) -> Topology:
     substrate: Literal["hopfield", "resistive"] = "resistive" if reader.flag() else "hopfield"
     source = tuple(reader.uint("u32", 1) for _ in range(reader.uint("u8", 0, 3))) or None
     try:
@@ -40,17 +47,22 @@ def parse_topology(payload: bytes) -> Topology:
         reader.end()
         return Topology(substrate=substrate, source=source, layers=layers, couplings=couplings)
     except ValidationError as error:
-        raise MalformedError(reader.offset, "; ".join(problem["msg"] for problem in error.errors())) from error
+        raise ContradictionError(reader.offset, "; ".join(problem["msg"] for problem in error.errors())) from error
 
 
 def _layer(reader: Reader) -> Layer:
-    rank = reader.uint("u8", 1, 3)
-    return Layer(shape=tuple(reader.uint("u32", 1) for _ in range(rank)), clamped=reader.flag(), slope=reader.number())
+    at, rank = reader.offset, reader.uint("u8")
+    if rank not in (1, 3):
+        raise MalformedError(at, f"rank {rank}, expected 1 or 3")
+    shape, clamped = tuple(reader.uint("u32", 1) for _ in range(rank)), reader.flag()
+    return Layer(shape=shape, clamped=clamped, slope=reader.positive())
 
 
 def _coupling(reader: Reader) -> Dense | Conv:
     conv, pre, post, bias = reader.flag(), reader.uint("i8", -1), reader.uint("i8"), reader.flag()
-    kernel, stride, padding, pool = reader.uint("u16"), reader.uint("u16"), reader.uint("u16"), reader.flag()
+    most = 0xFFFF if conv else 0  # of a dense coupling all four are 0
+    kernel, stride = reader.uint("u16", conv, most), reader.uint("u16", conv, most)
+    padding, pool = reader.uint("u16", 0, most), bool(reader.uint("u8", 0, conv))
     if not conv:
         return Dense(pre=pre, post=post, bias=bias)
     return Conv(pre=pre, post=post, bias=bias, kernel=kernel, stride=stride, padding=padding, pool=pool)
@@ -71,7 +83,7 @@ class Configure:
     def parse(cls, payload: bytes) -> Self:
         """From a payload; raises `MalformedError`."""
         reader = Reader(payload)
-        return cls(reader.uint("u16"), parse_topology(reader.rest()))
+        return cls(reader.uint("u16"), _topology(reader))
 
 
 @dataclass(frozen=True, slots=True)

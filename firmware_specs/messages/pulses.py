@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_specs.messages.cells import Region
-from firmware_specs.messages.packing import Floats, MalformedError, Reader, Writer
+from firmware_specs.messages.packing import Floats, Reader, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,7 @@ class Pulse:
         """From a payload; raises `MalformedError`."""
         reader = Reader(payload)
         region, up = Region.read(reader), reader.flag()
-        at = reader.offset
-        amplitude_v, width_s = reader.number(), reader.number()
-        if not (amplitude_v > 0 and width_s > 0):
-            raise MalformedError(at, f"amplitude {amplitude_v} V, width {width_s} s: expected positive numbers")
+        amplitude_v, width_s = reader.positive(), reader.positive()
         count: int | NDArray[np.uint16]
         count = reader.array("u2", region.rows, region.columns) if reader.flag() else reader.uint("u32")  # type: ignore[assignment]
         reader.end()

@@ -26,6 +26,7 @@ def command(
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
     from hil.measuring.characterize import plan as plans
+    from hil.measuring.characterize.folder import check
     from hil.measuring.characterize.run import characterize
     from hil.report.characterization import write_report
 
@@ -33,6 +34,7 @@ def command(
     chosen = plans.usual(size, size) if plan is None else plans.load(plan)
     name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
     sheet = None if name is None else load(name)
+    check(out)
     with open_crossbar(device) as crossbar, console.status("") as status, _goes_on(out):
         found = characterize(
             crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
@@ -44,6 +46,8 @@ def command(
             f"{figure.name:30} {figure.measured!s:28} {stated:24} {figure.verdict}",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
+    for note in found.notes:
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
     for item, why in found.skipped.items():
         console.print(f"{item:30} skipped: {why}", highlight=False)
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)

@@ -65,7 +65,7 @@ class Conversation:
         self.session = 0
         self.sequence = 0
         self.window = 2
-        self.max_request = 4056
+        self.max_request = self.max_reply = 4056
         self.damaged: list[Damaged] = []
         self.longest = 0
 
@@ -113,7 +113,7 @@ class Conversation:
         answer = self.sync_raw(nonce, Sync(window=OWN_WINDOW, previous=previous, owner="hil conform"))
         self.session, self.window = nonce, answer.window
         self.sequence = answer.last
-        self.max_request = answer.max_request
+        self.max_request, self.max_reply = answer.max_request, answer.max_reply
         return answer
 
     def sync_raw(self, nonce: int, sync: Sync) -> Synced:

@@ -58,6 +58,10 @@ class Verbs(Protocol):
     def max_request(self) -> int:
         """Longest request payload, bytes."""
 
+    @property
+    def max_reply(self) -> int:
+        """Longest reply payload, bytes."""
+
     def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """The payload of a reply; a refusal fails the check."""
 

@@ -6,7 +6,6 @@ Pickled: dictionaries with `data`, (n, 3072) uint8 in the same order, and `label
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 
 from hil.data import restricted
 from hil.data.augment import flip_and_crop
-from hil.data.dataset import DataError, Dataset, Split
+from hil.data.dataset import DataError, Dataset, Split, label_numbers
 
 SHAPE = (3, 32, 32)
 PIXELS = 3072
@@ -93,10 +92,10 @@ def read_pickled(path: Path, layout: Layout) -> Split:
     return _split(path, content["data"], content[layout.label], layout.classes)
 
 
-def _split(path: Path, pixels: object, labels: Sequence[int] | np.ndarray, classes: int) -> Split:
+def _split(path: Path, pixels: object, labels: object, classes: int) -> Split:
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (PIXELS,)):
         raise DataError(f"{path}: expected (n, {PIXELS}) uint8 pixels")
-    numbers = torch.as_tensor(np.asarray(labels), dtype=torch.int64)
+    numbers = label_numbers(path, labels)
     if len(numbers) != len(pixels):
         raise DataError(f"{path}: {len(pixels)} images, {len(numbers)} labels: expected as many")
     if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < classes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,19 @@ Source = Callable[[Path], "Dataset"]
 
 class DataError(ValueError):
     """Data that cannot be used; the message says which file, what is wrong and what to do."""
+
+
+def label_numbers(path: Path, labels: object) -> Tensor:
+    """Labels as a file holds them, a list of whole numbers or an array, as (n,) int64.
+
+    Raises:
+        DataError: they are anything else.
+    """
+    if isinstance(labels, list) and all(type(label) is int and abs(label) < 2**31 for label in labels):
+        return torch.tensor(labels, dtype=torch.int64)
+    if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu":
+        return torch.from_numpy(labels.astype(np.int64))
+    raise DataError(f"{path}: expected labels as a list of whole numbers, or an array of one dimension")
 
 
 class Samples(Protocol):

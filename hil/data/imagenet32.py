@@ -5,15 +5,15 @@ Each holds `data`, (n, 3072) uint8 in planes R, G, B, and `labels` 1 .. 1000.
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hil.data import restricted
+from hil.data import packed, restricted
 from hil.data.augment import flip_and_crop
-from hil.data.dataset import DataError, Dataset, Split
+from hil.data.dataset import DataError, Dataset, Split, label_numbers
 from hil.data.shards import Shards
 
 CLASSES = 1000
@@ -43,7 +43,7 @@ def read(path: Path) -> Split:
     pixels, labels = content.get("data"), content.get("labels")
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (3072,)):
         raise DataError(f"{path}: expected `data` of (n, 3072) uint8")
-    numbers = torch.as_tensor(np.asarray([] if labels is None else labels), dtype=torch.int64)
+    numbers = label_numbers(path, labels)
     if len(numbers) != len(pixels) or len(numbers) == 0:
         raise DataError(f"{path}: {len(pixels)} images, {len(numbers)} labels: expected as many, one at least")
     if not 1 <= int(numbers.min()) <= int(numbers.max()) <= CLASSES:
@@ -51,11 +51,10 @@ def read(path: Path) -> Split:
     return Split(torch.from_numpy(np.ascontiguousarray(pixels)).view(-1, *SHAPE), numbers - 1)
 
 
-def _npz(path: Path) -> dict[str, object]:
+def _npz(path: Path) -> Mapping[str, object]:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in ("data", "labels") if name in content}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return packed.read_npz(path, ("data", "labels"))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from hil.measuring.characterize.figure import Figure as Finding
+from hil.measuring.characterize.folder import begun, believed
 from hil.measuring.characterize.items import drift, iv, programming, pulse_response, read_noise, transfer
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
@@ -23,12 +23,17 @@ Draw = Callable[[Axes], None]
 
 
 def write_report(found: Characterization, path: Path) -> None:
-    """Writes the report of one device."""
+    """Writes the report of one device.
+
+    Raises:
+        ChipError: what is in its folder does not fit together.
+    """
     sections = [Section("Figures", [_figure_table(found)])]
-    for name, data in found.data.items():
-        parts = [*_plots(name, data), Text(f"Data: {name}.nc, dimensions {dict(data.sizes)}")]
-        sections.append(Section(name.replace("_", " "), parts))
-    sections.append(Section("Provenance", _provenance(found)))
+    with believed(found.folder):
+        for name, data in found.data.items():
+            parts = [*_plots(name, data), Text(f"Data: {name}.nc, dimensions {dict(data.sizes)}")]
+            sections.append(Section(name.replace("_", " "), parts))
+        sections.append(Section("Provenance", _provenance(found)))
     chip = found.chip
     title = f"Characterization of {chip['vendor']} {chip['model']}"
     write(path, Page(title, f"serial {chip['serial']}, firmware {chip['firmware']}", _badges(found), sections))
@@ -91,11 +96,12 @@ def _figure_table(found: Characterization) -> Table:
 
 
 def _provenance(found: Characterization) -> list[Part]:
-    text = (found.folder / "provenance.json").read_text()
-    begun = json.loads(text)
-    pairs = [("address", str(begun["address"])), ("started", str(begun["started"]))]
-    pairs += [(f"skipped: {name}", why) for name, why in found.skipped.items()]
-    return [Facts(pairs), Fold("provenance.json", text)]
+    said = begun(found.folder)
+    pairs = [(f"skipped: {name}", why) for name, why in found.skipped.items()]
+    if said is None:
+        return [Facts(pairs), Text("There is no provenance.json.")]
+    text = (found.folder / "provenance.json").read_text(errors="replace")
+    return [Facts([("address", said.address), ("started", said.started), *pairs]), Fold("provenance.json", text)]
 
 
 def _plots(name: str, data: xr.Dataset) -> list[Part]:

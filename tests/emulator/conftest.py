@@ -53,6 +53,8 @@ def ask(machine):
             return machine.execute(opcode, payload, door)
         except Refused as refused:
             return refused
+        finally:
+            machine.end_reset()
 
     return asking
 

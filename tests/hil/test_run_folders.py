@@ -263,7 +263,7 @@ def test_an_unreadable_provenance_is_one_sentence_and_changes_nothing(run):
         before = everything(run)
         code, said = train(run, "--resume")
         assert code == 2
-        assert "provenance.json is not what a run writes" in said
+        assert "provenance.json does not read back" in said
         assert everything(run) == before
 
 

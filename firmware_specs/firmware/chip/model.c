@@ -13,15 +13,16 @@
 #define CHIP_MEMORY
 #endif
 #define SWEEPS 200
+#define CROSSBAR (BOARD_MAX_ROWS * BOARD_MAX_COLUMNS) /* every coupling has one of its own, used from its corner on */
+#define CELLS (BOARD_COUPLINGS * CROSSBAR)
 
-static CHIP_MEMORY float level[2][BOARD_CELLS]; /* conductance, 0 .. 1 of its range */
-static CHIP_MEMORY float weight[BOARD_CELLS];
-static CHIP_MEMORY uint32_t pulses[2][BOARD_CELLS];
-static CHIP_MEMORY double joules[2][BOARD_CELLS];
+static CHIP_MEMORY float level[2][CELLS]; /* conductance, 0 .. 1 of its range */
+static CHIP_MEMORY float weight[CELLS];
+static CHIP_MEMORY uint32_t pulses[2][CELLS];
+static CHIP_MEMORY double joules[2][CELLS];
 static CHIP_MEMORY float state[BOARD_MAX_LAYERS][BOARD_MAX_UNITS], sum[BOARD_MAX_UNITS];
 static CHIP_MEMORY float drive[BOARD_MAX_UNITS], nudge[BOARD_MAX_UNITS];
 static const struct topology *topology;
-static uint32_t first[BOARD_MAX_COUPLINGS]; /* cell of a coupling's row 0, column 0 */
 static float low_rail, high_rail, tolerance, g_low, g_range, unit_v, unit_a, ohm;
 static bool stale;
 
@@ -36,12 +37,7 @@ static float uniform(void) { /* -1 .. 1 */
 static float normal(void) { return (uniform() + uniform() + uniform()) * 1.0f; } /* variance 3 x 1/3 */
 
 void chip_place(const struct topology *t) {
-    uint32_t cells = 0;
     topology = t;
-    for (unsigned i = 0; i < t->couplings; i++) {
-        first[i] = cells;
-        cells += t->coupling[i].rows * t->coupling[i].columns;
-    }
     unit_v = (float)parameter(PARAM_STATE_UNIT_V, 1);
     ohm = (float)parameter(PARAM_TRANSIMPEDANCE_OHM, 1);
     unit_a = unit_v / ohm;
@@ -71,21 +67,21 @@ static void collect(unsigned layer) {
     for (uint32_t u = 0; u < units; u++) sum[u] = (layer == 0 ? drive[u] : 0) + (last ? nudge[u] : 0);
     for (unsigned n = 0; n < topology->couplings; n++) {
         const struct coupling *c = &topology->coupling[n];
-        const float *w = weight + first[n];
+        const float *w = weight + n * CROSSBAR;
         uint32_t rows = c->rows - c->bias, columns = c->columns;
         if (c->post == layer) {
             for (uint32_t r = 0; r < c->rows; r++) {
                 float s = r < rows ? state[c->pre][r] : 1.0f;
                 if (s == 0) continue;
-                for (uint32_t k = 0; k < columns; k++) sum[k] += s * w[r * columns + k];
+                for (uint32_t k = 0; k < columns; k++) sum[k] += s * w[r * BOARD_MAX_COLUMNS + k];
             }
         } else if (c->pre == layer) {
             for (uint32_t r = 0; r < rows; r++) {
                 float a[4] = {0};
                 uint32_t k = 0;
                 for (; k + 4 <= columns; k += 4)
-                    for (unsigned j = 0; j < 4; j++) a[j] += w[r * columns + k + j] * state[c->post][k + j];
-                for (; k < columns; k++) a[0] += w[r * columns + k] * state[c->post][k];
+                    for (unsigned j = 0; j < 4; j++) a[j] += w[r * BOARD_MAX_COLUMNS + k + j] * state[c->post][k + j];
+                for (; k < columns; k++) a[0] += w[r * BOARD_MAX_COLUMNS + k] * state[c->post][k];
                 sum[r] += a[0] + a[1] + a[2] + a[3];
             }
         }
@@ -106,10 +102,8 @@ static float relax(unsigned layer) {
 }
 
 static void refresh(void) {
-    const struct coupling *last = &topology->coupling[topology->couplings - 1];
-    uint32_t cells = topology->couplings ? first[topology->couplings - 1] + last->rows * last->columns : 0;
     float scale = g_range * ohm, offset = PLANES == 2 ? 0 : g_low * ohm;
-    for (uint32_t i = 0; i < cells; i++)
+    for (uint32_t i = 0; i < topology->couplings * CROSSBAR; i++)
         weight[i] = offset + scale * (level[0][i] - (PLANES == 2 ? level[1][i] : 0));
     stale = false;
 }
@@ -142,7 +136,7 @@ uint32_t chip_state(unsigned layer, uint32_t unit) {
 }
 
 static uint32_t place(const struct cell *cell) {
-    return first[cell->coupling] + cell->row * topology->coupling[cell->coupling].columns + cell->column;
+    return cell->coupling * CROSSBAR + cell->row * BOARD_MAX_COLUMNS + cell->column;
 }
 
 static uint32_t largest(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }

@@ -145,7 +145,9 @@ static void take_credit(const struct frame *frame) {
 static uint32_t frames_of(uint32_t length) { return length ? (length + MAX_PAYLOAD - 1) / MAX_PAYLOAD : 1; }
 
 static void send_part(const struct sending *s, uint32_t count) {
+    static const uint8_t delimiter = 0;
     const struct kept *reply = s->reply;
+    if (s->replayed && s->next == 0) port_send(&delimiter, 1); /* before what is sent again (2.6) */
     uint32_t from = s->next * (uint32_t)MAX_PAYLOAD, left = reply->length - from;
     struct frame frame = {.kind = reply->kind, .opcode = reply->opcode, .flags = s->replayed ? FLAG_REPLAYED : 0,
                           .session = session, .sequence = reply->sequence, .part = s->next,

@@ -30,7 +30,7 @@ uint64_t get(unsigned bytes) {
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words) {
     uint32_t at = request.at, value = (uint32_t)get(bytes);
     if (!request.code && (value < low || value > high)) malformed(at, words);
-    return value;
+    return request.code ? 0 : value; /* what is refused counts nothing */
 }
 
 double get_f64(const char *words) {

@@ -50,6 +50,8 @@ static bool parse(void) {
     for (uint32_t i = 0; i < started; i++) (void)get_block(asked.batch);
     if (!done()) return false;
     if (flags) return refuse(ERR_UNSUPPORTED, 6, "start states: this device cannot");
+    for (uint32_t i = 0; i < asked.layers; i++)
+        if ((int8_t)asked.layer[i] < 0) return refuse(ERR_UNSUPPORTED, 20, "source currents: this device cannot");
     if (asked.time_s != 0 && !((BOARD_CAPABILITIES) & CAP_SETTLE_TIME))
         return refuse(ERR_UNSUPPORTED, 12, "other settle times: this device cannot");
     return true;
@@ -96,7 +98,6 @@ static const struct layer *layer_asked(const struct topology *t, uint32_t i) { r
 
 static bool layers_ok(const struct topology *t) {
     for (uint32_t i = 0; i < asked.layers; i++) {
-        if ((int8_t)asked.layer[i] < 0) return refuse(ERR_UNSUPPORTED, 20, "source currents: this device cannot");
         if (asked.layer[i] >= t->layers) return refuse(ERR_OUT_OF_RANGE, asked.layer[i], "there is no such layer");
     }
     return true;

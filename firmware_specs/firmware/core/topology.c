@@ -5,7 +5,7 @@
 
 static struct topology present, candidate;
 static bool configured;
-static uint8_t image[2 + 1 + BOARD_MAX_LAYERS * (1 + 3 * 4 + 1 + 8) + 1 + BOARD_MAX_COUPLINGS * 11];
+static uint8_t image[2 + 1 + BOARD_MAX_LAYERS * (1 + 3 * 4 + 1 + 8) + 1 + BOARD_COUPLINGS * 11];
 static uint32_t image_size; /* the topology as CONFIGURE had it, for TOPOLOGY and to know it again */
 
 void topology_reset(void) { configured = false; }
@@ -67,7 +67,6 @@ static void get_coupling(struct coupling *coupling, unsigned layers) {
 static void check(struct topology *t) {
     static const uint32_t fixed[] = BOARD_LAYERS;
     const unsigned wired = sizeof fixed / sizeof *fixed - 1;
-    uint64_t cells = 0;
     for (unsigned i = 0; i < t->layers; i++) {
         bool driven = i == 0;
         for (unsigned c = 0; c < t->couplings; c++) driven |= t->coupling[c].post == i;
@@ -80,11 +79,9 @@ static void check(struct topology *t) {
         struct coupling *coupling = &t->coupling[c];
         coupling->rows = t->layer[coupling->pre].units + coupling->bias;
         coupling->columns = t->layer[coupling->post].units;
-        cells += (uint64_t)coupling->rows * coupling->columns;
         if (coupling->rows > BOARD_MAX_ROWS || coupling->columns > BOARD_MAX_COLUMNS)
             does_not_fit("a coupling has more rows or columns than the array");
     }
-    if (!fits && cells > BOARD_CELLS) does_not_fit("the couplings have more cells than the array");
 }
 
 static void get_topology(struct topology *t) {
@@ -100,8 +97,8 @@ static void get_topology(struct topology *t) {
     if (layers > BOARD_MAX_LAYERS) does_not_fit("more layers than the array has");
     for (unsigned i = 0; i < layers; i++) get_layer(i < BOARD_MAX_LAYERS ? &t->layer[i] : &spare);
     unsigned couplings = (unsigned)get(1);
-    if (couplings > BOARD_MAX_COUPLINGS) does_not_fit("more couplings than the array has");
-    for (unsigned i = 0; i < couplings; i++) get_coupling(i < BOARD_MAX_COUPLINGS ? &t->coupling[i] : &another, layers);
+    if (couplings > BOARD_COUPLINGS) does_not_fit("more couplings than the array has");
+    for (unsigned i = 0; i < couplings; i++) get_coupling(i < BOARD_COUPLINGS ? &t->coupling[i] : &another, layers);
     t->layers = (uint8_t)layers;
     t->couplings = (uint8_t)couplings;
     if (!request.code && !fits) check(t);

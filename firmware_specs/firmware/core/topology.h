@@ -6,10 +6,6 @@
 
 #include "board.h"
 
-#ifndef BOARD_MAX_COUPLINGS
-#define BOARD_MAX_COUPLINGS (BOARD_MAX_LAYERS * (BOARD_MAX_LAYERS - 1) / 2 + 1)
-#endif
-
 struct layer {
     uint8_t rank, clamped;
     uint32_t shape[3], units;
@@ -24,7 +20,7 @@ struct coupling {
 struct topology {
     uint8_t layers, couplings;
     struct layer layer[BOARD_MAX_LAYERS];
-    struct coupling coupling[BOARD_MAX_COUPLINGS];
+    struct coupling coupling[BOARD_COUPLINGS];
 };
 
 #endif

@@ -15,6 +15,8 @@ from hil.conformance.conversation import Skipped, demand
 from hil.conformance.subject import Subject
 
 Array = NDArray[np.float64]
+SAMPLE_BYTES = 64
+"""Of a sample with its statistics, by either protocol."""
 NOISE = 0.06
 """State units within which two readings of the same state agree on any chip worth training."""
 READS = 4
@@ -245,7 +247,8 @@ def _configured_again(subject: Subject) -> None:
 def _large_batch(subject: Subject) -> None:
     _ready(subject, 0.0)
     units = subject.topology.layers[0].units
-    batch = min(2048, subject.verbs.max_request // (2 * units) // 4)
+    each = max(8 * units, SAMPLE_BYTES)
+    batch = max(1, min(2048, subject.verbs.max_request // each, subject.verbs.max_reply // each))
     levels = np.linspace(0.05, 0.95, batch)
     states = np.median(_run(subject, _drive(subject, *levels), reads=1)[1][0][0], axis=1)
     off = float(np.abs(states - levels * subject.topology.layers[0].slope).max())

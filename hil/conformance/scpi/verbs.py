@@ -62,6 +62,11 @@ class ScpiVerbs:
         """Longest request payload that checks send, bytes."""
         return min(self._dialect.max_request, MAX_REQUEST)
 
+    @property
+    def max_reply(self) -> int:
+        """Longest reply payload, bytes."""
+        return self._dialect.max_reply
+
     def ask(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """The payload of a reply; a refusal fails the check."""
         try:

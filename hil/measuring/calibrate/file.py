@@ -18,8 +18,10 @@ from drivers.errors import CalibrationExpired
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet.section import Section
 from firmware_specs.documents import parse_toml, read_text
+from firmware_specs.printable import printable
 from firmware_specs.refusals import explain
 from firmware_specs.topology import Topology
+from hil.measuring import netcdf
 from hil.measuring.calibrate.entries import ArrayEntry
 from hil.measuring.calibrate.header import CalibrationHeader
 from hil.measuring.calibrate.measure import ArrayFindings
@@ -124,13 +126,14 @@ def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:
     Raises:
         CalibrationExpired: they are not there, or another calibration's.
     """
-    beside = path.with_name(calibration.cells_file or "")
     try:
-        found = xr.load_dataset(beside, engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        raise CalibrationExpired(f"maps of cells {beside}: not readable: {error}") from error
-    if found.attrs["calibration"] != calibration.calibration.id:
-        raise CalibrationExpired(f"maps of cells {beside}: of calibration {found.attrs['calibration']}, not of {path}")
+        beside = path.with_name(calibration.cells_file or "")
+        found = netcdf.load(beside)
+    except ValueError as error:
+        raise CalibrationExpired(f"maps of cells: not readable: {error}") from error
+    whose = str(found.attrs.get("calibration", "no calibration"))
+    if whose != calibration.calibration.id:
+        raise CalibrationExpired(f"maps of cells {beside}: of {printable(whose, 80)}, not of {path}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +38,11 @@ class Figure:
         allowed = 3 * self.measured.sigma + SLACK * abs(self.stated) + self.resolution
         return "agrees" if abs(self.measured.value - self.stated) <= allowed else "differs"
 
+    @property
+    def finite(self) -> bool:
+        """Is it a number at all? Readings that never change give none of some figures."""
+        return math.isfinite(self.measured.value) and math.isfinite(self.measured.sigma)
+
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
         m = self.measured
@@ -49,10 +55,3 @@ class Figure:
             "resolution": self.resolution,
             "verdict": self.verdict,
         }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Figure:
-        """From `to_json`."""
-        return cls(
-            value["name"], Estimate(value["value"], value["sigma"], value["unit"]), value["stated"], value["resolution"]
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
+from hil.measuring.characterize.folder import ChipError, begun
 from hil.measuring.characterize.items import (
     CurrentVoltage,
     Drift,
@@ -87,8 +87,18 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
 
 
 def of(folder: Path) -> Plan:
-    """The plan a characterization was made with."""
-    return Plan.model_validate(json.loads((folder / "provenance.json").read_text())["plan"])
+    """The plan a characterization was made with.
+
+    Raises:
+        ChipError: the folder does not say. PlanError: it holds a plan that is refused.
+    """
+    found = begun(folder)
+    if found is None:
+        raise ChipError(f"{folder} does not say with which plan it was made: it has no provenance.json")
+    try:
+        return Plan.model_validate(found.plan)
+    except ValidationError as error:
+        raise PlanError(f"{folder / 'provenance.json'}: plan: " + "; ".join(explain(error, None, Plan))) from error
 
 
 def load(path: Path) -> Plan:

@@ -66,9 +66,7 @@ class Probe(PlacedBlock):
 
     def pulses_taken(self) -> NDArray[np.int64]:
         """Writes and pulses of every cell so far, (planes, rows, columns)."""
-        call = self.crossbar.session.call
-        planes = [call(lambda device, p=p: device.usage(self._region(p)).pulses) for p in range(self.shape[0])]  # type: ignore[misc]
-        return np.stack(planes).astype(np.int64)
+        return np.stack([self.crossbar.usage(self._region(plane))[0] for plane in range(self.shape[0])])
 
     def clock_s(self) -> float:
         """The device's clock where it has one, else this computer's."""
@@ -85,7 +83,7 @@ class Probe(PlacedBlock):
 
     def set_temperature(self, kelvin: float) -> None:
         """Sets the temperature of a device that can."""
-        self.crossbar.session.call(lambda device: device.set_temperature(kelvin))
+        self.crossbar.session.set_temperature(kelvin)
 
     def _region(self, plane: int) -> Region:
         return Region(self.array, 0, plane, 0, self.rows, 0, self.columns)

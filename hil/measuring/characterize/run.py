@@ -16,11 +16,14 @@ from drivers.crossbar import Crossbar
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from hil.measuring.characterize.figure import Figure
+from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
 from hil.measuring.characterize.items import Drift, Item
 from hil.measuring.characterize.plan import Plan, PlanError
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Mark, Step
 from hil.measuring.characterize.store import Store
+from hil.measuring.estimate import Estimate
+from hil.training.run import marked
 from hil.training.run.atomic import write_json
 from hil.training.run.provenance import code_version
 
@@ -37,7 +40,8 @@ class Characterization:
         chip: Vendor, model, serial and firmware.
         data: One dataset an item.
         figures: What was concluded, in the order of the items.
-        skipped: Items that the device cannot do, and why.
+        skipped: Items that the device cannot do and figures that came out of nothing, and why.
+        notes: What of an earlier run did not read back and was measured again.
     """
 
     folder: Path
@@ -45,6 +49,7 @@ class Characterization:
     data: dict[str, xr.Dataset]
     figures: tuple[Figure, ...]
     skipped: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Figure:
         """A figure by its name, e.g. `programming.sigma`."""
@@ -60,10 +65,6 @@ class Characterization:
             for f in self.figures
         )
         return f"<table><tr><th>figure</th><th>measured</th><th>datasheet</th><th>verdict</th></tr>{rows}</table>"
-
-
-class ChipError(ValueError):
-    """A folder that belongs to another chip or another plan."""
 
 
 def characterize(
@@ -86,20 +87,29 @@ def characterize(
         PlanError: the plan costs more pulses than its budget. ChipError: the folder is another chip's or plan's.
         DeviceError: the device failed; what is measured is kept.
     """
+    with written(folder):
+        return _characterize(crossbar, plan, folder, sheet, progress)
+
+
+def _characterize(
+    crossbar: Crossbar, plan: Plan, folder: Path, sheet: Datasheet | None, progress: Progress
+) -> Characterization:
     chip = _identity(crossbar)
-    begun = _begun(folder, plan, chip)
+    gone_on = _begun(folder, plan, chip)
     probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
     able = [item for item in plan.items if not _missing(probe, item)]
     skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
     rows = {item.NAME: item.steps(probe) for item in able}
     _check_budget(plan, rows)
-    if not begun:
+    if not gone_on:
         _begin(folder, plan, chip, crossbar)
     store = Store(folder, _attributes(crossbar, probe, chip, plan))
     data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
     figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
+    skipped |= {f.name: "the measurement gave no finite number" for f in figures if not f.finite}
+    figures = tuple(figure for figure in figures if figure.finite)
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
-    return Characterization(folder, chip, data, figures, skipped)
+    return Characterization(folder, chip, data, figures, skipped, tuple(store.lost))
 
 
 def load(folder: Path) -> Characterization:
@@ -108,19 +118,15 @@ def load(folder: Path) -> Characterization:
     Raises:
         ChipError: it is none, or is not finished.
     """
-    try:
-        found = json.loads((folder / "figures.json").read_text())
-    except FileNotFoundError as error:
+    found = concluded(folder)
+    if found is None:
         if (folder / "provenance.json").is_file():
             todo = "not finished: go on with"
         else:
             todo = f"{'no characterization in it' if folder.is_dir() else 'there is no such folder'}: make one with"
-        raise ChipError(f"{folder}: {todo} `hil characterize --device ADDRESS --out {folder}`") from error
-    except (OSError, json.JSONDecodeError) as error:
-        raise ChipError(f"{folder}: no characterization that can be read: {error}") from error
-    data = {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
-    figures = tuple(Figure.from_json(f) for f in found["figures"])
-    return Characterization(folder, found["chip"], data, figures, found["skipped"])
+        raise ChipError(f"{folder}: {todo} `hil characterize --device ADDRESS --out {folder}`")
+    figures = tuple(Figure(f.name, Estimate(f.value, f.sigma, f.unit), f.stated, f.resolution) for f in found.figures)
+    return Characterization(folder, found.chip.model_dump(), measured(folder), figures, found.skipped)
 
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
@@ -196,22 +202,20 @@ def _called(chip: dict[str, str]) -> str:
 
 def _begun(folder: Path, plan: Plan, chip: dict[str, str]) -> bool:
     """Was the folder begun before? Raises `ChipError` where it is another plan's or another chip's."""
-    path = folder / "provenance.json"
-    if not path.is_file():
+    found = begun(folder)
+    if found is None:
         return False
-    begun = json.loads(path.read_text())
-    if begun["chip"] != chip:
-        raise ChipError(
-            f"{folder} holds measurements of {_called(begun['chip'])}, this is {_called(chip)}: take another --out"
-        )
-    if begun["plan"] != plan.model_dump(mode="json", exclude_none=True):
+    held = found.chip.model_dump()
+    if held != chip:
+        raise ChipError(f"{folder} holds measurements of {_called(held)}, this is {_called(chip)}: take another --out")
+    if found.plan != plan.model_dump(mode="json", exclude_none=True):
         raise ChipError(f"{folder} was begun with another plan: take another folder, or the plan it was begun with")
     return True
 
 
 def _begin(folder: Path, plan: Plan, chip: dict[str, str], crossbar: Crossbar) -> None:
     """Makes the folder this plan's and this chip's; what is refused leaves none behind."""
-    folder.mkdir(parents=True, exist_ok=True)
+    marked.mark(folder, CHARACTERIZATION)
     limits = crossbar.session.guard.limits.record()
     write_json(
         folder / "provenance.json",

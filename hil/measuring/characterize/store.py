@@ -7,7 +7,6 @@ seconds and at the end, so that it can be read while the measurement runs.
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,9 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from pydantic import BaseModel
 
+from hil.data.packed import read_npz
+from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.steps import Mark, Record
 from hil.training.run.atomic import write_bytes, write_json
+from hil.training.run.documents import Count, DocumentError, Number, read
 
 PUBLISH_S = 2.0
 
@@ -34,11 +37,25 @@ class Store:
         self.folder = folder
         self._attributes = dict(attributes)
         self._published = 0.0
+        self.lost: list[str] = []
         (folder / "journal").mkdir(parents=True, exist_ok=True)
 
     def done(self, item: str) -> int:
-        """Steps of an item that are complete."""
-        return len(list(self._journal(item).glob("*.npz")))
+        """Steps of an item that are complete, each read back.
+
+        A last one that does not read back is measured again. One in the middle takes the item with it: the steps behind
+        it stand on what it did. What is left out is set aside, and named in `lost`.
+        """
+        entries = self._entries(item)
+        bad = next((n for n, path in enumerate(entries) if path.stem != f"{n:05d}" or not _reads_back(path)), None)
+        if bad is None:
+            return len(entries)
+        aside = entries[bad:] if bad == len(entries) - 1 else entries
+        for path in aside:
+            path.replace(path.with_suffix(".npz.unreadable"))
+        what = f"step {bad}" if len(aside) == 1 else "the whole item: steps stand on each other"
+        self.lost.append(f"{entries[bad]} does not read back; {what} is measured again")
+        return self.done(item)
 
     def intend(self, item: str, step: int, deed: int, mark: Mark) -> None:
         """Notes that a deed is about to be done."""
@@ -47,17 +64,15 @@ class Store:
     def intent(self, item: str, step: int) -> tuple[int, Mark] | None:
         """The deed of a step that was begun last, and the mark before it; None where none was."""
         path = self._journal(item) / "intent.json"
-        if not path.is_file():
+        noted = _read_intent(path)
+        if noted is None or noted.step != step:
             return None
-        noted = json.loads(path.read_text())
-        if noted["step"] != step:
-            return None
-        return noted["deed"], Mark(noted["pulses"], noted["clock_s"])
+        return noted.deed, Mark(noted.pulses, noted.clock_s)
 
     def last_pulses(self, item: str) -> int:
         """Writes and pulses the device had counted before the deed of an item that was begun last; 0 where none was."""
-        path = self._journal(item) / "intent.json"
-        return int(json.loads(path.read_text())["pulses"]) if path.is_file() else 0
+        noted = _read_intent(self._journal(item) / "intent.json")
+        return 0 if noted is None else noted.pulses
 
     def keep(self, item: str, step: int, record: Record, at: Mapping[str, float]) -> None:
         """Keeps what a step gave."""
@@ -73,7 +88,7 @@ class Store:
             dims: Names of the dimensions of every variable, behind `step`.
             units: Unit of every variable and coordinate.
         """
-        rows = [dict(np.load(path, allow_pickle=False)) for path in sorted(self._journal(item).glob("*.npz"))]
+        rows = [read_npz(path) for path in self._entries(item)]
         if not rows:
             raise ValueError(f"{item}: no step is complete")
         data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in dims.items()}
@@ -96,7 +111,37 @@ class Store:
         """Is it time to publish again?"""
         return time.monotonic() - self._published > PUBLISH_S
 
+    def _entries(self, item: str) -> list[Path]:
+        """Files of steps, in order."""
+        return sorted(path for path in self._journal(item).glob("*.npz") if path.stem.isdigit())
+
     def _journal(self, item: str) -> Path:
         path = self.folder / "journal" / item
         path.mkdir(exist_ok=True)
         return path
+
+
+class _Intent(BaseModel):
+    """What a run that was cut off was about to do."""
+
+    step: Count
+    deed: Count
+    pulses: Count
+    clock_s: Number
+
+
+def _read_intent(path: Path) -> _Intent | None:
+    try:
+        return read(path, _Intent)
+    except DocumentError as error:
+        raise ChipError(
+            f"{error}: whether its pulses went out is not known. Remove {path.parent} to measure the item anew, which "
+            "its cells feel"
+        ) from error
+
+
+def _reads_back(path: Path) -> bool:
+    try:
+        return bool(read_npz(path))
+    except (OSError, ValueError):
+        return False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hil.measuring import netcdf
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.estimate import Estimate
 from hil.measuring.imports.readings import KINDS, UNITS, ImportRefused, Readings
@@ -72,9 +73,10 @@ def write(
     )
     found = _read_json(folder / "figures.json")
     origin = readings.source.get("origin", "not said")
+    kept |= {"plan": {}, "device": {}}
     chip = {"vendor": origin, "model": kept["model"], "serial": "imported", "firmware": "none"}
     figures = found.get("figures", []) + [f.to_json() for f in summary(readings)]
-    write_json(folder / "provenance.json", kept)
+    write_json(folder / "provenance.json", kept | {"chip": chip})
     write_json(folder / "figures.json", {"chip": chip, "figures": figures, "skipped": {}})
 
 
@@ -101,7 +103,7 @@ def load(folder: Path) -> dict[str, Readings]:
         if not path.is_file():
             continue
         try:
-            data = xr.load_dataset(path, engine="h5netcdf")
+            data = netcdf.load(path)
             columns = {str(n): np.asarray(data[n].to_numpy(), dtype=np.float64) for n in data.data_vars if n != "cell"}
             cell = np.asarray(data["cell"].to_numpy(), dtype=np.int64)
         except (OSError, KeyError, ValueError) as error:

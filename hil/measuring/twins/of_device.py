@@ -6,7 +6,6 @@ do not follow and units whose gain was measured are where they are on the device
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from firmware_specs.codes import Capability
+from hil.measuring.characterize import plan as plans
+from hil.measuring.characterize.folder import begun, believed
 from hil.measuring.characterize.items.item import alive
 from hil.measuring.characterize.items.programming import sigma_by_level
 from hil.measuring.characterize.items.pulse_response import response
@@ -39,16 +40,18 @@ def fit(found: Characterization) -> Twin:
     Args:
         found: A finished characterization; what it did not measure is left without effect.
 
+    Raises:
+        ChipError: what is in its folder does not fit together.
     """
-    begun = json.loads((found.folder / "provenance.json").read_text())
-    builder = _Builder(
-        found, _own_words(found, begun["device"]), {}, int(begun["plan"]["rows"]), int(begun["plan"].get("array", 0))
-    )
-    for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
-        part(builder)
-    twin = Twin(builder.document, builder.uncertainty, builder.chosen)
-    assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
-    return twin
+    said, plan = begun(found.folder), plans.of(found.folder)
+    with believed(found.folder):
+        own = _own_words(found, said.device if said else {})
+        builder = _Builder(found, own, {}, plan.rows, plan.array)
+        for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
+            part(builder)
+        twin = Twin(builder.document, builder.uncertainty, builder.chosen)
+        assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
+        return twin
 
 
 @dataclass

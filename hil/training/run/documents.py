@@ -90,11 +90,11 @@ def read(path: Path, shape: type[Shape]) -> Shape | None:
         found = json.loads(path.read_bytes(), parse_constant=_refuse)
         return shape.model_validate(found)
     except ValidationError as error:
-        raise DocumentError(f"{path} is not what a run writes: {'; '.join(explain(error)[:3])}") from error
+        raise DocumentError(f"{path} does not read back: {'; '.join(explain(error)[:3])}") from error
     except RecursionError as error:
-        raise DocumentError(f"{path} is not what a run writes: it is nested too deep") from error
+        raise DocumentError(f"{path} does not read back: it is nested too deep") from error
     except ValueError as error:
-        raise DocumentError(f"{path} is not what a run writes: {error or 'it is empty'}") from error
+        raise DocumentError(f"{path} does not read back: {str(error) or 'it is empty'}") from error
 
 
 def sessions(path: Path) -> list[dict[str, Any]]:

@@ -51,6 +51,8 @@ def arc_two(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
             with h5py.File(path, "r") as file:
                 for name, point in file["crosspoints"].items():
                     series = point["timeseries"]
+                    if series.external or series.is_virtual or series.file != file:
+                        raise ImportRefused(f"{path}: {name} has its values in another file")
                     count = int(series.attrs["NROWS"])
                     if not 0 <= count <= min(len(series), MOST_ROWS):
                         raise ImportRefused(f"{path}: {name}: NROWS = {count}, the table has {len(series)} rows")

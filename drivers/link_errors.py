@@ -1,0 +1,30 @@
+"""What a link says when a dialogue broke, in the words every link uses."""
+
+from __future__ import annotations
+
+from drivers.errors import LinkLost, LinkTimeout
+
+
+def restarted(device: str, outputs_on: bool) -> LinkLost:
+    """The device does not know the session; what it says of its outputs is said, not what it should have done."""
+    said = "it says that its outputs are ON" if outputs_on else "it says that its outputs are off"
+    return LinkLost(
+        f"the device no longer knows this session: it was restarted, or somebody else opened it; {said}",
+        device=device,
+        todo="Nothing turns outputs on again by itself: look at the device, then start again",
+    )
+
+
+def unanswered(asked: str, device: str, last: bytes) -> LinkTimeout:
+    """Nothing complete came before the deadline."""
+    return LinkTimeout(
+        f"{asked} got no complete answer before its deadline; whether it was done is unknown",
+        device=device,
+        last=last,
+        todo="The link is re-synchronized before it is used again; check power and cable",
+    )
+
+
+def talks(device: str) -> LinkTimeout:
+    """The deadline passed in a flood."""
+    return LinkTimeout("the device talks, and says nothing that was asked", device=device)

@@ -1,0 +1,56 @@
+"""NetCDF files of measurements, read bounded: an HDF5 file may point at other files and claim any size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import xarray as xr
+
+MOST_BYTES = 1 << 30
+MOST_DATASETS = 1024
+
+
+def load(path: Path) -> xr.Dataset:
+    """All of a NetCDF file, in memory.
+
+    Raises:
+        ValueError: it is not there, no NetCDF, cut off, too large, or it leads to other files; the message names it.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check(file)
+        return xr.load_dataset(path, engine="h5netcdf")
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is not there") from error
+    except Exception as error:  # h5py and h5netcdf raise nearly everything on damaged input
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} does not read back: {said}") from error
+
+
+def _check(file: h5py.File) -> None:
+    size = 0
+    for count, (name, data) in enumerate(_datasets(file), 1):
+        if count > MOST_DATASETS:
+            raise ValueError(f"more than {MOST_DATASETS} variables")
+        if data.external or data.is_virtual:
+            raise ValueError(f"{name} has its values in another file")
+        if data.dtype.kind not in "biufSUO" or (data.dtype.kind == "O" and data.shape not in (None, ())):
+            raise ValueError(f"{name} holds {data.dtype}, expected numbers")
+        size += math.prod(data.shape or ()) * data.dtype.itemsize
+        if size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES >> 20} MiB of values")
+
+
+def _datasets(file: h5py.File) -> Iterator[tuple[str, Any]]:
+    """The variables of the root group; a measurement has no other groups."""
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link")
+        found = file[name]
+        if not isinstance(found, h5py.Dataset):
+            raise ValueError(f"{name} is no variable")
+        yield name, found
