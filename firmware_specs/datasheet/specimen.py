@@ -21,7 +21,7 @@ class Specimen(Section):
         rows: Rows that were looked at, from the first; in them no cell is stuck but those named.
         columns: Columns that were looked at.
         stuck: Cells that cannot be written: plane, row, column, and the conductance they have, siemens.
-        gain: Relative gain error of every unit of the coupling's last layer, in order; empty: drawn.
+        gain: Relative gain error of every unit of the coupling's first layer, in order; empty: drawn.
         offset_v: Offset of each, volts, as many as `gain`; empty: drawn.
     """
 

@@ -6,13 +6,13 @@ is taken over exactly; what they do not is said in the sheet's description.
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from firmware_specs.datasheet import load
+from firmware_specs.documents import parse_toml
 from firmware_specs.refusals import close
 from hil.measuring.exchange.noise_models import NOISE_MODELS, REMARKS
 from hil.measuring.laws.samples import Range
@@ -30,8 +30,7 @@ Preset = dict[str, Any]
 
 def presets() -> dict[str, Preset]:
     """The device presets, by name."""
-    text = (resources.files("hil.measuring.exchange") / "presets.toml").read_text()
-    return tomllib.loads(text)
+    return parse_toml((resources.files("hil.measuring.exchange") / "presets.toml").read_text())
 
 
 def sheet_of(name: str, range_s: tuple[float, float] | None = None) -> Twin:
@@ -82,7 +81,7 @@ def pulses_of(preset: Preset) -> tuple[dict[str, Any], list[str]]:
             np.hypot(preset["w_max_dtod"] * preset["w_max"], preset["w_min_dtod"] * preset["w_min"]) / span / np.sqrt(2)
         ),
         "c2c": preset["dw_min_std"],
-        "write_noise": preset["write_noise_std"]
+        "write_noise": preset.get("write_noise_std", 0.0)
         * preset["dw_min"]
         / span
         / (preset["dw_min"] / span * (up + down) / 2),

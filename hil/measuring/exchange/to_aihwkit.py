@@ -51,9 +51,13 @@ def export(sheet: Datasheet, name: str) -> str:
         )
         arguments |= {"corrupt_devices_range": 2 * reach / sheet.cells.span_s}
     unsaid += _unsaid(sheet)
-    noise = sheet.read_noise
-    w_noise = 2 * noise.sigma if noise.law == "additive" else noise.sigma if noise.law == "relative" else 0.0
-    kind = "RELATIVE_CONSTANT" if noise.law == "relative" else "ADDITIVE_CONSTANT"
+    noise, cells = sheet.read_noise, sheet.cells
+    w_noise = 2 * noise.sigma if noise.law == "additive" else 0.0
+    if noise.law == "relative":
+        w_noise = noise.sigma * (cells.g_max_s + cells.g_min_s) / cells.span_s
+        unsaid.append("read noise is relative: that of mid-range is taken everywhere")
+    elif noise.law == "flicker":
+        unsaid.append("1/f read noise (PCMLikeNoiseModel has it)")
     coefficients = sheet.programming.sigma_coefficients_s or (sheet.cells.programming_noise * sheet.cells.span_s,)
     text = TEMPLATE.format(
         model=_plain(sheet.identity.model),
@@ -63,7 +67,7 @@ def export(sheet: Datasheet, name: str) -> str:
         cls=cls,
         arguments="\n".join(f"    {key}={value!r}," for key, value in arguments.items()),
         w_noise=w_noise,
-        w_noise_type="WeightNoiseType." + kind if w_noise else "WeightNoiseType.NONE",
+        w_noise_type="WeightNoiseType." + ("ADDITIVE_CONSTANT" if w_noise else "NONE"),
         programming=[float(c * 1e6) for c in coefficients],
     )
     return text.replace(

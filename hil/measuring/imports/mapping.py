@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from firmware_specs.datasheet.section import Section
+from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.refusals import explain
 from hil.measuring.imports.readings import UNITS, ImportRefused, Kind
 from hil.measuring.imports.units import converter
@@ -95,11 +95,11 @@ def load(path: Path) -> Mapping:
         ImportRefused: naming file, key and what was expected.
     """
     try:
-        document = tomllib.loads(path.read_text())
+        document = parse_toml(read_text(path))
         return Mapping.model_validate(document)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ImportRefused(f"{path}: not readable: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ImportRefused(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         raise ImportRefused(f"{path}: " + "; ".join(explain(error, document, Mapping))) from error
+    except DocumentError as error:
+        raise ImportRefused(f"{path}: {error}") from error

@@ -284,7 +284,9 @@ def _specimen(b: _Builder) -> None:
         units, _ = unit_fits(b.found.data["transfer"])
         unit_v = float(b.document["neurons"]["state_unit_v"])
         gain, offset = np.asarray(units.gain), np.asarray(units.offset)
-        keys["gain"] = [float(v) for v in gain / np.median(gain) - 1]
-        keys["offset_v"] = [float(v) for v in (offset - np.median(offset)) * unit_v]
+        seen = np.isfinite(gain) & np.isfinite(offset)
+        if seen.sum() > 1:  # a unit beside a stuck cell may have no line of its own: it is taken for a usual one
+            keys["gain"] = [float(v) for v in np.where(seen, gain / np.median(gain[seen]) - 1, 0.0)]
+            keys["offset_v"] = [float(v) for v in np.where(seen, offset - np.median(offset[seen]), 0.0) * unit_v]
     if keys:
         b.document["specimen"] = {"array": int(b.array), **keys}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.fabric import Limits
+from firmware_specs.datasheet.pulses import Pulses
 from hil.measuring.laws.samples import Range
 
 PHYSICS = ("programming", "read_noise", "telegraph", "drift", "pulses", "faults", "specimen", "endurance")
@@ -45,8 +47,10 @@ def make_room(document: dict[str, dict[str, Any]]) -> None:
     if not pulses:
         return
     for key, limit in (("amplitude_v", "max_pulse_v"), ("width_s", "max_pulse_s")):
-        limits[limit] = max(limits.get(limit, 0.0), pulses.get(key, 0.0))
+        nominal = pulses.get(key, Pulses.model_fields[key].default)
+        limits[limit] = max(limits.get(limit, Limits.model_fields[limit].default), nominal)
     if "reset" in pulses:
         limits["max_pulse_v"] = max(limits["max_pulse_v"], *pulses["reset"]["volts"])
     if pulses.get("step"):
-        limits["max_pulses_per_cell"] = max(limits["max_pulses_per_cell"], int(MORE_PULSES / pulses["step"]))
+        room = limits.get("max_pulses_per_cell", Limits.model_fields["max_pulses_per_cell"].default)
+        limits["max_pulses_per_cell"] = max(room, int(MORE_PULSES / pulses["step"]))

@@ -42,7 +42,7 @@ def arc_one(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
 
 def arc_two(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
     """ArC TWO dataset (HDF5, arc2control): the time series of every crosspoint."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     labels: list[str] = []
     table: list[np.ndarray] = []
