@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 
 
 def command(
@@ -27,6 +27,8 @@ def command(
         str, typer.Option(help="Of an import: the datasheet whose circuits are put about the cells.")
     ] = "mixed-8bit",
     name: Annotated[str, typer.Option(help="Of an import: what the twin is called.")] = "",
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
 ) -> None:
     """Fits the emulator's laws to what was measured; emulator:chip42.toml is then a chip like this one."""
     from hil.measuring.characterize.run import load
@@ -48,9 +50,10 @@ def command(
     if check:
         differs = _by_halves(found, imported, like)
     if against is not None:
-        if device is None:
+        source = named(device, bench)
+        if source is None:
             raise typer.BadParameter("--against measures on the device, too: name it with --device")
-        differs |= _against(run, against, device)
+        differs |= _against(run, against, source, visa_library)
     if differs:
         raise typer.Exit(1)
 
@@ -99,7 +102,7 @@ def _by_halves(found, imported, like: str) -> bool:  # type: ignore[no-untyped-d
     return differs
 
 
-def _against(run: Path, twin: Path, device: str) -> bool:
+def _against(run: Path, twin: Path, device: str, visa_library: str | None) -> bool:
     """Measures device and twin alike, and compares."""
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
@@ -109,7 +112,7 @@ def _against(run: Path, twin: Path, device: str) -> bool:
     held, measured = distance.held_out(plan.of(run)), []
     with tempfile.TemporaryDirectory() as folder:
         for name, address in (("source", device), ("twin", f"emulator:{twin}?seed=1")):
-            with open_crossbar(address) as crossbar:
+            with open_crossbar(address, visa_library) as crossbar:
                 measured.append(characterize(crossbar, held, Path(folder) / name, load(twin)))
     distances = distance.compare(*measured)
     for d in distances:
