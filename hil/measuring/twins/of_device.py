@@ -14,7 +14,6 @@ import numpy as np
 from firmware_specs.codes import Capability
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize.folder import begun, believed
-from hil.measuring.characterize.items.item import alive
 from hil.measuring.characterize.items.programming import sigma_by_level
 from hil.measuring.characterize.items.pulse_response import response
 from hil.measuring.characterize.items.transfer import unit_fits
@@ -24,7 +23,7 @@ from hil.measuring.laws import ramps, retention, samples
 from hil.measuring.laws.choice import Chosen
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins.document import Document, Twin
-from hil.measuring.twins.of_items import readings_of
+from hil.measuring.twins.of_items import readings_of, working
 
 SIGNIFICANT = 4.0
 """An effect is taken into the twin when its figure is this many standard uncertainties from none."""
@@ -274,15 +273,15 @@ def _specimen(b: _Builder) -> None:
         data = b.found.data["programming"]
         means = data["level"].to_numpy().mean(axis=1)
         level = means.mean(axis=0)
-        places = np.argwhere(~alive(means))
+        places = np.argwhere(~working(data))
         low, span = b.within.low_s, b.within.span_s
         keys |= {"rows": level.shape[1], "columns": level.shape[2]}
         keys["stuck"] = [[*map(int, p), max(float(low + level[tuple(p)] * span), 0.0)] for p in places]
     if "transfer" in b.found.data and not b.resistive:
-        units, _ = unit_fits(b.found.data["transfer"])
+        units = unit_fits(b.found.data["transfer"])
         unit_v = float(b.document["neurons"]["state_unit_v"])
-        gain, offset = np.asarray(units.gain), np.asarray(units.offset)
-        seen = np.isfinite(gain) & np.isfinite(offset)
+        gain, offset = np.asarray(units.lines.gain), np.asarray(units.lines.offset)
+        seen = np.isfinite(gain) & np.isfinite(offset) & units.live
         if seen.sum() > 1:  # a unit beside a stuck cell may have no line of its own: it is taken for a usual one
             keys["gain"] = [float(v) for v in np.where(seen, gain / np.median(gain[seen]) - 1, 0.0)]
             keys["offset_v"] = [float(v) for v in np.where(seen, offset - np.median(offset[seen]), 0.0) * unit_v]

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hil.measuring.characterize import health
 from hil.measuring.characterize.items.item import alive
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.imports.readings import Readings
@@ -17,7 +18,7 @@ def readings_of(found: Characterization) -> dict[str, Readings]:
     """Readings by kind; cells that do not follow what is written are left out."""
     good = None
     if "programming" in found.data:
-        good = np.flatnonzero(alive(found.data["programming"]["level"].to_numpy().mean(axis=1)).ravel())
+        good = np.flatnonzero(working(found.data["programming"]).ravel())
     readings = {}
     if "pulse_response" in found.data:
         readings["ramps"] = _ramps(found.data["pulse_response"], good)
@@ -26,6 +27,11 @@ def readings_of(found: Characterization) -> dict[str, Readings]:
     if "programming" in found.data:
         readings["writes"] = _writes(found.data["programming"], good)
     return readings
+
+
+def working(data: xr.Dataset) -> NDArray[np.bool_]:
+    """Cells that follow what is written, (planes, rows, columns): as the first look said, else by the writes."""
+    return health.good(data) if health.looked(data) else alive(data["level"].to_numpy().mean(axis=1))
 
 
 def _siemens(data: xr.Dataset, good: NDArray[np.int64] | None) -> Array:
