@@ -6,8 +6,7 @@ import json
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from rich.table import Table
-
+from hil.conformance.check import Outcome
 from hil.conformance.result import Conformance
 
 COLOUR = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -18,15 +17,12 @@ _STYLE = (
 )
 
 
-def rich_table(result: Conformance) -> Table:
-    """The table for a terminal."""
-    table = Table(title=f"{result.device}: {result.identity}", title_justify="left")
-    for column in ("check", "section", "level", "verdict", "seen"):
-        table.add_column(column, overflow="fold")
-    for o in result.outcomes:
-        verdict = f"[{COLOUR[o.verdict]}]{o.verdict}[/]"
-        table.add_row(o.check.name, o.check.section, o.check.level, verdict, o.seen.replace("[", "\\["))
-    return table
+def line(outcome: Outcome, number: int, total: int) -> str:
+    """One line a check, as it finishes; nothing of it is cut."""
+    verdict = f"[{COLOUR[outcome.verdict]}]{outcome.verdict:<7}[/]"
+    seen = f"  {outcome.seen}".replace("[", "\\[") if outcome.seen else ""
+    place = f"{outcome.check.section:<8} {outcome.check.level}"
+    return f"{number:>3}/{total} {verdict} {outcome.check.name:<27} {place}{seen}".rstrip()
 
 
 def html(result: Conformance) -> str:
