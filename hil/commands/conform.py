@@ -99,8 +99,6 @@ def _run(
     trace: Path | None, watch: bool,
 ) -> tuple[Conformance, int | None]:  # fmt: skip
     """One run, a line a check as it finishes; with `watch` the boot number afterwards, too."""
-    from rich.console import Console
-
     from drivers.errors import DeviceError
     from hil.conformance import writers
     from hil.conformance.check import Outcome
@@ -108,8 +106,9 @@ def _run(
     from hil.conformance.trace import Trace
     from hil.conformance.watching import boot_of
     from hil.counterparts.opening.wire import open_wire
+    from hil.terminal import Terminal
 
-    console, made = Console(highlight=False, soft_wrap=True), []
+    console, made = Terminal(), []
     with ExitStack() as stack:
         wire = stack.enter_context(open_wire(address, wanted, visa_library))
         tracing = None
@@ -119,7 +118,7 @@ def _run(
 
         def finished(outcome: Outcome) -> None:
             made.append(outcome)
-            console.print(writers.line(outcome, len(made), len(checks)))
+            console.print(writers.line(outcome, len(made), len(checks)), soft_wrap=True)
             if tracing is not None:
                 tracing.say("#", f"{outcome.check.name} {outcome.verdict} {outcome.seen}")
 
@@ -131,8 +130,8 @@ def _run(
             except (DeviceError, Failed):
                 boot = None
     if result.stopped:
-        console.print(f"stopped: {result.stopped}".replace("[", "\\["))
-    console.print(f"{result.identity}\n{result.summary}".replace("[", "\\["))
+        console.print(f"stopped: {result.stopped}", soft_wrap=True)
+    console.print(f"{result.identity}\n{result.summary}", soft_wrap=True)
     return result, boot
 
 

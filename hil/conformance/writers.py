@@ -6,9 +6,14 @@ import json
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from rich.text import Text
+
+from firmware_specs.printable import printable
 from hil.conformance.check import Outcome
 from hil.conformance.result import Conformance
 
+MOST = 2000
+"""Characters shown of what was seen."""
 COLOUR = {"passed": "green", "failed": "red", "skipped": "yellow"}
 _STYLE = (
     "body{font:14px system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse}"
@@ -17,12 +22,15 @@ _STYLE = (
 )
 
 
-def line(outcome: Outcome, number: int, total: int) -> str:
+def line(outcome: Outcome, number: int, total: int) -> Text:
     """One line a check, as it finishes; nothing of it is cut."""
-    verdict = f"[{COLOUR[outcome.verdict]}]{outcome.verdict:<7}[/]"
-    seen = f"  {outcome.seen}".replace("[", "\\[") if outcome.seen else ""
     place = f"{outcome.check.section:<8} {outcome.check.level}"
-    return f"{number:>3}/{total} {verdict} {outcome.check.name:<27} {place}{seen}".rstrip()
+    seen = f"  {printable(outcome.seen, MOST)}" if outcome.seen else ""
+    return Text.assemble(
+        f"{number:>3}/{total} ",
+        (f"{outcome.verdict:<7}", COLOUR[outcome.verdict]),
+        f" {outcome.check.name:<27} {place}{seen}".rstrip(),
+    )
 
 
 def html(result: Conformance) -> str:

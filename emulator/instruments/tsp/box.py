@@ -114,7 +114,7 @@ class TspBox:
         """Takes bytes in, gives answers out; no bytes: looks at the time."""
         self._line += data
         while (end := self._line.find(b"\n")) >= 0:
-            self._arrived(bytes(self._line[:end]).decode(errors="replace").strip())
+            self._arrived(bytes(self._line[:end]).decode("latin-1").strip())
             del self._line[: end + 1]
         if len(self._line) > LINE_LIMIT:
             self._line.clear()
@@ -261,7 +261,7 @@ class TspBox:
             case "call":
                 return self.methods[given[0]](*given[1:]) if given[0] in self.methods else self.other(*given)
             case "print":
-                self.say(("\t".join(self.text(value) for value in given) + "\n").encode())
+                self.say(("\t".join(self.text(value) for value in given) + "\n").encode("latin-1", errors="replace"))
             case "printnumber" | "printbuffer":
                 getattr(self, verb)(*given)
             case "delay":
