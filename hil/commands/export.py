@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
@@ -24,7 +24,7 @@ def command(
 
     text = find("exports", to)(load(sheet), Path(sheet).stem)
     if out is None:
-        typer.echo(text)
+        say(text)
         return
     write_text(out, text)
-    typer.echo(f"written: {out}")
+    say(f"written: {out}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import say
+
 
 def command(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="Format of the tables (hil list imports), or aihwkit.")],
@@ -52,12 +54,12 @@ def command(
     found = load(out)
     write_report(found, out / "report.html")
     for bad in rows.bad[:8]:
-        typer.echo(f"left out: {bad}")
+        say(f"left out: {bad}")
     if len(rows.bad) > 8:
-        typer.echo(f"left out: {len(rows.bad) - 8} more rows, named in provenance.json")
+        say(f"left out: {len(rows.bad) - 8} more rows, named in provenance.json")
     for figure in found.figures:
-        typer.echo(f"{figure.name:30} {figure.measured!s}")
-    typer.echo(f"report: {out / 'report.html'}; a twin of it: hil twin {out} -o twin.toml")
+        say(f"{figure.name:30} {figure.measured!s}")
+    say(f"report: {out / 'report.html'}; a twin of it: hil twin {out} -o twin.toml")
 
 
 def _preset(files: list[str], out: Path, limits: tuple[float, float] | None) -> None:
@@ -71,4 +73,4 @@ def _preset(files: list[str], out: Path, limits: tuple[float, float] | None) -> 
     to_be_written(out)
     made = sheet_of(files[0], limits)
     write_text(out, made.to_toml())
-    typer.echo(f"datasheet: {out}, open it as emulator:{out}")
+    say(f"datasheet: {out}, open it as emulator:{out}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
 
 
 def command(
@@ -40,12 +40,12 @@ def command(
     if out is not None or not (check or against):
         fitted = _of_import(run, imported, like, name) if imported else _of_device(found)
         for one in fitted.chosen:
-            typer.echo("\n".join([one.why, *(f"  {note}" for note in one.notes)]))
+            say("\n".join([one.why, *(f"  {note}" for note in one.notes)]))
         if out is None:
-            typer.echo(fitted.to_toml())
+            say(fitted.to_toml())
         else:
             write_text(out, fitted.to_toml())
-            typer.echo(f"twin: {out}, open it as emulator:{out}")
+            say(f"twin: {out}, open it as emulator:{out}")
     differs = False
     if check:
         differs = _by_halves(found, imported, like)
@@ -91,14 +91,12 @@ def _by_halves(found, imported, like: str) -> bool:  # type: ignore[no-untyped-d
     readings = imported or readings_of(found)
     compared = check.by_halves(readings, load(like))
     for one in compared:
-        typer.echo(str(one))
+        say(str(one))
     differs = False
     for family, p in check.families(compared).items():
         rejected = not p >= check.REJECTED
         differs |= rejected
-        typer.echo(
-            f"{family}: p {p:.3g} over all its comparisons (Holm): {'differs' if rejected else 'no difference seen'}"
-        )
+        say(f"{family}: p {p:.3g} over all its comparisons (Holm): {'differs' if rejected else 'no difference seen'}")
     return differs
 
 
@@ -117,5 +115,5 @@ def _against(run: Path, twin: Path, device: str, visa_library: str | None) -> bo
     distances = distance.compare(*measured)
     for d in distances:
         verdict = "differs" if d.rejected else "no difference seen"
-        typer.echo(f"{d.name:16} KS {d.distance:.4f}  p {d.p_value:.3f}  {d.samples} samples  {verdict}")
+        say(f"{d.name:16} KS {d.distance:.4f}  p {d.p_value:.3f}  {d.samples} samples  {verdict}")
     return any(d.rejected for d in distances)
