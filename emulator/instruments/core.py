@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from emulator.instruments.refused import Refused
-from emulator.instruments.status import Status, event_bit
 from emulator.rack.stand import Stand
 from firmware_specs.instruments import Command, Table
 from firmware_specs.instruments.kinds import Value
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, units
+from firmware_specs.scpi.status import Status, event_bit
 
 Reply = str | bytes | None
 Key = tuple[str, tuple[int, ...], str]

@@ -37,8 +37,6 @@ def command(
     """
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from firmware_specs.codes import Capability
     from hil import data
     from hil.counterparts.opening.bench import AddressError
@@ -48,6 +46,7 @@ def command(
     from hil.learning.model import build, energy_blocks
     from hil.measuring.calibrate import file, summary
     from hil.measuring.calibrate.measure import measure_array
+    from hil.terminal import Terminal
 
     address = needed(device, bench)
     loaded = experiment_file.load(experiment, [])
@@ -55,7 +54,7 @@ def command(
     with ReferenceBench() as reference:
         model = build(loaded, reference, dataset.shape, dataset.classes)
         topologies = [block.topology for block in energy_blocks(model).values()]
-    console = Console()
+    console = Terminal()
     with open_crossbar(address, visa_library) as crossbar, console.status("") as status:
         if not crossbar.info.can(Capability.SETTLE):
             raise AddressError(f"{address} multiplies and does not settle: neurons and their readings are the host's")

@@ -50,10 +50,9 @@ def command(
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps
 
-    from rich.console import Console
-
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
+    from hil.terminal import Terminal
     from hil.training.ranks import RankError, joined
     from hil.training.run.atomic import write_json
 
@@ -62,7 +61,7 @@ def command(
     if (address := named(device, bench)) is not None:
         overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
-        console = Console(quiet=not ranks.first)
+        console = Terminal(quiet=not ranks.first)
         loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
             outcome, folder = open_and_train(

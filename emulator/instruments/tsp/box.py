@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator.instruments.refused import Refused
-from emulator.instruments.status import Status, event_bit
 from emulator.instruments.tsp.lua import Lua
 from emulator.instruments.tsp.tree import Tree
 from emulator.rack.stand import Stand
 from firmware_specs.racks.wiring import Instrument
+from firmware_specs.scpi.status import Status, event_bit
 
 Method = Callable[..., Any]
 QUEUE = 100
