@@ -14,39 +14,65 @@ import numpy as np
 from numpy.typing import NDArray
 from pymeasure.instruments.keithley.keithley2600 import Keithley2600 as Maintained
 
+from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.deadman import Deadman
 from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter
 from drivers.instruments.smu import SmuChannel, Source, flag
+from drivers.instruments.tsp import LAST_RESORT, greet
 from drivers.roles import Measured
 
 LIMIT_BITS = 0b11
 """`status.measurement.instrument.smuX.condition`: bit 0 voltage limit, bit 1 current limit."""
 UNIT = {"volts": "v", "amps": "i"}
+DELAYED = "timer.reset() delay(0.001) print(timer.measure.t())"
 
 
 class Keithley2600(BenchInstrument):
-    """One box with channels `a` and `b`.
+    """One box.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Mains frequency, for deadlines.
+        letters: Its channels.
 
     Attributes:
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, letters: str = "ab") -> None:
         super().__init__(dialogue, name, line_hz, tsp_errors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = Maintained(DialogueAdapter(dialogue))
         self.deadman: Deadman | None = None
-        self.channels = {letter: Keithley2600Channel(self, letter) for letter in "ab"}
+        self._met = True  # False from the first question until a reset went well
+        self.channels = {letter: Keithley2600Channel(self, letter) for letter in letters}
+
+    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
+        """Outputs that are on as it is found; the first question to a box that a stranger may have used."""
+        self._met = False
+        greet(self.dialogue, self.name, [*(f"smu{letter}" for letter in self.channels), "errorqueue", "trigger"])
+        return super().left_on(outputs)
 
     def reset(self) -> None:
-        """Both channels to defaults, outputs off."""
-        self.dialogue.write("smua.reset()")
-        self.dialogue.write("smub.reset()")
+        """All channels and formats to defaults, outputs off; `delay` times pulses, so it must wait."""
+        self._met = False
+        self.dialogue.write("*RST")
+        for letter in self.channels:
+            self.dialogue.write(f"smu{letter}.reset()")
         self.dialogue.write("errorqueue.clear()")
         self.dialogue.ask("*OPC?")
+        waited = reading(self.dialogue.ask(DELAYED), "delay", self.name)
+        if not 1e-3 <= waited < 1:
+            raise ProtocolViolation(
+                f"delay(0.001) took {waited:g} s by the box's own timer",
+                device=self.name,
+                todo="Somebody has put a function in its place: switch the box off and on",
+            )
+        self._met = True
         self._forget()
 
     def watch(self, seconds: float) -> bool:
@@ -65,7 +91,8 @@ class Keithley2600(BenchInstrument):
             self.deadman.disarm()
 
     def _off_lines(self) -> list[str]:
-        return [_off(letter) for letter in self.channels]
+        off = [_off(letter) for letter in self.channels]
+        return off if self._met else [LAST_RESORT[0], *off, LAST_RESORT[1]]
 
 
 class Keithley2600Channel(SmuChannel):

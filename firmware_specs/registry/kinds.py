@@ -22,7 +22,7 @@ KINDS: dict[str, Kind] = {
     "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
     "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
     "instruments": Kind("a rack instrument", "driver of a model: a class as `drivers.instruments` has them"),
-    "duts": Kind("a circuit", "what virtual instruments are wired to: `f(argument) -> circuit`"),
+    "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),
     "items": Kind("a measuring item", "subclass of `hil.measuring.characterize.items.Item`"),
     "laws": Kind("a pulse law", "section that says how a pulse moves a cell"),
     "noises": Kind("a noise law", "section that says what is added to a reading"),
@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "estimators": Kind("an estimator", "dataclass with `kind` and `gradients` (`hil.learning.estimator.Rule`)"),
     "energies": Kind("an energy", "subclass of `hil.learning.energies.Energy`"),
     "reports": Kind("a report section", "`f(run_folder) -> hil.report.page.Section` or None"),
+    "imports": Kind("a table format", "`f(paths, options, rows) -> hil.measuring.imports.readings.Readings`"),
     "exports": Kind("an export format", "`f(datasheet, name) -> text of a file`"),
 }
 """The entry points of a kind are the group `hil.KIND`."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
@@ -23,4 +23,4 @@ def command(
     if len(runs) < 2:
         raise typer.BadParameter("at least two runs are needed; `hil report RUN` writes the page of one")
     write_comparison([find(run) for run in runs], out)
-    typer.echo(f"report: {out}")
+    say(f"report: {out}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
 
 if TYPE_CHECKING:
     from hil.counterparts.seam import Bench
@@ -19,9 +19,8 @@ def command(
     device: Annotated[
         str | None, typer.Option(help="Address of another counterpart; the run's own when left out.")
     ] = None,
-    bench: Annotated[
-        Path | None, typer.Option(help="Bench file (TOML); --device is then the name of a device in it.")
-    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds an emulated chip waits before; cells drift.")] = 0.0,
     temperature_k: Annotated[float | None, typer.Option(min=1, help="Temperature of an emulated chip, kelvin.")] = None,
@@ -29,24 +28,21 @@ def command(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.", callback=to_be_written)] = None,
 ) -> None:
     """Tests a trained network: on its own counterpart, on another chip, after a wait, at a temperature."""
-    from hil.training.loaded import load_run
+    from hil.training.loaded import Which, load_run
     from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
-    if bench is not None:
-        if device is None:
-            raise typer.BadParameter(f"which device of {bench}? give --device NAME")
-        device = f"bench:{bench.absolute()}#{device}"
-    with load_run(run, device, data_root=data_root, which="best" if best else "newest") as loaded:
+    which: Which = "best" if best else "newest"
+    with load_run(run, named(device, bench), data_root=data_root, which=which, visa_library=visa_library) as loaded:
         if temperature_k is not None or wait_s:
             _write(loaded)
             _let_pass(loaded.bench, wait_s, temperature_k)
         tested = loaded.evaluate()
         facts = {"run": str(run), "device": loaded.bench.address, "wait_s": wait_s, "temperature_k": temperature_k}
     told = said({f"test_{name}": value for name, value in tested.metrics.items()}, "test")
-    typer.echo(f"{run} on {facts['device']}: test loss {tested.loss:.4f}  {told}")
+    say(f"{run} on {facts['device']}: test loss {tested.loss:.4f}  {told}")
     if tested.settling.get("settled", 1.0) < 1:
-        typer.echo(f"only {tested.settling['settled']:.2%} of the samples came to rest")
+        say(f"only {tested.settling['settled']:.2%} of the samples came to rest")
     if json is not None:
         write_json(json, facts | tested.document())
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
@@ -32,7 +32,7 @@ def command(
             calibration.write_report(runs[0], page)
         except CalibrationExpired as error:
             raise typer.BadParameter(str(error)) from error
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
         return
     if all((run / "config.toml").is_file() for run in runs):
         _of_trainings(runs, out)
@@ -43,7 +43,7 @@ def command(
         write_report(found[0], path)
     else:
         write_comparison(found, path)
-    typer.echo(f"report: {path}")
+    say(f"report: {path}")
 
 
 def _of_trainings(runs: list[Path], out: Path | None) -> None:
@@ -58,4 +58,4 @@ def _of_trainings(runs: list[Path], out: Path | None) -> None:
     else:
         page = out or folders[0].report
         write_report(folders[0], page)
-    typer.echo(f"report: {page}")
+    say(f"report: {page}")

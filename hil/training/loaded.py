@@ -74,7 +74,12 @@ class LoadedRun(Shown):
 
 
 def load_run(
-    run: str | Path, device: str | None = None, *, data_root: str | Path = "data", which: Which = "newest"
+    run: str | Path,
+    device: str | None = None,
+    *,
+    data_root: str | Path = "data",
+    which: Which = "newest",
+    visa_library: str | None = None,
 ) -> LoadedRun:
     """Opens a trained run.
 
@@ -86,6 +91,7 @@ def load_run(
         device: Address of another counterpart; the run's own when omitted.
         data_root: Folder that holds the data sets.
         which: The newest checkpoint, or the weights of the best epoch (`run.keep_best`).
+        visa_library: VISA library, as pyvisa names it, where one is involved.
 
     Raises:
         RunError: there is no run, no such checkpoint, or weights that only its own chip has.
@@ -101,7 +107,8 @@ def load_run(
         )
     free, nudged = stops(experiment.settle)
     dtype = getattr(torch, experiment.run.dtype)
-    bench = open_bench(device or experiment.device, dtype=dtype, stop=free, nudged_stop=nudged)
+    address = device or experiment.device
+    bench = open_bench(address, dtype=dtype, stop=free, nudged_stop=nudged, visa_library=visa_library)
     try:
         dataset = data.load(experiment.data, Path(data_root))
         model = build(experiment, bench, dataset.shape, dataset.classes)

@@ -1,0 +1,289 @@
+"""Twins of a device we characterized: what it says of itself, and the physics that was measured.
+
+A twin is a twin in distribution, another specimen of the same kind, but for what was looked at one by one: cells that
+do not follow and units whose gain was measured are where they are on the device (`specimen`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from firmware_specs.codes import Capability
+from hil.measuring.characterize import plan as plans
+from hil.measuring.characterize.folder import begun, believed
+from hil.measuring.characterize.items.programming import sigma_by_level
+from hil.measuring.characterize.items.pulse_response import response
+from hil.measuring.characterize.items.transfer import unit_fits
+from hil.measuring.characterize.run import Characterization
+from hil.measuring.estimate import Estimate
+from hil.measuring.laws import ramps, retention, samples
+from hil.measuring.laws.choice import Chosen
+from hil.measuring.laws.samples import Range
+from hil.measuring.twins.document import Document, Twin
+from hil.measuring.twins.of_items import readings_of, working
+
+SIGNIFICANT = 4.0
+"""An effect is taken into the twin when its figure is this many standard uncertainties from none."""
+
+MEASURED = ("constant", "linear", "soft_bounds")
+"""Pulse laws whose figures the item `pulse_response` measures itself."""
+
+
+def fit(found: Characterization) -> Twin:
+    """Fits a twin.
+
+    Args:
+        found: A finished characterization; what it did not measure is left without effect.
+
+    Raises:
+        ChipError: what is in its folder does not fit together.
+    """
+    said, plan = begun(found.folder), plans.of(found.folder)
+    with believed(found.folder):
+        own = _own_words(found, said.device if said else {})
+        builder = _Builder(found, own, {}, plan.rows, plan.array)
+        for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
+            part(builder)
+        twin = Twin(builder.document, builder.uncertainty, builder.chosen)
+        assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
+        return twin
+
+
+@dataclass
+class _Builder:
+    found: Characterization
+    document: Document
+    uncertainty: dict[str, float]
+    rows: int
+    array: int = 0
+    chosen: list[Chosen] = field(default_factory=list)
+
+    @property
+    def within(self) -> Range:
+        return Range(self.document["cells"]["g_min_s"], self.document["cells"]["g_max_s"])
+
+    @property
+    def resistive(self) -> bool:
+        return self.document["fabric"].get("substrate") == "resistive"
+
+    def has(self, name: str) -> bool:
+        return any(f.name == name for f in self.found.figures)
+
+    def value(self, name: str) -> Estimate:
+        return self.found[name].measured
+
+    def significant(self, name: str) -> bool:
+        """Is a figure there, and is it surely not zero?"""
+        return self.has(name) and abs(self.value(name).value) > SIGNIFICANT * self.value(name).sigma + 1e-9
+
+    def put(self, section: str, key: str, estimate: Estimate, scale: float = 1.0) -> None:
+        self.document.setdefault(section, {})[key] = estimate.value * scale
+        self.uncertainty[f"{section}.{key}"] = abs(estimate.sigma * scale)
+
+
+def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
+    """What the device says of itself."""
+    fabric, parameters, converters, limits = (device[k] for k in ("fabric", "parameters", "converters", "limits"))
+    resistive = bool(fabric["resistive"])
+    able = Capability(device["capabilities"])
+    kinds = ["dense", "conv"] if Capability.CONV in able else ["dense"]
+    chip = found.chip
+    return {
+        "identity": {
+            "vendor": chip["vendor"],
+            "model": chip["model"],
+            "description": f"Twin of serial {chip['serial']}, firmware {chip['firmware']}"
+            + (", diodes taken for ideal" if resistive else ""),
+            "source": f"characterization {found.folder.name}",
+        },
+        "fabric": {
+            **({"substrate": "resistive"} if resistive else {}),
+            **{k: fabric[k] for k in ("arrays", "max_layers", "max_units", "max_rows", "max_columns")},
+            **({"layers": list(fabric["layers"])} if fabric["layers"] else {}),
+            **({} if resistive else {"couplings": kinds, "pooling": Capability.POOL in able}),
+        },
+        "cells": {
+            "g_min_s": parameters["g_min_s"],
+            "g_max_s": parameters["g_max_s"],
+            "bits": 0 if parameters["cell_bits"] == 32 else int(parameters["cell_bits"]),
+            **({"mapping": "single"} if resistive else {}),
+        },
+        "neurons": {k: parameters[k] for k in ("state_unit_v", "transimpedance_ohm", "linear_low_v", "linear_high_v")},
+        "drive_dac": _converter(converters["drive_dac"], "v" if resistive else "a"),
+        "nudge_dac": _converter(converters["nudge_dac"], "a"),
+        "state_adc": _converter(converters["state_adc"], "v"),
+        "output_adc": _converter(converters["output_adc"], "v"),
+        "settle": {
+            "time_s": parameters["settle_time_s"],
+            **({"tolerance": parameters["settle_tolerance"]} if parameters.get("settle_tolerance") else {}),
+        },
+        "limits": _limits(limits, resistive),
+    }
+
+
+def _limits(limits: dict[str, str], resistive: bool) -> dict[str, float]:
+    kept = ["max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s", "max_temperature_k"]
+    kept += ["max_source_v"] if resistive else []
+    return {k: float(limits[k]) for k in kept} | {"max_pulses_per_cell": int(float(limits["max_pulses_per_cell"]))}
+
+
+def _converter(said: dict[str, Any], unit: str) -> dict[str, Any]:
+    return {"bits": 0 if said["ideal"] else said["bits"], f"low_{unit}": said["low"], f"high_{unit}": said["high"]}
+
+
+def _cells(b: _Builder) -> None:
+    if b.significant("programming.sigma"):
+        sigmas, targets = sigma_by_level(b.found.data["programming"])
+        coefficients = _bent(b, sigmas, targets)
+        if coefficients is None:
+            b.put("cells", "programming_noise", b.value("programming.sigma"))
+        else:
+            b.document.setdefault("programming", {})["sigma_coefficients_s"] = coefficients
+    for figure, key in (
+        ("temperature.coefficient", "temperature_coefficient_per_k"),
+        ("iv.quadratic", "quadratic_per_v"),
+        ("iv.cubic", "cubic_per_v2"),
+    ):
+        if b.significant(figure) and abs(b.value(figure).value) > 1e-4:
+            b.put("cells", key, b.value(figure))
+
+
+def _bent(b: _Builder, sigmas: list[Estimate], targets: np.ndarray) -> list[float] | None:
+    """Coefficients of `sigma(G / g_max)`, siemens, where a constant does not describe it; else None."""
+    value, error = np.array([s.value for s in sigmas]), np.array([max(s.sigma, 1e-12) for s in sigmas])
+    mean = float((value / error**2).sum() / (1 / error**2).sum())
+    if float((((value - mean) / error) ** 2).mean()) < 4 or len(value) < 5:
+        return None
+    low, high = b.document["cells"]["g_min_s"], b.document["cells"]["g_max_s"]
+    g, scale = (low + targets * (high - low)) / high, high - low
+    fitted = np.polynomial.Polynomial.fit(g, value * scale, 2, w=1 / error).convert().coef
+    reach = np.linspace(low / high, 1.0, 51)
+    floor = float(np.polynomial.Polynomial(fitted)(reach).min())
+    if floor < 0:  # the parabola dips below zero at an end that was not measured
+        fitted[0] -= floor
+    return [float(c) for c in fitted]
+
+
+def _read_noise(b: _Builder) -> None:
+    if (
+        not b.significant("read_noise.relative")
+        or b.value("read_noise.relative").value < 1e-6
+        or not b.has("read_noise.exponent")
+    ):
+        return
+    relative = abs(b.value("read_noise.exponent").value - 1) < abs(b.value("read_noise.exponent").value)
+    law = "relative" if relative else "additive"
+    b.document["read_noise"] = {"law": law}
+    b.put("read_noise", "sigma", b.value(f"read_noise.{law}"))
+
+
+def _neurons(b: _Builder) -> None:
+    """Mismatch of neuron circuits, or of the channels that read a resistive network's nodes; noise of readings."""
+    unit_v, resistive = b.document["neurons"]["state_unit_v"], b.resistive
+    adc = b.document["output_adc"]
+    if b.significant("transfer.gain_mismatch"):
+        keys = [("state_adc", "gain_error_sigma"), ("output_adc", "gain_error_sigma")]
+        for section, key in keys if resistive else [("neurons", "gain_mismatch_sigma")]:
+            b.put(section, key, b.value("transfer.gain_mismatch"))
+    if b.significant("transfer.offset_mismatch"):
+        if not resistive:
+            b.put("neurons", "offset_mismatch_sigma_v", b.value("transfer.offset_mismatch"), unit_v)
+        elif adc["bits"]:
+            step_v = (adc["high_v"] - adc["low_v"]) / (2 ** adc["bits"] - 1)
+            for section in ("state_adc", "output_adc"):
+                b.put(section, "offset_error_sigma_lsb", b.value("transfer.offset_mismatch"), unit_v / step_v)
+    if not b.has("transfer.noise"):
+        return
+    noise = b.value("transfer.noise")  # before rounding
+    if noise.value > SIGNIFICANT * noise.sigma:
+        for section in ("state_adc", "output_adc"):
+            b.put(section, "noise_sigma_v", noise, unit_v)
+
+
+def _settle(b: _Builder) -> None:
+    """Time constant `R C` of a neuron circuit, `C / sum G` of a node, all of whose cells are at mid-range."""
+    if not b.significant("settle_time.tau"):
+        return
+    b.document["settle"]["mode"] = "transient"
+    siemens = 1 / b.document["neurons"]["transimpedance_ohm"]
+    if b.resistive:
+        cells = b.document["cells"]
+        siemens = b.rows * (cells["g_min_s"] + cells["g_max_s"]) / 2
+    b.put("neurons", "node_capacitance_f", b.value("settle_time.tau"), siemens)
+
+
+def _drift(b: _Builder) -> None:
+    readings = readings_of(b.found)
+    if "retention" in readings:
+        chosen = retention.choose(samples.retention_of(readings["retention"]), b.within)
+        b.chosen.append(chosen)
+        if chosen.law.startswith("walk"):  # the laws below are those of the item
+            b.document["drift"] = dict(chosen.sections["drift"])
+            b.uncertainty |= chosen.uncertainty
+            return
+    if not b.has("drift.kept") or abs(1 - b.value("drift.kept").value) < 0.002:
+        return
+    if b.has("drift.tau"):
+        b.document["drift"] = {"law": "exponential", "rest_s": b.document["cells"]["g_min_s"]}
+        b.put("drift", "tau_s", b.value("drift.tau"))
+        b.put("drift", "tau_d2d", b.value("drift.tau_spread"))
+    elif b.significant("drift.nu"):
+        b.document["drift"] = {"law": "power", "t0_s": float(b.found.data["drift"].attrs["t0_s"])}
+        b.put("drift", "nu_mean", b.value("drift.nu"))
+        b.put("drift", "nu_sigma", b.value("drift.nu_spread"))
+
+
+def _pulses(b: _Builder) -> None:
+    if not b.has("pulse_response.step"):
+        return
+    data = b.found.data["pulse_response"]
+    b.document["pulses"] = {
+        "law": "linear",
+        "amplitude_v": float(data["amplitude"][0]),
+        "width_s": float(data["width"][0]),
+    }
+    chosen = ramps.choose(samples.ramps_of(readings_of(b.found)["ramps"], b.within))
+    b.chosen.append(chosen)
+    if chosen.law not in MEASURED and chosen.law != "power":
+        b.document["pulses"] |= dict(chosen.sections["pulses"])
+        b.uncertainty |= {k: v for k, v in chosen.uncertainty.items() if k.startswith("pulses.")}
+        return
+    found = response(data)  # about the middle of the range, where the emulator's law has its zero
+    for key in ("step", "asymmetry", "step_d2d", "asymmetry_d2d", "c2c"):
+        if key in found:
+            b.put("pulses", key, found[key])
+    for key in ("slope_up", "slope_down"):
+        slope = found.get(key, Estimate(0.0, 0.0))
+        b.put("pulses", key, Estimate(min(slope.value, 1.0), slope.sigma))  # steeper, and it ends inside the range
+
+
+def _faults(b: _Builder) -> None:
+    for key in ("stuck_on", "stuck_off"):
+        if b.has(f"programming.{key}") and b.value(f"programming.{key}").value > 0:
+            b.put("faults", key, b.value(f"programming.{key}"))
+
+
+def _specimen(b: _Builder) -> None:
+    """Cells that do not follow what is written, and gains and offsets of units, where they were looked at."""
+    keys: dict[str, Any] = {}
+    if "programming" in b.found.data:
+        data = b.found.data["programming"]
+        means = data["level"].to_numpy().mean(axis=1)
+        level = means.mean(axis=0)
+        places = np.argwhere(~working(data))
+        low, span = b.within.low_s, b.within.span_s
+        keys |= {"rows": level.shape[1], "columns": level.shape[2]}
+        keys["stuck"] = [[*map(int, p), max(float(low + level[tuple(p)] * span), 0.0)] for p in places]
+    if "transfer" in b.found.data and not b.resistive:
+        units = unit_fits(b.found.data["transfer"])
+        unit_v = float(b.document["neurons"]["state_unit_v"])
+        gain, offset = np.asarray(units.lines.gain), np.asarray(units.lines.offset)
+        seen = np.isfinite(gain) & np.isfinite(offset) & units.live
+        if seen.sum() > 1:  # a unit beside a stuck cell may have no line of its own: it is taken for a usual one
+            keys["gain"] = [float(v) for v in np.where(seen, gain / np.median(gain[seen]) - 1, 0.0)]
+            keys["offset_v"] = [float(v) for v in np.where(seen, offset - np.median(offset[seen]), 0.0) * unit_v]
+    if keys:
+        b.document["specimen"] = {"array": int(b.array), **keys}
