@@ -10,10 +10,16 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import BenchFile, VisaLibrary, needed
+
 
 def command(
-    device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     out: Annotated[Path, typer.Option(help="Folder for data, figures and report; a begun one is gone on with.")],
+    device: Annotated[
+        str | None, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")
+    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     plan: Annotated[
         Path | None, typer.Option(help="What to measure (TOML); everything but endurance if left out.")
     ] = None,
@@ -21,21 +27,20 @@ def command(
     size: Annotated[int, typer.Option(help="Rows and columns of the region, without a plan.")] = 16,
 ) -> None:
     """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on."""
-    from rich.console import Console
-
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
     from hil.measuring.characterize import plan as plans
     from hil.measuring.characterize.folder import check
     from hil.measuring.characterize.run import characterize
     from hil.report.characterization import write_report
+    from hil.terminal import Terminal
 
-    console = Console()
+    console, address = Terminal(), needed(device, bench)
     chosen = plans.usual(size, size) if plan is None else plans.load(plan)
-    name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
+    name = datasheet or _emulated(address)
     sheet = None if name is None else load(name)
     check(out)
-    with open_crossbar(device) as crossbar, console.status("") as status, _goes_on(out):
+    with open_crossbar(address, visa_library) as crossbar, console.status("") as status, _goes_on(out):
         found = characterize(
             crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
         )
@@ -51,6 +56,11 @@ def command(
     for item, why in found.skipped.items():
         console.print(f"{item:30} skipped: {why}", highlight=False)
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _emulated(address: str) -> str | None:
+    """The datasheet an emulated chip is made from."""
+    return address.removeprefix("emulator:").partition("?")[0] if address.startswith("emulator:") else None
 
 
 @contextmanager
