@@ -127,5 +127,6 @@ def _path(location: tuple[int | str, ...], document: object, missing: bool) -> l
 def _child(node: object, part: int | str) -> object:
     if isinstance(node, dict):
         return node.get(part)
-    known = isinstance(node, list) and isinstance(part, int) and -len(node) <= part < len(node)
-    return node[part] if known else None
+    if not isinstance(node, list) or not isinstance(part, int):
+        return None
+    return node[part] if 0 <= part < len(node) else None
