@@ -51,6 +51,12 @@ class DeviceInfo:
         return max(0.0, self.parameter(which))
 
     @property
+    def nominal_pulse(self) -> tuple[float, float] | None:
+        """Amplitude and width of the pulse that the device calls nominal, V and s; None where it names none."""
+        volts, seconds = self.parameter(Parameter.PULSE_AMPLITUDE_V), self.parameter(Parameter.PULSE_WIDTH_S)
+        return (volts, seconds) if volts > 0 and seconds > 0 else None
+
+    @property
     def max_reads(self) -> int:
         """Conversions it makes in one request, at most."""
         return max(1, int(self.parameter(Parameter.MAX_READS)))

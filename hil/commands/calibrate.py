@@ -26,6 +26,9 @@ def command(
     name: Annotated[str | None, typer.Option(help="Id of the calibration; device and date if left out.")] = None,
     valid_days: Annotated[float, typer.Option(help="How long it holds.", callback=_days)] = 7.0,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
+    ] = False,
 ) -> None:
     """Measures converters, neurons or nodes, cells and settle time of the arrays an experiment uses.
 
@@ -38,7 +41,7 @@ def command(
     from firmware_specs.codes import Capability
     from hil import data
     from hil.counterparts.opening.bench import AddressError
-    from hil.counterparts.opening.wire import open_crossbar
+    from hil.counterparts.opening.wire import crossbar_of, open_crossbar, stand_in
     from hil.counterparts.reference import ReferenceBench
     from hil.experiments import experiment_file
     from hil.learning.model import build, energy_blocks
@@ -51,6 +54,14 @@ def command(
         model = build(loaded, bench, dataset.shape, dataset.classes)
         topologies = [block.topology for block in energy_blocks(model).values()]
     console = Console()
+    if dry_run:
+        machine, options = stand_in(device)
+        with crossbar_of(machine, options, device) as crossbar:
+            for number, topology in enumerate(topologies):
+                measure_array(crossbar, number, topology)
+        for line in machine.said(device):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        return
     with open_crossbar(device) as crossbar, console.status("") as status:
         if not crossbar.info.can(Capability.SETTLE):
             raise AddressError(f"{device} multiplies and does not settle: neurons and their readings are the host's")

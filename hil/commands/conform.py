@@ -24,6 +24,13 @@ def command(
         str | None, typer.Option(help="What an emulator: address is to speak: serial (if left out) or scpi.")
     ] = None,
     patience: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 2.0,
+    pulse_v: Annotated[
+        float, typer.Option(min=0, help="Amplitude of pulses, volts; if left out the device's own nominal one.")
+    ] = 0.0,
+    pulse_s: Annotated[float, typer.Option(min=0, help="Width of pulses, seconds; likewise.")] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
+    ] = False,
 ) -> None:
     """Checks firmware against its protocol; writes and pulses the cells of array 0. Exit status 1: it fails.
 
@@ -31,9 +38,10 @@ def command(
     """
     from rich.console import Console
 
+    from drivers.reopenable import Reopenable
     from hil.conformance import writers
     from hil.conformance.suite import suite_of
-    from hil.counterparts.opening.wire import open_wire, protocol_of
+    from hil.counterparts.opening.wire import links_of, open_wire, protocol_of, stand_in
     from hil.training.run.atomic import write_text
 
     if protocol not in (None, "serial", "scpi"):
@@ -44,9 +52,20 @@ def command(
         checks = suite.select(only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if bool(pulse_v) != bool(pulse_s):
+        raise typer.BadParameter("--pulse-v and --pulse-s belong together")
+    pulse = (pulse_v, pulse_s) if pulse_v else None
     console = Console()
+    if dry_run:
+        machine, _ = stand_in(device)
+        suite.run(Reopenable(links_of(machine, device, protocol_of(device, wanted))), checks, pulse=pulse)
+        for line in machine.said(device):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        return
     with open_wire(device, protocol=wanted) as wire, console.status("") as status:
-        result = suite.run(wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name))
+        result = suite.run(
+            wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name), pulse=pulse
+        )
     console.print(writers.rich_table(result))
     console.print(result.summary, highlight=False, soft_wrap=True)
     for path, text in ((json, writers.to_json), (html, writers.html), (junit, writers.junit)):

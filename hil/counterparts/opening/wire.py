@@ -23,8 +23,11 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.datasheet import Datasheet, load
+from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.bench import AddressError, entry_of, open_chip, probably
 from hil.counterparts.opening.open_device import connected
+from hil.counterparts.opening.rehearsal import StandIn
 
 Protocol = Literal["serial", "scpi"]
 """Frames of PROTOCOL.md, or messages of SCPI.md."""
@@ -97,9 +100,51 @@ def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
 def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
     """An emulated chip behind its firmware, with the verbs of any device."""
     chosen = options or Options()
-    wire = links_of(Machine(Device(chip)), address, "serial")()
-    dialect = Framed(FramedLink(wire, owner="in process"), chosen.timeout_s, 0.0)
-    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s, lease_s=chosen.lease_s))
+    return crossbar_of(Machine(Device(chip)), chosen, address)
+
+
+def crossbar_of(machine: Machine, options: Options, address: str) -> Crossbar:
+    """An emulated device in process, with the verbs of any device."""
+    dialect = Framed(FramedLink(links_of(machine, address, "serial")(), owner="in process"), options.timeout_s, 0.0)
+    return Crossbar(
+        Session(
+            dialect,
+            limits=options.limits,
+            watchdog_s=options.watchdog_s,
+            lease_s=options.lease_s,
+            allow_long_requests=options.allow_long_requests,
+        )
+    )
+
+
+def stand_in(address: str, sheet: Datasheet | None = None) -> tuple[StandIn, Options]:
+    """What a rehearsal is made on: an emulated device like the one at an address, and the limits it is opened with.
+
+    A device whose datasheet is known, here or in its bench file, gets nothing at all; another one is opened and asked
+    what it is, with its outputs off.
+
+    Raises:
+        AddressError, DeviceError, DatasheetError: as `open_crossbar`.
+    """
+    options, target, named = Options(), address, None
+    if address.startswith("bench:"):
+        path, _, entry = entry_of(address)
+        limits = entry.limits.model_dump(exclude_none=True)
+        bounds = {f"bench file {path}": limits} if limits else {}
+        options, target, named = (
+            Options(limits=bounds, allow_long_requests=entry.allow_long_requests),
+            entry.address,
+            entry.datasheet,
+        )
+    if sheet is None and named is not None:
+        sheet = load(named)
+    if target.startswith("emulator:"):
+        return StandIn(open_chip(target).datasheet if sheet is None else sheet), options
+    if sheet is not None:
+        return StandIn(sheet), options
+    with open_crossbar(address) as crossbar:
+        info = crossbar.info
+    return StandIn(datasheet_of(info, address), info), options
 
 
 def links_of(machine: Machine, address: str, protocol: Protocol) -> Callable[[], Loopback]:

@@ -97,8 +97,8 @@ def _characterize(
     chip = _identity(crossbar)
     gone_on = _begun(folder, plan, chip)
     probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
-    able = [item for item in plan.items if not _missing(probe, item)]
-    skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
+    skipped = {item.NAME: why for item in plan.items if (why := _why_not(probe, item))}
+    able = [item for item in plan.items if item.NAME not in skipped]
     rows = {item.NAME: item.steps(probe) for item in able}
     _check_budget(plan, rows)
     if not gone_on:
@@ -173,8 +173,10 @@ def _act(probe: Probe, store: Store, name: str, number: int, step: Step) -> None
         step.deeds[index].apply(probe)
 
 
-def _missing(probe: Probe, item: Item) -> str:
-    return ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
+def _why_not(probe: Probe, item: Item) -> str:
+    """Why an item is skipped; empty where it is measured."""
+    missing = ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
+    return f"the device lacks {missing}" if missing else item.refusal(probe)
 
 
 def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:

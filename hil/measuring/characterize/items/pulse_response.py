@@ -32,7 +32,7 @@ class PulseResponse(Settings):
         pulses: Pulses between two readings; 0: by the datasheet, what crosses a third of the range; else 1.
         cycles: Ways up and down.
         reads: Readings of every cell after each group.
-        amplitude_v: Height; 0: the datasheet's nominal one, or half of what all limits allow.
+        amplitude_v: Height; 0: the nominal one of the datasheet or of the device itself. Nobody else chooses one.
         width_s: Width; 0: likewise.
     """
 
@@ -73,12 +73,33 @@ class PulseResponse(Settings):
             rows += [step(deeds(direction > 0), cycle, direction) for direction in (1, -1) for _ in range(self.groups)]
         return rows
 
+    def refusal(self, probe: Probe) -> str:
+        """No cell gets a pulse that nobody chose, or that a limit forbids."""
+        height, width = self._chosen(probe)
+        missing = [name for name, value in (("amplitude_v", height), ("width_s", width)) if not value]
+        if missing:
+            return (
+                f"nobody has chosen {' and '.join(missing)} of its pulses: name a datasheet with a pulse law "
+                "(--datasheet), or set them in the plan (pulse_response) or with --pulse-v and --pulse-s"
+            )
+        limits = probe.crossbar.session.guard.limits
+        beyond = [
+            str(most)
+            for value, most in ((height, limits.max_pulse_v), (width, limits.max_pulse_s))
+            if value > most.value
+        ]
+        return f"its pulses of {height:g} V, {width:g} s are beyond {' and '.join(beyond)}" if beyond else ""
+
+    def _chosen(self, probe: Probe) -> tuple[float, float]:
+        """Height and width by plan, datasheet, device; 0 where nobody says."""
+        law = _law(probe)
+        said = (law.amplitude_v, law.width_s) if law is not None else probe.crossbar.info.nominal_pulse or (0.0, 0.0)
+        return self.amplitude_v or said[0], self.width_s or said[1]
+
     def _pulse(self, probe: Probe) -> tuple[float, float, int]:
         """Height, width and number of the pulses between two readings."""
-        limits = probe.crossbar.session.guard.limits.record()
-        law = None if probe.sheet is None or probe.sheet.pulses.law == "none" else probe.sheet.pulses
-        height = self.amplitude_v or (limits.max_pulse_v / 2 if law is None else law.amplitude_v)
-        width = self.width_s or (limits.max_pulse_s / 2 if law is None else law.width_s)
+        height, width = self._chosen(probe)
+        law = _law(probe)
         if self.pulses or law is None:
             return height, width, self.pulses or 1
         return height, width, max(1, round(0.3 / (self.groups * law.step * law.effort(height, width))))
@@ -101,6 +122,10 @@ class PulseResponse(Settings):
             "slope_down": _stated_slope(law, up=False),
         }
         return [Figure(f"{self.NAME}.{name}", value, stated.get(name)) for name, value in found.items()]
+
+
+def _law(probe: Probe) -> Law | None:
+    return None if probe.sheet is None or probe.sheet.pulses.law == "none" else probe.sheet.pulses
 
 
 def _stated_slope(law: Law | None, *, up: bool) -> float | None:
