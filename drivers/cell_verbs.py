@@ -33,6 +33,9 @@ def read_codes(session: Session, region: Region, max_code: int, reads: int) -> N
             expected = (part.rows, part.columns)
             if codes.shape != expected:
                 raise ProtocolViolation(f"asked for {expected} cells, {codes.shape} came", device=session.address)
+            if codes.size and int(codes.max()) > max_code * at_once:
+                text = f"a cell reads code {int(codes.max())}, above the largest, {max_code * at_once}"
+                raise ProtocolViolation(text, device=session.address)
             total[_within(region, part)] += codes.astype(np.int64)
     return total
 
@@ -50,7 +53,11 @@ def pulse(
         same = bool((given == given.flat[0]).all())
         count = int(given.flat[0]) if same else given.astype(np.uint16)
         request, seconds = Pulse(part, up, amplitude_v, width_s, count), float(given.sum()) * each_s
-        most = max(most, session.call(lambda device: device.pulse(request, seconds)).most)  # noqa: B023 - called here
+        done = session.call(lambda device: device.pulse(request, seconds))  # noqa: B023 - called here
+        if done.delivered != given.sum():
+            text = f"{given.sum()} pulses were asked for, the device says it delivered {done.delivered}"
+            raise ProtocolViolation(text, device=session.address, todo="Read the cells and their usage before going on")
+        most = max(most, done.most)
     return most
 
 

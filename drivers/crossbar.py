@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drivers import cell_verbs
 from drivers.cells import UNKNOWN, Cells, Snapshot
 from drivers.convert import Floats, from_codes, rail_codes, to_codes
-from drivers.errors import OutOfRange
+from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.multiplying import multiplied
 from drivers.portions import Cost
 from drivers.recording import FlightRecorder
@@ -75,6 +75,9 @@ class Crossbar:
             substrate = "resistive" if self.info.fabric.resistive else "Hopfield"
             raise OutOfRange(f"a {topology.substrate} block on a {substrate} device", device=self.address)
         cells = self.session.call(lambda device: device.configure(array, topology))
+        if cells != (expected := tuple(topology.cells(coupling) for coupling in topology.couplings)):
+            text = f"couplings of {expected} cells were configured, the device says {cells}"
+            raise ProtocolViolation(text, device=self.address)
         self._topologies[array] = topology
         self._cells.place(array, cells)
         return cells
@@ -117,7 +120,11 @@ class Crossbar:
         for request, part in write_requests(array, changes, *sizes, verify_rounds, tolerance):
             for change in part:  # until the reply is here, nobody knows what the cells hold
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = UNKNOWN
-            reply = self._write(request, each.seconds * sum(change.positions.size for change in part))
+            asked = sum(change.positions.size for change in part)
+            reply = self._write(request, each.seconds * asked)
+            if reply.written != asked or reply.failed > asked:
+                text = f"{asked} cells were to be written, the device says {reply.written}, {reply.failed} failed"
+                raise ProtocolViolation(text, device=self.address)
             for change in part:
                 known[change.coupling][change.plane].reshape(-1)[change.positions] = change.codes
             pulses, failed = pulses + reply.pulses, failed + reply.failed

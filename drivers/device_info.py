@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drivers.dialect import Dialect
 from drivers.errors import OutOfRange
+from drivers.stated import credible
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.messages import Converter, FabricInfo, Identity, LimitsInfo
 
@@ -24,11 +25,12 @@ class DeviceInfo:
     @classmethod
     def of(cls, dialect: Dialect) -> DeviceInfo:
         """Asks a device with an open session; raises `DeviceError` where it does not say."""
+        identity = dialect.identify()
         return cls(
-            dialect.identify(),
+            identity,
             dialect.fabric(),
             {converter.id: converter for converter in dialect.converters()},
-            dialect.parameters(),
+            credible(dialect.parameters(), identity.capabilities, dialect.address),
             dialect.limits(),
         )
 

@@ -40,6 +40,7 @@ from firmware_specs.topology import Topology
 
 SELF_TEST_S = 6.0
 """How long a self test may take."""
+MAY_BE_ON = "Outputs may be on: switch the device off and look at it"
 HEARTBEAT_S = 0.75
 """How long a heartbeat is waited for: switching off may have to wait for it."""
 

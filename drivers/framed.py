@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
+from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.link import ANSWER_S, MOST_REPLY, FramedLink
 from drivers.portions import HEAD, Sizes, together
@@ -247,7 +247,7 @@ class Framed:
         status = self._parsed(Opcode.STATUS, Status.parse, self.link.transact(Opcode.STATUS, b"", left_s, left_s / 3))
         if status.state is State.ARMED or self.outputs_on:
             text = f"after DISARM the device says: state {status.state.name}, outputs {'on' * self.outputs_on or 'off'}"
-            raise ProtocolViolation(text, device=self.address)
+            raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
     def _do(self, opcode: Opcode, payload: bytes = b"") -> None:
         self._ask(opcode, payload, _nothing)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
-from drivers.link_errors import restarted, unanswered
+from drivers.link_errors import restarted, talks, unanswered
 from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
@@ -224,7 +224,7 @@ class FramedLink:
             if exchange.progress != progress:
                 until = min(deadline, time.monotonic() + patience_s)
             elif time.monotonic() >= until:
-                raise LinkTimeout("the device talks, and says nothing that was asked", device=self.address)
+                raise talks(self.address)
 
     def _resume(self, exchange: Exchange, deadline: float) -> None:
         before = self.synced
@@ -257,6 +257,8 @@ class FramedLink:
                     frame = self._receive(until)
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
                         return self._begin(self._parse(Synced.parse, frame.payload, "SYNC"))
+                    if time.monotonic() >= until:
+                        raise talks(self.address)
             except LinkTimeout:
                 if time.monotonic() >= deadline:
                     raise

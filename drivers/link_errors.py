@@ -23,3 +23,8 @@ def unanswered(asked: str, device: str, last: bytes) -> LinkTimeout:
         last=last,
         todo="The link is re-synchronized before it is used again; check power and cable",
     )
+
+
+def talks(device: str) -> LinkTimeout:
+    """The deadline passed in a flood."""
+    return LinkTimeout("the device talks, and says nothing that was asked", device=device)

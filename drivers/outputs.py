@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from drivers import watchdog
 from drivers.device_info import DeviceInfo
-from drivers.dialect import Dialect
+from drivers.dialect import MAY_BE_ON, Dialect
 from drivers.errors import DeviceError, LeaseOver, LinkError, OutOfRange, OutputsUncertain, ProtocolViolation
 from drivers.heartbeat import Heartbeat
 from drivers.lease import Lease
@@ -150,7 +150,7 @@ class Outputs:
             raise OutputsUncertain(
                 f"the outputs should be off, the device says: state {status.state.name}, outputs {flags}",
                 device=self._device,
-                todo="They may be on: switch the device off and look at it",
+                todo=MAY_BE_ON,
             )
         self.armed = False
         return status

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from drivers import scpi_answers as answers
 from drivers import scpi_values as scpi
-from drivers.dialect import HEARTBEAT_S, SELF_TEST_S
+from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.portions import Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
@@ -88,7 +88,7 @@ class Scpi:
         status = answers.status(said, self.address)
         if on.strip() != b"0" or status.state is State.ARMED:
             text = f"after OUTPut OFF the device says: OUTPut {printable(on)}, state {status.state.name}"
-            raise ProtocolViolation(text, device=self.address)
+            raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
     def identify(self) -> Identity:
         """Who it is."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.link_errors import talks
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
@@ -33,7 +34,6 @@ ERRORS = b";:SYST:ERR:ALL?\n"
 _ENTRY = re.compile(r'([-+]?\d{1,9}),"((?:[^"]|"")*)"')
 _ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
 _NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
-
 _COUNT = re.compile(rb"\d{1,18}")
 _BUSY_FOR = re.compile(r"(\d{1,6}) ms")
 
@@ -264,7 +264,8 @@ class ScpiLink:
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
         while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
-            pass
+            if time.monotonic() >= until:
+                raise talks(self.address)
         self.resynchronized += 1
         self._dirty = False
 

@@ -31,6 +31,7 @@ from firmware_specs.messages import FaultLog, SelfTest, Status
 
 T = TypeVar("T")
 OWNER_CHECK_S = 0.25
+HOTTEST_K = 5000.0
 WATCHDOG_S = 2.0
 HOST_TRIPS = (Trip.WATCHDOG, Trip.LINK_LOST)
 """Trips that say that the host went away, and no more."""
@@ -193,8 +194,11 @@ class Session:
         return self.call(lambda device: device.set_temperature(float(kelvin)))
 
     def temperature_k(self) -> float:
-        """Chip temperature, kelvin."""
-        return self.call(lambda device: device.temperature())
+        """Chip temperature, kelvin; raises `ProtocolViolation` where it cannot be one."""
+        kelvin = self.call(lambda device: device.temperature())
+        if not 0 <= kelvin <= HOTTEST_K:
+            raise ProtocolViolation(f"a chip temperature of {kelvin:g} K cannot be", device=self.address)
+        return kelvin
 
     def close(self) -> None:
         """Outputs off, wire closed, ownership given up; calling it again does nothing.

@@ -54,7 +54,7 @@ MOST_AHEAD = 1 << 20
 class ReadBuffer:
     """Own buffer over a source of chunks, so that no library reads byte by byte.
 
-    A deadline holds for a device that keeps talking, too: when it has passed, nothing more is taken in.
+    A deadline holds for a device that keeps talking, too: when it has passed, what is here already is taken, once.
 
     Args:
         fill: Waits until the deadline for at least one byte and returns all that is there; b"" when none came.
@@ -68,16 +68,17 @@ class ReadBuffer:
 
     def exact(self, count: int, deadline: float) -> bytes:
         """Exactly `count` bytes."""
+        late = False
         while len(self._data) < count:
-            self._more(deadline, f"{count} bytes")
+            late = self._more(deadline, f"{count} bytes", late)
         return self._take(count)
 
     def until(self, delimiter: bytes, limit: int, deadline: float) -> bytes:
         """Bytes up to and with the delimiter."""
-        searched = 0
+        searched, late = 0, False
         while (end := self._data.find(delimiter, searched)) < 0 and len(self._data) <= limit:
             searched = len(self._data)
-            self._more(deadline, f"a delimiter 0x{delimiter.hex()}")
+            late = self._more(deadline, f"a delimiter 0x{delimiter.hex()}", late)
         if end < 0 or end >= limit:
             junk = self._take(len(self._data) if end < 0 else end + 1)
             raise CorruptFrame(
@@ -98,8 +99,6 @@ class ReadBuffer:
         """What is here, at least one byte."""
         if self._data:
             return self._take(len(self._data))
-        if time.monotonic() >= deadline:
-            self._nothing("an answer")
         return self._fill(deadline) or self._nothing("an answer")
 
     @property
@@ -135,10 +134,12 @@ class ReadBuffer:
         del self._data[:count]
         return taken
 
-    def _more(self, deadline: float, wanted: str) -> None:
-        if time.monotonic() >= deadline:
+    def _more(self, deadline: float, wanted: str, late: bool = False) -> bool:
+        """Takes more in; was that after the deadline? Then it was the last time."""
+        if late:
             self._nothing(wanted)
         self._data += self._fill(deadline) or self._nothing(wanted)
+        return time.monotonic() >= deadline
 
     def _nothing(self, wanted: str) -> bytes:
         raise LinkTimeout(

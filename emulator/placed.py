@@ -106,6 +106,10 @@ class PlacedArray:
         self._fluctuated_s = self._wandered_s = 0.0
         self.generation = 0
 
+    def __getstate__(self) -> dict[str, object]:
+        """Of a copy: networks are built again from the cells when they are needed."""
+        return self.__dict__ | {"_network": None, "_noise": None}
+
     def hold(self, drive: Tensor, readings: Sequence[Tensor], states: Sequence[Tensor]) -> None:
         """Keeps the free equilibrium the array is in, until cells change or it settles elsewhere."""
         self._held = Held(drive, tuple(readings), tuple(states))
@@ -116,7 +120,8 @@ class PlacedArray:
         if held is None or not torch.equal(held.drive, drive):
             return None
         # a reading that went through other units and back may be off by a rounding, another one is off by a code
-        same = all(torch.allclose(a, b, rtol=1e-5, atol=1e-8) for a, b in zip(held.readings, readings, strict=True))
+        pairs = zip(held.readings, readings, strict=True)
+        same = all(torch.allclose(a, b.to(a), rtol=1e-5, atol=1e-8) for a, b in pairs)
         return held.states if same else None
 
     @property

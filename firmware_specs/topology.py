@@ -7,9 +7,12 @@ an array, the wire carries it in CONFIGURE, and the emulator relaxes it. It know
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from firmware_specs.shown import Shown
 
 Shape = tuple[PositiveInt, ...]
 Substrate = Literal["hopfield", "resistive"]
@@ -17,6 +20,16 @@ Substrate = Literal["hopfield", "resistive"]
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, *positional: object, **named: object) -> None:
+            if positional:
+                raise TypeError(
+                    f"{type(self).__name__} takes its fields by name: "
+                    f"{', '.join(f'{name}=...' for name in type(self).model_fields)}"
+                )
+            super().__init__(**named)
 
 
 class Layer(_Record):
@@ -87,7 +100,7 @@ class Conv(_Record):
 Coupling = Annotated[Dense | Conv, Field(discriminator="kind")]
 
 
-class Topology(_Record):
+class Topology(_Record, Shown):
     """Layers and couplings of one energy block.
 
     The *drive* enters layer 0, the *nudge* enters the last layer. In the Hopfield substrate the drive is a bias
@@ -142,6 +155,19 @@ class Topology(_Record):
             if expected != post:
                 raise ValueError(f"{where}: maps {pre} to {expected}, but layer {coupling.post} is {post}")
 
+    def facts(self) -> dict[str, object]:
+        """Substrate, layers, couplings and cells."""
+        layers = [f"{'x'.join(map(str, s.shape))}{'' if s.clamped else ' (linear)'}" for s in self.layers]
+        source = [] if self.source is None else [f"{'x'.join(map(str, self.source))} (sources)"]
+        couplings = [f"{c.kind} {c.pre} -> {c.post}" for c in self.couplings]
+        cells = [rows * columns for rows, columns in map(self.cells, self.couplings)]
+        return {
+            "substrate": self.substrate,
+            "layers": " - ".join([*source, *layers]),
+            "couplings": ", ".join(couplings) or "none",
+            "cells": " + ".join(map(str, cells)) or "none",
+        }
+
     def shape(self, layer: int) -> tuple[int, ...]:
         """Shape of a layer; `-1` is the source nodes of a resistive network."""
         if layer == -1:
@@ -184,8 +210,13 @@ class Topology(_Record):
         return tuple(tuple(n for n in colour if colour[n] == c) for c in range(max(colour.values()) + 1))
 
 
-def dense_chain(units: list[int], *, slope: float = 1.0, clamp_last: bool = False, bias: bool = True) -> Topology:
-    """Hopfield chain of dense layers, e.g. `dense_chain([256, 128])`: two layers, one crossbar."""
+def dense_chain(units: Sequence[int], *, slope: float = 1.0, clamp_last: bool = False, bias: bool = True) -> Topology:
+    """Hopfield chain of dense layers, e.g. `dense_chain([256, 128])`: two layers, one crossbar.
+
+    Raises:
+        TypeError: `units` is no list of positive whole numbers.
+    """
+    _check_sizes("units", units)
     last = len(units) - 1
     return Topology(
         layers=tuple(Layer(shape=(n,), clamped=clamp_last or i < last, slope=slope) for i, n in enumerate(units)),
@@ -193,8 +224,67 @@ def dense_chain(units: list[int], *, slope: float = 1.0, clamp_last: bool = Fals
     )
 
 
-def resistive_chain(source: int, units: list[int], *, bias: bool = True) -> Topology:
-    """Deep resistive network of dense layers, diodes on all but the last: `resistive_chain(2 * 784, [100, 10])`."""
+def conv_chain(
+    shape: tuple[int, int, int],
+    channels: Sequence[int],
+    *,
+    kernel: int = 3,
+    padding: int | None = None,
+    pool: bool = False,
+    slope: float = 1.0,
+    clamp_last: bool = True,
+    bias: bool = True,
+) -> Topology:
+    """Hopfield chain of convolutional layers, e.g. `conv_chain((3, 32, 32), [32, 64], pool=True)`.
+
+    Args:
+        shape: (channels, height, width) of the first layer, which is driven.
+        channels: Maps of every further layer; each is behind one convolutional crossbar.
+        kernel: Side of the kernels.
+        padding: Zeros around the maps; half a kernel when omitted, so that maps keep their size.
+        pool: Pool 2 x 2 maxima behind every convolution.
+        slope: Gain of clamped neurons.
+        clamp_last: Clip the last layer too; it is linear otherwise.
+        bias: Bias a map.
+
+    Raises:
+        TypeError: a size is no positive whole number.
+        ValueError: the maps run out: smaller kernels, fewer layers or no pooling would do.
+    """
+    _check_sizes("shape", shape)
+    _check_sizes("channels", channels)
+    if len(shape) != 3:
+        raise ValueError(f"shape: {tuple(shape)}, expected (channels, height, width)")
+    shapes: list[tuple[int, ...]] = [tuple(shape)]
+    couplings = []
+    for index, maps in enumerate(channels):
+        edge = kernel // 2 if padding is None else padding
+        conv = Conv(pre=index, post=index + 1, kernel=kernel, padding=edge, pool=pool, bias=bias)
+        after = conv.output_shape(shapes[-1], maps)
+        if min(after) < 1:
+            raise ValueError(f"channels[{index}]: a layer of shape {shapes[-1]} leaves nothing behind it, {after}")
+        couplings.append(conv)
+        shapes.append(after)
+    last = len(shapes) - 1
+    layers = tuple(Layer(shape=s, clamped=clamp_last or i < last, slope=slope) for i, s in enumerate(shapes))
+    return Topology(layers=layers, couplings=tuple(couplings))
+
+
+def _check_sizes(name: str, sizes: object) -> None:
+    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str) and len(sizes) > 0
+    if listed and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes):  # type: ignore[attr-defined]
+        return
+    raise TypeError(f"{name}: {sizes!r:.80}, expected a list of positive whole numbers, e.g. [64, 32]")
+
+
+def resistive_chain(source: int, units: Sequence[int], *, bias: bool = True) -> Topology:
+    """Deep resistive network of dense layers, diodes on all but the last: `resistive_chain(2 * 784, [100, 10])`.
+
+    Raises:
+        TypeError: a size is no positive whole number.
+    """
+    _check_sizes("source", [source])
+    _check_sizes("units", units)
     last = len(units) - 1
     return Topology(
         substrate="resistive",

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from firmware_specs.registry import plugin, register, trust
-    from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+    from firmware_specs.topology import Conv, Dense, Layer, Topology, conv_chain, dense_chain
     from hil.counterparts.opening.bench import open_bench
     from hil.learning.block import EnergyBlock
     from hil.learning.energies import Energy
     from hil.learning.estimator import Estimator
 
 __all__ = [
-    "Conv", "Dense", "Energy", "EnergyBlock", "Estimator", "Layer", "Topology", "dense_chain", "open_bench", "plugin",
-    "register", "trust",
+    "Conv", "Dense", "Energy", "EnergyBlock", "Estimator", "Layer", "Topology", "conv_chain", "dense_chain",
+    "open_bench", "plugin", "register", "trust",
 ]  # fmt: skip
 
 _HOMES = {
-    **dict.fromkeys(("Conv", "Dense", "Layer", "Topology", "dense_chain"), "firmware_specs.topology"),
+    **dict.fromkeys(("Conv", "Dense", "Layer", "Topology", "conv_chain", "dense_chain"), "firmware_specs.topology"),
     **dict.fromkeys(("plugin", "register", "trust"), "firmware_specs.registry"),
     "open_bench": "hil.counterparts.opening.bench",
     "Energy": "hil.learning.energies",

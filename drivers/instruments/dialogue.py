@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
 from drivers.instruments.fence import Fence
+from drivers.link_errors import talks
 from drivers.recording import FlightRecorder, Recorded
 from drivers.transport import Transport
 
@@ -150,7 +151,8 @@ class Dialogue:
             self._wire.drain(0.02, deadline)
             self._wire.write(question.encode() + b"\n", deadline)
             while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
-                pass
+                if time.monotonic() >= deadline:
+                    raise talks(self.address)
             self._dirty = False
 
     @property

@@ -27,24 +27,30 @@ UNIT = {"volts": "v", "amps": "i"}
 
 
 class Keithley2600(BenchInstrument):
-    """One box with channels `a` and `b`.
+    """One box.
+
+    Args:
+        dialogue: Session to it.
+        name: As the rack calls it.
+        line_hz: Mains frequency, for deadlines.
+        letters: Its channels.
 
     Attributes:
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, letters: str = "ab") -> None:
         super().__init__(dialogue, name, line_hz, tsp_errors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = Maintained(DialogueAdapter(dialogue))
         self.deadman: Deadman | None = None
-        self.channels = {letter: Keithley2600Channel(self, letter) for letter in "ab"}
+        self.channels = {letter: Keithley2600Channel(self, letter) for letter in letters}
 
     def reset(self) -> None:
-        """Both channels to defaults, outputs off."""
-        self.dialogue.write("smua.reset()")
-        self.dialogue.write("smub.reset()")
+        """All channels to defaults, outputs off."""
+        for letter in self.channels:
+            self.dialogue.write(f"smu{letter}.reset()")
         self.dialogue.write("errorqueue.clear()")
         self.dialogue.ask("*OPC?")
         self._forget()

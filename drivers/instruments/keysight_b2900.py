@@ -14,11 +14,11 @@ from drivers.roles import Measured
 
 
 class KeysightB2900(BenchInstrument):
-    """One box with channels `1` and `2`."""
+    """One box; `numbers` are its channels."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, numbers: str = "12") -> None:
         super().__init__(dialogue, name, line_hz)
-        self.channels = {number: KeysightB2900Channel(self, number) for number in "12"}
+        self.channels = {number: KeysightB2900Channel(self, number) for number in numbers}
 
     def reset(self) -> None:
         """Defaults, outputs off; readings as volts, amperes; blocks little-endian, read back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from drivers.errors import ProtocolViolation
@@ -20,8 +21,10 @@ from firmware_specs.racks.wiring import Instrument
 DRIVERS: dict[str, Callable[[Dialogue, str, float], Any]] = {
     "keithley-2400": Keithley2400,
     "keithley-2450": Keithley2450,
-    "keithley-2636b": Keithley2600,
-    "keysight-b2902a": KeysightB2900,
+    **{f"keithley-26{model}b": partial(Keithley2600, letters="a") for model in ("01", "11", "35")},
+    **{f"keithley-26{model}b": Keithley2600 for model in ("02", "04", "12", "14", "34", "36")},
+    **{f"keysight-b29{model}1a": partial(KeysightB2900, numbers="1") for model in ("0", "1")},
+    **{f"keysight-b29{model}2a": KeysightB2900 for model in ("0", "1")},
     "keithley-707b": Keithley707B,
     "keysight-34980a": Keysight34980A,
     "keithley-daq6510": KeithleyDAQ6510,

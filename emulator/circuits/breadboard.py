@@ -16,7 +16,7 @@ from emulator.circuits.part import Part, slope
 from emulator.circuits.parts import INSTANT_S, Capacitor
 from emulator.rack.circuit import LEAK_S, NotConverged, OnePort, VoltagePort, current, open_volts
 from emulator.rack.events import Log
-from emulator.rack.stand import Relay
+from emulator.rack.stand import Fixtures, Relay
 
 Array = NDArray[np.float64]
 GND = "gnd"
@@ -36,6 +36,7 @@ class Breadboard:
         line_hz: Mains frequency.
         contact_ohm: Resistance of a closed relay.
         real_time: Let integration and relay times pass in real time too.
+        modules: Mainframe -> slot -> card.
     """
 
     parts: list[tuple[Part, str, str]]
@@ -46,6 +47,7 @@ class Breadboard:
     real_time: bool = False
     log_commands: bool = False
     faults: set[str] = field(default_factory=set)
+    modules: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.now_s = 0.0
@@ -58,6 +60,10 @@ class Breadboard:
         self._volts: Array = np.zeros(len(self._node) - 1)
         self._fresh = False
         self._slow = [part for part, _, _ in self.parts if isinstance(part, Capacitor)]
+
+    def fixtures(self, instrument: str) -> Fixtures:
+        """Cards as the laboratory file names them."""
+        return Fixtures(self.modules.get(instrument, {}), {}, self.contact_ohm)
 
     def advance(self, seconds: float) -> None:
         """Lets time pass; capacitors charge, cells under stress change."""

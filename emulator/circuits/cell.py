@@ -35,11 +35,6 @@ class Cell:
         self._factor = max(0.0, 1 + self.pulses.step_d2d * float(self._draw.standard_normal()))
         self._shown = 1.0
 
-    @classmethod
-    def of(cls, name: str, seed: int = 0, start: float = 0.0) -> Cell:
-        """A cell of a datasheet by name or file."""
-        return cls(load(name), seed, start)
-
     @property
     def siemens(self) -> float:
         """Conductance, without read noise."""
@@ -77,3 +72,8 @@ class Cell:
         if self.noise.law != "relative" or not self.noise.sigma:
             return 1.0
         return max(0.0, 1 + self.noise.sigma * float(self._draw.standard_normal()))
+
+
+def cell(datasheet: str, seed: int = 0, start: float = 0.0) -> Cell:
+    """A memristive cell of a datasheet, shipped or a file: its conductances, pulses and read noise."""
+    return Cell(load(datasheet), seed, start)

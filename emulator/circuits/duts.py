@@ -1,23 +1,13 @@
-"""Parts by a short text: `resistor:1e3`, `diode:saturation_a=1e-14`, `cell:reram?start=0.5`, `my_parts:Bulb?ohm=10`."""
+"""Parts by a short text: `resistor:1e3`, `diode:saturation_a=1e-14`, `cell:reram,start=0.5`, `my_parts:Bulb?ohm=10`."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import Any
 
-from emulator.circuits.cell import Cell
 from emulator.circuits.part import Part
-from emulator.circuits.parts import Capacitor, Diode, Open, Resistor
-
-DUTS: dict[str, Callable[..., Part]] = {
-    "resistor": Resistor,
-    "diode": Diode,
-    "capacitor": Capacitor,
-    "rc": lambda ohm, farad: Capacitor(farad, series_ohm=ohm),
-    "cell": Cell.of,
-    "open": Open,
-}
+from emulator.circuits.parts import Capacitor
+from firmware_specs.refusals import close
+from firmware_specs.registry import UnknownName, find, known, names
 
 
 class DutError(ValueError):
@@ -25,18 +15,24 @@ class DutError(ValueError):
 
 
 def make_dut(text: str) -> Part:
-    """The part a text names: a kind, and after a colon its figures, by place or by name, between commas, `?` or `&`.
+    """The part a text names: a name of the registry's, and after a colon its figures, by place or by name.
 
-    A kind with a dot or a class after the colon is a class of one's own: `module:Class?figure=value`.
+    A class of one's own is `module:Class?figures`; its module must have been named by a person, not by a file
+    (`firmware_specs.registry`).
+
+    Args:
+        text: Figures are separated by commas.
 
     Raises:
-        DutError: no such kind, or figures that do not fit it.
+        DutError: no such part, or figures that do not fit it.
     """
-    kind, _, rest = text.partition(":")
-    maker, figures = DUTS.get(kind), rest
-    if maker is None:
-        name, _, figures = rest.partition("?")
-        maker = _own(kind, name, text)
+    name, colon, figures = text.partition(":")
+    if colon and not known("duts", name):
+        name, _, figures = text.partition("?")
+    try:
+        maker = find("duts", name)
+    except UnknownName as error:
+        raise DutError(f"{text!r}: {error}; {close(name, names('duts'))}, or module:Class of your own") from error
     by_place: list[Any] = []
     by_name: dict[str, Any] = {}
     for part in filter(None, figures.replace("?", ",").replace("&", ",").split(",")):
@@ -46,21 +42,16 @@ def make_dut(text: str) -> Part:
         else:
             by_place.append(_value(part))
     try:
-        made = maker(*by_place, **by_name)
+        made: Part = maker(*by_place, **by_name)
         float(made.amps(0.0))
     except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise DutError(f"{text!r}: {error}") from error
     return made
 
 
-def _own(module: str, name: str, text: str) -> Callable[..., Part]:
-    known = ", ".join(DUTS)
-    if not name:
-        raise DutError(f"{text!r} is no part; there are {known}, and `module:Class` for one of your own")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DutError(f"{text!r}: {error}; there are {known}, and `module:Class` for one of your own") from error
+def rc(ohm: float, farad: float) -> Capacitor:
+    """A resistor and a capacitor in series."""
+    return Capacitor(farad, series_ohm=ohm)
 
 
 def _value(text: str) -> float | str:

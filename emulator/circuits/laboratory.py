@@ -33,5 +33,9 @@ class Laboratory(Shelf):
             lab.contact_ohm,
             real_time or lab.real_time,
             log_commands,
+            modules={
+                name: {slot + 1: card for slot, card in enumerate(spec.modules) if card}
+                for name, spec in lab.instruments.items()
+            },
         )
         super().__init__(self.bench, lab.instruments, lab.seed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 EPOCH = datetime.datetime(2026, 1, 1)
 """When a virtual bench was switched on: time stamps are its seconds after that."""
-FORMATTED = {"V": "V", "A": "A", "Ohm": "Ohm"}
 
 
 @dataclass(frozen=True)
@@ -98,23 +97,32 @@ def element(name: str, entry: Entry, first_s: float, reading: str) -> float | st
         first_s: When the first reading of the buffer was taken.
         reading: Format of numbers.
     """
-    when = EPOCH + datetime.timedelta(seconds=entry.at_s)
-    values: dict[str, float | str] = {
-        "READing": entry.value,
-        "SOURce": entry.sourced,
-        "RELative": entry.at_s - first_s,
-        "STATus": entry.status,
-        "SOURSTATus": entry.status,
-        "UNIT": entry.unit,
-        "SOURUNIT": entry.source_unit,
-        "TSTamp": when.strftime("%m/%d/%Y %H:%M:%S.%f"),
-        "DATE": when.strftime("%m/%d/%Y"),
-        "TIME": when.strftime("%H:%M:%S"),
-        "SEConds": float(math.floor(entry.at_s)),
-        "FRACtional": entry.at_s % 1,
-        "FORMatted": f"{reading.format(entry.value)} {entry.unit}",
-        "SOURFORMatted": f"{reading.format(entry.sourced)} {entry.source_unit}",
-        "EXTRa": 0.0,
-        "CHANnel": "0",
-    }
-    return values[name]
+    match name:
+        case "READing":
+            return entry.value
+        case "SOURce":
+            return entry.sourced
+        case "RELative":
+            return entry.at_s - first_s
+        case "STATus" | "SOURSTATus":
+            return entry.status
+        case "UNIT":
+            return entry.unit
+        case "SOURUNIT":
+            return entry.source_unit
+        case "SEConds":
+            return float(math.floor(entry.at_s))
+        case "FRACtional":
+            return entry.at_s % 1
+        case "FORMatted":
+            return f"{reading.format(entry.value)} {entry.unit}"
+        case "SOURFORMatted":
+            return f"{reading.format(entry.sourced)} {entry.source_unit}"
+        case "EXTRa":
+            return 0.0
+        case "CHANnel":
+            return "0"
+    return (EPOCH + datetime.timedelta(seconds=entry.at_s)).strftime(STAMPS[name])
+
+
+STAMPS = {"TSTamp": "%m/%d/%Y %H:%M:%S.%f", "DATE": "%m/%d/%Y", "TIME": "%H:%M:%S"}

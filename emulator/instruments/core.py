@@ -7,6 +7,7 @@ so now. What is in no table is the instrument's own error -113.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ TEXTS = {
     -363: "Input buffer overrun",
 }
 OVERFLOW = (-350, "Queue overflow")
+PLAIN = re.compile(rb"[^#\"']*\n")
+REMEMBERED, REMEMBERED_BYTES = 500, 200
 LARGEST = 9e37
 """Whole numbers beyond are written as SCPI writes infinity."""
 
@@ -81,6 +84,8 @@ class ScpiInstrument:
         actions: What commands do, by name.
         hooks: What looks at a value before it is kept, by name.
         computed: What answers a query, by name.
+        kept: Settings that were changed, by name, suffixes and channel.
+        named: Commands by the name of what they act on.
         service: Called when the status byte begins to ask for service.
     """
 
@@ -95,10 +100,12 @@ class ScpiInstrument:
         self.hooks: dict[str, Hook] = {}
         self.computed: dict[str, Computed] = {}
         self.service: Callable[[], None] = lambda: None
-        self._set: dict[Key, Value] = {}
-        self._named = {command.name: command for command in reversed(table.commands)}
+        self.kept: dict[Key, Value] = {}
+        self.named = {command.name: command for command in reversed(table.commands)}
         self._splitter = Splitter()
+        self._read_before: dict[bytes, list[Unit]] = {}
         self._asked = False
+        self._bus_s = spec.facts.bus_s
         self._memory: dict[int, dict[Key, Value]] = {}
 
     def identity(self) -> str:
@@ -112,9 +119,9 @@ class ScpiInstrument:
 
     def get(self, name: str, *suffixes: int, channel: str = "") -> Value:
         """Present value of a setting."""
-        value = self._set.get((name, suffixes, channel))
+        value = self.kept.get((name, suffixes, channel))
         if value is None:
-            value = self._named[name].reset
+            value = self.named[name].reset
         assert value is not None, name  # noqa: S101 - a setting that is read has a default in the table
         return value
 
@@ -129,7 +136,7 @@ class ScpiInstrument:
 
     def keep(self, name: str, value: Value, *suffixes: int, channel: str = "") -> None:
         """Changes a setting from inside."""
-        self._set[name, suffixes, channel] = value
+        self.kept[name, suffixes, channel] = value
 
     def recall(self, settings: dict[Key, Value]) -> None:
         """Settings as they were saved; an output does not go on by itself."""
@@ -142,10 +149,12 @@ class ScpiInstrument:
 
     def forget(self, prefix: str = "") -> None:
         """Settings back to what the table says, those whose name begins with `keep.` excepted."""
-        self._set = {k: v for k, v in self._set.items() if k[0].startswith("keep.") or not k[0].startswith(prefix)}
+        self.kept = {k: v for k, v in self.kept.items() if k[0].startswith("keep.") or not k[0].startswith(prefix)}
 
     def feed(self, data: bytes) -> bytes:
         """Takes bytes in, gives answers out."""
+        if not self._splitter.pending and data.find(b"\n") == len(data) - 1 and PLAIN.fullmatch(data):
+            return self._message(data[:-1])  # one whole line without strings or blocks, as most are
         return b"".join(self._message(message) for message in self._splitter.feed(data))
 
     def feed_message(self, data: bytes) -> bytes:
@@ -174,22 +183,32 @@ class ScpiInstrument:
             self.queue[-1] = OVERFLOW
 
     def _message(self, message: bytes | Overrun) -> bytes:
-        self.bench.advance(self.spec.facts.bus_s)
+        self.bench.advance(self._bus_s)
         if isinstance(message, Overrun):
             self.fail(-363, TEXTS[-363])
             return b""
-        self.bench.log.add("command", self.name, text=message.decode(errors="replace").strip())
+        if self.bench.log.commands:
+            self.bench.log.add("command", self.name, text=message.decode(errors="replace").strip())
         try:
-            found = units(message.replace(b":*", b"*").strip())
+            found = self._units(message)
         except ValueError:
             self.fail(-102, TEXTS[-102])
             return b""
         before = self._asked
         replies = [reply for unit in found if (reply := self._unit(unit)) is not None]
-        self._asked = bool(self.status_byte() & 64)
+        self._asked = self.status.service_enable > 0 and bool(self.status_byte() & 64)
         if self._asked and not before:
             self.service()
         return b";".join(r.encode() if isinstance(r, str) else r for r in replies) + b"\n" if replies else b""
+
+    def _units(self, message: bytes) -> list[Unit]:
+        """Units of a message; those of short ones are remembered, since scripts repeat themselves."""
+        found = self._read_before.get(message)
+        if found is None:
+            found = units(message.replace(b":*", b"*").strip())
+            if len(message) < REMEMBERED_BYTES and len(self._read_before) < REMEMBERED:
+                self._read_before[message] = found
+        return found
 
     def _unit(self, unit: Unit) -> Reply:
         try:
@@ -251,7 +270,8 @@ class ScpiInstrument:
             return ",".join(style.real.format(v) for v in value)
         if isinstance(value, str):
             text = kind.answer(value)
-            return f'"{text}"' if kind.name in ("quoted", "string") else text
+            quotes = kind.name == "string" or (kind.name == "quoted" and style.quotes)
+            return f'"{text}"' if quotes else text
         return (
             style.whole.format(round(value)) if kind.name == "int" and abs(value) < 9e37 else style.real.format(value)
         )
@@ -270,7 +290,7 @@ class ScpiInstrument:
             "*ESE": lambda c: self._mask(c, "event_enable"),
             "*SRE": lambda c: self._mask(c, "service_enable"),
             "*TST": lambda c: "0",
-            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self._set)}),
+            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self.kept)}),
             "memory.recall": lambda c: self.recall(self._memory.get(c.p.integer(0, 4), {})),
             "error.next": lambda c: self.next_error(),
             "error.all": lambda c: self._all_errors(),

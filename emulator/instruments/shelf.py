@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from emulator.instruments.models.clock import Clock
+from emulator.instruments.models.keithley707b import Keithley707B
 from emulator.instruments.models.keithley2400 import Keithley2400
 from emulator.instruments.models.keithley2450 import Keithley2450
-from emulator.rack.boxes.keithley707b import Keithley707Box
-from emulator.rack.boxes.keithley2600 import Keithley2600Box
-from emulator.rack.boxes.keysight34980a import Keysight34980Box
-from emulator.rack.boxes.keysight_b2900 import KeysightB2902Box
-from emulator.rack.boxes.meters import ClockBox, Daq6510Box, Keysight34465Box
+from emulator.instruments.models.keithley2600 import Keithley2600
+from emulator.instruments.models.keithley_daq6510 import KeithleyDaq6510
+from emulator.instruments.models.keysight34465a import Keysight34465A
+from emulator.instruments.models.keysight34980a import Keysight34980A
+from emulator.instruments.models.keysight_b2900 import KeysightB2900
 from emulator.rack.events import Log
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
@@ -36,13 +38,24 @@ class Box(Protocol):
 MODELS: dict[str, Callable[..., Box]] = {
     "keithley-2400": Keithley2400,
     "keithley-2450": Keithley2450,
-    "keithley-2636b": Keithley2600Box,
-    "keysight-b2902a": KeysightB2902Box,
-    "keithley-707b": Keithley707Box,
-    "keysight-34980a": Keysight34980Box,
-    "keithley-daq6510": Daq6510Box,
-    "keysight-34465a": Keysight34465Box,
-    "crossbar-hil-clock": ClockBox,
+    "keithley-2601b": Keithley2600,
+    "keithley-2602b": Keithley2600,
+    "keithley-2604b": Keithley2600,
+    "keithley-2611b": Keithley2600,
+    "keithley-2612b": Keithley2600,
+    "keithley-2614b": Keithley2600,
+    "keithley-2634b": Keithley2600,
+    "keithley-2635b": Keithley2600,
+    "keithley-2636b": Keithley2600,
+    "keysight-b2901a": KeysightB2900,
+    "keysight-b2902a": KeysightB2900,
+    "keysight-b2911a": KeysightB2900,
+    "keysight-b2912a": KeysightB2900,
+    "keithley-707b": Keithley707B,
+    "keysight-34980a": Keysight34980A,
+    "keithley-daq6510": KeithleyDaq6510,
+    "keysight-34465a": Keysight34465A,
+    "crossbar-hil-clock": Clock,
 }
 
 

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, open_volts, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
-from emulator.rack.stand import Relay
+from emulator.rack.stand import Fixtures, Relay
 from firmware_specs.racks.dut import Dut
 from firmware_specs.racks.rack import Rack
 from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND
 
 Array = NDArray[np.float64]
+MATRIX, RELAYS, DACS, MULTIPLEXER = "34932A", "34937A", "34951A", "34921A"
 SHUNT = "shunt"
 """`shunt.row0`: the DAC's side of the resistor before a line."""
 
@@ -52,7 +53,10 @@ class Bench:
         self._lines = {line: index for index, line in enumerate(self.rack.lines)}
         terminals = sorted({t for pair in self.relays.values() for t in pair if t not in self._lines})
         self._nodes = self._lines | {t: len(self._lines) + i for i, t in enumerate(terminals)}
+        self._contacts = np.zeros((len(self._nodes),) * 2)  # closed contacts, as a graph's Laplacian
+        self._diodes: dict[Relay, tuple[int, OnePort]] = {}
         self._volts: Array | None = None
+        self._calm: Array | None = None  # the solution that was seen to stress nothing
         self._guess = np.zeros(len(self._nodes))
 
     @property
@@ -65,18 +69,40 @@ class Bench:
         """Resistance of a closed relay."""
         return self.dut.contact_ohm
 
+    def fixtures(self, instrument: str) -> Fixtures:
+        """Cards as the wiring needs them: a matrix, relays, DACs, a multiplexer."""
+        wiring, mine = self.rack.wiring, f"{instrument}."
+        modules: dict[int, str] = {}
+        if wiring.matrix.instrument == instrument:
+            modules = {int(channel[0]): MATRIX for box, channel in self.relays if box == instrument}
+        for terminal in (*wiring.floor.values(), *wiring.ceiling.values()):
+            if terminal.startswith(mine):
+                modules[int(terminal.removeprefix(mine)[0])] = RELAYS
+        for terminal in wiring.direct.values():
+            if terminal.startswith(mine):
+                modules[int(terminal.removeprefix(mine)[0])] = DACS
+        scanned = {channel: line for line, channel in wiring.scan.items()}
+        scanned |= {channel: f"{SHUNT}.{line}" for line, channel in wiring.shunts.items()}
+        if self.rack.roles.voltmeter != instrument:
+            scanned = {}
+        modules |= {int(channel[0]): MULTIPLEXER for channel in scanned}
+        return Fixtures(modules, scanned, self.dut.contact_ohm + wiring.shunt_ohm)
+
     def advance(self, seconds: float) -> None:
         """Lets time pass; cells under stress change meanwhile."""
         if seconds <= 0:
             return
         volts = self.solve()
-        pads = volts[: len(self._lines)]
-        if float(pads.max() - pads.min()) > self.dut.threshold_v:
-            stress, moved = self.crossbar.expose(pads, seconds)
-            if stress > self.dut.threshold_v:
-                self.log.add("stress", "cells", stress)
-            if moved:
-                self._volts = None
+        if volts is not self._calm:
+            pads = volts[: len(self._lines)]
+            if float(pads.max() - pads.min()) > self.dut.threshold_v:
+                stress, moved = self.crossbar.expose(pads, seconds)
+                if stress > self.dut.threshold_v:
+                    self.log.add("stress", "cells", stress)
+                if moved:
+                    self._volts = None
+            else:
+                self._calm = volts
         self.now_s += seconds
         if self.real_time:
             time.sleep(seconds)
@@ -91,13 +117,12 @@ class Bench:
             self._volts = None
 
     def switch(self, instrument: str, channel: str, close: bool) -> None:
-        """Moves one relay and notes what it had to switch: volts when closing, amperes when opening.
-
-        Raises:
-            KeyError: the box has no such channel.
-        """
+        """Moves one relay and notes what it had to switch: volts when closing, amperes when opening."""
         relay = (instrument, channel)
-        nodes = self.relays[relay]
+        nodes = self.relays.get(relay)
+        if nodes is None:  # nothing is wired to it
+            self.closed ^= {relay} if close != (relay in self.closed) else set()
+            return
         if close == (relay in self.closed):
             return
         if f"broken:{channel}" in self.faults or (not close and f"welded:{channel}" in self.faults):
@@ -110,7 +135,20 @@ class Bench:
             "close" if close else "open", f"{instrument}.{channel}", across if close else through, " - ".join(nodes)
         )
         self.closed ^= {relay}
+        self._join(a, b, 1 if close else -1)
+        if (kind := nodes[1].partition(".")[0]) in (FLOOR, CEILING):
+            diode = DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm, kind == CEILING)
+            self._diodes = {r: port for r, port in self._diodes.items() if r != relay}
+            if close:
+                self._diodes[relay] = (b, diode)
         self._volts = None
+
+    def _join(self, a: int, b: int, count: int) -> None:
+        """Counts closed contacts between two nodes."""
+        self._contacts[a, a] += count
+        self._contacts[b, b] += count
+        self._contacts[a, b] -= count
+        self._contacts[b, a] -= count
 
     def changed(self) -> None:
         """Call when cells were changed from outside: the bench looks anew."""
@@ -119,20 +157,10 @@ class Bench:
     def solve(self) -> Array:
         """Voltage of every node at this moment."""
         if self._volts is None:
-            contact_s = 1 / self.dut.contact_ohm
-            size, lines = len(self._nodes), len(self._lines)
-            admittance = np.zeros((size, size))
-            admittance[:lines, :lines] = self.crossbar.admittance()
-            ports: list[tuple[int, OnePort]] = []
-            for relay in self.closed:
-                one, other = self.relays[relay]
-                a, b = self._nodes[one], self._nodes[other]
-                admittance[a, a] += contact_s
-                admittance[b, b] += contact_s
-                admittance[a, b] -= contact_s
-                admittance[b, a] -= contact_s
-                if (kind := other.partition(".")[0]) in (FLOOR, CEILING):
-                    ports.append((b, DiodePort(self.dut.diode_knee_v, 1 / self.dut.diode_ohm, kind == CEILING)))
+            lines = len(self._lines)
+            admittance = self._contacts * (1 / self.dut.contact_ohm)
+            admittance[:lines, :lines] += self.crossbar.admittance()
+            ports: list[tuple[int, OnePort]] = list(self._diodes.values())
             if GROUND in self._nodes:
                 ports.append((self._nodes[GROUND], VoltagePort(0.0, series_s=1e3)))
             for terminal, port in self.ports.items():

@@ -197,6 +197,6 @@ class _Loads:
         """Current into every node, and its slope."""
         free = self.siemens * (self.volts - volts[self.node])
         inside = (free >= self.low) & (free <= self.high)
-        amps = np.bincount(self.node, np.clip(free, self.low, self.high), len(volts))
+        amps = np.bincount(self.node, np.minimum(np.maximum(free, self.low), self.high), len(volts))
         slope: Array = np.bincount(self.node, np.where(inside, -self.siemens, 0.0), len(volts)).astype(np.float64)
         return self.constant + amps, slope

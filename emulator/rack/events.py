@@ -37,16 +37,19 @@ class Log:
     Args:
         now: Virtual time.
         commands: Keep command lines too.
+
+    Attributes:
+        events: What happened.
     """
 
     def __init__(self, now: Callable[[], float], commands: bool = False) -> None:
         self._now = now
-        self._commands = commands
+        self.commands = commands
         self.events: list[Event] = []
 
     def add(self, kind: Kind, subject: str, value: float = 0.0, text: str = "") -> None:
         """Notes one event, now."""
-        if kind != "command" or self._commands:
+        if kind != "command" or self.commands:
             self.events.append(Event(self._now(), kind, subject, value, text))
 
     def of(self, *kinds: Kind) -> list[Event]:

@@ -31,9 +31,9 @@ class Inaccuracy:
             draw = _generator(*self._key, what, used.full).uniform(-STATIC, STATIC, 2)
             self._static[what, used.full] = (float(draw[0]), float(draw[1]))
         gain, offset = self._static[what, used.full]
-        noise = (
-            0.0 if nplc is None else NOISE * min(3.0, nplc**-0.5) * float(np.clip(self._noise.standard_normal(), -3, 3))
-        )
+        noise = 0.0
+        if nplc is not None:
+            noise = NOISE * min(3.0, nplc**-0.5) * min(max(float(self._noise.standard_normal()), -3.0), 3.0)
         return value * (1 + gain * used.gain) + used.offset * (offset + noise)
 
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.rack.circuit import OnePort
 from emulator.rack.events import Log
 
 Relay = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """What a mainframe has.
+
+    Attributes:
+        modules: Slot -> model of the card in it.
+        scanned: Channel of a multiplexer -> terminal or line it reads.
+        series_ohm: In series with every output.
+    """
+
+    modules: dict[int, str]
+    scanned: dict[str, str]
+    series_ohm: float
 
 
 class Stand(Protocol):
@@ -39,6 +55,10 @@ class Stand(Protocol):
     @property
     def contact_ohm(self) -> float:
         """Resistance of a closed relay."""
+        ...
+
+    def fixtures(self, instrument: str) -> Fixtures:
+        """What is plugged into a mainframe, and where its channels lead."""
         ...
 
     def advance(self, seconds: float) -> None:

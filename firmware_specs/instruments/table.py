@@ -59,6 +59,7 @@ class Style:
         empty: Entry of an empty error queue.
         error: An error, `{code}`, `{text}` filled in.
         depth: Entries the queue holds; the last becomes -350 when there are more.
+        quotes: A measuring function is answered in quotes.
     """
 
     real: str = "{:.9G}"
@@ -67,6 +68,7 @@ class Style:
     empty: str = '0,"No error"'
     error: str = '{code},"{text}"'
     depth: int = 10
+    quotes: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,13 @@ def _commands(row: list[str], where: str, branches: dict[str, str]) -> Iterator[
     header, text, reset, name, source = row
     try:
         branch = _BRANCH.search(header)
-        listed = branches.get(branch[1], branch[1]) if branch else ""
-        pairs = [part.partition("=") for part in listed.split("|")]
-        for node, _, meaning in pairs:
-            full = _BRANCH.sub(node, header) if branch else header
-            yield _command(full, text, reset, name.replace("$", meaning), source)
+        if branch is None:
+            yield _command(header, text, reset, name, source)
+            return
+        for part in branches.get(branch[1], branch[1]).split("|"):
+            node, _, meaning = part.partition("=")
+            one = header[: branch.start()] + node + header[branch.end() :]
+            yield from _commands([one, text, reset, name.replace("$", meaning), source], where, branches)
     except ValueError as error:
         raise ValueError(f"{where}.toml: {header}: {error}") from error
 

@@ -101,7 +101,15 @@ class Facts(Section):
 @cache
 def _table() -> dict[str, Facts]:
     text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text()
-    return {model: Facts.model_validate(_with_ranges(entry)) for model, entry in tomllib.loads(text).items()}
+    entries = tomllib.loads(text)
+    return {model: Facts.model_validate(_with_ranges(_whole(entries, model))) for model in entries}
+
+
+def _whole(entries: dict[str, dict[str, object]], model: str) -> dict[str, object]:
+    """An entry with what it says it has like another."""
+    entry = dict(entries[model])
+    like = entry.pop("like", None)
+    return entry if like is None else _whole(entries, str(like)) | entry
 
 
 def _with_ranges(entry: dict[str, object]) -> dict[str, object]:

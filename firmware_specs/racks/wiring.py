@@ -24,11 +24,13 @@ class Instrument(Section):
         model: A model the facts know.
         serial: Serial number it must answer with; empty: any.
         address: VISA resource; empty in a virtual rack's file, which fills it in.
+        modules: Cards of a mainframe in a laboratory, slot 1 first; empty text: an empty slot.
     """
 
     model: str
     serial: str = ""
     address: str = ""
+    modules: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Instrument:

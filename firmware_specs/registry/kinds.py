@@ -22,7 +22,7 @@ KINDS: dict[str, Kind] = {
     "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
     "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
     "instruments": Kind("a rack instrument", "driver of a model: a class as `drivers.instruments` has them"),
-    "duts": Kind("a circuit", "what virtual instruments are wired to: `f(argument) -> circuit`"),
+    "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),
     "items": Kind("a measuring item", "subclass of `hil.measuring.characterize.items.Item`"),
     "laws": Kind("a pulse law", "section that says how a pulse moves a cell"),
     "noises": Kind("a noise law", "section that says what is added to a reading"),

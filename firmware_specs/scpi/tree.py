@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -94,6 +95,7 @@ COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 
+@cache
 def mnemonics(word: str) -> tuple[str, ...]:
     """Spellings of one node or word: long and short form, in capitals. Common commands have one."""
     short = "".join(letter for letter in word if not letter.islower())

@@ -36,6 +36,19 @@ def command(
     rack: Annotated[
         str | None, typer.Option(metavar="RACK", help="Serve a rack of instruments instead: shipped name or TOML file.")
     ] = None,
+    instrument: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Serve one bench instrument instead: keithley-2450, ...")
+    ] = None,
+    dut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="With --instrument: what is at its terminals: resistor:1e3, diode, cell:reram, module:Class.",
+        ),
+    ] = None,
+    lab: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Serve the instruments of a laboratory file instead.")
+    ] = None,
     bench_out: Annotated[
         Path | None,
         typer.Option(
@@ -57,11 +70,19 @@ def command(
     """Serves an emulated chip as a virtual instrument and prints its addresses, one a line, as --device takes them.
 
     With --rack it serves every instrument of a rack, in its own dialect, and prints or writes a bench file in which
-    the rack is the device `rack`. Without a door all of them are opened. The log goes to standard error. Only this
-    machine can connect.
+    the rack is the device `rack`. With --instrument or --lab it serves bench instruments in front of a part or a small
+    circuit, for scripts of any library, and prints the VISA resource of each. Without a door all of them are opened.
+    The log goes to standard error. Only this machine can connect.
     """
-    if (rack is None) == (datasheet is None):
-        raise typer.BadParameter("give a datasheet, or --rack RACK")
+    if sum(given is not None for given in (rack, datasheet, instrument, lab)) != 1:
+        raise typer.BadParameter("give a datasheet, or one of --rack RACK, --instrument MODEL, --lab FILE")
+    if instrument is not None or lab is not None:
+        if pty or fault or seed or bench_out is not None or any(port is not None for port in (tcp, hislip)):
+            raise typer.BadParameter("--instrument and --lab serve sockets, and take --real-time beside them only")
+        _serve_lab(instrument, dut, lab, scpi, real_time)
+        return
+    if dut is not None:
+        raise typer.BadParameter("--dut goes with --instrument")
     if rack is not None:
         if pty or fault or any(port is not None for port in (tcp, scpi, hislip)):
             raise typer.BadParameter("--rack serves each instrument on a socket of its own and takes no other door")
@@ -91,6 +112,26 @@ def command(
     with stopped_by_signals(board):
         print("\n".join(board.addresses), flush=True)
         board.run()
+
+
+def _serve_lab(instrument: str | None, dut: str | None, lab: Path | None, port: int | None, real_time: bool) -> None:
+    from hil.counterparts.opening.emulate import stopped_by_signals
+    from hil.counterparts.opening.emulate_lab import open_instrument, open_lab
+
+    if lab is not None and (dut is not None or port is not None):
+        raise typer.BadParameter("--dut and --scpi go with --instrument; a laboratory file names its circuit")
+    try:
+        if lab is not None:
+            server = open_lab(lab, real_time=real_time)
+        else:
+            server = open_instrument(str(instrument), dut or "open", port=port or 0, real_time=real_time)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
+    with stopped_by_signals(server):
+        width = max(map(len, server.addresses))
+        lines = (f"{name:{width}}  {address}" for name, address in server.addresses.items())
+        print("\n".join(lines if lab is not None else server.addresses.values()), flush=True)
+        server.run()
 
 
 def _serve_rack(name: str, bench_out: Path | None, real_time: bool) -> None:

@@ -25,12 +25,14 @@ from firmware_specs.topology import Topology
 from hil.counterparts import device_snapshot, tiled
 from hil.counterparts.device_array import DeviceArray
 from hil.counterparts.device_tiles import DeviceTiles
+from hil.counterparts.notebook import ShownBench
+from hil.counterparts.one_of_a_kind import OneOfAKind
 from hil.counterparts.placement import check_fits, next_array
 from hil.counterparts.seam import Bench
 from hil.counterparts.tiled import TiledArray
 
 
-class DeviceBench:
+class DeviceBench(ShownBench, OneOfAKind):
     """An open device, arrays handed out in order; outputs go on with the first program or settle, and off at `close`.
 
     Args:

@@ -17,6 +17,7 @@ from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.checks import check_inputs, constant_nudges
 from hil.counterparts.mapping import Mapping
+from hil.counterparts.notebook import ShownBench
 from hil.counterparts.placement import check_fits, next_array
 from hil.counterparts.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
 
@@ -96,12 +97,13 @@ class EmulatedArray:
         check_inputs(self.topology, drive, nudges)
         current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
         constant = constant_nudges(nudges)
+        exact = torch.promote_types(drive.dtype, self._chip.dtype)  # a half-precision host has a whole chip
         with torch.no_grad():
             readings = self._chip.settle(
                 self._index,
-                drive * self._mapping.drive_unit,
-                [n * current_a for n in constant],
-                None if start is None else [s * unit_v for s in start],
+                drive.to(exact) * self._mapping.drive_unit,
+                [n.to(exact) * current_a for n in constant],
+                None if start is None else [s.to(exact) * unit_v for s in start],
                 reads,
                 self.wait_s,
             )
@@ -140,13 +142,15 @@ def _report(reading: Reading) -> Phase:
     return Phase(*how, reading.clipped_drives, reading.rail_codes, reading.restless)
 
 
-class EmulatorBench:
+class EmulatorBench(ShownBench):
     """An emulated chip, arrays handed out in order.
 
     Args:
         chip: The chip.
         address: The address it was opened from.
     """
+
+    closed = False
 
     def __init__(self, chip: Chip, address: str) -> None:
         self.chip = chip
@@ -197,7 +201,8 @@ class EmulatorBench:
             array.restore_written_at(float(state[f"written_at_{number}"]))
 
     def close(self) -> None:
-        """Nothing to switch off."""
+        """Nothing to switch off; its blocks refuse from now on, as they would on a device."""
+        self.closed = True
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,8 @@ from drivers.errors import BudgetSpent
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
 from firmware_specs.topology import Topology
+from hil.counterparts.notebook import ShownBench
+from hil.counterparts.one_of_a_kind import OneOfAKind
 from hil.counterparts.rack_array import RackArray
 from hil.counterparts.seam import PlacementError
 from hil.data.dataset import Dataset
@@ -22,7 +24,7 @@ from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator
 
 
-class RackBench:
+class RackBench(ShownBench, OneOfAKind):
     """An open rack.
 
     Args:

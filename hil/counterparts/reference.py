@@ -14,6 +14,7 @@ from emulator import network, packed
 from firmware_specs.topology import Topology
 from hil.counterparts.checks import check_inputs, check_parameters
 from hil.counterparts.energy_array import EnergyArray
+from hil.counterparts.notebook import ShownBench
 from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
 from hil.learning.energies.energy import Energy
 from hil.learning.energy import ideal_network
@@ -38,6 +39,10 @@ class ReferenceArray:
     arithmetic: packed.Arithmetic = "full"
     over_relaxation: float = 1.0
     _network: network.Network | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Of a copy: its block programs it again."""
+        return self.__dict__ | {"_network": None}
 
     @property
     def ranges(self) -> Ranges:
@@ -112,7 +117,7 @@ def _report(phase: network.Relaxed) -> Phase:
     return Phase(phase.settled, phase.iterations, phase.residual, none, none, phase.restless)
 
 
-class ReferenceBench:
+class ReferenceBench(ShownBench):
     """As many exact arrays as the model has blocks.
 
     Args:
@@ -124,6 +129,7 @@ class ReferenceBench:
     """
 
     quantized = False
+    closed = False
 
     def __init__(
         self,
@@ -165,7 +171,8 @@ class ReferenceBench:
         """Nothing to restore."""
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Nothing to release; its blocks refuse from now on, as they would on a device."""
+        self.closed = True
 
     def __enter__(self) -> Self:
         return self

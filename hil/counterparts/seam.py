@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from firmware_specs.shown import Shown, told
 from firmware_specs.topology import Topology
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Phase:
         )
 
 
-@dataclass(frozen=True)
-class Settled:
+@dataclass(frozen=True, repr=False)
+class Settled(Shown):
     """Measured states of the free phase and of each nudged phase, and how each phase went.
 
     Attributes:
@@ -94,6 +95,22 @@ class Settled:
     phases: tuple[Phase, ...]
     source_currents: tuple[Tensor, ...] | None = None
     seconds: float | None = None
+
+    def facts(self) -> dict[str, object]:
+        """Samples, layers, and how each phase went."""
+        said: dict[str, object] = {
+            "samples": len(self.free[0]),
+            "layers": " - ".join("x".join(map(str, state.shape[1:])) for state in self.free),
+        }
+        for number, phase in enumerate(self.phases):
+            name = f"nudged phase {number}" if number else "free phase"
+            sweeps, residual = float(phase.iterations.double().mean()), float(phase.residual.max())
+            said[name] = f"{float(phase.settled.double().mean()):.0%} settled, {sweeps:.1f} sweeps, {residual:.1e} left"
+        return said
+
+    def __repr__(self) -> str:
+        """What `facts` says; the states themselves are in `free` and `nudged`."""
+        return told(self, self.facts())
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pydantic import Field, PositiveInt, model_validator
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
 from firmware_specs.registry import choice, registered
 from hil.experiments.parts import Count, EnergyPart
-from hil.learning.block import Unsettled
 from hil.learning.energies import Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.feedforward import LayerSection
 from hil.learning.gradients.baseline import Implicit, Unrolled
+from hil.learning.inputs import Unsettled
 
 if TYPE_CHECKING:
     FeedforwardLayer = LayerSection

@@ -8,26 +8,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from drivers.errors import NotSettled
+from firmware_specs.shown import Shown
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import AnyEnergy, Array, Bench, CellArray, Nudge, PlacementError, Settled, States
+from hil.counterparts.seam import Bench, CellArray, Nudge, PlacementError, Settled, States
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
+from hil.learning.inputs import (
+    Unsettled,
+    check_drive,
+    check_options,
+    complaints,
+    equal,
+    tell_once,
+)
+from hil.learning.placing import placed
+from hil.learning.surroundings import (
+    FIRST_ONLY,
+    NO_TRANSFORM,
+    NoSecondDerivative,
+    NotTraceable,
+    recorded_by_func,
+    refuse_recording,
+)
 
 Observer = Callable[[Settled], None]
 """Told of every settle; a training loop collects settled fraction and clipping with it."""
 
-Unsettled = Literal["count", "leave_out", "refuse"]
-"""What becomes of samples whose free phase did not come to rest, see `EnergyBlock`."""
 
-
-class EnergyBlock(nn.Module):
+class EnergyBlock(nn.Module, Shown):
     """An energy part placed on an array of a bench.
 
     Parameters are `weight_i` and `bias_i` for coupling `i` of the topology: (post, pre) for dense couplings,
@@ -62,8 +78,9 @@ class EnergyBlock(nn.Module):
         pulsed: bool = False,
     ) -> None:
         super().__init__()
+        check_options(topology, bench, estimator, reads, unsettled)
         self.energy = topology if isinstance(topology, Energy) else Crossbar.of(topology)
-        self.array = _placed(self.energy, bench)
+        self.array = placed(self.energy, bench)
         self.quantized = bench.quantized
         self.estimator = estimator
         self.observer = observer
@@ -71,12 +88,18 @@ class EnergyBlock(nn.Module):
         self.reads = reads
         self.unsettled = unsettled
         self.pulsed = pulsed
+        self.address = bench.address
+        self._bench = bench
+        self._told: set[str] = set()
         if pulsed:
             self.register_buffer("prepared", torch.tensor(False))
-        self._programmed: tuple[int, ...] | None = None
-        for name, value in self.energy.initial().items():
+        self._programmed: tuple[Tensor, ...] | None = None
+        drawn = self.energy.initial()
+        self._names = tuple(drawn)
+        for name, value in drawn.items():
             self.register_parameter(name, nn.Parameter(value))
         self.project()
+        _BLOCKS.add(self)
 
     @property
     def topology(self) -> Topology:
@@ -98,46 +121,79 @@ class EnergyBlock(nn.Module):
         Raises:
             ValueError: a drive of another shape, or one that is not finite.
         """
-        expected = self.energy.drive_shape
-        if tuple(drive.shape[1:]) not in (expected, (math.prod(expected),)):
-            raise ValueError(f"drive: shape {tuple(drive.shape)}, expected (batch, *{expected}), or that flat")
-        self.program()
-        named = dict(self.named_parameters())
-        shaped = drive.reshape(len(drive), *expected)
-        state: Tensor = _Settle.apply(self, tuple(named), shaped, *named.values())
-        return state
+        refuse_recording()
+        if torch.compiler.is_compiling():
+            from hil.learning.opaque import run
+
+            return run(self, drive)
+        return self.eager(drive)
+
+    def eager(self, drive: Tensor) -> Tensor:
+        """The forward pass itself, in the block's own precision whatever autocast would have."""
+        if recorded_by_func():
+            raise NotTraceable(NO_TRANSFORM)
+        parameters = self.current()
+        like = next(iter(parameters.values()), None)
+        given = drive
+        if like is not None and torch.is_autocast_enabled(like.device.type) and drive.is_floating_point():
+            given = drive.to(like.dtype)
+        check_drive(given, self.energy.drive_shape, like)
+        with torch.autocast(given.device.type, enabled=False):
+            self.program()
+            shaped = given.reshape(len(given), *self.energy.drive_shape)
+            state: Tensor = _Settle.apply(self, tuple(parameters), shaped, *parameters.values())
+        return state.to(drive.dtype)
+
+    def current(self) -> dict[str, Tensor]:
+        """The parameters as they are used: behind pruning masks and parametrizations, too."""
+        return {name: getattr(self, name) for name in self._names}
 
     def program(self) -> None:
-        """Hands the parameters to the array if they changed since the last time, never otherwise.
+        """Hands the parameters to the array if their content changed since the last time, never otherwise.
 
-        After a resume they are handed over once more; an array that was restored finds no cell to write.
+        After a resume they are handed over once more; an array that was restored finds no cell to write. Contents are
+        compared, not version counters: fused optimizers, `.data`, `vector_to_parameters` and averaged copies write
+        without counting.
         """
+        if self._bench_closed():
+            raise ValueError(f"{self.address} is closed: keep the bench open as long as its blocks are used")
         if self.pulsed:
             self._prepare()
             return
-        versions = tuple(version for p in self.parameters() for version in (id(p), p._version))
-        if versions != self._programmed:
-            self.array.program({name: value.detach() for name, value in self.named_parameters()})
-            self._programmed = versions
+        named = {name: value.detach() for name, value in self.current().items()}
+        values = tuple(named.values())
+        if equal(values, self._programmed):
+            return
+        self._programmed = None
+        programmed = self.array.program(named)
+        self._programmed = tuple(value.clone() for value in values)
+        if self.observer is None and programmed.clipped:
+            tell_once(
+                self._told,
+                {
+                    "weights": f"{programmed.clipped} of {programmed.cells} weights and biases are beyond "
+                    "what the cells can hold and were clipped. project() moves the parameters there"
+                },
+            )
 
     def _prepare(self) -> None:
         prepared = self.get_buffer("prepared")
         if not bool(prepared):
             if not isinstance(self.array, CellArray):
                 raise ValueError("pulsed updates need cells: this counterpart cannot be pulsed")
-            self.array.prepare({name: value.detach() for name, value in self.named_parameters()})
+            self.array.prepare({name: value.detach() for name, value in self.current().items()})
             prepared.fill_(True)
 
     def project(self) -> None:
-        """Moves parameters the array cannot hold to the end of its range; call it after every optimizer step.
+        """Moves parameters the array cannot hold to the end of its range; every optimizer step of torch ends with it.
 
         A conductance that the optimizer made negative becomes 0 (projected gradient descent).
         """
         ranges = self.array.ranges
         with torch.no_grad():
             for name, parameter in self.named_parameters():
-                low, high = ranges.weight if name.startswith("weight") else ranges.bias
                 own = self.energy.bounds(name)
+                low, high = ranges.weight if name.startswith("weight") else ranges.bias
                 low, high = max(low, own[0]), min(high, own[1])
                 if math.isfinite(high):
                     parameter.clamp_(low, high)
@@ -153,6 +209,8 @@ class EnergyBlock(nn.Module):
         settled = self.array.settle(drive, nudges, start, self.reads)
         if self.observer is not None:
             self.observer(settled)
+        elif self.unsettled != "refuse":
+            tell_once(self._told, complaints(settled))
         if self.unsettled == "refuse":
             for number, phase in enumerate(settled.phases):
                 complaint = phase.complaint()
@@ -160,6 +218,28 @@ class EnergyBlock(nn.Module):
                     name = f"nudged phase {number}" if number else "free phase"
                     raise NotSettled(f"{name}: {complaint}", todo="Allow more sweeps or time, or a larger tolerance")
         return settled
+
+    def _bench_closed(self) -> bool:
+        return bool(getattr(self._bench, "closed", False))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it programs its array at its first forward pass."""
+        return self.__dict__ | {"_programmed": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy (`copy.deepcopy`, pickle): its optimizers project it, too; its array is a copy of its own."""
+        super().__setstate__(state)
+        _BLOCKS.add(self)
+
+    def extra_repr(self) -> str:
+        """Layers, counterpart and rule."""
+        return ", ".join(f"{name}: {fact}" for name, fact in self.facts().items())
+
+    def facts(self) -> dict[str, object]:
+        """Energy, layers, counterpart and rule, for `repr` and notebooks."""
+        sizes = " - ".join("x".join(map(str, shape)) for shape in self.energy.layers)
+        rule = getattr(self.estimator, "kind", type(self.estimator).__name__)
+        return {"energy": self.energy.name, "layers": sizes, "on": self.address, "estimator": rule}
 
     def heard(self, settled: Settled, device: torch.device) -> Tensor | None:
         """Samples that send a gradient, (batch,), by their free phase; None where all do."""
@@ -188,6 +268,8 @@ class _Settle(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph: what comes from here has no graph
+            raise NoSecondDerivative(FIRST_ONLY)
         block: EnergyBlock = ctx.block
         heard, drive, *rest = ctx.saved_tensors
         parameters = dict(zip(ctx.names, rest, strict=False))
@@ -195,31 +277,23 @@ class _Settle(torch.autograd.Function):
         by_output = gradients[0]
         if heard is not None:
             by_output = by_output * heard.view(-1, *[1] * (by_output.dim() - 1))
-        by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, by_output)
+        with torch.autocast(drive.device.type, enabled=False):
+            by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, by_output)
         return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
 
-
-def _count_writes(optimizer: torch.optim.Optimizer, *_: object) -> None:
-    """Fused optimizers write without raising the version counters by which a block sees that parameters changed."""
-    for group in optimizer.param_groups:
-        if group.get("fused"):
-            torch.autograd.graph.increment_version([p for p in group["params"] if p.grad is not None])
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        """Forward-mode derivatives are refused."""
+        raise NoSecondDerivative(FIRST_ONLY)
 
 
-register_optimizer_step_post_hook(_count_writes)
+def _project_after_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """What the cells cannot hold, negative conductances above all, ends at their range."""
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None}
+    for block in list(_BLOCKS):
+        if any(id(p) in moved for p in block.parameters()):
+            block.project()
 
 
-def _placed(energy: Energy, bench: Bench) -> Array:
-    """An array of the bench for an energy.
-
-    Raises:
-        PlacementError: it does not fit, or the counterpart holds crossbar networks only.
-    """
-    if energy.topology is not None:
-        return bench.place(energy.topology)
-    if isinstance(bench, AnyEnergy):
-        return bench.place_energy(energy)
-    raise PlacementError(
-        f"{bench.address} holds crossbar networks, and the energy {energy.name} is none: settle it on reference:, or "
-        "give it a topology (Energy.topology)"
-    )
+_BLOCKS: WeakSet[EnergyBlock] = WeakSet()
+register_optimizer_step_post_hook(_project_after_step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
 
 Kind = Literal["centered", "positive", "negative", "random_sign"]
+Jumps = Literal["keep", "one_sided"]
+Followed = Literal["constant", "reevaluated"]
 
 
 class Site(Protocol):
@@ -119,12 +121,15 @@ class Estimator:
     dither: bool = False
     points: int = 2
     largest: float | None = None
-    jumps: Literal["keep", "one_sided"] = "keep"
-    nudge: Literal["constant", "reevaluated"] = "constant"
+    jumps: Jumps = "keep"
+    nudge: Followed = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
 
     def __post_init__(self) -> None:
+        for name, choices in (("kind", Kind), ("jumps", Jumps), ("nudge", Followed)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
         if not 0 < self.beta < float("inf"):
             raise ValueError(
                 f"beta must be positive and finite, got {self.beta}: the sign belongs to the kind of estimator"
@@ -146,6 +151,11 @@ class Estimator:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Settles the nudged phases in one transaction and contrasts the measured states; see `Rule`."""
+        if self.nudge == "reevaluated":
+            raise ValueError(
+                "nudge = 'reevaluated' follows the loss, which backward() does not know: call "
+                "hil.learning.gradients.followed.scores_and_loss(model, loss, inputs, labels), or use 'constant'"
+            )
         levels = self.levels(site.generator)
         effective = self.effective_beta(loss_gradient, self.aim(site))
         column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))

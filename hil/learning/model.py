@@ -13,11 +13,12 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.counterparts.seam import Bench, CellArray, PlacementError
+from hil.counterparts.seam import Bench, CellArray, PlacementError, Settled
 from hil.experiments.parts import ConvPart, DensePart, EnergyPart, SkipPart
 from hil.experiments.schema import BlockPart, Experiment
 from hil.learning.block import EnergyBlock, Observer
 from hil.learning.energies import Crossbar, Energy
+from hil.learning.estimator import Estimator, Rule
 from hil.learning.initial import initialize
 
 
@@ -49,10 +50,11 @@ def build(
         PlacementError: a block that does not fit the counterpart.
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict()
+    rules = rules_of(experiment.estimator, len(experiment.blocks))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(torch.device("cpu"), experiment.run.seed, "weights").initial_seed())
         for number, part in enumerate(experiment.blocks):
-            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape)
+            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape, rules[number])
             parts[f"block_{number + 1}"] = block
         if experiment.readout == "linear":
             parts["readout"] = nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), classes))
@@ -68,6 +70,20 @@ def build(
 def energy_blocks(model: nn.Module) -> dict[str, EnergyBlock]:
     """Energy blocks of a model by name, first to last."""
     return {name: module for name, module in model.named_modules() if isinstance(module, EnergyBlock)}
+
+
+def rules_of(rule: Rule, blocks: int) -> list[Rule]:
+    """The rule of every block of a chain: only the last one's nudge can follow the loss, which it alone sees."""
+    follows = isinstance(rule, Estimator) and rule.nudge == "reevaluated"
+    earlier = replace(rule, nudge="constant") if follows and isinstance(rule, Estimator) else rule
+    return [*[earlier] * (blocks - 1), rule]
+
+
+def set_rule(model: nn.Module, rule: Rule) -> None:
+    """Exchanges the rule of every block of a model."""
+    blocks = energy_blocks(model)
+    for block, own in zip(blocks.values(), rules_of(rule, len(blocks)), strict=True):
+        block.estimator = own
 
 
 @contextmanager
@@ -133,8 +149,12 @@ def _coupling(
     return conv, after
 
 
+def _somebody_counts(settled: Settled) -> None:
+    """Observer of a block whose run counts what went badly, so that the block itself need not warn."""
+
+
 def _block(
-    experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...]
+    experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...], rule: Rule
 ) -> tuple[nn.Module, tuple[int, ...]]:
     layers: list[nn.Module] = []
     for index, layer in enumerate(part.feedforward):
@@ -166,11 +186,12 @@ def _block(
         energy = EnergyBlock(
             own,
             bench,
-            experiment.estimator,
+            rule,
             generator=signs,
             reads=settle.reads,
             unsettled=settle.unsettled,
             pulsed=pulsed,
+            observer=_somebody_counts,
         )
     except PlacementError as error:
         raise PlacementError(f"{where}.energy: {error}") from error

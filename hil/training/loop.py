@@ -216,8 +216,6 @@ def step(
     sums = torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
     ranks.exchange(parameters, sums)
     state.optimizer.step()
-    for block in energy_blocks(state.model).values():
-        block.project()  # what the cells cannot hold, negative conductances above all, ends at their range
     cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
     return sums
 

@@ -11,6 +11,8 @@ from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
 from hil.learning.gradients.baseline import Implicit, Unrolled
 
+pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")  # tested on its own
+
 
 class Counting:
     """An array that notes what it is asked and answers from the reference."""

@@ -11,7 +11,7 @@ from hil.learning.estimator import Estimator
 from hil.learning.gradients.baseline import Implicit
 from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import task
-from hil.learning.model import build, energy_blocks
+from hil.learning.model import build, energy_blocks, set_rule
 
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 EXPERIMENT = {
@@ -36,7 +36,7 @@ def model_with(bench, readout="linear", **changes):
     for block in energy_blocks(model).values():
         for parameter in block.parameters():
             parameter.data.mul_(0.6)
-        block.estimator = Estimator(**changes)
+    set_rule(model, Estimator(**changes))
     return model
 
 

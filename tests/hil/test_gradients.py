@@ -11,6 +11,8 @@ from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
 from hil.learning.gradients.baseline import AdjointError, Implicit, Unrolled
 
+pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")  # tested on its own
+
 EXACT = Stop(max_iterations=5000, tolerance=1e-14)
 
 

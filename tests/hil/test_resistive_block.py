@@ -13,6 +13,8 @@ from hil.counterparts.mapping import Mapping
 from hil.counterparts.seam import PlacementError
 from hil.learning import energy
 
+pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")  # tested on its own
+
 EXACT = Stop(20_000, 1e-14)
 
 

@@ -34,6 +34,7 @@ def problem():
     return centres[labels] + torch.randn(96, 10, generator=draw) * 0.5, labels
 
 
+@pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
 def test_every_split_has_the_same_weights_and_learns(split):
     torch.manual_seed(1)

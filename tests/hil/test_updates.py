@@ -24,6 +24,8 @@ from hil.training.optimize import optimizer
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 
+pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")  # tested on its own
+
 TOPOLOGY = dense_chain([6, 4])
 
 

@@ -175,11 +175,12 @@ def pymeasure_points(prop):
     return [low, (low + high) // 2 if whole else (low + high) / 2, high]
 
 
-def pymeasure_settable(prop):
-    if prop.fset is None:
+def pymeasure_has(function, command):
+    """Properties of PyMeasure have both functions; one without a command only raises."""
+    if function is None:
         return False
-    command = inspect.signature(prop.fset).parameters.get("set_command")
-    return command is None or command.default is not None
+    found = inspect.signature(function).parameters.get(command)
+    return found is None or found.default is not None
 
 
 def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
@@ -190,7 +191,8 @@ def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
             continue
         before()
         first = None
-        if prop.fget is not None:
+        gettable = pymeasure_has(prop.fget, "get_command")
+        if gettable:
             try:
                 first = getattr(instrument, name)
                 problem = "; ".join(errors())
@@ -200,7 +202,7 @@ def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
                 report.failed_read[name] = problem
             else:
                 report.read.append(name)
-        if not pymeasure_settable(prop) or prop.fget is None:
+        if not pymeasure_has(prop.fset, "set_command") or not gettable:
             continue
         holds = ("range" in name and "enabled" not in name) or name.startswith("compliance")
         points = pymeasure_points(prop) or ([] if first is None else [first])

@@ -73,6 +73,9 @@ def open_bench(
         hil.counterparts.opening.bench_file.BenchFileError: the bench file is refused.
         drivers.errors.DeviceError: the device cannot be opened; `BadAddress` where a port's options are wrong.
     """
+    for name, value in (("stop", stop), ("nudged_stop", nudged_stop)):
+        if value is not None and not isinstance(value, Stop):
+            raise TypeError(f"{name}: {value!r:.80}, expected emulator.network.Stop(max_iterations, tolerance)")
     return _opener(address)(Settings(device, dtype, stop, nudged_stop))
 
 
@@ -87,6 +90,8 @@ def check_address(address: str) -> None:
 
 def _opener(address: str) -> Opener:
     """Parses an address; what it gives opens the counterpart."""
+    if not isinstance(address, str):
+        raise AddressError(f"{address!r:.80} is not an address, a text is expected. Addresses: {FORMS}")
     scheme, found, rest = address.partition(":")
     if not found:
         raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")

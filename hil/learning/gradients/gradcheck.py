@@ -19,7 +19,7 @@ from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.loss import task
-from hil.learning.model import build, energy_blocks
+from hil.learning.model import build, energy_blocks, set_rule
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
 """Free phases of the comparison: to the floor of float64."""
@@ -175,9 +175,9 @@ def gradients(
 ) -> Gradients:
     """Gradient of the kept samples' mean loss by every parameter of the initial model; `seen` collects its settles."""
     model = initial_model(experiment, bench, given)
+    set_rule(model, rule)
     for block in energy_blocks(model).values():
-        block.estimator = rule
-        block.observer = None if seen is None else seen.append
+        block.observer = block.observer if seen is None else seen.append
     task(experiment.loss).loss(model(given.images)[given.kept], given.labels[given.kept]).backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_specs.shown import Shown
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.training.run import checkpoint, marked
@@ -35,7 +37,7 @@ def of_rank(path: Path, rank: int) -> Path:
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(Shown):
     """Paths of a run.
 
     Attributes:
@@ -44,6 +46,14 @@ class RunFolder:
     """
 
     path: Path
+
+    def facts(self) -> dict[str, object]:
+        """Title, counterpart, steps and accuracy, as far as there is a summary."""
+        if not self.summary.is_file():
+            return {"path": self.path, "finished": False}
+        summary = json.loads(self.summary.read_text(encoding="utf-8"))
+        names = ("title", "device", "epochs", "steps", "test_accuracy", "finished")
+        return {"path": self.path} | {name: summary.get(name) for name in names}
 
     @property
     def shared(self) -> RunFolder:

@@ -1,0 +1,112 @@
+"""Serves virtual instruments: one socket each, on this machine only, one thread for all of them.
+
+All instruments stand on one bench, so their commands are carried out one after the other, in the order they arrive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from emulator.instruments.shelf import Shelf
+
+HOST = "127.0.0.1"
+CHUNK = 1 << 16
+
+
+@dataclass
+class _Door:
+    """One instrument's listening socket, or a connection to it."""
+
+    name: str
+    listening: bool
+
+
+class ShelfServer:
+    """Sockets in front of virtual instruments.
+
+    Args:
+        virtual: The instruments.
+        ports: Ports of those that should have a certain one.
+
+    Raises:
+        OSError: a port is not free.
+    """
+
+    def __init__(self, virtual: Shelf, ports: Mapping[str, int] = MappingProxyType({})) -> None:
+        self.virtual = virtual
+        self._selector = selectors.DefaultSelector()
+        self._stop, self._stopped = socket.socketpair()
+        self._selector.register(self._stopped, selectors.EVENT_READ, None)
+        self._ports: dict[str, int] = {}
+        self._talking: dict[str, socket.socket] = {}
+        for name in virtual.boxes:
+            listener = socket.create_server((HOST, ports.get(name, 0)))
+            listener.setblocking(False)
+            self._ports[name] = listener.getsockname()[1]
+            self._selector.register(listener, selectors.EVENT_READ, _Door(name, True))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """VISA resource of every instrument."""
+        return {name: f"TCPIP::{HOST}::{port}::SOCKET" for name, port in self._ports.items()}
+
+    def run(self) -> None:
+        """Serves until `stop`."""
+        try:
+            while True:
+                ready = self._selector.select(self.virtual.patience_s())
+                self._poll()
+                for key, _ in ready:
+                    if key.data is None:
+                        return
+                    assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
+                    if key.data.listening:
+                        self._accept(key.fileobj, key.data.name)
+                    else:
+                        self._serve(key.fileobj, key.data.name)
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Ends `run`; may be called from a signal handler or another thread."""
+        with contextlib.suppress(OSError):
+            self._stop.send(b"x")
+
+    def _accept(self, listener: socket.socket, name: str) -> None:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ, _Door(name, False))
+
+    def _serve(self, connection: socket.socket, name: str) -> None:
+        try:
+            data = connection.recv(CHUNK)
+            if data:
+                self._talking[name] = connection
+                connection.sendall(self.virtual.feed(name)(data))
+                return
+        except ConnectionError:
+            pass
+        if self._talking.get(name) is connection:
+            del self._talking[name]
+        self._selector.unregister(connection)
+        connection.close()
+
+    def _poll(self) -> None:
+        """Instruments whose waiting is over go on; what they say goes to whoever spoke last."""
+        for name, said in self.virtual.poll():
+            if name in self._talking:
+                with contextlib.suppress(ConnectionError):
+                    self._talking[name].sendall(said)
+
+    def _close(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
+            self._selector.unregister(key.fileobj)
+            key.fileobj.close()
+        self._stop.close()
+        self._selector.close()

@@ -1,0 +1,1 @@
+"""Instruments that are spoken to in Lua (Keithley's Test Script Processor)."""

@@ -1,0 +1,313 @@
+"""A TSP instrument: lines in, what `print` prints out; scripts, error queue, waiting for a trigger.
+
+A box that waits for a trigger carries out nothing else until `*TRG` arrives or its time is over. That time is real
+time, not the bench's: it is about a host that has fallen silent.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from emulator.instruments.refused import Refused
+from emulator.instruments.status import Status, event_bit
+from emulator.instruments.tsp.lua import Lua
+from emulator.instruments.tsp.tree import Tree
+from emulator.rack.stand import Stand
+from firmware_specs.racks.wiring import Instrument
+
+Method = Callable[..., Any]
+QUEUE = 100
+SCRIPT_LIMIT = 1 << 20
+LINE_LIMIT = 1 << 16
+_LOAD = re.compile(r"load(andrun)?script\b\s*(\w*)\s*$", re.IGNORECASE)
+SEVERE = 20.0
+
+
+class TspBox:
+    """One TSP instrument. Models fill its tree with attributes and its `methods` with functions.
+
+    Args:
+        bench: What it stands on.
+        name: As the bench calls it.
+        spec: Model and serial.
+        table: Name of its attribute table.
+
+    Attributes:
+        tree: Attributes by path.
+        methods: Functions by path.
+        queue: Error queue: code and text.
+        service: Called when the status byte begins to ask for service.
+    """
+
+    def __init__(self, bench: Stand, name: str, spec: Instrument, table: str) -> None:
+        self.bench, self.name, self.spec = bench, name, spec
+        self.queue: deque[tuple[int, str]] = deque()
+        self.status = Status()
+        self.tree = Tree(table, spec.facts.channels)
+        self.service: Callable[[], None] = lambda: None
+        self.methods: dict[str, Method] = {
+            "errorqueue.next": self._next_error,
+            "errorqueue.clear": lambda *_: self.queue.clear(),
+            "trigger.clear": self._forget_trigger,
+            "reset": lambda *_: self.reset(),
+            "status.reset": lambda *_: None,
+            "opc": self._complete,
+            "beeper.beep": lambda *_: None,
+        }
+        self.tree.computed["errorqueue.count"] = lambda: len(self.queue)
+        self.tree.computed["localnode.linefreq"] = lambda: bench.line_hz
+        self.tree.computed["localnode.serialno"] = lambda: spec.serial or "1000001"
+        self.tree.computed["status.condition"] = self.status_byte
+        self.lua = Lua(self._host, self.furnish)
+        self._bus_s = spec.facts.bus_s
+        self._line = bytearray()
+        self._inbox: deque[str] = deque()
+        self._script: tuple[bool, str, list[str]] | None = None
+        self._output: list[bytes] = []
+        self._triggered = self._in_message = self._asked = False
+        self._until: float | None = None
+        self.furnish()
+
+    def furnish(self) -> None:
+        """Gives a new interpreter the box's objects; models add theirs."""
+        self.lua.make("builtin", "")
+        for path in self.tree.objects(self.methods):
+            self.lua.make("object", path)
+        for path in self.methods:
+            if path not in ("trigger.clear", "opc"):
+                self.lua.make("method", path)
+        for path, value in self.tree.constants.items():
+            self.lua.set(path, value)
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        if f"identity:{self.name}" in self.bench.faults:
+            return "ACME,WRONG BOX,0,0"
+        return self.spec.facts.identity.format(serial=self.spec.serial or "1000001")
+
+    def reset(self) -> None:
+        """`reset()`: attributes back to what the table says; models add theirs."""
+        self.tree.forget()
+
+    @property
+    def deadline(self) -> float | None:
+        """When it stops waiting for a trigger, monotonic seconds; None while it does not."""
+        return self._until
+
+    def status_byte(self, message: bool = False) -> int:
+        """As a serial poll reads it."""
+        return self.status.byte(bool(self.queue), message)
+
+    def clear(self) -> None:
+        """Device clear: what is half received and what waits is forgotten."""
+        self._line.clear()
+        self._inbox.clear()
+        self._script, self._until = None, None
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes bytes in, gives answers out; no bytes: looks at the time."""
+        self._line += data
+        while (end := self._line.find(b"\n")) >= 0:
+            self._arrived(bytes(self._line[:end]).decode(errors="replace").strip())
+            del self._line[: end + 1]
+        if len(self._line) > LINE_LIMIT:
+            self._line.clear()
+            self.fail(-363, "Input buffer overrun")
+        while self._until is not None or self._inbox:
+            if self._until is None:
+                self._take_message()
+                self._execute(self._inbox.popleft())
+            elif self._triggered or time.monotonic() >= self._until:
+                came, self._triggered = self._triggered, False
+                self._take_message()
+                self._in_message = came
+                self._go(came)
+            else:
+                break
+        said, self._output = b"".join(self._output), []
+        asked = self.status.service_enable > 0 and bool(self.status_byte() & 64)
+        if asked and not self._asked:
+            self.service()
+        self._asked = asked
+        return said
+
+    def feed_message(self, data: bytes) -> bytes:
+        """The same where the interface marks the end of a message."""
+        return self.feed(data if data.endswith(b"\n") else data + b"\n")
+
+    def fail(self, code: int, text: str) -> None:
+        """Puts an error into the queue."""
+        self.bench.log.add("error", self.name, code, text)
+        self.status.events |= event_bit(code)
+        if len(self.queue) < QUEUE:
+            self.queue.append((code, text))
+        else:
+            self.queue[-1] = (-350, "Queue overflow")
+
+    def say(self, data: bytes) -> None:
+        """What goes out as it is."""
+        self._output.append(data)
+
+    def _arrived(self, line: str) -> None:
+        if line.upper() == "*TRG":  # the interface sees it, whatever the box is doing
+            self._triggered = True
+        elif line:
+            self._inbox.append(line)
+
+    def _take_message(self) -> None:
+        """A message takes its time on the bus, once: what follows a trigger comes with it."""
+        if not self._in_message:
+            self.bench.advance(self._bus_s)
+
+    def _execute(self, line: str) -> None:
+        if self.bench.log.commands:
+            self.bench.log.add("command", self.name, text=line)
+        if self._script is not None:
+            self._collect(line)
+        elif started := _LOAD.match(line):
+            self._script = (bool(started[1]), started[2], [])
+        elif line.startswith("*"):
+            self._common(line.upper())
+        else:
+            self.chunk(line)
+
+    def chunk(self, text: str) -> None:
+        """Runs a piece of Lua."""
+        try:
+            self.lua.start(text)
+        except Refused as refused:
+            self.fail(refused.code, refused.text)
+            return
+        self._go()
+
+    def _go(self, *given: bool) -> None:
+        self._until = None
+        try:
+            seconds = self.lua.go(*given)
+        except Refused as refused:
+            self.fail(refused.code, refused.text)
+            return
+        if seconds is not None:
+            self._until, self._in_message = time.monotonic() + seconds, False
+
+    def _collect(self, line: str) -> None:
+        """Lines of a script, up to `endscript`; a named one becomes a function of that name, and `NAME.run`."""
+        assert self._script is not None  # noqa: S101 - called while there is one
+        run, name, lines = self._script
+        if line.lower() != "endscript":
+            lines.append(line)
+            if sum(map(len, lines)) > SCRIPT_LIMIT:
+                self._script = None
+                self.fail(-223, "Too much data")
+            return
+        self._script = None
+        text = "\n".join(lines)
+        if name:
+            self.chunk(f"{name} = script_of(function(...)\n{text}\nend)")
+        else:
+            self.chunk(f"script_anonymous = function(...)\n{text}\nend")
+        if run:
+            self.chunk(text)
+
+    def _common(self, line: str) -> None:
+        status = self.status
+        word, _, value = line.partition(" ")
+        answers: dict[str, Callable[[], object]] = {
+            "*IDN?": self.identity,
+            "*OPC?": lambda: "1",
+            "*STB?": self.status_byte,
+            "*ESR?": status.take_events,
+            "*ESE?": lambda: status.event_enable,
+            "*SRE?": lambda: status.service_enable,
+            "*TST?": lambda: "0",
+        }
+        if word in answers:
+            self.say(f"{answers[word]()}\n".encode())
+        elif word in ("*ESE", "*SRE") and value.isdigit():
+            setattr(status, "event_enable" if word == "*ESE" else "service_enable", int(value) & 255)
+        elif word == "*RST":
+            self.reset()
+        elif word == "*CLS":
+            self.queue.clear()
+            status.clear()
+        elif word == "*OPC":
+            status.events |= 1
+        elif word != "*WAI":
+            self.fail(-285, "TSP Syntax error at line 1: unexpected symbol near '*'")
+
+    def _host(self, verb: str, *given: Any) -> Any:
+        """What the prelude calls."""
+        match verb:
+            case "get":
+                return self.tree.get(f"{given[0]}.{given[1]}") if isinstance(given[1], str) else self.item(*given)
+            case "put":
+                self.tree.put(f"{given[0]}.{given[1]}", given[2])
+            case "call":
+                return self.methods[given[0]](*given[1:]) if given[0] in self.methods else self.other(*given)
+            case "print":
+                self.say(("\t".join(self.text(value) for value in given) + "\n").encode())
+            case "printnumber" | "printbuffer":
+                getattr(self, verb)(*given)
+            case "delay":
+                self.bench.advance(max(0.0, number(given[0] if given else None)))
+            case "time":
+                return 1_767_225_600 + int(self.bench.now_s)
+            case "clock":
+                return self.bench.now_s
+            case "makebuffer":
+                return self.make_buffer(number(given[0] if given else None))
+        return None
+
+    def text(self, value: object) -> str:
+        """A value as `print` writes it: numbers as `1.00000e-03`."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float):
+            digits = int(number(self.tree.get("format.asciiprecision")))
+            return f"{float(value):.{max(0, digits - 1)}e}"
+        return "nil" if value is None else str(value)
+
+    def item(self, path: str, index: float) -> Any:
+        """An element of an object by number."""
+        raise Refused(-286, f"TSP Runtime error at line 1: attempt to index {path!r}")
+
+    def other(self, path: str, *given: Any) -> Any:
+        """A function that is not in `methods`."""
+        raise Refused(-286, f"TSP Runtime error at line 1: attempt to call {path!r}")
+
+    def make_buffer(self, size: float) -> str:
+        """A new reading buffer, by its path."""
+        raise Refused(-286, "TSP Runtime error at line 1: attempt to call 'makebuffer'")
+
+    def printnumber(self, *values: Any) -> None:
+        """Numbers in the present format."""
+        self.write_numbers([number(value) for value in values])
+
+    def printbuffer(self, *given: Any) -> None:
+        """Columns of buffers."""
+        raise Refused(-286, "TSP Runtime error at line 1: attempt to call 'printbuffer'")
+
+    def write_numbers(self, values: Iterable[float]) -> None:
+        """Text with commas, or a block open to the end of the message."""
+        raise NotImplementedError
+
+    def _next_error(self, *_: object) -> tuple[float, str, float, float]:
+        code, text = self.queue.popleft() if self.queue else (0, "Queue Is Empty")
+        return float(code), text, SEVERE if code else 0.0, 1.0
+
+    def _forget_trigger(self, *_: object) -> None:
+        self._triggered = False
+
+    def _complete(self, *_: object) -> None:
+        self.status.events |= 1
+
+
+def number(value: object) -> float:
+    """A number of a script; anything else is the script's mistake."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(-286, "TSP Runtime error at line 1: a number was expected")
+    return float(value)

@@ -1,0 +1,116 @@
+"""Attributes of a TSP box: a table of paths with kinds and defaults, by the same files as SCPI commands.
+
+A path whose parent is in the table's `open` list takes any attribute (`display`): it is remembered, without effect.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable
+from importlib import resources
+from typing import Any
+
+from emulator.instruments.refused import Refused
+from firmware_specs.instruments import Command, load_table
+from firmware_specs.instruments.kinds import Value
+
+NOT_A_NUMBER = "TSP Runtime error at line 1: {path}: a number was expected"
+TOO_SMALL, TOO_BIG = Refused(1102, "Parameter too small"), Refused(1103, "Parameter too big")
+
+
+class Tree:
+    """All attributes of one box.
+
+    Args:
+        table: Name of the file.
+        channels: Letters of its source-measure channels; paths of others (`smub`) are left out.
+
+    Attributes:
+        hooks: Path -> what looks at a value before it is kept.
+        computed: Path -> what answers instead.
+        constants: Path -> value.
+    """
+
+    def __init__(self, table: str, channels: Iterable[str]) -> None:
+        document = tomllib.loads((resources.files("firmware_specs.instruments") / f"{table}.toml").read_text())
+        absent = tuple(f"smu{letter}." for letter in "ab" if letter not in channels)
+        self._commands = {
+            command.header: command
+            for command in load_table(table).commands
+            if not any(part in f"{command.header}." for part in absent)
+        }
+        self._open = tuple(document.get("open", ()))
+        self.constants: dict[str, float | str | bool] = {
+            path: value for path, value in document.get("constants", {}).items() if not path.startswith(absent or "?")
+        }
+        self.hooks: dict[str, Callable[[Any], object]] = {}
+        self.computed: dict[str, Callable[[], Any]] = {}
+        self._set: dict[str, Any] = {}
+
+    def objects(self, methods: Iterable[str]) -> list[str]:
+        """Paths that are tables in Lua, parents first: those of attributes, constants and methods."""
+        found: set[str] = set()
+        for path in (*self._commands, *self.constants, *methods, *(f"{path}.*" for path in self._open)):
+            nodes = path.split(".")[:-1]
+            found |= {".".join(nodes[: i + 1]) for i in range(len(nodes))}
+        return sorted(found - {"trigger"}, key=lambda path: (path.count("."), path))
+
+    def forget(self, prefix: str = "") -> None:
+        """Attributes back to their defaults."""
+        self._set = {path: value for path, value in self._set.items() if not path.startswith(prefix)}
+
+    def get(self, path: str) -> Any:
+        """Value of an attribute.
+
+        Raises:
+            Refused: there is none.
+        """
+        compute = self.computed.get(path)
+        if compute is not None:
+            return compute()
+        if path in self._set:
+            return self._set[path]
+        command = self._commands.get(path)
+        if command is not None:
+            return command.reset
+        if path.startswith(self._open or ("?",)):
+            return None
+        raise Refused(-286, f"TSP Runtime error at line 1: no attribute {path!r}")
+
+    def put(self, path: str, value: Any) -> None:
+        """Sets an attribute.
+
+        Raises:
+            Refused: there is none, it is read only, or the value does not fit.
+        """
+        command = self._commands.get(path)
+        if command is None:
+            if path.startswith(self._open or ("?",)):
+                self._set[path] = value
+                return
+            raise Refused(-286, f"TSP Runtime error at line 1: no attribute {path!r}")
+        if not command.sets:
+            raise Refused(-286, f"TSP Runtime error at line 1: {path!r} is read only")
+        kept = _fitting(command, value)
+        hook = self.hooks.get(path)
+        if hook is not None:
+            hook(kept)
+        self._set[path] = kept
+
+
+def _fitting(command: Command, value: Any) -> Value:
+    """A value of a script as its attribute takes it."""
+    kind = command.kind
+    if kind.name == "string":
+        return str(value)
+    if isinstance(value, bool) and kind.name == "bool":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(-286, NOT_A_NUMBER.format(path=command.header))
+    if kind.name == "bool":
+        return float(value)
+    if not value >= kind.low - abs(kind.low) * 1e-9:
+        raise TOO_SMALL
+    if not value <= kind.high + abs(kind.high) * 1e-9:
+        raise TOO_BIG
+    return round(value) if kind.name == "int" else float(value)

@@ -1,1 +1,0 @@
-"""The virtual instruments, one dialect a file."""

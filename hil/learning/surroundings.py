@@ -1,0 +1,47 @@
+"""What PyTorch's own tools do around a block: compiled, under autocast, traced, exported, differentiated twice.
+
+A block talks to a counterpart, which nothing can trace: under `torch.compile` it is one opaque call with the same
+numbers (`hil.learning.opaque`); under autocast it computes in its own precision; what would record it as tensor
+operations is refused in a sentence.
+"""
+
+from __future__ import annotations
+
+import torch
+
+FIRST_ONLY = (
+    "an energy block has first derivatives only: equilibrium propagation measures a gradient, not a graph of it "
+    "(create_graph, hessian, jvp and the like need one); on reference:, differentiate hil.learning.energy yourself"
+)
+NO_TRANSFORM = (
+    "an energy block cannot be transformed by torch.func (vmap, grad, jvp, ...): it talks to a counterpart; batch "
+    "along the first axis and call backward()"
+)
+
+
+class NotTraceable(RuntimeError):
+    """A block was to be recorded as tensor operations, which it is not."""
+
+
+class NoSecondDerivative(RuntimeError):
+    """A gradient of a block was to be differentiated."""
+
+
+def refuse_recording() -> None:
+    """Refuses export, ONNX and `torch.jit.trace`.
+
+    Raises:
+        NotTraceable: one of them is running.
+    """
+    exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
+    if exporting or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+        raise NotTraceable(
+            "an energy block cannot be exported or traced: its states are settled by a counterpart, not computed by "
+            "tensor operations. Export the feedforward parts one by one, or save the weights (state_dict)"
+        )
+
+
+def recorded_by_func() -> bool:
+    """Whether a transform of `torch.func` is running."""
+    stack = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+    return stack() is not None

@@ -1,0 +1,87 @@
+"""QCoDeS and PyMeasure drivers of multimeters on the virtual DAQ6510 and 34465A, over VISA."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+
+def test_pymeasure_dmm6500_reads_and_sets_everything(pymeasure, lab, scpi_errors):
+    from pymeasure.instruments.keithley import KeithleyDMM6500
+
+    box = KeithleyDMM6500("GPIB0::5::INSTR", visa_library=lab("keithley-daq6510"))
+
+    def settle():
+        box.write(":SYST:PCAR1 2000;:ROUT:SCAN:CRE (@1:3);:TRAC:CLE")  # the card the class is for
+
+    report = pymeasure(box, scpi_errors(box.ask), before=settle)
+    assert set(report.failed_read) == {"detector_bandwidth"}  # of AC functions only; the box is in DC volts
+    assert set(report.failed_set) == {
+        "buffer_points", "buffer_size",  # 0 is the largest there is, and read as that
+        "current_range", "current_ac_range",  # 10 A is the DMM6500's at its rear; a DAQ6510 has 3 A
+        "detector_bandwidth",
+        "period_threshold",  # the driver sends `:SENS:PRE:THR:RANG`
+        "scan_channels_list", "scan_modes",  # composed of others
+        "system_time",  # set as numbers, read as text
+    }  # fmt: skip
+    assert len(report.read) >= 92
+    assert len(report.set) >= 62
+
+
+def test_pymeasure_daq6510_reads_and_sets_everything(pymeasure, lab, scpi_errors):
+    from pymeasure.instruments.keithley import KeithleyDAQ6510
+
+    box = KeithleyDAQ6510("GPIB0::5::INSTR", visa_library=lab("keithley-daq6510"))
+    report = pymeasure(box, scpi_errors(box.ask))
+    assert set(report.failed_read) == {"buffer_data", "sense_mode"}  # a 2000's command; `CURR`
+    assert set(report.failed_set) == {"sense_mode"}
+    box.measure_resistance(resistance=1e3, auto_range=False)
+    assert box.resistance == pytest.approx(1e3, rel=1e-3)
+
+
+def test_qcodes_6500_reads_and_sets_everything(qcodes, lab, scpi_errors):
+    from qcodes.instrument_drivers.Keithley import Keithley6500
+
+    box = Keithley6500("k", "GPIB0::5::INSTR", visalib=lab("keithley-daq6510"))
+    report = qcodes(box, scpi_errors(box.ask))
+    assert report.failed_read == {}
+    assert set(report.failed_set) == {
+        "mode",  # knows `FREQ`, reads `FREQ:VOLT`
+        "auto_range_enabled", "averaging_enabled",  # the driver takes the text "0" for true
+        "digits",  # the driver sets by `DISP:VOLT:DC:DIG? 4`
+        "display_backlight",  # knows `BLACkout`, reads `BLAC`
+    }  # fmt: skip
+    assert len(report.read) == 22
+    assert len(report.set) >= 15
+
+
+def test_qcodes_34465a_reads_sets_measures_and_traces(qcodes, lab, scpi_errors):
+    from qcodes.instrument_drivers.Keysight import Keysight34465A
+
+    box = Keysight34465A("k", "GPIB0::5::INSTR", visalib=lab("keysight-34465a"))
+    box.timetrace_npts(10)
+    box.timetrace_dt(0.5)
+    report = qcodes(box, scpi_errors(box.ask))
+    assert report.failed_read == {}
+    assert set(report.failed_set) == {"autozero"}  # `ONCE` is an action and reads as off
+    assert len(report.read) == 32
+    assert len(report.set) >= 20
+    assert box.res() == pytest.approx(1e3, rel=1e-3)
+    trace = box.timetrace()
+    assert trace.shape == (10,)
+    assert np.abs(trace).max() < 1e-4
+    box.volt()
+    assert box.error()[0] == 0
+
+
+def test_pymeasure_34410a_measures(pymeasure, lab, scpi_errors):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from pymeasure.instruments.agilent import Agilent34410A
+
+        box = Agilent34410A("GPIB0::5::INSTR", visa_library=lab("keysight-34465a"))
+    report = pymeasure(box, scpi_errors(box.ask))
+    assert report.failed_read == {}
+    assert len(report.read) >= 11
+    assert box.resistance == pytest.approx(1e3, rel=1e-3)
+    assert box.resistance_4w == pytest.approx(1e3, rel=1e-3)
