@@ -105,7 +105,13 @@ def _characterize(
         _begin(folder, plan, chip, crossbar)
     store = Store(folder, _attributes(crossbar, probe, chip, plan))
     data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
-    figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
+    found: list[Figure] = []
+    for item in able:
+        try:
+            found += item.conclude(data[item.NAME], sheet)
+        except ValueError as error:  # what was measured is kept, and so are the other items' figures
+            skipped[item.NAME] = f"measured, but no figures follow: {error}"
+    figures = tuple(found)
     skipped |= {f.name: "the measurement gave no finite number" for f in figures if not f.finite}
     figures = tuple(figure for figure in figures if figure.finite)
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
