@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
+from drivers.link_errors import talks
 from drivers.transport import Transport
 from firmware_specs.frame import Damaged, Decoder, Frame
 
@@ -28,10 +30,12 @@ class FrameReader:
         """The next frame; None for a damaged one.
 
         Raises:
-            LinkTimeout: none came. LinkLost: none can come.
+            LinkTimeout: none came, whatever else did. LinkLost: none can come.
         """
         while not self._here:
             self.last = self._wire.read_some(until)
             self._here.extend(self._decoder.feed(self.last))
+            if not self._here and time.monotonic() >= until:
+                raise talks(self._wire.address)
         found = self._here.popleft()
         return None if isinstance(found, Damaged) else found

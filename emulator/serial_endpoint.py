@@ -79,6 +79,11 @@ class SerialEndpoint:
         self._naked = False
         self._unknown: tuple[int, int] | None = None
 
+    @property
+    def owns(self) -> bool:
+        """Has this link the outputs?"""
+        return self.machine.device.outputs.owner == self.door
+
     def feed(self, data: bytes) -> bytes:
         """Bytes the device sends in answer to `data`."""
         return b"".join(self.answers(data))

@@ -10,11 +10,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from firmware_specs.shown import Shown
 
-Shape = tuple[PositiveInt, ...]
+MOST_LAYERS = MOST_COUPLINGS = 127
+"""As many as CONFIGURE can number."""
+Size = Annotated[int, Field(gt=0, lt=2**32)]
+Window = Annotated[int, Field(gt=0, lt=2**16)]
+Shape = tuple[Size, ...]
 Substrate = Literal["hopfield", "resistive"]
 
 
@@ -46,7 +50,7 @@ class Layer(_Record):
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
     clamped: bool = True
-    slope: PositiveFloat = 1.0
+    slope: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
 
     @property
     def units(self) -> int:
@@ -71,8 +75,8 @@ class Dense(_Record):
     """
 
     kind: Literal["dense"] = "dense"
-    pre: Annotated[int, Field(ge=-1)]
-    post: Annotated[int, Field(ge=0)]
+    pre: Annotated[int, Field(ge=-1, lt=MOST_LAYERS)]
+    post: Annotated[int, Field(ge=0, lt=MOST_LAYERS)]
     bias: bool = True
 
 
@@ -83,11 +87,11 @@ class Conv(_Record):
     """
 
     kind: Literal["conv"] = "conv"
-    pre: Annotated[int, Field(ge=-1)]
-    post: Annotated[int, Field(ge=0)]
-    kernel: PositiveInt = 3
-    stride: PositiveInt = 1
-    padding: Annotated[int, Field(ge=0)] = 1
+    pre: Annotated[int, Field(ge=-1, lt=MOST_LAYERS)]
+    post: Annotated[int, Field(ge=0, lt=MOST_LAYERS)]
+    kernel: Window = 3
+    stride: Window = 1
+    padding: Annotated[int, Field(ge=0, lt=2**16)] = 1
     pool: bool = False
     bias: bool = True
 
@@ -113,9 +117,9 @@ class Topology(_Record, Shown):
     """
 
     substrate: Substrate = "hopfield"
-    source: Shape | None = None
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
-    couplings: tuple[Coupling, ...] = ()
+    source: Annotated[Shape, Field(min_length=1, max_length=3)] | None = None
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=MOST_LAYERS)]
+    couplings: Annotated[tuple[Coupling, ...], Field(max_length=MOST_COUPLINGS)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Topology:

@@ -14,16 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pymeasure.instruments.keithley.keithley2600 import Keithley2600 as Maintained
 
+from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.deadman import Deadman
 from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter
 from drivers.instruments.smu import SmuChannel, Source, flag
+from drivers.instruments.tsp import LAST_RESORT, greet
 from drivers.roles import Measured
 
 LIMIT_BITS = 0b11
 """`status.measurement.instrument.smuX.condition`: bit 0 voltage limit, bit 1 current limit."""
 UNIT = {"volts": "v", "amps": "i"}
+DELAYED = "timer.reset() delay(0.001) print(timer.measure.t())"
 
 
 class Keithley2600(BenchInstrument):
@@ -45,14 +48,31 @@ class Keithley2600(BenchInstrument):
             warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = Maintained(DialogueAdapter(dialogue))
         self.deadman: Deadman | None = None
+        self._met = True  # False from the first question until a reset went well
         self.channels = {letter: Keithley2600Channel(self, letter) for letter in letters}
 
+    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
+        """Outputs that are on as it is found; the first question to a box that a stranger may have used."""
+        self._met = False
+        greet(self.dialogue, self.name, [*(f"smu{letter}" for letter in self.channels), "errorqueue", "trigger"])
+        return super().left_on(outputs)
+
     def reset(self) -> None:
-        """All channels to defaults, outputs off."""
+        """All channels and formats to defaults, outputs off; `delay` times pulses, so it must wait."""
+        self._met = False
+        self.dialogue.write("*RST")
         for letter in self.channels:
             self.dialogue.write(f"smu{letter}.reset()")
         self.dialogue.write("errorqueue.clear()")
         self.dialogue.ask("*OPC?")
+        waited = reading(self.dialogue.ask(DELAYED), "delay", self.name)
+        if not 1e-3 <= waited < 1:
+            raise ProtocolViolation(
+                f"delay(0.001) took {waited:g} s by the box's own timer",
+                device=self.name,
+                todo="Somebody has put a function in its place: switch the box off and on",
+            )
+        self._met = True
         self._forget()
 
     def watch(self, seconds: float) -> bool:
@@ -71,7 +91,8 @@ class Keithley2600(BenchInstrument):
             self.deadman.disarm()
 
     def _off_lines(self) -> list[str]:
-        return [_off(letter) for letter in self.channels]
+        off = [_off(letter) for letter in self.channels]
+        return off if self._met else [LAST_RESORT[0], *off, LAST_RESORT[1]]
 
 
 class Keithley2600Channel(SmuChannel):

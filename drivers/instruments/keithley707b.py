@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.tsp import LAST_RESORT, greet
 
 BREAK_BEFORE_MAKE = 1
 
@@ -16,9 +17,13 @@ class Keithley707B(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
         super().__init__(dialogue, name, line_hz, tsp_errors)
+        self._met = True  # False from the first question until a reset went well
 
     def reset(self) -> None:
         """All relays open, break before make, error queue empty."""
+        self._met = False
+        greet(self.dialogue, self.name, ["channel", "errorqueue"])
+        self.dialogue.write("*RST")
         self.dialogue.write("reset()")
         self.dialogue.write("errorqueue.clear()")
         self.dialogue.ask("*OPC?")
@@ -29,6 +34,7 @@ class Keithley707B(BenchInstrument):
             raise ProtocolViolation(
                 f"the connect rule reads back {rule:g}, 1 (break before make) was set", device=self.name
             )
+        self._met = True
 
     def close_channels(self, channels: Sequence[str]) -> None:
         """Closes relays and waits for them."""
@@ -55,4 +61,5 @@ class Keithley707B(BenchInstrument):
             raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
 
     def _off_lines(self) -> list[str]:
-        return ['channel.open("allslots")']
+        off = ['channel.open("allslots")']
+        return off if self._met else [LAST_RESORT[0], *off, LAST_RESORT[1]]

@@ -16,6 +16,9 @@ from emulator.instruments.shelf import Shelf
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 16
+MOST_LINKS = 200
+SEND_S = 2.0
+"""A client that does not fetch its answers for so long is hung up: all others wait for it."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ class ShelfServer:
         self._selector.register(self._stopped, selectors.EVENT_READ, None)
         self._ports: dict[str, int] = {}
         self._talking: dict[str, socket.socket] = {}
+        self._links: dict[socket.socket, str] = {}
         for name in virtual.boxes:
             listener = socket.create_server((HOST, ports.get(name, 0)))
             listener.setblocking(False)
@@ -67,7 +71,7 @@ class ShelfServer:
                     assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - all we register are sockets
                     if key.data.listening:
                         self._accept(key.fileobj, key.data.name)
-                    else:
+                    elif key.fileobj in self._links:  # an earlier one of this turn may have closed it
                         self._serve(key.fileobj, key.data.name)
         finally:
             self._close()
@@ -78,9 +82,23 @@ class ShelfServer:
             self._stop.send(b"x")
 
     def _accept(self, listener: socket.socket, name: str) -> None:
-        connection, _ = listener.accept()
+        """Takes a connection in; beyond so many, or without descriptors, the oldest that nobody talks on makes room."""
+        if len(self._links) >= MOST_LINKS:
+            self._make_room()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            self._make_room()
+            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(SEND_S)
+        self._links[connection] = name
         self._selector.register(connection, selectors.EVENT_READ, _Door(name, False))
+
+    def _make_room(self) -> None:
+        idle = next((link for link, name in self._links.items() if self._talking.get(name) is not link), None)
+        if idle is not None:
+            self._hang_up(idle)
 
     def _serve(self, connection: socket.socket, name: str) -> None:
         try:
@@ -89,8 +107,12 @@ class ShelfServer:
                 self._talking[name] = connection
                 connection.sendall(self.virtual.feed(name)(data))
                 return
-        except ConnectionError:
-            pass
+        except OSError:
+            pass  # gone, or it does not fetch its answers
+        self._hang_up(connection)
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        name = self._links.pop(connection, "")
         if self._talking.get(name) is connection:
             del self._talking[name]
         self._selector.unregister(connection)
@@ -100,7 +122,7 @@ class ShelfServer:
         """Instruments whose waiting is over go on; what they say goes to whoever spoke last."""
         for name, said in self.virtual.poll():
             if name in self._talking:
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):
                     self._talking[name].sendall(said)
 
     def _close(self) -> None:

@@ -6,10 +6,12 @@ from emulator.machine import Machine
 from emulator.scpi import arrays, common, outputs
 from emulator.scpi.common import Handler
 from emulator.scpi.link import ScpiLink
-from firmware_specs.scpi import Command, Form, Overrun, Parameters, ScpiError, Splitter, Unit, find, units
+from firmware_specs.codes import ErrorCode
+from firmware_specs.scpi import BY_CODE, Command, Form, Overrun, Parameters, ScpiError, Splitter, Unit, find, units
 
 HANDLERS: dict[str, Handler] = {**common.HANDLERS, **outputs.HANDLERS, **arrays.HANDLERS}
 
+MOST_TEXT = 400
 HEADERS = 64
 """Bytes of the headers of a reply's blocks, at most."""
 
@@ -35,6 +37,16 @@ class ScpiEndpoint:
     def feed_message(self, data: bytes) -> bytes:
         """Replies to a message whose end the link itself marks (HiSLIP); LFs in it end messages, too."""
         return self.feed(data) + b"".join(self.message(found) for found in self._splitter.end())
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete."""
+        return self._splitter.pending
+
+    @property
+    def owns(self) -> bool:
+        """Has this link the outputs?"""
+        return self.machine.device.outputs.owner == self.door
 
     @property
     def status_byte(self) -> int:
@@ -92,6 +104,10 @@ class ScpiEndpoint:
             self.link.parameters.end()
         except ScpiError as error:
             self.link.fail(error)
+            return None
+        except Exception as error:  # as the machine's last line: a bug is an answer, and the other links live on
+            self.machine.device.fault(ErrorCode.INTERNAL, f"{unit.header}: {error!r}"[:MOST_TEXT])
+            self.link.fail(ScpiError(BY_CODE[ErrorCode.INTERNAL], f"{ErrorCode.INTERNAL.name}: {error!r}"[:MOST_TEXT]))
             return None
         if reply is None or not unit.query:
             return None

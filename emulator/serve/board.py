@@ -19,6 +19,9 @@ from emulator.serve.hislip import HislipHub, ScpiDoor
 from emulator.serve.loop import Server
 from emulator.serve.streams import Endpoint, SocketLink
 
+SILENT_S = 1.0
+"""A client of the frame door that had no answer for so long gives way to the next one."""
+
 
 @dataclass(frozen=True)
 class Doors:
@@ -126,7 +129,10 @@ class Board:
         links: list[SocketLink] = []
 
         def connect(connection: socket.socket) -> SocketLink | None:
-            if links and links[-1].open:
+            before = links[-1] if links else None
+            if before is not None and before.open and before.idle_s > SILENT_S and not (before.answered or before.owns):
+                before.hang_up()  # it never said a word that is a frame
+            if before is not None and before.open:
                 self.device.journal.note("link", "second connection refused: one client at a time", "tcp")
                 return None
             links[:] = [SocketLink(self._server, endpoint, connection)]

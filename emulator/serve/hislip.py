@@ -66,6 +66,11 @@ class Messages:
     def __init__(self) -> None:
         self._data = bytearray()
 
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete."""
+        return len(self._data)
+
     def feed(self, data: bytes) -> list[Message]:
         """Messages that `data` completes."""
         self._data += data
@@ -173,9 +178,25 @@ class Channel:
         self._messages = Messages()
         self._answering = 0
 
+    @property
+    def pending(self) -> int:
+        """Bytes of half messages of this connection, and of its session's SCPI message."""
+        session = self.session
+        first = session is not None and session.channels[:1] == [self.link]
+        return self._messages.pending + (int(getattr(session.door, "pending", 0)) if session and first else 0)
+
+    @property
+    def owns(self) -> bool:
+        """Has its session the outputs?"""
+        return self.session is not None and bool(getattr(self.session.door, "owns", False))
+
     def feed(self, data: bytes) -> bytes:
         """Answers messages."""
         return b"".join(self._answer(message) for message in self._messages.feed(data))
+
+    def forget(self) -> None:
+        """Forgets a half message."""
+        self._messages = Messages()
 
     def closed(self) -> None:
         """The connection went away."""
@@ -252,7 +273,13 @@ class HislipLink(SocketLink):
 
     def __init__(self, server: Server, channel: Channel, connection: socket.socket) -> None:
         super().__init__(server, channel, connection)
+        self._channel = channel
         channel.link = self
+
+    def close(self) -> None:
+        """Closes the connection; what was half received goes at once, though link and channel know each other."""
+        super().close()
+        self._channel.forget()
 
     def send_later(self, seconds: float, data: bytes, wanted: Callable[[], bool]) -> None:
         """Sends after some time, if the link is still there and the data are still wanted."""

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from emulator.serve.crowd import Crowd
 from emulator.serve.streams import Endpoint, Listener, PtyLink
 
 IDLE_S = 0.5
@@ -49,6 +50,7 @@ class Server:
         self._channels: dict[Channel, None] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self.crowd = Crowd()
         self._stopping = False
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)

@@ -6,15 +6,19 @@ import errno
 import os
 import selectors
 import socket
+import time
 import tty
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from emulator.serve.crowd import MOST_LINKS
+
 if TYPE_CHECKING:
     from emulator.serve.loop import Channel, Server
 
 CHUNK = 1 << 16
+PAUSE_S = 0.2
 MOST_WAITING = 1 << 24
 """Bytes of unsent replies above which nothing more is read from a link."""
 
@@ -57,10 +61,27 @@ class StreamLink:
         self._waiting = bytearray()
         self._events = selectors.EVENT_READ
         self.open = True
+        self.answered = False
+        self._since = time.monotonic()
         self._answers = endpoint.answers if isinstance(endpoint, Streaming) else lambda data: (endpoint.feed(data),)
         if hasattr(endpoint, "later"):
             deferring: Deferring = endpoint  # type: ignore[assignment]
             deferring.later = lambda seconds, data: server.call_later(seconds, lambda: self.send(data))
+
+    @property
+    def idle_s(self) -> float:
+        """Since it came."""
+        return time.monotonic() - self._since
+
+    @property
+    def owns(self) -> bool:
+        """Has it the outputs?"""
+        return bool(getattr(self.endpoint, "owns", False))
+
+    @property
+    def held(self) -> int:
+        """Bytes of a half message and of replies that did not go out."""
+        return len(self._waiting) + int(getattr(self.endpoint, "pending", 0))
 
     def fileno(self) -> int:
         """What the loop waits on."""
@@ -80,7 +101,9 @@ class StreamLink:
             try:
                 data = self._read()
                 for reply in self._answers(data) if data else ():
+                    self.answered |= bool(reply)
                     self.send(reply)
+                self._server.crowd.heard(self)
             except BlockingIOError:
                 return
             except OSError:
@@ -143,6 +166,7 @@ class SocketLink(StreamLink):
     def __init__(self, server: Server, endpoint: Endpoint, connection: socket.socket) -> None:
         super().__init__(server, endpoint)
         self._socket = connection
+        server.crowd.come(self)
 
     def fileno(self) -> int:
         """The socket's."""
@@ -156,6 +180,8 @@ class SocketLink(StreamLink):
 
     def close(self) -> None:
         """Closes the connection."""
+        self._server.crowd.go(self)
+        self._waiting = bytearray()
         super().close()
         self._socket.close()
 
@@ -241,11 +267,26 @@ class Listener:
         return self._socket.fileno()
 
     def handle(self, events: int) -> None:
-        """Takes a connection in."""
-        connection, _ = self._socket.accept()
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        channel = self._connect(connection)
+        """Takes a connection in; where descriptors run short another link makes room, or it waits a while."""
+        crowd = self._server.crowd
+        if len(crowd) >= MOST_LINKS and not crowd.make_room():
+            self._pause()
+            return
+        try:
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # it has gone again
+        except OSError:
+            if not crowd.make_room():
+                self._pause()
+            return
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            channel = self._connect(connection)
+        except OSError:
+            connection.close()
+            return
         if channel is None:
             connection.close()
         else:
@@ -255,3 +296,12 @@ class Listener:
         """Stops listening."""
         self._server.forget(self)
         self._socket.close()
+
+    def _pause(self) -> None:
+        """Lets connections wait outside."""
+        self._server.forget(self)
+        self._server.call_later(PAUSE_S, self._listen)
+
+    def _listen(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._server.watch(self, selectors.EVENT_READ)

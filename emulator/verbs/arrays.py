@@ -34,6 +34,9 @@ from firmware_specs.messages import (
 )
 from firmware_specs.topology import Conv, Topology
 
+MOST_SETTLE_S = 3600.0
+"""Longest wait of one phase."""
+
 
 def configure(device: Device, payload: bytes, door: str) -> bytes:
     """CONFIGURE."""
@@ -103,6 +106,8 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
     except FloatingNodeError as error:
         raise Refused(ErrorCode.FLOATING, f"array {request.array}: {error}", error.nodes[0][0]) from error
     device.work(_stated_s(device, request))
+    if not all(bool(state.isfinite().all()) for reading in readings for state in reading.states_v):
+        raise Refused(ErrorCode.INTERNAL, f"array {request.array}: the states of this block have no finite value")
     return _settle_reply(device, block, request, readings).pack()
 
 
@@ -134,6 +139,8 @@ def _check_settle(request: Settle, block: Topology) -> None:
     for layer in request.layers:
         if layer >= layers:
             raise Refused(ErrorCode.OUT_OF_RANGE, f"layer {layer}: there are {layers}, from 0", layer)
+    if request.time_s > MOST_SETTLE_S:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"time_s = {request.time_s:g}: at most {MOST_SETTLE_S:g} s")
     check_reads(request.reads)
 
 
@@ -227,10 +234,16 @@ def restore(device: Device, payload: bytes, door: str) -> bytes:
     try:
         tensors = safetensors.torch.load(payload)
         length = int.from_bytes(payload[:8], "little")
-        placed = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"]["topologies"])
-        for number, text in placed.items():
-            place(device, int(number), Topology.model_validate_json(text))
+        told = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"]["topologies"])
+        placed = {int(number): Topology.model_validate_json(text) for number, text in told.items()}
+        if not all(bool(t.isfinite().all()) for t in tensors.values()):
+            raise ValueError("numbers in it are not finite")
+        for number, topology in placed.items():
+            device.check_array(number)
+            _check_fits(device, topology)
+        for number, topology in placed.items():
+            place(device, number, topology)
         device.chip.load_state_dict(tensors)
-    except (SafetensorError, KeyError, ValueError, IndexError, RuntimeError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
         raise MalformedError(0, f"no snapshot of this device: {error}") from error
     return b""

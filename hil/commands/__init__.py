@@ -5,8 +5,42 @@ They import torch and the rest of the package inside the function, so that `hil 
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+BenchFile = Annotated[
+    Path | None, typer.Option("--bench", help="Bench file (TOML); --device is then the name of a device in it.")
+]
+VisaLibrary = Annotated[
+    str | None,
+    typer.Option("--visa-library", metavar="NAME", help="VISA library as pyvisa names it: @py, @ivi, or a path."),
+]
+
+
+def named(device: str | None, bench: Path | None) -> str | None:
+    """A device as every command takes it: an address, `bench:FILE#NAME`, or `--bench FILE --device NAME`.
+
+    Raises:
+        typer.BadParameter: a bench file and no name in it.
+    """
+    if bench is None:
+        return device
+    if device is None:
+        raise typer.BadParameter(f"which device of {bench}? give --device NAME")
+    return device if device.startswith("bench:") else f"bench:{bench.absolute()}#{device}"
+
+
+def needed(device: str | None, bench: Path | None) -> str:
+    """The same where there is no usual device.
+
+    Raises:
+        typer.BadParameter: none is named.
+    """
+    address = named(device, bench)
+    if address is None:
+        raise typer.BadParameter("which device? give --device ADDRESS, or --bench FILE --device NAME")
+    return address
 
 
 def to_be_written(path: Path | None) -> Path | None:

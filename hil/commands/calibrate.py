@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
 
 
 def _days(days: float) -> float:
@@ -18,13 +18,17 @@ def _days(days: float) -> float:
 
 
 def command(
-    device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     experiment: Annotated[str, typer.Option(help="Experiment whose blocks the arrays are calibrated with.")],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Calibration file; a bench file names it.", callback=to_be_written)
     ],
     name: Annotated[str | None, typer.Option(help="Id of the calibration; device and date if left out.")] = None,
     valid_days: Annotated[float, typer.Option(help="How long it holds.", callback=_days)] = 7.0,
+    device: Annotated[
+        str | None, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")
+    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
@@ -48,23 +52,24 @@ def command(
     from hil.measuring.calibrate import file, summary
     from hil.measuring.calibrate.measure import measure_array
 
+    address = needed(device, bench)
     loaded = experiment_file.load(experiment, [])
     dataset = data.load(loaded.data, data_root)
-    with ReferenceBench() as bench:
-        model = build(loaded, bench, dataset.shape, dataset.classes)
+    with ReferenceBench() as reference:
+        model = build(loaded, reference, dataset.shape, dataset.classes)
         topologies = [block.topology for block in energy_blocks(model).values()]
     console = Console()
     if dry_run:
-        machine, options = stand_in(device)
-        with crossbar_of(machine, options, device) as crossbar:
+        machine, options = stand_in(address)
+        with crossbar_of(machine, options, address) as crossbar:
             for number, topology in enumerate(topologies):
                 measure_array(crossbar, number, topology)
-        for line in machine.said(device):
+        for line in machine.said(address):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         return
-    with open_crossbar(device) as crossbar, console.status("") as status:
+    with open_crossbar(address, visa_library) as crossbar, console.status("") as status:
         if not crossbar.info.can(Capability.SETTLE):
-            raise AddressError(f"{device} multiplies and does not settle: neurons and their readings are the host's")
+            raise AddressError(f"{address} multiplies and does not settle: neurons and their readings are the host's")
         findings = [measure_array(crossbar, n, t, status.update) for n, t in enumerate(topologies)]
         identity = crossbar.info.identity
         made = name or f"{identity.model}-{identity.serial}-{datetime.now(UTC):%Y%m%dT%H%M%S}"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import BenchFile, VisaLibrary, needed
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
 
 
 def command(
-    device: Annotated[str, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")],
     out: Annotated[Path, typer.Option(help="Folder for data, figures and report; a begun one is gone on with.")],
+    device: Annotated[
+        str | None, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")
+    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     plan: Annotated[
         Path | None, typer.Option(help="What to measure (TOML); everything but endurance if left out.")
     ] = None,
@@ -42,17 +48,17 @@ def command(
     from hil.measuring.characterize.run import characterize
     from hil.report.characterization import write_report
 
-    console = Console()
+    console, address = Console(), needed(device, bench)
     chosen = plans.usual(size, size, pulse_v, pulse_s) if plan is None else plans.load(plan)
-    name = datasheet or (device.removeprefix("emulator:").partition("?")[0] if device.startswith("emulator:") else None)
+    name = datasheet or _emulated(address)
     sheet = None if name is None else load(name)
     if plan is not None and (pulse_v or pulse_s):
         raise typer.BadParameter("--pulse-v and --pulse-s go without a plan: a plan says it in pulse_response")
     if dry_run:
-        _rehearse(console, device, chosen, sheet)
+        _rehearse(console, address, chosen, sheet)
         return
     check(out)
-    with open_crossbar(device) as crossbar, console.status("") as status, _goes_on(out):
+    with open_crossbar(address, visa_library) as crossbar, console.status("") as status, _goes_on(out):
         found = characterize(
             crossbar, chosen, out, sheet, lambda item, done, of: status.update(f"{item}: step {done} of {of}")
         )
@@ -83,6 +89,11 @@ def _rehearse(console: Console, device: str, plan: Plan, sheet: Datasheet | None
     console.print(f"budget         {plan.pulse_budget} writes and pulses a cell by the plan", highlight=False)
     for item, why in found.skipped.items():
         console.print(f"skipped        {item}: {why}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _emulated(address: str) -> str | None:
+    """The datasheet an emulated chip is made from."""
+    return address.removeprefix("emulator:").partition("?")[0] if address.startswith("emulator:") else None
 
 
 @contextmanager

@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
 
 
 def command(
     device: Annotated[
-        str, typer.Option(help="Device under test: serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N.")
-    ],
+        str | None, typer.Option(help="serial:..., visa:..., emulator:DATASHEET?seed=N or bench:FILE#NAME.")
+    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     only: Annotated[list[str] | None, typer.Option(help="Run the checks whose name starts so, e.g. watchdog.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results as JSON.", callback=to_be_written)] = None,
     html: Annotated[
@@ -47,7 +49,8 @@ def command(
     if protocol not in (None, "serial", "scpi"):
         raise typer.BadParameter(f"--protocol is serial or scpi, got {protocol!r}")
     wanted: Literal["serial", "scpi"] | None = "scpi" if protocol == "scpi" else "serial" if protocol else None
-    suite = suite_of(protocol_of(device, wanted))
+    address = needed(device, bench)
+    suite = suite_of(protocol_of(address, wanted))
     try:
         checks = suite.select(only or ())
     except ValueError as error:
@@ -57,12 +60,12 @@ def command(
     pulse = (pulse_v, pulse_s) if pulse_v else None
     console = Console()
     if dry_run:
-        machine, _ = stand_in(device)
-        suite.run(Reopenable(links_of(machine, device, protocol_of(device, wanted))), checks, pulse=pulse)
-        for line in machine.said(device):
+        machine, _ = stand_in(address)
+        suite.run(Reopenable(links_of(machine, address, protocol_of(address, wanted))), checks, pulse=pulse)
+        for line in machine.said(address):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         return
-    with open_wire(device, protocol=wanted) as wire, console.status("") as status:
+    with open_wire(address, wanted, visa_library) as wire, console.status("") as status:
         result = suite.run(
             wire, checks, patience_s=patience, observer=lambda o: status.update(o.check.name), pulse=pulse
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,7 @@ def command(
         curves = gradients.over_sweeps(model, *inputs, counts)
     for row in rest:
         typer.echo(f"{row.parameter:36s} cosine {row.cosine:.6f}  norm ratio {row.ratio:.4f}")
-    worst = min(rest, key=lambda row: row.cosine)
+    worst = min(rest, key=lambda row: (not isnan(row.cosine), row.cosine))
     typer.echo(f"smallest cosine {worst.cosine:.6f}, {worst.parameter}")
     _write(out, loaded.title or experiment, rest, curves)
 

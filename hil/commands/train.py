@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import complain, to_be_written
+from hil.commands import BenchFile, VisaLibrary, complain, named, to_be_written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -36,9 +36,8 @@ def command(
             "number of the process under torchrun."
         ),
     ] = None,
-    bench: Annotated[
-        Path | None, typer.Option(help="Bench file (TOML); --device is then the name of a device in it.")
-    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     run_dir: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME when left out.")] = None,
     set_: Annotated[
@@ -64,12 +63,8 @@ def command(
 
     folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
     overrides = list(set_ or [])
-    if bench is not None:
-        if device is None:
-            raise typer.BadParameter(f"which device of {bench}? give --device NAME")
-        device = f"bench:{bench.absolute()}#{device}"
-    if device is not None:
-        overrides.append(f"device={dumps(device)}")
+    if (address := named(device, bench)) is not None:
+        overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
         console = Console(quiet=not ranks.first)
         if dry_run:
@@ -78,7 +73,14 @@ def command(
         loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
             outcome, folder = open_and_train(
-                console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite
+                console,
+                loaded,
+                folder_path,
+                data_root,
+                ranks,
+                resume=resume,
+                overwrite=overwrite,
+                visa_library=visa_library,
             )
         except RankError as error:
             if ranks.first:  # one message for all of them
@@ -159,6 +161,7 @@ def open_and_train(
     *,
     resume: bool,
     overwrite: bool,
+    visa_library: str | None = None,
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
 
@@ -170,7 +173,7 @@ def open_and_train(
 
     with StopRequest() as stop, ExitStack() as held:
         told = (console, experiment, path, data_root, ranks)
-        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite)
+        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite, visa_library=visa_library)
 
 
 def _open_and_train(
@@ -184,6 +187,7 @@ def _open_and_train(
     *,
     resume: bool,
     overwrite: bool,
+    visa_library: str | None,
 ) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
@@ -223,7 +227,14 @@ def _open_and_train(
         if where.type == "cuda":
             console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
-            open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
+            open_bench(
+                address,
+                device=where,
+                dtype=getattr(torch, run.dtype),
+                stop=free,
+                nudged_stop=nudged,
+                visa_library=visa_library,
+            ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
             if run.sync_batch_norm and ranks.count > 1:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 
 
 def command(
@@ -18,6 +18,8 @@ def command(
     ] = None,
     check: Annotated[Path | None, typer.Option(help="Compare a twin with the device, on held-out data.")] = None,
     device: Annotated[str | None, typer.Option(help="The device the twin is of, for --check.")] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
 ) -> None:
     """Fits the emulator's parameters to a characterization; `emulator:chip42.toml` is then a chip like this one."""
     from hil.counterparts.opening.wire import open_crossbar
@@ -34,13 +36,14 @@ def command(
         if out is None:
             typer.echo(fitted.to_toml())
         return
-    if device is None:
+    source = named(device, bench)
+    if source is None:
         raise typer.BadParameter("--check measures on the device, too: name it with --device")
     held = distance.held_out(plan.of(run))
     measured = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, address in (("source", device), ("twin", f"emulator:{check}?seed=1")):
-            with open_crossbar(address) as crossbar:
+        for name, address in (("source", source), ("twin", f"emulator:{check}?seed=1")):
+            with open_crossbar(address, visa_library) as crossbar:
                 measured.append(characterize(crossbar, held, Path(folder) / name, fitted.datasheet))
     distances = distance.compare(*measured)
     for d in distances:

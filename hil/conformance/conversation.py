@@ -68,6 +68,7 @@ class Conversation:
         self.max_request = self.max_reply = 4056
         self.damaged: list[Damaged] = []
         self.longest = 0
+        self.flags = 0
 
     def send(self, data: bytes) -> None:
         """Bytes as they are."""
@@ -92,6 +93,7 @@ class Conversation:
                 continue
             found = decode(encoded[:-1])
             if isinstance(found, Frame):
+                self.flags = found.flags
                 return found
             self.damaged.append(found)
 
@@ -182,14 +184,25 @@ class Conversation:
             raise Failed(f"opcode 0x{opcode:02x} was refused with 0x{refusal.code:02x} ({refusal.text}), not {wanted}")
         return refusal
 
-    def nak(self, wait_s: float | None = None) -> Nak:
-        """Demands that the next frame is a NAK."""
+    def nak(self, wait_s: float | None = None, session: int | None = None) -> Nak:
+        """Demands that the next frame is a NAK, under the open session's nonce or the one given (5.4)."""
         frame = self.receive(wait_s)
         if frame is None:
             raise Failed("no NAK came")
         if frame.kind != Kind.NAK:
             raise Failed(f"a frame of kind {frame.kind} came, expected a NAK")
+        wanted = self.session if session is None else session
+        demand(frame.session == wanted, f"NAK with session 0x{frame.session:08x}, expected 0x{wanted:08x}")
         return parsed(Nak, frame.payload, "NAK")
+
+    def nak_among_credit(self) -> Nak:
+        """Demands that a NAK comes, behind CREDIT if the device gives any."""
+        until = time.monotonic() + self.patience_s
+        while (frame := self.receive(max(0.0, until - time.monotonic()))) is not None:
+            if frame.kind == Kind.NAK:
+                return parsed(Nak, frame.payload, "NAK")
+            demand(frame.kind == Kind.CREDIT, f"a frame of kind {frame.kind} came, expected a NAK")
+        raise Failed("no NAK came")
 
     def _credit(self, frame: Frame, next_part: int) -> None:
         self.send_frame(Frame(Kind.CREDIT, 0, 0, self.session, frame.sequence, 0, 1, Credit(next_part).pack()))

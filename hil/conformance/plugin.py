@@ -28,7 +28,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     address, wanted = request.config.getoption("--device"), request.config.getoption("--protocol")
     if address is None:
         pytest.skip("no --device was given")
-    with open_wire(address, protocol=wanted) as wire:
+    with open_wire(address, wanted) as wire:
         device = suite_of(protocol_of(address, wanted)).subject(wire, PATIENCE_S)
         yield device
         device.settle_down()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +13,68 @@ from scipy import optimize, stats
 Array = NDArray[np.float64]
 
 
+MANY = 1e4
+"""Degrees of freedom from which on Student's distribution is the normal one."""
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its standard uncertainty and its unit.
+    """A value, its standard uncertainty and its unit, as the GUM means them (JCGM 100:2008).
 
     Attributes:
         value: Best estimate.
-        sigma: Standard uncertainty (one standard deviation), 0 where it is exact.
+        sigma: Combined standard uncertainty (one standard deviation): type A and type B together; 0 where it is exact.
         unit: SI unit, "1" for a plain number.
+        budget: Type B parts of `sigma` by their source, each a standard uncertainty in the same unit.
+        freedom: Degrees of freedom of the type A part; few of them make intervals wider than those of a normal.
     """
 
     value: float
     sigma: float
     unit: str = "1"
+    budget: tuple[tuple[str, float], ...] = ()
+    freedom: float = math.inf
+
+    @property
+    def systematic(self) -> float:
+        """Type B part: what no repeating takes away."""
+        return math.hypot(*(part for _, part in self.budget))
+
+    @property
+    def statistical(self) -> float:
+        """Type A part: what the scatter of readings, cells or units says."""
+        return math.sqrt(max(self.sigma**2 - self.systematic**2, 0.0))
+
+    def widened(self, **parts: float) -> Estimate:
+        """The same with type B parts added; underscores in their names are read as blanks, parts of 0 left out."""
+        added = tuple((name.replace("_", " "), abs(float(part))) for name, part in parts.items() if part)
+        total = math.hypot(self.sigma, *(part for _, part in added))
+        return replace(self, sigma=total, budget=(*self.budget, *added))
+
+    def scaled(self, factor: float, unit: str | None = None) -> Estimate:
+        """The same in another unit."""
+        budget = tuple((name, abs(factor) * part) for name, part in self.budget)
+        unit = self.unit if unit is None else unit
+        return Estimate(self.value * factor, self.sigma * abs(factor), unit, budget, self.freedom)
+
+    def expanded(self, level: float = 0.95) -> float:
+        """Half of a symmetric interval that holds the true value at a level of confidence.
+
+        Student's factor of the effective degrees of freedom (Welch and Satterthwaite, GUM G.4).
+        """
+        freedom = self.freedom
+        if self.statistical > 0 and math.isfinite(freedom):
+            freedom = max(1.0, freedom * min((self.sigma / self.statistical) ** 4, 1e12))
+        quantile = stats.norm if not math.isfinite(freedom) or freedom > MANY else stats.t(freedom)
+        return float(quantile.ppf(0.5 + level / 2)) * self.sigma
 
     def agrees(self, truth: float, sigmas: float = 3.0) -> bool:
         """True where a value lies within so many standard uncertainties."""
         return abs(self.value - truth) <= sigmas * self.sigma
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Symmetric confidence interval of a normal estimate."""
-        reach = float(stats.norm.ppf(0.5 + level / 2)) * self.sigma
+        """Symmetric interval that holds the true value at a level of confidence."""
+        reach = self.expanded(level)
         return self.value - reach, self.value + reach
 
     def __str__(self) -> str:
@@ -47,13 +89,26 @@ class Estimate:
     def _repr_html_(self) -> str:
         return f"<code>{str(self).replace('+-', '&plusmn;')}</code>"
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values only."""
+        value, sigma, freedom, statistical = map(_or_none, (self.value, self.sigma, self.freedom, self.statistical))
+        return {
+            "value": value, "sigma": sigma, "unit": self.unit, "statistical": statistical,
+            "systematic": dict(self.budget), "freedom": freedom,
+        }  # fmt: skip
+
+
+def _or_none(value: float) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
 
 def of_mean(samples: Array, unit: str = "1") -> Estimate:
     """Mean of independent samples and its standard error."""
     flat = np.asarray(samples, dtype=np.float64).ravel()
     if flat.size < 2:
         raise ValueError(f"a mean with its uncertainty needs at least 2 samples, got {flat.size}")
-    return Estimate(float(flat.mean()), float(flat.std(ddof=1) / math.sqrt(flat.size)), unit)
+    return Estimate(float(flat.mean()), float(flat.std(ddof=1) / math.sqrt(flat.size)), unit, freedom=flat.size - 1)
 
 
 def of_spread(samples: Array, unit: str = "1", groups_axis: int | None = None) -> Estimate:

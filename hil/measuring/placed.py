@@ -30,17 +30,23 @@ class PlacedBlock:
         crossbar: The open device; its outputs are on from here until it is left.
         array: Which array.
         topology: The block.
+        place: False leaves device and outputs alone until `place` is called.
 
     Raises:
         DeviceFault: the block does not fit.
     """
 
-    def __init__(self, crossbar: Crossbar, array: int, topology: Topology) -> None:
+    def __init__(self, crossbar: Crossbar, array: int, topology: Topology, *, place: bool = True) -> None:
         self.crossbar = crossbar
         self.array = array
         self.topology = topology
-        crossbar.configure(array, topology)
-        crossbar.arm()
+        if place:
+            self.place()
+
+    def place(self) -> None:
+        """Puts the block on the array and outputs on; where it is there already, its cells keep what they hold."""
+        self.crossbar.configure(self.array, self.topology)
+        self.crossbar.arm()
 
     def can(self, capability: Capability) -> bool:
         """Does the device have a capability?"""
@@ -68,6 +74,11 @@ class PlacedBlock:
         return self.span_s * self.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
 
     @property
+    def settle_tolerance(self) -> float:
+        """What states may still move by when a settle ends, model units; 0 where the device does not say."""
+        return float(self.crossbar.info.parameters.get(Parameter.SETTLE_TOLERANCE, 0.0))
+
+    @property
     def state_unit_v(self) -> float:
         """Volts of a state of 1.0."""
         return self.crossbar.info.parameter(Parameter.STATE_UNIT_V)
@@ -91,7 +102,11 @@ class PlacedBlock:
         converter = self.crossbar.info.converters.get(which)
         if converter is None or converter.ideal:
             return 0.0
-        return converter.lsb / (self.state_unit_v if converter.quantity == Quantity.VOLT else self.current_unit_a)
+        return converter.lsb / self.unit_of(converter)
+
+    def unit_of(self, converter: Converter) -> float:
+        """Volts or amperes of 1.0 in model units, as the converter counts."""
+        return self.state_unit_v if converter.quantity == Quantity.VOLT else self.current_unit_a
 
     def adc(self, layer: int) -> ConverterId:
         """The converter that reads a layer."""
@@ -100,8 +115,7 @@ class PlacedBlock:
     def reach(self, which: ConverterId) -> float:
         """Largest value of either sign a DAC can send, model units."""
         dac = self.converter(which)
-        unit = self.state_unit_v if dac.quantity == Quantity.VOLT else self.current_unit_a
-        return min(-dac.low, dac.high) / unit
+        return min(-dac.low, dac.high) / self.unit_of(dac)
 
     def on_codes(self, which: ConverterId, values: Array) -> Array:
         """The values a DAC really has nearest to the wanted ones, model units: what is asked for is what is sent."""

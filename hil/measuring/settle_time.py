@@ -65,7 +65,7 @@ def conclude(waits_s: Array, states: Array) -> Settling:
     means = states.mean(axis=(1, 2))
     errors = states.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(states.shape[1])
     end = float(means[0])
-    moved = np.abs(means - end) > MOVED * np.maximum(errors, errors[0]) + 1e-6
+    moved = ~(np.abs(means - end) <= MOVED * np.maximum(errors, errors[0]) + 1e-6)  # NaN is no rest
     if not moved.any():
         return Settling(Estimate(0.0, float(waits_s.min()), "s"), float(waits_s.min()))
     guess = float(waits_s[np.argmin(np.abs(means - 0.63 * end))])

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from hil.measuring.characterize.figure import Figure as Finding
 from hil.measuring.characterize.folder import begun, believed
-from hil.measuring.characterize.items import drift, iv, programming, pulse_response, read_noise, transfer
+from hil.measuring.characterize.items import item, iv, programming, pulse_response, read_noise, transfer
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
 from hil.report import figures
@@ -144,7 +144,7 @@ def _read_noise(data: xr.Dataset) -> list[Panel]:
 
 
 def _drift(data: xr.Dataset) -> list[Panel]:
-    age, conductance = data["age"].to_numpy(), drift.conductances(data)
+    age, conductance = data["age"].to_numpy(), item.conductances(data)
     flat = conductance.reshape(len(age), -1) / conductance[0].reshape(-1)
     order = np.argsort(conductance[0].reshape(-1))
     thirds = zip(("low", "middle", "high"), np.array_split(order, 3), strict=True)
@@ -192,7 +192,7 @@ def _transfer(data: xr.Dataset) -> list[Panel]:
     levels = np.unique(drive)
     means = np.array([state[drive == d].mean(axis=0) for d in levels])
     curves = [Curve(f"unit {u}", levels, means[:, u]) for u in range(min(4, means.shape[1]))]
-    found, _ = transfer.unit_fits(data)
+    found = transfer.unit_fits(data).lines
     units = np.arange(len(found.gain))
     return [
         Panel("Drive to state", figures.lines(curves, "drive", "state")),

@@ -319,6 +319,11 @@ def test_b2900_times_its_pulses_itself():
 
 def test_707b_breaks_before_it_makes_and_lists_what_is_closed():
     with dialogue(
+        (
+            'print("hil",localnode.prompts,localnode.showerrors,channel~=nil and errorqueue~=nil)',
+            "hil\t0.00000e+00\t0.00000e+00\ttrue",
+        ),
+        ("*RST", None),
         ("reset()", None),
         ("errorqueue.clear()", None),
         ("*OPC?", "1"),
@@ -469,3 +474,39 @@ def test_a_compliance_that_reads_back_differently_keeps_the_output_off():
             smu.source_volts(range_v=0.2, limit_a=2.5e-7, measure_a=1e-7, nplc=0.1)
         with pytest.raises(OutOfRange, match="no compliance"):
             smu.output(True)
+
+
+def test_2600_that_prompts_is_made_quiet_and_reset_by_the_interface():
+    met = 'print("hil",localnode.prompts,localnode.showerrors,smua~=nil and errorqueue~=nil and trigger~=nil)'
+    with dialogue(
+        (met, b"TSP>\nhil\t1.00000e+00\t0.00000e+00\ttrue\nTSP>\n"),
+        ("localnode.prompts=0 localnode.showerrors=0", None),
+        ('print("hil speaks")', "hil speaks"),
+        (met, "hil\t0.00000e+00\t0.00000e+00\ttrue"),
+        ("print(smua.source.output)", "1.00000e+00"),
+        ("*RST", None),
+        ("smua.reset()", None),
+        ("errorqueue.clear()", None),
+        ("*OPC?", "1"),
+        ("timer.reset() delay(0.001) print(timer.measure.t())", "1.02000e-03"),
+    ) as session:
+        box = Keithley2600(session, "smu", letters="a")
+        assert box.left_on() == ["a"]
+        box.reset()
+
+
+@pytest.mark.parametrize("answer", ["nil", "hil\t0.00000e+00\t0.00000e+00\tfalse"])
+def test_2600_whose_objects_were_replaced_says_so_and_is_switched_off_by_the_interface(answer):
+    met = 'print("hil",localnode.prompts,localnode.showerrors,smua~=nil and errorqueue~=nil and trigger~=nil)'
+    again = [("localnode.prompts=0 localnode.showerrors=0", None), ('print("hil speaks")', "hil speaks"), (met, answer)]
+    with dialogue(
+        (met, answer),
+        *(again if answer == "nil" else []),
+        ("endscript", None),
+        (OFF_2600.format("a"), None),
+        ("*RST", None),
+    ) as session:
+        box = Keithley2600(session, "smu", letters="a")
+        with pytest.raises(ProtocolViolation, match="in the place of smua"):
+            box.left_on()
+        box.safe()

@@ -57,7 +57,7 @@ class Keithley2400(ScpiSmu):
             "sense.all": lambda c: self.functions.update(NAMES),
             "sense.none": lambda c: self.functions.clear(),
             "sense.state": lambda c: str(int(self._function(c.p) in self.functions)),
-            "latest": lambda c: self.write(self.taken[-1:]),
+            "latest": lambda c: self.write(self.taken[-1:]) or self.table.style.reading.format(NAN),
             "statistics": lambda c: self._statistics(),
             "clear": lambda c: smu.set_output(False),
         }

@@ -57,13 +57,15 @@ class TspBox:
             "status.reset": lambda *_: None,
             "opc": self._complete,
             "beeper.beep": lambda *_: None,
+            "timer.reset": lambda *_: self._start_timer(),
+            "timer.measure.t": lambda *_: self.bench.now_s - self._timer_s,
         }
         self.tree.computed["errorqueue.count"] = lambda: len(self.queue)
         self.tree.computed["localnode.linefreq"] = lambda: bench.line_hz
         self.tree.computed["localnode.serialno"] = lambda: spec.serial or "1000001"
         self.tree.computed["status.condition"] = self.status_byte
         self.lua = Lua(self._host, self.furnish)
-        self._bus_s = spec.facts.bus_s
+        self._bus_s, self._timer_s = spec.facts.bus_s, 0.0
         self._line = bytearray()
         self._inbox: deque[str] = deque()
         self._script: tuple[bool, str, list[str]] | None = None
@@ -112,7 +114,7 @@ class TspBox:
         """Takes bytes in, gives answers out; no bytes: looks at the time."""
         self._line += data
         while (end := self._line.find(b"\n")) >= 0:
-            self._arrived(bytes(self._line[:end]).decode(errors="replace").strip())
+            self._arrived(bytes(self._line[:end]).decode("latin-1").strip())
             del self._line[: end + 1]
         if len(self._line) > LINE_LIMIT:
             self._line.clear()
@@ -121,6 +123,8 @@ class TspBox:
             if self._until is None:
                 self._take_message()
                 self._execute(self._inbox.popleft())
+                if self._until is None and self._script is None:
+                    self._prompt()
             elif self._triggered or time.monotonic() >= self._until:
                 came, self._triggered = self._triggered, False
                 self._take_message()
@@ -138,6 +142,14 @@ class TspBox:
     def feed_message(self, data: bytes) -> bytes:
         """The same where the interface marks the end of a message."""
         return self.feed(data if data.endswith(b"\n") else data + b"\n")
+
+    def _prompt(self) -> None:
+        """After a command: errors and the prompt, where somebody switched them on (2600B manual; form from memory)."""
+        if self.tree.get("localnode.showerrors"):
+            while self.queue:
+                self.say(("\t".join(self.text(value) for value in self._next_error()) + "\n").encode())
+        if self.tree.get("localnode.prompts"):
+            self.say(b"TSP>\n")
 
     def fail(self, code: int, text: str) -> None:
         """Puts an error into the queue."""
@@ -249,7 +261,7 @@ class TspBox:
             case "call":
                 return self.methods[given[0]](*given[1:]) if given[0] in self.methods else self.other(*given)
             case "print":
-                self.say(("\t".join(self.text(value) for value in given) + "\n").encode())
+                self.say(("\t".join(self.text(value) for value in given) + "\n").encode("latin-1", errors="replace"))
             case "printnumber" | "printbuffer":
                 getattr(self, verb)(*given)
             case "delay":
@@ -298,6 +310,9 @@ class TspBox:
     def _next_error(self, *_: object) -> tuple[float, str, float, float]:
         code, text = self.queue.popleft() if self.queue else (0, "Queue Is Empty")
         return float(code), text, SEVERE if code else 0.0, 1.0
+
+    def _start_timer(self) -> None:
+        self._timer_s = self.bench.now_s
 
     def _forget_trigger(self, *_: object) -> None:
         self._triggered = False

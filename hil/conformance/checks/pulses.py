@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_specs.codes import Capability, ErrorCode, Opcode
+from firmware_specs.codes import Capability, ErrorCode, Opcode, Parameter
 from firmware_specs.messages import Pulse
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand
@@ -53,6 +53,22 @@ def _each_its_own(subject: Subject) -> None:
     demand(bool((grown == counts).all()), f"counts {counts.tolist()} were delivered as {grown.tolist()}")
 
 
+def _joules(subject: Subject) -> None:
+    subject.needs(Capability.WRITE, Capability.READ)
+    ready(subject)
+    subject.write({0: 0.5})
+    region, limits, p = subject.region(), subject.limits.active, subject.parameters
+    before = subject.usage(region).energy_j
+    subject.pulse(region, True, 2)
+    spent_j = float((subject.usage(region).energy_j - before).mean())
+    share = float(subject.read_levels(region).mean())
+    g_s = p[Parameter.G_MIN_S] + share * (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S])
+    wanted_j = 2 * (limits.max_pulse_v / 2) ** 2 * (limits.max_pulse_s / 2) * g_s
+    demand(
+        wanted_j / 2 < spent_j < 2 * wanted_j, f"2 pulses count {spent_j:.3g} J a cell, V^2 x s x G is {wanted_j:.3g} J"
+    )
+
+
 def _budget(subject: Subject) -> None:
     ready(subject)
     region = subject.region()
@@ -71,5 +87,6 @@ CHECKS = (
     Check("pulses.direction", "7.6", "up pulses raise, down pulses lower the conductance", _direction),
     Check("pulses.counted", "7.6", "USAGE, delivered and most count every pulse", _counted),
     Check("pulses.each-its-own", "7.6", "every cell gets the count that is meant for it", _each_its_own),
+    Check("pulses.joules", "7.6", "a pulse counts as amplitude^2 x width x conductance", _joules),
     Check("pulses.budget", "6.6", "a request beyond a cell's budget is refused as a whole", _budget),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -80,13 +81,13 @@ class Gradcheck:
 
     @property
     def min_cosine(self) -> float:
-        """Worst cosine of any parameter."""
-        return min(a.cosine for a in self.parameters.values())
+        """Worst cosine of any parameter; NaN where one is not a number."""
+        return float(np.min([a.cosine for a in self.parameters.values()]))
 
     @property
     def max_norm_error(self) -> float:
-        """Largest deviation of any norm ratio from one."""
-        return max(abs(a.norm_ratio - 1) for a in self.parameters.values())
+        """Largest deviation of any norm ratio from one; NaN where one is not a number."""
+        return float(np.max([abs(a.norm_ratio - 1) for a in self.parameters.values()]))
 
     def document(self) -> dict[str, object]:
         """As JSON values."""

@@ -98,7 +98,7 @@ def cell_map(block: PlacedBlock, coupling: int) -> CellMap:
     found = np.stack(achieved)
     follows = (found[1] - found[0]) > FOLLOWS * (LEVELS[1] - LEVELS[0])
     off = np.abs(found - np.array(LEVELS)[:, None, None, None])
-    missed = int(((off > TOLERANCE + 3 * sigma).any(axis=0) & follows).sum())
+    missed = int(((~(off <= TOLERANCE + 3 * sigma)).any(axis=0) & follows).sum())  # NaN is no hit
     usual = spread(once[follows], sigma) if follows.sum() > 2 else Estimate(float("nan"), float("inf"))
     return CellMap(usual, LEVELS, found, sigma, TOLERANCE, follows, missed)
 

@@ -13,6 +13,7 @@ from scipy import stats
 from hil.measuring.characterize.items import Programming, PulseResponse, ReadNoise
 from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.run import Characterization
+from hil.measuring.verdict import beyond
 
 Array = NDArray[np.float64]
 REJECTED = 0.01
@@ -36,8 +37,8 @@ class Distance:
 
     @property
     def rejected(self) -> bool:
-        """Is it unlikely (1 %) that both are of one distribution?"""
-        return self.p_value < REJECTED
+        """Is it unlikely (1 %) that both are of one distribution? A distance that is not a number is no likeness."""
+        return beyond(REJECTED, self.p_value)
 
 
 def held_out(plan: Plan) -> Plan:

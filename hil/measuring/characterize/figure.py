@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from hil.measuring.estimate import Estimate
-
-Verdict = Literal["agrees", "differs", "no figure"]
-SLACK = 0.1
-"""A measured figure agrees with a stated one within 3 standard uncertainties plus this share of it."""
+from hil.measuring.verdict import Verdict, against
 
 
 @dataclass(frozen=True)
@@ -19,24 +16,20 @@ class Figure:
 
     Attributes:
         name: `item.figure`.
-        measured: What was found.
+        measured: What was found, with its total uncertainty.
         stated: What the datasheet says; None where it says nothing.
-        resolution: Difference that nobody minds: the floor of the arithmetic, and what the datasheet itself leaves
-            open, as the bow of a converter.
+        note: What was left out of it, or why it is what it is.
     """
 
     name: str
     measured: Estimate
     stated: float | None = None
-    resolution: float = 0.0
+    note: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Does the device do what its datasheet says?"""
-        if self.stated is None:
-            return "no figure"
-        allowed = 3 * self.measured.sigma + SLACK * abs(self.stated) + self.resolution
-        return "agrees" if abs(self.measured.value - self.stated) <= allowed else "differs"
+        return against(self.measured, self.stated)
 
     @property
     def finite(self) -> bool:
@@ -45,13 +38,10 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
-        m = self.measured
         return {
             "name": self.name,
-            "value": m.value,
-            "sigma": m.sigma,
-            "unit": m.unit,
+            **self.measured.to_json(),
             "stated": self.stated,
-            "resolution": self.resolution,
             "verdict": self.verdict,
+            "note": self.note,
         }

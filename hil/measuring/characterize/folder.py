@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hil.measuring import netcdf
 from hil.measuring.characterize.items import ITEMS
+from hil.measuring.estimate import Estimate
 from hil.training.run import marked
 from hil.training.run.documents import DocumentError, Number, Text, read
 from hil.training.run.marked import Made, RunError
@@ -61,8 +63,16 @@ class FigureEntry(_Shape):
     value: Number
     sigma: Annotated[Number, Field(ge=0)]
     unit: Text
+    systematic: dict[Text, Annotated[Number, Field(ge=0)]] = Field(default={}, max_length=100)
+    freedom: Annotated[Number, Field(gt=0)] | None = None
     stated: Number | None = None
-    resolution: Annotated[Number, Field(ge=0)] = 0.0
+    note: Text = ""
+
+    @property
+    def estimate(self) -> Estimate:
+        """As it was concluded."""
+        freedom = math.inf if self.freedom is None else self.freedom
+        return Estimate(self.value, self.sigma, self.unit, tuple(self.systematic.items()), freedom)
 
 
 class Concluded(_Shape):

@@ -15,6 +15,7 @@ from hil.measuring.characterize.items import (
     Drift,
     Endurance,
     Found,
+    Health,
     Item,
     NudgeLinearity,
     Programming,
@@ -47,6 +48,7 @@ class Plan(BaseModel):
     columns: Annotated[int, Field(ge=2)] = 16
     pulse_budget: Annotated[int, Field(ge=0)] = 2000
     found: Found | None = None
+    health: Health | None = None
     transfer: Transfer | None = None
     settle_time: SettleTime | None = None
     nudge: NudgeLinearity | None = None
@@ -62,10 +64,19 @@ class Plan(BaseModel):
     def items(self) -> tuple[Item, ...]:
         """Items to measure, in order; what wears cells comes last."""
         named = (
-            self.found, self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise,
-            self.temperature, self.drift, self.pulse_response, self.endurance,
+            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
+            self.read_noise, self.temperature, self.drift, self.pulse_response, self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
+
+    @property
+    def _look(self) -> Health | None:
+        """The first look, which every measurement that writes begins with: what is broken is left out of all others."""
+        writes = (
+            self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise, self.temperature,
+            self.drift, self.pulse_response, self.endurance,
+        )  # fmt: skip
+        return self.health or (Health() if any(item is not None for item in writes) else None)
 
 
 def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: float = 0.0) -> Plan:
@@ -74,6 +85,7 @@ def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: floa
         rows=rows,
         columns=columns,
         found=Found(),
+        health=Health(),
         transfer=Transfer(),
         settle_time=SettleTime(),
         nudge=NudgeLinearity(),

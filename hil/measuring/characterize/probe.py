@@ -14,9 +14,12 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
 from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from hil.measuring.characterize.health import STUCK_HIGH, Codes
 from hil.measuring.placed import PlacedBlock
 
 Array = NDArray[np.float64]
+HELD = -1.0
+"""Drive that holds a unit at its lower rail."""
 
 
 class Probe(PlacedBlock):
@@ -24,22 +27,38 @@ class Probe(PlacedBlock):
 
     Levels are of shape (planes, rows, columns).
 
+    Attributes:
+        health: What the first look found of the region's cells; None before it.
+
     Args:
         crossbar: The open device; its outputs are on from here until it is left.
         rows: Units of the first layer.
         columns: Units of the last layer.
         array: Which array is used; what its cells hold is lost.
         sheet: What the device is supposed to be, for sensible settings.
+        present: A block that is on the array and stays; a dense one of the region is placed where it is None.
+
+        place: False leaves the device alone until `place` is called.
 
     Raises:
         DeviceFault: the block does not fit. OutOfRange: the layers are wired and smaller.
     """
 
     def __init__(
-        self, crossbar: Crossbar, rows: int, columns: int, array: int = 0, sheet: Datasheet | None = None
+        self,
+        crossbar: Crossbar,
+        rows: int,
+        columns: int,
+        array: int = 0,
+        sheet: Datasheet | None = None,
+        present: Topology | None = None,
+        place: bool = True,
     ) -> None:
-        super().__init__(crossbar, array, _topology(crossbar, rows, columns))
+        super().__init__(
+            crossbar, array, _topology(crossbar, rows, columns) if present is None else present, place=place
+        )
         self.sheet = sheet
+        self.health: Codes | None = None
         _, all_rows, all_columns = self.cells(0)
         self.rows, self.columns = min(rows, all_rows), min(columns, all_columns)
         self.shape = (crossbar.planes, self.rows, self.columns)
@@ -54,6 +73,30 @@ class Probe(PlacedBlock):
         """Single readings as levels, (reads, planes, rows, columns)."""
         current = self.current([self.read_v], reads)[0]
         return np.asarray((current / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
+
+    def driven(self, value: float, samples: int) -> Array:
+        """A drive that is the same for every unit, (samples, units).
+
+        Units beside a cell that is stuck high are held at their lower rail: what they would send through it would be in
+        every other unit's state.
+        """
+        drive = super().driven(value, samples)
+        if self.health is not None and not self.resistive:
+            held = (self.health == STUCK_HIGH).any(axis=(0, 2))
+            drive[:, : len(held)][:, held] = HELD
+        return drive
+
+    def read_all(self, coupling: int, reads: int) -> Array:
+        """Single readings of all cells of a coupling as levels, (reads, planes, rows, columns)."""
+        planes, rows, columns = self.cells(coupling)
+        regions = [Region(self.array, coupling, p, 0, rows, 0, columns) for p in range(planes)]
+        seen_a = np.stack([self.crossbar.measure(r, [self.read_v], reads)[0] for r in regions], axis=1)
+        return np.asarray((seen_a / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
+
+    def on_grid(self, level: float) -> float:
+        """The level that conductance codes have nearest to a wanted one: what is asked for is what is sent."""
+        codes = round(self.span_s / self.crossbar.g_lsb_s)
+        return round(level * codes) / codes
 
     def current(self, volts: Sequence[float], reads: int) -> Array:
         """Currents of the cells, amperes, (volts, reads, planes, rows, columns)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,16 +12,19 @@ from typing import Any
 import xarray as xr
 
 from drivers.crossbar import Crossbar
-from firmware_specs.codes import Capability, ConverterId, Parameter
+from drivers.errors import DeviceFault
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Parameter
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Topology
+from hil.measuring.characterize.budget import check_budget
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
-from hil.measuring.characterize.items import Drift, Item
-from hil.measuring.characterize.plan import Plan, PlanError
+from hil.measuring.characterize.items import Drift, Found, Health, Item
+from hil.measuring.characterize.items.health import codes
+from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Mark, Step
 from hil.measuring.characterize.store import Store
-from hil.measuring.estimate import Estimate
 from hil.training.run import marked
 from hil.training.run.atomic import write_json
 from hil.training.run.provenance import code_version
@@ -96,15 +98,24 @@ def _characterize(
 ) -> Characterization:
     chip = _identity(crossbar)
     gone_on = _begun(folder, plan, chip)
-    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet)
+    probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet, place=False)
     skipped = {item.NAME: why for item in plan.items if (why := _why_not(probe, item))}
     able = [item for item in plan.items if item.NAME not in skipped]
-    rows = {item.NAME: item.steps(probe) for item in able}
-    _check_budget(plan, rows)
+    rows = {item.NAME: item.steps(probe) for item in able if not isinstance(item, Found)}
+    check_budget(plan, rows)
     if not gone_on:
         _begin(folder, plan, chip, crossbar)
     store = Store(folder, _attributes(crossbar, probe, chip, plan))
-    data = {item.NAME: _measure(probe, store, item, rows[item.NAME], progress) for item in able}
+    data: dict[str, xr.Dataset] = {}
+    for item in able:
+        if isinstance(item, Found):
+            data[item.NAME] = _as_found(probe, store, item, progress)
+            continue
+        if not data.keys() - {Found.NAME}:
+            probe.place()
+        data[item.NAME] = _measure(probe, store, item, rows[item.NAME], progress)
+        if isinstance(item, Health):
+            probe.health = store.health = codes(data[item.NAME])
     found: list[Figure] = []
     for item in able:
         try:
@@ -131,8 +142,28 @@ def load(folder: Path) -> Characterization:
         else:
             todo = f"{'no characterization in it' if folder.is_dir() else 'there is no such folder'}: make one with"
         raise ChipError(f"{folder}: {todo} `hil characterize --device ADDRESS --out {folder}`")
-    figures = tuple(Figure(f.name, Estimate(f.value, f.sigma, f.unit), f.stated, f.resolution) for f in found.figures)
+    figures = tuple(Figure(f.name, f.estimate, f.stated, f.note) for f in found.figures)
     return Characterization(folder, found.chip.model_dump(), measured(folder), figures, found.skipped)
+
+
+def _as_found(probe: Probe, store: Store, item: Found, progress: Progress) -> xr.Dataset:
+    """The cells under the block that is on the array, or under the region's own where there is none."""
+    crossbar = probe.crossbar
+    if store.done(item.NAME):
+        return store.dataset(item.NAME, item.DIMS, item.UNITS)
+    there = present_topology(crossbar, probe.array)
+    looked = Probe(crossbar, probe.rows, probe.columns, probe.array, probe.sheet, there)
+    return _measure(looked, store, item, item.steps(looked), progress)
+
+
+def present_topology(crossbar: Crossbar, array: int) -> Topology | None:
+    """The block on an array; None where there is none."""
+    try:
+        return crossbar.session.call(lambda device: device.topology(array))
+    except DeviceFault as error:
+        if error.code != ErrorCode.NOT_CONFIGURED:
+            raise
+        return None
 
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
@@ -183,25 +214,6 @@ def _why_not(probe: Probe, item: Item) -> str:
     """Why an item is skipped; empty where it is measured."""
     missing = ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
     return f"the device lacks {missing}" if missing else item.refusal(probe)
-
-
-def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:
-    cost = {name: _cost(steps) for name, steps in rows.items()}
-    total = sum(cost.values())
-    if total > plan.pulse_budget:
-        listed = ", ".join(f"{name} {pulses}" for name, pulses in cost.items() if pulses)
-        raise PlanError(
-            f"pulse_budget: the plan costs {total} writes and pulses a cell ({listed}), allowed are {plan.pulse_budget}"
-        )
-
-
-def _cost(steps: Sequence[Step]) -> int:
-    """Most writes and pulses that any cell takes."""
-    planes: Counter[int | None] = Counter()
-    for step in steps:
-        for deed in step.deeds:
-            planes[deed.plane] += deed.cost
-    return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
 
 
 def _called(chip: dict[str, str]) -> str:
@@ -256,6 +268,16 @@ def _identity(crossbar: Crossbar) -> dict[str, str]:
     return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware")}
 
 
+def _converters(probe: Probe) -> dict[str, dict[str, float]]:
+    """Step and range of every converter, model units; step 0: ideal."""
+    found = {}
+    for which, converter in probe.crossbar.info.converters.items():
+        unit = probe.unit_of(converter)
+        low, high, lsb = converter.low / unit, converter.high / unit, probe.lsb(ConverterId(which))
+        found[ConverterId(which).name.lower()] = {"lsb": lsb, "low": low, "high": high}
+    return found
+
+
 def _time_origin(plan: Plan, sheet: Datasheet | None) -> float:
     return Drift().origin_s(sheet) if plan.drift is None else plan.drift.origin_s(sheet)
 
@@ -269,6 +291,9 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Pl
         "g_min_s": repr(low),
         "g_max_s": repr(high),
         "substrate": probe.topology.substrate,
+        "settle_tolerance": repr(probe.settle_tolerance),
+        "weight_unit": repr(probe.weight_unit),
+        "converters": json.dumps(_converters(probe)),
         "read_v": repr(probe.read_v),
         "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),
         "output_lsb": repr(probe.lsb(ConverterId.OUTPUT_ADC)),

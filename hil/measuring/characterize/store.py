@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import h5netcdf  # noqa: F401 - here, so that it does not hold the interpreter up while outputs are on
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel
 
 from hil.data.packed import read_npz
 from hil.measuring.characterize.folder import ChipError
+from hil.measuring.characterize.health import ATTRIBUTES, Codes
 from hil.measuring.characterize.steps import Mark, Record
 from hil.training.run.atomic import write_bytes, write_json
 from hil.training.run.documents import Count, DocumentError, Number, read
@@ -31,12 +33,16 @@ class Store:
     Args:
         folder: Where; made if it does not exist.
         attributes: Provenance that every dataset carries.
+
+    Attributes:
+        health: What the first look found of every cell; goes into every dataset from then on.
     """
 
     def __init__(self, folder: Path, attributes: Mapping[str, str]) -> None:
         self.folder = folder
         self._attributes = dict(attributes)
         self._published = 0.0
+        self.health: Codes | None = None
         self.lost: list[str] = []
         (folder / "journal").mkdir(parents=True, exist_ok=True)
 
@@ -91,9 +97,16 @@ class Store:
         rows = [read_npz(path) for path in self._entries(item)]
         if not rows:
             raise ValueError(f"{item}: no step is complete")
-        data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in dims.items()}
+        named = {name: names for name, names in dims.items() if name in rows[0]}
+        for name in rows[0].keys() - named.keys():  # further couplings of a block as found: level_1, level_2, ...
+            base, _, number = name.rpartition("_")
+            if base in dims:
+                named[name] = tuple(d if d == "read" or d == "plane" else f"{d}_{number}" for d in dims[base])
+        data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in named.items()}
         coordinates = {k.removeprefix("at_"): ("step", [float(r[k]) for r in rows]) for k in rows[0] if k[:3] == "at_"}
         found = xr.Dataset(data, coordinates, self._attributes | {"item": item})
+        if self.health is not None:
+            found["health"] = (("plane", "row", "column"), self.health, ATTRIBUTES)
         for name, unit in units.items():
             if name in found.variables:
                 found[name].attrs["units"] = unit

@@ -6,7 +6,6 @@ a twin in distribution: another specimen of the same kind, not a copy cell by ce
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,12 +213,10 @@ def _neurons(b: _Builder) -> None:
                 b.put(section, "offset_error_sigma_lsb", b.value("transfer.offset_mismatch"), unit_v / step_v)
     if not b.has("transfer.noise"):
         return
-    which = "output_lsb" if resistive else "state_lsb"
-    noise, lsb = b.value("transfer.noise"), float(b.found.data["transfer"].attrs[which])
-    white = math.sqrt(max(noise.value**2 - lsb**2 / 12, 0.0))
-    if white > SIGNIFICANT * noise.sigma:
+    noise = b.value("transfer.noise")  # before rounding
+    if noise.value > SIGNIFICANT * noise.sigma:
         for section in ("state_adc", "output_adc"):
-            b.put(section, "noise_sigma_v", Estimate(white, noise.sigma * noise.value / white), unit_v)
+            b.put(section, "noise_sigma_v", noise, unit_v)
 
 
 def _settle(b: _Builder) -> None:
@@ -258,9 +255,10 @@ def _pulses(b: _Builder) -> None:
     }
     found = response(data)  # about the middle of the range, where the emulator's law has its zero
     for key in ("step", "asymmetry", "step_d2d", "asymmetry_d2d", "c2c"):
-        b.put("pulses", key, found[key])
+        if key in found:
+            b.put("pulses", key, found[key])
     for key in ("slope_up", "slope_down"):
-        slope = found[key]
+        slope = found.get(key, Estimate(0.0, 0.0))
         b.put("pulses", key, Estimate(min(slope.value, 1.0), slope.sigma))  # steeper, and it ends inside the range
 
 

@@ -1,22 +1,25 @@
 """The measurements, in the order they are made: what wears cells comes last."""
 
 from hil.measuring.characterize.items.drift import Drift
+from hil.measuring.characterize.items.found import Found
+from hil.measuring.characterize.items.health import Health
 from hil.measuring.characterize.items.item import Item
-from hil.measuring.characterize.items.iv import CurrentVoltage, Found
+from hil.measuring.characterize.items.iv import CurrentVoltage
 from hil.measuring.characterize.items.nudge import NudgeLinearity
 from hil.measuring.characterize.items.programming import Programming
 from hil.measuring.characterize.items.pulse_response import PulseResponse
 from hil.measuring.characterize.items.read_noise import ReadNoise
 from hil.measuring.characterize.items.settle_time import SettleTime
+from hil.measuring.characterize.items.temperature import TemperatureSweep
 from hil.measuring.characterize.items.transfer import Transfer
-from hil.measuring.characterize.items.wear import Endurance, TemperatureSweep
+from hil.measuring.characterize.items.wear import Endurance
 
 ITEMS = (
-    Found, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep, Drift,
-    PulseResponse, Endurance,
+    Found, Health, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep,
+    Drift, PulseResponse, Endurance,
 )  # fmt: skip
 
 __all__ = [
-    "ITEMS", "CurrentVoltage", "Drift", "Endurance", "Found", "Item", "NudgeLinearity", "Programming", "PulseResponse",
-    "ReadNoise", "SettleTime", "TemperatureSweep", "Transfer",
+    "ITEMS", "CurrentVoltage", "Drift", "Endurance", "Found", "Health", "Item", "NudgeLinearity", "Programming",
+    "PulseResponse", "ReadNoise", "SettleTime", "TemperatureSweep", "Transfer",
 ]  # fmt: skip

@@ -11,11 +11,16 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.drift import ClippedLog
+from firmware_specs.datasheet.drift import Drift as Law
+from hil.measuring import robust
+from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import READS, Array, Settings, ladder
+from hil.measuring.characterize.items.decay import time_constants
+from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings, conductances, ladder
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step, Wait, Write
-from hil.measuring.estimate import Estimate, curve, of_mean
+from hil.measuring.estimate import Estimate
 
 
 class Drift(Settings):
@@ -48,19 +53,20 @@ class Drift(Settings):
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Figures of the law that fits better, power or exponential, and what is kept from first to last age."""
         law = None if sheet is None else sheet.drift
-        kept = np.median(conductances(data)[-1] / conductances(data)[0])
-        figures = [Figure(f"{self.NAME}.kept", Estimate(float(kept), 0.0))]
+        out = health.left_out(data)
+        first, last = (cells(data)[n] for n in (0, -1))
+        kept = robust.median(last / np.where(first > 0, first, np.nan)).widened(arithmetic=ARITHMETIC)
+        figures = [Figure(f"{self.NAME}.kept", kept, None, out)]
         if follows_exponential(data, self.origin_s(sheet)):
             tau, spread = time_constants(data)
             fits = law is not None and law.law == "exponential"
-            figures.append(Figure(f"{self.NAME}.tau", tau, law.tau_s if law is not None and fits else None))
-            figures.append(Figure(f"{self.NAME}.tau_spread", spread, law.tau_d2d if law is not None and fits else None))
-            return figures
+            figures.append(Figure(f"{self.NAME}.tau", tau, law.tau_s if law is not None and fits else None, out))
+            d2d = law.tau_d2d if law is not None and fits else None
+            return [*figures, Figure(f"{self.NAME}.tau_spread", spread, d2d, out)]
         nu, spread = exponents(data, self.origin_s(sheet))
-        fits = law is not None and law.law == "power"
-        stated = [v if isinstance(v, float) else None for v in ((law.nu_mean, law.nu_sigma) if law and fits else ())]
-        figures.append(Figure(f"{self.NAME}.nu", nu, stated[0] if stated else None, 1e-5))
-        figures.append(Figure(f"{self.NAME}.nu_spread", spread, stated[1] if stated else None, 1e-5))
+        stated = stated_exponents(law, sheet, cells(data)[0]) if law is not None and sheet is not None else (None, None)
+        figures.append(Figure(f"{self.NAME}.nu", nu, stated[0], out))
+        figures.append(Figure(f"{self.NAME}.nu_spread", spread, stated[1], out))
         return figures
 
     def origin_s(self, sheet: Datasheet | None) -> float:
@@ -68,69 +74,69 @@ class Drift(Settings):
         return sheet.drift.t0_s if sheet is not None and sheet.drift.t0_s is not None else self.t0_s
 
 
+def cells(data: xr.Dataset) -> Array:
+    """Mean conductance of every cell that works at every step, in spans of the range, (steps, cells)."""
+    return conductances(data)[:, health.good(data)]
+
+
 def follows_exponential(data: xr.Dataset, t0_s: float) -> bool:
     """Is the loss of the mean conductance better described by `exp(-t / tau)` than by a power of time?"""
     age = data["age"].to_numpy()
-    mean = np.median(conductances(data).reshape(len(age), -1), axis=1)
+    mean = np.median(cells(data), axis=1)
     kept = mean / mean[0]
     shown = kept > 0.02
-    if shown.sum() < 3 or kept[shown].min() > 0.98:
+    if shown.sum() < 3 or not kept[shown].min() <= 0.98:
         return False
     y = np.log(kept[shown])
     residuals = []
     for x in (np.log((age + t0_s) / t0_s)[shown], age[shown]):
         x = x - x[0]
         residuals.append(float(((y - x * (x @ y) / (x @ x)) ** 2).sum()))
-    return residuals[1] < residuals[0]
+    return residuals[1] < residuals[0] or _at_rest(kept)
 
 
-def time_constants(data: xr.Dataset) -> tuple[Estimate, Estimate]:
-    """Median of `tau` over cells, seconds, and the spread of its logarithm between cells.
-
-    The level that all end at is taken from the mean over cells, `rest + (G_0 - rest) exp(-t / tau)`.
-    """
-    age, conductance = data["age"].to_numpy(), conductances(data)
-    flat = conductance.reshape(len(age), -1)
-    mean = flat.mean(axis=1)
-    guess = float(age[np.argmin(np.abs(mean - 0.4 * mean[0]))])
-    start = {"first": float(mean[0]), "rest": 0.1 * float(mean[0]), "log_tau": float(np.log(guess))}
-    law = curve(lambda t, f, r, u: r + (f - r) * np.exp(-t / np.exp(u)), age, mean, start, None, {})
-    rest = min(max(law["rest"].value, 0.0), 0.9 * float(flat.min(axis=0).mean()))
-    kept = (mean - rest) / (mean[0] - rest)
-    chosen = kept > 0.05  # later on, little but noise is left
-    x = age[chosen] - age[0]
-    y = np.log(np.clip((flat[chosen] - rest) / (flat[0] - rest), 1e-3, None))
-    rate = np.clip(-(x @ y) / (x @ x), 1e-30, None)
-    log_tau = -np.log(rate)
-    good = np.abs(log_tau - np.median(log_tau)) < 3
-    spread = float(log_tau[good].std(ddof=1))
-    count = int(good.sum())
-    tau = float(np.exp(np.median(log_tau[good])))
-    return (
-        Estimate(tau, tau * 1.2533 * spread / np.sqrt(count), "s"),
-        Estimate(spread, spread / np.sqrt(2 * count)),
-    )
+def _at_rest(kept: Array) -> bool:
+    """Has a fall of more than a tenth come to its end? A power of time never does."""
+    fall = kept[:-1] - kept[1:]
+    return bool(1 - kept[-1] > 0.1 and fall[-1] < 0.5 * fall.max())
 
 
 def exponents(data: xr.Dataset, t0_s: float) -> tuple[Estimate, Estimate]:
-    """Mean of the exponents `nu` over cells, and their spread with the error of each fit taken out."""
-    age, conductance = data["age"].to_numpy(), conductances(data)
+    """Mean of the exponents `nu` over cells, and their spread with the error of each fit taken out.
+
+    The error is that of the readings: what scatters about a cell's own line grows with age, as 1/f noise does.
+    """
+    age, conductance = data["age"].to_numpy(), np.maximum(cells(data), 1e-6)
+    readings = data["level"].to_numpy()[:, :, health.good(data)]
+    relative2 = readings.var(axis=1, ddof=1) / readings.shape[1] / conductance**2
     x = -np.log((age + t0_s) / t0_s)
-    y = np.log(np.clip(conductance.reshape(len(age), -1), 1e-6, None))
     centred = x - x.mean()
-    nu = centred @ (y - y.mean(axis=0)) / (centred @ centred)
-    residual = y - y.mean(axis=0) - np.outer(centred, nu)
-    error2 = (residual**2).sum(axis=0) / (len(age) - 2) / (centred @ centred)
-    inside = np.abs(nu - np.median(nu)) < 8 * (np.std(nu) + 1e-12)
-    spread2 = float(nu[inside].var(ddof=1) - error2[inside].mean())
-    spread = np.sqrt(max(spread2, 0.0))
-    of_seen = float(nu[inside].var(ddof=1)) * np.sqrt(2 / inside.sum())
-    of_error = float(error2[inside].mean()) * np.sqrt(2 / inside.sum() / (len(age) - 2))
-    sigma = float(np.hypot(of_seen, of_error) / (2 * max(spread, 1e-9)))
-    return of_mean(nu[inside]), Estimate(float(spread), min(sigma, float(nu[inside].std())))
+    weights = centred / (centred @ centred)
+    nu = weights @ (np.log(conductance) + relative2 / 2)  # the mean of a logarithm is below that of the reading
+    error2 = (weights**2) @ relative2
+    mean = robust.mean(nu, floor=ARITHMETIC).widened(arithmetic=ARITHMETIC)
+    return mean, robust.spread(nu, error2).widened(arithmetic=ARITHMETIC)
 
 
-def conductances(data: xr.Dataset) -> Array:
-    """Mean conductance of every cell at every step, in spans of the range, (steps, planes, rows, columns)."""
-    low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
-    return np.asarray(data["level"].to_numpy().mean(axis=1) + low / (high - low))
+def stated_exponents(law: Law, sheet: Datasheet, conductance: Array) -> tuple[float | None, float | None]:
+    """Mean and spread of `|nu_mean + nu_sigma xi|` over cells of these conductances, in spans of the range.
+
+    None for a law without exponents; 0 and 0 for cells that do not drift.
+    """
+    if law.law == "none":
+        return 0.0, 0.0
+    if law.law != "power":
+        return None, None
+    xi, weight = np.polynomial.hermite_e.hermegauss(64)
+    relative = np.maximum(conductance * sheet.cells.span_s / sheet.cells.g_max_s, 1e-6)
+    mean, sigma = (_at(figure, relative) for figure in (law.nu_mean, law.nu_sigma))
+    nu = np.abs(mean[:, None] + sigma[:, None] * xi)
+    weight = weight / weight.sum() / len(relative)
+    first = float((nu * weight).sum())
+    return first, float(np.sqrt(max(float((nu**2 * weight).sum()) - first**2, 0.0)))
+
+
+def _at(figure: float | ClippedLog, relative: Array) -> Array:
+    if isinstance(figure, ClippedLog):
+        return np.array([figure.at(float(g)) for g in relative])
+    return np.full(relative.shape, figure)

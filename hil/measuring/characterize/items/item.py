@@ -19,6 +19,8 @@ from hil.measuring.characterize.steps import Step
 Array = NDArray[np.float64]
 CELLS = ("plane", "row", "column")
 READS = ("read", *CELLS)
+ARITHMETIC = 1e-6
+"""Relative error of single-precision arithmetic in a device, and of its conductance codes."""
 
 
 class Settings(BaseModel):
@@ -64,6 +66,18 @@ def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
     count = int(np.prod(probe.shape))
     order = (np.arange(count) * 0.6180339887498949) % 1.0
     return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
+
+
+def conductances(data: xr.Dataset, readings: Array | None = None) -> Array:
+    """Conductances in spans of the range, `level + g_min / (g_max - g_min)`; means over the readings of every step.
+
+    Args:
+        data: Of a measurement whose variable is `level`.
+        readings: Levels of any shape instead.
+    """
+    low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
+    level = data["level"].to_numpy().mean(axis=1) if readings is None else readings
+    return np.asarray(level + low / (high - low))
 
 
 def alive(levels: Array) -> NDArray[np.bool_]:

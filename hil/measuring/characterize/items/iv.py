@@ -1,4 +1,4 @@
-"""Current against voltage: conductance and its nonlinearity; and the conductances as they were found."""
+"""Current against voltage: conductance and its nonlinearity."""
 
 from __future__ import annotations
 
@@ -11,34 +11,13 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from hil.measuring import robust
+from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import CELLS, Array, Settings, ladder
+from hil.measuring.characterize.items.item import ARITHMETIC, CELLS, Array, Settings, ladder
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step, Write
-from hil.measuring.estimate import Estimate, of_mean
-
-
-class Found(Settings):
-    """Reads the cells as they are, before anything is written.
-
-    Attributes:
-        reads: Readings of every cell.
-    """
-
-    NAME: ClassVar[str] = "found"
-    NEEDS: ClassVar[tuple[Capability, ...]] = (Capability.MEASURE,)
-    DIMS: ClassVar[Mapping[str, tuple[str, ...]]] = {"level": ("read", *CELLS)}
-    UNITS: ClassVar[Mapping[str, str]] = {"level": "1", "temperature": "K"}
-
-    reads: Annotated[int, Field(ge=2)] = 4
-
-    def steps(self, probe: Probe) -> Sequence[Step]:
-        """One look."""
-        return [Step(lambda p: {"level": p.read(self.reads)}, (), {"temperature": probe.temperature_k()})]
-
-    def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
-        """Mean level."""
-        return [Figure(f"{self.NAME}.level", of_mean(data["level"].to_numpy().mean(axis=(0, 1))))]
+from hil.measuring.estimate import Estimate
 
 
 class CurrentVoltage(Settings):
@@ -67,19 +46,57 @@ class CurrentVoltage(Settings):
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Coefficients of `I = G (V + a V |V| + b V^3)`."""
         volts = data["voltage"].to_numpy()[0]
-        current = data["current"].to_numpy()[0].mean(axis=1).reshape(len(volts), -1)
-        a, b = nonlinearity(volts, current)
-        cells = None if sheet is None else sheet.cells
+        current = data["current"].to_numpy()[0].mean(axis=1)
+        a, b = nonlinearity(volts, current[:, health.good(data)])
+        cells, out = None if sheet is None else sheet.cells, health.left_out(data)
         return [
-            Figure(f"{self.NAME}.quadratic", a, None if cells is None else cells.quadratic_per_v, 1e-4),
-            Figure(f"{self.NAME}.cubic", b, None if cells is None else cells.cubic_per_v2, 1e-3),
+            Figure(f"{self.NAME}.quadratic", a, None if cells is None else cells.quadratic_per_v, out),
+            Figure(f"{self.NAME}.cubic", b, None if cells is None else cells.cubic_per_v2, out),
         ]
 
 
 def nonlinearity(volts: Array, current: Array) -> tuple[Estimate, Estimate]:
-    """`a` and `b` of `I = G (V + a V |V| + b V^3)` over cells, (points,) and (points, cells)."""
-    design = np.stack([volts, volts * np.abs(volts), volts**3], axis=1)
-    coefficients = np.linalg.lstsq(design, current, rcond=None)[0]
-    conducting = coefficients[0] > 0.05 * np.median(coefficients[0])
-    ratios = coefficients[1:, conducting] / coefficients[0, conducting]
-    return of_mean(ratios[0], "1/V"), of_mean(ratios[1], "1/V^2")
+    """`a` and `b` of `I = G (V + a V |V| + b V^3)` over cells, (points,) and (points, cells).
+
+    All cells share them: they are ratios of sums over cells, which noise does not bias as it does a mean of ratios,
+    and a cell that hardly conducts hardly counts. Drift while the voltage rises is odd where both terms of `I / V` are
+    even; what the two halves of the sweep differ by says how large it is.
+    """
+    there = volts != 0
+    v, ratio = volts[there], current[there] / volts[there][:, None]
+    design = np.stack([np.ones_like(v), np.abs(v), v**2], axis=1)
+    weight = np.abs(v)  # a reading's error in I / V falls with V where it is the meter's; noise of the cell is even
+    solve = np.linalg.pinv(design * weight[:, None]) * weight
+    coefficients = solve @ ratio
+    usual = robust.typical(coefficients[0]) & (coefficients[0] > 0)
+    linear, terms = coefficients[0][usual], coefficients[1:, usual]
+    total = float(linear.sum())
+    mean = terms.sum(axis=1) / total
+    scatter = (terms - mean[:, None] * linear).std(axis=1, ddof=1) * np.sqrt(usual.sum()) / abs(total)
+    arithmetic = ARITHMETIC * float(np.abs(solve[1:]).sum(axis=1).max())
+    drift = _drifted(v, ratio[:, usual].sum(axis=1) / total, solve)
+    found = [
+        Estimate(float(value), float(sigma), unit, freedom=float(usual.sum() - 1)).widened(
+            drift_during_the_sweep=part, arithmetic=arithmetic
+        )
+        for value, sigma, unit, part in zip(mean, scatter, ("1/V", "1/V^2"), drift, strict=True)
+    ]  # fmt: skip
+    return found[0], found[1]
+
+
+def _drifted(volts: Array, ratio: Array, solve: Array) -> tuple[float, float]:
+    """What drift adds to both coefficients: logarithmic drift of the size seen between the sweep's halves.
+
+    A drift that is linear over the sweep is odd in the voltage and moves neither; of `ln t` a part is even.
+    """
+    order = np.arange(len(volts))
+    odd = (ratio - ratio[::-1]) / 2
+    centred = order - order.mean()
+    slope = float(centred @ odd / (centred @ centred))
+    scatter = odd - slope * centred
+    error = float(np.sqrt(scatter @ scatter / max(len(order) - 1, 1) / (centred @ centred)))
+    seen = np.sqrt(max(slope**2 - error**2, 0.0)) * len(order)  # of the conductance, over the sweep
+    law = np.log(order + 1.0)
+    shape = law / float(np.ptp(law))
+    moved = solve[1:] @ (shape - shape.mean())
+    return float(abs(moved[0]) * seen), float(abs(moved[1]) * seen)

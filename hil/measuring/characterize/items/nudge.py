@@ -1,95 +1,238 @@
-"""Linearity of the nudge: contrast of the outputs against its size."""
+"""Linearity of the nudge: contrast of the outputs against its size, and whether the gradient it gives is right."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from firmware_specs.codes import Capability, ConverterId
 from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import Settings
+from hil.measuring.characterize.grade import grade
+from hil.measuring.characterize.items.item import Array, Settings
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step, Write
 from hil.measuring.estimate import Estimate
 
+DRIVE = 0.4
+"""Drive of every unit about which outputs are nudged: all states are far from their rails."""
+SHIFT = 0.16
+"""Change of the drive, either way, that the gradient of the nudge is compared with."""
+
 
 class NudgeLinearity(Settings):
-    """Nudges the outputs with growing strength, up and down.
+    """Nudges the outputs with growing strength, up and down, and shifts the drive up and down.
 
     Attributes:
-        shares: Nudges as shares of the nudge range, rising.
+        shares: Nudges as shares of the nudge range, rising; those that the converter makes one are one.
         strength: Loop gain of the block, `w sqrt(rows columns)`; a resistive network's cells are at mid-range.
         repeats: Samples at each strength.
     """
 
     NAME: ClassVar[str] = "nudge"
     NEEDS: ClassVar[tuple[Capability, ...]] = (Capability.SETTLE, Capability.WRITE)
-    DIMS: ClassVar[Mapping[str, tuple[str, ...]]] = {"contrast": ("sample", "unit")}
-    UNITS: ClassVar[Mapping[str, str]] = {"contrast": "1", "nudge": "1"}
+    DIMS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "contrast": ("sample", "unit"), "input_contrast": ("sample", "input"), "shifted": ("sample", "unit"),
+    }  # fmt: skip
+    UNITS: ClassVar[Mapping[str, str]] = {
+        "contrast": "1", "input_contrast": "1", "shifted": "1", "nudge": "1", "shift": "1",
+    }  # fmt: skip
 
     shares: Annotated[tuple[float, ...], Field(min_length=4)] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
     strength: Annotated[float, Field(gt=0, lt=1)] = 0.5
     repeats: Annotated[int, Field(ge=8)] = 64
 
     def steps(self, probe: Probe) -> Sequence[Step]:
-        """One settle a strength: free, up and down."""
+        """One settle a strength, free, up and down, and one with the drive shifted either way."""
         levels = np.full(probe.shape, probe.resting_level)
         if not probe.resistive:
             levels[0] = min(0.9, self.strength / np.sqrt(probe.rows * probe.columns) / probe.weight_unit)
+        most = min(probe.reach(ConverterId.NUDGE_DAC), 1.0)
+        lsb = probe.lsb(ConverterId.NUDGE_DAC)
+        sizes = np.unique(probe.on_codes(ConverterId.NUDGE_DAC, np.maximum(np.array(self.shares) * most, lsb)))
+        drives = probe.on_codes(ConverterId.DRIVE_DAC, np.array([DRIVE - SHIFT, DRIVE + SHIFT]))
+        shift = float(np.ptp(drives)) / 2
 
         def look(size: float, p: Probe) -> Record:
-            drive = p.driven(0.4, self.repeats)
             nudge = np.full((self.repeats, p.topology.layers[-1].units), size)
-            up, down = p.settle(drive, [nudge, -nudge]).states_v[-1][1:]
-            return {"contrast": (up - down) / p.state_unit_v}
+            nudged = p.settle(p.driven(DRIVE, self.repeats), [nudge, -nudge]).states_v
+            low, high = (p.settle(p.driven(d, self.repeats)).states_v[-1][0] for d in drives)
+            unit_v = p.state_unit_v
+            return {
+                "contrast": (nudged[-1][1] - nudged[-1][2]) / unit_v,
+                "input_contrast": (nudged[0][1] - nudged[0][2]) / unit_v,
+                "shifted": (high - low) / unit_v,
+            }
 
-        sizes = [share * min(probe.reach(ConverterId.NUDGE_DAC), 1.0) for share in self.shares]
         return [
-            Step(lambda p, s=size: look(s, p), (Write(levels),) if i == 0 else (), {"nudge": size})  # type: ignore[misc]
+            Step(
+                lambda p, s=float(size): look(s, p),  # type: ignore[misc]
+                (Write(levels),) if i == 0 else (),
+                {"nudge": float(size), "shift": shift},
+            )
             for i, size in enumerate(sizes)
         ]
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
-        """Contrast per nudge at the smallest deviation, the largest linear nudge, and readings worth averaging."""
-        best, reads = recommend(data)
-        nudge, contrast = data["nudge"].to_numpy(), data["contrast"].to_numpy()
-        slope = contrast.mean(axis=(1, 2)) / (2 * nudge)
-        error = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / (2 * nudge)
-        weight = 1 / np.maximum(error, 1e-12) ** 2 * (nudge <= best)
-        response = Estimate(float((slope * weight).sum() / weight.sum()), float(weight.sum() ** -0.5))
-        return [
-            Figure(f"{self.NAME}.response", response),
-            Figure(f"{self.NAME}.recommended", Estimate(best, 0.0)),
-            Figure(f"{self.NAME}.reads", Estimate(float(reads), 0.0)),
+        """Contrast per nudge where it is linear, the largest such nudge, readings worth averaging, and the gradient."""
+        chosen = recommend(data, sheet)
+        step = grade(data, "nudge_dac", sheet).rounding
+        out = health.left_out(data)
+        figures = [
+            Figure(f"{self.NAME}.response", chosen.response, None, out),
+            Figure(f"{self.NAME}.recommended", Estimate(chosen.nudge, 0.0).widened(rounding=step), None, chosen.why),
+            Figure(f"{self.NAME}.reads", Estimate(float(chosen.reads), 0.0), None, f"for {chosen.noise:.2g} a reading"),
         ]
+        if str(data.attrs.get("substrate", "hopfield")) != "resistive" and "shifted" in data:
+            figures.append(Figure(f"{self.NAME}.gradient", gradient(data, chosen, sheet), 1.0, GRADIENT))
+        return figures
 
 
-def recommend(data: xr.Dataset, bend: float = 0.05, precision: float = 0.1) -> tuple[float, int]:
+GRADIENT = (
+    "gradient of the sum of the outputs by a drive of all units, from the recommended nudge, over the finite difference"
+)
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """A nudge and why.
+
+    Attributes:
+        nudge: Model units.
+        index: Step at which it was measured.
+        reads: Readings that bring the noise of one unit's contrast to a tenth of it.
+        noise: Relative noise of one contrast.
+        response: Contrast per nudge up to it.
+        why: In words.
+    """
+
+    nudge: float
+    index: int
+    reads: int
+    noise: float
+    response: Estimate
+    why: str
+
+
+def recommend(
+    data: xr.Dataset, sheet: Datasheet | None = None, bend: float = 0.05, precision: float = 0.1
+) -> Recommended:
     """The largest nudge that is linear within `bend`, and the readings that bring a contrast's noise to `precision`.
+
+    A nudge of few converter steps is uncertain by their unevenness, so that it says little about the slope; what is
+    larger is compared with what is known of all smaller ones.
 
     Args:
         data: Of `NudgeLinearity`.
+        sheet: What the device is supposed to be.
         bend: Share by which the contrast per nudge may differ from that of all smaller nudges.
         precision: Relative noise of one unit's contrast that is good enough.
     """
-    nudge, contrast = data["nudge"].to_numpy(), data["contrast"].to_numpy()
-    slope = contrast.mean(axis=(1, 2)) / nudge
-    random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1])
-    # a contrast below the converters' steps is rounded, another way in every unit
-    rounded = np.sqrt((2 * float(data.attrs["output_lsb"]) ** 2 + 4 * float(data.attrs["nudge_lsb"]) ** 2) / 12)
-    error = np.hypot(random, rounded / np.sqrt(contrast.shape[2])) / nudge
-    best = nudge[0]
+    nudge = data["nudge"].to_numpy()
+    contrast = data["contrast"].to_numpy()[:, :, _with_both_planes(data)]
+    units = contrast.mean(axis=1)
+    slope = units.mean(axis=1) / (2 * nudge)
+    random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / (2 * nudge)
+    codes = _codes(data, sheet, nudge, units.shape[1])
+    settled = settling(data) / (2 * nudge)
+    error = np.hypot(np.hypot(random, codes * slope), settled)
+    last, known = 0, (slope[0], error[0])
     for k in range(1, len(nudge)):
-        weight = 1 / np.maximum(error[:k], 1e-12) ** 2
-        small = float((slope[:k] * weight).sum() / weight.sum())
-        if abs(slope[k] - small) > bend * abs(small) + 3 * float(np.hypot(error[k], weight.sum() ** -0.5)):
+        tolerance = bend * abs(known[0]) + 3 * float(np.hypot(error[k], known[1]))
+        if not abs(slope[k] - known[0]) <= tolerance:
             break
-        best = nudge[k]
-    chosen = contrast[int(np.argmin(np.abs(nudge - best)))]
-    noise = float(chosen.std(axis=0, ddof=1).mean() / max(abs(float(chosen.mean())), 1e-12))
-    return float(best), max(1, int(np.ceil((noise / precision) ** 2)))
+        last = k
+        weight = 1 / np.maximum(error[: k + 1], 1e-12) ** 2
+        known = float((slope[: k + 1] * weight).sum() / weight.sum()), float(weight.sum() ** -0.5)
+    between_units = float((units[last] / (2 * nudge[last])).std(ddof=1) / np.sqrt(units.shape[1]))
+    weight = 1 / np.maximum(error[: last + 1], 1e-12) ** 2
+    mean_random = float(np.sqrt(((weight * random[: last + 1]) ** 2).sum())) / float(weight.sum())
+    response = Estimate(known[0], float(np.hypot(mean_random, between_units)), freedom=units.shape[1] - 1.0)
+    response = response.widened(
+        INL_and_DNL=np.sqrt(max(known[1] ** 2 - mean_random**2 - settled[last] ** 2, 0.0)), settling=settled[last]
+    )
+    noise = float(contrast[last].std(axis=0, ddof=1).mean() / max(abs(float(contrast[last].mean())), 1e-12))
+    why = f"the largest nudge whose contrast is within {bend:.0%} of proportional"
+    why += " (the range ends there)" if last == len(nudge) - 1 else ""
+    blurred = nudge[codes > bend]
+    if blurred.size:
+        why += f"; at {blurred.max():.3g} and below, one converter step is more than {bend:.0%} of it"
+    return Recommended(float(nudge[last]), last, max(1, int(np.ceil((noise / precision) ** 2))), noise, response, why)
+
+
+def _with_both_planes(data: xr.Dataset) -> NDArray[np.bool_]:
+    """Outputs none of whose columns is dead, (units,): one plane alone is another weight than what was written."""
+    dead = np.zeros(data.sizes["unit"], np.bool_)
+    for _, column in health.dead_lines(health.of(data) == health.DEAD_LINE, 1) if health.looked(data) else ():
+        dead[column] = True
+    return ~dead
+
+
+def settling(data: xr.Dataset) -> float:
+    """Standard uncertainty of a contrast by a relaxation that ends within a tolerance, model units."""
+    return 2 * float(data.attrs.get("settle_tolerance", 0.0))
+
+
+def _codes(data: xr.Dataset, sheet: Datasheet | None, nudge: Array, units: int) -> Array:
+    """Relative uncertainty of a slope by the converters: the nudge's two codes, the outputs' rounding and curve."""
+    dac, adc = grade(data, "nudge_dac", sheet), grade(data, "output_adc", sheet)
+    sent = np.array([float(np.hypot(dac.tilt(2 * n), np.sqrt(2) * dac.code)) for n in nudge])
+    swing = np.abs(data["contrast"].to_numpy().mean(axis=(1, 2)))
+    rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / units)
+    seen = np.array([float(np.hypot(adc.tilt(s), rounded)) for s in swing])
+    return np.asarray(np.hypot(sent / (2 * nudge), seen / np.maximum(swing, 1e-12)))
+
+
+def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> Estimate:
+    """Gradient of the sum of the outputs by a drive common to all units: from the nudge over the finite difference.
+
+    By equilibrium propagation the contrast of the first layer's states, summed, over twice the nudge, is what the sum
+    of the outputs changes by for a change of the drive. 1 for a device whose couplings work alike both ways.
+    """
+    rows, columns = health.good_rows(data), data["shifted"].shape[-1]
+    seen = data["input_contrast"].to_numpy()[chosen.index][:, np.resize(rows, data.sizes["input"])]
+    by_nudge = seen.sum(axis=1) / (2 * chosen.nudge)
+    shifted = data["shifted"].to_numpy().sum(axis=2)
+    by_drive = shifted.ravel() / (2 * float(data["shift"][0]))
+    ratio = float(by_nudge.mean() / by_drive.mean())
+    random = np.hypot(
+        by_nudge.std(ddof=1) / np.sqrt(by_nudge.size) / by_nudge.mean(),
+        by_drive.std(ddof=1) / np.sqrt(by_drive.size) / by_drive.mean(),
+    )
+    state, dac, nudge = (
+        grade(data, "state_adc", sheet),
+        grade(data, "drive_dac", sheet),
+        grade(data, "nudge_dac", sheet),
+    )
+    output = grade(data, "output_adc", sheet)
+    share = [
+        float(np.hypot(dac.tilt(2 * SHIFT), np.sqrt(2) * dac.code)) / (2 * float(data["shift"][0])),
+        float(np.hypot(nudge.tilt(2 * chosen.nudge), np.sqrt(2) * nudge.code)) / (2 * chosen.nudge),
+    ]
+    for adc, swing in ((state, seen.mean()), (output, data["shifted"].to_numpy().mean())):
+        count = seen.shape[1]
+        rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / count)
+        share.append(float(np.hypot(adc.tilt(float(swing)), rounded)) / max(abs(float(swing)), 1e-9))
+    channels = _channels(sheet, int(rows.sum()), columns)
+    rest = settling(data) * float(np.hypot(1 / abs(seen.mean()), 1 / abs(data["shifted"].to_numpy().mean())))
+    return Estimate(ratio, abs(ratio) * float(random)).widened(
+        INL_and_DNL=ratio * float(np.hypot(*np.hypot(share[:2], share[2:]))),
+        channels=ratio * channels,
+        settling=ratio * rest,
+    )
+
+
+def _channels(sheet: Datasheet | None, rows: int, columns: int) -> float:
+    """Relative uncertainty by gains of channels and neurons, which differ and do not cancel in the ratio."""
+    if sheet is None:
+        return 0.02 * float(np.sqrt(2 / rows + 2 / columns))
+    first = np.hypot(sheet.state_adc.gain_error_sigma, getattr(sheet.drive_dac, "gain_error_sigma", 0.0))
+    last = np.hypot(sheet.output_adc.gain_error_sigma, sheet.nudge_dac.gain_error_sigma)
+    return float(np.hypot(first / np.sqrt(rows), last / np.sqrt(columns)))

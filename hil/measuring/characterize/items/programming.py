@@ -11,11 +11,14 @@ from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from hil.measuring import robust
+from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import READS, Array, Settings, alive
+from hil.measuring.characterize.health import Codes, Mask
+from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step, Write
-from hil.measuring.estimate import Estimate, of_mean
+from hil.measuring.estimate import Estimate
 
 
 class Programming(Settings):
@@ -37,55 +40,73 @@ class Programming(Settings):
     def steps(self, probe: Probe) -> Sequence[Step]:
         """One write a level."""
         return [
-            Step(lambda p: {"level": p.read(self.reads)}, (Write(level),), {"target": level}) for level in self.levels
+            Step(lambda p: {"level": p.read(self.reads)}, (Write(level),), {"target": probe.on_grid(level)})
+            for level in self.levels
         ]
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
-        """Programming noise, mean error, share of stuck cells."""
-        readings, target = data["level"].to_numpy(), data["target"].to_numpy()
-        means = readings.mean(axis=1)
-        good = alive(means)
+        """Programming noise, mean error, share of stuck cells and dead lines."""
+        means, target = data["level"].to_numpy().mean(axis=1), data["target"].to_numpy()
+        codes, good = codes_of(data), follows(data)
         sigma, _ = sigma_by_level(data)
-        pooled = _pooled(sigma, int(good.sum()))
-        stated = sheet.cells.programming_noise or None if sheet and not sheet.programming.sigma_coefficients_s else None
-        error = of_mean((means - target[:, None, None, None])[:, good])
-        stuck = _stuck(means, good)
+        stated = sheet.cells.programming_noise if sheet and not sheet.programming.sigma_coefficients_s else None
+        if sheet is not None and sheet.programming.verify_rounds:
+            stated = None  # of cells that were written until they were near enough
+        error = robust.mean((means - target[:, None, None, None])[:, good].mean(axis=0)).widened(arithmetic=ARITHMETIC)
+        out = health.left_out(data)
         faults = None if sheet is None else sheet.faults
+        count = int((codes != health.DEAD_LINE).sum())
+        planes, rows, columns = codes.shape
+        high, low = (
+            robust.share(int((codes == n).sum()), max(count, 1)) for n in (health.STUCK_HIGH, health.STUCK_LOW)
+        )
+        dead = codes == health.DEAD_LINE
+        of_rows, of_columns = len(health.dead_lines(dead, 2)), len(health.dead_lines(dead, 1))
         return [
-            Figure(f"{self.NAME}.sigma", pooled, stated),
-            Figure(f"{self.NAME}.error", error, 0.0, 1e-4),
-            Figure(f"{self.NAME}.stuck_on", stuck[0], None if faults is None else faults.stuck_on),
-            Figure(f"{self.NAME}.stuck_off", stuck[1], None if faults is None else faults.stuck_off),
+            Figure(f"{self.NAME}.sigma", _pooled(sigma, int(good.sum())), stated, out),
+            Figure(f"{self.NAME}.error", error, 0.0, out),
+            Figure(f"{self.NAME}.stuck_on", high, None if faults is None else faults.stuck_on),
+            Figure(f"{self.NAME}.stuck_off", low, None if faults is None else faults.stuck_off),
+            Figure(
+                f"{self.NAME}.dead_rows",
+                robust.share(of_rows, planes * rows),
+                None if faults is None else faults.open_rows,
+            ),
+            Figure(
+                f"{self.NAME}.dead_columns",
+                robust.share(of_columns, planes * columns),
+                None if faults is None else faults.open_columns,
+            ),
         ]
+
+
+def codes_of(data: xr.Dataset) -> Codes:
+    """Health of the cells: what the first look found, and what the outermost levels of this measurement say."""
+    means, target = data["level"].to_numpy().mean(axis=1), data["target"].to_numpy()
+    own = health.classify(means[int(np.argmin(target))], means[int(np.argmax(target))])
+    return np.asarray(np.where(health.good(data), own, health.of(data)), np.int8) if health.looked(data) else own
+
+
+def follows(data: xr.Dataset) -> Mask:
+    """Cells that follow what is written, (planes, rows, columns)."""
+    return np.asarray(codes_of(data) == health.GOOD)
 
 
 def sigma_by_level(data: xr.Dataset) -> tuple[list[Estimate], Array]:
     """Programming noise at every target, read noise taken out, and the targets; shares of the range."""
-    readings, target = data["level"].to_numpy(), data["target"].to_numpy()
-    good = alive(readings.mean(axis=1))
+    readings, target, good = data["level"].to_numpy(), data["target"].to_numpy(), follows(data)
     found = []
     for row in readings:
         cells = row[:, good]
-        seen, noise = float(cells.mean(axis=0).var(ddof=1)), float(cells.var(axis=0, ddof=1).mean()) / len(cells)
-        sigma = float(np.sqrt(max(seen - noise, 0.0)))
-        # the variance of a variance: 2 s^4 / nu; divided by 2 sigma for the root of it
-        found.append(
-            Estimate(sigma, seen * np.sqrt(2 / (cells.shape[1] - 1)) / (2 * max(sigma, np.sqrt(seen) / 10, 1e-30)))
-        )
+        noise = cells.var(axis=0, ddof=1) / len(cells)
+        found.append(robust.spread(cells.mean(axis=0), noise).widened(arithmetic=ARITHMETIC))
     return found, target
 
 
 def _pooled(sigmas: list[Estimate], cells: int) -> Estimate:
-    value = float(np.sqrt(np.mean([s.value**2 for s in sigmas])))
-    spread = float(np.sqrt(np.mean([s.sigma**2 for s in sigmas]) / len(sigmas)))
-    return Estimate(value, max(spread, value / np.sqrt(2 * cells * len(sigmas))))
-
-
-def _stuck(means: Array, good: np.ndarray) -> tuple[Estimate, Estimate]:
-    """Shares of cells stuck high and low."""
-    level = means.mean(axis=0)
-    count = good.size
-    shares = [float(((level > 0.5) & ~good).sum() / count), float(((level <= 0.5) & ~good).sum() / count)]
-    # binomial, with one more of either outcome: none seen is not none there
-    errors = [float(np.sqrt((s * count + 1) * (count - s * count + 1) / (count + 2) ** 3)) for s in shares]
-    return Estimate(shares[0], errors[0]), Estimate(shares[1], errors[1])
+    """Root mean square over levels; each level is written anew, so that their errors are independent."""
+    variance = np.array([s.value**2 for s in sigmas])
+    error = np.array([2 * max(s.value, s.statistical) * s.statistical for s in sigmas])
+    return robust.root(
+        float(variance.mean()), float(np.sqrt((error**2).sum())) / len(sigmas), freedom=float(cells)
+    ).widened(arithmetic=ARITHMETIC)

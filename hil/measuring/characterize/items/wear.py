@@ -1,21 +1,21 @@
-"""Endurance within a budget, and temperature."""
+"""Endurance within a budget."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
-import numpy as np
 import xarray as xr
 from pydantic import Field
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from hil.measuring import robust
+from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import READS, Settings, alive, ladder
+from hil.measuring.characterize.items.item import READS, Settings
 from hil.measuring.characterize.probe import Probe
-from hil.measuring.characterize.steps import Step, Temperature, Write
-from hil.measuring.estimate import Estimate, line
+from hil.measuring.characterize.steps import Step, Write
 
 
 class Endurance(Settings):
@@ -43,46 +43,11 @@ class Endurance(Settings):
         """Window at the end over window at the beginning, and the share of cells that stopped following."""
         means = data["level"].to_numpy().mean(axis=1)
         window = means[1::2] - means[0::2]
-        good = alive(means[:2])
-        kept = window[-1][good] / window[0][good]
-        lost = float((kept < 0.5).mean())
-        typical = Estimate(float(np.median(kept)), float(kept.std() / np.sqrt(kept.size)))
+        good = health.good(data) & (health.classify(means[0], means[1]) == health.GOOD)
+        kept, out = window[-1][good] / window[0][good], health.left_out(data)
+        # a window that cannot be read is lost, too
+        lost = robust.share(int((~(kept >= 0.5)).sum()), max(kept.size, 1))
         return [
-            Figure(f"{self.NAME}.window", typical, 1.0),
-            Figure(f"{self.NAME}.lost", Estimate(lost, float(np.sqrt((lost + 1 / kept.size) / kept.size)))),
+            Figure(f"{self.NAME}.window", robust.median(kept), 1.0, out),
+            Figure(f"{self.NAME}.lost", lost, None, out),
         ]
-
-
-class TemperatureSweep(Settings):
-    """Reads cells of all levels at several temperatures.
-
-    Attributes:
-        kelvin: Temperatures; the last one is where the device is left.
-        reads: Readings at each.
-    """
-
-    NAME: ClassVar[str] = "temperature"
-    NEEDS: ClassVar[tuple[Capability, ...]] = (Capability.WRITE, Capability.MEASURE, Capability.SET_TEMPERATURE)
-    DIMS: ClassVar[Mapping[str, tuple[str, ...]]] = {"level": READS}
-    UNITS: ClassVar[Mapping[str, str]] = {"level": "1", "kelvin": "K"}
-
-    kelvin: Annotated[tuple[float, ...], Field(min_length=3)] = (290.0, 310.0, 330.0, 300.0)
-    reads: Annotated[int, Field(ge=2)] = 8
-
-    def steps(self, probe: Probe) -> Sequence[Step]:
-        """One write, one look a temperature."""
-        rows = []
-        for number, kelvin in enumerate(self.kelvin):
-            deeds = (*((Write(ladder(probe, 0.3)),) if number == 0 else ()), Temperature(kelvin))
-            rows.append(Step(lambda p: {"level": p.read(self.reads)}, deeds, {"kelvin": kelvin}))
-        return rows
-
-    def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
-        """Temperature coefficient of the conductance, relative to its value at 300 K."""
-        low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
-        mean = data["level"].to_numpy().mean(axis=(1, 2, 3, 4)) + low / (high - low)
-        fit = line(data["kelvin"].to_numpy() - 300.0, mean)
-        at_300 = fit["offset"].value
-        alpha = Estimate(fit["gain"].value / at_300, fit["gain"].sigma / at_300, "1/K")
-        stated = None if sheet is None else sheet.cells.temperature_coefficient_per_k
-        return [Figure(f"{self.NAME}.coefficient", alpha, stated)]

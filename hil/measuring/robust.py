@@ -1,0 +1,89 @@
+"""Means and spreads that a few wild values do not move: what is not of the crowd is left out and counted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.measuring.estimate import Estimate
+
+Array = NDArray[np.float64]
+REACH = 8.0
+"""Median deviations beyond which a value is not of the crowd: 5.4 standard deviations of a normal one."""
+CONFIDENT = 1.96
+
+
+def typical(values: Array, floor: float = 0.0) -> NDArray[np.bool_]:
+    """Values of the crowd: finite, and within `REACH` median deviations of the median, or within `floor` of it."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.asarray(finite)
+    off = np.abs(np.where(finite, values, np.inf) - np.median(values[finite]))
+    return np.asarray(off <= max(REACH * float(np.median(off[finite])), floor))
+
+
+def mean(values: Array, unit: str = "1", floor: float = 0.0) -> Estimate:
+    """Mean of the crowd and its standard error; NaN with an infinite uncertainty where there is no crowd of two."""
+    crowd = values[typical(values, floor)]
+    if crowd.size < 2:
+        return Estimate(float("nan"), float("inf"), unit)
+    return Estimate(
+        float(crowd.mean()), float(crowd.std(ddof=1) / np.sqrt(crowd.size)), unit, freedom=float(crowd.size - 1)
+    )
+
+
+def median(values: Array, unit: str = "1") -> Estimate:
+    """Median, for values of which one side is cut off, and its standard error `1.2533 s / sqrt(n)`."""
+    finite = values[np.isfinite(values)]
+    if finite.size < 3:
+        return Estimate(float("nan"), float("inf"), unit)
+    middle = float(np.median(finite))
+    deviation = 1.4826 * float(np.median(np.abs(finite - middle)))
+    return Estimate(middle, 1.2533 * deviation / float(np.sqrt(finite.size)), unit, freedom=float(finite.size - 1))
+
+
+def spread(values: Array, error2: Array | float = 0.0, unit: str = "1") -> Estimate:
+    """Standard deviation of the crowd with the variance of each value's own error taken out.
+
+    Args:
+        values: Flat.
+        error2: Variance of the error of a value, one for all or one each.
+        unit: Of the values.
+    """
+    chosen = typical(values)
+    crowd = values[chosen]
+    if crowd.size < 3:
+        return Estimate(float("nan"), float("inf"), unit)
+    own = float(np.mean(np.broadcast_to(error2, values.shape)[chosen]))
+    seen = float(crowd.var(ddof=1))
+    fourth = float(np.mean((crowd - crowd.mean()) ** 4))
+    # of a variance: of normal values 2 s^4 / nu; of those with longer tails what their fourth moment says
+    error = np.sqrt(max(2 * seen**2 / (crowd.size - 1), (fourth - seen**2) / crowd.size))
+    return root(seen - own, float(error), unit, float(crowd.size - 1))
+
+
+def root(variance: float, error: float, unit: str = "1", freedom: float = np.inf) -> Estimate:
+    """Square root of a measured variance, which may be below 0 where little but its error is left.
+
+    The standard uncertainty is such that its interval holds the ends of the variance's, so that a spread of nothing is
+    not told from 0.
+
+    Args:
+        variance: With its own errors taken out.
+        error: Standard uncertainty of it.
+        unit: Of the root.
+        freedom: Degrees of freedom of the error.
+    """
+    value = float(np.sqrt(max(variance, 0.0)))
+    high = float(np.sqrt(max(variance, 0.0) + CONFIDENT * error)) - value
+    low = value - float(np.sqrt(max(variance - CONFIDENT * error, 0.0)))
+    return Estimate(value, max(high, low) / CONFIDENT, unit, freedom=freedom)
+
+
+def share(count: int, total: int) -> Estimate:
+    """A share of cells or units and its uncertainty, binomial, with one more of either outcome (Laplace).
+
+    None seen is not none there.
+    """
+    value = count / total
+    return Estimate(value, float(np.sqrt((count + 1) * (total - count + 1) / (total + 2) ** 3)))

@@ -1,0 +1,170 @@
+"""Devices that are sound until they are asked for their status, and never stop talking then."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import tty
+
+HISLIP = struct.Struct("!2sBBIQ")
+DATA, DATA_END = 6, 7
+
+
+def frame_floods(board):
+    """What a board of frames may say for ever, as one chunk."""
+    old = board.frame(2, 0x07, 1, 0, 1, b"late")
+    nak = board.frame(5, 0, 0, 0, 1, struct.pack("<BIH", 2, board.last + 1, 0))
+    credit = board.frame(4, 0, board.last + 1, 0, 1, struct.pack("<H", 0))
+    part = board.frame(2, 0x07, board.last + 1, 0, 65535, b"x" * 4056)
+    return {"old replies": old, "naks": nak, "credits": credit, "first parts": part, "garbage": b"\xa5" * 500 + b"\x00",
+            "no delimiter": b"\xa5" * 500, "delimiters": b"\x00" * 500}  # fmt: skip
+
+
+SCPI_FLOODS = {
+    "no end": b"1" * 500,
+    "lines": b"hello\n" * 100,
+    "indefinite": b"#0" + b"x" * 500,
+    "blocks": b"#15hello;",
+    "huge block": b"#9999999999" + b"x" * 500,
+    "quotes": b'"' * 501,
+    "newlines": b"\n" * 500,
+}
+MESSAGE_FLOODS = ("empty messages", "foreign numbers", "never ending", "trickle")
+
+
+class Flooder:
+    """A sound device on a wire until `starts` says so of what it was sent; then the flood, until it is closed.
+
+    Args:
+        device: Answers before.
+        starts: Looked at with every chunk of the host.
+        flood: Called once; gives the chunk that is repeated.
+    """
+
+    def __init__(self, device, starts, flood):
+        self._device, self._starts, self._flood = device, starts, flood
+        self._ends, self._closing = [], threading.Event()
+
+    def on_socket(self):
+        """Port of a listening socket."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._ends.append(listener.close)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                link, _ = listener.accept()
+                self._ends.append(link.close)
+                self._ends.insert(0, lambda: link.shutdown(socket.SHUT_RDWR))
+                self._talk(lambda: link.recv(65536), link.sendall)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1]
+
+    def on_pty(self):
+        """Path of a terminal."""
+        controller, port = os.openpty()
+        tty.setraw(port)
+        self._ends += [lambda: os.close(controller), lambda: os.close(port)]
+
+        def send(data):
+            view = memoryview(data)
+            while view:
+                if self._closing.is_set():
+                    raise BrokenPipeError
+                view = view[os.write(controller, view) :]
+
+        def serve():
+            with contextlib.suppress(OSError):
+                self._talk(lambda: os.read(controller, 65536), send)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return os.ttyname(port)
+
+    def _talk(self, receive, send):
+        while data := receive():
+            if self._starts(data):
+                chunk = self._flood()
+                chunk *= max(1, 16384 // len(chunk))
+                while True:
+                    send(chunk)
+            send(self._device.feed(data))
+
+    def close(self):
+        self._closing.set()
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end()
+
+
+class HislipFlooder:
+    """A sound instrument behind HiSLIP until it is asked for its status; then messages that never answer it.
+
+    Args:
+        device: Answers before.
+        how: One of `MESSAGE_FLOODS`.
+    """
+
+    def __init__(self, device, how):
+        self._device, self._how = device, how
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._links, self._closing = [], threading.Event()
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._closing.set()
+        for link in [*self._links, self._listener]:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+            link.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self._listener.accept()
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._links.append(link)
+                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    def _serve(self, link):
+        with contextlib.suppress(OSError, struct.error):
+            while True:
+                _, kind, _, parameter, length = HISLIP.unpack(self._exactly(link, HISLIP.size))
+                payload = self._exactly(link, length)
+                if kind == 0:
+                    link.sendall(HISLIP.pack(b"HS", 1, 0, (0x0100 << 16) | 1, 0))
+                elif kind == 17:
+                    link.sendall(HISLIP.pack(b"HS", 18, 0, 0, 0))
+                elif kind == 15:
+                    link.sendall(HISLIP.pack(b"HS", 16, 0, 0, 8) + struct.pack("!Q", 1 << 20))
+                elif kind in (DATA, DATA_END) and b"STAT:DEV?" in payload:
+                    self._flood(link, parameter)
+                elif kind in (DATA, DATA_END):
+                    answer = self._device.feed(payload)
+                    if answer:
+                        link.sendall(HISLIP.pack(b"HS", DATA_END, 0, parameter, len(answer)) + answer)
+
+    def _exactly(self, link, count):
+        data = b""
+        while len(data) < count:
+            chunk = link.recv(count - len(data))
+            if not chunk:
+                raise ConnectionResetError
+            data += chunk
+        return data
+
+    def _flood(self, link, number):
+        chunk = {
+            "empty messages": HISLIP.pack(b"HS", DATA, 0, number, 0) * 500,
+            "foreign numbers": (HISLIP.pack(b"HS", DATA_END, 0, number ^ 0xFF, 64) + b"x" * 64) * 100,
+            "never ending": HISLIP.pack(b"HS", DATA, 0, number, 4096) + b"x" * 4096,
+            "trickle": b"H",
+        }[self._how]
+        if self._how == "trickle":
+            for byte in HISLIP.pack(b"HS", DATA, 0, number, 1 << 40) + b"x" * 10**6:
+                link.sendall(bytes([byte]))
+                if self._closing.wait(0.05):
+                    return
+        while True:
+            link.sendall(chunk)
