@@ -57,13 +57,14 @@ def _joules(subject: Subject) -> None:
     subject.needs(Capability.WRITE, Capability.READ)
     ready(subject)
     subject.write({0: 0.5})
-    region, limits, p = subject.region(), subject.limits.active, subject.parameters
+    region, p = subject.region(), subject.parameters
     before = subject.usage(region).energy_j
     subject.pulse(region, True, 2)
     spent_j = float((subject.usage(region).energy_j - before).mean())
     share = float(subject.read_levels(region).mean())
     g_s = p[Parameter.G_MIN_S] + share * (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S])
-    wanted_j = 2 * (limits.max_pulse_v / 2) ** 2 * (limits.max_pulse_s / 2) * g_s
+    volts, seconds = subject.pulse_shape()
+    wanted_j = 2 * volts**2 * seconds * g_s
     demand(
         wanted_j / 2 < spent_j < 2 * wanted_j, f"2 pulses count {spent_j:.3g} J a cell, V^2 x s x G is {wanted_j:.3g} J"
     )
