@@ -64,13 +64,13 @@ class HilVisaLibrary(highlevel.VisaLibraryBase):
     ) -> tuple[Any, StatusCode]:
         """A session to an instrument."""
         try:
-            parsed, key = parse(resource_name), canonical(resource_name)
+            key = canonical(resource_name)
         except rname.InvalidResourceName:
             return 0, self.handle_return_value(None, StatusCode.error_invalid_resource_name)
         if key not in self._resources:
             return 0, self.handle_return_value(None, StatusCode.error_resource_not_found)
         address, name = self._resources[key]
-        opened = Session(self.laboratory, name, parsed, address)
+        opened = Session(self.laboratory, name, parse(address), address)
         handle: Handle = next(self._handles)
         self._sessions[handle] = opened
         box = opened.box

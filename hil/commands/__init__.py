@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from firmware_specs.printable import printable
+
+MOST = 200_000
+"""Characters of one piece of text."""
 BenchFile = Annotated[
     Path | None, typer.Option("--bench", help="Bench file (TOML); --device is then the name of a device in it.")
 ]
@@ -58,4 +62,10 @@ def to_be_written(path: Path | None) -> Path | None:
 
 def complain(error: Exception) -> None:
     """Says what went wrong, and what was noted with it, on the error stream."""
-    print("\n".join([f"hil: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr, flush=True)
+    said = "\n".join([f"hil: {error}", *getattr(error, "__notes__", [])])
+    print(printable(said, MOST, lines=True), file=sys.stderr, flush=True)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """One piece of text, made printable, on standard output or the error stream."""
+    typer.echo(printable(text, MOST, lines=True), err=err)

@@ -40,8 +40,6 @@ def command(
     """
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from firmware_specs.codes import Capability
     from hil import data
     from hil.counterparts.opening.bench import AddressError
@@ -51,6 +49,7 @@ def command(
     from hil.learning.model import build, energy_blocks
     from hil.measuring.calibrate import file, summary
     from hil.measuring.calibrate.measure import measure_array
+    from hil.terminal import Terminal
 
     address = needed(device, bench)
     loaded = experiment_file.load(experiment, [])
@@ -58,7 +57,7 @@ def command(
     with ReferenceBench() as reference:
         model = build(loaded, reference, dataset.shape, dataset.classes)
         topologies = [block.topology for block in energy_blocks(model).values()]
-    console = Console()
+    console = Terminal()
     if dry_run:
         machine, options = stand_in(address)
         with crossbar_of(machine, options, address) as crossbar:

@@ -39,16 +39,15 @@ def command(
     ] = False,
 ) -> None:
     """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on."""
-    from rich.console import Console
-
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
     from hil.measuring.characterize import plan as plans
     from hil.measuring.characterize.folder import check
     from hil.measuring.characterize.run import characterize
     from hil.report.characterization import write_report
+    from hil.terminal import Terminal
 
-    console, address = Console(), needed(device, bench)
+    console, address = Terminal(), needed(device, bench)
     chosen = plans.usual(size, size, pulse_v, pulse_s) if plan is None else plans.load(plan)
     name = datasheet or _emulated(address)
     sheet = None if name is None else load(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named
+from hil.commands import BenchFile, VisaLibrary, named, say
 
 if TYPE_CHECKING:
     from hil.counterparts.opening.bench import Meant
@@ -39,11 +39,10 @@ def command(
         return
     found = clear_rack(meant.entry, meant.folder)
     said = f"{', '.join(found)} found on and switched off" if found else "everything was off"
-    typer.echo(f"{wanted}: {said}")
+    say(f"{wanted}: {said}")
 
 
 def _clear_device(address: str, meant: Meant) -> None:
-    from firmware_specs.printable import printable
     from hil.counterparts.opening.bench import AddressError
     from hil.counterparts.opening.open_device import connected
 
@@ -51,5 +50,5 @@ def _clear_device(address: str, meant: Meant) -> None:
         raise AddressError(f"{address} has no trip to clear: serial:, visa:, rack: or bench:FILE#NAME of one is needed")
     with connected(meant.entry, meant.source, clear_trip=True) as crossbar:
         for entry in crossbar.session.fault_log().entries:
-            typer.echo(f"{entry.uptime_s:.3f} s  {printable(entry.text)}")
-        typer.echo(f"{address}: {crossbar.session.status().state.name}")
+            say(f"{entry.uptime_s:.3f} s  {entry.text}")
+        say(f"{address}: {crossbar.session.status().state.name}")

@@ -38,12 +38,11 @@ def command(
 
     A serial: address is checked against PROTOCOL.md, a visa: address against SCPI.md.
     """
-    from rich.console import Console
-
     from drivers.reopenable import Reopenable
     from hil.conformance import writers
     from hil.conformance.suite import suite_of
     from hil.counterparts.opening.wire import links_of, open_wire, protocol_of, stand_in
+    from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
 
     if protocol not in (None, "serial", "scpi"):
@@ -58,7 +57,7 @@ def command(
     if bool(pulse_v) != bool(pulse_s):
         raise typer.BadParameter("--pulse-v and --pulse-s belong together")
     pulse = (pulse_v, pulse_s) if pulse_v else None
-    console = Console()
+    console = Terminal()
     if dry_run:
         machine, _ = stand_in(address)
         suite.run(Reopenable(links_of(machine, address, protocol_of(address, wanted))), checks, pulse=pulse)

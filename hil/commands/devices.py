@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import VisaLibrary, needed
+from hil.commands import VisaLibrary, needed, say
 
 
 def command(
@@ -47,8 +47,8 @@ def command(
     found = discover(wanted, known_usb=usb, probe=probe, lan=lan, visa_library=visa_library or "@py")
     for item in found:
         owner = f" by {item.owner}" if item.owner else ""
-        typer.echo(f"{item.address}\t{item.state}{owner}\t{item.who}".rstrip())
+        say(f"{item.address}\t{item.state}{owner}\t{item.who}".rstrip())
     if not found:
-        typer.echo("no serial port, USB or GPIB instrument here; name addresses to look at, or a bench file", err=True)
+        say("no serial port, USB or GPIB instrument here; name addresses to look at, or a bench file", err=True)
     if any(item.state == "not opened" for item in found):
-        typer.echo("not opened: name a port to have it asked, or give --probe for all of them", err=True)
+        say("not opened: name a port to have it asked, or give --probe for all of them", err=True)

@@ -74,10 +74,11 @@ def command(
 
 
 def _print(result: Gradcheck, what: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from hil.terminal import Terminal
+
+    console = Terminal()
     console.print(what, soft_wrap=True)
     table = Table("parameter", "cosine", "norm ratio")
     for name, agreement in result.parameters.items():

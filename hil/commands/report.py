@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
             calibration.write_report(runs[0], page)
         except CalibrationExpired as error:
             raise typer.BadParameter(str(error)) from error
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
         return
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
@@ -38,4 +38,4 @@ def command(
         write_report(found[0], path)
     else:
         write_comparison(found, path)
-    typer.echo(f"report: {path}")
+    say(f"report: {path}")

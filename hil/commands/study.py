@@ -39,16 +39,16 @@ def command(
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
     import torch
-    from rich.console import Console
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
     from hil.study import grid as study
     from hil.study.point import Task, check
     from hil.study.table import write_table
+    from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
 
-    console, address = Console(), named(device, bench)
+    console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]
     grid = study.points(axes)
     folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"

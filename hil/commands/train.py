@@ -54,10 +54,9 @@ def command(
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps
 
-    from rich.console import Console
-
     from hil.cli import DEVICE_FAILED
     from hil.experiments import experiment_file
+    from hil.terminal import Terminal
     from hil.training.ranks import RankError, joined
     from hil.training.run.atomic import write_json
 
@@ -66,7 +65,7 @@ def command(
     if (address := named(device, bench)) is not None:
         overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
-        console = Console(quiet=not ranks.first)
+        console = Terminal(quiet=not ranks.first)
         if dry_run:
             _plan_of_a_rack(console, experiment_file.load(experiment, overrides), data_root)
             return

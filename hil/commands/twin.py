@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
 
 
 def command(
@@ -31,10 +31,10 @@ def command(
     fitted = twin.fit(found)
     if out is not None:
         write_text(out, fitted.to_toml())
-        typer.echo(f"twin: {out}, open it as emulator:{out}")
+        say(f"twin: {out}, open it as emulator:{out}")
     if check is None:
         if out is None:
-            typer.echo(fitted.to_toml())
+            say(fitted.to_toml())
         return
     source = named(device, bench)
     if source is None:
@@ -48,6 +48,6 @@ def command(
     distances = distance.compare(*measured)
     for d in distances:
         verdict = "differs" if d.rejected else "no difference seen"
-        typer.echo(f"{d.name:16} KS {d.distance:.4f}  p {d.p_value:.3f}  {d.samples} samples  {verdict}")
+        say(f"{d.name:16} KS {d.distance:.4f}  p {d.p_value:.3f}  {d.samples} samples  {verdict}")
     if any(d.rejected for d in distances):
         raise typer.Exit(1)

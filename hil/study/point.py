@@ -7,7 +7,6 @@ from pathlib import Path
 
 import tomli_w
 import torch
-from rich.console import Console
 
 from hil import data
 from hil.commands.train import open_and_train
@@ -19,6 +18,7 @@ from hil.learning import loss as losses
 from hil.learning.model import build
 from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
+from hil.terminal import Terminal
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks
@@ -75,7 +75,7 @@ def _rows(task: Task) -> list[Row]:
     experiment = experiment_file.load(opened.config) if resume else _experiment(task)
     with (task.folder / "log.txt").open("a") as log:
         outcome, opened = open_and_train(
-            Console(file=log),
+            Terminal(file=log),
             experiment,
             run_folder,
             task.data_root,

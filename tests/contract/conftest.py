@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from drivers.connect import connect
+from drivers import framed, scpi_dialect
+from drivers.connect import Options, connect
 from drivers.crossbar import Crossbar
 from drivers.framed import Framed
 from drivers.link import FramedLink
@@ -29,6 +30,7 @@ from hil.counterparts.product import ProductBench
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
+PATIENCE_S = 30.0
 ALL_DOORS = (*LOOPBACKS, *WIRES)
 
 
@@ -117,11 +119,16 @@ def counterpart(request, served):
 
 
 @pytest.fixture
-def open_both(open_crossbar):
-    """The same chip twice: in process, and behind the door."""
+def open_both(open_crossbar, monkeypatch):
+    """The same chip twice: in process, and behind the door.
+
+    Whoever asks a second time because a busy machine answers late has a second draw of the noise: there is time here.
+    """
+    for dialect in (framed, scpi_dialect):
+        monkeypatch.setattr(dialect, "ANSWER_S", PATIENCE_S)
 
     def make(sheet="mixed-8bit", seed=0):
-        crossbar, _ = open_crossbar(sheet, seed)
+        crossbar, _ = open_crossbar(sheet, seed, Options(timeout_s=10 * PATIENCE_S))
         chip = Chip(sheet_of(sheet), seed)
         if chip.datasheet.product is not None:  # how many readings a product averages is not on the wire
             return ProductBench(chip, "process"), DeviceBench(crossbar, "door", chip.datasheet)
