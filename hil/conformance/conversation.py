@@ -6,6 +6,7 @@ with the bytes it came as.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -13,19 +14,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from drivers.errors import CorruptFrame, LinkTimeout
+from drivers.errors import CorruptFrame, DeviceError, LinkTimeout
 from drivers.transport import Transport
 from firmware_specs.codes import ErrorCode, Kind, Opcode
 from firmware_specs.fragments import Assembly, cut
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
+from hil.conformance.diagnosis import of_silence
 
 T = TypeVar("T")
 OWN_WINDOW = 8
+MAX_HEARD = 1 << 16
+"""Bytes looked at where no session could be opened."""
 
 
 class Failed(AssertionError):
     """The device does not do what the text demands; the message says what was seen."""
+
+
+class NoSession(Failed):
+    """SYNC is not answered: nothing else can be asked."""
 
 
 class Skipped(Exception):
@@ -69,6 +77,7 @@ class Conversation:
         self.damaged: list[Damaged] = []
         self.longest = 0
         self.flags = 0
+        self._heard = b""
 
     def send(self, data: bytes) -> None:
         """Bytes as they are."""
@@ -89,6 +98,7 @@ class Conversation:
             except CorruptFrame as error:
                 raise Failed(f"a frame longer than {MAX_FRAME} bytes: {error}") from error
             self.longest = max(self.longest, len(encoded))
+            self._heard += encoded
             if encoded == DELIMITER:
                 continue
             found = decode(encoded[:-1])
@@ -120,12 +130,21 @@ class Conversation:
 
     def sync_raw(self, nonce: int, sync: Sync) -> Synced:
         """Sends a SYNC and waits for its SYNCED; frames of older sessions are dropped."""
-        self.send(DELIMITER + encode(Frame(Kind.SYNC, 0, 0, nonce, 0, 0, 1, sync.pack())))
+        self._heard, data = b"", DELIMITER + encode(Frame(Kind.SYNC, 0, 0, nonce, 0, 0, 1, sync.pack()))
+        self.send(data)
         until = time.monotonic() + self.patience_s
         while (frame := self.receive(max(0.0, until - time.monotonic()))) is not None:
             if frame.kind == Kind.SYNCED and frame.session == nonce:
                 return parsed(Synced, frame.payload, "SYNCED")
-        raise Failed(f"SYNC was not answered within {self.patience_s} s")
+        raise NoSession(f"SYNC was not answered within {self.patience_s:g} s: {self._diagnosed(len(data), nonce)}")
+
+    def _diagnosed(self, sent: int, nonce: int) -> str:
+        """What came instead of SYNCED, with what of it is no frame yet."""
+        heard = self._heard
+        with contextlib.suppress(DeviceError):
+            while len(heard) < MAX_HEARD:
+                heard += self.transport.read_some(time.monotonic() + 0.01)
+        return of_silence(sent, heard, nonce)
 
     def request(self, opcode: int, payload: bytes = b"") -> Answer:
         """A transaction by the rules: sends, gives and obeys credit, collects the answer."""
