@@ -32,7 +32,7 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for found in pkgutil.iter_modules(commands.__path__):
         module = import_module(f"{commands.__name__}.{found.name}")
-        name = found.name.replace("_", "-")
+        name = found.name.strip("_").replace("_", "-")  # `import` is a word of Python
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
@@ -118,7 +118,9 @@ def _exit_code(error: Exception) -> int | None:
     from hil.learning.model import ModelError
     from hil.measuring.characterize.plan import PlanError
     from hil.measuring.characterize.run import ChipError
+    from hil.measuring.imports.readings import ImportRefused
     from hil.measuring.netlist import NetlistError
+    from hil.measuring.twins.measured import TwinError
     from hil.training.ranks import RankError
     from hil.training.run.folder import RunError
 
@@ -136,6 +138,7 @@ def _exit_code(error: Exception) -> int | None:
         DatasheetError,
         ExperimentError,
         FloatingNodeError,
+        ImportRefused,
         ModelError,
         NameTaken,
         NetlistError,
@@ -143,6 +146,7 @@ def _exit_code(error: Exception) -> int | None:
         PlanError,
         RackError,
         RunError,
+        TwinError,
         UnknownName,
     )
     return BAD_INPUT if isinstance(error, refusals) else None

@@ -119,16 +119,19 @@ def counterpart(request, served):
 
 
 @pytest.fixture
-def open_both(open_crossbar, monkeypatch):
-    """The same chip twice: in process, and behind the door.
-
-    Whoever asks a second time because a busy machine answers late has a second draw of the noise: there is time here.
-    """
+def patient(monkeypatch):
+    """Time for a busy machine: whoever asks a second time because an answer is late has a second draw of the noise."""
     for dialect in (framed, scpi_dialect):
         monkeypatch.setattr(dialect, "ANSWER_S", PATIENCE_S)
+    return Options(timeout_s=10 * PATIENCE_S)
+
+
+@pytest.fixture
+def open_both(open_crossbar, patient):
+    """The same chip twice: in process, and behind the door."""
 
     def make(sheet="mixed-8bit", seed=0):
-        crossbar, _ = open_crossbar(sheet, seed, Options(timeout_s=10 * PATIENCE_S))
+        crossbar, _ = open_crossbar(sheet, seed, patient)
         chip = Chip(sheet_of(sheet), seed)
         if chip.datasheet.product is not None:  # how many readings a product averages is not on the wire
             return ProductBench(chip, "process"), DeviceBench(crossbar, "door", chip.datasheet)
