@@ -23,6 +23,7 @@ from drivers.instruments.clocks import HostClock
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.fence import Allowed, Fence
 from drivers.instruments.opening import open_instrument
+from drivers.instruments.sound import Sound
 from drivers.lease import LEASE_S, LONGEST_S, Lease
 from drivers.rack.leaving import Connect, Leaving, dacs_of
 from drivers.rack.outputs import Outputs
@@ -92,7 +93,7 @@ class Rig:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
                 session = Dialogue(connect(name, spec, OPEN_S), self.fences[name])
-                self.boxes[name] = open_instrument(session, name, spec, hz, watchdog_s)
+                self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name)
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():
@@ -108,9 +109,7 @@ class Rig:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
         try:
             self.close()
         except OutputsUncertain as error:
