@@ -13,11 +13,15 @@ from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND, Instrument, Role
 class Rack(Section):
     """A whole rack around one crossbar.
 
+    Attributes:
+        chip: Which crossbar is in the socket: the pulses of its cells are counted by this name, else by the rack's.
+
     Raises:
         ValueError: on construction, naming the terminal, line or role that does not fit.
     """
 
     name: str
+    chip: str = ""
     rows: PositiveInt
     columns: PositiveInt
     instruments: dict[str, Instrument]
