@@ -15,11 +15,15 @@ from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND, Instrument, Role
 class Rack(Section):
     """A whole rack around one crossbar.
 
+    Attributes:
+        chip: Which crossbar is in the socket: the pulses of its cells are counted by this name, else by the rack's.
+
     Raises:
         ValueError: on construction, naming the terminal, line or role that does not fit.
     """
 
     name: str
+    chip: str = ""
     rows: Annotated[int, Field(gt=0, le=4096)]
     columns: Annotated[int, Field(gt=0, le=4096)]
     instruments: dict[str, Instrument]

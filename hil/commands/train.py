@@ -46,6 +46,10 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Of a rack: list what would go out, how long, how many pulses; send nothing."),
+    ] = False,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps
@@ -62,6 +66,9 @@ def command(
         overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
+        if dry_run:
+            _plan_of_a_rack(console, experiment_file.load(experiment, overrides), data_root)
+            return
         loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
             outcome, folder = open_and_train(
@@ -92,6 +99,25 @@ def command(
     if outcome.signal is not None:
         console.print(f"stopped by {outcome.signal.name}; --resume goes on from here", highlight=False)
         raise typer.Exit(128 + outcome.signal)
+
+
+def _plan_of_a_rack(console: Console, experiment: Experiment, data_root: Path) -> None:
+    """What a training on a rack would send, from its file alone."""
+    from firmware_specs.printable import printable
+    from hil import data
+    from hil.counterparts.opening.bench import rack_on_paper
+    from hil.counterparts.rack import plan_of
+    from hil.learning.model import build
+
+    found = rack_on_paper(experiment.device)
+    if found is None:
+        raise typer.BadParameter("--dry-run is for racks; characterize, calibrate and conform rehearse on any device")
+    bench, paper = found
+    dataset = data.load(experiment.data, data_root)
+    build(experiment, bench, dataset.shape, dataset.classes)
+    console.print(f"planned for {printable(paper.rack.name)}; nothing was opened and nothing sent:")
+    for line in [*paper.setpoints(), f"plan           {plan_of(experiment, bench, dataset)}"]:
+        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _settings(
