@@ -50,6 +50,10 @@ def command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Of a rack: list what would go out, how long, how many pulses; send nothing."),
+    ] = False,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps
@@ -67,6 +71,9 @@ def command(
         overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
+        if dry_run:
+            asked.plan_of_a_rack(console, experiment, overrides, data_root)
+            return
         loaded = asked.settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
             outcome, folder = open_and_train(

@@ -88,9 +88,9 @@ class Settling(Section):
             free phase send no gradient. `refuse`: one of them stops the run.
     """
 
-    max_iterations: PositiveInt = 200
+    max_iterations: Annotated[int, Field(gt=0, le=10**9)] = 200
     tolerance: NonNegative = 1e-5
-    nudged_max_iterations: PositiveInt | None = None
+    nudged_max_iterations: Annotated[int, Field(gt=0, le=10**9)] | None = None
     nudged_tolerance: NonNegative | None = None
     reads: PositiveInt = 1
     unsettled: Unsettled = "count"
