@@ -134,3 +134,12 @@ def test_a_file_that_is_none_says_what_is_wrong(tmp_path):
     path.write_text(LAB.replace('"a.1"', '"z.1"'))
     with pytest.raises(ValueError, match="no instrument 'z'"):
         pyvisa.ResourceManager(f"{path}@hil")
+
+
+def test_scripts_that_name_no_library_find_the_laboratory_by_pyvisas_own_variable(tmp_path, monkeypatch):
+    path = tmp_path / "lab.toml"
+    path.write_text(LAB)
+    monkeypatch.setenv("PYVISA_LIBRARY", f"{path}@hil")
+    manager = pyvisa.ResourceManager()
+    assert "GPIB0::24::INSTR" in manager.list_resources()
+    manager.close()
