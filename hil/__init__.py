@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from hil.learning.block import EnergyBlock
     from hil.learning.energies import Energy
     from hil.learning.estimator import Estimator
+    from hil.training.loaded import load_run
 
 __all__ = [
     "Conv", "Dense", "Energy", "EnergyBlock", "Estimator", "Layer", "Topology", "conv_chain", "dense_chain",
-    "open_bench", "plugin", "register", "trust",
+    "load_run", "open_bench", "plugin", "register", "trust",
 ]  # fmt: skip
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "Energy": "hil.learning.energies",
     "EnergyBlock": "hil.learning.block",
     "Estimator": "hil.learning.estimator",
+    "load_run": "hil.training.loaded",
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, model_validator
+from typing import Annotated
+
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import Section
 from firmware_specs.racks.dut import Dut
@@ -22,8 +24,8 @@ class Rack(Section):
 
     name: str
     chip: str = ""
-    rows: PositiveInt
-    columns: PositiveInt
+    rows: Annotated[int, Field(gt=0, le=4096)]
+    columns: Annotated[int, Field(gt=0, le=4096)]
     instruments: dict[str, Instrument]
     roles: Roles
     wiring: Wiring
