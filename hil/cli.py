@@ -29,7 +29,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         help="Trains analog crossbar chips with equilibrium propagation.",
     )
-    app.callback()(_root)
+    app.callback(invoke_without_command=True)(_root)
     for found in pkgutil.iter_modules(commands.__path__):
         module = import_module(f"{commands.__name__}.{found.name}")
         name = found.name.strip("_").replace("_", "-")  # `import` is a word of Python
@@ -45,8 +45,14 @@ def _root(
         list[str] | None,
         typer.Option(metavar="MODULE", help="Import a module; what it registers can be chosen by name. Anywhere."),
     ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
 ) -> None:
     """Hardware-in-the-loop testbench for analog crossbars."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"crossbar-hil {installed('crossbar-hil')}")
+        raise typer.Exit
     if plugin:
         from firmware_specs import registry
 

@@ -30,6 +30,9 @@ def command(
     bench: BenchFile = None,
     visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
+    ] = False,
 ) -> None:
     """Measures converters, neurons or nodes, cells and settle time of the arrays an experiment uses.
 
@@ -40,7 +43,7 @@ def command(
     from firmware_specs.codes import Capability
     from hil import data
     from hil.counterparts.opening.bench import AddressError
-    from hil.counterparts.opening.wire import open_crossbar
+    from hil.counterparts.opening.wire import crossbar_of, open_crossbar, stand_in
     from hil.counterparts.reference import ReferenceBench
     from hil.experiments import experiment_file
     from hil.learning.model import build, energy_blocks
@@ -55,6 +58,14 @@ def command(
         model = build(loaded, reference, dataset.shape, dataset.classes)
         topologies = [block.topology for block in energy_blocks(model).values()]
     console = Terminal()
+    if dry_run:
+        machine, options = stand_in(address)
+        with crossbar_of(machine, options, address) as crossbar:
+            for number, topology in enumerate(topologies):
+                measure_array(crossbar, number, topology)
+        for line in machine.said(address):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        return
     with open_crossbar(address, visa_library) as crossbar, console.status("") as status:
         if not crossbar.info.can(Capability.SETTLE):
             raise AddressError(f"{address} multiplies and does not settle: neurons and their readings are the host's")

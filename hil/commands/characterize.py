@@ -6,11 +6,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hil.commands import BenchFile, VisaLibrary, needed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from firmware_specs.datasheet import Datasheet
+    from hil.measuring.characterize.plan import Plan
 
 
 def command(
@@ -25,6 +32,11 @@ def command(
     ] = None,
     datasheet: Annotated[str | None, typer.Option(help="What the device should be: shipped name or TOML file.")] = None,
     size: Annotated[int, typer.Option(help="Rows and columns of the region, without a plan.")] = 16,
+    pulse_v: Annotated[float, typer.Option(min=0, help="Amplitude of pulses, volts, without a plan.")] = 0.0,
+    pulse_s: Annotated[float, typer.Option(min=0, help="Width of pulses, seconds, without a plan.")] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
+    ] = False,
 ) -> None:
     """Measures cells, neurons and converters; what the region's cells hold is lost. Cut off, the same call goes on."""
     from firmware_specs.datasheet import load
@@ -36,9 +48,14 @@ def command(
     from hil.terminal import Terminal
 
     console, address = Terminal(), needed(device, bench)
-    chosen = plans.usual(size, size) if plan is None else plans.load(plan)
+    chosen = plans.usual(size, size, pulse_v, pulse_s) if plan is None else plans.load(plan)
     name = datasheet or _emulated(address)
     sheet = None if name is None else load(name)
+    if plan is not None and (pulse_v or pulse_s):
+        raise typer.BadParameter("--pulse-v and --pulse-s go without a plan: a plan says it in pulse_response")
+    if dry_run:
+        _rehearse(console, address, chosen, sheet)
+        return
     check(out)
     with open_crossbar(address, visa_library) as crossbar, console.status("") as status, _goes_on(out):
         found = characterize(
@@ -56,6 +73,21 @@ def command(
     for item, why in found.skipped.items():
         console.print(f"{item:30} skipped: {why}", highlight=False)
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _rehearse(console: Console, device: str, plan: Plan, sheet: Datasheet | None) -> None:
+    """The whole measurement on a stand-in; its figures mean nothing and are thrown away."""
+    from hil.counterparts.opening.wire import crossbar_of, stand_in
+    from hil.measuring.characterize.run import characterize
+
+    machine, options = stand_in(device, sheet)
+    with TemporaryDirectory() as scratch, crossbar_of(machine, options, device) as crossbar:
+        found = characterize(crossbar, plan, Path(scratch) / "rehearsal", sheet)
+    for line in machine.said(device):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"budget         {plan.pulse_budget} writes and pulses a cell by the plan", highlight=False)
+    for item, why in found.skipped.items():
+        console.print(f"skipped        {item}: {why}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _emulated(address: str) -> str | None:

@@ -45,6 +45,13 @@ def command(
         str | None, typer.Option(help="What an emulator: address is to speak: serial (if left out) or scpi.")
     ] = None,
     patience: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 2.0,
+    pulse_v: Annotated[
+        float, typer.Option(min=0, help="Amplitude of pulses, volts; if left out the device's own nominal one.")
+    ] = 0.0,
+    pulse_s: Annotated[float, typer.Option(min=0, help="Width of pulses, seconds; likewise.")] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
+    ] = False,
 ) -> None:
     """Checks firmware against its protocol; writes and pulses the cells of array 0. Exit status 1: it fails.
 
@@ -68,11 +75,17 @@ def command(
         return
     if watch and spoken == "scpi":
         raise typer.BadParameter("--watch follows the boot number of the serial protocol; SCPI has none")
+    if bool(pulse_v) != bool(pulse_s):
+        raise typer.BadParameter("--pulse-v and --pulse-s belong together")
+    pulse = (pulse_v, pulse_s) if pulse_v else None
+    if dry_run:
+        _rehearse(suite, _selected(suite, only), address, spoken, visa_library, pulse)
+        return
     while True:
         checks = _selected(suite, only)
         if failed_first:
             checks = remembered.first(checks, remembered.failed_before(address))
-        result, boot = _run(suite, checks, address, wanted, visa_library, patience, trace, watch)
+        result, boot = _run(suite, checks, address, wanted, visa_library, patience, trace, watch, pulse)
         remembered.remember(address, result)
         _write(result, json, html, junit)
         if not watch:
@@ -96,7 +109,7 @@ def _list(suite: Suite, only: list[str] | None) -> None:
 
 def _run(
     suite: Suite, checks: Checks, address: str, wanted: Spoken | None, visa_library: str | None, patience_s: float,
-    trace: Path | None, watch: bool,
+    trace: Path | None, watch: bool, pulse: tuple[float, float] | None,
 ) -> tuple[Conformance, int | None]:  # fmt: skip
     """One run, a line a check as it finishes; with `watch` the boot number afterwards, too."""
     from drivers.errors import DeviceError
@@ -122,7 +135,7 @@ def _run(
             if tracing is not None:
                 tracing.say("#", f"{outcome.check.name} {outcome.verdict} {outcome.seen}")
 
-        result = suite.run(wire, checks, patience_s=patience_s, observer=finished)
+        result = suite.run(wire, checks, patience_s=patience_s, observer=finished, pulse=pulse)
         boot = None
         if watch and not result.stopped:
             try:
@@ -133,6 +146,25 @@ def _run(
         console.print(f"stopped: {result.stopped}", soft_wrap=True)
     console.print(f"{result.identity}\n{result.summary}", soft_wrap=True)
     return result, boot
+
+
+def _rehearse(
+    suite: Suite,
+    checks: Checks,
+    address: str,
+    spoken: Spoken,
+    visa_library: str | None,
+    pulse: tuple[float, float] | None,
+) -> None:
+    """The checks on a stand-in; their outcomes mean nothing."""
+    from drivers.reopenable import Reopenable
+    from hil.counterparts.opening.wire import links_of, stand_in
+    from hil.terminal import Terminal
+
+    machine, _ = stand_in(address, visa_library=visa_library)
+    suite.run(Reopenable(links_of(machine, address, spoken)), checks, pulse=pulse)
+    for line in machine.said(address):
+        Terminal().print(line, soft_wrap=True)
 
 
 def _wait(address: str, wanted: Spoken | None, visa_library: str | None, boot: int | None) -> None:

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 CURVE_SAMPLES, CURVE_SWEEPS = 8, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
 
 
+def _above_zero(beta: float) -> float:
+    if not 0 < beta < float("inf"):
+        raise typer.BadParameter(
+            f"{beta} is no nudge strength; it is above 0 and finite, both signs are settled anyway"
+        )
+    return beta
+
+
 def command(
     experiment: Annotated[str, typer.Argument(help="Shipped name (digits-three-dense, ...) or a TOML file.")],
     device: Annotated[str | None, typer.Option(help="Address of the counterpart that measures; reference:.")] = None,
     bench: BenchFile = None,
     visa_library: VisaLibrary = None,
-    beta: Annotated[float, typer.Option(help="Nudge strength.")] = 1e-3,
+    beta: Annotated[float, typer.Option(help="Nudge strength, above 0.", callback=_above_zero)] = 1e-3,
     samples: Annotated[int, typer.Option(min=1, help="Images in the batch.")] = 64,
     every_sample: Annotated[
         bool, typer.Option("--every-sample", help="Keep samples whose equilibrium has no derivative within beta.")

@@ -11,12 +11,14 @@ from hil.commands import say, to_be_written
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations, or one calibration file.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of characterizations or trainings, or one calibration file.")
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)
     ] = None,
 ) -> None:
-    """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
+    """Writes the report of a characterization, a calibration or a training, or sets several beside each other."""
     from drivers.errors import CalibrationExpired
     from hil.measuring.characterize.run import load
     from hil.report import calibration
@@ -32,6 +34,9 @@ def command(
             raise typer.BadParameter(str(error)) from error
         say(f"report: {page}")
         return
+    if all((run / "config.toml").is_file() for run in runs):
+        _of_trainings(runs, out)
+        return
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
     if len(found) == 1:
@@ -39,3 +44,18 @@ def command(
     else:
         write_comparison(found, path)
     say(f"report: {path}")
+
+
+def _of_trainings(runs: list[Path], out: Path | None) -> None:
+    from hil.report.compare import write_comparison
+    from hil.report.training import write_report
+    from hil.training.run.folder import find
+
+    folders = [find(run) for run in runs]
+    if len(folders) > 1:
+        page = out or Path("compare.html")
+        write_comparison(folders, page)
+    else:
+        page = out or folders[0].report
+        write_report(folders[0], page)
+    say(f"report: {page}")

@@ -57,6 +57,7 @@ class Suite:
         *,
         patience_s: float = 2.0,
         observer: Callable[[Outcome], None] = lambda _: None,
+        pulse: tuple[float, float] | None = None,
     ) -> Conformance:
         """Runs checks against a device.
 
@@ -64,12 +65,14 @@ class Suite:
             transport: An open wire to it. The device is disarmed at the end; its cells are left written.
             checks: Which ones; all if not given.
             patience_s: How long to wait for one answer.
+            pulse: Amplitude and width of its pulses, V and s; the device's own nominal ones where not given.
             observer: Told of every outcome as it comes.
 
         Raises:
             LinkError: the link broke and cannot be opened again. A cable that was pulled is no finding.
         """
         subject = self.subject(transport, patience_s)
+        subject.chosen_pulse = pulse
         wanted, outcomes, stopped = self.checks if checks is None else checks, [], ""
         try:
             for check in wanted:

@@ -109,8 +109,9 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
                     raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
                 bench.chip.wait(wait_s - waited_s)
                 waited_s = wait_s
-            loss = losses.task(experiment.loss).loss
-            accuracies.append(evaluate(model, dataset, loss, experiment.run.eval_batch).accuracy)
+            goal = losses.task(experiment.loss)
+            found = evaluate(model, dataset, goal, experiment.run.eval_batch).accuracy
+            accuracies.append(float("nan") if found is None else found)
     return accuracies
 
 

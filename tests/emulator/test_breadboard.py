@@ -7,8 +7,10 @@ import pytest
 
 from emulator.circuits.breadboard import Breadboard
 from emulator.circuits.duts import DutError, make_dut
+from emulator.circuits.laboratory import Laboratory
 from emulator.rack.circuit import CurrentPort, VoltagePort
 from firmware_specs.datasheet import load
+from firmware_specs.labs import Lab, single
 
 THERMAL = 1.5 * 8.617333262e-5 * 300
 
@@ -58,8 +60,10 @@ def test_a_nominal_pulse_moves_a_cell_by_one_step_of_its_datasheet():
     assert np.mean(moved) == pytest.approx(wanted, rel=max(0.05, 4 * pulses.c2c / 20))
     cell.x = 0.5
     cell.pass_time(-pulses.amplitude_v, pulses.width_s)
-    cell.pass_time(pulses.threshold_v / 2, 1.0)
     assert cell.x < 0.5
+    kept = cell.x
+    cell.pass_time(pulses.amplitude_v / 2, 1e3)
+    assert cell.x == kept
 
 
 def test_several_instruments_share_nodes_and_a_relay_joins_them():
@@ -91,3 +95,50 @@ def test_several_instruments_share_nodes_and_a_relay_joins_them():
 def test_a_text_that_is_no_part_says_what_would_be(text, words):
     with pytest.raises(DutError, match=words):
         make_dut(text)
+
+
+def test_a_script_in_the_instrument_writes_a_cell_and_verifies_it():
+    pulses, cells = load("reram").pulses, load("reram").cells
+    laboratory = Laboratory(single("keithley-2636b", "cell:reram,seed=4"))
+    feed = laboratory.feed("instrument")
+    target = cells.g_min_s + 0.6 * cells.span_s
+    feed(
+        f"""loadscript write
+        smua.source.rangev, smua.source.limiti, smua.source.output = 20, 0.01, 1
+        for n = 1, 2000 do
+          smua.source.levelv = 0.1
+          g = smua.measure.i() / 0.1
+          if g >= {target} then break end
+          smua.source.levelv = {pulses.amplitude_v} delay({pulses.width_s}) smua.source.levelv = 0
+          pulses = n
+        end
+        smua.source.output = 0
+        endscript
+        write() print(g, pulses)
+        """.encode()
+    )
+    said = feed(b"print(g, pulses)\n").split(b"\t")
+    part = laboratory.bench.parts[0][0]
+    assert part.siemens == pytest.approx(float(said[0]), rel=0.15)
+    assert float(said[0]) >= target
+    assert 2 < float(said[1]) < 2000
+    assert laboratory.bench.outputs_on() == []
+
+
+def test_a_matrix_in_a_laboratory_joins_what_its_file_wires():
+    lab = Lab.model_validate(
+        {
+            "instruments": {"smu": {"model": "keithley-2400"}, "matrix": {"model": "keithley-707b"}},
+            "wires": {"smu.1": "in"},
+            "relays": {"matrix.1A01": ["in", "device"]},
+            "parts": [{"dut": "resistor:1e3", "between": ["device", "gnd"]}],
+        }
+    )
+    laboratory = Laboratory(lab)
+    smu, matrix = laboratory.feed("smu"), laboratory.feed("matrix")
+    smu(b":SENS:CURR:PROT 0.01;:SOUR:VOLT 1;:OUTP ON;:FORM:ELEM CURR\n")
+    assert abs(float(smu(b":READ?\n"))) < 1e-6
+    matrix(b'channel.close("1A01,6H12")\n')
+    assert matrix(b'print(channel.getclose("allslots"))\n') == b"1A01;6H12\n"
+    assert float(smu(b":READ?\n")) == pytest.approx(1e-3, rel=2e-3)
+    assert matrix(b"print(slot[1].idn)\n").startswith(b"7174A")

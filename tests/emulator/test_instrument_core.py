@@ -153,6 +153,23 @@ def test_output_off_states_hold_or_leave_what_another_source_drives(mode, amps):
     assert volts == pytest.approx(amps, abs=2e-2)
 
 
+@pytest.mark.parametrize(
+    ("model", "protect", "tripped"),
+    [
+        ("keithley-2400", ":SOUR:VOLT:PROT 20", ":SOUR:VOLT:PROT:TRIP?"),
+        ("keithley-2450", ":SOUR:VOLT:PROT PROT20", ":SOUR:VOLT:PROT:TRIP?"),
+    ],
+)
+def test_the_source_protection_clamps_and_says_so(model, protect, tripped):
+    ask = talk(Laboratory(single(model, "resistor:1e4")))
+    ask(f"{protect};:SOUR:VOLT:RANG:AUTO 1;:SENS:FUNC 'VOLT';:SOUR:VOLT 5;:OUTP ON")
+    assert ask(tripped) == "0\n"
+    ask(":SENS:CURR:PROT 0.1;:SOUR:VOLT:ILIM 0.1" if model.endswith("0") else "")
+    ask(":SOUR:VOLT 50")
+    assert ask(tripped) == "1\n"
+    assert float(ask(":READ?").split(",")[0]) == pytest.approx(20, rel=1e-2)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_no_bytes_break_an_instrument(chunks):

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import torch
 
 from drivers.connect import Address, meant
+from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop, check_over_relaxation
 from emulator.packed import Arithmetic
@@ -17,8 +18,9 @@ from firmware_specs.datasheet import Datasheet, load, shipped
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
 from hil.counterparts.opening.open_device import open_device
-from hil.counterparts.opening.open_rack import open_rack
+from hil.counterparts.opening.open_rack import on_paper, open_rack
 from hil.counterparts.product import ProductBench
+from hil.counterparts.rack import RackBench
 from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Bench
 from hil.measuring.calibrate.open import calibrated
@@ -89,6 +91,22 @@ def check_address(address: str) -> None:
         AddressError, drivers.errors.BadAddress, BenchFileError, DatasheetError: as `open_bench`.
     """
     _opener(address)
+
+
+def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:
+    """A rack to plan with, without its instruments; None where the address is none of a rack.
+
+    Raises:
+        AddressError, BenchFileError, RackError: as `open_bench`.
+    """
+    check_address(address)
+    if address.startswith("rack:"):
+        return on_paper(address, DeviceEntry(address=address.partition("?")[0]), Path())
+    if address.startswith("bench:"):
+        path, _, entry = entry_of(address)
+        if entry.address.startswith("rack:"):
+            return on_paper(address, entry, Path(path).parent)
+    return None
 
 
 def _opener(address: str) -> Opener:

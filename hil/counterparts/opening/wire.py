@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Literal
 
@@ -23,8 +24,11 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.datasheet import Datasheet, load
+from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.bench import AddressError, entry_of, meant_by, open_chip, probably
 from hil.counterparts.opening.open_device import connected, options_of
+from hil.counterparts.opening.rehearsal import StandIn
 
 Protocol = Literal["serial", "scpi"]
 """Frames of PROTOCOL.md, or messages of SCPI.md."""
@@ -103,9 +107,44 @@ def open_crossbar(address: str, visa_library: str | None = None, *, clear_trip: 
 def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
     """An emulated chip behind its firmware, with the verbs of any device."""
     chosen = options or Options()
-    wire = links_of(Machine(Device(chip)), address, "serial")()
-    dialect = Framed(FramedLink(wire, owner="in process"), chosen.timeout_s, 0.0)
-    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s, lease_s=chosen.lease_s))
+    return crossbar_of(Machine(Device(chip)), chosen, address)
+
+
+def crossbar_of(machine: Machine, options: Options, address: str) -> Crossbar:
+    """An emulated device in process, with the verbs of any device."""
+    dialect = Framed(FramedLink(links_of(machine, address, "serial")(), owner="in process"), options.timeout_s, 0.0)
+    return Crossbar(
+        Session(
+            dialect,
+            limits=options.limits,
+            watchdog_s=options.watchdog_s,
+            lease_s=options.lease_s,
+            allow_long_requests=options.allow_long_requests,
+        )
+    )
+
+
+def stand_in(address: str, sheet: Datasheet | None = None, visa_library: str | None = None) -> tuple[StandIn, Options]:
+    """What a rehearsal is made on: an emulated device like the one at an address, and the limits it is opened with.
+
+    A device whose datasheet is known, here or in its bench file, gets nothing at all; another one is opened and asked
+    what it is, with its outputs off.
+
+    Raises:
+        AddressError, DeviceError, DatasheetError: as `open_crossbar`.
+    """
+    meant = meant_by(address, visa_library)
+    entry = meant.entry
+    options = replace(options_of(entry, meant.source), expected=Options().expected)  # it is no device of this name
+    if sheet is None and entry.datasheet is not None:
+        sheet = load(entry.datasheet)
+    if sheet is None and entry.address.startswith("emulator:"):
+        sheet = open_chip(entry.address).datasheet
+    if sheet is not None:
+        return StandIn(sheet), options
+    with open_crossbar(address, visa_library) as crossbar:
+        info = crossbar.info
+    return StandIn(datasheet_of(info, address), info), options
 
 
 def links_of(machine: Machine, address: str, protocol: Protocol) -> Callable[[], Loopback]:

@@ -79,8 +79,8 @@ class Plan(BaseModel):
         return self.health or (Health() if any(item is not None for item in writes) else None)
 
 
-def usual(rows: int = 16, columns: int = 16) -> Plan:
-    """Everything but endurance, which only costs."""
+def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: float = 0.0) -> Plan:
+    """Everything but endurance, which only costs; pulses as given, else by the datasheet."""
     return Plan(
         rows=rows,
         columns=columns,
@@ -94,7 +94,7 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
         read_noise=ReadNoise(),
         temperature=TemperatureSweep(),
         drift=Drift(),
-        pulse_response=PulseResponse(),
+        pulse_response=PulseResponse(amplitude_v=pulse_v, width_s=pulse_s),
     )
 
 
