@@ -213,11 +213,13 @@ class Guard:
             joules: Energy of one of them.
         """
         ledger, energy = self._pulses[plane], self._energy_j[plane]
-        after, heat = ledger.reshape(-1)[positions] + each, energy.reshape(-1)[positions] + each * joules
+        after = ledger.reshape(-1)[positions] + each
         self._refuse_beyond(after, self.limits.max_pulses_per_cell, plane, positions, ledger.shape[1])
         if joules > 0:
+            heat = energy.reshape(-1)[positions] + each * joules
             self._refuse_beyond(heat, self.limits.max_energy_per_cell_j, plane, positions, ledger.shape[1])
-        ledger.reshape(-1)[positions], energy.reshape(-1)[positions] = after, heat
+            energy.reshape(-1)[positions] = heat
+        ledger.reshape(-1)[positions] = after
         self._keep(plane)
 
     def _keep(self, plane: Plane) -> None:

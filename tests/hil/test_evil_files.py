@@ -35,6 +35,7 @@ from hil.experiments import experiment_file
 from hil.experiments.experiment_file import ExperimentError
 from hil.measuring.calibrate import file as calibration
 from hil.measuring.characterize import plan as plans
+from hil.measuring.characterize import probe
 from hil.measuring.characterize import run as characterization
 from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.plan import PlanError
@@ -368,6 +369,19 @@ def test_a_journal_entry_that_does_not_read_back_is_measured_again(damage, chip,
             return
     assert again.notes and "measured again" in again.notes[0]
     assert again.data["programming"].sizes["step"] == len(entries)
+
+
+def test_readings_that_never_change_cost_their_figures_and_no_more(chip, tmp_path, monkeypatch):
+    from hil.counterparts.opening.wire import open_crossbar
+
+    read = probe.Probe.read
+    monkeypatch.setattr(probe.Probe, "read", lambda self, reads: np.full_like(read(self, reads), 0.5))
+    with warnings.catch_warnings(), open_crossbar("emulator:mixed-8bit?seed=2") as crossbar:
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = characterization.characterize(crossbar, plans.of(chip), tmp_path / "chip")
+    assert "programming" in found.data
+    assert all(math.isfinite(f.measured.value) for f in found.figures)
+    assert characterization.load(tmp_path / "chip").skipped == found.skipped
 
 
 def test_a_training_run_is_no_characterization(tmp_path, capsys):

@@ -120,7 +120,11 @@ def _characterize(
     for item in able:
         try:
             found += item.conclude(data[item.NAME], sheet)
-        except ValueError as error:  # what was measured is kept, and so are the other items' figures
+        except (
+            ValueError,
+            ArithmeticError,
+            LookupError,
+        ) as error:  # what was measured is kept, and so are the other items' figures
             skipped[item.NAME] = f"measured, but no figures follow: {error}"
     figures = tuple(found)
     skipped |= {f.name: "the measurement gave no finite number" for f in figures if not f.finite}

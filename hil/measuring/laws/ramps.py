@@ -237,6 +237,9 @@ def _sections(ramps: Sequence[Ramps], fitted: Sequence[Fitted]) -> tuple[dict[st
     shared, apart = _between(up, down)
     keys |= {"step_d2d": shared, "step_spread": "log_normal", "asymmetry_d2d": apart}
     sigma["pulses.step_d2d"] = _both(up.d2d[1], down.d2d[1])
+    if up.slow:  # it lasts until the next train of pulses in the emulator
+        slow = float(np.sqrt((up.slow_noise[0] ** 2 + down.slow_noise[0] ** 2) / 2))
+        keys["write_noise"] = slow / keys["step"]
     if np.isfinite(first.amplitude_v) and first.amplitude_v > 0:
         keys["amplitude_v"] = first.amplitude_v
     if np.isfinite(first.width_s) and first.width_s > 0:
