@@ -12,11 +12,12 @@ SEED    ?= $(shell date +%s)
 RELEASE ?= trixie
 EXTENT  ?= full
 
-.PHONY: help setup demo test lint bench soak fresh test-lowest test-newest lock upgrade clean
+.PHONY: help setup demo test lint peers bench soak fresh test-lowest test-newest lock upgrade clean
 help:
 	@echo "make demo   set up, train the digits experiment on an emulated board, say where the report is"
 	@echo "make test   set up, run the test suite; SEED=N repeats an order, WORKERS=0 runs it in one process"
 	@echo "make lint   style, types and layer rule"
+	@echo "make peers  installs QCoDeS and lets other people's drivers judge the virtual instruments"
 	@echo "make bench  speed tables (minutes); make soak  long fault campaigns"
 	@echo "make fresh  the first commands of README in a bare Debian; RELEASE=trixie, bookworm or sid"
 	@echo "make test-lowest, test-newest  the suite with the oldest and newest packages; EXTENT=short: first commands only"
@@ -41,8 +42,12 @@ test: $(SETUP)
 lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs
+	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs -p pyvisa_hil
 	$(BIN)/lint-imports
+
+peers: $(SETUP)
+	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[peers]'
+	$(BIN)/python -m pytest tests/peers -rP -n 0
 
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks

@@ -35,7 +35,7 @@ def seconds_a_step(ranks: Ranks, name: str, settings: list[str]) -> float:
     images = torch.randn(JOINED_BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(JOINED_BATCH) % classes
     mine = slice(ranks.rank, None, ranks.count)
-    loss = task(experiment.loss).loss
+    loss = task(experiment.loss)
     model.train()
     began = 0.0
     for number in range(1 + STEPS):

@@ -64,7 +64,7 @@ def training_step(built: Built, images: Tensor, labels: Tensor) -> Callable[[], 
     cells = CellUpdates(model, experiment.update, experiment.run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
     model.train()
-    return lambda: step(state, cells, experiment.optimizer.lr, task(experiment.loss).loss, images, labels, ALONE)
+    return lambda: step(state, cells, experiment.optimizer.lr, task(experiment.loss), images, labels, ALONE)
 
 
 def direct_flops(built: Built, name: str) -> float:

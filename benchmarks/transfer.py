@@ -35,7 +35,7 @@ def tested(address: str, experiment: Experiment, dataset: Dataset, tensors: dict
     with open_bench(address, stop=free, nudged_stop=nudged) as bench:
         model = build(experiment, bench, dataset.shape, dataset.classes)
         model.load_state_dict(tensors)
-        return evaluate(model, dataset, task(experiment.loss).loss, experiment.run.eval_batch).accuracy
+        return evaluate(model, dataset, task(experiment.loss), experiment.run.eval_batch).accuracy
 
 
 def calibrated(address: str, experiment: Experiment, dataset: Dataset, folder: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from drivers import flight_log
+from drivers.chip_ledger import ChipLedger
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
@@ -133,6 +134,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
             allow_long_requests=chosen.allow_long_requests,
+            ledger=ChipLedger,
         )
     except BaseException as error:
         if isinstance(error, DeviceError) and (log := flight_log.keep(wire.recorder, address)):

@@ -53,6 +53,22 @@ class DeviceInfo:
         return max(0.0, self.parameter(which))
 
     @property
+    def write_energy_j(self) -> float:
+        """Energy of writing a cell once, joules; 0 where it does not say."""
+        return max(0.0, self.parameter(Parameter.WRITE_ENERGY_J))
+
+    @property
+    def chip(self) -> str:
+        """Who it is, wherever it is connected: vendor, model and serial number."""
+        return f"{self.identity.vendor} {self.identity.model} {self.identity.serial}"
+
+    @property
+    def nominal_pulse(self) -> tuple[float, float] | None:
+        """Amplitude and width of the pulse that the device calls nominal, V and s; None where it names none."""
+        volts, seconds = self.parameter(Parameter.PULSE_AMPLITUDE_V), self.parameter(Parameter.PULSE_WIDTH_S)
+        return (volts, seconds) if volts > 0 and seconds > 0 else None
+
+    @property
     def max_reads(self) -> int:
         """Conversions it makes in one request, at most."""
         return max(1, int(self.parameter(Parameter.MAX_READS)))

@@ -57,6 +57,7 @@ def discover(
     probe: bool = False,
     lan: bool = False,
     probe_s: float = PROBE_S,
+    visa_library: str = "@py",
 ) -> list[Found]:
     """Lists every serial port, USB and GPIB instrument of this machine, and some addresses besides.
 
@@ -68,6 +69,7 @@ def discover(
         probe: Named override: open all other serial ports as well.
         lan: Broadcast for instruments on the network, too.
         probe_s: How long one may take to answer.
+        visa_library: VISA library as pyvisa names it.
     """
     known = {identity.upper() for identity in known_usb}
     found: dict[str, Found | str] = {}
@@ -80,10 +82,10 @@ def discover(
     for address in addresses:
         said = found.pop(address.partition("?")[0], "")
         found[address] = said if isinstance(said, str) else said.who
-    return [said if isinstance(said, Found) else look_at(a, said, probe_s) for a, said in found.items()]
+    return [said if isinstance(said, Found) else look_at(a, said, probe_s, visa_library) for a, said in found.items()]
 
 
-def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
+def look_at(address: str, words: str = "", probe_s: float = PROBE_S, visa_library: str = "@py") -> Found:
     """One address: who owns it, else who answers there."""
     where = Address.parse(address)
     owner = owner_of(address)
@@ -94,7 +96,7 @@ def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
         return Found(address, "in use", words, ", ".join(users))
     try:
         with DeviceLock(address):
-            return _ask(address, where, words, probe_s)
+            return _ask(address, where, words, probe_s, visa_library)
     except Busy as error:
         return Found(address, "in use", words, error.owner)
     except (LinkLost, OutOfRange, LinkTimeout) as error:
@@ -103,9 +105,9 @@ def look_at(address: str, words: str = "", probe_s: float = PROBE_S) -> Found:
         return Found(address, "refused", _with(words, str(error)))
 
 
-def _ask(address: str, where: Address, words: str, probe_s: float) -> Found:
+def _ask(address: str, where: Address, words: str, probe_s: float, visa_library: str) -> Found:
     """Opens it and asks; raises what the opening raises."""
-    wire = Recorded(open_wire(where, Options(timeout_s=probe_s)))
+    wire = Recorded(open_wire(where, Options(timeout_s=probe_s, visa_library=visa_library)))
     try:
         who = _identified(wire, probe_s) if where.scheme == "visa" else _identity(wire, where, probe_s)
         return Found(address, "free", printable(who, MOST_SHOWN))

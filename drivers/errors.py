@@ -24,11 +24,13 @@ Errors of pyserial, pyvisa and the operating system never pass beyond the transp
 
 from __future__ import annotations
 
+from firmware_specs.printable import printable
+
 LAST_BYTES = 32
 
 
 class DeviceError(Exception):
-    """Base of the tree. The message says what was asked, of whom, what came back, and what to do next.
+    """Base of the tree. The message says what was asked, of whom, what came back, and what to do next, printably.
 
     Args:
         what: What was asked and how it failed, one sentence without full stop.
@@ -38,10 +40,10 @@ class DeviceError(Exception):
     """
 
     def __init__(self, what: str, *, device: str = "", last: bytes = b"", todo: str = "") -> None:
-        self.what = what
-        self.device = device
+        self.what = printable(what)
+        self.device = printable(device)
         self.last = bytes(last[-LAST_BYTES:])
-        self.todo = todo
+        self.todo = printable(todo)
         super().__init__(self._text())
 
     def _text(self) -> str:

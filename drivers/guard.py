@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from drivers.chip_ledger import ChipLedger
 from drivers.errors import BudgetSpent, OutOfRange
 from firmware_specs.messages import LimitsRecord, Region
 
@@ -90,11 +91,12 @@ class Guard:
     Args:
         limits: The tightest limits.
         device: Named in refusals.
+        kept: Where totals are kept of a chip that does not count itself.
     """
 
-    def __init__(self, limits: Limits, device: str = "") -> None:
+    def __init__(self, limits: Limits, device: str = "", kept: ChipLedger | None = None) -> None:
         self.limits = limits
-        self._device = device
+        self._device, self._kept = device, kept
         self._pulses: dict[Plane, NDArray[np.int64]] = {}
         self._energy_j: dict[Plane, NDArray[np.float64]] = {}
 
@@ -108,7 +110,10 @@ class Guard:
 
     def read_voltage(self, volts: ArrayLike) -> None:
         """Refuses voltages across a cell that are not finite or are beyond the limit for reading."""
-        self._within("read voltage", np.asarray(volts), self.limits.max_read_v)
+        values = np.asarray(volts)
+        if not values.size:
+            raise OutOfRange("read voltage: at least one is needed", device=self._device)
+        self._within("read voltage", values, self.limits.max_read_v)
 
     def temperature(self, kelvin: float) -> None:
         """Refuses a temperature beyond the limit: of a chip whose outputs are to go on, or one that is to be set."""
@@ -162,6 +167,9 @@ class Guard:
     def open_ledger(self, plane: Plane, pulses: NDArray[Any], energy_j: NDArray[np.float64]) -> None:
         """Takes over what the cells of a plane have had; never lowers what is known already."""
         pulses, energy_j = pulses.astype(np.int64), energy_j.astype(np.float64)
+        if self._kept is not None:
+            had, heat = self._kept.had(_name(plane), pulses.shape)
+            pulses, energy_j = np.maximum(pulses, had), np.maximum(energy_j, heat)
         known = self._pulses.get(plane)
         if known is not None and known.shape == pulses.shape:
             pulses, energy_j = np.maximum(pulses, known), np.maximum(energy_j, self._energy_j[plane])
@@ -195,12 +203,29 @@ class Guard:
         joules = counts * (amplitude_v**2 * np.asarray(g_s, dtype=np.float64) * width_s)
         self._charge(region, counts.astype(np.int64), joules)
 
-    def charge_writes(self, plane: Plane, positions: NDArray[np.integer]) -> None:
-        """Counts one programming pulse for each written cell, row-major positions in the plane."""
-        ledger = self._pulses[plane]
-        after = ledger.reshape(-1)[positions] + 1
+    def charge_writes(self, plane: Plane, positions: NDArray[np.integer], each: int = 1, joules: float = 0.0) -> None:
+        """Counts programming pulses of written cells.
+
+        Args:
+            plane: Where.
+            positions: Which cells, row-major in the plane.
+            each: Pulses a cell may take of it.
+            joules: Energy of one of them.
+        """
+        ledger, energy = self._pulses[plane], self._energy_j[plane]
+        after = ledger.reshape(-1)[positions] + each
         self._refuse_beyond(after, self.limits.max_pulses_per_cell, plane, positions, ledger.shape[1])
+        if joules > 0:
+            heat = energy.reshape(-1)[positions] + each * joules
+            self._refuse_beyond(heat, self.limits.max_energy_per_cell_j, plane, positions, ledger.shape[1])
+            energy.reshape(-1)[positions] = heat
         ledger.reshape(-1)[positions] = after
+        self._keep(plane)
+
+    def _keep(self, plane: Plane) -> None:
+        """Writes down what a plane has had, before it has it."""
+        if self._kept is not None:
+            self._kept.keep(_name(plane), self._pulses[plane], self._energy_j[plane])
 
     def _charge(self, region: Region, counts: NDArray[np.int64], joules: NDArray[np.float64]) -> None:
         plane = (region.array, region.coupling, region.plane)
@@ -216,6 +241,7 @@ class Guard:
         for values, limit in ((after, self.limits.max_pulses_per_cell), (heat, self.limits.max_energy_per_cell_j)):
             self._refuse_beyond(values.reshape(-1)[touched], limit, plane, positions[touched], ledger.shape[1])
         ledger[rows, columns], energy[rows, columns] = after, heat
+        self._keep(plane)
 
     def _refuse_beyond(
         self, after: NDArray[Any], limit: Limit, plane: Plane, positions: NDArray[np.integer], columns: int
@@ -240,3 +266,7 @@ class Guard:
         largest = max(float(values.max()), -float(values.min()))
         if not largest <= limit.value:
             raise OutOfRange(f"{what} {largest:g} is beyond {limit}; nothing was sent", device=self._device)
+
+
+def _name(plane: Plane) -> str:
+    return "array {} coupling {} plane {}".format(*plane)

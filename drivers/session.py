@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from drivers import watchdog
+from drivers.chip_ledger import ChipLedger
 from drivers.consistency import refuse_contradictions
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
@@ -61,6 +62,7 @@ class Session:
         allow_no_watchdog: Named override: use a device that cannot turn its outputs off by itself.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         open_timeout_s: Deadline of the first dialogue.
+        ledger: Keeps what the cells of a chip have had that does not count itself, by who it is.
         allow_long_requests: Named override: what cannot be cut may hold up switching off for longer than half a second.
 
     Raises:
@@ -80,6 +82,7 @@ class Session:
         clear_trip: bool = False,
         open_timeout_s: float = 3.0,
         allow_long_requests: bool = False,
+        ledger: Callable[[str], ChipLedger] | None = None,
     ) -> None:
         self.address = dialect.address
         self.dialect = dialect
@@ -98,7 +101,8 @@ class Session:
         own = {"the device itself": asdict(self.info.limits.absolute)}
         tightest = Limits.tightest(own | dict(limits or {}))
         refuse_contradictions(self.info, tightest, self.address)
-        self.guard = Guard(tightest, self.address)
+        kept = None if ledger is None or self.info.can(Capability.USAGE) else ledger(self.info.chip)
+        self.guard = Guard(tightest, self.address, kept)
         self._set_limits()
 
     @property

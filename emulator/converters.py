@@ -116,7 +116,8 @@ def read_codes(adc: Adc | Ammeter, value: Tensor, channels: Channels = Channels(
     if channels.offset_lsb is not None:
         value = value + channels.offset_lsb * adc.lsb
     if channels.curve_lsb is not None:
-        value = value + channels.curve_lsb[to_codes(adc, value).long()] * adc.lsb
+        code = to_codes(adc, value).nan_to_num(0.0).long()  # a NaN is no place in the curve, and stays a NaN
+        value = value + channels.curve_lsb[code] * adc.lsb
     return to_codes(adc, value)
 
 

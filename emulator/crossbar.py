@@ -63,10 +63,15 @@ class Crossbar:
         self.energy_j = torch.zeros(shape, device=device)
         self.touched_s = 0.0
         self._defects = defects.draw(sheet, shape, device, *key)
-        if sheet.specimen.stuck and len(key) >= 2 and sheet.specimen.at(*_place(key)):
+        if (sheet.specimen.stuck or sheet.specimen.rows) and sheet.specimen.at(*_place(key)):
             self._defects = defects.known(sheet, self._defects, shape, device)
         self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
         self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential", "walk") else None
+        self._volatility: Tensor | None = None
+        if sheet.drift.volatility:
+            self._volatility = torch.exp(
+                sheet.drift.volatility * (self._for_life("volatility") - sheet.drift.volatility)
+            )
         self._devices: pulsing.Devices | None = None
         self._traps: telegraph.Traps | None = None
         self.upper: Tensor | None = None
@@ -186,7 +191,8 @@ class Crossbar:
         """Lets the random walks of the drift law go on between two times of the ageing clock."""
         if self.walk is not None and self.written_at_s is not None:
             then, now = ((t - self.written_at_s).clamp(min=0) for t in (then_s, now_s))
-            self.walk = self.walk + wandering.increments(self.sheet.drift, then, now, generator, self._dtype)
+            step = wandering.increments(self.sheet.drift, then, now, generator, self._dtype)
+            self.walk = self.walk + (step if self._volatility is None else step * self._volatility)
 
     def present_s(self, now_s: float, temperature_k: float) -> Tensor:
         """Conductances as they are: drifted, at this temperature, with filled traps, stuck cells and open lines."""
@@ -279,8 +285,8 @@ class Crossbar:
 
 
 def _place(key: tuple[object, ...]) -> tuple[int, int]:
-    """Array and coupling of a crossbar's key."""
-    array, coupling = key[-2:]
+    """Array and coupling of a crossbar's key; no place for other keys."""
+    array, coupling = key[-2:] if len(key) >= 2 else (None, None)
     return (array, coupling) if isinstance(array, int) and isinstance(coupling, int) else (-1, -1)
 
 

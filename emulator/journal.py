@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from firmware_specs.printable import printable
+
 
 class Event(NamedTuple):
     """One line of the journal.
@@ -26,7 +28,7 @@ class Event(NamedTuple):
 
     def __str__(self) -> str:
         numbers = " ".join(f"{name}={value:g}" for name, value in self.values.items())
-        return f"{self.time_s:.6f} {self.kind:8} {self.door or '-':10} {self.text} {numbers}".rstrip()
+        return f"{self.time_s:.6f} {self.kind:8} {self.door or '-':10} {printable(self.text)} {numbers}".rstrip()
 
 
 class Journal:

@@ -130,7 +130,7 @@ def _known(sheet: Datasheet, topology: Topology, array: int, layer: int) -> bool
     """Does the datasheet know the units of this layer one by one?"""
     of, couplings = sheet.specimen, topology.couplings
     there = bool(of.gain or of.offset_v) and of.array == array and of.coupling < len(couplings)
-    return there and couplings[of.coupling].post == layer
+    return there and couplings[of.coupling].pre == layer
 
 
 def neurons(

@@ -16,7 +16,7 @@ def printable(text: str | bytes, most: int = MOST, *, lines: bool = False) -> st
     Args:
         text: Whatever came; of bytes UTF-8 is expected and nothing assumed.
         most: Characters that are shown; the number of those left out is said.
-        lines: Keep newlines: for our own text of several lines that quotes a stranger.
+        lines: Keep newlines and tabs: for our own text of several lines that quotes a stranger.
 
     Returns:
         The text, with controls, escapes, directional and other invisible characters spelled out as Python does.
@@ -25,7 +25,7 @@ def printable(text: str | bytes, most: int = MOST, *, lines: bool = False) -> st
         text = bytes(text[: 4 * most + 4]).decode(errors="backslashreplace")
     shown, left_out = text[:most], len(text) - most
     if not shown.isprintable():
-        shown = "".join(sign if sign.isprintable() or (lines and sign == "\n") else _spelled(sign) for sign in shown)
+        shown = "".join(sign if sign.isprintable() or (lines and sign in "\n\t") else _spelled(sign) for sign in shown)
     return shown if left_out <= 0 else f"{shown}... ({left_out} more characters)"
 
 

@@ -10,9 +10,13 @@ from typing import get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
+from firmware_specs.printable import printable
+
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 UNKNOWN_NAME, UNKNOWN_KIND, REFUSED_BY_ITS_OWN = "unknown_name", "unknown_kind", "refused_by_its_own"
 """Problems of what is chosen by name (`firmware_specs.registry`)."""
+MOST_GIVEN, MOST_LINE, MOST_LINES = 120, 600, 20
+"""How much of a stranger's document is said again."""
 
 
 def explain(error: ValidationError, document: object = None, model: type[BaseModel] | None = None) -> list[str]:
@@ -41,13 +45,15 @@ def explain(error: ValidationError, document: object = None, model: type[BaseMod
         elif problem["type"] == "union_tag_invalid":
             context = problem.get("ctx", {})
             kinds = str(context.get("expected_tags")).replace("'", "").split(", ")
-            given = str(context.get("tag"))
+            given = printable(str(context.get("tag")), MOST_GIVEN)
             lines.append(f"{key}.kind: {given!r} is unknown; {close(given, kinds)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
+            given = (
+                "" if isinstance(problem["input"], dict) else f", got {printable(repr(problem['input']), MOST_GIVEN)}"
+            )
             lines.append(f"{key}: {message}{given}")
-    return lines
+    return [printable(line, MOST_LINE) for line in lines[:MOST_LINES]]
 
 
 def close(name: str, names: Iterable[str], label: str = "known") -> str:
@@ -121,4 +127,6 @@ def _path(location: tuple[int | str, ...], document: object, missing: bool) -> l
 def _child(node: object, part: int | str) -> object:
     if isinstance(node, dict):
         return node.get(part)
-    return node[part] if isinstance(node, list) and isinstance(part, int) else None
+    if not isinstance(node, list) or not isinstance(part, int):
+        return None
+    return node[part] if 0 <= part < len(node) else None

@@ -29,10 +29,10 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         help="Trains analog crossbar chips with equilibrium propagation.",
     )
-    app.callback()(_root)
+    app.callback(invoke_without_command=True)(_root)
     for found in pkgutil.iter_modules(commands.__path__):
         module = import_module(f"{commands.__name__}.{found.name}")
-        name = found.name.replace("_", "-")
+        name = found.name.strip("_").replace("_", "-")  # `import` is a word of Python
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
@@ -45,8 +45,14 @@ def _root(
         list[str] | None,
         typer.Option(metavar="MODULE", help="Import a module; what it registers can be chosen by name. Anywhere."),
     ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
 ) -> None:
     """Hardware-in-the-loop testbench for analog crossbars."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"crossbar-hil {installed('crossbar-hil')}")
+        raise typer.Exit
     if plugin:
         from firmware_specs import registry
 
@@ -118,8 +124,10 @@ def _exit_code(error: Exception) -> int | None:
     from hil.learning.model import ModelError
     from hil.measuring.characterize.plan import PlanError
     from hil.measuring.characterize.run import ChipError
+    from hil.measuring.imports.readings import ImportRefused
     from hil.measuring.maps import MapError
     from hil.measuring.netlist import NetlistError
+    from hil.measuring.twins.measured import TwinError
     from hil.training.ranks import RankError
     from hil.training.run.folder import RunError
 
@@ -137,6 +145,7 @@ def _exit_code(error: Exception) -> int | None:
         DatasheetError,
         ExperimentError,
         FloatingNodeError,
+        ImportRefused,
         ModelError,
         NameTaken,
         MapError,
@@ -145,6 +154,7 @@ def _exit_code(error: Exception) -> int | None:
         PlanError,
         RackError,
         RunError,
+        TwinError,
         UnknownName,
     )
     return BAD_INPUT if isinstance(error, refusals) else None

@@ -1,11 +1,13 @@
 """What must be so before anything is imported, however the tests were started."""
 
+import atexit
 import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # what runs in the tests' process is compared with what commands do: all on the CPU (`hil/cuda` pretends a GPU)
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+# what cells had in one test is not to be held against those of another run
+LEDGERS = tempfile.mkdtemp(prefix="crossbar-hil-ledgers-")
+os.environ["CROSSBAR_HIL_LEDGERS"] = LEDGERS
+atexit.register(shutil.rmtree, LEDGERS, ignore_errors=True)
 
 # a background job of a shell ignores these, and the programs that tests start and stop would inherit that
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):

@@ -29,11 +29,13 @@ def scpi_errors(dialogue: Dialogue) -> list[str]:
 
 def tsp_errors(dialogue: Dialogue) -> list[str]:
     """Empties the error queue of a TSP box: code and text of each entry."""
-    found = []
-    while int(float(dialogue.ask("print(errorqueue.count)"))):
+    found: list[str] = []
+    for _ in range(QUEUE_DEPTH):
+        if not int(float(dialogue.ask("print(errorqueue.count)"))):
+            return found
         code, text, *_ = dialogue.ask("print(errorqueue.next())").split("\t")
         found.append(f"{int(float(code))} {text}")
-    return found
+    raise ProtocolViolation(f"the error queue did not empty in {QUEUE_DEPTH} reads", device=dialogue.address)
 
 
 class BenchInstrument:

@@ -191,7 +191,7 @@ class Dialogue:
     def _line(self, extra_s: float) -> str:
         return (
             self._guarded(lambda deadline: self._wire.read_until(b"\n", LINE_LIMIT, deadline), extra_s)
-            .decode()
+            .decode(errors="replace")
             .rstrip("\r\n")
         )
 

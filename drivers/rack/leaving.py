@@ -14,6 +14,7 @@ from drivers.errors import DeviceError
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.fence import Fence
 from drivers.instruments.opening import open_instrument
+from drivers.instruments.sound import NONSENSE
 from drivers.transport import Transport
 from firmware_specs.racks import Rack
 from firmware_specs.racks.wiring import Instrument
@@ -86,7 +87,7 @@ class Leaving:
         try:
             with box.dialogue.within(ANSWER_S):
                 return list(box.left_on(self._dacs.get(name, ())))
-        except (DeviceError, ValueError):
+        except (DeviceError, *NONSENSE):
             return None
 
     def _reached_again(self, name: str) -> list[str] | None:
@@ -104,7 +105,7 @@ class Leaving:
             )
             box.safe()
             return self._on(name, box)
-        except (DeviceError, ValueError):
+        except (DeviceError, *NONSENSE):
             return None
         finally:
             wire.close()

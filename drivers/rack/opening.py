@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
+from drivers.chip_ledger import ChipLedger
 from drivers.errors import OutOfRange
 from drivers.lease import LEASE_S
 from drivers.lock import DeviceLock
@@ -58,7 +59,12 @@ def open_rig(
         for spec in rack.instruments.values():
             lock = DeviceLock(f"visa:{spec.address}")
             locks.callback(lock.release)
-        return Rig(rack, connect, locks.close, watchdog_s, lease_s)
+        return Rig(rack, connect, locks.close, watchdog_s, lease_s, ChipLedger(chip_of(rack)))
     except BaseException:
         locks.close()
         raise
+
+
+def chip_of(rack: Rack) -> str:
+    """The name by which the pulses of a rack's crossbar are counted."""
+    return f"rack {rack.chip or rack.name}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivers.errors import OutOfRange
+from drivers.instruments.sound import Sound
 from drivers.rack.relays import Relays
 from drivers.roles import SourceMeasure
 from firmware_specs.racks import Rack
@@ -38,7 +39,7 @@ class Outputs:
     def smu(self, terminal: str) -> Any:
         """The source-measure channel at a terminal."""
         box, _, channel = terminal.partition(".")
-        return self._boxes[box].channels[channel]
+        return Sound(self._boxes[box].channels[channel], terminal)
 
     def source_volts(self, terminal: str, *, range_v: float, measure_a: float) -> None:
         """Configures a source of volts with the bench's compliance and switches it on at 0 V."""

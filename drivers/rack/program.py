@@ -65,13 +65,20 @@ def pulse_mode(rig: Rig) -> None:
     """Force, sense and bias on at 0 V, in ranges that hold the pulse.
 
     Raises:
-        OutOfRange: no bias source, or the force source cannot time pulses.
+        OutOfRange: nobody has chosen the pulses, no bias source, or the force source cannot time pulses.
     """
     roles, rack = rig.rack.roles, rig.rack
     if not roles.bias:
         raise OutOfRange("programming needs roles.bias, to keep unselected lines at half the pulse", device=rack.name)
     if not rack.instruments[roles.force.partition(".")[0]].facts.pulse:
         raise OutOfRange(f"{roles.force} does not time pulses", device=rack.name)
+    if unsaid := [name for name in ("pulse_v", "pulse_s") if name not in rack.limits.model_fields_set]:
+        raise OutOfRange(
+            f"nobody has chosen the pulses of this crossbar: limits.{' and limits.'.join(unsaid)} are not given, and "
+            "writing uses them; nothing was sent",
+            device=rack.name,
+            todo="Give them in the rack file: pulses go out at pulse_v, of pulse_s at most",
+        )
     wanted = {roles.force: rig.limits.pulse_v, roles.sense: rig.limits.read_v, roles.bias: rig.limits.pulse_v}
     if set(rig.outputs.sources) == set(wanted) and rig.mode == "pulse":
         return

@@ -16,18 +16,19 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from drivers.errors import BudgetSpent, DeviceFault, LeaseOver, OutOfRange, OutputsUncertain, ProtocolViolation
+from drivers.chip_ledger import ChipLedger
+from drivers.errors import DeviceFault, LeaseOver, OutOfRange, OutputsUncertain, ProtocolViolation
 from drivers.heartbeat import Heartbeat
 from drivers.instruments.clocks import HostClock
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.fence import Allowed, Fence
 from drivers.instruments.opening import open_instrument
+from drivers.instruments.sound import Sound
 from drivers.lease import LEASE_S, LONGEST_S, Lease
 from drivers.rack.leaving import Connect, Leaving, dacs_of
 from drivers.rack.outputs import Outputs
 from drivers.rack.relays import Path, Relays
+from drivers.rack.spent import Spent
 from drivers.roles import Clock, Measured
 from drivers.safety import SignalWatch, uninterrupted
 from firmware_specs.racks import Rack
@@ -47,6 +48,7 @@ class Rig:
         release: Called once everything is closed.
         watchdog_s: Instruments that can turn their outputs off by themselves do so this long after the last sign of
             life of this host.
+        ledger: What the cells have had in earlier sessions, and where that goes on.
         lease_s: The rack turns them all off this long after the last thing its owner had done with it.
 
     Attributes:
@@ -65,6 +67,7 @@ class Rig:
         release: Callable[[], None] = lambda: None,
         watchdog_s: float = 2.0,
         lease_s: float = LEASE_S,
+        ledger: ChipLedger | None = None,
     ) -> None:
         self.lease = Lease(lease_s, rack.name)
         self.rack = rack
@@ -74,7 +77,8 @@ class Rig:
         self.fences: dict[str, Fence] = {}
         self.tripped = ""
         self.mode = ""
-        self.pulses_spent = np.zeros((rack.rows, rack.columns), dtype=np.int64)
+        self._spent = Spent(rack, ledger)
+        self.pulses_spent = self._spent.pulses
         self.relays = Relays(rack, self.boxes)
         self.outputs = Outputs(rack, self.boxes, self.relays, self._alive)
         self.left_on: list[str] = []
@@ -89,7 +93,7 @@ class Rig:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
                 session = Dialogue(connect(name, spec, OPEN_S), self.fences[name])
-                self.boxes[name] = open_instrument(session, name, spec, hz, watchdog_s)
+                self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name)
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():
@@ -105,9 +109,7 @@ class Rig:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
         try:
             self.close()
         except OutputsUncertain as error:
@@ -179,19 +181,8 @@ class Rig:
         return {(GROUND, line) for line in lines}
 
     def charge(self, row: int, column: int, count: int) -> None:
-        """Counts pulses of a cell before they go out.
-
-        Raises:
-            BudgetSpent: the cell has had its pulses.
-        """
-        after = int(self.pulses_spent[row, column]) + count
-        if after > self.limits.pulses_per_cell:
-            raise BudgetSpent(
-                f"cell ({row}, {column}) would have {after} pulses, the bench allows {self.limits.pulses_per_cell}",
-                device=self.rack.name,
-                todo="Nothing was sent",
-            )
-        self.pulses_spent[row, column] = after
+        """Counts pulses of a cell before they go out; raises `BudgetSpent`."""
+        self._spent.charge(row, column, count)
 
     @contextlib.contextmanager
     def pulsing(self, terminals: Iterable[str]) -> Iterator[None]:

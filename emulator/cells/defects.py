@@ -61,16 +61,17 @@ def draw(sheet: Datasheet, shape: tuple[int, int, int], device: torch.device, *k
 
 def known(sheet: Datasheet, drawn: Defects, shape: tuple[int, int, int], device: torch.device) -> Defects:
     """Defects with the stuck cells of one very chip in the place of those drawn."""
-    cells = [cell for cell in sheet.specimen.stuck if all(n < size for n, size in zip(cell[:3], shape, strict=True))]
-    if not cells:
-        return drawn
+    of = sheet.specimen
+    cells = [cell for cell in of.stuck if all(n < size for n, size in zip(cell[:3], shape, strict=True))]
     stuck = torch.zeros(shape, dtype=torch.bool, device=device)
     stuck_s = torch.zeros(shape, dtype=torch.float64, device=device)
     for plane, row, column, value_s in cells:
         stuck[plane, row, column], stuck_s[plane, row, column] = True, value_s
     if drawn.stuck is not None and drawn.stuck_s is not None:
         stuck_s = torch.where(stuck, stuck_s, drawn.stuck_s)
-        stuck |= drawn.stuck
+        elsewhere = drawn.stuck.clone()
+        elsewhere[:, : of.rows, : of.columns] = False
+        stuck |= elsewhere
     return Defects(stuck, stuck_s, drawn.open_lines)
 
 

@@ -36,8 +36,9 @@ def drifted(
 
     `power`: `G ((t + t0) / t0)^-nu` (PCM; Ielmini's law with aihwkit's fit of nu). `exponential`:
     `G_rest + (G - G_rest) exp(-t / tau)`, `tau = tau_s exp(tau_d2d xi)` (a leaking charge). `relaxation`, from `t0` on:
-    `G + m L + (s L + s_0) xi`, `L = ln(t / t0)` (aihwkit's fit of CMO/HfOx ReRAM). `walk`: `G + f(g) (m L + w)`,
-    `w` the random walk so far, `G` first replaced by its `exponential` loss where the law has a time constant.
+    `G + m L + (s L + s_0) xi`, `L = ln(t / t0)` (aihwkit's fit of CMO/HfOx ReRAM). `walk`:
+    `G + f(g) (m L + c L^2 + w)`, `w` the random walk so far, `G` first replaced by its `exponential` loss where the law
+    has a time constant.
 
     Args:
         drift: The law.
@@ -68,7 +69,7 @@ def drifted(
         case "walk":
             assert drift.t0_s is not None and walk_s is not None  # noqa: S101
             folds = torch.log(elapsed_s.clamp(min=drift.t0_s) / drift.t0_s).to(dtype)
-            moved = folds * drift.mean_slope_s + walk_s
+            moved = folds * (drift.mean_slope_s + drift.mean_curvature_s * folds) + walk_s
             if drift.level_factors:
                 moved = moved * interpolate(written_s / cells.g_max_s, drift.levels, drift.level_factors)
             kept = written_s

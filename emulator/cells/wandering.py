@@ -11,11 +11,11 @@ from firmware_specs.datasheet.drift import Drift
 def increments(drift: Drift, age_s: Tensor, later_s: Tensor, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """What the walks add between two ages of their cells, siemens, exact for any times.
 
-    Over `dL = ln(later / age)`, counted from `t0_s`, a Gaussian walk adds `sqrt(variance dL) xi`. A walk by jumps is a
-    variance-gamma process (Madan and Seneta, J. Business 63, 511, 1990): with `S ~ Gamma(dL / jumps, scale = jumps)`,
-    of mean `dL`, it adds `m (S - dL) + sqrt((variance - m^2 jumps) S) xi`, `m = jump_mean_s`. Mean 0, variance
-    `variance dL`, excess kurtosis `3 jumps / dL` for `m = 0`; sums of increments have the law of one, so that it does
-    not matter how often somebody looks.
+    With `S = L (1 + acceleration L)`, `L = ln(t / t0_s)`, over `dS = S(later) - S(age)` a Gaussian walk adds
+    `sqrt(variance dS) xi`. A walk by jumps is a variance-gamma process (Madan and Seneta, J. Business 63, 511, 1990):
+    with `C ~ Gamma(dS / jumps, scale = jumps)`, of mean `dS`, it adds `m (C - dS) + sqrt((variance - m^2 jumps) C) xi`,
+    `m = jump_mean_s`. Mean 0, variance `variance dS`, excess kurtosis `3 jumps / dS` for `m = 0`; sums of increments
+    have the law of one, so that it does not matter how often somebody looks.
 
     Args:
         drift: The law.
@@ -25,7 +25,10 @@ def increments(drift: Drift, age_s: Tensor, later_s: Tensor, generator: torch.Ge
         dtype: Of the result.
     """
     assert drift.t0_s is not None  # noqa: S101 - the datasheet was checked
-    folds = torch.log(later_s.clamp(min=drift.t0_s) / age_s.clamp(min=drift.t0_s)).clamp_(min=0).to(dtype)
+    then, now = (torch.log(t.clamp(min=drift.t0_s) / drift.t0_s) for t in (age_s, later_s))
+    if drift.acceleration:
+        then, now = (fold * (1 + drift.acceleration * fold) for fold in (then, now))
+    folds = (now - then).clamp_(min=0).to(dtype)
     xi = torch.randn(folds.shape, generator=generator, dtype=torch.float32, device=folds.device).to(dtype)
     if drift.jumps == 0:
         return xi * (folds * drift.variance_slope_s2).sqrt()

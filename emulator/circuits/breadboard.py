@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emulator.circuits.part import Part, slope
 from emulator.circuits.parts import INSTANT_S, Capacitor
-from emulator.rack.circuit import LEAK_S, NotConverged, OnePort, VoltagePort, current, open_volts
+from emulator.rack.circuit import NotConverged, OnePort, VoltagePort, current, open_volts
 from emulator.rack.events import Log
 from emulator.rack.stand import Fixtures, Relay
 
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 GND = "gnd"
 AGREE_V, AGREE = 1e-9, 1e-6
 MAX_STEPS = 20_000
+LEAK_S = 1e-15
+"""Insulation of every node to ground, so that a floating one has a voltage."""
 FAR_V = 500.0
 
 

@@ -15,7 +15,8 @@ class Cell:
     """A cell whose conductance voltages above its threshold move: up where positive, down where negative.
 
     A voltage that stays is a train of nominal pulses end to end, so that a pulse of the datasheet's height and width
-    moves it by exactly one step of the datasheet's law.
+    moves it by exactly one step of the datasheet's law. At and below half the nominal height nothing moves, where the
+    datasheet names no higher threshold: half-selected cells keep their state, and so does one that is read.
 
     Args:
         sheet: Its datasheet.
@@ -56,6 +57,8 @@ class Cell:
     def pass_time(self, volts: float, seconds: float) -> None:
         """A voltage stays for a time; the next reading has noise of its own."""
         self._shown = self._reading_noise()
+        if abs(volts) <= self.pulses.amplitude_v / 2:
+            return
         left = self.pulses.effort(abs(volts), seconds)
         up = volts > 0
         sign = 1 if up else -1

@@ -11,15 +11,15 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+from emulator.instruments.common import common_actions
 from emulator.instruments.refused import Refused
-from emulator.instruments.status import Status, event_bit
 from emulator.rack.stand import Stand
 from firmware_specs.instruments import Command, Table
 from firmware_specs.instruments.kinds import Value
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, units
+from firmware_specs.scpi.status import Status, event_bit
 
 Reply = str | bytes | None
 Key = tuple[str, tuple[int, ...], str]
@@ -40,6 +40,7 @@ TEXTS = {
     -224: "Illegal parameter value",
     -363: "Input buffer overrun",
 }
+NOTHING = Refused(-230, "Data corrupt or stale")
 OVERFLOW = (-350, "Queue overflow")
 PLAIN = re.compile(rb"[^#\"']*\n")
 REMEMBERED, REMEMBERED_BYTES = 500, 200
@@ -86,6 +87,7 @@ class ScpiInstrument:
         computed: What answers a query, by name.
         kept: Settings that were changed, by name, suffixes and channel.
         named: Commands by the name of what they act on.
+        saved: Settings saved by `*SAV`.
         service: Called when the status byte begins to ask for service.
     """
 
@@ -96,7 +98,7 @@ class ScpiInstrument:
         self.bench, self.name, self.spec, self.table = bench, name, spec, table
         self.status = Status()
         self.queue: deque[tuple[int, str]] = deque()
-        self.actions: dict[str, Action] = self._core()
+        self.actions: dict[str, Action] = common_actions(self)
         self.hooks: dict[str, Hook] = {}
         self.computed: dict[str, Computed] = {}
         self.service: Callable[[], None] = lambda: None
@@ -106,7 +108,7 @@ class ScpiInstrument:
         self._read_before: dict[bytes, list[Unit]] = {}
         self._asked = False
         self._bus_s = spec.facts.bus_s
-        self._memory: dict[int, dict[Key, Value]] = {}
+        self.saved: dict[int, dict[Key, Value]] = {}
 
     def identity(self) -> str:
         """Answer to `*IDN?`."""
@@ -122,7 +124,8 @@ class ScpiInstrument:
         value = self.kept.get((name, suffixes, channel))
         if value is None:
             value = self.named[name].reset
-        assert value is not None, name  # noqa: S101 - a setting that is read has a default in the table
+        if value is None:
+            raise NOTHING
         return value
 
     def number(self, name: str, *suffixes: int) -> float:
@@ -276,75 +279,9 @@ class ScpiInstrument:
             style.whole.format(round(value)) if kind.name == "int" and abs(value) < 9e37 else style.real.format(value)
         )
 
-    def _core(self) -> dict[str, Action]:
-        """What every instrument does alike."""
-        status = self.status
-        return {
-            "*IDN": lambda c: self.identity(),
-            "*RST": self._reset,
-            "*CLS": self._clear,
-            "*OPC": self._complete,
-            "*WAI": lambda c: None,
-            "*ESR": lambda c: str(status.take_events()),
-            "*STB": lambda c: str(self.status_byte()),
-            "*ESE": lambda c: self._mask(c, "event_enable"),
-            "*SRE": lambda c: self._mask(c, "service_enable"),
-            "*TST": lambda c: "0",
-            "memory.save": lambda c: self._memory.update({c.p.integer(0, 4): dict(self.kept)}),
-            "memory.recall": lambda c: self.recall(self._memory.get(c.p.integer(0, 4), {})),
-            "error.next": lambda c: self.next_error(),
-            "error.all": lambda c: self._all_errors(),
-            "error.count": lambda c: str(len(self.queue)),
-            "error.clear": lambda c: self.queue.clear(),
-            "status.preset": lambda c: self._preset(),
-            "status.clear": lambda c: status.clear(),
-        } | {
-            f"status.{name}.{register}": partial(self._register, name, register)
-            for name in status.groups
-            for register in ("event", "condition", "enable", "positive", "negative")
-        }  # fmt: skip
-
-    def _reset(self, call: Call) -> None:
-        self.forget()
-        self.reset()
-
-    def _clear(self, call: Call) -> None:
-        self.queue.clear()
-        self.status.clear()
-
-    def _complete(self, call: Call) -> Reply:
-        """Everything is carried out in order, so whatever was pending is complete."""
-        if call.query:
-            return "1"
-        self.status.events |= 1
-        return None
-
-    def _preset(self) -> None:
-        for group in self.status.groups.values():
-            group.preset()
-
-    def _mask(self, call: Call, register: str) -> Reply:
-        if call.query:
-            return str(getattr(self.status, register))
-        setattr(self.status, register, call.p.integer(0, 255))
-        return None
-
-    def _register(self, group: str, register: str, call: Call) -> Reply:
-        found = self.status.groups[group]
-        if call.query:
-            return str(found.take() if register == "event" else getattr(found, register))
-        setattr(found, register, call.p.integer(0, 0xFFFF))
-        return None
-
     def next_error(self) -> str:
         """The oldest entry of the error queue, in the model's words."""
         if not self.queue:
             return self.table.style.empty
         code, text = self.queue.popleft()
         return self.table.style.error.format(code=code, text=text)
-
-    def _all_errors(self) -> str:
-        entries = [self.next_error()]
-        while self.queue:
-            entries.append(self.next_error())
-        return ",".join(entries)

@@ -48,16 +48,23 @@ class ShelfServer:
         self._ports: dict[str, int] = {}
         self._talking: dict[str, socket.socket] = {}
         self._links: dict[socket.socket, str] = {}
-        for name in virtual.boxes:
-            listener = socket.create_server((HOST, ports.get(name, 0)))
-            listener.setblocking(False)
-            self._ports[name] = listener.getsockname()[1]
-            self._selector.register(listener, selectors.EVENT_READ, _Door(name, True))
+        try:
+            for name in virtual.boxes:
+                self._listen(name, ports.get(name, 0))
+        except OSError:
+            self._close()
+            raise
 
     @property
     def addresses(self) -> dict[str, str]:
         """VISA resource of every instrument."""
         return {name: f"TCPIP::{HOST}::{port}::SOCKET" for name, port in self._ports.items()}
+
+    def _listen(self, name: str, port: int) -> None:
+        listener = socket.create_server((HOST, port))
+        listener.setblocking(False)
+        self._ports[name] = listener.getsockname()[1]
+        self._selector.register(listener, selectors.EVENT_READ, _Door(name, True))
 
     def run(self) -> None:
         """Serves until `stop`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -78,6 +79,7 @@ class SmuChannel:
         on: Output.
         off_mode: What the output does while it is off.
         front: Terminals in use.
+        clamp_v: Voltage that the source protection never lets the output pass.
     """
 
     bench: Stand
@@ -98,6 +100,7 @@ class SmuChannel:
     on: bool = False
     off_mode: OffMode = "normal"
     front: bool = True
+    clamp_v: float = math.inf
 
     def __post_init__(self) -> None:
         self._last: dict[Unit, float | None] = {"volts": None, "amps": None}
@@ -107,7 +110,7 @@ class SmuChannel:
         """Defaults: volts, 0, output off, compliance 100 uA and 2 V, everything automatic."""
         self.set_output(False)
         self.source, self.nplc, self.delay_s, self.averages = "volts", 1.0, 0.0, 1
-        self.autozero, self.off_mode = True, "normal"
+        self.autozero, self.off_mode, self.clamp_v = True, "normal", math.inf
         self.level = {"volts": 0.0, "amps": 0.0}
         self.full = {"volts": self.facts.volts[0].full, "amps": self.facts.amps[0].full}
         self.auto = {"volts": True, "amps": True}
@@ -181,6 +184,16 @@ class SmuChannel:
         """What the output does while it is off."""
         self.off_mode = mode
         self._connect()
+
+    def set_clamp(self, volts: float) -> None:
+        """Source protection (OVP): the output never passes this voltage; infinite: none."""
+        self.clamp_v = volts
+        self._connect()
+
+    def clamped(self) -> bool:
+        """Does the source protection hold the output back now?"""
+        level = abs(self.level["volts"]) if self.source == "volts" else abs(self.bench.terminal_volts(self._wired))
+        return self.on and level >= self.clamp_v * (1 - 1e-6)
 
     def set_front(self, front: bool) -> None:
         """Terminals in use; the output goes off before the relays move."""
@@ -263,8 +276,9 @@ class SmuChannel:
         used = self.facts.range_for(unit, self.full[unit])
         if unit == "volts":
             level = self.inaccuracy(f"{self.terminal} source", used, self.level[unit])
-            return VoltagePort(level, self.limit["amps"])
-        return CurrentPort(self.inaccuracy(f"{self.terminal} source a", used, self.level[unit]), self.limit["volts"])
+            return VoltagePort(min(max(level, -self.clamp_v), self.clamp_v), self.limit["amps"])
+        level = self.inaccuracy(f"{self.terminal} source a", used, self.level[unit])
+        return CurrentPort(level, min(self.limit["volts"], self.clamp_v))
 
     def _resting(self) -> OnePort | None:
         match self.off_mode:

@@ -104,10 +104,10 @@ class ScpiSmu(ScpiInstrument):
 
     def append_to_lists(self, unit: Unit) -> None:
         """`SOURce:LIST` of a unit: values are appended and counted."""
-        self.hooks[f"list.append.{unit}"] = lambda more: self.keep(
-            f"list.{unit}", (*self.numbers(f"list.{unit}"), *more)
+        self.hooks[f"list.append.{unit}"] = lambda more, *s: self.keep(
+            f"list.{unit}", (*self.numbers(f"list.{unit}", *s), *more), *s
         )
-        self.computed[f"list.points.{unit}"] = lambda: len(self.numbers(f"list.{unit}"))
+        self.computed[f"list.points.{unit}"] = lambda *s: len(self.numbers(f"list.{unit}", *s))
 
     def tripped(self, unit: Unit, channel: SmuChannel) -> bool:
         """Does the limit of a unit hold now?"""

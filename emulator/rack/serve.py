@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from emulator.instruments.serve import ShelfServer
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks.rack import Rack
@@ -27,4 +29,5 @@ class RackServer(ShelfServer):
         instruments = {
             name: spec.model_copy(update={"address": addresses[name]}) for name, spec in self._rack.instruments.items()
         }
-        return self._rack.model_copy(update={"instruments": instruments, "dut": None})
+        chip = f"virtual {secrets.token_hex(4)}"  # a new one with every start
+        return self._rack.model_copy(update={"instruments": instruments, "dut": None, "chip": chip})

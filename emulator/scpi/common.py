@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.scpi.link import OPERATION_COMPLETE, SERVICE, ScpiLink
+from emulator.scpi.link import ScpiLink
 from firmware_specs.codes import Opcode
 from firmware_specs.messages import (
     FaultLog,
@@ -16,6 +16,7 @@ from firmware_specs.messages import (
     parse_number,
 )
 from firmware_specs.scpi import Parameters, block, headers, numeric, quoted
+from firmware_specs.scpi.status import OPERATION_COMPLETE, SERVICE
 
 Handler = Callable[[ScpiLink, Parameters, bool], bytes | str | None]
 VERSION = "1999.0"
@@ -27,23 +28,22 @@ FAULT_BYTES = 1100
 def clear_status(link: ScpiLink, p: Parameters, query: bool) -> None:
     """*CLS."""
     link.errors.clear()
-    link.events = 0
+    link.status.clear()
 
 
 def event_enable(link: ScpiLink, p: Parameters, query: bool) -> str | None:
     """*ESE."""
     if query:
-        return str(link.event_enable)
+        return str(link.status.event_enable)
     mask = p.integer(0, 255)
     p.end()
-    link.event_enable = mask
+    link.status.event_enable = mask
     return None
 
 
 def event_status(link: ScpiLink, p: Parameters, query: bool) -> str:
     """*ESR?."""
-    events, link.events = link.events, 0
-    return str(events)
+    return str(link.status.take_events())
 
 
 def identify(link: ScpiLink, p: Parameters, query: bool) -> str:
@@ -56,7 +56,7 @@ def operation_complete(link: ScpiLink, p: Parameters, query: bool) -> str | None
     """*OPC."""
     if query:
         return "1"
-    link.events |= OPERATION_COMPLETE
+    link.status.events |= OPERATION_COMPLETE
     return None
 
 
@@ -69,10 +69,10 @@ def reset(link: ScpiLink, p: Parameters, query: bool) -> None:
 def service_enable(link: ScpiLink, p: Parameters, query: bool) -> str | None:
     """*SRE."""
     if query:
-        return str(link.service_enable)
+        return str(link.status.service_enable)
     mask = p.integer(0, 255)
     p.end()
-    link.service_enable = mask & ~SERVICE
+    link.status.service_enable = mask & ~SERVICE
     return None
 
 

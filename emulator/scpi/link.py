@@ -10,9 +10,7 @@ from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs.codes import ErrorCode, Opcode
 from firmware_specs.scpi import BY_CODE, BlockError, ErrorQueue, Parameters, ScpiError, pack_array, parse_array
-
-OPERATION_COMPLETE, QUERY_ERROR, DEVICE_ERROR, EXECUTION_ERROR, COMMAND_ERROR, POWER_ON = 1, 4, 8, 16, 32, 128
-ERRORS_WAITING, EVENT_SUMMARY, SERVICE = 4, 32, 64
+from firmware_specs.scpi.status import Status, event_bit
 
 
 class ScpiLink:
@@ -27,9 +25,7 @@ class ScpiLink:
         self.machine = machine
         self.door = door
         self.errors = ErrorQueue()
-        self.events = POWER_ON
-        self.event_enable = 0
-        self.service_enable = 0
+        self.status = Status()
         self.swapped = False
         self.statistics: NDArray[np.float64] | None = None
         self.parameters = Parameters(())
@@ -42,8 +38,7 @@ class ScpiLink:
     @property
     def status_byte(self) -> int:
         """What *STB? answers."""
-        status = (ERRORS_WAITING if len(self.errors) else 0) | (EVENT_SUMMARY if self.events & self.event_enable else 0)
-        return status | (SERVICE if status & self.service_enable else 0)
+        return self.status.byte(len(self.errors) > 0)
 
     def verb(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """Asks the firmware, once all parameters of the unit are taken; a refusal becomes a `ScpiError`."""
@@ -60,8 +55,7 @@ class ScpiLink:
     def fail(self, error: ScpiError) -> None:
         """Puts an error in the queue and its bit in the event register."""
         self.errors.put(error.code, error.words)
-        bits = {1: COMMAND_ERROR, 2: EXECUTION_ERROR, 3: DEVICE_ERROR, 4: QUERY_ERROR}
-        self.events |= bits[-error.code // 100]
+        self.status.events |= event_bit(error.code)
 
     def block(self, values: NDArray[np.generic]) -> bytes:
         """A block in the link's byte order."""

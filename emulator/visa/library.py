@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,6 @@ from emulator.circuits.laboratory import Laboratory
 from emulator.visa.session import Session, canonical, parse
 from firmware_specs.labs import load_lab
 
-VARIABLE = "HIL_LAB"
 Handle = Any
 
 
@@ -30,14 +28,13 @@ class HilVisaLibrary(highlevel.VisaLibraryBase):
 
     @staticmethod
     def get_library_paths() -> tuple[LibraryPath, ...]:
-        """Where the laboratory is when none is named: the file in the environment variable `HIL_LAB`."""
-        path = os.environ.get(VARIABLE)
-        return (LibraryPath(path),) if path else ()
+        """None: a laboratory is named before `@hil`."""
+        return ()
 
     @staticmethod
     def get_debug_info() -> dict[str, str]:
         """For `pyvisa-info`."""
-        return {"Version": "crossbar-hil", "Laboratory": f"named before @hil, or by the variable {VARIABLE}"}
+        return {"Version": "crossbar-hil", "Laboratory": "named before @hil: FILE@hil"}
 
     def _init(self) -> None:
         self.laboratory = Laboratory(load_lab(str(self.library_path)))
@@ -64,13 +61,13 @@ class HilVisaLibrary(highlevel.VisaLibraryBase):
     ) -> tuple[Any, StatusCode]:
         """A session to an instrument."""
         try:
-            parsed, key = parse(resource_name), canonical(resource_name)
+            key = canonical(resource_name)
         except rname.InvalidResourceName:
             return 0, self.handle_return_value(None, StatusCode.error_invalid_resource_name)
         if key not in self._resources:
             return 0, self.handle_return_value(None, StatusCode.error_resource_not_found)
         address, name = self._resources[key]
-        opened = Session(self.laboratory, name, parsed, address)
+        opened = Session(self.laboratory, name, parse(address), address)
         handle: Handle = next(self._handles)
         self._sessions[handle] = opened
         box = opened.box

@@ -166,4 +166,4 @@ def parse(resource: str) -> Any:
 
 def canonical(resource: str) -> str:
     """A resource's name in its full form, so that spellings of one resource are one."""
-    return str(parse(resource)).upper()
+    return str(parse(resource.upper())).upper()

@@ -142,7 +142,7 @@ class SourceDac(_Voltage):
 
 
 def _kind_of_drive(section: object) -> str:
-    keys = section if isinstance(section, dict) else vars(section)
+    keys = section if isinstance(section, dict) else getattr(section, "__dict__", {})
     return "voltage" if "low_v" in keys or "high_v" in keys else "current"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.datasheet.table import interpolate, refuse_bad
@@ -30,6 +30,13 @@ class ClippedLog(Section):
         return min(max(self.slope * math.log(g) + self.offset, self.low), self.high)
 
 
+WALK = (
+    "mean_curvature_s", "variance_slope_s2", "acceleration", "jumps", "jump_mean_s", "volatility", "levels",
+    "level_factors",
+)  # fmt: skip
+"""Keys that only a walk has."""
+
+
 class Drift(Section):
     """Conductance against the time `t` since the cell was written.
 
@@ -39,11 +46,11 @@ class Drift(Section):
             `exponential`: `rest_s + (G - rest_s) exp(-t / tau)`, `tau = tau_s exp(tau_d2d xi)`;
             `relaxation`: from `t0_s` on, `G + mean_slope_s L + (spread_slope_s L + spread_offset_s) xi` with
             `L = ln(t / t0_s)` and one `xi` a write;
-            `walk`: from `t0_s` on, `G + f(g) (mean_slope_s L + w(L))`, where `w` is a random walk in `L`: of mean 0 and
-            variance `variance_slope_s2 L`, increments of apart times are independent. With `jumps` above 0 it moves by
-            rare jumps (a variance-gamma process) instead of many small ones; with `tau_s` the cell is lost besides:
-            `G` is replaced by `rest_s + (G - rest_s) exp(-t / tau)`. `f` is the table `level_factors` at `levels`, of
-            `g = G / g_max_s` as written; 1 without one.
+            `walk`: from `t0_s` on, `G + f(g) (mean_slope_s L + mean_curvature_s L^2 + w(S))`, `w` a random walk in
+            `S = L (1 + acceleration L)`: of mean 0 and variance `variance_slope_s2 S`, increments of apart times are
+            independent. With `jumps` above 0 it moves by rare jumps (a variance-gamma process) instead of many small
+            ones; with `tau_s` the cell is lost besides: `G` is replaced by `rest_s + (G - rest_s) exp(-t / tau)`.
+            `f` is the table `level_factors` at `levels`, of `g = G / g_max_s` as written; 1 without one.
         t0_s: Time origin of `power`, `relaxation` and `walk`.
         nu_mean: Mean exponent, constant or dependent on the written conductance.
         nu_sigma: Its spread between devices.
@@ -53,11 +60,15 @@ class Drift(Section):
         mean_slope_s: Siemens an e-fold of time, `relaxation` and `walk`.
         spread_slope_s: Siemens an e-fold of time, `relaxation`.
         spread_offset_s: Siemens at the origin, `relaxation`.
+        mean_curvature_s: Siemens a squared e-fold of time, `walk`.
         variance_slope_s2: Square siemens an e-fold of time, `walk`.
-        jumps: e-folds of time in which a cell jumps once or so, `walk`: the excess kurtosis at `L` is `3 jumps / L`; 0:
+        acceleration: By how much faster the walk goes an e-fold later, `walk`.
+        jumps: e-folds of time in which a cell jumps once or so, `walk`: the excess kurtosis at `S` is `3 jumps / S`; 0:
             a Gaussian walk.
         jump_mean_s: Mean displacement an e-fold that comes with the jumps, so that they lean to one side, siemens; part
             of `mean_slope_s`, not beside it.
+        volatility: How much cells differ in how far they walk, for life: the standard deviation of the logarithm of the
+            factor; `variance_slope_s2` is the mean over the cells.
         levels: Relative conductances `g` of `level_factors`, rising within 0 .. 1; beyond them the nearest holds.
         level_factors: How strongly a cell written at each level moves.
         activation_ev: Time runs `exp(Ea/k (1/T_ref - 1/T))` times as fast at the temperature T; 0: at every
@@ -75,9 +86,12 @@ class Drift(Section):
     mean_slope_s: float = 0.0
     spread_slope_s: NonNegative = 0.0
     spread_offset_s: NonNegative = 0.0
+    mean_curvature_s: float = 0.0
     variance_slope_s2: NonNegative = 0.0
+    acceleration: NonNegative = 0.0
     jumps: NonNegative = 0.0
     jump_mean_s: float = 0.0
+    volatility: Annotated[float, Field(ge=0, le=2)] = 0.0
     levels: tuple[float, ...] = ()
     level_factors: tuple[float, ...] = ()
     activation_ev: NonNegative = 0.0
@@ -93,10 +107,10 @@ class Drift(Section):
                 return -math.expm1(-seconds / (self.tau_s or 1.0)) * abs(g_s - self.rest_s) / g_s
             case "relaxation" | "walk":
                 folds = math.log(max(seconds / (self.t0_s or 1.0), 1.0))
-                if self.level_factors:
-                    folds *= interpolate(g_s / g_max_s, self.levels, self.level_factors)
+                factor = interpolate(g_s / g_max_s, self.levels, self.level_factors) if self.level_factors else 1.0
+                moved = factor * (self.mean_slope_s * folds + self.mean_curvature_s * folds**2)
                 lost = 0.0 if self.tau_s is None else -math.expm1(-seconds / self.tau_s) * (g_s - self.rest_s)
-                return abs(self.mean_slope_s * folds - lost) / g_s
+                return abs(moved - lost) / g_s
         return 0.0
 
     @model_validator(mode="after")
@@ -113,7 +127,7 @@ class Drift(Section):
         return self
 
     def _walks(self) -> None:
-        own = {k: getattr(self, k) for k in ("variance_slope_s2", "jumps", "jump_mean_s", "levels", "level_factors")}
+        own = {k: getattr(self, k) for k in WALK}
         if self.law != "walk":
             if any(own.values()):
                 raise ValueError(f"{', '.join(k for k, v in own.items() if v)}: of law 'walk', not of {self.law!r}")

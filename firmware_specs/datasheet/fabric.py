@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import Positive, Section
-from firmware_specs.topology import Substrate
+from firmware_specs.topology import Size, Substrate
 
 UsbIdentity = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$")]
 """Vendor and product of a USB plug, `2E8A:000A`."""
@@ -43,12 +43,12 @@ class Fabric(Section):
     """
 
     substrate: Substrate = "hopfield"
-    arrays: PositiveInt = 1
-    max_layers: PositiveInt = 2
-    max_units: PositiveInt = 256
-    max_rows: PositiveInt = 257
-    max_columns: PositiveInt = 256
-    layers: tuple[PositiveInt, ...] = ()
+    arrays: Annotated[int, Field(gt=0, lt=2**16)] = 1
+    max_layers: Annotated[int, Field(gt=0, lt=2**7)] = 2
+    max_units: Size = 256
+    max_rows: Size = 257
+    max_columns: Size = 256
+    layers: Annotated[tuple[Size, ...], Field(max_length=127)] = ()
     couplings: Annotated[tuple[Literal["dense", "conv"], ...], Field(min_length=1)] = ("dense",)
     pooling: bool = False
 
@@ -82,6 +82,6 @@ class Limits(Section):
     max_read_v: Positive = 0.2
     max_pulse_v: Positive = 3.0
     max_pulse_s: Positive = 1e-3
-    max_pulses_per_cell: PositiveInt = 1_000_000
+    max_pulses_per_cell: Annotated[int, Field(gt=0, lt=2**63)] = 1_000_000
     max_temperature_k: Positive = 358.0
     watchdog_s: Positive = 2.0

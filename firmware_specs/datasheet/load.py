@@ -34,6 +34,11 @@ def load(name_or_path: str | Path) -> Datasheet:
     return parse(*_read(str(name_or_path)))
 
 
+def text_of(name_or_path: str) -> str:
+    """The TOML of a shipped datasheet, or of a file; errors as those of `load`."""
+    return _read(name_or_path)[0]
+
+
 def parse(text: str, where: str) -> Datasheet:
     """A datasheet from its text; `where` it came from is named in errors, which are those of `load`."""
     try:

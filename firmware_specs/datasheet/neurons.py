@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 
@@ -69,5 +69,5 @@ class Settle(Section):
     time_s: Positive
     mode: Literal["equilibrium", "transient"] = "equilibrium"
     read_time_s: NonNegative = 0.0
-    max_iterations: PositiveInt = 200
+    max_iterations: Annotated[int, Field(gt=0, le=10**9)] = 200
     tolerance: Positive = 1e-5

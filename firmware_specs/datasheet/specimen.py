@@ -18,13 +18,17 @@ class Specimen(Section):
     Attributes:
         array: Which array they belong to.
         coupling: Which coupling of its topology.
+        rows: Rows that were looked at, from the first; in them no cell is stuck but those named.
+        columns: Columns that were looked at.
         stuck: Cells that cannot be written: plane, row, column, and the conductance they have, siemens.
-        gain: Relative gain error of every unit of the coupling's last layer, in order; empty: drawn.
+        gain: Relative gain error of every unit of the coupling's first layer, in order; empty: drawn.
         offset_v: Offset of each, volts, as many as `gain`; empty: drawn.
     """
 
     array: Annotated[int, Field(ge=0)] = 0
     coupling: Annotated[int, Field(ge=0)] = 0
+    rows: Place = 0
+    columns: Place = 0
     stuck: tuple[StuckCell, ...] = ()
     gain: tuple[float, ...] = ()
     offset_v: tuple[float, ...] = ()

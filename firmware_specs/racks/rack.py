@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, model_validator
+from typing import Annotated
+
+from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import Section
 from firmware_specs.racks.dut import Dut
@@ -13,13 +15,17 @@ from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND, Instrument, Role
 class Rack(Section):
     """A whole rack around one crossbar.
 
+    Attributes:
+        chip: Which crossbar is in the socket: the pulses of its cells are counted by this name, else by the rack's.
+
     Raises:
         ValueError: on construction, naming the terminal, line or role that does not fit.
     """
 
     name: str
-    rows: PositiveInt
-    columns: PositiveInt
+    chip: str = ""
+    rows: Annotated[int, Field(gt=0, le=4096)]
+    columns: Annotated[int, Field(gt=0, le=4096)]
     instruments: dict[str, Instrument]
     roles: Roles
     wiring: Wiring

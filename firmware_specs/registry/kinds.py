@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "estimators": Kind("an estimator", "dataclass with `kind` and `gradients` (`hil.learning.estimator.Rule`)"),
     "energies": Kind("an energy", "subclass of `hil.learning.energies.Energy`"),
     "reports": Kind("a report section", "`f(run_folder) -> hil.report.page.Section` or None"),
+    "imports": Kind("a table format", "`f(paths, options, rows) -> hil.measuring.imports.readings.Readings`"),
     "exports": Kind("an export format", "`f(datasheet, name) -> text of a file`"),
 }
 """The entry points of a kind are the group `hil.KIND`."""

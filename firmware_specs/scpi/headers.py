@@ -13,8 +13,9 @@ from itertools import product
 from typing import NamedTuple
 
 CACHED = 4096
-_NODES = re.compile(r"\[:?([*A-Za-z_]+)(#|\d*):?\]|:?([*A-Za-z_]+)(#|\d*)")
-_GIVEN = re.compile(r"([*A-Z_]+)(\d*)")
+_WORD = r"[*A-Za-z_]+(?:\d+[A-Za-z_]+)*"
+_NODES = re.compile(rf"\[:?({_WORD})(#|\d*):?\]|:?({_WORD})(#|\d*)")
+_GIVEN = re.compile(rf"({_WORD})(\d*)")
 
 
 def short_form(word: str) -> str:

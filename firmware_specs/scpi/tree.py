@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from functools import cache
-from itertools import product
 from typing import NamedTuple
+
+from firmware_specs.scpi.headers import Headers
 
 REGION = "array, coupling, plane, row, rows, column, columns"
 
@@ -107,15 +107,7 @@ def matches(word: str, given: str) -> bool:
     return given.upper() in mnemonics(word)
 
 
-def spellings(header: str) -> set[str]:
-    """Every way to write a header, in capitals, optional nodes in and out."""
-    nodes = re.findall(r"\[:(\w+)\]|:?([*\w]+)", header)
-    choices = [(*mnemonics(optional), "") if optional else mnemonics(node) for optional, node in nodes]
-    return {":".join(node for node in choice if node) for choice in product(*choices)}
-
-
-_BY_SPELLING = {spelling: command for command in COMMANDS for spelling in spellings(command.header)}
-_SUFFIX = re.compile(r"(?<=[A-Z])(\d+)(?=:|$)")
+_INDEX = Headers(command.header for command in COMMANDS)
 
 
 def find(header: str) -> Command:
@@ -125,16 +117,7 @@ def find(header: str) -> Command:
         LookupError: there is none.
         ValueError: there is, but not with this numeric suffix.
     """
-    plain = header.upper()
-    if plain in _BY_SPELLING:
-        return _BY_SPELLING[plain]
-    suffixes = _SUFFIX.findall(plain)
-    found = _BY_SPELLING.get(_SUFFIX.sub("", plain)) if suffixes else None
-    if found is None:
-        raise LookupError(header)
-    if any(int(suffix[:9]) != 1 for suffix in suffixes):
-        raise ValueError(header)
-    return found
+    return COMMANDS[_INDEX.find(header)[0]]
 
 
 def headers() -> str:

@@ -5,8 +5,46 @@ They import torch and the rest of the package inside the function, so that `hil 
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from firmware_specs.printable import printable
+
+MOST = 200_000
+"""Characters of one piece of text."""
+BenchFile = Annotated[
+    Path | None, typer.Option("--bench", help="Bench file (TOML); --device is then the name of a device in it.")
+]
+VisaLibrary = Annotated[
+    str | None,
+    typer.Option("--visa-library", metavar="NAME", help="VISA library as pyvisa names it: @py, @ivi, or a path."),
+]
+
+
+def named(device: str | None, bench: Path | None) -> str | None:
+    """A device as every command takes it: an address, `bench:FILE#NAME`, or `--bench FILE --device NAME`.
+
+    Raises:
+        typer.BadParameter: a bench file and no name in it.
+    """
+    if bench is None:
+        return device
+    if device is None:
+        raise typer.BadParameter(f"which device of {bench}? give --device NAME")
+    return device if device.startswith("bench:") else f"bench:{bench.absolute()}#{device}"
+
+
+def needed(device: str | None, bench: Path | None) -> str:
+    """The same where there is no usual device.
+
+    Raises:
+        typer.BadParameter: none is named.
+    """
+    address = named(device, bench)
+    if address is None:
+        raise typer.BadParameter("which device? give --device ADDRESS, or --bench FILE --device NAME")
+    return address
 
 
 def to_be_written(path: Path | None) -> Path | None:
@@ -24,4 +62,10 @@ def to_be_written(path: Path | None) -> Path | None:
 
 def complain(error: Exception) -> None:
     """Says what went wrong, and what was noted with it, on the error stream."""
-    print("\n".join([f"hil: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr, flush=True)
+    said = "\n".join([f"hil: {error}", *getattr(error, "__notes__", [])])
+    print(printable(said, MOST, lines=True), file=sys.stderr, flush=True)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """One piece of text, made printable, on standard output or the error stream."""
+    typer.echo(printable(text, MOST, lines=True), err=err)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hil.commands import say
+
 app = typer.Typer(no_args_is_help=True, help="Checks and downloads data sets.")
 
 Name = Annotated[
@@ -24,9 +26,9 @@ def check(name: Name, data_root: Root = Path("data")) -> None:
 
     loaded = data.load(Data(name=name), data_root)
     found = (len(loaded.train), len(loaded.test))
-    typer.echo(f"{name}: {found[0]} training, {found[1]} test samples of {loaded.shape}, {loaded.classes} classes")
+    say(f"{name}: {found[0]} training, {found[1]} test samples of {loaded.shape}, {loaded.classes} classes")
     for file, verdict in digest_report(name, data_root):
-        typer.echo(f"  {file}: {verdict}")
+        say(f"  {file}: {verdict}")
     expected = SAMPLES.get(name, found)
     if found != expected:
         raise data.DataError(f"{name}: the whole data set has {expected[0]} training and {expected[1]} test samples")
@@ -38,4 +40,4 @@ def fetch(name: Name, data_root: Root = Path("data")) -> None:
     from hil.data.fetch import fetch as download
 
     for path in download(name, data_root):
-        typer.echo(str(path))
+        say(str(path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 
 if TYPE_CHECKING:
     from hil.learning.gradients.gradcheck import Gradcheck
@@ -15,10 +15,20 @@ if TYPE_CHECKING:
 CURVE_SAMPLES, CURVE_SWEEPS = 8, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
 
 
+def _above_zero(beta: float) -> float:
+    if not 0 < beta < float("inf"):
+        raise typer.BadParameter(
+            f"{beta} is no nudge strength; it is above 0 and finite, both signs are settled anyway"
+        )
+    return beta
+
+
 def command(
     experiment: Annotated[str, typer.Argument(help="Shipped name (digits-three-dense, ...) or a TOML file.")],
-    device: Annotated[str, typer.Option(help="Address of the counterpart that measures.")] = "reference:",
-    beta: Annotated[float, typer.Option(help="Nudge strength.")] = 1e-3,
+    device: Annotated[str | None, typer.Option(help="Address of the counterpart that measures; reference:.")] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
+    beta: Annotated[float, typer.Option(help="Nudge strength, above 0.", callback=_above_zero)] = 1e-3,
     samples: Annotated[int, typer.Option(min=1, help="Images in the batch.")] = 64,
     every_sample: Annotated[
         bool, typer.Option("--every-sample", help="Keep samples whose equilibrium has no derivative within beta.")
@@ -46,6 +56,7 @@ def command(
     from hil.report.gradcheck import write_picture
     from hil.training.run.atomic import write_json
 
+    address = named(device, bench) or "reference:"
     loaded = experiment_file.load(experiment, list(set_ or []))
     base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()
     estimator = replace(base, beta=beta)
@@ -53,11 +64,11 @@ def command(
     swept = gradcheck.has_sweeps(loaded, given)
     if swept and not every_sample:  # a smooth energy has no kinks to leave out
         given = gradcheck.differentiable(loaded, estimator, given)
-    with open_bench(device, dtype=torch.float64, stop=gradcheck.EXACT) as bench:
-        result = gradcheck.check(loaded, bench, estimator, given)
-    _print(result, f"{experiment} on {device}, beta {beta}: {given.note}")
+    with open_bench(address, dtype=torch.float64, stop=gradcheck.EXACT, visa_library=visa_library) as opened:
+        result = gradcheck.check(loaded, opened, estimator, given)
+    _print(result, f"{experiment} on {address}, beta {beta}: {given.note}")
     if json is not None:
-        facts = {"experiment": experiment, "device": device, "beta": beta, "samples": samples, "data": given.note}
+        facts = {"experiment": experiment, "device": address, "beta": beta, "samples": samples, "data": given.note}
         write_json(json, facts | result.document())
     drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
     curves = gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS) if swept else None
@@ -71,10 +82,11 @@ def command(
 
 
 def _print(result: Gradcheck, what: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from hil.terminal import Terminal
+
+    console = Terminal()
     console.print(what, soft_wrap=True)
     table = Table("parameter", "cosine", "norm ratio")
     for name, agreement in result.parameters.items():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hil.commands import say
+
 if TYPE_CHECKING:
     from hil.learning.gradients.comparison import Agreement
 
@@ -45,9 +47,9 @@ def command(
         rest = gradients.at_rest(model, *inputs)
         curves = gradients.over_sweeps(model, *inputs, counts)
     for row in rest:
-        typer.echo(f"{row.parameter:36s} cosine {row.cosine:.6f}  norm ratio {row.ratio:.4f}")
+        say(f"{row.parameter:36s} cosine {row.cosine:.6f}  norm ratio {row.ratio:.4f}")
     worst = min(rest, key=lambda row: (not isnan(row.cosine), row.cosine))
-    typer.echo(f"smallest cosine {worst.cosine:.6f}, {worst.parameter}")
+    say(f"smallest cosine {worst.cosine:.6f}, {worst.parameter}")
     _write(out, loaded.title or experiment, rest, curves)
 
 
@@ -67,4 +69,4 @@ def _write(out: Path, title: str, rest: list[Agreement], curves: dict[int, list[
     cut = {str(count): [asdict(row) for row in rows] for count, rows in curves.items()}
     write_json(out / "gradients.json", {"at_rest": [asdict(row) for row in rest], "sweeps": cut})
     write_text(out / "gradients.html", page(title, rest, curves))
-    typer.echo(f"picture: {out / 'gradients.html'}")
+    say(f"picture: {out / 'gradients.html'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
@@ -47,7 +47,7 @@ def command(
             )
     write_text(output, netlist.write(circuit, drives_v, raw=f"{output.stem}.raw"))
     cells = sum(int((circuit.cells_s(n) > 0).sum()) for n in range(len(circuit.topology.layers)))
-    typer.echo(f"{output}: {circuit.sources} sources, {len(circuit.nodes)} nodes, {cells} cells, {points} point(s)")
+    say(f"{output}: {circuit.sources} sources, {len(circuit.nodes)} nodes, {cells} cells, {points} point(s)")
 
 
 def _is_datasheet(name: str) -> bool:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import say, to_be_written
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of characterizations, or one calibration file.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of characterizations or trainings, or one calibration file.")
+    ],
     figures: Annotated[
         Path | None,
         typer.Option("--figures", metavar="DIR", help="Also every drawing as SVG and PNG, and its table as CSV."),
@@ -20,7 +22,7 @@ def command(
         Path | None, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)
     ] = None,
 ) -> None:
-    """Writes the report of a characterization or a calibration, or sets several chips or dates beside each other."""
+    """Writes the report of a characterization, a calibration or a training, or sets several beside each other."""
     from drivers.errors import CalibrationExpired
     from hil.measuring.characterize.run import load
     from hil.report import calibration
@@ -34,7 +36,10 @@ def command(
             calibration.write_report(runs[0], page)
         except CalibrationExpired as error:
             raise typer.BadParameter(str(error)) from error
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
+        return
+    if all((run / "config.toml").is_file() for run in runs):
+        _of_trainings(runs, out)
         return
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
@@ -46,4 +51,19 @@ def command(
         write_report(found[0], path)
     else:
         write_comparison(found, path)
-    typer.echo(f"report: {path}")
+    say(f"report: {path}")
+
+
+def _of_trainings(runs: list[Path], out: Path | None) -> None:
+    from hil.report.compare import write_comparison
+    from hil.report.training import write_report
+    from hil.training.run.folder import find
+
+    folders = [find(run) for run in runs]
+    if len(folders) > 1:
+        page = out or Path("compare.html")
+        write_comparison(folders, page)
+    else:
+        page = out or folders[0].report
+        write_report(folders[0], page)
+    say(f"report: {page}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,8 @@ def command(
         ),
     ],
     device: Annotated[str | None, typer.Option(help="Address of the counterpart, where no axis says it.")] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     run_dir: Annotated[Path | None, typer.Option(help="Folder of the study; runs/study-NAME when left out.")] = None,
     set_: Annotated[
@@ -37,16 +39,16 @@ def command(
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
     import torch
-    from rich.console import Console
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
     from hil.study import grid as study
     from hil.study.point import Task, check
     from hil.study.table import write_table
+    from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
 
-    console = Console()
+    console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]
     grid = study.points(axes)
     folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"
@@ -54,12 +56,21 @@ def command(
     experiment_file.load(experiment, overrides)
     threads = max(1, torch.get_num_threads() // jobs)
     every = [
-        Task(experiment, overrides, device, point, (folder / "points" / point.name).absolute(), data_root, threads)
+        Task(
+            experiment,
+            overrides,
+            address,
+            point,
+            (folder / "points" / point.name).absolute(),
+            data_root,
+            threads,
+            visa_library,
+        )
         for point in grid
     ]
     for task in every:
         check(task)
-    asked = {"experiment": experiment, "device": device, "set": list(overrides), "sweep": sorted(sweep)}
+    asked = {"experiment": experiment, "device": address, "set": list(overrides), "sweep": sorted(sweep)}
     with study.opened(folder, asked, overwrite=overwrite):
         tasks = [task for task in every if study.rows_in(task.folder) is None]
         console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)

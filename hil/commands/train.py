@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hil.commands import complain, to_be_written
+from hil.commands import BenchFile, VisaLibrary, complain, named, to_be_written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from hil.training.run.folder import RunFolder
     from hil.training.run.interrupt import StopRequest
 
-BY_IDENTITY = ("serial:", "visa:", "bench:")
-"""Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
 HURRY_S = 0.25
 """A step on a real device that outlasts a stop signal by this much is broken off: outputs are off within a second."""
 NOT_BEGUN = "before the first step"
 
 
 def command(
-    experiment: Annotated[str, typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file.")],
+    experiment: Annotated[
+        str | None,
+        typer.Argument(help="Shipped name (digits, mnist-dense, ...) or a TOML file; a run's own on --resume."),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -36,42 +37,55 @@ def command(
             "number of the process under torchrun."
         ),
     ] = None,
-    bench: Annotated[
-        Path | None, typer.Option(help="Bench file (TOML); --device is then the name of a device in it.")
-    ] = None,
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
     run_dir: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME when left out.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Run folder of an earlier training, whose weights this one begins with.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Of a rack: list what would go out, how long, how many pulses; send nothing."),
+    ] = False,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     from json import dumps
 
-    from rich.console import Console
-
     from hil.cli import DEVICE_FAILED
-    from hil.experiments import experiment_file
+    from hil.terminal import Terminal
+    from hil.training import asked
     from hil.training.ranks import RankError, joined
     from hil.training.run.atomic import write_json
+    from hil.training.wording import said
 
-    folder_path = run_dir or Path("runs") / experiment_file.name_of(experiment)
+    folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
     overrides = list(set_ or [])
-    if bench is not None:
-        if device is None:
-            raise typer.BadParameter(f"which device of {bench}? give --device NAME")
-        device = f"bench:{bench.absolute()}#{device}"
-    if device is not None:
-        overrides.append(f"device={dumps(device)}")
+    if (address := named(device, bench)) is not None:
+        overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
-        console = Console(quiet=not ranks.first)
-        loaded = _settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
+        console = Terminal(quiet=not ranks.first)
+        if dry_run:
+            asked.plan_of_a_rack(console, experiment, overrides, data_root)
+            return
+        loaded = asked.settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
             outcome, folder = open_and_train(
-                console, loaded, folder_path, data_root, ranks, resume=resume, overwrite=overwrite
+                console,
+                loaded,
+                folder_path,
+                data_root,
+                ranks,
+                resume=resume,
+                overwrite=overwrite,
+                visa_library=visa_library,
+                init=init,
             )
         except RankError as error:
             if ranks.first:  # one message for all of them
@@ -80,9 +94,9 @@ def command(
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
         write_json(json, outcome.summary)
-    accuracy = outcome.summary["test_accuracy"]
+    tested = {f"test_{key}": value for key, value in cast("dict[str, float]", outcome.summary["test"]).items()}
     console.print(
-        f"test accuracy {'not measured' if accuracy is None else format(accuracy, '.2%')}, "
+        f"{said(tested, 'test') or 'not tested'}, "
         f"{outcome.summary['steps']} steps in {outcome.summary['seconds']} s on {loaded.device}",
         highlight=False,
         soft_wrap=True,
@@ -91,37 +105,6 @@ def command(
     if outcome.signal is not None:
         console.print(f"stopped by {outcome.signal.name}; --resume goes on from here", highlight=False)
         raise typer.Exit(128 + outcome.signal)
-
-
-def _settings(
-    console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
-) -> Experiment:
-    """The experiment to run; on resume the settings in the run's folder count."""
-    from hil.experiments import experiment_file
-    from hil.training.run import folder
-
-    asked = experiment_file.load(name, overrides)
-    if not resume:
-        folder.check_free(path, overwrite=overwrite)
-        return asked
-    if overwrite:
-        raise folder.RunError("--resume and --overwrite contradict each other")
-    folder.refuse_written(path)
-    config = folder.reopen(path).config
-    stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
-    if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
-        stored = stored.model_copy(update={"device": wanted.device})
-    changed = experiment_file.differences(stored, wanted)
-    if changed:
-        raise folder.RunError(
-            f"{path} runs with other settings ({'; '.join(changed)}): leave them out, or start a new run elsewhere"
-        )
-    ignored = [d for d in experiment_file.differences(asked, stored) if not d.startswith("device:")]
-    if ignored:
-        console.print(
-            f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False, soft_wrap=True
-        )
-    return stored
 
 
 def open_and_train(
@@ -133,6 +116,8 @@ def open_and_train(
     *,
     resume: bool,
     overwrite: bool,
+    visa_library: str | None = None,
+    init: Path | None = None,
 ) -> tuple[Outcome, RunFolder]:
     """Opens everything in the order in which it can be refused: what needs no opening first, the folder last.
 
@@ -144,7 +129,9 @@ def open_and_train(
 
     with StopRequest() as stop, ExitStack() as held:
         told = (console, experiment, path, data_root, ranks)
-        return _open_and_train(*told, stop, held, resume=resume, overwrite=overwrite)
+        return _open_and_train(
+            *told, stop, held, resume=resume, overwrite=overwrite, visa_library=visa_library, init=init
+        )
 
 
 def _open_and_train(
@@ -158,6 +145,8 @@ def _open_and_train(
     *,
     resume: bool,
     overwrite: bool,
+    visa_library: str | None,
+    init: Path | None,
 ) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
@@ -173,7 +162,7 @@ def _open_and_train(
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import sync_norm
+    from hil.training import loaded, sync_norm
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
@@ -197,9 +186,18 @@ def _open_and_train(
         if where.type == "cuda":
             console.print(f"on {where}; CUDA_VISIBLE_DEVICES= (empty) in the environment: on the CPU", highlight=False)
         with (
-            open_bench(address, device=where, dtype=getattr(torch, run.dtype), stop=free, nudged_stop=nudged) as bench,
+            open_bench(
+                address,
+                device=where,
+                dtype=getattr(torch, run.dtype),
+                stop=free,
+                nudged_stop=nudged,
+                visa_library=visa_library,
+            ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
+            if init is not None and not resume:
+                loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
             if isinstance(bench, RackBench):
@@ -269,10 +267,15 @@ def _open_folder(
 def _taken_up(path: Path, experiment: Experiment) -> RunFolder:
     """The folder of a run that goes on, which nobody has replaced since its settings were read."""
     from hil.experiments import experiment_file
+    from hil.training import asked
     from hil.training.run import folder
+    from hil.training.run.atomic import write_text
 
     opened = folder.reopen(path)
-    now = experiment_file.load(opened.config).model_copy(update={"device": experiment.device})
+    there = experiment_file.load(opened.config)
+    now = asked.longer(there, experiment).model_copy(update={"device": experiment.device})
     if changed := experiment_file.differences(now, experiment):
         raise folder.RunError(f"{path} holds another run now ({'; '.join(changed)}): start again")
+    if asked.longer(there, experiment) != there:
+        write_text(opened.config, experiment_file.dump(asked.longer(there, experiment)))
     return opened

@@ -6,6 +6,7 @@ with the bytes it came as.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -13,19 +14,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from drivers.errors import CorruptFrame, LinkTimeout
+from drivers.errors import CorruptFrame, DeviceError, LinkTimeout
 from drivers.transport import Transport
 from firmware_specs.codes import ErrorCode, Kind, Opcode
 from firmware_specs.fragments import Assembly, cut
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
+from hil.conformance.diagnosis import of_silence
 
 T = TypeVar("T")
 OWN_WINDOW = 8
+MAX_HEARD = 1 << 16
+"""Bytes looked at where no session could be opened."""
 
 
 class Failed(AssertionError):
     """The device does not do what the text demands; the message says what was seen."""
+
+
+class NoSession(Failed):
+    """SYNC is not answered: nothing else can be asked."""
 
 
 class Skipped(Exception):
@@ -68,6 +76,8 @@ class Conversation:
         self.max_request = self.max_reply = 4056
         self.damaged: list[Damaged] = []
         self.longest = 0
+        self.flags = 0
+        self._heard = b""
 
     def send(self, data: bytes) -> None:
         """Bytes as they are."""
@@ -88,10 +98,12 @@ class Conversation:
             except CorruptFrame as error:
                 raise Failed(f"a frame longer than {MAX_FRAME} bytes: {error}") from error
             self.longest = max(self.longest, len(encoded))
+            self._heard += encoded
             if encoded == DELIMITER:
                 continue
             found = decode(encoded[:-1])
             if isinstance(found, Frame):
+                self.flags = found.flags
                 return found
             self.damaged.append(found)
 
@@ -118,12 +130,21 @@ class Conversation:
 
     def sync_raw(self, nonce: int, sync: Sync) -> Synced:
         """Sends a SYNC and waits for its SYNCED; frames of older sessions are dropped."""
-        self.send(DELIMITER + encode(Frame(Kind.SYNC, 0, 0, nonce, 0, 0, 1, sync.pack())))
+        self._heard, data = b"", DELIMITER + encode(Frame(Kind.SYNC, 0, 0, nonce, 0, 0, 1, sync.pack()))
+        self.send(data)
         until = time.monotonic() + self.patience_s
         while (frame := self.receive(max(0.0, until - time.monotonic()))) is not None:
             if frame.kind == Kind.SYNCED and frame.session == nonce:
                 return parsed(Synced, frame.payload, "SYNCED")
-        raise Failed(f"SYNC was not answered within {self.patience_s} s")
+        raise NoSession(f"SYNC was not answered within {self.patience_s:g} s: {self._diagnosed(len(data), nonce)}")
+
+    def _diagnosed(self, sent: int, nonce: int) -> str:
+        """What came instead of SYNCED, with what of it is no frame yet."""
+        heard = self._heard
+        with contextlib.suppress(DeviceError):
+            while len(heard) < MAX_HEARD:
+                heard += self.transport.read_some(time.monotonic() + 0.01)
+        return of_silence(sent, heard, nonce)
 
     def request(self, opcode: int, payload: bytes = b"") -> Answer:
         """A transaction by the rules: sends, gives and obeys credit, collects the answer."""
@@ -182,14 +203,25 @@ class Conversation:
             raise Failed(f"opcode 0x{opcode:02x} was refused with 0x{refusal.code:02x} ({refusal.text}), not {wanted}")
         return refusal
 
-    def nak(self, wait_s: float | None = None) -> Nak:
-        """Demands that the next frame is a NAK."""
+    def nak(self, wait_s: float | None = None, session: int | None = None) -> Nak:
+        """Demands that the next frame is a NAK, under the open session's nonce or the one given (5.4)."""
         frame = self.receive(wait_s)
         if frame is None:
             raise Failed("no NAK came")
         if frame.kind != Kind.NAK:
             raise Failed(f"a frame of kind {frame.kind} came, expected a NAK")
+        wanted = self.session if session is None else session
+        demand(frame.session == wanted, f"NAK with session 0x{frame.session:08x}, expected 0x{wanted:08x}")
         return parsed(Nak, frame.payload, "NAK")
+
+    def nak_among_credit(self) -> Nak:
+        """Demands that a NAK comes, behind CREDIT if the device gives any."""
+        until = time.monotonic() + self.patience_s
+        while (frame := self.receive(max(0.0, until - time.monotonic()))) is not None:
+            if frame.kind == Kind.NAK:
+                return parsed(Nak, frame.payload, "NAK")
+            demand(frame.kind == Kind.CREDIT, f"a frame of kind {frame.kind} came, expected a NAK")
+        raise Failed("no NAK came")
 
     def _credit(self, frame: Frame, next_part: int) -> None:
         self.send_frame(Frame(Kind.CREDIT, 0, 0, self.session, frame.sequence, 0, 1, Credit(next_part).pack()))

@@ -17,16 +17,22 @@ class Conformance:
         device: Address of the device.
         identity: Vendor, model, serial and firmware, or why it could not be read.
         outcomes: One a check, in order.
+        stopped: Why the run ended before its end; empty where it did not.
+        not_made: Checks that were left out for that.
     """
 
     device: str
     identity: str
     outcomes: tuple[Outcome, ...]
+    stopped: str = ""
+    not_made: int = 0
 
     @property
     def conforms(self) -> bool:
-        """No required check failed."""
-        return not any(o.verdict == "failed" and o.check.level == "required" for o in self.outcomes)
+        """No required check failed, and none was left out."""
+        return not self.stopped and not any(
+            o.verdict == "failed" and o.check.level == "required" for o in self.outcomes
+        )
 
     def count(self, verdict: str) -> int:
         """Checks with a verdict."""
@@ -47,13 +53,15 @@ class Conformance:
             for o in self.outcomes
         ]
         counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
-        return {"device": self.device, "identity": self.identity, "conforms": self.conforms, **counts, "checks": checks}
+        head = {"device": self.device, "identity": self.identity, "conforms": self.conforms}
+        return {**head, "stopped": self.stopped, "not_made": self.not_made, **counts, "checks": checks}
 
     @property
     def summary(self) -> str:
         """One sentence."""
         counts = ", ".join(f"{self.count(v)} {v}" for v in ("passed", "failed", "skipped"))
-        return f"{counts}: {self.device} {'conforms' if self.conforms else 'does not conform'}"
+        left = f", {self.not_made} not made, as no session can be opened" if self.stopped else ""
+        return f"{counts}{left}: {self.device} {'conforms' if self.conforms else 'does not conform'}"
 
     def to_html(self) -> str:
         """The outcomes as an HTML table."""

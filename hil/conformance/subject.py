@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -84,10 +85,12 @@ class Subject:
     Args:
         verbs: How its verbs are asked for, whichever protocol carries them.
         pulse_budget: Most pulses one check may spend on any cell.
+        pulse: Amplitude and width of every pulse, V and s; the device's own nominal ones where not given.
     """
 
-    def __init__(self, verbs: Verbs, pulse_budget: int = 40) -> None:
+    def __init__(self, verbs: Verbs, pulse_budget: int = 40, pulse: tuple[float, float] | None = None) -> None:
         self.verbs = verbs
+        self.chosen_pulse = pulse
         self.pulse_budget = pulse_budget
 
     def settle_down(self) -> None:
@@ -165,6 +168,16 @@ class Subject:
         source = Dense(pre=-1, post=0, bias=False)
         return Topology(substrate="resistive", source=(2, sizes[0]), layers=layers, couplings=(source, *between))
 
+    @contextmanager
+    def holding(self, topology: Topology) -> Iterator[None]:
+        """Takes another block for the small one while a check runs; the check places it."""
+        usual = self.topology
+        self.__dict__["topology"] = topology
+        try:
+            yield
+        finally:
+            self.__dict__["topology"] = usual
+
     @property
     def cell_code_max(self) -> int:
         """Largest conductance code."""
@@ -223,10 +236,25 @@ class Subject:
         """Pulse counts and energies of a region."""
         return parsed(CellUsage, self.verbs.ask(Opcode.USAGE, region.pack()), "USAGE")
 
+    def pulse_shape(self) -> tuple[float, float]:
+        """Amplitude and width of a pulse, V and s; without them, or beyond the limits, the check is skipped."""
+        numbers = (Parameter.PULSE_AMPLITUDE_V, Parameter.PULSE_WIDTH_S)
+        volts, seconds = self.chosen_pulse or tuple(self.parameters.get(number, 0.0) for number in numbers)
+        if not (volts > 0 and seconds > 0):
+            raise Skipped(
+                "nobody has chosen amplitude and width of a pulse: the device names no nominal one in PARAMETERS; "
+                "--pulse-v and --pulse-s do"
+            )
+        most = self.limits.absolute
+        if volts > most.max_pulse_v or seconds > most.max_pulse_s:
+            raise Skipped(
+                f"a pulse of {volts:g} V, {seconds:g} s is beyond {most.max_pulse_v:g} V, {most.max_pulse_s:g} s"
+            )
+        return volts, seconds
+
     def pulse(self, region: Region, up: bool, count: int) -> Pulsed:
-        """Pulses at half the allowed amplitude and width."""
-        limits = self.limits.active
-        request = Pulse(region, up, limits.max_pulse_v / 2, limits.max_pulse_s / 2, count)
+        """Pulses of the chosen amplitude and width."""
+        request = Pulse(region, up, *self.pulse_shape(), count)
         return parsed(Pulsed, self.verbs.ask(Opcode.PULSE, request.pack()), "PULSE")
 
     def limit(self, **changes: float) -> LimitsRecord:

@@ -13,7 +13,7 @@ from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
-from hil.conformance.conversation import Conversation, Failed, Skipped
+from hil.conformance.conversation import Conversation, Failed, NoSession, Skipped
 from hil.conformance.result import Conformance
 from hil.conformance.scpi.checks import CHECKS as SCPI_CHECKS
 from hil.conformance.scpi.subject import ScpiSubject
@@ -57,6 +57,7 @@ class Suite:
         *,
         patience_s: float = 2.0,
         observer: Callable[[Outcome], None] = lambda _: None,
+        pulse: tuple[float, float] | None = None,
     ) -> Conformance:
         """Runs checks against a device.
 
@@ -64,40 +65,65 @@ class Suite:
             transport: An open wire to it. The device is disarmed at the end; its cells are left written.
             checks: Which ones; all if not given.
             patience_s: How long to wait for one answer.
+            pulse: Amplitude and width of its pulses, V and s; the device's own nominal ones where not given.
             observer: Told of every outcome as it comes.
 
         Raises:
             LinkError: the link broke and cannot be opened again. A cable that was pulled is no finding.
         """
         subject = self.subject(transport, patience_s)
-        outcomes = []
+        subject.chosen_pulse = pulse
+        wanted, outcomes, stopped = self.checks if checks is None else checks, [], ""
         try:
-            for check in self.checks if checks is None else checks:
+            for check in wanted:
                 outcome = perform(subject, check)
                 outcomes.append(outcome)
                 observer(outcome)
                 if outcome.verdict == "failed":
-                    _reach(subject, transport, patience_s, len(outcomes))
+                    stopped = _reach(subject, transport, patience_s, len(outcomes))
+                if stopped:
+                    break
         finally:
-            with contextlib.suppress(DeviceError, Failed):
-                subject.settle_down()
-        return Conformance(transport.address, _named(subject), tuple(outcomes))
+            if not stopped:
+                with contextlib.suppress(DeviceError, Failed):
+                    subject.settle_down()
+        name = f"unknown ({stopped})" if stopped else _named(subject)
+        return Conformance(transport.address, name, tuple(outcomes), stopped, len(wanted) - len(outcomes))
 
 
-def _reach(subject: Subject, transport: Transport, patience_s: float, done: int) -> None:
-    """Opens the link again where the last check broke it, so that the next one is not blamed for that."""
-    if not isinstance(transport, Reopenable):
-        return
+def _reach(subject: Subject, transport: Transport, patience_s: float, done: int) -> str:
+    """Opens the link again where the last check broke it, so that the next one is not blamed for that.
+
+    Returns:
+        Why no session can be opened, and all other checks would only say the same; else nothing.
+    """
     try:
         subject.settle_down()
-    except LinkLost:
+    except NoSession as silence:
+        return str(silence)
+    except LinkLost as lost:
+        if not isinstance(transport, Reopenable):
+            return str(lost)
         try:
             transport.reopen(time.monotonic() + patience_s)
         except LinkError as error:
             error.add_note(f"The link broke in check {done}, and those after it were not made: no verdict.")
             raise
+        return _answers(subject)
     except (DeviceError, Failed):
-        return  # it answers, or keeps silent: the next checks say how
+        return ""  # it answers: the next checks say how
+    return ""
+
+
+def _answers(subject: Subject) -> str:
+    """Nothing, or why a link that was opened again is of no use."""
+    try:
+        subject.settle_down()
+    except (NoSession, LinkLost) as error:
+        return str(error)
+    except (DeviceError, Failed):
+        return ""
+    return ""
 
 
 SERIAL = Suite("PROTOCOL.md", CHECKS, lambda wire, patience_s: FrameSubject(Conversation(wire, patience_s)))
@@ -114,7 +140,10 @@ def perform(subject: Subject, check: Check[Any]) -> Outcome:
     started = time.perf_counter()
     verdict, seen = "passed", ""
     try:
-        subject.settle_down()
+        try:
+            subject.settle_down()
+        except Failed as failure:
+            raise Failed(f"set-up, before the check itself: {failure}") from failure
         check.run(subject)
     except Skipped as reason:
         verdict, seen = "skipped", str(reason)

@@ -1,4 +1,4 @@
-"""The suite as tests: `pytest --pyargs hil.conformance --device ADDRESS`."""
+"""The suite as tests: `pytest --pyargs hil.conformance --hil-device ADDRESS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hil.counterparts.opening.wire import protocol_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a check of the protocol that the device speaks."""
-    address, wanted = metafunc.config.getoption("--device"), metafunc.config.getoption("--protocol")
+    address, wanted = metafunc.config.getoption("--hil-device"), metafunc.config.getoption("--hil-protocol")
     suite = suite_of("serial" if address is None else protocol_of(address, wanted))
     metafunc.parametrize("check", suite.checks, ids=lambda check: check.name)
 

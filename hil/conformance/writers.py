@@ -6,10 +6,14 @@ import json
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from rich.table import Table
+from rich.text import Text
 
+from firmware_specs.printable import printable
+from hil.conformance.check import Outcome
 from hil.conformance.result import Conformance
 
+MOST = 2000
+"""Characters shown of what was seen."""
 COLOUR = {"passed": "green", "failed": "red", "skipped": "yellow"}
 _STYLE = (
     "body{font:14px system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse}"
@@ -18,15 +22,15 @@ _STYLE = (
 )
 
 
-def rich_table(result: Conformance) -> Table:
-    """The table for a terminal."""
-    table = Table(title=f"{result.device}: {result.identity}", title_justify="left")
-    for column in ("check", "section", "level", "verdict", "seen"):
-        table.add_column(column, overflow="fold")
-    for o in result.outcomes:
-        verdict = f"[{COLOUR[o.verdict]}]{o.verdict}[/]"
-        table.add_row(o.check.name, o.check.section, o.check.level, verdict, o.seen.replace("[", "\\["))
-    return table
+def line(outcome: Outcome, number: int, total: int) -> Text:
+    """One line a check, as it finishes; nothing of it is cut."""
+    place = f"{outcome.check.section:<8} {outcome.check.level}"
+    seen = f"  {printable(outcome.seen, MOST)}" if outcome.seen else ""
+    return Text.assemble(
+        f"{number:>3}/{total} ",
+        (f"{outcome.verdict:<7}", COLOUR[outcome.verdict]),
+        f" {outcome.check.name:<27} {place}{seen}".rstrip(),
+    )
 
 
 def html(result: Conformance) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,9 +86,12 @@ class RackBench(ShownBench, OneOfAKind):
         updates = epochs * -(-train // batch)
         work = Work(train * epochs + test * tests, nudges * train * epochs, updates)
         self._plan = found = plan(self.rig.rack, self._array.placed, work)
-        if found.pulses_per_cell > found.budget:
+        had = int(self.rig.pulses_spent.max())
+        if had + found.pulses_per_cell > found.budget:
+            earlier = f" and one has had {had}" if had else ""
             raise BudgetSpent(
-                f"the run needs about {found.pulses_per_cell:.0f} pulses a cell, the bench allows {found.budget}",
+                f"the run needs about {found.pulses_per_cell:.0f} pulses a cell{earlier}, "
+                f"the bench allows {found.budget}",
                 device=self.rig.rack.name,
                 todo="Nothing was switched on; fewer epochs, larger batches or a coarser units.tolerance need fewer",
             )
@@ -133,8 +137,8 @@ class RackBench(ShownBench, OneOfAKind):
         return {"pulses_spent": torch.from_numpy(self.rig.pulses_spent.copy())}
 
     def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
-        """Restores the pulse count; every cell is written and verified before the next step."""
-        self.rig.pulses_spent[:] = state["pulses_spent"].numpy()
+        """Takes over the pulse count, which never falls; every cell is written and verified before the next step."""
+        self.rig.pulses_spent[:] = np.maximum(self.rig.pulses_spent, state["pulses_spent"].numpy())
 
     def close(self) -> None:
         """Sources down, outputs off, relays open, sessions ended."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from emulator.streams import generator
 from hil.experiments.schema import Data
+from hil.learning.loss import Targets
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 """A training batch (batch, channels, height, width) in its raw type to its augmented form, on the batch's device."""
@@ -95,6 +96,18 @@ class Split:
             yield tensor.contiguous().numpy().data
 
 
+def _apart(train: Samples, share: float) -> tuple[Split, Split]:
+    """A share of the training samples, by a fixed shuffle, is not trained with."""
+    if not isinstance(train, Split):
+        raise DataError("data.validation: this data set is read file by file; it cannot be split")
+    count = round(len(train) * share)
+    if not 0 < count < len(train):
+        raise DataError(f"data.validation: {share} of {len(train)} samples leaves nothing on one side")
+    order = torch.randperm(len(train), generator=generator(torch.device("cpu"), "validation split"))
+    held, kept = order[:count], order[count:]
+    return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set.
@@ -108,6 +121,9 @@ class Dataset:
         mean: Per-channel mean of the scaled values, subtracted.
         std: Per-channel divisor after that.
         augment: Training augmentation, if any.
+        targets: What labels are: one of `classes`, several `labels` of 0 and 1, or `values`; of these two `classes`
+            counts the outputs.
+        validation: Samples set apart from the training ones, where an experiment asks for them.
     """
 
     name: str
@@ -118,6 +134,8 @@ class Dataset:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     augment: Augmentation | None = None
+    targets: Targets = "classes"
+    validation: Split | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,9 +144,13 @@ class Dataset:
 
     def limited(self, spec: Data) -> Dataset:
         """As much of it as an experiment asks for."""
+        train, validation = self.train.first(spec.train_samples, "train"), None
+        if spec.validation:
+            train, validation = _apart(train, spec.validation)
         return replace(
             self,
-            train=self.train.first(spec.train_samples, "train"),
+            train=train,
+            validation=validation,
             test=self.test.first(spec.test_samples, "test"),
             augment=self.augment if spec.augment else None,
         )

@@ -94,9 +94,14 @@ def dump(experiment: Experiment) -> str:
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
     """Keys in which two experiments differ, `key: old -> new`."""
-    before, after = _flat("", old.model_dump(mode="json")), _flat("", new.model_dump(mode="json"))
+    before, after = flat(old), flat(new)
     keys = sorted(before.keys() | after.keys())
     return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys if before.get(k) != after.get(k)]
+
+
+def flat(experiment: Experiment) -> dict[str, object]:
+    """Every value by its dotted key."""
+    return _flat("", experiment.model_dump(mode="json"))
 
 
 def _flat(prefix: str, value: object) -> dict[str, object]:

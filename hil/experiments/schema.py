@@ -31,16 +31,18 @@ class Data(Section):
     """Which data set, and how much of it.
 
     Attributes:
-        name: A source of `hil.data`.
+        name: A data set of `hil list data`, `npz:FILE`, `csv:FILE?target=NAME`, `folder:DIR`, or `module:function`.
         train_samples: Use only the first so many training samples of a fixed shuffle; all when omitted.
         test_samples: The same for the test samples.
         augment: Apply the source's training augmentation, if it has one.
+        validation: Share of the training samples that is set apart and tested after every epoch; 0: none.
     """
 
     name: str
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
     augment: bool = True
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 if TYPE_CHECKING:
@@ -86,9 +88,9 @@ class Settling(Section):
             free phase send no gradient. `refuse`: one of them stops the run.
     """
 
-    max_iterations: PositiveInt = 200
+    max_iterations: Annotated[int, Field(gt=0, le=10**9)] = 200
     tolerance: NonNegative = 1e-5
-    nudged_max_iterations: PositiveInt | None = None
+    nudged_max_iterations: Annotated[int, Field(gt=0, le=10**9)] | None = None
     nudged_tolerance: NonNegative | None = None
     reads: PositiveInt = 1
     unsettled: Unsettled = "count"
@@ -163,6 +165,8 @@ class Run(Section):
         checkpoint_every: Steps between checkpoints; 0: at the end of each epoch only.
         keep_checkpoints: How many of the newest checkpoints stay.
         evaluate_every: Epochs between tests; the last epoch is always tested.
+        keep_best: Keep the weights of the epoch that does best on the validation samples, and test those at the end.
+        stop_after: Stop after so many epochs that did no better on the validation samples; 0: run all epochs.
         dtype: Floating-point type of the model.
         sync_batch_norm: With several ranks: batch norm over all ranks' samples instead of each rank's own.
     """
@@ -175,6 +179,8 @@ class Run(Section):
     checkpoint_every: Count = 0
     keep_checkpoints: PositiveInt = 2
     evaluate_every: PositiveInt = 1
+    keep_best: bool = False
+    stop_after: Count = 0
     dtype: Literal["float32", "float64"] = "float32"
     sync_batch_norm: bool = False
 
@@ -190,7 +196,8 @@ class Experiment(Section):
         estimator: How gradients are obtained; `implicit` and `unrolled` differentiate the reference relaxation instead
             of measuring.
         baseline: The digital rule a study compares with (`--sweep rule=ep,implicit`), with its settings.
-        loss: `cross_entropy`, or `mse`: half the squared distance to the one-hot target.
+        loss: `cross_entropy` or `mse` (half the squared distance to the one-hot target) of classes, `multi_label` of
+            several labels, `regression` of values, or one of `hil list losses`.
     """
 
     title: str = ""
@@ -208,6 +215,15 @@ class Experiment(Section):
     update: Update = Update()
     schedule: Schedule = Schedule()
     run: Run = Run()
+
+    @model_validator(mode="after")
+    def _the_best_is_judged_by_validation(self) -> Experiment:
+        if (self.run.keep_best or self.run.stop_after) and not self.data.validation:
+            raise ValueError(
+                "run.keep_best and run.stop_after judge by samples that are not tested with: set "
+                "data.validation, e.g. 0.1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_goes_down(self) -> Experiment:

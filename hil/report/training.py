@@ -22,6 +22,7 @@ from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Tab
 from hil.training.run import checkpoint, metrics
 from hil.training.run.documents import DocumentError, Provenance, Shape, Summary, Tested, read
 from hil.training.run.folder import RunFolder
+from hil.training.wording import WORDS
 
 Record = dict[str, Any]
 
@@ -48,8 +49,8 @@ class _Run:
         )
 
 
-def write_report(folder: RunFolder) -> None:
-    """Writes `report.html` of a run, finished or not."""
+def write_report(folder: RunFolder, path: Path | None = None) -> None:
+    """Writes the report of a run, finished or not: `report.html` in its folder unless a path is given."""
     run = _read(folder)
     sections = [
         Section("Learning", _learning(run)),
@@ -62,7 +63,7 @@ def write_report(folder: RunFolder) -> None:
     ]
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
-    write(folder.report, Page(title, subtitle, _badges(run), sections))
+    write(path or folder.report, Page(title, subtitle, _badges(run), sections))
 
 
 def _read(folder: RunFolder) -> _Run:
@@ -93,15 +94,13 @@ def _document(path: Path, shape: type[Shape], damaged: list[str]) -> Shape | Non
 
 
 def _badges(run: _Run) -> list[Badge]:
-    accuracy, finished, when = run.summary.test_accuracy, run.summary.finished, ""
-    if accuracy is None:  # a run that failed has what its epochs measured
-        tested = [(n, e["test_accuracy"]) for n, e in enumerate(run.epochs, 1) if e.get("test_accuracy") is not None]
-        if tested:
-            when, accuracy = f" after epoch {tested[-1][0]}", tested[-1][1]
+    finished = run.summary.finished
+    measured = run.summary.test or {k: v for k, v in {"accuracy": run.summary.test_accuracy}.items() if v is not None}
     speed = run.summary.images_per_second
     settled = run.steps[-1].get("settled") if run.steps else None
     badges = [
-        Badge(f"test accuracy{when}", "not measured" if accuracy is None else f"{accuracy:.2%}"),
+        *(Badge(f"test {WORDS[key][0]}", WORDS[key][1].format(measured[key])) for key in WORDS if key in measured),
+        *([] if measured else [Badge("test", "not measured")]),
         Badge("run", "finished", "good") if finished else Badge("run", "stopped before its end", "warning"),
         Badge("steps", f"{len(run.steps) if run.summary.steps is None else run.summary.steps}"),
     ]
@@ -115,27 +114,35 @@ def _badges(run: _Run) -> list[Badge]:
 def _learning(run: _Run) -> list[Part]:
     if not run.steps:
         return [Text("No step was completed."), *map(Text, run.damaged)]
-    loss = [run.curve("loss", "training, each step"), run.curve("test_loss", "test", epochs=True)]
-    accuracy = [run.curve("accuracy", "training, each step"), run.curve("test_accuracy", "test", epochs=True)]
+    measure = next((key for key in WORDS if key in run.steps[0]), "accuracy")
+    words = WORDS[measure][0]
     panels = [
-        Panel("Loss", figures.lines(_present(loss), "step", "loss", log=True)),
-        Panel("Accuracy", figures.lines(_present(accuracy), "step", "accuracy")),
+        Panel("Loss", figures.lines(_over_the_run(run, "loss"), "step", "loss", log=True)),
+        Panel(words.capitalize(), figures.lines(_over_the_run(run, measure), "step", words)),
         Panel("Learning rate", figures.lines([run.curve("lr", "learning rate")], "step", "learning rate", low=0)),
     ]
     caption = "Long runs are drawn as means over neighbouring steps, with their range behind."
     return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
 
 
+def _over_the_run(run: _Run, key: str) -> list[Curve]:
+    parts = [run.curve(f"{part}_{key}", part, epochs=True) for part in ("validation", "test")]
+    return _present([run.curve(key, "training, each step"), *parts])
+
+
 def _epoch_table(run: _Run) -> list[Part]:
     if not run.epochs:
         return []
-    keys = {"loss": "{:.4f}", "accuracy": "{:.2%}", "test_loss": "{:.4f}", "test_accuracy": "{:.2%}"}
+    parts = ("", "validation_", "test_")
+    forms = {"loss": "{:.4f}"} | {key: form for key, (_, form) in WORDS.items()}
+    known = {f"{part}{key}": form for part in parts for key, form in forms.items()}
+    keys = {key: form for key, form in known.items() if any(r.get(key) is not None for r in run.epochs)}
     rows = [
         [str(r["epoch"]), *("-" if r.get(k) is None else form.format(r[k]) for k, form in keys.items())]
         for r in run.epochs[-30:]
     ]
     caption = "" if len(run.epochs) <= 30 else "The last 30 epochs."
-    return [Table(["epoch", "loss", "accuracy", "test loss", "test accuracy"], rows, caption)]
+    return [Table(["epoch", *(key.replace("_", " ") for key in keys)], rows, caption)]
 
 
 def _settling(run: _Run) -> list[Part]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import tomli_w
 import torch
-from rich.console import Console
 
 from hil import data
 from hil.commands.train import open_and_train
@@ -19,6 +18,7 @@ from hil.learning import loss as losses
 from hil.learning.model import build
 from hil.study import chip
 from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
+from hil.terminal import Terminal
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
 from hil.training.ranks import Ranks
@@ -41,6 +41,7 @@ class Task:
         folder: Of the point.
         data_root: Folder of the data sets.
         threads: Torch threads.
+        visa_library: In place of what a bench file says.
     """
 
     experiment: str
@@ -50,6 +51,7 @@ class Task:
     folder: Path
     data_root: Path
     threads: int
+    visa_library: str | None = None
 
 
 def run(task: Task) -> list[Row]:
@@ -73,7 +75,14 @@ def _rows(task: Task) -> list[Row]:
     experiment = experiment_file.load(opened.config) if resume else _experiment(task)
     with (task.folder / "log.txt").open("a") as log:
         outcome, opened = open_and_train(
-            Console(file=log), experiment, run_folder, task.data_root, Ranks(), resume=resume, overwrite=not resume
+            Terminal(file=log),
+            experiment,
+            run_folder,
+            task.data_root,
+            Ranks(),
+            resume=resume,
+            overwrite=not resume,
+            visa_library=task.visa_library,
         )
     if outcome.signal is not None:
         return []
@@ -88,7 +97,8 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
     newest = checkpoint.newest(folder.checkpoints)
     if newest is None:
         raise StudyError(f"{folder.path}: no checkpoint")
-    with open_bench(experiment.device, dtype=getattr(torch, experiment.run.dtype)) as bench:
+    dtype = getattr(torch, experiment.run.dtype)
+    with open_bench(experiment.device, dtype=dtype, visa_library=task.visa_library) as bench:
         model = build(experiment, bench, dataset.shape, dataset.classes)
         host = CellUpdates(model, experiment.update, experiment.run.seed).host_parameters
         TrainState(model, optimizer(experiment.optimizer, host), bench, Position()).restore(newest)
@@ -99,8 +109,9 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
                     raise StudyError(f"{WAIT}: only an emulated chip's clock can be wound forward, not {bench.address}")
                 bench.chip.wait(wait_s - waited_s)
                 waited_s = wait_s
-            loss = losses.task(experiment.loss).loss
-            accuracies.append(evaluate(model, dataset, loss, experiment.run.eval_batch).accuracy)
+            goal = losses.task(experiment.loss)
+            found = evaluate(model, dataset, goal, experiment.run.eval_batch).accuracy
+            accuracies.append(float("nan") if found is None else found)
     return accuracies
 
 

@@ -1,4 +1,4 @@
-"""Testing a model: accuracy, confusion matrix, and how its blocks settled."""
+"""Testing a model: what its task measures, and how its blocks settled."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from hil.counterparts.seam import Settled
 from hil.data import Dataset
 from hil.data.batches import in_order
-from hil.learning.loss import Loss
+from hil.data.dataset import Split
+from hil.learning.loss import Task
 from hil.learning.model import energy_blocks, observed
 from hil.training.ranks import ALONE, Ranks
+from hil.training.scores import Scores
 from hil.training.tally import Tally
 
 BINS = 50
@@ -26,63 +28,67 @@ class Evaluation:
 
     Attributes:
         loss: Mean over the samples.
-        accuracy: 0..1.
-        confusion: (classes, classes) counts, row: true class, column: answer.
+        metrics: What the task measures: `accuracy` with `top5` or `exact`, or `mean_squared_error` with `r2`.
+        confusion: (classes, classes) counts, row: true class, column: answer; None where labels are no classes.
         settling: As `Tally.take`.
         states: Histogram of each layer's free states in the first batch, by `block.layer`.
         iterations: Count of samples by number of sweeps, by block, in the first batch.
     """
 
     loss: float
-    accuracy: float
-    confusion: Tensor
+    metrics: dict[str, float]
+    confusion: Tensor | None
     settling: dict[str, float]
     states: dict[str, dict[str, list[float]]]
     iterations: dict[str, dict[int, int]]
+
+    @property
+    def accuracy(self) -> float | None:
+        """0..1; None where values are to be met."""
+        return self.metrics.get("accuracy")
 
     def document(self) -> dict[str, object]:
         """As JSON values."""
         return {
             "loss": self.loss,
-            "accuracy": self.accuracy,
-            "confusion": self.confusion.tolist(),
+            **self.metrics,
+            **({} if self.confusion is None else {"confusion": self.confusion.tolist()}),
             "settling": self.settling,
             "states": self.states,
             "iterations": {name: {str(k): v for k, v in counts.items()} for name, counts in self.iterations.items()},
         }
 
 
-def evaluate(model: nn.Module, dataset: Dataset, loss: Loss, batch: int, ranks: Ranks = ALONE) -> Evaluation:
-    """Tests a model on the test samples; only free phases run. Each rank takes its share of the batches.
+def evaluate(
+    model: nn.Module, dataset: Dataset, task: Task, batch: int, ranks: Ranks = ALONE, samples: Split | None = None
+) -> Evaluation:
+    """Tests a model; only free phases run. Each rank takes its share of the batches.
 
     Args:
         model: The chain; its training mode is put back afterwards.
-        dataset: Whose test samples.
-        loss: Mean over a batch.
+        dataset: How samples are prepared, and the test samples.
+        task: Loss and what is measured.
         batch: Samples a settle.
         ranks: Who else tests; settling and histograms are those of this rank.
+        samples: Others than the test samples.
     """
     parameter = next(model.parameters())
     device, dtype = parameter.device, parameter.dtype
     tally, first = Tally(), dict[str, Settled]()
-    confusion = torch.zeros(dataset.classes, dataset.classes, dtype=torch.int64)
-    total = 0.0
+    scored = Scores(task, dataset.classes)
     training = model.training
     model.eval()
     with torch.no_grad(), observed(model, {name: _note(name, tally, first) for name in energy_blocks(model)}):
-        for images, labels in islice(in_order(dataset.test, batch), ranks.rank, None, ranks.count):
-            scores = model(dataset.prepare(images, device, dtype)).cpu()
-            total += float(loss(scores, labels)) * len(labels)
-            cells = labels * dataset.classes + scores.argmax(1)
-            confusion += torch.bincount(cells, minlength=dataset.classes**2).view_as(confusion)
+        for images, labels in islice(in_order(samples or dataset.test, batch), ranks.rank, None, ranks.count):
+            scored.add(model(dataset.prepare(images, device, dtype)).cpu(), labels)
     model.train(training)
-    confusion = ranks.add(confusion)
-    total = float(ranks.add(torch.tensor(total, dtype=torch.float64)))
-    count = len(dataset.test)
+    scored.sums = ranks.add(scored.sums)
+    if scored.confusion is not None:
+        scored.confusion = ranks.add(scored.confusion)
     return Evaluation(
-        loss=total / count,
-        accuracy=int(confusion.trace()) / count,
-        confusion=confusion,
+        loss=scored.loss,
+        metrics=scored.metrics(),
+        confusion=scored.confusion,
         settling=tally.take(),
         states={
             f"{name}.layer_{index}": _histogram(state)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from drivers.errors import DeviceError
 from hil.counterparts.seam import Bench, NotFinite, busy
-from hil.data import Dataset
+from hil.data import Dataset, check_fits
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
-from hil.learning.loss import Loss, task
+from hil.learning.loss import Task, task
 from hil.learning.model import energy_blocks, observed
+from hil.training import best
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
 from hil.training.ranks import ALONE, RankError, Ranks
@@ -90,7 +91,8 @@ def train(
         KeyboardInterrupt: stopped in the middle of a step; likewise.
         RunError: the loss, a current or a parameter is not finite.
     """
-    run, loss = experiment.run, task(experiment.loss).loss
+    run, goal = experiment.run, task(experiment.loss)
+    check_fits(goal, experiment.loss, dataset)
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
@@ -113,21 +115,21 @@ def train(
         model.train()
         before: dict[str, Tensor] | None = None
         try:
-            while at.epoch < run.epochs:
+            while at.epoch < run.epochs and not best.patience_is_over(at, run.stop_after):
                 for images, labels in ahead(batches.epoch(at.epoch, start=at.batch)):
                     began = time.perf_counter()
                     lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = step(state, cells, lr, loss, images, labels, ranks)
+                        sums = step(state, cells, lr, goal, images, labels, ranks)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
                         raise NotFinite(f"the loss is {loss_sum}")
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
-                    means = {"loss": loss_sum / samples, "accuracy": correct / samples}
+                    means = {"loss": loss_sum / samples, goal.measure: correct / samples}
                     record = {"lr": lr, **means, **tally.take()}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
@@ -140,18 +142,27 @@ def train(
                         return Outcome(_summarize(folder, state, experiment), stopped)
 
                 done = at.epoch + 1
-                record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, "accuracy": at.correct / at.seen}
+                record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, goal.measure: at.correct / at.seen}
+                if dataset.validation is not None:
+                    held = evaluate(model, dataset, goal, run.eval_batch, ranks, dataset.validation)
+                    record_epoch |= _record("validation", held)
+                    if best.note(at, held, goal) and run.keep_best:
+                        best.keep(folder, model, at)
                 if done % run.evaluate_every == 0 or done == run.epochs:
-                    tested = evaluate(model, dataset, loss, run.eval_batch, ranks)
-                    at.test_accuracy = tested.accuracy
+                    tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
+                    at.test_accuracy, at.test = tested.accuracy, tested.metrics
                     write_json(folder.evaluation, tested.document())
-                    record_epoch |= _test_record(tested)
+                    record_epoch |= _record("test", tested)
                 at.epoch, at.batch, at.loss_sum, at.correct, at.seen = done, 0, 0.0, 0, 0
                 record_epoch["weights"] = _weights(state)
                 metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
                 events.epoch(at, record_epoch, model)
                 screen.epoch(at, record_epoch)
                 save()
+            if run.keep_best and best.take(folder, model):
+                tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
+                at.test_accuracy, at.test = tested.accuracy, tested.metrics
+                write_json(folder.evaluation, tested.document())
         except NotFinite as error:
             raise RunError(
                 f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
@@ -199,21 +210,21 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
 
 
 def step(
-    state: TrainState, cells: CellUpdates, lr: float, loss: Loss, images: Tensor, labels: Tensor, ranks: Ranks
+    state: TrainState, cells: CellUpdates, lr: float, goal: Task, images: Tensor, labels: Tensor, ranks: Ranks
 ) -> Tensor:
-    """Free phases forward, nudged phases backward, projected update. Sum of sample losses and right answers, (2,)."""
+    """Free phases forward, nudged phases backward, projected update. Sums of losses and of the task's measure, (2,)."""
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
     parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
     try:
-        scores, mean = scores_and_loss(state.model, loss, images, labels)
+        scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
         mean.backward()
     except (DeviceError, NotFinite) as error:
         ranks.check(error)
         raise
-    sums = torch.stack([mean.detach().double() * len(labels), (scores.argmax(1) == labels).sum().double()])
+    sums = torch.stack([mean.detach().double() * len(labels), goal.judge(scores.detach(), labels).sum()])
     ranks.exchange(parameters, sums)
     state.optimizer.step()
     cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
@@ -223,12 +234,12 @@ def step(
 def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
     at.batch, at.step = at.batch + 1, at.step + 1
     at.seconds, at.images = at.seconds + seconds, at.images + samples
-    at.loss_sum, at.correct, at.seen = at.loss_sum + loss_sum, at.correct + int(correct), at.seen + samples
+    at.loss_sum, at.correct, at.seen = at.loss_sum + loss_sum, at.correct + correct, at.seen + samples
 
 
-def _test_record(tested: Evaluation) -> dict[str, object]:
-    settling = {f"test_{key}": value for key, value in tested.settling.items()}
-    return {"test_loss": tested.loss, "test_accuracy": tested.accuracy, **settling}
+def _record(part: str, tested: Evaluation) -> dict[str, object]:
+    found = {"loss": tested.loss, **tested.metrics, **tested.settling}
+    return {f"{part}_{key}": value for key, value in found.items()}
 
 
 def _weights(state: TrainState) -> str:
@@ -240,13 +251,15 @@ def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> 
     summary: dict[str, object] = {
         "title": experiment.title,
         "test_accuracy": at.test_accuracy,
+        "test": at.test,
+        "best_epoch": at.best_epoch if at.best is not None else None,
         "epochs": at.epoch,
         "steps": at.step,
         "seconds": round(at.seconds, 3),
         "images_per_second": round(at.images / at.seconds, 1) if at.seconds else None,
         "device": experiment.device,
         "seed": experiment.run.seed,
-        "finished": at.epoch == experiment.run.epochs,
+        "finished": at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after),
         "weights": _weights(state),
     }
     write_json(folder.summary, summary)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from hil.training.state import Position
+from hil.training.wording import said
 
 PLAIN_SECONDS = 5.0
 
@@ -61,7 +62,7 @@ class _Clock:
 
 
 def _figures(position: Position, record: dict[str, float]) -> str:
-    text = f"loss {record['loss']:.4f}  accuracy {record['accuracy']:6.2%}"
+    text = f"loss {record['loss']:.4f}  {said(record)}"
     text += f"  {position.images / position.seconds:6.0f} images/s"
     if "settled" in record:
         text += f"  settled {record['settled']:.1%}  clipped {record['clipped']:.2%}"
@@ -69,9 +70,10 @@ def _figures(position: Position, record: dict[str, float]) -> str:
 
 
 def _epoch_line(position: Position, epochs: int, record: dict[str, object]) -> str:
-    text = f"epoch {position.epoch}/{epochs}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
-    if "test_accuracy" in record:
-        text += f"  test loss {record['test_loss']:.4f}  test accuracy {record['test_accuracy']:.2%}"
+    text = f"epoch {position.epoch}/{epochs}  loss {record['loss']:.4f}  {said(record)}"
+    for part in ("validation", "test"):
+        if f"{part}_loss" in record:
+            text += f"  {part} loss {record[f'{part}_loss']:.4f}  {said(record, part)}"
     return text
 
 

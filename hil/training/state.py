@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,12 @@ class Position:
         seconds: Time spent on training steps, all sessions together.
         images: Training images seen, all sessions together.
         loss_sum: Sum of the sample losses of this epoch so far.
-        correct: Right answers of this epoch so far.
+        correct: Sum of what the task measures over this epoch's samples so far; right answers where they are classes.
         seen: Samples of this epoch so far.
-        test_accuracy: Last test, if any.
+        test_accuracy: Last test, if any; None where values are to be met.
+        test: All that the last test measured.
+        best: Best validation so far, by the task's measure.
+        best_epoch: When it was.
     """
 
     epoch: int = 0
@@ -34,9 +37,12 @@ class Position:
     seconds: float = 0.0
     images: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
     seen: int = 0
     test_accuracy: float | None = None
+    test: dict[str, float] = field(default_factory=dict)
+    best: float | None = None
+    best_epoch: int = 0
 
 
 @dataclass

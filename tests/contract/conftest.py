@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from drivers.connect import connect
+from drivers import framed, scpi_dialect
+from drivers.connect import Options, connect
 from drivers.crossbar import Crossbar
 from drivers.framed import Framed
 from drivers.link import FramedLink
@@ -29,6 +30,7 @@ from hil.counterparts.product import ProductBench
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"pty": Doors(pty=True), "socket": Doors(tcp=0), "scpi socket": Doors(scpi=0), "hislip": Doors(hislip=0)}
+PATIENCE_S = 30.0
 ALL_DOORS = (*LOOPBACKS, *WIRES)
 
 
@@ -117,11 +119,19 @@ def counterpart(request, served):
 
 
 @pytest.fixture
-def open_both(open_crossbar):
+def patient(monkeypatch):
+    """Time for a busy machine: whoever asks a second time because an answer is late has a second draw of the noise."""
+    for dialect in (framed, scpi_dialect):
+        monkeypatch.setattr(dialect, "ANSWER_S", PATIENCE_S)
+    return Options(timeout_s=10 * PATIENCE_S)
+
+
+@pytest.fixture
+def open_both(open_crossbar, patient):
     """The same chip twice: in process, and behind the door."""
 
     def make(sheet="mixed-8bit", seed=0):
-        crossbar, _ = open_crossbar(sheet, seed)
+        crossbar, _ = open_crossbar(sheet, seed, patient)
         chip = Chip(sheet_of(sheet), seed)
         if chip.datasheet.product is not None:  # how many readings a product averages is not on the wire
             return ProductBench(chip, "process"), DeviceBench(crossbar, "door", chip.datasheet)

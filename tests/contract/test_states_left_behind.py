@@ -143,6 +143,14 @@ METER = {
     "few digits": [":FORM:ASC:PREC 2"],
     "buffer full": [":TRAC:POIN 3", ":TRAC:FILL:MODE ONCE", ":READ?", ":READ?", ":READ?", ":READ?"],
 }
+METER |= {
+    f"function {name}": [f":SENS:FUNC '{name}'"]
+    for name in ("VOLT:AC", "CURR:AC", "FRES", "TEMP", "FREQ", "PER", "CAP", "DIOD", "CONT", "VOLT:RAT", "NONE")
+} | {
+    "autozero off": [":SENS:VOLT:AZER OFF"],
+    "other impedance": [":SENS:VOLT:INP AUTO"],
+    "channels closed": [":ROUT:CLOS (@101)"],
+}
 TRUEVOLT = {
     "amperes": ["CONF:CURR:DC"],
     "ohms": ["CONF:RES 100"],
@@ -158,6 +166,10 @@ TRUEVOLT = {
     "delay": ["TRIG:DEL 3600"],
     "few digits": ["FORM ASC,4"],
 }
+TRUEVOLT |= {
+    f"function {name}": [f"CONF:{name}"]
+    for name in ("VOLT:AC", "CURR:AC", "FRES", "FREQ", "PER", "CONT", "DIOD", "TEMP", "CAP")
+} | {"autozero off": ["VOLT:DC:ZERO:AUTO OFF"], "statistics on": ["CALC:AVER ON"], "display text": ["DISP:TEXT 'x'"]}
 MAINFRAME = {
     "relays closed": ["ROUT:CLOS (@5001)"],
     "outputs on": ["SOUR:VOLT 0.1,(@1001)", "OUTP ON,(@1001)"],
@@ -167,6 +179,37 @@ MAINFRAME = {
     "slow integration": ["SENS:VOLT:DC:NPLC 200,(@6001:6005)"],
     "amperes": ["CONF:CURR:DC (@6001)"],
     "many scans": ["TRIG:COUN 10"],
+    "all outputs on": [f"OUTP ON,(@{slot}001:{slot}004)" for slot in (1, 2, 3, 4)],
+    "outputs at volts": ["SOUR:VOLT 0.3,(@1001:1004)", "OUTP ON,(@1001:1004)"],
+    "many relays closed": ["ROUT:CLOS (@5001:5032)"],
+    "a delay a channel": ["ROUT:CHAN:DEL 10,(@6001:6005)"],
+    "labels": ["ROUT:CHAN:LAB 'mine',(@6001)"],
+    "readings in memory": ["ROUT:SCAN (@6001:6005)", "INIT"],
+    "readings with units": ["FORM:READ:UNIT ON", "FORM:READ:CHAN ON"],
+    "swapped bytes": ["FORM:BORD SWAP"],
+    "a trigger timer": ["TRIG:SOUR TIM", "TRIG:TIM 100"],
+    "autozero off": ["SENS:VOLT:DC:ZERO:AUTO OFF,(@6001:6005)"],
+    "fixed low range": ["SENS:VOLT:DC:RANG 0.1,(@6001:6005)"],
+    "ohms": ["CONF:RES (@6001)"],
+    "temperature": ["CONF:TEMP (@6001)"],
+    "meter off": ["INST:DMM OFF"],
+    "display text": ["DISP:TEXT 'x'"],
+    "samples": ["SAMP:COUN 20"],
+    "a long trigger delay": ["TRIG:DEL 3600"],
+}
+MATRIX |= {
+    "all of a slot closed": ['channel.close("1A01:1A12")'],
+    "sequential": ["channel.connectsequential=1"],
+    "an answer to every error": ["localnode.showerrors=1"],
+    "error queue gone": ["errorqueue=nil"],
+    "error queue replaced": ["errorqueue={count=0, next=function() end, clear=function() end}"],
+    "reset replaced": ["function reset() end"],
+    "close replaced": ["channel.close=function() end"],
+    "few digits": ["format.asciiprecision=1"],
+    "labels": ['channel.setlabel("1A01", "mine")'],
+    "a script that never ended": ["while true do end"],
+    "memory full of a table": ["t={} for i=1,1e9 do t[i]=i end"],
+    "names of the user": ["x=1 y={} function f() return 1 end"],
 }
 RACKS = {
     "keithley-8x8": {"smu1": SMU | K2450 | COMMON, "smu2": SMU | K2400 | COMMON, "matrix": MATRIX},

@@ -84,7 +84,9 @@ def weights_in_process(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_training_through_a_wire_gives_the_same_weights_as_in_process(served, tmp_path, weights_in_process, name):
+def test_training_through_a_wire_gives_the_same_weights_as_in_process(
+    served, patient, tmp_path, weights_in_process, name
+):
     board = served(DOORS[name], "mixed-8bit", SEED)
     summary = run(board.addresses[0], tmp_path / "run")
     assert summary["steps"] == 6 and summary["weights"] == weights_in_process

@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.labs import Lab
 from firmware_specs.registry import KINDS
 from hil.cli import build_app
 from hil.conformance.suite import SCPI, SERIAL
@@ -148,7 +149,7 @@ def test_every_experiment_and_datasheet_on_a_page_is_shipped(page):
 def test_every_toml_example_is_taken_by_what_reads_it(page):
     for block in fenced(page, "toml"):
         document, refusals = tomllib.loads(block), []
-        for read in (read_bench, read_experiment, read_datasheet, read_plan, read_entry_points):
+        for read in (read_bench, read_experiment, read_datasheet, read_plan, read_entry_points, Lab.model_validate):
             try:
                 read(document)
                 break

@@ -268,7 +268,7 @@ def test_cells_and_units_of_one_very_chip_are_where_the_datasheet_says():
         g = chip.conductances_s(0)[0]
         assert (float(g[0, 2, 3]), float(g[1, 0, 1])) == pytest.approx((7e-5, 2e-5))
         assert int((torch.abs(g - LOW_S - 0.3 * SPAN_S) > 1e-9).sum()) == 2
-        post = chip.arrays[0].wiring.neurons[1]
+        post = chip.arrays[0].wiring.neurons[0]
         assert post.gain.tolist() == pytest.approx([1.1, 0.8, 1.0, 1.0])
         assert float(post.offset[0]) == pytest.approx(-1.1 * 0.01 / chip.datasheet.neurons.state_unit_v)
 

@@ -1,5 +1,7 @@
 """The shipped device presets say what their sources say."""
 
+import math
+
 import pytest
 
 from firmware_specs.datasheet import load
@@ -35,3 +37,35 @@ def test_presets_name_their_sources_and_can_be_pulsed_back_and_forth(name):
     sheet = load(name)
     assert sheet.identity.source
     assert max(sheet.pulses.pulses_across(up) for up in (True, False)) < sheet.limits.max_pulses_per_cell
+
+
+@pytest.mark.parametrize("name", ["rram-relaxing", "rram-array", "reram-gong", "pcm-reset"])
+def test_sheets_fitted_to_published_tables_name_source_and_licence(name):
+    sheet = load(name)
+    assert "licence" in sheet.identity.source and sheet.identity.model == name
+
+
+def test_rram_relaxing_spreads_as_technology_c_did():
+    """Published spreads at 0.1, 1 and 1e5 s, of 8,838 cells of levels 8 to 24."""
+    sheet = load("rram-relaxing")
+    drift, noise_us = sheet.drift, sheet.read_noise.sigma * sheet.cells.span_s * 1e6
+    for seconds, published_us in ((0.1, 1.63), (1.0, 2.16), (1e5, 3.87)):
+        folds = math.log(seconds / drift.t0_s)
+        walked = drift.variance_slope_s2 * 1e12 * folds * (1 + drift.acceleration * folds)
+        assert walked + 2 * noise_us**2 == pytest.approx(published_us**2, rel=0.03)
+
+
+def test_rram_array_steps_as_the_ramps_of_crosssim_did():
+    """Steps over the range at x = 0.1 .. 0.9, up and down, as computed from the table once."""
+    pulses = load("rram-array").pulses
+    x = (0.1, 0.3, 0.5, 0.7, 0.9)
+    up = [pulses.step * pulses.response(v, True) for v in x]
+    down = [pulses.step * pulses.response(v, False) for v in x]
+    assert up == pytest.approx([0.0029, 0.0047, 0.0058, 0.0067, 0.0080], rel=0.06)
+    assert down == pytest.approx([0.0060, 0.0060, 0.0065, 0.0070, 0.0059], rel=0.12)
+
+
+def test_pcm_reset_is_not_monotone_in_the_height():
+    reset = load("pcm-reset").pulses.reset
+    log_ohm = [-math.log10(reset.at(volts)[0]) for volts in (1.0, 1.4, 1.8, 2.2, 2.6)]
+    assert log_ohm == pytest.approx([4.61, 4.98, 4.97, 4.95, 5.72], abs=0.03)

@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import re
 from importlib import resources
 
@@ -36,9 +37,16 @@ def test_a_header_suffix_other_than_one_is_out_of_range():
         scpi.find("OUTP2:STAT")
 
 
-def test_no_two_commands_share_a_spelling():
-    everything = [spelling for command in scpi.COMMANDS for spelling in tree.spellings(command.header)]
-    assert len(everything) == len(set(everything))
+def test_every_spelling_of_a_header_finds_its_command_and_no_other():
+    for command in scpi.COMMANDS:
+        nodes = re.findall(r"\[:(\w+)\]|:?([*\w]+)", command.header)
+        short = [re.sub("[a-z]", "", optional or node) for optional, node in nodes]
+        choices = [
+            {(optional or node).upper(), letters, *([""] if optional else [])}
+            for (optional, node), letters in zip(nodes, short, strict=True)
+        ]
+        for spelled in itertools.product(*choices):
+            assert scpi.find(":".join(filter(None, spelled))) is command
 
 
 @given(st.lists(payloads, min_size=1, max_size=3), st.integers(1, 50))

@@ -6,6 +6,7 @@ A defect is a function that breaks a sound endpoint; beside it stands the group 
 import zlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from cobs import cobs
 
@@ -17,10 +18,10 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.verbs import VERBS
-from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode, State
+from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode, State
 from firmware_specs.datasheet import load
 from firmware_specs.frame import Decoder, Frame, encode
-from firmware_specs.messages import LimitsRecord, SettleReply, Sync, WriteCells
+from firmware_specs.messages import LimitsRecord, MalformedError, SettleReply, Sync, WriteCells
 from hil.conformance.suite import SERIAL
 
 
@@ -350,7 +351,192 @@ def limits_of_any_sign(end, patch):
     set_verb(end, Opcode.SET_LIMITS, lambda device, payload, door: payload)
 
 
+def owner_is_not_told(end, patch):
+    sync = end._sync
+
+    def forgetful(frame):
+        sync(frame)
+        end.machine.device.owner = ""
+
+    end._sync = forgetful
+
+
+def session_outlives_version_0(end, patch):
+    sync = end._sync
+
+    def clinging(frame):
+        before = end.session, end._last
+        sync(frame)
+        if not end.session:
+            end.session, end._last = before
+
+    end._sync = clinging
+
+
+def outputs_outlive_version_0(end, patch):
+    device = end.machine.device
+    sync, sound = end._sync, device.disarm
+
+    def clinging(frame):
+        request = Sync.parse(frame.payload)
+        device.disarm = sound if request.lowest == 1 else lambda why: None
+        sync(frame)
+
+    end._sync = clinging
+
+
+def nak_of_no_session(end, patch):
+    nak = end._nak
+    end._nak = lambda reason, sequence, part, session: nak(reason, sequence, part, 0)
+
+
+def nak_for_every_frame_of_a_stranger(end, patch):
+    end._no_session = lambda frame: end._nak(NakReason.NO_SESSION, 0, 0, frame.session)
+
+
+def credit_after_a_whole_window(end, patch):
+    advance = end._advance
+
+    def late(assembly, frame):
+        if assembly.next - end._credit_at < end._window and not assembly.complete:
+            before, end._credit_at = end._credit_at, assembly.next
+            advance(assembly, frame)
+            end._credit_at = before
+        else:
+            advance(assembly, frame)
+
+    end._advance = late
+
+
+def host_window_of_small_hosts_is_ignored(end, patch):
+    sync = end._sync
+
+    def eager(frame):
+        sync(frame)
+        end._host_window = max(end._host_window, 4)
+
+    end._sync = eager
+
+
+def credit_does_not_feed(end, patch):
+    take = end._take
+
+    def sparing(frame):
+        outputs = end.machine.device.outputs
+        fed = outputs._fed_at
+        take(frame)
+        if frame.kind == Kind.CREDIT:
+            outputs._fed_at = fed
+
+    end._take = sparing
+
+
+def malformed_sync_is_taken(end, patch):
+    sync = end._sync
+
+    def lenient(frame):
+        sync(frame._replace(payload=Sync(8, owner="hil conform").pack()))
+
+    end._sync = lenient
+
+
+def short_frames_are_taken(end, patch):
+    request = end._request
+
+    def padding(frame):
+        whole = frame.payload.ljust(4056, b"\0") if frame.part < frame.parts - 1 else frame.payload
+        request(frame._replace(payload=whole))
+
+    end._request = padding
+
+
+def stale_is_flagged_as_replayed(end, patch):
+    queue = end._queue
+    end._queue = lambda sequence, answer, flags: queue(
+        sequence, answer, flags | (DeviceFlag.REPLAYED if answer.payload[:2] == b"\x05\0" else 0)
+    )
+
+
+def the_rest_of_a_reply_comes_after_a_sync(end, patch):
+    end._drop_traffic = lambda: None
+    sync = end._sync
+
+    def going_on(frame):
+        sync(frame)
+        if Sync.parse(frame.payload).previous:
+            end._host_window = 100
+
+    end._sync = going_on
+
+
+def details_are_counted_from_the_field(end, patch):
+    sound = VERBS[Opcode.CONFIGURE]
+
+    def off_by_two(device, payload, door):
+        try:
+            return sound(device, payload, door)
+        except MalformedError as error:
+            raise MalformedError(error.offset - 2, "from the topology on") from error
+
+    set_verb(end, Opcode.CONFIGURE, off_by_two)
+
+
+def any_rank_is_taken(end, patch):
+    def lenient(device, payload, door):
+        return b"\x01\0" + bytes(8)
+
+    set_verb(end, Opcode.CONFIGURE, lenient)
+
+
+def overlapping_patches_are_written(end, patch):
+    sound = VERBS[Opcode.WRITE_CELLS]
+
+    def each(device, payload, door):
+        patch.setattr("firmware_specs.messages.cells.Covered.add", lambda self, region: False)
+        return sound(device, payload, door)
+
+    set_verb(end, Opcode.WRITE_CELLS, each)
+
+
+def half_a_pulse_is_a_limit(end, patch):
+    sound = VERBS[Opcode.SET_LIMITS]
+
+    def rounding(device, payload, door):
+        values = np.frombuffer(payload, "<f8").copy()
+        values[4] = np.floor(values[4])
+        return sound(device, values.tobytes(), door)
+
+    set_verb(end, Opcode.SET_LIMITS, rounding)
+
+
+def replies_of_any_length(end, patch):
+    end.machine.device.check_reply = lambda size: None
+    settle = VERBS[Opcode.SETTLE]
+
+    def long(device, payload, door):
+        return bytes(100) if len(payload) > 100_000 else settle(device, payload, door)
+
+    set_verb(end, Opcode.SETTLE, long)
+
+
 DEFECTS = {
+    owner_is_not_told: "sessions.owner",
+    session_outlives_version_0: "sessions.closed",
+    outputs_outlive_version_0: "sessions.closed",
+    nak_of_no_session: "framing.crc",
+    nak_for_every_frame_of_a_stranger: "sessions.one-nak",
+    credit_after_a_whole_window: "messages.credit",
+    host_window_of_small_hosts_is_ignored: "messages.host-window",
+    credit_does_not_feed: "watchdog.credit",
+    malformed_sync_is_taken: "sessions.malformed",
+    short_frames_are_taken: "messages.contradicting",
+    stale_is_flagged_as_replayed: "transactions.stale",
+    the_rest_of_a_reply_comes_after_a_sync: "messages.sync",
+    details_are_counted_from_the_field: "errors.topology-fields",
+    any_rank_is_taken: "errors.topology-fields",
+    overlapping_patches_are_written: "errors.overlap",
+    half_a_pulse_is_a_limit: "limits.whole",
+    replies_of_any_length: "errors.reply-too-large",
     replies_keep_their_flags: "outputs.true-now",
     any_previous_is_continued: "sessions.other-previous",
     any_session_feeds_the_watchdog: "watchdog.foreign",

@@ -112,6 +112,7 @@ def walk_qcodes(instrument, errors, before=lambda: None):
             and parameter._implements_set_raw | (parameter.set_raw is not None)
         ):
             _set_qcodes(parameter, name, errors, report)
+    print(type(instrument).__name__, report.line())  # shown by `pytest -rP`
     return report
 
 
@@ -225,6 +226,7 @@ def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
             with contextlib.suppress(Exception):
                 setattr(instrument, name, first)
             errors()
+    print(type(instrument).__name__, report.line())
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from emulator.instruments.answers import reals
@@ -20,6 +21,8 @@ from firmware_specs.scpi import Headers, Parameters, ScpiError
 FUNCTIONS = {"VOLTage[:DC]": "volts", "CURRent[:DC]": "amps", "RESistance": "ohms"}
 NAMES = {"volts": '"VOLT:DC"', "amps": '"CURR:DC"', "ohms": '"RES"'}
 ELEMENTS = ("VOLTage", "CURRent", "RESistance", "TIME", "STATus")
+OVP_NONE = 161.0
+"""Source protection above 160 V is none (2400 User's Manual, SOURce:VOLTage:PROTection; from memory)."""
 OUTPUT_OFF = Refused(803, "Not permitted with OUTPUT off")
 FRONT, COMPLIANCE = 1 << 2, 1 << 3
 MEASURED = {"volts": 1 << 12, "amps": 1 << 13, "ohms": 1 << 14}
@@ -57,12 +60,14 @@ class Keithley2400(ScpiSmu):
             "sense.all": lambda c: self.functions.update(NAMES),
             "sense.none": lambda c: self.functions.clear(),
             "sense.state": lambda c: str(int(self._function(c.p) in self.functions)),
-            "latest": lambda c: self.write(self.taken[-1:]),
+            "latest": lambda c: self.write(self.taken[-1:]) or self.table.style.reading.format(NAN),
             "statistics": lambda c: self._statistics(),
             "clear": lambda c: smu.set_output(False),
         }
         self.computed |= {"sense.count": lambda: len(self.functions), "limits.fail": self._fails}
         self.hooks |= {"off": lambda word: smu.set_off_mode(OFF_MODES[str(word)])}
+        self.hooks |= {"protection": lambda v: smu.set_clamp(float(v) if v < OVP_NONE else math.inf)}
+        self.computed["protection.tripped"] = lambda: int(smu.clamped())
         self.hooks |= {"delay": lambda v: self.keep("delay.auto", False)}
         for quantity in NAMES:
             self.actions[f"measure.as.{quantity}"] = partial(self._measure_as, quantity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from emulator.instruments.buffers import Entry
@@ -64,6 +65,10 @@ class Keithley2450(ScpiSmu):
 
     def _wire_sweeps(self, unit: Unit) -> None:
         self.hooks[f"off.{unit}"] = partial(self._off, unit)
+        self.hooks[f"protection.{unit}"] = lambda word: self.smu.set_clamp(
+            math.inf if word == "NONE" else float(str(word).removeprefix("PROT"))
+        )
+        self.computed[f"protection.tripped.{unit}"] = lambda: int(self.smu.clamped())
         self.append_to_lists(unit)
         for shape in ("linear", "step", "log", "list"):
             self.actions[f"sweep.{shape}.{unit}"] = partial(self._set_up, shape, unit)

@@ -10,7 +10,8 @@ from emulator.instruments.models.keithley2600_buffers import ReadingBuffer
 from emulator.instruments.models.keithley2600_smu import SmuObject
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import SmuChannel
-from emulator.instruments.tsp.box import TspBox, number
+from emulator.instruments.tsp.box import TspBox
+from emulator.instruments.tsp.common import number
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
 from firmware_specs.racks.wiring import Instrument

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import INFINITE, OffMode, SmuChannel, SmuReading, Unit
 from emulator.instruments.sweeps import linear, logarithmic
-from emulator.instruments.tsp.box import Method, number
+from emulator.instruments.tsp.box import Method
+from emulator.instruments.tsp.common import number
 
 if TYPE_CHECKING:
     from emulator.instruments.models.keithley2600 import Keithley2600

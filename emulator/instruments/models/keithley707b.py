@@ -76,18 +76,19 @@ class Keithley707B(TspBox):
         return found
 
     def _all(self, slot: str) -> list[str]:
-        every = self._wired or {f"{s}{r}{c:02d}" for s in SLOTS for r in ROWS for c in COLUMNS}
-        return sorted(channel for channel in every if channel.startswith(slot))
+        """Those that may be closed: what is wired, and what was closed beside."""
+        return sorted(channel for channel in self._wired.union(self._closed()) if channel.startswith(slot))
 
     def _one(self, name: str) -> str:
         match = _CHANNEL.fullmatch(name.upper())
         exists = match is not None and int(match[3]) in COLUMNS
-        if name.upper() not in self._wired if self._wired else not exists:
+        if not exists and name.upper() not in self._wired:
             raise Refused(1114, f"Invalid channel specified {name[:20]}")
         return name.upper()
 
     def _between(self, first: str, last: str) -> list[str]:
-        return [channel for channel in self._all("") if first <= channel <= last]
+        every = (f"{s}{r}{c:02d}" for s in SLOTS for r in ROWS for c in COLUMNS)
+        return [channel for channel in every if first <= channel <= last]
 
     def _move(self, channels: list[str], close: bool) -> None:
         for channel in channels:

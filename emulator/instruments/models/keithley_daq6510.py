@@ -34,7 +34,6 @@ FUNCTIONS: dict[str, tuple[str, Quantity, str]] = {
 }
 """What a function answers to `SENSe:FUNCtion?` -> name of its settings, what the input does, unit."""
 RANGED = {"volts": "volts", "amps": "amps", "ohms": "ohms", "ohms4": "ohms"}
-FACTORED = ("volts", "amps", "ohms", "ohms4")
 CARD = ("7700", 101, 122, 300, "20 Ch Mux w/CJC")
 PSEUDO = ("2000", 1, 10, 110, "Pseudo 10 Ch Mux")
 """A 20-channel multiplexer in slot 1, or the pseudo card that a script asks for: model, channels, volts, words."""
@@ -100,9 +99,8 @@ class KeithleyDaq6510(ScpiInstrument):
             self.hooks[f"range.{setting}"] = lambda value: self.keep(f"auto.{setting}", False)
         if setting in RANGED:
             self.computed[f"range.{setting}"] = lambda: self._full(setting) or self.number(f"range.{setting}")
-        if setting in FACTORED:
-            self.hooks[f"aperture.{setting}"] = lambda s: self.keep(f"nplc.{setting}", float(s) * self.bench.line_hz)
         if f"nplc.{setting}" in self.named:
+            self.hooks[f"aperture.{setting}"] = lambda s: self.keep(f"nplc.{setting}", float(s) * self.bench.line_hz)
             self.computed[f"aperture.{setting}"] = lambda: self.number(f"nplc.{setting}") / self.bench.line_hz
 
     def _full(self, setting: str) -> float | None:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator.instruments.refused import Refused
-from emulator.instruments.status import Status, event_bit
+from emulator.instruments.tsp.common import common, number
 from emulator.instruments.tsp.lua import Lua
 from emulator.instruments.tsp.tree import Tree
 from emulator.rack.stand import Stand
 from firmware_specs.racks.wiring import Instrument
+from firmware_specs.scpi.status import Status, event_bit
 
 Method = Callable[..., Any]
 QUEUE = 100
@@ -114,7 +115,7 @@ class TspBox:
         """Takes bytes in, gives answers out; no bytes: looks at the time."""
         self._line += data
         while (end := self._line.find(b"\n")) >= 0:
-            self._arrived(bytes(self._line[:end]).decode(errors="replace").strip())
+            self._arrived(bytes(self._line[:end]).decode("latin-1").strip())
             del self._line[: end + 1]
         if len(self._line) > LINE_LIMIT:
             self._line.clear()
@@ -183,7 +184,7 @@ class TspBox:
         elif started := _LOAD.match(line):
             self._script = (bool(started[1]), started[2], [])
         elif line.startswith("*"):
-            self._common(line.upper())
+            common(self, line.upper())
         else:
             self.chunk(line)
 
@@ -225,32 +226,6 @@ class TspBox:
         if run:
             self.chunk(text)
 
-    def _common(self, line: str) -> None:
-        status = self.status
-        word, _, value = line.partition(" ")
-        answers: dict[str, Callable[[], object]] = {
-            "*IDN?": self.identity,
-            "*OPC?": lambda: "1",
-            "*STB?": self.status_byte,
-            "*ESR?": status.take_events,
-            "*ESE?": lambda: status.event_enable,
-            "*SRE?": lambda: status.service_enable,
-            "*TST?": lambda: "0",
-        }
-        if word in answers:
-            self.say(f"{answers[word]()}\n".encode())
-        elif word in ("*ESE", "*SRE") and value.isdigit():
-            setattr(status, "event_enable" if word == "*ESE" else "service_enable", int(value) & 255)
-        elif word == "*RST":
-            self.reset()
-        elif word == "*CLS":
-            self.queue.clear()
-            status.clear()
-        elif word == "*OPC":
-            status.events |= 1
-        elif word != "*WAI":
-            self.fail(-285, "TSP Syntax error at line 1: unexpected symbol near '*'")
-
     def _host(self, verb: str, *given: Any) -> Any:
         """What the prelude calls."""
         match verb:
@@ -261,7 +236,7 @@ class TspBox:
             case "call":
                 return self.methods[given[0]](*given[1:]) if given[0] in self.methods else self.other(*given)
             case "print":
-                self.say(("\t".join(self.text(value) for value in given) + "\n").encode())
+                self.say(("\t".join(self.text(value) for value in given) + "\n").encode("latin-1", errors="replace"))
             case "printnumber" | "printbuffer":
                 getattr(self, verb)(*given)
             case "delay":
@@ -319,10 +294,3 @@ class TspBox:
 
     def _complete(self, *_: object) -> None:
         self.status.events |= 1
-
-
-def number(value: object) -> float:
-    """A number of a script; anything else is the script's mistake."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(-286, "TSP Runtime error at line 1: a number was expected")
-    return float(value)

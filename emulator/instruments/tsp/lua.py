@@ -43,6 +43,7 @@ class Lua:
     def _begin(self) -> None:
         """A new interpreter: nothing of a user is left."""
         self._runtime = lua51.LuaRuntime(
+            encoding="latin-1",
             unpack_returned_tuples=True,
             register_eval=False,
             register_builtins=False,

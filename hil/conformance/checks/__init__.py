@@ -3,6 +3,7 @@
 from hil.conformance.check import Check
 from hil.conformance.checks import (
     cells,
+    contract,
     errors,
     framing,
     identity,
@@ -31,6 +32,7 @@ SHARED: tuple[Check[Subject], ...] = (
     *pulses.CHECKS,
     *wear.CHECKS,
     *settle.CHECKS,
+    *contract.CHECKS,
     *resistive.CHECKS,
     *products.CHECKS,
 )
@@ -50,6 +52,7 @@ CHECKS: tuple[Check[FrameSubject], ...] = (
     *wear.CHECKS,
     *repeats.CHECKS,
     *settle.CHECKS,
+    *contract.CHECKS,
     *resistive.CHECKS,
     *products.CHECKS,
 )

@@ -117,17 +117,20 @@ def _sum_of_reads(subject: Subject) -> None:
 def _measure(subject: Subject) -> None:
     subject.needs(Capability.MEASURE)
     _ready(subject)
-    subject.write({0: 0.8})
+    region = subject.region()
+    row, column = np.indices((region.rows, region.columns))
+    levels = np.where((row + 2 * column) % 3 == 0, 0.9, 0.3)
+    subject.write({0: levels})
     volts = subject.limits.absolute.max_read_v * np.array([-1.0, 0.5, 1.0])
-    region, reads = subject.region(), subject.reads(4)
+    reads = subject.reads(4)
     reply = parsed(Currents, subject.verbs.ask(Opcode.MEASURE, Measure(region, volts, reads).pack()), "MEASURE")
     demand(reply.amperes.size == 3 * reads * region.cells, f"{reply.amperes.size} currents came")
-    currents = np.median(reply.amperes.reshape(3, reads, -1), axis=(1, 2))
+    currents = reply.amperes.reshape(3, reads, region.rows, region.columns)
     low, high = subject.parameters[Parameter.G_MIN_S], subject.parameters[Parameter.G_MAX_S]
-    expected = (low + 0.8 * (high - low)) * volts
-    demand(bool(np.all(np.sign(currents) == np.sign(volts))), f"currents {currents} A at {volts} V")
-    off = np.max(np.abs(currents / expected - 1))
-    demand(bool(off < 0.5), f"currents {currents} A, expected about {expected} A")
+    expected = volts[:, None, None, None] * (low + levels * (high - low)) * np.ones((1, reads, 1, 1))
+    # a chip may have stuck cells; a wrong order of volts, reads, rows or columns moves a third of them at least
+    off = float(np.mean(np.abs(currents / expected - 1) > 0.5))
+    demand(off < 0.25, f"{off:.2f} of the currents are not what volts, reads, rows and columns in this order give")
 
 
 CHECKS = (

@@ -69,13 +69,14 @@ def _read_limit(subject: Subject) -> None:
 
 def _pulse_limit(subject: Subject) -> None:
     subject.needs(Capability.PULSE)
-    limits = subject.limits.absolute
+    volts, seconds = subject.pulse_shape()
+    subject.limit(max_pulse_v=volts, max_pulse_s=seconds)
     subject.prepare()
     region = subject.region(rows=1, columns=1)
-    subject.verbs.ask(Opcode.PULSE, Pulse(region, True, limits.max_pulse_v, limits.max_pulse_s, 1).pack())
+    subject.verbs.ask(Opcode.PULSE, Pulse(region, True, volts, seconds, 1).pack())
     over = {
-        2: Pulse(region, True, limits.max_pulse_v * 1.001, limits.max_pulse_s, 1),
-        3: Pulse(region, True, limits.max_pulse_v, limits.max_pulse_s * 1.001, 1),
+        2: Pulse(region, True, volts * 1.001, seconds, 1),
+        3: Pulse(region, True, volts, seconds * 1.001, 1),
     }
     for number, request in over.items():
         refusal = subject.verbs.refused(Opcode.PULSE, request.pack(), ErrorCode.LIMIT)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode
 from firmware_specs.fragments import cut
 from firmware_specs.frame import MAX_PAYLOAD, Frame
-from firmware_specs.messages import Credit, Refusal
+from firmware_specs.messages import Credit, Refusal, Sync
 from hil.conformance.check import Check
 from hil.conformance.conversation import OWN_WINDOW, Conversation, Failed, Skipped, demand, parsed
 from hil.conformance.subject import FrameSubject
 
 QUIET_S = 0.2
+NARROW = 2
+"""The smallest window of a host (3.1)."""
 
 
 def _echo(raw: Conversation, payload: bytes) -> None:
@@ -52,13 +54,14 @@ def _credit(subject: FrameSubject) -> None:
     frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
     if len(frames) <= raw.window:
         raise Skipped("max_request is within the window: no credit is needed")
-    for frame in frames[: raw.window]:
+    half = (raw.window + 1) // 2
+    for frame in frames[:half]:
         raw.send_frame(frame)
     frame_back = raw.receive()
     if frame_back is None or frame_back.kind != Kind.CREDIT:
-        raise Failed("a full window of an incomplete message was not answered with CREDIT")
+        raise Failed(f"{half} frames of an incomplete message, half a window, were not answered with CREDIT")
     granted = parsed(Credit, frame_back.payload, "CREDIT").next
-    demand(granted >= (raw.window + 1) // 2, f"CREDIT up to {granted} after {raw.window} frames")
+    demand(granted >= half, f"CREDIT up to {granted} after {half} frames")
     demand(frame_back.sequence == raw.sequence, "CREDIT carries another sequence")
 
 
@@ -73,6 +76,46 @@ def _gap(subject: FrameSubject) -> None:
     demand((nak.sequence, nak.part) == (raw.sequence, 0), f"NAK names {nak.sequence}.{nak.part}")
     answer = raw.exchange(frames)
     demand(answer.payload == _pattern(size), "the message sent again came back changed")
+
+
+def _contradicting(subject: FrameSubject) -> None:
+    raw = subject.raw
+    size = _largest(subject, 2)
+    raw.sequence += 1
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
+    short = frames[0]._replace(payload=frames[0].payload[:-1])
+    for wrong, before in ((short, []), (frames[1]._replace(opcode=int(Opcode.HEARTBEAT)), frames[:1])):
+        for frame in (*before, wrong):
+            raw.send_frame(frame)
+        nak = raw.nak_among_credit()
+        demand(nak.reason == NakReason.DAMAGED, f"NAK reason {nak.reason}, expected 1 (damaged)")
+        demand(nak.part == len(before), f"NAK names part {nak.part}, expected {len(before)}")
+    answer = raw.exchange(frames[1:])
+    demand(answer.payload == _pattern(size), "a message among whose frames came wrong ones was changed")
+
+
+def _sync_meanwhile(subject: FrameSubject) -> None:
+    raw = subject.raw
+    size = _largest(subject, NARROW + 1)
+    if size <= NARROW * MAX_PAYLOAD:
+        raise Skipped("no reply has more frames than the narrowest window")
+    raw.sync_raw(raw.session, Sync(NARROW, owner="hil conform"))
+    first, allowed = raw.sequence + 1, raw.window
+    frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, first, _pattern(size))
+    sent = came = 0
+    while came < NARROW:
+        while sent < min(len(frames), allowed):
+            raw.send_frame(frames[sent])
+            sent += 1
+        frame = raw.receive()
+        if frame is None:
+            raise Failed(f"{came} frames of a reply came")
+        if frame.kind == Kind.CREDIT:
+            allowed = parsed(Credit, frame.payload, "CREDIT").next + raw.window
+        came += frame.kind == Kind.REPLY
+    answer = raw.sync(previous=raw.session)
+    demand(answer.continued and answer.last == first, f"continued {answer.continued}, last {answer.last} of {first}")
+    raw.silence(0.1)
 
 
 def _duplicate_frame(subject: FrameSubject) -> None:
@@ -102,10 +145,19 @@ def _late_duplicate(subject: FrameSubject) -> None:
 
 def _host_window(subject: FrameSubject) -> None:
     """A host that gives no credit gets its window of frames, and the rest when it does."""
+    for window in (OWN_WINDOW, NARROW):
+        _held_back(subject, window)
+    subject.raw.sync()
+
+
+def _held_back(subject: FrameSubject, window: int) -> None:
     raw = subject.raw
-    size = _largest(subject, 2 * OWN_WINDOW)
-    if size <= OWN_WINDOW * MAX_PAYLOAD:
-        raise Skipped("max_request is within the host's window")
+    size = _largest(subject, 2 * window)
+    if size <= window * MAX_PAYLOAD:
+        if window == NARROW:
+            raise Skipped("max_request is within the narrowest window")
+        return
+    raw.sync_raw(raw.session, Sync(window, owner="hil conform"))
     raw.sequence += 1
     frames = cut(Kind.REQUEST, Opcode.ECHO, 0, raw.session, raw.sequence, _pattern(size))
     sent, allowed, came = 0, raw.window, 0
@@ -113,16 +165,17 @@ def _host_window(subject: FrameSubject) -> None:
         while sent < min(len(frames), allowed):
             raw.send_frame(frames[sent])
             sent += 1
-        frame = raw.receive(QUIET_S if came >= OWN_WINDOW else None)
+        frame = raw.receive(QUIET_S if came >= window else None)
         if frame is None:
             break
         if frame.kind == Kind.CREDIT:
             allowed = parsed(Credit, frame.payload, "CREDIT").next + raw.window
         came += frame.kind == Kind.REPLY
-    demand(came == OWN_WINDOW, f"{came} frames of a reply came without credit, the host's window is {OWN_WINDOW}")
-    raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, payload=Credit(OWN_WINDOW).pack()))
+    demand(came == window, f"{came} frames of a reply came without credit, the host's window is {window}")
+    raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, payload=Credit(window).pack()))
     frame = raw.receive()
-    demand(frame is not None and frame.part == OWN_WINDOW, f"part {OWN_WINDOW} did not come after its CREDIT")
+    demand(frame is not None and frame.part == window, f"part {window} did not come after its CREDIT")
+    raw.drain()
 
 
 def _too_large(subject: FrameSubject) -> None:
@@ -162,6 +215,13 @@ CHECKS = (
     Check("messages.payloads", "1.1", "64 KiB of 0x00, 0x0A and 0xFF pass both ways", _payloads),
     Check("messages.credit", "4.3", "CREDIT comes after half a window of an incomplete message", _credit),
     Check("messages.gap", "5.4", "a missing frame gets NAK 2 that names it, and the message can be sent again", _gap),
+    Check("messages.contradicting", "2.6", "a short frame, or one of another opcode, is damaged", _contradicting),
+    Check(
+        "messages.sync",
+        "9.1",
+        "a SYNC is answered while a reply waits, whose rest is not sent",
+        _sync_meanwhile,
+    ),
     Check("messages.duplicate", "5.4", "a frame that came already is ignored", _duplicate_frame),
     Check("messages.late-duplicate", "5.2", "of an executed message only the last frame is answered", _late_duplicate),
     Check("messages.host-window", "4.3", "a reply waits for CREDIT at the host's window", _host_window),

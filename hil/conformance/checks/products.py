@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode, Parameter
 from firmware_specs.messages import Product, ProductReply
+from firmware_specs.topology import Dense
 from hil.conformance.check import Check
 from hil.conformance.conversation import Skipped, demand, parsed
 from hil.conformance.subject import Subject
@@ -61,6 +62,24 @@ def _transposed(subject: Subject) -> None:
     _lines(subject, True)
 
 
+def _bias(subject: Subject) -> None:
+    """A tile of rows and one more: driven forward it takes as many lines, transposed it gives as many."""
+    subject.needs(Capability.PRODUCT, Capability.WRITE)
+    usual = subject.topology
+    if usual.layers[0].units + 1 > subject.fabric.max_rows:
+        raise Skipped("the array has no row for a bias")
+    topology = usual.model_copy(update={"couplings": (Dense(pre=0, post=1, bias=True), *usual.couplings[1:])})
+    with subject.holding(topology):
+        subject.prepare()
+        subject.write({0: 0.9})
+        region = subject.region()
+        for transposed, driven, read in ((False, region.rows, region.columns), (True, region.columns, region.rows)):
+            found = _currents(subject, np.full((1, driven), _volt(subject) / driven), transposed)
+            demand(found.shape == (1, read), f"{found.shape[1]} lines were read, with the bias row {read} are expected")
+            weakest = float(found.min() / np.median(found))
+            demand(weakest > 0.5, f"of lines alike one carries {weakest:.2f} of the median: {found[0]} A")
+
+
 def _limit(subject: Subject) -> None:
     _ready(subject)
     dac = subject.converters[ConverterId.PRODUCT_DAC]
@@ -86,6 +105,7 @@ def _code_range(subject: Subject) -> None:
 CHECKS = (
     Check("product.forward", "7.8", "driven rows give the currents of their cells at the columns", _forward),
     Check("product.transposed", "7.8", "driven columns give the currents of their cells at the rows", _transposed),
+    Check("product.bias", "7.8", "the bias row is driven, and read, like any other", _bias),
     Check("product.limit", "6.6", "line voltages beyond max_read_v are refused", _limit),
     Check("product.code-range", "7.8", "codes above the product DAC's largest are OUT_OF_RANGE", _code_range),
 )

@@ -15,9 +15,9 @@ from hil.conformance.subject import FrameSubject
 
 def _once(subject: FrameSubject) -> None:
     ready(subject)
-    raw, region, limits = subject.raw, subject.region(), subject.limits.active
+    raw, region = subject.raw, subject.region()
     before = subject.usage(region).pulses.astype(np.int64)
-    request = Pulse(region, True, limits.max_pulse_v / 2, limits.max_pulse_s / 2, 2)
+    request = Pulse(region, True, *subject.pulse_shape(), 2)
     raw.sequence += 1
     frame = Frame(Kind.REQUEST, Opcode.PULSE, 0, raw.session, raw.sequence, 0, 1, request.pack())
     answers = [raw.exchange([frame]) for _ in range(3)]
@@ -29,9 +29,9 @@ def _once(subject: FrameSubject) -> None:
 
 def _once_across_sync(subject: FrameSubject) -> None:
     ready(subject)
-    raw, region, limits = subject.raw, subject.region(), subject.limits.active
+    raw, region = subject.raw, subject.region()
     before = subject.usage(region).pulses.astype(np.int64)
-    payload = Pulse(region, True, limits.max_pulse_v / 2, limits.max_pulse_s / 2, 1).pack()
+    payload = Pulse(region, True, *subject.pulse_shape(), 1).pack()
     sequence = raw.sequence + 1
     raw.send_frame(Frame(Kind.REQUEST, Opcode.PULSE, 0, raw.session, sequence, 0, 1, payload))
     answer = raw.sync(previous=raw.session)  # as after a lost reply

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode, State
-from firmware_specs.frame import Frame
+from firmware_specs.frame import MAX_PAYLOAD, Frame
 from firmware_specs.messages import Refusal, Sync
 from hil.conformance.check import Check
 from hil.conformance.conversation import OWN_WINDOW, Failed, demand, parsed
@@ -63,9 +63,61 @@ def _foreign_session(subject: FrameSubject) -> None:
     before = subject.status.transactions
     stranger = raw.session ^ 0x5A5A5A5A or 1
     raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, stranger, raw.sequence + 1))
-    nak = raw.nak()
+    nak = raw.nak(session=stranger)
     demand(nak.reason == NakReason.NO_SESSION, f"NAK reason {nak.reason}, expected 4 (no such session)")
     demand(subject.status.transactions - before <= 1, "a request of another session was executed")
+
+
+def _one_nak_a_request(subject: FrameSubject) -> None:
+    raw = subject.raw
+    stranger = raw.session ^ 0x5A5A5A5A or 1
+    frames = [
+        Frame(Kind.REQUEST, Opcode.ECHO, 0, stranger, 7, part, 3, bytes(MAX_PAYLOAD if part < 2 else 1))
+        for part in range(3)
+    ]
+    for frame in frames[: min(3, raw.window)]:
+        raw.send_frame(frame)
+    raw.nak(session=stranger)
+    raw.silence(0.1)
+    raw.send_frame(frames[0]._replace(sequence=8))
+    raw.nak(session=stranger)
+
+
+def _closed(subject: FrameSubject) -> None:
+    raw = subject.raw
+    subject.arm()
+    old, sequence = raw.session, raw.sequence
+    answer = raw.sync_raw(0x1234567, Sync(OWN_WINDOW, owner="hil conform", lowest=200, highest=201))
+    demand(not answer.continued, "continued is 1 without a version in common")
+    demand(not raw.flags & DeviceFlag.OUTPUTS_ON, "outputs stay on behind a SYNC without a version in common")
+    for session in (old, 0x1234567):
+        raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, session, sequence + 1))
+        nak = raw.nak(session=session)
+        demand(nak.reason == NakReason.NO_SESSION, f"NAK reason {nak.reason} after version 0, expected 4")
+    raw.sync(previous=old)
+    demand(subject.status.state == State.SAFE, "outputs stayed on behind a SYNC without a version in common")
+
+
+def _malformed(subject: FrameSubject) -> None:
+    raw = subject.raw
+    raw.ask(Opcode.IDENTIFY)
+    sound = Sync(OWN_WINDOW, owner="hil conform").pack()
+    wrong = (
+        Frame(Kind.SYNC, 0, 0, 0, 0, 0, 1, sound),
+        Frame(Kind.SYNC, 0, 0, 5, 0, 0, 1, sound[:-1]),
+        Frame(Kind.SYNC, 0, 0, 5, 0, 0, 1, Sync(OWN_WINDOW, owner="o" * 200).pack()),
+        Frame(Kind.SYNC, 0, 0, 5, 0, 0, 1, Sync(1, owner="hil conform").pack()),
+    )
+    for frame in wrong:
+        raw.send_frame(frame)
+        nak = raw.nak()
+        demand(nak.reason == NakReason.DAMAGED, f"NAK reason {nak.reason} for a malformed SYNC, expected 1")
+        raw.ask(Opcode.IDENTIFY)
+
+
+def _owner(subject: FrameSubject) -> None:
+    owner = subject.status.owner
+    demand(owner == "hil conform", f"STATUS names the owner {owner!r}, SYNC said 'hil conform'")
 
 
 def _old_session(subject: FrameSubject) -> None:
@@ -73,7 +125,7 @@ def _old_session(subject: FrameSubject) -> None:
     old, sequence = raw.session, raw.sequence
     raw.sync()
     raw.send_frame(Frame(Kind.REQUEST, Opcode.IDENTIFY, 0, old, sequence + 1))
-    demand(raw.nak().reason == NakReason.NO_SESSION, "a request of the closed session was taken")
+    demand(raw.nak(session=old).reason == NakReason.NO_SESSION, "a request of the closed session was taken")
 
 
 def _replayed(subject: FrameSubject) -> None:
@@ -127,6 +179,7 @@ def _stale(subject: FrameSubject) -> None:
     if answer.kind == Kind.ERROR:
         code = parsed(Refusal, answer.payload, "ERROR").code
         demand(code == ErrorCode.STALE, f"refused with 0x{code:02x}, expected STALE")
+        demand(not answer.flags & DeviceFlag.REPLAYED, "STALE is flagged as replayed")
     else:
         demand(bool(answer.flags & DeviceFlag.REPLAYED), "answered anew, neither replayed nor STALE")
     demand(subject.status.transactions - before == 1, "an old duplicate was executed")
@@ -159,6 +212,15 @@ CHECKS = (
     Check("sessions.new-is-safe", "3.2", "a new session turns the outputs off", _new_session_is_safe),
     Check("sessions.other-previous", "3.2", "a SYNC with another `previous` is a new session", _other_previous),
     Check("sessions.foreign", "3.3", "a request of another session is not executed and gets NAK 4", _foreign_session),
+    Check(
+        "sessions.one-nak",
+        "5.4",
+        "a request of another session gets one NAK 4",
+        _one_nak_a_request,
+    ),
+    Check("sessions.closed", "3.2", "a SYNC without a common version closes the session, outputs off", _closed),
+    Check("sessions.malformed", "3.1", "a malformed SYNC is a damaged frame, and the session stays", _malformed),
+    Check("sessions.owner", "7.3", "STATUS names the owner of SYNC", _owner),
     Check("sessions.old", "3.3", "a request of the closed session gets NAK 4", _old_session),
     Check("sessions.late-reply", "3.4", "late replies carry the nonce of their request", _late_reply),
     Check("transactions.replayed", "5.2", "a duplicate gets the kept reply, flagged as replayed", _replayed),

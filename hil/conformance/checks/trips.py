@@ -6,7 +6,7 @@ import time
 
 from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, Kind, Opcode, State, Trip
 from firmware_specs.frame import Frame
-from firmware_specs.messages import FaultLog, FaultQuery, pack_number
+from firmware_specs.messages import Credit, FaultLog, FaultQuery, pack_number
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand, fed, parsed
 from hil.conformance.subject import FrameSubject
@@ -67,6 +67,32 @@ def _heartbeat(subject: FrameSubject) -> None:
     demand(subject.status.state == State.ARMED, f"HEARTBEAT: {said}")
 
 
+def _any_verb(subject: FrameSubject) -> None:
+    """A host that works has no time for heartbeats."""
+    subject.needs(Capability.WATCHDOG)
+    subject.arm(SHORT_S)
+
+    def beat() -> None:
+        subject.raw.silence(SHORT_S / 4)
+        subject.raw.ask(Opcode.LIMITS)
+
+    said = fed(SHORT_S, beat)
+    demand(subject.status.state == State.ARMED, f"LIMITS: {said}")
+
+
+def _credit_feeds(subject: FrameSubject) -> None:
+    subject.needs(Capability.WATCHDOG)
+    raw = subject.raw
+    subject.arm(SHORT_S)
+
+    def beat() -> None:
+        raw.silence(SHORT_S / 4)
+        raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, 0, 1, Credit(1).pack()))
+
+    said = fed(SHORT_S, beat)
+    demand(subject.status.state == State.ARMED, f"CREDIT: {said}")
+
+
 def _damaged_is_no_heartbeat(subject: FrameSubject) -> None:
     subject.needs(Capability.WATCHDOG)
     subject.arm(SHORT_S)
@@ -113,6 +139,8 @@ CHECKS = (
     Check("watchdog.latched", "6.2", "a trip is left by CLEAR alone, and then to SAFE", _latched),
     Check("watchdog.logged", "6.4", "a trip is in the fault log and sets the fault flag, CLEAR resets that", _logged),
     Check("watchdog.heartbeat", "6.3", "HEARTBEAT keeps the watchdog from tripping", _heartbeat),
+    Check("watchdog.any-verb", "6.3", "a verb that is no HEARTBEAT keeps the watchdog from tripping, too", _any_verb),
+    Check("watchdog.credit", "6.3", "a CREDIT keeps the watchdog from tripping, too", _credit_feeds),
     Check("watchdog.damaged", "6.3", "damaged frames do not restart the watchdog", _damaged_is_no_heartbeat),
     Check("watchdog.foreign", "6.3", "frames of another session do not restart the watchdog", _foreign_is_no_heartbeat),
     Check("watchdog.remaining", "7.3", "STATUS says how long until it trips", _remaining),

@@ -14,13 +14,13 @@ from hil.conformance.subject import Subject
 
 def _energy(subject: Subject) -> None:
     ready(subject)
-    region, limits = subject.region(), subject.limits.absolute
+    region = subject.region()
     subject.pulse(region, True, 1)
     used = subject.usage(region)
     spent_j = float(used.energy_j.max())
     demand(spent_j > 0, f"USAGE says {spent_j} J for cells that had pulses")
     subject.limit(max_energy_per_cell_j=spent_j * (1 + 1e-9))
-    request = Pulse(region, True, limits.max_pulse_v / 2, limits.max_pulse_s / 2, 1)
+    request = Pulse(region, True, *subject.pulse_shape(), 1)
     subject.verbs.refused(Opcode.PULSE, request.pack(), ErrorCode.BUDGET)
     grown = subject.usage(region).pulses.astype(np.int64) - used.pulses
     demand(not grown.any(), f"a request beyond the energy budget gave cells {grown.max()} pulses")

@@ -35,7 +35,7 @@ from firmware_specs.messages import (
     parse_number,
 )
 from firmware_specs.scpi import BY_CODE
-from hil.conformance.conversation import Answer, Failed
+from hil.conformance.conversation import Answer, Failed, NoSession
 
 QUIET_S = 0.02
 MAX_REQUEST = 1 << 20
@@ -101,7 +101,9 @@ class ScpiVerbs:
         try:
             self._dialect.open(self._patience_s)
             self._dialect.parameters()  # the widths of its codes
-        except (LinkTimeout, ProtocolViolation) as error:
+        except LinkTimeout as error:
+            raise NoSession(f"no answer after a device clear: {error}") from error
+        except ProtocolViolation as error:
             raise Failed(f"the link is not clean after a device clear: {error}") from error
         return None
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import torch
 
 from drivers.connect import Address, meant
+from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop, check_over_relaxation
 from emulator.packed import Arithmetic
@@ -17,8 +18,9 @@ from firmware_specs.datasheet import Datasheet, load, shipped
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
 from hil.counterparts.opening.open_device import open_device
-from hil.counterparts.opening.open_rack import open_rack
+from hil.counterparts.opening.open_rack import on_paper, open_rack
 from hil.counterparts.product import ProductBench
+from hil.counterparts.rack import RackBench
 from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Bench
 from hil.measuring.calibrate.open import calibrated
@@ -41,6 +43,7 @@ class Settings:
     dtype: torch.dtype
     stop: Stop | None
     nudged_stop: Stop | None
+    visa_library: str | None = None
 
 
 Opener = Callable[[Settings], Bench]
@@ -53,6 +56,7 @@ def open_bench(
     dtype: torch.dtype = torch.float32,
     stop: Stop | None = None,
     nudged_stop: Stop | None = None,
+    visa_library: str | None = None,
 ) -> Bench:
     """Opens a counterpart.
 
@@ -66,6 +70,7 @@ def open_bench(
         dtype: Floating-point type of an emulated chip.
         stop: Bound and tolerance of the reference relaxation.
         nudged_stop: The same for its nudged phases.
+        visa_library: VISA library as pyvisa names it, in place of what a bench file says.
 
     Raises:
         AddressError: the address has none of these forms.
@@ -76,7 +81,7 @@ def open_bench(
     for name, value in (("stop", stop), ("nudged_stop", nudged_stop)):
         if value is not None and not isinstance(value, Stop):
             raise TypeError(f"{name}: {value!r:.80}, expected emulator.network.Stop(max_iterations, tolerance)")
-    return _opener(address)(Settings(device, dtype, stop, nudged_stop))
+    return _opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library))
 
 
 def check_address(address: str) -> None:
@@ -86,6 +91,22 @@ def check_address(address: str) -> None:
         AddressError, drivers.errors.BadAddress, BenchFileError, DatasheetError: as `open_bench`.
     """
     _opener(address)
+
+
+def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:
+    """A rack to plan with, without its instruments; None where the address is none of a rack.
+
+    Raises:
+        AddressError, BenchFileError, RackError: as `open_bench`.
+    """
+    check_address(address)
+    if address.startswith("rack:"):
+        return on_paper(address, DeviceEntry(address=address.partition("?")[0]), Path())
+    if address.startswith("bench:"):
+        path, _, entry = entry_of(address)
+        if entry.address.startswith("rack:"):
+            return on_paper(address, entry, Path(path).parent)
+    return None
 
 
 def _opener(address: str) -> Opener:
@@ -106,12 +127,14 @@ def _opener(address: str) -> Opener:
             return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
         case "serial" | "visa":
             Address.parse(address)
-            return lambda told: open_device(address, DeviceEntry(address=address), "run")
+            plain = DeviceEntry.model_construct(address=address)  # a person typed it: any URL
+            return lambda told: open_device(address, plain.through(told.visa_library), "run")
         case "rack":
             name, _, query = rest.partition("?")
             options = _options(address, query, ("allow_no_watchdog",))
             alone = options.get("allow_no_watchdog") in ("1", "true")
-            return lambda told: open_rack(address, DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone), Path())
+            rack = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
+            return lambda told: open_rack(address, rack.through(told.visa_library), Path())
         case "bench":
             return _from_file(address)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{probably(address)} Addresses: {FORMS}")
@@ -134,16 +157,44 @@ def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
     return path, name, load_device(Path(path), name)
 
 
+@dataclass(frozen=True)
+class Meant:
+    """What an address means: the whole entry of its device, whose limits they are, and where its files are."""
+
+    entry: DeviceEntry
+    source: str
+    folder: Path
+
+
+def meant_by(address: str, visa_library: str | None = None) -> Meant:
+    """The device of an address with all that a bench file says of it; plain addresses say nothing more.
+
+    Raises:
+        AddressError, BenchFileError, drivers.errors.BadAddress: as `open_bench`.
+    """
+    if address.startswith("bench:"):
+        path, _, entry = entry_of(address)
+        return Meant(entry.through(visa_library), f"bench file {path}", Path(path).parent)
+    check_address(address)
+    name, _, query = address.partition("?")
+    if not address.startswith("rack:"):
+        entry = DeviceEntry.model_construct(address=address)
+    else:
+        entry = DeviceEntry(address=name, allow_no_watchdog="allow_no_watchdog" in query)
+    return Meant(entry.through(visa_library), "run", Path())
+
+
 def _from_file(address: str) -> Opener:
     path, name, entry = entry_of(address)
     scheme = entry.address.partition(":")[0]
     if scheme == "rack":
-        return lambda told: open_rack(address, entry, Path(path).parent)
+        return lambda told: open_rack(address, entry.through(told.visa_library), Path(path).parent)
     if scheme == "bench":
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
     behind = _opener(entry.address)
     if scheme in ("serial", "visa"):
-        return lambda told: calibrated(open_device(address, entry, f"bench file {path}"), entry)
+        source = f"bench file {path}"
+        return lambda told: calibrated(open_device(address, entry.through(told.visa_library), source), entry)
     plain = DeviceEntry(address=entry.address, calibration=entry.calibration, allow_calibration=entry.allow_calibration)
     if entry != plain:
         raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices have limits, watchdog and the like")

@@ -90,6 +90,10 @@ class DeviceEntry(Section):
             )
         return self
 
+    def through(self, visa_library: str | None) -> DeviceEntry:
+        """The device through another VISA library, one that a person named; None: as the file says."""
+        return self if visa_library is None else self.model_copy(update={"visa_library": visa_library})
+
 
 class BenchFile(Section):
     """The devices of a bench by name."""

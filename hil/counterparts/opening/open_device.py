@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from drivers.connect import Options, connect
 from drivers.crossbar import Crossbar
+from drivers.device_info import DeviceInfo
 from drivers.errors import OutOfRange
-from firmware_specs.datasheet import load
+from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.printable import printable
 from hil.counterparts.described import datasheet_of, disagreements
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench_file import DeviceEntry
@@ -13,38 +15,56 @@ from hil.counterparts.opening.bench_file import DeviceEntry
 OVERRIDES = ("allow_no_watchdog", "allow_long_requests")
 
 
-def connected(entry: DeviceEntry, source: str) -> Crossbar:
-    """The device of an entry, within its limits and with its serial number; outputs off.
+def options_of(entry: DeviceEntry, source: str, *, clear_trip: bool = False) -> Options:
+    """How the device of an entry is opened, by every command: all that the entry says.
 
     Args:
         entry: A `serial:` or `visa:` device.
         source: Whose limits the entry's are, for refusals.
+        clear_trip: Named override: a person has looked at a device that tripped.
 
     Raises:
-        DeviceError: it cannot be opened, or has another serial number.
+        firmware_specs.datasheet.DatasheetError: the entry's datasheet is refused.
     """
     limits = entry.limits.model_dump(exclude_none=True)
-    crossbar = connect(
-        entry.address,
-        Options(
-            limits={source: limits} if limits else {},
-            watchdog_s=entry.watchdog_s,
-            lease_s=entry.lease_s,
-            allow_no_watchdog=entry.allow_no_watchdog,
-            allow_long_requests=entry.allow_long_requests,
-            timeout_s=entry.timeout_s,
-            visa_library=entry.visa_library,
-        ),
+    on_file = None if entry.datasheet is None else load(entry.datasheet)
+    return Options(
+        limits={source: limits} if limits else {},
+        watchdog_s=entry.watchdog_s,
+        lease_s=entry.lease_s,
+        expected=lambda info: _check(info, entry, source, on_file),
+        allow_no_watchdog=entry.allow_no_watchdog,
+        allow_long_requests=entry.allow_long_requests,
+        clear_trip=clear_trip,
+        timeout_s=entry.timeout_s,
+        visa_library=entry.visa_library,
     )
-    serial = crossbar.info.identity.serial
+
+
+def connected(entry: DeviceEntry, source: str, *, clear_trip: bool = False) -> Crossbar:
+    """The device of an entry, within its limits and the one that was meant; outputs off. See `options_of`.
+
+    Raises:
+        DeviceError: it cannot be opened, or is another device: then nothing was set or cleared.
+    """
+    return connect(entry.address, options_of(entry, source, clear_trip=clear_trip))
+
+
+def _check(info: DeviceInfo, entry: DeviceEntry, source: str, on_file: Datasheet | None) -> None:
+    """Is this the device that was meant? Asked before anything is set or cleared."""
+    serial = info.identity.serial
     if entry.serial not in (None, serial):
-        crossbar.close()
         raise OutOfRange(
-            f"the device has serial number {serial}, {source} expects {entry.serial}",
+            f"the device has serial number {printable(serial)}, {source} expects {entry.serial}",
             device=entry.address,
             todo="Connect the device that was meant, or correct the bench file",
         )
-    return crossbar
+    if on_file is not None and (wrong := disagreements(on_file, datasheet_of(info, entry.address))):
+        raise OutOfRange(
+            f"the device is not what its datasheet {entry.datasheet} says: " + "; ".join(wrong),
+            device=entry.address,
+            todo="Correct the bench file, or leave the datasheet out to take the device's own word",
+        )
 
 
 def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
@@ -63,14 +83,9 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
     crossbar = connected(entry, source)
     try:
         said = datasheet_of(crossbar.info, entry.address)
-        wrong = [] if on_file is None else disagreements(on_file, said)
-        if wrong:
-            raise OutOfRange(
-                f"the device is not what its datasheet {entry.datasheet} says: " + "; ".join(wrong),
-                device=entry.address,
-                todo="Correct the bench file, or leave the datasheet out to take the device's own word",
-            )
         provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
+        if entry.visa_library != "@py":
+            provenance["visa_library"] = entry.visa_library
         if overrides := [name for name in OVERRIDES if getattr(entry, name)]:
             provenance["overrides"] = overrides
         return DeviceBench(crossbar, address, on_file or said, provenance)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
-from drivers.rack.opening import open_rig
+from drivers.chip_ledger import ChipLedger
+from drivers.rack.opening import chip_of, open_rig
+from drivers.rack.paper import PaperRig
+from drivers.rack.rig import Rig
 from firmware_specs.racks import Rack, load_rack
 from hil.counterparts.opening.bench_file import DeviceEntry
 from hil.counterparts.rack import RackBench
@@ -30,6 +34,17 @@ def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
         allow_no_watchdog=entry.allow_no_watchdog,
     )
     return RackBench(rig, address)
+
+
+def on_paper(address: str, entry: DeviceEntry, folder: Path) -> tuple[RackBench, PaperRig]:
+    """The rack without its instruments, to plan with: nothing is opened, nothing can be sent.
+
+    Raises:
+        RackError: the rack file is refused.
+    """
+    rack = rack_of(entry, folder)
+    paper = PaperRig(rack, ChipLedger(chip_of(rack)))
+    return RackBench(cast(Rig, paper), address), paper  # it plans, and is never entered
 
 
 def rack_of(entry: DeviceEntry, folder: Path) -> Rack:

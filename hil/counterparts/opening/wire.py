@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Literal
 
@@ -23,8 +24,11 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
-from hil.counterparts.opening.bench import AddressError, entry_of, open_chip, probably
-from hil.counterparts.opening.open_device import connected
+from firmware_specs.datasheet import Datasheet, load
+from hil.counterparts.described import datasheet_of
+from hil.counterparts.opening.bench import AddressError, entry_of, meant_by, open_chip, probably
+from hil.counterparts.opening.open_device import connected, options_of
+from hil.counterparts.opening.rehearsal import StandIn
 
 Protocol = Literal["serial", "scpi"]
 """Frames of PROTOCOL.md, or messages of SCPI.md."""
@@ -39,9 +43,11 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
     scheme = address.partition(":")[0]
     if scheme == "emulator":
         return wanted or "serial"
+    if scheme == "bench":
+        return protocol_of(entry_of(address)[2].address, wanted)
     spoken: dict[str, Protocol] = {"serial": "serial", "visa": "scpi"}
     if scheme not in spoken:
-        forms = "serial:PORT?baud=N, visa:RESOURCE or emulator:DATASHEET?seed=N"
+        forms = "serial:PORT?baud=N, visa:RESOURCE, emulator:DATASHEET?seed=N or bench:FILE#NAME of one"
         raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{probably(address)}")
     if wanted not in (None, spoken[scheme]):
         raise AddressError(f"{address!r} speaks {spoken[scheme]}, not {wanted}")
@@ -49,57 +55,96 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
 
 
 @contextmanager
-def open_wire(address: str, options: Options | None = None, protocol: Protocol | None = None) -> Iterator[Reopenable]:
+def open_wire(address: str, protocol: Protocol | None = None, visa_library: str | None = None) -> Iterator[Reopenable]:
     """A wire that speaks a protocol, without a session; it can be closed and opened again.
 
+    Where a bench file says which device is meant, that is seen first, over a session that is closed again.
+
     Args:
-        address: `serial:PORT?baud=N`, `visa:RESOURCE` or `emulator:DATASHEET?seed=N`.
-        options: How a real device is opened.
+        address: `serial:PORT?baud=N`, `visa:RESOURCE`, `emulator:DATASHEET?seed=N`, or `bench:FILE#NAME` of one.
         protocol: What an emulated chip is to speak.
+        visa_library: In place of what a bench file says.
 
     Raises:
         AddressError: an address without a wire. DeviceError: it cannot be opened.
     """
-    spoken = protocol_of(address, protocol)
-    if address.startswith("emulator:"):
-        yield Reopenable(links_of(Machine(Device(open_chip(address))), address, spoken))
+    spoken, meant = protocol_of(address, protocol), meant_by(address, visa_library)
+    entry = meant.entry
+    if entry.address.startswith("emulator:"):
+        yield Reopenable(links_of(Machine(Device(open_chip(entry.address))), address, spoken))
         return
-    with bare_wire(address, options) as wire:
+    options = options_of(entry, meant.source)
+    if entry.serial is not None or entry.datasheet is not None:
+        connect(entry.address, options).close()
+    with bare_wire(entry.address, options) as wire:
         yield wire
 
 
-def open_crossbar(address: str, options: Options | None = None) -> Crossbar:
+def open_crossbar(address: str, visa_library: str | None = None, *, clear_trip: bool = False) -> Crossbar:
     """A device with its verbs in SI units, outputs off.
 
     Args:
         address: `serial:...`, `visa:...`, `emulator:DATASHEET?seed=N`, or `bench:FILE#NAME` for one of these within the
             limits of a bench file.
-        options: How it is opened; a bench file says that itself.
+        visa_library: In place of what a bench file says.
+        clear_trip: Named override: a person has looked at a device that tripped.
 
     Raises:
         AddressError: `reference:` has no verbs. Busy: somebody owns it. DeviceError: it cannot be opened.
     """
-    chosen = options or Options()
-    if address.startswith("bench:"):
-        path, _, entry = entry_of(address)
-        if entry.address.startswith(("serial:", "visa:")):
-            return connected(entry, f"bench file {path}")
+    meant = meant_by(address, visa_library)
+    entry = meant.entry
+    if entry.address.startswith("emulator:"):
+        return crossbar_of_chip(open_chip(entry.address), Options(), entry.address)
+    if not entry.address.startswith(("serial:", "visa:")):
         address = entry.address
-    if address.startswith("emulator:"):
-        return crossbar_of_chip(open_chip(address), chosen, address)
-    if not address.startswith(("serial:", "visa:")):
         what = "is a rack: drivers.rack measures its cells" if address.startswith("rack:") else "is no device"
         form = "serial:, visa:, emulator: or bench:FILE#NAME of one is needed"
         raise AddressError(f"{address!r} {what}; {form}.{probably(address)}")
-    return connect(address, chosen)
+    return connected(entry, meant.source, clear_trip=clear_trip)
 
 
 def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
     """An emulated chip behind its firmware, with the verbs of any device."""
     chosen = options or Options()
-    wire = links_of(Machine(Device(chip)), address, "serial")()
-    dialect = Framed(FramedLink(wire, owner="in process"), chosen.timeout_s, 0.0)
-    return Crossbar(Session(dialect, limits=chosen.limits, watchdog_s=chosen.watchdog_s, lease_s=chosen.lease_s))
+    return crossbar_of(Machine(Device(chip)), chosen, address)
+
+
+def crossbar_of(machine: Machine, options: Options, address: str) -> Crossbar:
+    """An emulated device in process, with the verbs of any device."""
+    dialect = Framed(FramedLink(links_of(machine, address, "serial")(), owner="in process"), options.timeout_s, 0.0)
+    return Crossbar(
+        Session(
+            dialect,
+            limits=options.limits,
+            watchdog_s=options.watchdog_s,
+            lease_s=options.lease_s,
+            allow_long_requests=options.allow_long_requests,
+        )
+    )
+
+
+def stand_in(address: str, sheet: Datasheet | None = None, visa_library: str | None = None) -> tuple[StandIn, Options]:
+    """What a rehearsal is made on: an emulated device like the one at an address, and the limits it is opened with.
+
+    A device whose datasheet is known, here or in its bench file, gets nothing at all; another one is opened and asked
+    what it is, with its outputs off.
+
+    Raises:
+        AddressError, DeviceError, DatasheetError: as `open_crossbar`.
+    """
+    meant = meant_by(address, visa_library)
+    entry = meant.entry
+    options = replace(options_of(entry, meant.source), expected=Options().expected)  # it is no device of this name
+    if sheet is None and entry.datasheet is not None:
+        sheet = load(entry.datasheet)
+    if sheet is None and entry.address.startswith("emulator:"):
+        sheet = open_chip(entry.address).datasheet
+    if sheet is not None:
+        return StandIn(sheet), options
+    with open_crossbar(address, visa_library) as crossbar:
+        info = crossbar.info
+    return StandIn(datasheet_of(info, address), info), options
 
 
 def links_of(machine: Machine, address: str, protocol: Protocol) -> Callable[[], Loopback]:

@@ -130,8 +130,8 @@ def only(plan: Plan, names: Sequence[str]) -> Plan:
     return plan.model_copy(update={**dropped, "own": {n: i for n, i in plan.own.items() if n in names}})
 
 
-def usual(rows: int = 16, columns: int = 16) -> Plan:
-    """Everything but endurance, which only costs."""
+def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: float = 0.0) -> Plan:
+    """Everything but endurance, which only costs; pulses as given, else by the datasheet."""
     return Plan(
         rows=rows,
         columns=columns,
@@ -145,7 +145,7 @@ def usual(rows: int = 16, columns: int = 16) -> Plan:
         read_noise=ReadNoise(),
         temperature=TemperatureSweep(),
         drift=Drift(),
-        pulse_response=PulseResponse(),
+        pulse_response=PulseResponse(amplitude_v=pulse_v, width_s=pulse_s),
     )
 
 

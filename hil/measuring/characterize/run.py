@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,11 +14,12 @@ import xarray as xr
 from drivers.crossbar import Crossbar
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
+from hil.measuring.characterize.budget import check_budget
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
 from hil.measuring.characterize.items import Drift, Found, Health, Item
 from hil.measuring.characterize.items.health import codes
-from hil.measuring.characterize.plan import Plan, PlanError
+from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Mark, Step
 from hil.measuring.characterize.store import Store
@@ -98,10 +98,10 @@ def _characterize(
     chip = _identity(crossbar)
     gone_on = _begun(folder, plan, chip)
     probe = Probe(crossbar, plan.rows, plan.columns, plan.array, sheet, place=False)
-    skipped = {i.NAME: f"the device lacks {_missing(probe, i)}" for i in plan.items if _missing(probe, i)}
+    skipped = {item.NAME: why for item in plan.items if (why := _why_not(probe, item))}
     able = [item for item in plan.items if item.NAME not in skipped]
     rows = {item.NAME: item.steps(probe) for item in able if not isinstance(item, Found)}
-    _check_budget(plan, rows)
+    check_budget(plan, rows)
     if not gone_on:
         _begin(folder, plan, chip, crossbar)
     store = Store(folder, _attributes(crossbar, probe, chip, plan))
@@ -117,7 +117,17 @@ def _characterize(
             probe.health = store.health = codes(data[item.NAME])
             data[item.NAME] = store.dataset(item.NAME, item.DIMS, item.UNITS)
             store.publish(item.NAME, data[item.NAME])
-    figures = tuple(figure for item in able for figure in item.conclude(data[item.NAME], sheet))
+    found: list[Figure] = []
+    for item in able:
+        try:
+            found += item.conclude(data[item.NAME], sheet)
+        except (
+            ValueError,
+            ArithmeticError,
+            LookupError,
+        ) as error:  # what was measured is kept, and so are the other items' figures
+            skipped[item.NAME] = f"measured, but no figures follow: {error}"
+    figures = tuple(found)
     skipped |= {f.name: "the measurement gave no finite number" for f in figures if not f.finite}
     figures = tuple(figure for figure in figures if figure.finite)
     write_json(folder / "figures.json", {"chip": chip, "figures": [f.to_json() for f in figures], "skipped": skipped})
@@ -195,27 +205,10 @@ def _act(probe: Probe, store: Store, name: str, number: int, step: Step) -> None
         step.deeds[index].apply(probe)
 
 
-def _missing(probe: Probe, item: Item) -> str:
-    return ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
-
-
-def _check_budget(plan: Plan, rows: dict[str, Sequence[Step]]) -> None:
-    cost = {name: _cost(steps) for name, steps in rows.items()}
-    total = sum(cost.values())
-    if total > plan.pulse_budget:
-        listed = ", ".join(f"{name} {pulses}" for name, pulses in cost.items() if pulses)
-        raise PlanError(
-            f"pulse_budget: the plan costs {total} writes and pulses a cell ({listed}), allowed are {plan.pulse_budget}"
-        )
-
-
-def _cost(steps: Sequence[Step]) -> int:
-    """Most writes and pulses that any cell takes."""
-    planes: Counter[int | None] = Counter()
-    for step in steps:
-        for deed in step.deeds:
-            planes[deed.plane] += deed.cost
-    return planes[None] + max((count for plane, count in planes.items() if plane is not None), default=0)
+def _why_not(probe: Probe, item: Item) -> str:
+    """Why an item is skipped; empty where it is measured."""
+    missing = ", ".join(c.name or "" for c in item.NEEDS if not probe.can(c))
+    return f"the device lacks {missing}" if missing else item.refusal(probe)
 
 
 def _called(chip: dict[str, str]) -> str:

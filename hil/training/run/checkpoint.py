@@ -87,7 +87,7 @@ def parse(facts: bytes, content: bytes) -> Checkpoint | None:
             return None
         position = known["position"]
         counts = (known["metrics_bytes"], position["step"], position["epoch"], position["batch"])
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
+        if not all(type(count) is int and count >= 0 for count in counts):
             return None
         return Checkpoint(load(content), known)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):

@@ -67,6 +67,8 @@ class Summary(_Shape):
     finished: bool = False
     steps: Count | None = None
     test_accuracy: Number | None = None
+    test: dict[Text, Number] = {}
+    best_epoch: Count | None = None
     images_per_second: Number | None = None
 
 

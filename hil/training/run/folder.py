@@ -21,10 +21,10 @@ RUN = Made(
     "run",
     re.compile(
         r"(ranks/\d+/)?(config\.toml|(provenance|evaluation|summary|counterpart)\.json|metrics\.jsonl|flight\.log"
-        r"|report\.html|checkpoints/step_\d+\.(json|safetensors)|tensorboard/events\.out\.tfevents\.[^/]+)"
+        r"|report\.html|(checkpoints|best)/step_\d+\.(json|safetensors)|tensorboard/events\.out\.tfevents\.[^/]+)"
         r"|ranks/\d+/\.crossbar-hil"
     ),
-    re.compile(r"(ranks/\d+/)?(checkpoints|tensorboard)|ranks(/\d+)?"),
+    re.compile(r"(ranks/\d+/)?(checkpoints|best|tensorboard)|ranks(/\d+)?"),
 )
 """What a run makes in its folder."""
 CHECKPOINTED = "checkpointed"
@@ -79,6 +79,11 @@ class RunFolder(Shown):
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Folder of the weights of the best epoch, where they are kept."""
+        return self.path / "best"
 
     @property
     def tensorboard(self) -> Path:

@@ -21,8 +21,8 @@ def _count(subject: ScpiSubject) -> int:
 
 
 def _pulse(subject: ScpiSubject, sign: str, count: int) -> str:
-    limits = subject.limits.active
-    shape = f"{limits.max_pulse_v / 2:.9g},{limits.max_pulse_s / 2:.9g}"
+    volts, seconds = subject.pulse_shape()
+    shape = f"{volts:.9g},{seconds:.9g}"
     return f"ARR:CELL:PULS{sign} {subject.place},UP,{shape},{count}"
 
 

@@ -28,6 +28,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def refusal(self, probe: Probe) -> str:
+        """Nothing stands against it."""
+        return ""
+
 
 class Item(Protocol):
     """A measurement.
@@ -46,6 +50,9 @@ class Item(Protocol):
 
     def steps(self, probe: Probe) -> Sequence[Step]:
         """The row of steps; the same every time for the same settings and device."""
+
+    def refusal(self, probe: Probe) -> str:
+        """Why it cannot be measured although the device could; empty where it can."""
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Figures from the complete measurement, beside what a datasheet says."""

@@ -41,7 +41,7 @@ class PulseResponse(Settings):
             without one a number that grows from 1, so that small steps and large ones are seen.
         cycles: Ways up and down.
         reads: Readings of every cell after each group.
-        amplitude_v: Height; 0: the datasheet's nominal one, or half of what all limits allow.
+        amplitude_v: Height; 0: the nominal one of the datasheet or of the device itself. Nobody else chooses one.
         width_s: Width; 0: likewise.
     """
 
@@ -76,6 +76,29 @@ class PulseResponse(Settings):
                     rows.append(self._step(tuple(pulses), cycle, direction, count, height, width))
         return rows
 
+    def refusal(self, probe: Probe) -> str:
+        """No cell gets a pulse that nobody chose, or that a limit forbids."""
+        height, width = self._chosen(probe)
+        missing = [name for name, value in (("amplitude_v", height), ("width_s", width)) if not value]
+        if missing:
+            return (
+                f"nobody has chosen {' and '.join(missing)} of its pulses: name a datasheet with a pulse law "
+                "(--datasheet), or set them in the plan (pulse_response) or with --pulse-v and --pulse-s"
+            )
+        limits = probe.crossbar.session.guard.limits
+        beyond = [
+            str(most)
+            for value, most in ((height, limits.max_pulse_v), (width, limits.max_pulse_s))
+            if value > most.value
+        ]
+        return f"its pulses of {height:g} V, {width:g} s are beyond {' and '.join(beyond)}" if beyond else ""
+
+    def _chosen(self, probe: Probe) -> tuple[float, float]:
+        """Height and width by plan, datasheet, device; 0 where nobody says."""
+        law = _law(probe.sheet)
+        said = (law.amplitude_v, law.width_s) if law is not None else probe.crossbar.info.nominal_pulse or (0.0, 0.0)
+        return self.amplitude_v or said[0], self.width_s or said[1]
+
     def _step(
         self, deeds: tuple[Deed, ...], cycle: int, direction: int, count: int, height: float, width: float
     ) -> Step:
@@ -84,9 +107,7 @@ class PulseResponse(Settings):
 
     def _pulse(self, probe: Probe) -> tuple[float, float]:
         """Height and width."""
-        limits, law = probe.crossbar.session.guard.limits.record(), _law(probe.sheet)
-        height = self.amplitude_v or (limits.max_pulse_v / 2 if law is None else law.amplitude_v)
-        return height, self.width_s or (limits.max_pulse_s / 2 if law is None else law.width_s)
+        return self._chosen(probe)
 
     def _counts(self, probe: Probe, up: bool, height: float, width: float) -> list[int]:
         """Pulses of every group of one direction."""

@@ -15,7 +15,7 @@ from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.pulses import Pulses
 from hil.cli import build_app, main
 from hil.counterparts.opening.wire import crossbar_of_chip
-from hil.measuring.characterize import distance, plan, run, steps, twin
+from hil.measuring.characterize import distance, plan, run, steps
 from hil.measuring.characterize.items import (
     Drift,
     Found,
@@ -27,6 +27,7 @@ from hil.measuring.characterize.items import (
     Transfer,
 )
 from hil.measuring.characterize.store import Store
+from hil.measuring.twins import of_device as twin
 from hil.report.characterization import write_comparison, write_report
 
 SMALL = plan.Plan(

@@ -1,58 +1,35 @@
-"""Digital twins: the emulator's parameters, fitted to a characterization, as a datasheet.
+"""Twins of a device we characterized: what it says of itself, and the physics that was measured.
 
-What the device says of itself (ranges, converters, limits) is taken over; its physics is what was measured. The twin is
-a twin in distribution: another specimen of the same kind, not a copy cell by cell.
+A twin is a twin in distribution, another specimen of the same kind, but for what was looked at one by one: cells that
+do not follow and units whose gain was measured are where they are on the device (`specimen`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import tomli_w
 
 from firmware_specs.codes import Capability
-from firmware_specs.datasheet import Datasheet
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize.folder import begun, believed
 from hil.measuring.characterize.items.programming import sigma_by_level
 from hil.measuring.characterize.items.pulse_response import response
+from hil.measuring.characterize.items.transfer import unit_fits
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
+from hil.measuring.laws import ramps, retention, samples
+from hil.measuring.laws.choice import Chosen
+from hil.measuring.laws.samples import Range
+from hil.measuring.twins.document import Document, Twin
+from hil.measuring.twins.of_items import readings_of, working
 
-Document = dict[str, dict[str, Any]]
 SIGNIFICANT = 4.0
 """An effect is taken into the twin when its figure is this many standard uncertainties from none."""
 
-
-@dataclass(frozen=True)
-class Twin:
-    """A fitted datasheet.
-
-    Attributes:
-        document: Sections and keys, as the datasheet's TOML has them.
-        uncertainty: Standard uncertainty of every fitted `section.key`, in the key's unit.
-    """
-
-    document: Document
-    uncertainty: dict[str, float]
-
-    @property
-    def datasheet(self) -> Datasheet:
-        """The datasheet, checked."""
-        return Datasheet.model_validate(self.document)
-
-    def to_toml(self) -> str:
-        """The datasheet as TOML; fitted keys carry their uncertainty as a comment."""
-        lines = ["# Fitted to a characterization by `hil twin`; +- is one standard uncertainty.", ""]
-        for section, keys in self.document.items():
-            lines.append(f"[{section}]")
-            for key, value in keys.items():
-                error = self.uncertainty.get(f"{section}.{key}")
-                lines.append(tomli_w.dumps({key: value}).rstrip() + ("" if error is None else f"  # +- {error:.2g}"))
-            lines.append("")
-        return "\n".join(lines)
+MEASURED = ("constant", "linear", "soft_bounds")
+"""Pulse laws whose figures the item `pulse_response` measures itself."""
 
 
 def fit(found: Characterization) -> Twin:
@@ -66,10 +43,11 @@ def fit(found: Characterization) -> Twin:
     """
     said, plan = begun(found.folder), plans.of(found.folder)
     with believed(found.folder):
-        builder = _Builder(found, _own_words(found, said.device if said else {}), {}, plan.rows)
-        for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults):
+        own = _own_words(found, said.device if said else {})
+        builder = _Builder(found, own, {}, plan.rows, plan.array)
+        for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
             part(builder)
-        twin = Twin(builder.document, builder.uncertainty)
+        twin = Twin(builder.document, builder.uncertainty, builder.chosen)
         assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
         return twin
 
@@ -80,6 +58,12 @@ class _Builder:
     document: Document
     uncertainty: dict[str, float]
     rows: int
+    array: int = 0
+    chosen: list[Chosen] = field(default_factory=list)
+
+    @property
+    def within(self) -> Range:
+        return Range(self.document["cells"]["g_min_s"], self.document["cells"]["g_max_s"])
 
     @property
     def resistive(self) -> bool:
@@ -110,7 +94,7 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
     return {
         "identity": {
             "vendor": chip["vendor"],
-            "model": f"{chip['model']} twin",
+            "model": chip["model"],
             "description": f"Twin of serial {chip['serial']}, firmware {chip['firmware']}"
             + (", diodes taken for ideal" if resistive else ""),
             "source": f"characterization {found.folder.name}",
@@ -232,6 +216,14 @@ def _settle(b: _Builder) -> None:
 
 
 def _drift(b: _Builder) -> None:
+    readings = readings_of(b.found)
+    if "retention" in readings:
+        chosen = retention.choose(samples.retention_of(readings["retention"]), b.within)
+        b.chosen.append(chosen)
+        if chosen.law.startswith("walk"):  # the laws below are those of the item
+            b.document["drift"] = dict(chosen.sections["drift"])
+            b.uncertainty |= chosen.uncertainty
+            return
     if not b.has("drift.kept") or abs(1 - b.value("drift.kept").value) < 0.002:
         return
     if b.has("drift.tau"):
@@ -253,6 +245,12 @@ def _pulses(b: _Builder) -> None:
         "amplitude_v": float(data["amplitude"][0]),
         "width_s": float(data["width"][0]),
     }
+    chosen = ramps.choose(samples.ramps_of(readings_of(b.found)["ramps"], b.within))
+    b.chosen.append(chosen)
+    if chosen.law not in MEASURED and chosen.law != "power":
+        b.document["pulses"] |= dict(chosen.sections["pulses"])
+        b.uncertainty |= {k: v for k, v in chosen.uncertainty.items() if k.startswith("pulses.")}
+        return
     found = response(data)  # about the middle of the range, where the emulator's law has its zero
     for key in ("step", "asymmetry", "step_d2d", "asymmetry_d2d", "c2c"):
         if key in found:
@@ -266,3 +264,26 @@ def _faults(b: _Builder) -> None:
     for key in ("stuck_on", "stuck_off"):
         if b.has(f"programming.{key}") and b.value(f"programming.{key}").value > 0:
             b.put("faults", key, b.value(f"programming.{key}"))
+
+
+def _specimen(b: _Builder) -> None:
+    """Cells that do not follow what is written, and gains and offsets of units, where they were looked at."""
+    keys: dict[str, Any] = {}
+    if "programming" in b.found.data:
+        data = b.found.data["programming"]
+        means = data["level"].to_numpy().mean(axis=1)
+        level = means.mean(axis=0)
+        places = np.argwhere(~working(data))
+        low, span = b.within.low_s, b.within.span_s
+        keys |= {"rows": level.shape[1], "columns": level.shape[2]}
+        keys["stuck"] = [[*map(int, p), max(float(low + level[tuple(p)] * span), 0.0)] for p in places]
+    if "transfer" in b.found.data and not b.resistive:
+        units = unit_fits(b.found.data["transfer"])
+        unit_v = float(b.document["neurons"]["state_unit_v"])
+        gain, offset = np.asarray(units.lines.gain), np.asarray(units.lines.offset)
+        seen = np.isfinite(gain) & np.isfinite(offset) & units.live
+        if seen.sum() > 1:  # a unit beside a stuck cell may have no line of its own: it is taken for a usual one
+            keys["gain"] = [float(v) for v in np.where(seen, gain / np.median(gain[seen]) - 1, 0.0)]
+            keys["offset_v"] = [float(v) for v in np.where(seen, offset - np.median(offset[seen]), 0.0) * unit_v]
+    if keys:
+        b.document["specimen"] = {"array": int(b.array), **keys}

@@ -1,0 +1,48 @@
+"""Common commands of IEEE 488.2, which TSP boxes take beside Lua."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from emulator.instruments.refused import Refused
+
+if TYPE_CHECKING:
+    from emulator.instruments.tsp.box import TspBox
+
+SYNTAX = "TSP Syntax error at line 1: unexpected symbol near '*'"
+
+
+def common(box: TspBox, line: str) -> None:
+    """Carries out a line that begins with a star, in capitals."""
+    status = box.status
+    word, _, value = line.partition(" ")
+    answers: dict[str, Callable[[], object]] = {
+        "*IDN?": box.identity,
+        "*OPC?": lambda: "1",
+        "*STB?": box.status_byte,
+        "*ESR?": status.take_events,
+        "*ESE?": lambda: status.event_enable,
+        "*SRE?": lambda: status.service_enable,
+        "*TST?": lambda: "0",
+    }
+    if word in answers:
+        box.say(f"{answers[word]()}\n".encode())
+    elif word in ("*ESE", "*SRE") and value.isdigit():
+        setattr(status, "event_enable" if word == "*ESE" else "service_enable", int(value) & 255)
+    elif word == "*RST":
+        box.reset()
+    elif word == "*CLS":
+        box.queue.clear()
+        status.clear()
+    elif word == "*OPC":
+        status.events |= 1
+    elif word != "*WAI":
+        box.fail(-285, SYNTAX)
+
+
+def number(value: object) -> float:
+    """A number of a script; anything else is the script's mistake."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(-286, "TSP Runtime error at line 1: a number was expected")
+    return float(value)

@@ -1,0 +1,190 @@
+"""The numbers of a settle: weights, bias, slopes and rails at their size (PROTOCOL.md 7.5).
+
+Sizes are compared, not single readings: the least-squares share of what was expected averages a chip's noise away, and
+leaves its systematic errors, of which `NEAR` allows a fifth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter
+from firmware_specs.messages import Configure, Configured, Settle, pack_array, pack_topology
+from firmware_specs.topology import Dense, Layer, Topology
+from hil.conformance.check import Check
+from hil.conformance.conversation import Skipped, demand, parsed
+from hil.conformance.subject import Subject
+
+Array = NDArray[np.float64]
+NEAR = 0.2
+"""How far a size may be from what the text says, as a share of it."""
+READS = 16
+SWEEPS = 200
+CROWD = 32
+"""Most units of the first layer where a linear one is to reach its rail."""
+
+
+def _needs(subject: Subject) -> None:
+    subject.needs(Capability.SETTLE, Capability.WRITE)
+    if subject.fabric.resistive:
+        raise Skipped("the substrate is resistive")
+
+
+def _block(
+    subject: Subject, *, bias: bool = False, slopes: tuple[float, float] = (1.0, 1.0), first: int = 0
+) -> Topology:
+    """Two dense layers, the last one linear; their sizes are those of the small block unless `first` says otherwise."""
+    sizes = [layer.units for layer in subject.topology.layers]
+    if len(sizes) != 2:
+        raise Skipped("the check is written for two layers")
+    if first and not subject.fabric.layers:
+        sizes[0] = first
+    if sizes[0] + bias > subject.fabric.max_rows:
+        raise Skipped("the array has no row for a bias")
+    layers = (Layer(shape=(sizes[0],), slope=slopes[0]), Layer(shape=(sizes[1],), clamped=False, slope=slopes[1]))
+    return Topology(layers=layers, couplings=(Dense(pre=0, post=1, bias=bias),))
+
+
+def _place(subject: Subject, topology: Topology) -> Configured:
+    reply = subject.verbs.ask(Opcode.CONFIGURE, Configure(0, topology).pack())
+    subject.arm()
+    return parsed(Configured, reply, "CONFIGURE")
+
+
+def _weight_unit(subject: Subject) -> float:
+    p = subject.parameters
+    return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
+
+
+def _weigh(subject: Subject, weights: Array) -> Array:
+    """Writes weights, (rows, columns), and gives those that stand there: as read back, where the device can read."""
+    levels = np.clip(weights / _weight_unit(subject), -1, 1)
+    planes = {0: np.maximum(levels, 0)} | ({1: np.maximum(-levels, 0)} if subject.planes == 2 else {})
+    subject.write(planes)
+    if Capability.READ in subject.identity.capabilities:
+        planes = {plane: subject.read_levels(subject.region(plane)) for plane in planes}
+    if subject.planes == 2:
+        return (planes[0] - planes[1]) * _weight_unit(subject)
+    lowest = subject.parameters[Parameter.G_MIN_S] * subject.parameters[Parameter.TRANSIMPEDANCE_OHM]
+    return planes[0] * _weight_unit(subject) + lowest
+
+
+def _states(subject: Subject, drive: Array, *nudges: Array) -> list[Array]:
+    """States of both layers, (phases, batch, units)."""
+    reads = subject.reads(READS)
+    request = Settle(0, subject.drive_codes(drive), tuple(subject.nudge_codes(n) for n in nudges), (0, 1), reads)
+    reply = subject.settle(request)
+    return [subject.states(reply, i, i, reads) for i in range(2)]
+
+
+def _relaxed(topology: Topology, weights: Array, drive: Array) -> Array:
+    """Outputs of the two layers by the text: z forward and backward through the same weights, bias an input of 1."""
+    rows = topology.layers[0].units
+    first, last = np.zeros_like(drive), np.zeros((len(drive), weights.shape[1]))
+    bias = weights[rows:].sum(axis=0)
+    for _ in range(SWEEPS):
+        first = np.clip(topology.layers[0].slope * (drive + last @ weights[:rows].T), 0, 1)
+        last = first @ weights[:rows] + bias
+    return last
+
+
+def _share(found: Array, expected: Array) -> float:
+    """Least-squares share of what was expected in what was found."""
+    return float((found * expected).sum() / (expected**2).sum())
+
+
+def _demand_size(what: str, found: Array, expected: Array) -> None:
+    share = _share(found, expected)
+    demand(abs(share - 1) < NEAR, f"{what} have {share:.2f} times the size of the text: {found}, expected {expected}")
+
+
+def _weights(subject: Subject) -> None:
+    _needs(subject)
+    topology = _block(subject)
+    with subject.holding(topology):
+        _place(subject, topology)
+        rows, columns = topology.cells(topology.couplings[0])
+        row, column = np.indices((rows, columns))
+        signs = np.where((row + 2 * column) % 3 == 0, 1.0, -0.5 if subject.planes == 2 else 0.4)
+        weights = _weigh(subject, signs * min(0.6 / np.sqrt(rows * columns), 0.9 * _weight_unit(subject)))
+        drive = np.array([[0.9 if u == s else 0.3 for u in range(rows)] for s in range(rows)])
+        _demand_size("outputs", _states(subject, drive)[1][0], _relaxed(topology, weights, drive))
+
+
+def _bias(subject: Subject) -> None:
+    _needs(subject)
+    topology = _block(subject, bias=True)
+    with subject.holding(topology):
+        rows, columns = topology.cells(topology.couplings[0])
+        sizes = _place(subject, topology).cells
+        demand(sizes == ((rows, columns),), f"with a bias row CONFIGURE says {sizes}, expected {rows} x {columns}")
+        wanted = np.zeros((rows, columns))
+        wanted[-1] = np.linspace(0.3, 0.6, columns) * _weight_unit(subject)
+        weights = _weigh(subject, wanted)
+        drive = np.zeros((2, rows - 1))
+        _demand_size("outputs of a bias row", _states(subject, drive)[1][0], _relaxed(topology, weights, drive))
+
+
+def _slopes(subject: Subject) -> None:
+    _needs(subject)
+    topology = _block(subject, slopes=(0.5, 0.25))
+    with subject.holding(topology):
+        _place(subject, topology)
+        rows, columns = topology.cells(topology.couplings[0])
+        if subject.planes < 2:
+            raise Skipped("without a second plane no weight is 0")
+        _weigh(subject, np.zeros((rows, columns)))
+        drive = np.full((1, rows), 0.8)
+        dac = subject.converters[ConverterId.NUDGE_DAC]
+        size = 0.9 * min(-dac.low / subject.current_unit_a, dac.high / subject.current_unit_a, 0.5)
+        nudge = np.full((1, columns), size)
+        first, last = _states(subject, drive, nudge, -nudge)
+        _demand_size("states of a clamped layer with slope 0.5, driven with 0.8,", first[0], 0.5 * drive)
+        adc = subject.converters[ConverterId.OUTPUT_ADC]
+        moved, wanted = float(np.mean(last[1] - last[2])), 2 * size
+        off = NEAR * wanted + adc.lsb / subject.parameters[Parameter.STATE_UNIT_V]
+        demand(abs(moved - wanted) < off, f"a linear layer with slope 0.25 moved by {moved:.3f} under nudges of "
+                                          f"+-{size:.3f}: its slope is not to be looked at")  # fmt: skip
+
+
+def _rails(subject: Subject) -> None:
+    _needs(subject)
+    p, adc = subject.parameters, subject.converters[ConverterId.OUTPUT_ADC]
+    if Parameter.LINEAR_HIGH_V not in p:
+        raise Skipped("the device states no rails")
+    rail = p[Parameter.LINEAR_HIGH_V]
+    if adc.high - rail < 3 * adc.lsb:
+        raise Skipped("the output ADC ends at the rail")
+    topology = _block(subject, first=min(CROWD, subject.fabric.max_units, subject.fabric.max_rows))
+    with subject.holding(topology):
+        _place(subject, topology)
+        rows, columns = topology.cells(topology.couplings[0])
+        weight = 0.9 * _weight_unit(subject)
+        if rows * weight * p[Parameter.STATE_UNIT_V] < 1.1 * adc.high:
+            raise Skipped("all inputs together do not reach the rail")
+        _weigh(subject, np.full((rows, columns), weight))
+        top = subject.converters[ConverterId.DRIVE_DAC].high / subject.current_unit_a
+        limit = 0.99 * subject.limits.active.max_drive_a / subject.current_unit_a
+        last = _states(subject, np.full((1, rows), min(top, limit, 3.0)))[1][0] * p[Parameter.STATE_UNIT_V]
+        seen = float(np.median(last))
+        most = rail + (adc.high - rail) / 2
+        demand(seen < most, f"a linear layer reads {seen:.3f} V, its rail is {rail:g} V")
+        demand(seen > 0.8 * rail, f"a linear layer driven to its rail of {rail:g} V reads {seen:.3f} V")
+
+
+def _told(subject: Subject) -> None:
+    topology = _block(subject, bias=False, slopes=(0.75, 1.5)) if not subject.fabric.resistive else subject.topology
+    subject.verbs.ask(Opcode.CONFIGURE, Configure(0, topology).pack())
+    told = subject.verbs.ask(Opcode.TOPOLOGY, pack_array(0))
+    wanted = pack_topology(topology)
+    demand(told == wanted, f"TOPOLOGY answers {told.hex()}, CONFIGURE had {wanted.hex()}")
+
+
+CHECKS = (
+    Check("settle.weights", "7.5", "outputs have the size that the written weights give, within a fifth", _weights),
+    Check("settle.bias", "7.5", "a bias row is there, and counts as an input that is always 1", _bias),
+    Check("settle.slopes", "7.5", "slope applies to clamped layers, and to no linear one", _slopes),
+    Check("settle.rails", "7.5", "a linear layer stays within linear_low_v and linear_high_v", _rails),
+    Check("settle.topology", "7.5", "TOPOLOGY answers what CONFIGURE placed", _told),
+)

@@ -1,0 +1,82 @@
+"""What a training was asked for: which experiment in which folder, and what a resume may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from hil.experiments import experiment_file
+from hil.experiments.schema import Experiment
+from hil.training.run import folder
+
+BY_IDENTITY = ("serial:", "visa:", "bench:")
+"""Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
+CHANGEABLE = ("epochs", "checkpoint_every", "keep_checkpoints", "evaluate_every", "eval_batch", "stop_after")
+"""Settings of a run that `--resume --set run.KEY=VALUE` may change: none of them changes a step that was done."""
+
+
+def which(experiment: str | None, run_dir: Path | None, *, resume: bool) -> tuple[Path, str]:
+    """Run folder and experiment; a run that is resumed has its own in its folder."""
+    if experiment is not None and resume and run_dir is None and (Path(experiment) / "config.toml").is_file():
+        run_dir, experiment = Path(experiment), None  # the folder stands where the experiment does
+    if experiment is not None:
+        return run_dir or Path("runs") / experiment_file.name_of(experiment), experiment
+    if not resume or run_dir is None:
+        raise folder.RunError("which experiment? name one, or a run to go on with: --resume --run-dir RUN")
+    return run_dir, str(folder.find(run_dir).config)
+
+
+def settings(
+    console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
+) -> Experiment:
+    """The experiment to run; on resume the settings in the run's folder count."""
+    asked = experiment_file.load(name, overrides)
+    if not resume:
+        folder.check_free(path, overwrite=overwrite)
+        return asked
+    if overwrite:
+        raise folder.RunError("--resume and --overwrite contradict each other")
+    folder.refuse_written(path)
+    config = folder.reopen(path).config
+    stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
+    if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
+        stored = stored.model_copy(update={"device": wanted.device})
+    stored = longer(stored, wanted)
+    changed = experiment_file.differences(stored, wanted)
+    if changed:
+        raise folder.RunError(
+            f"{path} runs with other settings ({'; '.join(changed)}): leave them out, or start a new run elsewhere"
+        )
+    ignored = [d for d in experiment_file.differences(asked, stored) if not d.startswith("device:")]
+    if ignored:
+        console.print(
+            f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False, soft_wrap=True
+        )
+    return stored
+
+
+def longer(stored: Experiment, wanted: Experiment) -> Experiment:
+    """A run's settings with what a resume may change of them: how long it goes on, and how often it is looked at."""
+    changes = {key: getattr(wanted.run, key) for key in CHANGEABLE}
+    return stored.model_copy(update={"run": stored.run.model_copy(update=changes)})
+
+
+def plan_of_a_rack(console: Console, name: str, overrides: list[str], data_root: Path) -> None:
+    """What a training on a rack would send, from its file alone."""
+    from firmware_specs.printable import printable
+    from hil import data
+    from hil.counterparts.opening.bench import rack_on_paper
+    from hil.counterparts.rack import plan_of
+    from hil.learning.model import build
+
+    experiment = experiment_file.load(name, overrides)
+    found = rack_on_paper(experiment.device)
+    if found is None:
+        raise folder.RunError("--dry-run is for racks; characterize, calibrate and conform rehearse on any device")
+    bench, paper = found
+    dataset = data.load(experiment.data, data_root)
+    build(experiment, bench, dataset.shape, dataset.classes)
+    console.print(f"planned for {printable(paper.rack.name)}; nothing was opened and nothing sent:")
+    for line in [*paper.setpoints(), f"plan           {plan_of(experiment, bench, dataset)}"]:
+        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,141 @@
+"""Twins: taken for the chip they are of, cell by cell where it was looked at, and checked by halves of cells."""
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from emulator.chip import Chip
+from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.topology import dense_chain
+from hil.cli import build_app
+from hil.counterparts.described import datasheet_of, disagreements
+from hil.counterparts.opening.wire import crossbar_of_chip
+from hil.measuring.characterize import plan, run
+from hil.measuring.characterize.items import Programming, Transfer
+from hil.measuring.imports import folder
+from hil.measuring.imports.readings import Readings
+from hil.measuring.twins import check, of_device
+from hil.measuring.twins.measured import TwinError, twin
+from hil.report.characterization import write_report
+
+WHO = {"vendor": "v", "model": "m"}
+
+
+def walked(cells, seed, variance=0.9e-12, law=None):
+    """Retention of cells about 20 uS, read at four ages."""
+    plain = load("ideal").model_dump(exclude_unset=True)
+    plain["cells"] |= {"g_min_s": 1e-6, "g_max_s": 41e-6}
+    plain["drift"] = law or {"law": "walk", "t0_s": 4e-3, "variance_slope_s2": variance}
+    plain["read_noise"] = {"law": "additive", "sigma": 0.002}
+    chip = Chip(Datasheet.model_validate(plain), seed, dtype=torch.float64)
+    side = int(np.sqrt(cells / 2))
+    chip.configure(0, dense_chain([side, side], bias=False))
+    chip.program(0, [torch.linspace(15e-6, 25e-6, 2 * side * side, dtype=torch.float64).view(2, side, side)])
+    table, now = {"time": [], "conductance": []}, 0.0
+    for age in (0.0, 0.1, 10.0, 1e4):
+        chip.wait(age - now)
+        now = age
+        g = chip.read(0, 0).flatten().numpy()
+        table["time"].append(np.full(len(g), age))
+        table["conductance"].append(g)
+    return Readings("retention", np.tile(np.arange(len(g)), 4), {k: np.concatenate(v) for k, v in table.items()})
+
+
+def test_halves_of_cells_of_one_law_show_no_difference_and_a_wrong_law_is_seen(monkeypatch):
+    found = check.by_halves({"retention": walked(450, 1)}, load("mixed-8bit"))
+    assert len(found) == 3 and all(c.cells == 225 for c in found)
+    assert check.families(found)["retention"] > check.REJECTED
+    assert all(0.8 < c.spread_ratio < 1.25 for c in found)
+    honest = check.emulate
+    monkeypatch.setattr(
+        check, "emulate", lambda readings, sheet, within, seed: honest(
+            readings, sheet.model_copy(update={"drift": sheet.drift.model_copy(update={"variance_slope_s2": 5e-12})}),
+            within, seed,
+        ),
+    )  # fmt: skip
+    worse = check.by_halves({"retention": walked(450, 1)}, load("mixed-8bit"))
+    assert check.families(worse)["retention"] < 1e-3
+
+
+def test_a_comparison_that_cannot_be_computed_is_no_yes():
+    nothing = check.Comparison("ramps step up", float("nan"), float("nan"), 1, float("nan"), float("nan"))
+    assert nothing.rejected and "no difference seen" not in str(nothing)
+    assert check.families([nothing]) == {"ramps": 0.0}
+
+
+def test_circuits_about_imported_cells_are_scaled_to_their_conductances():
+    made = twin({"retention": walked(200, 2)}, load("mixed-8bit"), WHO).datasheet
+    like = load("mixed-8bit")
+    assert made.neurons.transimpedance_ohm * made.cells.span_s == pytest.approx(
+        like.neurons.transimpedance_ohm * like.cells.span_s
+    )
+    assert made.drive_dac.high_a / made.cells.span_s == pytest.approx(like.drive_dac.high_a / like.cells.span_s)
+    assert made.pulses.law == "none" and made.drift.law == "walk"
+    with pytest.raises(TwinError, match="Hopfield"):
+        twin({"retention": walked(200, 2)}, load("resistive-ideal"), WHO)
+
+
+def test_resets_alone_take_the_up_steps_of_a_one_sided_device_or_are_refused():
+    volts = np.tile([1.0, 1.5, 2.0], 30)
+    g = np.exp(np.random.default_rng(0).normal(np.tile([-10, -11.5, -10.5], 30), 0.1))
+    readings = {"resets": Readings("resets", np.repeat(np.arange(30), 3), {"amplitude": volts, "conductance": g})}
+    with pytest.raises(TwinError, match="--like"):
+        twin(readings, load("mixed-8bit"), WHO)
+    made = twin(readings, load("pcm"), WHO)
+    assert made.datasheet.pulses.reset.volts == (1.0, 1.5, 2.0)
+    assert made.datasheet.pulses.law == load("pcm").pulses.law
+
+
+def faulty(tmp_path, seed=3):
+    """A chip with stuck cells, its characterization, and the twin."""
+    plain = load("mixed-8bit").model_dump(exclude_unset=True)
+    plain["faults"] = {"stuck_on": 0.015, "stuck_off": 0.015}
+    plain["neurons"] |= {"gain_mismatch_sigma": 0.05}
+    chip = Chip(Datasheet.model_validate(plain), seed)
+    what = plan.Plan(rows=12, columns=8, programming=Programming(), transfer=Transfer())
+    with crossbar_of_chip(chip) as crossbar:
+        info = crossbar.info
+        found = run.characterize(crossbar, what, tmp_path / "run")
+    return chip, info, found
+
+
+def test_a_twin_is_taken_for_its_chip_and_has_its_stuck_cells_and_gains(tmp_path):
+    chip, info, found = faulty(tmp_path)
+    path = tmp_path / "twin.toml"
+    path.write_text(of_device.fit(found).to_toml())
+    sheet = load(path)
+    assert disagreements(sheet, datasheet_of(info, "chip")) == []
+    copy = Chip(sheet, seed=99)
+    cells = []
+    for one in (chip, copy):
+        one.configure(0, dense_chain([12, 8], bias=False))
+        levels = []
+        for x in (0.2, 0.8):
+            span = one.datasheet.cells
+            one.program(0, [torch.full((2, 12, 8), span.g_min_s + x * span.span_s)])
+            levels.append(one.conductances_s(0)[0])
+        cells.append(torch.abs(levels[1] - levels[0]) < 0.3 * one.datasheet.cells.span_s)
+    assert torch.equal(*cells) and int(cells[0].sum()) > 1
+    gains = [one.arrays[0].wiring.neurons[0].gain.numpy() for one in (chip, copy)]
+    known = np.abs(gains[1] / np.median(gains[1]) - 1) > 1e-6
+    assert known.sum() > 3 and np.corrcoef(gains[0][known], gains[1][known])[0, 1] > 0.9
+
+
+def test_the_command_says_why_and_compares_halves(tmp_path):
+    table = tmp_path / "run"
+    folder.write(walked(300, 5), table, "table", [_some_file(tmp_path)])
+    write_report(run.load(table), table / "report.html")
+    result = CliRunner().invoke(build_app(), ["twin", str(table), "-o", str(tmp_path / "t.toml"), "--check"])
+    assert result.exit_code == 0, result.output
+    assert "second best" in result.output or "simplest" in result.output
+    assert "halves among themselves" in result.output
+    sheet = load(tmp_path / "t.toml")
+    assert sheet.drift.law == "walk"
+    assert "nats" in (tmp_path / "t.toml").read_text()
+
+
+def _some_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x")
+    return path
