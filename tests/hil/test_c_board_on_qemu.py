@@ -1,13 +1,17 @@
 """The firmware in C on a Cortex-M3 that QEMU emulates: sizes, conformance, training steps through the serial driver."""
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from firmware_specs.firmware.sizes import sizes
+from hil.cli import build_app
 from hil.conformance.suite import SERIAL
 from hil.counterparts.opening.wire import open_wire
 
@@ -42,6 +46,31 @@ def test_flash_and_ram_stay_within_what_small_microcontrollers_have(images):
     for frames, most_ram in ((1, 40 * 1024), (4, 80 * 1024)):
         found = sizes(images[frames])
         assert found.flash <= 32 * 1024 and found.ram <= most_ram, (frames, found)
+
+
+def test_the_page_s_table_is_what_was_measured(images):
+    page = (Path(__file__).parents[2] / "docs" / "board-in-an-afternoon.md").read_text()
+    rows = re.findall(r"^\| (\d) frames?, [\d,]+ bytes \| ([\d.]+) KiB \| ([\d.]+) KiB \|$", page, re.MULTILINE)
+    assert [int(frames) for frames, *_ in rows] == [1, 4]
+    for frames, flash, ram in rows:
+        found = sizes(images[int(frames)])
+        assert float(flash) * 1024 == pytest.approx(found.flash, rel=0.1), (
+            "compilers differ a little, this differs more"
+        )
+        assert float(ram) * 1024 == pytest.approx(found.ram, rel=0.05)
+
+
+@pytest.mark.soak
+def test_the_board_trains_twenty_steps(images, tmp_path):
+    with board(images[4]) as address:
+        bench = tmp_path / "bench.toml"
+        bench.write_text(f'[devices.q]\naddress = "{address}"\nwatchdog_s = 60.0\ntimeout_s = 60.0\n')
+        few = ["run.epochs=1", "data.train_samples=640", "data.test_samples=64", "run.eval_batch=64"]
+        arguments = ["train", "digits", "--bench", str(bench), "--device", "q", "--run-dir", str(tmp_path / "run")]
+        arguments += ["--json", str(tmp_path / "summary.json"), *(word for key in few for word in ("--set", key))]
+        shown = CliRunner().invoke(build_app(), arguments)
+    assert shown.exit_code == 0, shown.output
+    assert json.loads((tmp_path / "summary.json").read_text())["test_accuracy"] > 0.6
 
 
 @pytest.mark.parametrize("frames", [1, pytest.param(4, marks=pytest.mark.soak)])
