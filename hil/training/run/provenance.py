@@ -63,7 +63,9 @@ def code_version() -> dict[str, object]:
         package = version("crossbar-hil")
     except PackageNotFoundError:
         package = "not installed"
-    here = Path(__file__).parents[2]
+    import hil
+
+    here = Path(hil.__file__).parents[1]
     revision = _git(here, "rev-parse", "HEAD") if (here / ".git").exists() else None
     if revision is None:
         return {"version": package}
