@@ -1,0 +1,152 @@
+"""Retention series as changes since the write, cell by cell: what drift laws are fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from hil.measuring.laws.samples import OUTLIER, Range, Retention, robust_spread
+
+Array = NDArray[np.float64]
+BOLTZMANN_EV = 8.617333262e-5
+REFERENCE_K = 300.0
+MOST = 0.6
+"""Share of the cells that must have been read at an age for its mean and variance to count."""
+
+ALIKE = 3.0
+"""Groups whose spreads differ by less than so many times their own uncertainty (squared, on average) are alike."""
+
+LEVELS = 8
+"""Groups of cells of like conductance: their factors are a table in the datasheet."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Changes since the write, microsiemens.
+
+    Attributes:
+        change: (cells, ages - 1), NaN where not read or an outlier.
+        start: First conductance, (cells,).
+        age: Of every change's end, seconds, (ages - 1,) or (cells, ages - 1).
+        inverse_t: `1 / k T_ref - 1 / k T` of every cell, an electronvolt; 0 where the temperature is not known.
+        group: Which group of like conductance, (cells,).
+        factor: How strongly a group moves beside the others, (groups,).
+        centre: Middle conductance of every group.
+        top: Highest conductance of the range.
+        outliers: Share of readings left out.
+    """
+
+    change: Array
+    start: Array
+    age: Array
+    inverse_t: Array
+    group: NDArray[np.int64]
+    factor: Array
+    centre: Array
+    top: float
+    outliers: float
+
+    @cached_property
+    def blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Cells of one group that were read at the same ages: group, the ages' places, the cells."""
+        seen = np.isfinite(self.change)
+        found = []
+        for pattern in np.unique(seen, axis=0):
+            same = (seen == pattern).all(axis=1)
+            for g in range(LEVELS):
+                rows = np.flatnonzero(same & (self.group == g))
+                if len(rows) and pattern.any():
+                    found.append((g, np.flatnonzero(pattern), rows))
+        return found
+
+    def variance(self, log_t0: float) -> tuple[float, float, float]:
+        """Of the changes: its slope an e-fold, its acceleration, and that of the noise of two readings.
+
+        Least squares of `noise2 + slope (L + acceleration L^2)` over the ages; factors of the groups are 1 in the mean
+        square, so that they do not matter.
+        """
+        variance = np.nanvar(self.change[:, self.complete], axis=0)
+        folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 0.0)
+        columns = [np.ones_like(folds), folds, folds**2][: max(2, min(3, len(folds) - 1))]
+        found = optimize.nnls(np.stack(columns, axis=1) / variance[:, None], np.ones_like(folds))[0]
+        slope = max(float(found[1]), 1e-9)
+        return slope, float(found[2]) / slope if len(found) > 2 else 0.0, max(float(found[0]), 1e-6)
+
+    def drift(self, log_t0: float) -> tuple[float, float]:
+        """Mean change an e-fold of time, and a squared one, by least squares."""
+        scaled = self.change[:, self.complete]
+        folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 1e-3)
+        weight = np.sqrt(np.isfinite(scaled).sum(axis=0) / np.nanvar(scaled, axis=0))
+        degree = [folds, folds**2][: min(2, len(folds) - 1)]
+        design = np.stack(degree, axis=1) * weight[:, None]
+        found = np.linalg.lstsq(design, np.nanmean(scaled, axis=0) * weight, rcond=None)[0]
+        return float(found[0]), float(found[1]) if len(found) > 1 else 0.0
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """Ages at which most cells were read: the others speak of a selection."""
+        count = np.isfinite(self.change).sum(axis=0)
+        return np.asarray(count > MOST * count.max())
+
+    @cached_property
+    def increments(self) -> dict[tuple[int, int], NDArray[np.int64]]:
+        """Cells by the two neighbouring ages they were read at; -1 for the write."""
+        seen = np.isfinite(self.change)
+        last = np.full(len(seen), -1)
+        found: dict[tuple[int, int], NDArray[np.int64]] = {}
+        for k in range(seen.shape[1]):
+            for before in np.unique(last[seen[:, k]]):
+                found[int(before), k] = np.flatnonzero(seen[:, k] & (last == before))
+            last[seen[:, k]] = k
+        return found
+
+    def of(self, chosen: NDArray[np.int64]) -> Prepared:
+        """Some of the cells."""
+        age = self.age if self.age.ndim == 1 else self.age[chosen]
+        return Prepared(self.change[chosen], self.start[chosen], age, self.inverse_t[chosen], self.group[chosen],
+                        self.factor, self.centre, self.top, self.outliers)  # fmt: skip
+
+
+def prepare(data: Retention, within: Range) -> Prepared:
+    """Changes since the first reading, robustly: readings far from all others are left out and counted."""
+    scale = 1e6
+    start = data.siemens[:, 0] * scale
+    change = (data.siemens[:, 1:] - data.siemens[:, :1]) * scale
+    ages = data.ages_s
+    age = data.age_s[1:] if data.age_s.ndim == 1 else ages[:, 1:] - ages[:, :1]
+    wild = np.zeros(change.shape, dtype=bool)
+    for kelvin in np.unique(np.nan_to_num(data.temperature_k)):
+        rows = np.nan_to_num(data.temperature_k) == kelvin
+        for k in range(change.shape[1]):
+            one = change[rows, k]
+            spread = float(
+                np.nanstd(one[np.abs(one - np.nanmedian(one)) < OUTLIER * max(float(robust_spread(one)) * 2, 1e-12)])
+            )
+            wild[rows, k] = np.abs(one - np.nanmedian(one)) > OUTLIER * spread
+    top = within.high_s * scale
+    edges = np.quantile(start, np.linspace(0, 1, LEVELS + 1)[1:-1])
+    group = np.searchsorted(edges, start)
+    clean = np.where(wild, np.nan, change)
+    factor, centre = np.ones(LEVELS), np.zeros(LEVELS)
+    whole = _typical(clean[:, -1])
+    for g in range(LEVELS):
+        mine = group == g
+        centre[g] = float(np.median(start[mine])) if mine.any() else 0.0
+        if mine.sum() > 100 and whole > 0:
+            factor[g] = max(_typical(clean[mine, -1]) / whole, 1e-3)
+    count = np.bincount(group, minlength=LEVELS)
+    if (2 * count * np.log(factor) ** 2).sum() < ALIKE * LEVELS:
+        factor[:] = 1.0
+    factor /= np.sqrt((factor[group] ** 2).mean())
+    kelvin = np.where(np.isfinite(data.temperature_k), data.temperature_k, REFERENCE_K)
+    inverse = (1 / REFERENCE_K - 1 / kelvin) / BOLTZMANN_EV
+    share = float(wild.sum() / np.isfinite(change).sum())
+    return Prepared(clean, start, age, inverse, group, factor, centre, top, share)
+
+
+def _typical(change: Array) -> float:
+    return float(np.nanstd(change))

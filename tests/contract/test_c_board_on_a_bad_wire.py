@@ -1,0 +1,79 @@
+"""The host's link and the firmware in C over a wire that loses, repeats, cuts and damages: every pulse counts once."""
+
+import random
+import subprocess
+
+import numpy as np
+import pytest
+
+from drivers.errors import LinkError
+from drivers.link import FramedLink
+from drivers.loopback import Loopback
+from firmware_specs import messages
+from firmware_specs.codes import Kind, Opcode
+from firmware_specs.frame import Decoder, Frame, encode
+from firmware_specs.messages import Pulse, Region
+from firmware_specs.topology import dense_chain
+
+CELL = Region(0, 0, 0, 0, 1, 0, 1)
+DEADLINE_S = 2.0
+MARKER = 0x7F000001
+
+
+class BadWire:
+    """Bytes to a board in C and back, some of them damaged; what a marker's NAK ends has all come."""
+
+    def __init__(self, program, seed):
+        self.process = subprocess.Popen([program, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.rng, self.rate, self.faults, self.marks = random.Random(seed), 0.0, 0, 0
+        self.decoder = Decoder()
+
+    def feed(self, data):
+        self.marks += 1
+        marker = Frame(Kind.REQUEST, 1, 0, MARKER, self.marks)
+        self.process.stdin.write(self.hurt(data) + b"\0" + encode(marker))
+        frames = []
+        while not frames or getattr(frames[-1], "session", 0) != MARKER:
+            frames += self.decoder.feed(self.process.stdout.read(65536))
+        return b"".join(self.hurt(encode(frame)) for frame in frames[:-1])
+
+    def hurt(self, data):
+        if not data or self.rng.random() >= self.rate:
+            return data
+        self.faults += 1
+        at = self.rng.randrange(len(data))
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << self.rng.randrange(8)
+        return self.rng.choice([b"", data * 2, data[:at], b"\x05noise\0" + data, bytes(damaged)])
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(10) == 0
+        self.process.stdout.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_pulse_counts_once(checked, seed):
+    wire = BadWire(checked / "board-checked", seed)
+    link = FramedLink(Loopback(wire.feed))
+    link.open(30.0)
+    link.transact(Opcode.CONFIGURE, messages.Configure(0, dense_chain([4, 3])).pack(), 30.0)
+    link.transact(Opcode.WATCHDOG, messages.pack_number(60.0), 30.0)
+    link.transact(Opcode.ARM, timeout_s=30.0)
+    wire.rate, wanted, rng = 0.05, 0, np.random.default_rng(seed)
+    for _ in range(150):
+        count = int(rng.integers(1, 4))
+        try:
+            link.transact(Opcode.PULSE, Pulse(CELL, True, 1.0, 1e-6, count).pack(), DEADLINE_S)
+            wanted += count
+        except LinkError:
+            wire.rate = 0.0
+            link.open(30.0)
+            used = messages.CellUsage.parse(link.transact(Opcode.USAGE, CELL.pack(), 30.0)).pulses
+            assert int(used[0, 0]) in (wanted, wanted + count)
+            wanted, wire.rate = int(used[0, 0]), 0.05
+            link.transact(Opcode.ARM, timeout_s=30.0)
+    wire.rate = 0.0
+    used = messages.CellUsage.parse(link.transact(Opcode.USAGE, CELL.pack(), 30.0)).pulses
+    assert int(used[0, 0]) == wanted and wire.faults > 5
+    wire.close()
