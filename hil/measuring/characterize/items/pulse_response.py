@@ -207,6 +207,7 @@ def _both(rising: Ramp, falling: Ramp, zero: float, bounds: float) -> dict[str, 
     found["asymmetry"] = Estimate(asymmetry, math.hypot(sigma, slopes), freedom=off.size - 1.0).widened(
         shape_of_the_response=np.hypot(rising.bend, falling.bend) / 2,
         ends_of_cells_ranges=math.hypot(*ends) / 2,
+        arithmetic=ARITHMETIC,
     )
     found["slope_up"] = _slope(rising, -(1 - zero), ends[0])
     found["slope_down"] = _slope(falling, zero, ends[1])
