@@ -115,7 +115,7 @@ def _exit_code(error: Exception) -> int | None:
     from firmware_specs.datasheet import DatasheetError
     from firmware_specs.racks import RackError
     from firmware_specs.registry import NameTaken, UnknownName
-    from hil.counterparts.opening.bench import AddressError
+    from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.bench_file import BenchFileError
     from hil.counterparts.seam import PlacementError
     from hil.data import DataError

@@ -42,7 +42,7 @@ def command(
 
     from firmware_specs.codes import Capability
     from hil import data
-    from hil.counterparts.opening.bench import AddressError
+    from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.wire import crossbar_of, open_crossbar, stand_in
     from hil.counterparts.reference import ReferenceBench
     from hil.experiments import experiment_file

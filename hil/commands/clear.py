@@ -43,7 +43,7 @@ def command(
 
 
 def _clear_device(address: str, meant: Meant) -> None:
-    from hil.counterparts.opening.bench import AddressError
+    from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.open_device import connected
 
     if not meant.entry.address.startswith(("serial:", "visa:")):

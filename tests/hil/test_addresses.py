@@ -9,7 +9,8 @@ from emulator.network import Stop
 from firmware_specs.datasheet import DatasheetError, load
 from firmware_specs.topology import dense_chain
 from hil.cli import main
-from hil.counterparts.opening.bench import AddressError, open_bench
+from hil.counterparts.opening.address import AddressError
+from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.opening.wire import open_crossbar, protocol_of
 
 

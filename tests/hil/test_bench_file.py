@@ -8,7 +8,8 @@ from emulator.device import Device
 from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load as load_sheet
 from hil.cli import main
-from hil.counterparts.opening.bench import AddressError, open_bench
+from hil.counterparts.opening.address import AddressError
+from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.opening.bench_file import BenchFileError, load, load_device
 from hil.counterparts.opening.wire import open_crossbar
 from hil.measuring.calibrate import header as calibration_file

@@ -5,48 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import torch
 
-from drivers.connect import Address, meant
 from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
-from emulator.network import Stop, check_over_relaxation
-from emulator.packed import Arithmetic
-from firmware_specs.datasheet import Datasheet, load, shipped
-from hil.counterparts.emulator import EmulatorBench
+from emulator.network import Stop
+from firmware_specs.registry import UnknownName, find, known
+from hil.counterparts.opening.address import FORMS, AddressError, Opener, Settings, probably
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
 from hil.counterparts.opening.open_device import open_device
 from hil.counterparts.opening.open_rack import on_paper, open_rack
-from hil.counterparts.product import ProductBench
+from hil.counterparts.opening.schemes import chip_of
 from hil.counterparts.rack import RackBench
-from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Bench
 from hil.measuring.calibrate.open import calibrated
-
-FORMS = (
-    "reference:[?arithmetic=mixed&over_relaxation=W]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  "
-    "visa:RESOURCE  rack:FILE  bench:FILE#NAME"
-)
-
-
-class AddressError(ValueError):
-    """An address that names no counterpart; the message says what an address looks like."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `open_bench` is told besides the address."""
-
-    device: str | torch.device
-    dtype: torch.dtype
-    stop: Stop | None
-    nudged_stop: Stop | None
-    visa_library: str | None = None
-
-
-Opener = Callable[[Settings], Bench]
 
 
 def open_bench(
@@ -113,36 +86,16 @@ def _opener(address: str) -> Opener:
     """Parses an address; what it gives opens the counterpart."""
     if not isinstance(address, str):
         raise AddressError(f"{address!r:.80} is not an address, a text is expected. Addresses: {FORMS}")
-    scheme, found, rest = address.partition(":")
+    scheme, found, _ = address.partition(":")
     if not found:
         raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")
-    match scheme:
-        case "reference":
-            options = _options(address, rest.removeprefix("?"), ("arithmetic", "over_relaxation"))
-            arithmetic, relaxation = _arithmetic(address, options), _relaxation(address, options)
-            return lambda told: ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
-        case "emulator":
-            sheet, seed = _chip(address)
-            kind = EmulatorBench if sheet.product is None else ProductBench
-            return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
-        case "serial" | "visa":
-            Address.parse(address)
-            plain = DeviceEntry.model_construct(address=address)  # a person typed it: any URL
-            return lambda told: open_device(address, plain.through(told.visa_library), "run")
-        case "rack":
-            name, _, query = rest.partition("?")
-            options = _options(address, query, ("allow_no_watchdog",))
-            alone = options.get("allow_no_watchdog") in ("1", "true")
-            rack = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
-            return lambda told: open_rack(address, rack.through(told.visa_library), Path())
-        case "bench":
-            return _from_file(address)
-    raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{probably(address)} Addresses: {FORMS}")
-
-
-def probably(address: str) -> str:
-    """What an address that names nothing was probably meant to be: a sentence with a leading blank, or nothing."""
-    return f" Did you mean emulator:{address}?" if address.partition("?")[0] in shipped() else meant(address)
+    try:
+        parse: Callable[[str], Opener] = find("counterparts", scheme)
+    except UnknownName as error:
+        if known("counterparts", scheme):
+            raise AddressError(f"{address!r}: {error}") from error
+        raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{probably(address)} Addresses: {FORMS}") from error
+    return parse(address)
 
 
 def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
@@ -184,7 +137,8 @@ def meant_by(address: str, visa_library: str | None = None) -> Meant:
     return Meant(entry.through(visa_library), "run", Path())
 
 
-def _from_file(address: str) -> Opener:
+def from_file(address: str) -> Opener:
+    """A device by its name in a bench file, with its limits and its calibration: `bench:FILE#NAME`."""
     path, name, entry = entry_of(address)
     scheme = entry.address.partition(":")[0]
     if scheme == "rack":
@@ -203,51 +157,4 @@ def _from_file(address: str) -> Opener:
 
 def open_chip(address: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Chip:
     """The emulated chip of an `emulator:DATASHEET?seed=N` address; see `open_bench`."""
-    return Chip(*_chip(address), device, dtype)
-
-
-def _chip(address: str) -> tuple[Datasheet, int]:
-    """Datasheet and seed of an `emulator:` address."""
-    name, _, query = address.removeprefix("emulator:").partition("?")
-    options = _options(address, query, ("seed",))
-    return load(name), _seed(address, options)
-
-
-def _options(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:
-    pairs = parse_qsl(query, keep_blank_values=True)
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise AddressError(f"{address!r}: an option is given twice")
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise AddressError(f"{address!r}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
-    return options
-
-
-def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
-    match options.get("arithmetic", "full"):
-        case "full":
-            return "full"
-        case "mixed":
-            return "mixed"
-        case other:
-            raise AddressError(f"{address!r}: arithmetic must be full or mixed, got {other!r}")
-
-
-def _relaxation(address: str, options: dict[str, str]) -> float:
-    given = options.get("over_relaxation", "1")
-    try:
-        factor = float(given)
-    except ValueError as error:
-        raise AddressError(f"{address!r}: over_relaxation must be a number, got {given!r}") from error
-    try:
-        return check_over_relaxation(factor)
-    except ValueError as error:
-        raise AddressError(f"{address!r}: {error}") from error
-
-
-def _seed(address: str, options: dict[str, str]) -> int:
-    try:
-        return int(options.get("seed", "0"))
-    except ValueError as error:
-        raise AddressError(f"{address!r}: seed must be an integer, got {options['seed']!r}") from error
+    return Chip(*chip_of(address), device, dtype)

@@ -14,8 +14,7 @@ from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
-
-SCHEMES = ("reference", "emulator", "serial", "visa", "rack", "bench")
+from firmware_specs.registry import known
 
 
 class BenchFileError(ValueError):
@@ -74,7 +73,7 @@ class DeviceEntry(Section):
     @classmethod
     def _has_a_scheme(cls, address: str) -> str:
         scheme, found, target = address.partition(":")
-        if scheme not in SCHEMES or not found or (scheme in ("emulator", "serial", "visa") and not target):
+        if not known("counterparts", scheme) or not found or (scheme in ("emulator", "serial", "visa") and not target):
             raise ValueError(
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"

@@ -26,7 +26,8 @@ from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.described import datasheet_of
-from hil.counterparts.opening.bench import AddressError, entry_of, meant_by, open_chip, probably
+from hil.counterparts.opening.address import AddressError, probably
+from hil.counterparts.opening.bench import entry_of, meant_by, open_chip
 from hil.counterparts.opening.open_device import connected, options_of
 from hil.counterparts.opening.rehearsal import StandIn
 

@@ -13,7 +13,8 @@ from emulator.chip import Chip
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import dense_chain, resistive_chain
 from hil.cli import build_app
-from hil.counterparts.opening.bench import AddressError, open_bench
+from hil.counterparts.opening.address import AddressError
+from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.calibrate import file
 from hil.measuring.calibrate.measure import measure_array

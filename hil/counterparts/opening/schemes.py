@@ -1,0 +1,85 @@
+"""The shipped address schemes: each parses an address and gives what opens its counterpart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drivers.connect import Address
+from emulator.chip import Chip
+from emulator.network import check_over_relaxation
+from emulator.packed import Arithmetic
+from firmware_specs.datasheet import Datasheet, load
+from hil.counterparts.emulator import EmulatorBench
+from hil.counterparts.opening.address import AddressError, Opener, options_of
+from hil.counterparts.opening.bench_file import DeviceEntry
+from hil.counterparts.opening.open_device import open_device
+from hil.counterparts.opening.open_rack import open_rack
+from hil.counterparts.product import ProductBench
+from hil.counterparts.reference import ReferenceBench
+
+
+def reference(address: str) -> Opener:
+    """Exact digital relaxation, no analog effects: `reference:[?arithmetic=mixed&over_relaxation=W]`."""
+    query = address.removeprefix("reference:").removeprefix("?")
+    options = options_of(address, query, ("arithmetic", "over_relaxation"))
+    arithmetic, relaxation = _arithmetic(address, options), _relaxation(address, options)
+    return lambda told: ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
+
+
+def emulator(address: str) -> Opener:
+    """A software chip with noise, quantization, mismatch and drift: `emulator:DATASHEET?seed=N`."""
+    sheet, seed = chip_of(address)
+    kind = EmulatorBench if sheet.product is None else ProductBench
+    return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
+
+
+def device(address: str) -> Opener:
+    """A board on a serial link (`serial:PORT?baud=N`) or an instrument behind VISA (`visa:RESOURCE`)."""
+    Address.parse(address)
+    plain = DeviceEntry.model_construct(address=address)  # a person typed it: any URL
+    return lambda told: open_device(address, plain.through(told.visa_library), "run")
+
+
+def rack(address: str) -> Opener:
+    """Source meters, switch matrix, DACs and a meter around a bare crossbar: `rack:FILE`."""
+    name, _, query = address.removeprefix("rack:").partition("?")
+    options = options_of(address, query, ("allow_no_watchdog",))
+    alone = options.get("allow_no_watchdog") in ("1", "true")
+    entry = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
+    return lambda told: open_rack(address, entry.through(told.visa_library), Path())
+
+
+def chip_of(address: str) -> tuple[Datasheet, int]:
+    """Datasheet and seed of an `emulator:` address."""
+    name, _, query = address.removeprefix("emulator:").partition("?")
+    options = options_of(address, query, ("seed",))
+    return load(name), _seed(address, options)
+
+
+def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
+    match options.get("arithmetic", "full"):
+        case "full":
+            return "full"
+        case "mixed":
+            return "mixed"
+        case other:
+            raise AddressError(f"{address!r}: arithmetic must be full or mixed, got {other!r}")
+
+
+def _relaxation(address: str, options: dict[str, str]) -> float:
+    given = options.get("over_relaxation", "1")
+    try:
+        factor = float(given)
+    except ValueError as error:
+        raise AddressError(f"{address!r}: over_relaxation must be a number, got {given!r}") from error
+    try:
+        return check_over_relaxation(factor)
+    except ValueError as error:
+        raise AddressError(f"{address!r}: {error}") from error
+
+
+def _seed(address: str, options: dict[str, str]) -> int:
+    try:
+        return int(options.get("seed", "0"))
+    except ValueError as error:
+        raise AddressError(f"{address!r}: seed must be an integer, got {options['seed']!r}") from error
