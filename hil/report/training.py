@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.registry import entries
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
 from hil.report import figures
@@ -59,11 +60,25 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
         Section("Weights", _weights(run)),
         Section("States", _states(run)),
         Section("Confusion matrix", _confusion(run)),
+        *_own_sections(folder),
         Section("Provenance", _provenance(run)),
     ]
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
     write(path or folder.report, Page(title, subtitle, _badges(run), sections))
+
+
+def _own_sections(folder: RunFolder) -> list[Section]:
+    """Of other packages (`hil list reports`); one that fails says so in its place and hurts no other."""
+    found: list[Section] = []
+    for entry in entries("reports"):
+        try:
+            section = entry.load()(folder)  # type: ignore[operator]
+        except Exception as error:
+            section = Section(entry.name, [Text(f"{entry.origin} failed: {type(error).__name__}: {error}")])
+        if section is not None:
+            found.append(section)
+    return found
 
 
 def _read(folder: RunFolder) -> _Run:

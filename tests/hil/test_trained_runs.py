@@ -142,3 +142,22 @@ def test_what_pulses_trained_is_on_its_own_chip_alone(tmp_path):
     assert abs(own - summary(tmp_path / "run")["test_accuracy"]) < 0.1
     with pytest.raises(RunError, match=r"the weights are in the cells of emulator:ecram\?seed=1 and nowhere else"):
         package.load_run(tmp_path / "run", "reference:")
+
+
+def test_sections_of_ones_own_stand_in_the_report_and_a_broken_one_hurts_no_other(trained, tmp_path, monkeypatch):
+    from firmware_specs.registry import KINDS, lookup
+    from hil.report.page import Section, Text
+
+    monkeypatch.setattr(lookup, "_registered", {kind: {} for kind in KINDS})
+
+    def wafer(folder):
+        return Section("Wafer", [Text(f"wafer 7 of {folder.path.name}")])
+
+    def broken(folder):
+        raise KeyError("no map")
+
+    package.register("reports", "wafer", wafer)
+    package.register("reports", "broken", broken)
+    assert hil("report", trained / "run", "-o", tmp_path / "own.html") == 0
+    text = (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert "wafer 7 of run" in text and "failed: KeyError" in text and "test accuracy" in text
