@@ -20,6 +20,7 @@ Size = Annotated[int, Field(gt=0, lt=2**32)]
 Window = Annotated[int, Field(gt=0, lt=2**16)]
 Shape = tuple[Size, ...]
 Substrate = Literal["hopfield", "resistive"]
+LEAST_SLOPE, MOST_SLOPE = 1e-9, 1e9
 
 
 class _Record(BaseModel):
@@ -50,7 +51,7 @@ class Layer(_Record):
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
     clamped: bool = True
-    slope: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
+    slope: Annotated[float, Field(ge=LEAST_SLOPE, le=MOST_SLOPE)] = 1.0
 
     @property
     def units(self) -> int:

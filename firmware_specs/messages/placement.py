@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from firmware_specs.messages.packing import MalformedError, Reader, Writer
-from firmware_specs.topology import Conv, Dense, Layer, Topology
+from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer, Topology
 
 
 def pack_topology(topology: Topology) -> bytes:
@@ -55,7 +55,10 @@ def _layer(reader: Reader) -> Layer:
     if rank not in (1, 3):
         raise MalformedError(at, f"rank {rank}, expected 1 or 3")
     shape, clamped = tuple(reader.uint("u32", 1) for _ in range(rank)), reader.flag()
-    return Layer(shape=shape, clamped=clamped, slope=reader.positive())
+    at, slope = reader.offset, reader.positive()
+    if not LEAST_SLOPE <= slope <= MOST_SLOPE:
+        raise MalformedError(at, f"slope {slope:g}, expected {LEAST_SLOPE:g} .. {MOST_SLOPE:g}")
+    return Layer(shape=shape, clamped=clamped, slope=slope)
 
 
 def _coupling(reader: Reader) -> Dense | Conv:

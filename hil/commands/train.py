@@ -72,7 +72,10 @@ def command(
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
         if dry_run:
-            asked.plan_of_a_rack(console, experiment, overrides, data_root)
+            if not asked.plan_of_a_rack(console, experiment, overrides, data_root):
+                raise typer.BadParameter(
+                    "--dry-run is for racks; characterize, calibrate and conform have one for any device"
+                )
             return
         loaded = asked.settings(console, experiment, overrides, folder_path, resume=resume, overwrite=overwrite)
         try:
@@ -212,6 +215,8 @@ def _open_and_train(
                 recorded_failure(counterpart_of(bench), opened.flight),
             ):
                 outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
+                if outcome.signal is not None:
+                    stop.heard()  # what is left, outputs off and a report, is not broken off
             if (report := getattr(counterpart_of(bench), "report", None)) is not None:
                 write_json(opened.path / "counterpart.json", report())
             return outcome, opened

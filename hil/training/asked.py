@@ -62,8 +62,8 @@ def longer(stored: Experiment, wanted: Experiment) -> Experiment:
     return stored.model_copy(update={"run": stored.run.model_copy(update=changes)})
 
 
-def plan_of_a_rack(console: Console, name: str, overrides: list[str], data_root: Path) -> None:
-    """What a training on a rack would send, from its file alone."""
+def plan_of_a_rack(console: Console, name: str, overrides: list[str], data_root: Path) -> bool:
+    """Prints what a training on a rack would send, from its file alone; False where the counterpart is no rack."""
     from firmware_specs.printable import printable
     from hil import data
     from hil.counterparts.opening.bench import rack_on_paper
@@ -73,10 +73,11 @@ def plan_of_a_rack(console: Console, name: str, overrides: list[str], data_root:
     experiment = experiment_file.load(name, overrides)
     found = rack_on_paper(experiment.device)
     if found is None:
-        raise folder.RunError("--dry-run is for racks; characterize, calibrate and conform rehearse on any device")
+        return False
     bench, paper = found
     dataset = data.load(experiment.data, data_root)
     build(experiment, bench, dataset.shape, dataset.classes)
     console.print(f"planned for {printable(paper.rack.name)}; nothing was opened and nothing sent:")
     for line in [*paper.setpoints(), f"plan           {plan_of(experiment, bench, dataset)}"]:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+    return True

@@ -30,8 +30,8 @@ static void get_layer(struct layer *layer) {
     layer->units = units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
     layer->clamped = (uint8_t)get_within(1, 0, 1, "clamped is 0 or 1");
     at = request.at;
-    layer->slope = get_f64("slope is above 0");
-    if (!request.code && layer->slope <= 0) malformed(at, "slope is above 0");
+    layer->slope = get_f64("slope is 1e-9 .. 1e9");
+    if (!request.code && !(layer->slope >= 1e-9 && layer->slope <= 1e9)) malformed(at, "slope is 1e-9 .. 1e9");
 }
 
 /* `fits` collects why the device cannot hold it; fields that are wrong in themselves are MALFORMED. */

@@ -217,7 +217,8 @@ def reopen(path: Path) -> RunFolder:
 def refuse_lost(folder: RunFolder) -> None:
     """Raises `RunError` where a run had checkpoints and none of them reads back."""
     path, names = folder.path, checkpoint.names(folder.checkpoints)
-    if (names or marked.facts_of(path, RUN).get(CHECKPOINTED)) and checkpoint.newest(folder.checkpoints) is None:
+    vouched = [name for name in names if name.endswith(".json")]  # tensors alone: killed while the first was written
+    if (vouched or marked.facts_of(path, RUN).get(CHECKPOINTED)) and checkpoint.newest(folder.checkpoints) is None:
         there = (
             f"none of its checkpoints reads back whole ({', '.join(names)})" if names else "its checkpoints are gone"
         )
