@@ -7,6 +7,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -101,7 +102,8 @@ class Server:
     def stop(self) -> None:
         """Ends `run`; may be called from any thread and from signal handlers."""
         self._stopping = True
-        self._wake.send(b"\0")
+        with suppress(OSError):  # the loop may have seen it, and closed, meanwhile
+            self._wake.send(b"\0")
 
     def close(self) -> None:
         """Closes every channel."""
