@@ -185,7 +185,11 @@ def pulse_response(data: xr.Dataset) -> list[Plot]:
     spread = flat.std(axis=1, ddof=1) / np.sqrt(flat.shape[1])
     some = [(f"cell {c}", flat[:, c], None) for c in (0, flat.shape[1] // 2)]
     lines = [("mean", flat.mean(axis=1), spread), *some]
-    drawn = [curves("pulse_levels", "Potentiation and depression", ("pulses", "", given), ("level", ""), lines)]
+    drawn = [
+        curves(
+            "pulse_levels", f"Potentiation and depression, {_pulse(data)}", ("pulses", "", given), ("level", ""), lines
+        )
+    ]
     for sign, name in ((1, "up"), (-1, "down")):
         chosen = np.flatnonzero(direction[1:] == sign) + 1
         if not chosen.size:
@@ -204,6 +208,13 @@ def pulse_response(data: xr.Dataset) -> list[Plot]:
         )  # fmt: skip
     step = pulses.steps_by_cell(data)
     return [*drawn, distribution("pulse_step_cdf", "Step of each cell at mid-range", step, "share of the range")]
+
+
+def _pulse(data: xr.Dataset) -> str:
+    """Height and width of the pulses that went out, each kind once."""
+    heights, widths = data["amplitude"].to_numpy(), data["width"].to_numpy()
+    kinds = sorted({(float(v), float(s)) for v, s in zip(heights, widths, strict=True) if s > 0})
+    return "pulses of " + " and ".join(f"{v:g} V for {s:g} s" for v, s in kinds)
 
 
 def _range(data: xr.Dataset) -> tuple[float, float]:
