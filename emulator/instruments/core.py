@@ -18,28 +18,13 @@ from emulator.rack.stand import Stand
 from firmware_specs.instruments import Command, Table
 from firmware_specs.instruments.kinds import Value
 from firmware_specs.racks.wiring import Instrument
-from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, units
+from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, errors, units
 from firmware_specs.scpi.status import Status, event_bit
 
 Reply = str | bytes | None
 Key = tuple[str, tuple[int, ...], str]
-TEXTS = {
-    -101: "Invalid character",
-    -102: "Syntax error",
-    -104: "Data type error",
-    -108: "Parameter not allowed",
-    -109: "Missing parameter",
-    -113: "Undefined header",
-    -114: "Header suffix out of range",
-    -131: "Invalid suffix",
-    -151: "Invalid string data",
-    -161: "Invalid block data",
-    -221: "Settings conflict",
-    -222: "Parameter data out of range",
-    -223: "Too much data",
-    -224: "Illegal parameter value",
-    -363: "Input buffer overrun",
-}
+TEXTS = errors.TEXTS | {-222: "Parameter data out of range"}
+"""SCPI's own, as these instruments word them."""
 NOTHING = Refused(-230, "Data corrupt or stale")
 OVERFLOW = (-350, "Queue overflow")
 PLAIN = re.compile(rb"[^#\"']*\n")
