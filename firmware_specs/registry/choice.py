@@ -45,10 +45,7 @@ def choice(kind: str, default: str | None = None) -> Any:
     Returns:
         A type for a pydantic field.
     """
-    shipped: dict[str, type] = {}
-    for entry in entries(kind):
-        if entry.origin.startswith("crossbar-hil "):
-            shipped[entry.name] = entry.load()  # type: ignore[assignment]
+    shipped: dict[str, Any] = {entry.name: entry.load() for entry in entries(kind) if entry.shipped}
     classes: dict[type, str] = {}
     for name, section in shipped.items():
         classes.setdefault(section, name)

@@ -50,6 +50,11 @@ class Entry:
     load: Callable[[], object]
 
     @property
+    def shipped(self) -> bool:
+        """Whether our own package brings it."""
+        return self.origin.partition(" ")[0] == OURS
+
+    @property
     def summary(self) -> str:
         """First line of its docstring, or what keeps it from being loaded."""
         try:
@@ -154,10 +159,8 @@ def entries(kind: str) -> list[Entry]:
 
 def _entry(kind: str, name: str) -> Entry | None:
     _check(kind)
-    for where in (_registered[kind], _shipped(kind), _foreign(kind)):
-        if name in where:
-            return where[name]
-    return None
+    found = _registered[kind].get(name) or _shipped(kind).get(name)
+    return found or _foreign(kind).get(name)  # other packages are looked through only for what is not ours
 
 
 def _by_path(path: str) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from hil.counterparts.device_snapshot import below
 from hil.learning.loss import Task
 from hil.training.evaluate import Evaluation
 from hil.training.run import checkpoint
@@ -33,8 +34,7 @@ def take(folder: RunFolder, model: nn.Module) -> bool:
     found = checkpoint.newest(folder.best)
     if found is None:
         return False
-    own = {n.removeprefix("model."): v for n, v in found.tensors.items() if n.startswith("model.")}
-    model.load_state_dict(own)
+    model.load_state_dict(below("model.", found.tensors))
     return True
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from firmware_specs.shown import Shown
 from hil import data
+from hil.counterparts.device_snapshot import below
 from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.seam import Bench
 from hil.data import Dataset
@@ -149,8 +150,3 @@ def take_weights(model: nn.Module, tensors: Mapping[str, Tensor], whose: str) ->
         if shapes[0] != shapes[1]:
             raise RunError(f"{whose} is another model: {name}: it has {shapes[0]}, this one {shapes[1]}")
     model.load_state_dict(weights)
-
-
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

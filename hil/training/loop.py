@@ -112,6 +112,12 @@ def train(
                 checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
                 note_checkpoint(folder)
 
+        def test() -> Evaluation:
+            tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
+            at.test_accuracy, at.test = tested.accuracy, tested.metrics
+            write_json(folder.evaluation, tested.document())
+            return tested
+
         model.train()
         before: dict[str, Tensor] | None = None
         try:
@@ -149,10 +155,7 @@ def train(
                     if best.note(at, held, goal) and run.keep_best:
                         best.keep(folder, model, at)
                 if done % run.evaluate_every == 0 or done == run.epochs:
-                    tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
-                    at.test_accuracy, at.test = tested.accuracy, tested.metrics
-                    write_json(folder.evaluation, tested.document())
-                    record_epoch |= _record("test", tested)
+                    record_epoch |= _record("test", test())
                 at.epoch, at.batch, at.loss_sum, at.correct, at.seen = done, 0, 0.0, 0, 0
                 record_epoch["weights"] = _weights(state)
                 metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
@@ -160,9 +163,7 @@ def train(
                 screen.epoch(at, record_epoch)
                 save()
             if run.keep_best and best.take(folder, model):
-                tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
-                at.test_accuracy, at.test = tested.accuracy, tested.metrics
-                write_json(folder.evaluation, tested.document())
+                test()
         except NotFinite as error:
             raise RunError(
                 f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hil.counterparts.device_snapshot import below
 from hil.counterparts.seam import Bench, Snapshots
 from hil.learning.model import energy_blocks
 from hil.training.run.checkpoint import Checkpoint
@@ -77,14 +78,14 @@ class TrainState:
         Returns:
             Length of `metrics.jsonl` to go on from, bytes.
         """
-        self.model.load_state_dict(_below("model.", checkpoint.tensors))
+        self.model.load_state_dict(below("model.", checkpoint.tensors))
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below("optimizer.", checkpoint.tensors).items():
+        for key, value in below("optimizer.", checkpoint.tensors).items():
             index, _, name = key.partition(".")
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
-        self._load_signs(_below("sign.", checkpoint.tensors))
-        self.bench.load_state_dict(_below("bench.", checkpoint.tensors))
+        self._load_signs(below("sign.", checkpoint.tensors))
+        self.bench.load_state_dict(below("bench.", checkpoint.tensors))
         self.position = Position(**checkpoint.facts["position"])
         return int(checkpoint.facts["metrics_bytes"])
 
@@ -99,8 +100,8 @@ class TrainState:
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[f"buffer.{name}"])
-        self._load_signs(_below("sign.", before))
-        self.bench.load_state_dict(_below("bench.", before))
+        self._load_signs(below("sign.", before))
+        self.bench.load_state_dict(below("bench.", before))
 
     def _signs(self) -> dict[str, Tensor]:
         blocks = energy_blocks(self.model).items()
@@ -112,7 +113,3 @@ class TrainState:
             generator = blocks[name].generator
             if generator is not None:
                 generator.set_state(state)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
