@@ -83,3 +83,15 @@ def met(dialect):
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown
     assert grown < 200_000, f"{grown} kB more"
     return ended
+
+
+def attack(cases, opened):
+    """Meets every case, `opened(case)`; those that ended in anything but a result or an error of ours, in words."""
+    bad, refused = [], 0
+    for case in cases:
+        try:
+            refused += met(opened(case)) is not None
+        except Exception as error:
+            bad.append(f"{case}: {type(error).__name__}: {str(error)[:200]}")
+    print(f"{len(cases)} cases, {refused} refused, {len(bad)} bad")
+    return bad
