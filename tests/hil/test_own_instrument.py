@@ -1,6 +1,7 @@
 """A rack instrument from one file outside the package: on a bench, as a virtual twin, refused where nobody named it."""
 
 import ast
+import re
 import sys
 import threading
 import tomllib
@@ -49,6 +50,12 @@ def test_it_is_short_and_imports_public_names_only():
     assert names and not any(name.startswith("_") for name in names)
 
 
+def test_the_page_shows_the_file_as_it_is():
+    page = (FILE.parents[1] / "new-instrument.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert FILE.read_text(encoding="utf-8").endswith(code)
+
+
 def test_it_measures_beside_shipped_instruments_on_a_virtual_bench(own_meter):
     hil.plugin(own_meter)
     rack = rack_with("acme-dmm7")
@@ -56,7 +63,7 @@ def test_it_measures_beside_shipped_instruments_on_a_virtual_bench(own_meter):
     with Rig(rack, lambda box, spec, _: Loopback(virtual.feed(box), box)) as rig:
         meter = rig.boxes["meter"]
         meter.configure(range_v=1.0, nplc=1.0)
-        rig.route({("smu1.1", "row2"), ("meter.hi", "row2")})
+        rig.route({("smu1.1", "row2"), ("meter.hi", "col3")})  # nothing else is on: col3 floats at the level
         rig.outputs.source_volts("smu1.1", range_v=0.2, measure_a=1e-3)
         rig.outputs.set_level("smu1.1", 0.05)
         sourced = rig.measure("smu1.1").volts
