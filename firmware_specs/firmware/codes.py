@@ -60,12 +60,12 @@ def _layout() -> list[str]:
 
 
 def _rules() -> list[str]:
-    """The table of section 7: opcode, armed, capability."""
-    rows = [
-        f"    X({opcode.name}, {int(rule.armed)}, {f'CAP_{rule.capability.name}' if rule.capability else 0})"
+    """The table of section 7, a verb a line: opcode, armed, capability."""
+    return [
+        f"#define RULE_{opcode.name} OP_{opcode.name}, {int(rule.armed)}, "
+        + (f"CAP_{rule.capability.name}" if rule.capability else "0")
         for opcode, rule in codes.RULES.items()
     ]
-    return ["#define HIL_RULES(X) \\", " \\\n".join(rows)]
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ struct frame {
 void frame_reset(void);
 void frame_take(uint8_t byte); /* calls link_frame or link_damaged */
 void frame_send(const struct frame *frame);
+uint64_t load(const uint8_t *from, unsigned bytes); /* little-endian */
+void store(uint8_t *to, unsigned bytes, uint64_t value);
 
 /* link.c: sessions, transactions, flow control */
 void link_reset(void);
@@ -36,7 +38,7 @@ void link_pump(void);
 /* request.c: the request being executed: fields out of its payload, fields into its reply */
 struct request {
     const uint8_t *in;
-    uint32_t size, at;
+    uint32_t size, at, field; /* field: where the one got last begins */
     uint8_t *out;
     uint32_t length;
     uint16_t code; /* 0, or the error it is refused with */
@@ -44,20 +46,31 @@ struct request {
     const char *words;
 };
 extern struct request request;
+struct codes { /* an array of numbers in a request */
+    const uint8_t *bytes;
+    uint32_t width;
+    uint64_t count; /* 0 where refused */
+};
 bool refuse(unsigned code, uint32_t detail, const char *words); /* always false; the first refusal counts */
-bool malformed(uint32_t at, const char *words);
+bool require(bool fine, const char *words); /* of the field got last: else MALFORMED. True while nothing is refused */
 uint64_t get(unsigned bytes);
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
-double get_f64(const char *words); /* finite */
-bool done(void);                   /* nothing refused so far, and nothing is left */
+uint32_t get_width(void);
+float get_f32(const char *words); /* finite, as the next two */
+double get_f64(const char *words);
+double get_positive(const char *words);
+struct codes get_codes(uint32_t width, uint64_t count);
+uint32_t code_at(const struct codes *codes, uint64_t i);
+double f64_at(const struct codes *codes, uint64_t i);
+bool codes_within(const struct codes *codes, uint32_t low, uint32_t high);
+bool done(void); /* nothing refused so far, and nothing is left */
 void put(unsigned bytes, uint64_t value);
 void put_at(uint32_t at, unsigned bytes, uint64_t value);
-void put_f32(float value);
+void put_f32_at(uint32_t at, float value);
 void put_f64(double value);
 void put_text(const char *text);
 bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
 unsigned width_of(uint64_t largest);
-uint64_t load(const uint8_t *from, unsigned bytes);
 
 /* device.c: state, limits, watchdog, trips, fault log */
 struct fault {
@@ -98,6 +111,8 @@ double parameter(unsigned id, double missing);
 /* verbs.c and its neighbours */
 bool execute(uint8_t opcode); /* into `request`; false: refused */
 bool reset_asked(void);
+bool verb_converters(void);
+bool verb_parameters(void);
 bool verb_set_limits(void);
 bool verb_limits(void);
 bool verb_status(void);
@@ -115,6 +130,7 @@ bool verb_usage(void);
 bool verb_settle(void);
 void topology_reset(void);
 const struct topology *placed(uint32_t array); /* NULL and a refusal where there is none */
+uint32_t get_reads(void);
 bool reads_ok(uint32_t reads);
 
 #endif

@@ -121,7 +121,7 @@ void hil_link_lost(void) {
 }
 
 /* Replies that are the board's numbers. */
-static bool put_converters(void) {
+bool verb_converters(void) {
     put(1, sizeof converters / sizeof *converters);
     for (size_t i = 0; i < sizeof converters / sizeof *converters; i++) {
         const struct converter *c = &converters[i];
@@ -135,7 +135,7 @@ static bool put_converters(void) {
     return true;
 }
 
-static bool put_parameters(void) {
+bool verb_parameters(void) {
     put(2, sizeof parameters / sizeof *parameters);
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         put(2, parameters[i].id);
@@ -144,10 +144,6 @@ static bool put_parameters(void) {
     return true;
 }
 
-bool verb_converters(void) { return put_converters(); }
-
-bool verb_parameters(void) { return put_parameters(); }
-
 bool verb_limits(void) {
     for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(absolute[i]);
     for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(device.active[i]);
@@ -155,18 +151,14 @@ bool verb_limits(void) {
 }
 
 static double get_limit(unsigned field) {
-    uint32_t at = request.at;
     bool endless = field == LIMIT_MAX_ENERGY_PER_CELL_J || field == LIMIT_MAX_SOURCE_V;
-    uint64_t bits = request.size - at >= 8 ? load(request.in + at, 8) : 0;
-    double value;
-    if (endless && bits == UINT64_C(0x7FF0000000000000)) {
+    if (endless && request.size - request.at >= 8 && load(request.in + request.at, 8) == UINT64_C(0x7FF0000000000000)) {
         request.at += 8;
-        value = INFINITY;
-    } else {
-        value = get_f64("a limit is a positive number");
+        return INFINITY;
     }
-    bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)(value > 0 ? value : 0);
-    if (!request.code && (value <= 0 || !whole)) malformed(at, "a limit is positive, a number of pulses whole");
+    double value = get_positive("a limit is positive");
+    bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)value;
+    require(whole, "a number of pulses is whole");
     return value;
 }
 

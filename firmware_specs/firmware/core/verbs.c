@@ -118,7 +118,7 @@ static bool verb_heartbeat(void) { return true; }
 
 bool verb_watchdog(void) {
     double wanted = get_f64("seconds are 0.01 to 60");
-    if (!request.code && !(wanted >= 0.01 && wanted <= 60)) malformed(0, "seconds are 0.01 to 60");
+    require(wanted >= 0.01 && wanted <= 60, "seconds are 0.01 to 60");
     if (!done()) return false;
     device.watchdog = (uint64_t)(wanted * 1e6);
     device.fed = port_micros();
@@ -149,36 +149,30 @@ static bool verb_temperature(void) {
     return true;
 }
 
-bool verb_converters(void);
-bool verb_parameters(void);
-
-/* Verbs of this firmware; of the others only the capability is known, and missing. */
+/* Verbs as the protocol has them, whether their request is empty, and what runs them here. */
 static const struct verb {
-    uint8_t opcode;
-    bool empty; /* its request has no payload */
-    bool (*run)(void);
-} verbs[] = {
-    {OP_IDENTIFY, true, verb_identify},   {OP_FABRIC, true, verb_fabric},
-    {OP_CONVERTERS, true, verb_converters}, {OP_PARAMETERS, true, verb_parameters},
-    {OP_LIMITS, true, verb_limits},       {OP_SET_LIMITS, false, verb_set_limits},
-    {OP_STATUS, true, verb_status},       {OP_FAULT_LOG, false, verb_fault_log},
-    {OP_CLEAR, true, verb_clear},         {OP_SELF_TEST, true, verb_self_test},
-    {OP_RESET, true, verb_reset},         {OP_ECHO, false, verb_echo},
-    {OP_HEARTBEAT, true, verb_heartbeat}, {OP_WATCHDOG, false, verb_watchdog},
-    {OP_ARM, true, verb_arm},             {OP_DISARM, true, verb_disarm},
-    {OP_CONFIGURE, false, verb_configure}, {OP_TOPOLOGY, false, verb_topology},
-    {OP_WRITE_CELLS, false, verb_write_cells}, {OP_READ_CELLS, false, verb_read_cells},
-    {OP_PULSE, false, verb_pulse},        {OP_MEASURE, false, verb_measure},
-    {OP_USAGE, false, verb_usage},        {OP_SETTLE, false, verb_settle},
-    {OP_TEMPERATURE, true, verb_temperature},
-};
-
-#define RULE(name, is_armed, needs) {OP_##name, is_armed, needs},
-static const struct rule {
     uint8_t opcode;
     bool armed;
     uint64_t capability;
-} rules[] = {HIL_RULES(RULE)};
+    bool empty, (*run)(void);
+} verbs[] = {
+    {RULE_IDENTIFY, true, verb_identify},        {RULE_FABRIC, true, verb_fabric},
+    {RULE_CONVERTERS, true, verb_converters},    {RULE_PARAMETERS, true, verb_parameters},
+    {RULE_LIMITS, true, verb_limits},            {RULE_SET_LIMITS, false, verb_set_limits},
+    {RULE_STATUS, true, verb_status},            {RULE_FAULT_LOG, false, verb_fault_log},
+    {RULE_CLEAR, true, verb_clear},              {RULE_SELF_TEST, true, verb_self_test},
+    {RULE_RESET, true, verb_reset},              {RULE_ECHO, false, verb_echo},
+    {RULE_HEARTBEAT, true, verb_heartbeat},      {RULE_WATCHDOG, false, verb_watchdog},
+    {RULE_ARM, true, verb_arm},                  {RULE_DISARM, true, verb_disarm},
+    {RULE_CONFIGURE, false, verb_configure},     {RULE_TOPOLOGY, false, verb_topology},
+    {RULE_WRITE_CELLS, false, verb_write_cells}, {RULE_READ_CELLS, false, verb_read_cells},
+    {RULE_PULSE, false, verb_pulse},             {RULE_MEASURE, false, verb_measure},
+    {RULE_USAGE, false, verb_usage},             {RULE_SETTLE, false, verb_settle},
+    {RULE_PRODUCT, false, NULL},                 {RULE_TEMPERATURE, true, verb_temperature},
+    {RULE_SET_TEMPERATURE, false, NULL},         {RULE_CLOCK, true, NULL},
+    {RULE_WAIT, false, NULL},                    {RULE_SNAPSHOT, true, NULL},
+    {RULE_RESTORE, false, NULL},
+};
 
 static uint32_t bit_of(uint64_t capability) {
     uint32_t bit = 0;
@@ -187,19 +181,15 @@ static uint32_t bit_of(uint64_t capability) {
 }
 
 static bool run(uint8_t opcode) {
-    const struct rule *rule = NULL;
-    const struct verb *verb = NULL;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].opcode == opcode) rule = &rules[i];
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (verbs[i].opcode == opcode) verb = &verbs[i];
-    if (!rule) return refuse(ERR_UNKNOWN_OPCODE, opcode, "no such opcode: see section 7 of the protocol");
-    if (!verb || (rule->capability && !(rule->capability & (BOARD_CAPABILITIES))))
-        return refuse(ERR_UNSUPPORTED, bit_of(rule->capability), "this device cannot: see its capabilities");
-    if (rule->armed && device.state == STATE_SAFE) return refuse(ERR_NOT_ARMED, 0, "outputs are off: ARM first");
-    if (rule->armed && device.state == STATE_TRIPPED)
+    const struct verb *verb = verbs, *end = verbs + sizeof verbs / sizeof *verbs;
+    while (verb < end && verb->opcode != opcode) verb++;
+    if (verb == end) return refuse(ERR_UNKNOWN_OPCODE, opcode, "no such opcode: see section 7 of the protocol");
+    if (!verb->run || (verb->capability && !(verb->capability & (BOARD_CAPABILITIES))))
+        return refuse(ERR_UNSUPPORTED, bit_of(verb->capability), "this device cannot: see its capabilities");
+    if (verb->armed && device.state == STATE_SAFE) return refuse(ERR_NOT_ARMED, 0, "outputs are off: ARM first");
+    if (verb->armed && device.state == STATE_TRIPPED)
         return refuse(ERR_TRIPPED, device.trip, "tripped: CLEAR and ARM first");
-    if (verb->empty && request.size) return malformed(0, "this verb has no payload");
+    if (verb->empty && !done()) return false;
     return verb->run();
 }
 
