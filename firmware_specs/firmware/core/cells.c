@@ -24,12 +24,12 @@ uint32_t get_reads(void) { return get_within(2, 1, UINT16_MAX, "at least one rea
 
 static bool exists(const struct region *r) {
     const struct topology *t = placed(r->array);
-    if (!t) return false;
-    if (r->coupling >= t->couplings) return refuse(ERR_OUT_OF_RANGE, r->coupling, "there is no such coupling");
-    if (r->plane >= PLANES) return refuse(ERR_OUT_OF_RANGE, r->plane, "there is no such plane");
+    if (!t || !allow(r->coupling < t->couplings, ERR_OUT_OF_RANGE, r->coupling, "there is no such coupling") ||
+        !allow(r->plane < PLANES, ERR_OUT_OF_RANGE, r->plane, "there is no such plane"))
+        return false;
     const struct coupling *c = &t->coupling[r->coupling];
-    return ((uint64_t)r->row + r->rows <= c->rows && (uint64_t)r->column + r->columns <= c->columns) ||
-           refuse(ERR_OUT_OF_RANGE, 0, "the region goes beyond the coupling's cells");
+    bool inside = (uint64_t)r->row + r->rows <= c->rows && (uint64_t)r->column + r->columns <= c->columns;
+    return allow(inside, ERR_OUT_OF_RANGE, 0, "the region goes beyond the coupling's cells");
 }
 
 static struct cell cell_at(const struct region *r, uint32_t position) {
@@ -38,20 +38,20 @@ static struct cell cell_at(const struct region *r, uint32_t position) {
 
 static bool within(double value, unsigned limit, const char *words) {
     double most = device.active[limit] * ROUNDING;
-    return (value <= most && value >= -most) || refuse(ERR_LIMIT, limit, words);
+    return allow(value <= most && value >= -most, ERR_LIMIT, limit, words);
 }
 
 static bool afford(const struct region *r, uint32_t position, uint64_t pulses, double joules) {
     struct cell cell = cell_at(r, position);
     struct wear worn = chip_wear(&cell);
-    bool few = (double)worn.pulses + (double)pulses <= device.active[LIMIT_MAX_PULSES_PER_CELL] &&
-               worn.pulses + pulses <= UINT32_MAX;
-    return !pulses || (few && worn.joules + joules <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]) ||
-           refuse(ERR_BUDGET, position, "beyond the budget of pulses or energy of a cell");
+    uint64_t total = worn.pulses + pulses;
+    bool few = (double)total <= device.active[LIMIT_MAX_PULSES_PER_CELL] && total <= UINT32_MAX;
+    bool fine = !pulses || (few && worn.joules + joules <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]);
+    return allow(fine, ERR_BUDGET, position, "beyond the budget of pulses or energy of a cell");
 }
 
 bool reads_ok(uint32_t reads) {
-    return reads <= parameter(PARAM_MAX_READS, 1) || refuse(ERR_OUT_OF_RANGE, reads, "more reads than max_reads");
+    return allow(reads <= parameter(PARAM_MAX_READS, 1), ERR_OUT_OF_RANGE, reads, "more reads than max_reads");
 }
 
 static uint32_t cell_max(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }
@@ -83,7 +83,7 @@ static struct patch get_patch(uint32_t array) {
     return p;
 }
 
-static bool each_patch(struct writing *w, bool (*step)(struct writing *, const struct patch *)) {
+static bool each_patch(struct writing *w, void (*step)(struct writing *, const struct patch *)) {
     request.at = w->first;
     for (uint32_t n = 0; n < w->patches && !request.code; n++) {
         struct patch p = get_patch(w->array);
@@ -94,37 +94,34 @@ static bool each_patch(struct writing *w, bool (*step)(struct writing *, const s
 
 static uint32_t position_of(const struct patch *p, uint32_t i) { return p->listed ? code_at(&p->positions, i) : i; }
 
-static bool apart(struct writing *w, const struct patch *p) {
+static void apart(struct writing *w, const struct patch *p) {
     uint32_t end = request.at;
     const struct region *a = &p->region;
     request.at = w->first;
     while (request.at < p->start && !request.code) {
         struct region b = get_patch(w->array).region;
-        if (a->coupling == b.coupling && a->plane == b.plane && a->row < (uint64_t)b.row + b.rows &&
-            b.row < (uint64_t)a->row + a->rows && a->column < (uint64_t)b.column + b.columns &&
-            b.column < (uint64_t)a->column + a->columns)
-            refuse(ERR_MALFORMED, p->start, "regions of patches overlap");
+        bool overlap = a->coupling == b.coupling && a->plane == b.plane && a->row < (uint64_t)b.row + b.rows &&
+                       b.row < (uint64_t)a->row + a->rows && a->column < (uint64_t)b.column + b.columns &&
+                       b.column < (uint64_t)a->column + a->columns;
+        allow(!overlap, ERR_MALFORMED, p->start, "regions of patches overlap");
     }
     request.at = end;
-    return !request.code;
 }
 
-static bool in_range(struct writing *w, const struct patch *p) {
+static void in_range(struct writing *w, const struct patch *p) {
     (void)w;
-    if (!exists(&p->region)) return false;
-    if (p->codes.width != width_of(cell_max())) return refuse(ERR_OUT_OF_RANGE, 0, "codes have the width of cell_bits");
-    return codes_within(&p->codes, 0, cell_max()) ||
-           refuse(ERR_OUT_OF_RANGE, 0, "a code is above the largest conductance");
+    (void)exists(&p->region);
+    allow(p->codes.width == width_of(cell_max()), ERR_OUT_OF_RANGE, 0, "codes have the width of cell_bits");
+    allow(codes_within(&p->codes, 0, cell_max()), ERR_OUT_OF_RANGE, 0, "a code is above the largest conductance");
 }
 
-static bool affordable(struct writing *w, const struct patch *p) {
+static void affordable(struct writing *w, const struct patch *p) {
     uint64_t most = 1 + (uint64_t)w->rewrites;
-    for (uint32_t i = 0; i < p->codes.count; i++)
-        if (!afford(&p->region, position_of(p, i), most, (double)most * BOARD_WRITE_ENERGY_J)) return false;
-    return true;
+    for (uint32_t i = 0; i < p->codes.count && !request.code; i++)
+        (void)afford(&p->region, position_of(p, i), most, (double)most * BOARD_WRITE_ENERGY_J);
 }
 
-static bool write(struct writing *w, const struct patch *p) {
+static void write(struct writing *w, const struct patch *p) {
     for (uint32_t i = 0; i < p->codes.count && device_working(); i++) {
         struct cell cell = cell_at(&p->region, position_of(p, i));
         uint32_t code = code_at(&p->codes, i), round = 0;
@@ -139,60 +136,47 @@ static bool write(struct writing *w, const struct patch *p) {
         w->written++;
         w->missed += missed;
     }
-    return true;
 }
 
-bool verb_write_cells(void) {
+void verb_write_cells(void) {
     struct writing w = {.array = (uint32_t)get(2)};
     uint32_t verify = (uint32_t)get(2);
     w.rewrites = verify == WRITE_ONCE ? 0 : verify;
     w.tolerance = get_f32("tolerance is a finite number");
     w.patches = (uint32_t)get(2);
     w.first = request.at;
-    if (!each_patch(&w, apart) || !done()) return false;
-    if (w.rewrites && !((BOARD_CAPABILITIES) & CAP_VERIFY))
-        return refuse(ERR_UNSUPPORTED, 22, "write-verify: this device cannot");
-    if (!placed(w.array) || !each_patch(&w, in_range) || !each_patch(&w, affordable) || !each_patch(&w, write)) return false;
-    put(8, w.written);
-    put(8, w.pulses);
-    put(8, w.missed);
-    return true;
+    if (!each_patch(&w, apart) || !done()) return;
+    allow(ABLE(CAP_VERIFY) || !w.rewrites, ERR_UNSUPPORTED, 22, "write-verify: this device cannot");
+    if (!placed(w.array) || !each_patch(&w, in_range) || !each_patch(&w, affordable) || !each_patch(&w, write)) return;
+    PUT("888", w.written, w.pulses, w.missed);
 }
 
-static void put_shape(const struct region *r) {
-    put(4, r->rows);
-    put(4, r->columns);
-}
-
-bool verb_read_cells(void) {
+void verb_read_cells(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
     uint32_t reads = get_reads();
     unsigned width = width_of((uint64_t)reads * cell_max());
-    if (!done() || !exists(&r) || !reads_ok(reads) || !reply_fits(9 + r.cells * width)) return false;
-    put_shape(&r);
-    put(1, width);
+    if (!done() || !exists(&r) || !reads_ok(reads) || !reply_fits(9 + r.cells * width)) return;
+    PUT("441", r.rows, r.columns, width);
     for (uint32_t i = 0; i < r.cells && device_working(); i++) {
         struct cell cell = cell_at(&r, i);
         uint64_t sum = 0;
         for (uint32_t n = 0; n < reads; n++) sum += chip_read(&cell);
         put(width, sum);
     }
-    return !request.code;
 }
 
-bool verb_pulse(void) {
+void verb_pulse(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
     bool up = get_within(1, 0, 1, "polarity is 0 or 1");
     double volts = get_positive("amplitude is above 0"), width_s = get_positive("width is above 0");
     bool each = get_within(1, 0, 1, "form is 0 or 1");
     struct codes counts = get_codes(each ? 2 : 4, each ? r.cells : 1);
-    if (!done() || !exists(&r) || !within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v") ||
-        !within(width_s, LIMIT_MAX_PULSE_S, "beyond max_pulse_s"))
-        return false;
+    bool gentle = done() && exists(&r) && within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v");
+    if (!gentle || !within(width_s, LIMIT_MAX_PULSE_S, "beyond max_pulse_s")) return;
     double most_j = volts * volts * width_s * parameter(PARAM_G_MAX_S, 0);
     for (uint32_t i = 0; i < r.cells; i++) {
         uint32_t n = code_at(&counts, each ? i : 0);
-        if (!afford(&r, i, n, n * most_j)) return false;
+        if (!afford(&r, i, n, n * most_j)) return;
     }
     uint64_t delivered = 0;
     uint32_t most = 0;
@@ -205,38 +189,34 @@ bool verb_pulse(void) {
         uint32_t has = chip_wear(&cell).pulses;
         if (has > most) most = has;
     }
-    put(8, delivered);
-    put(4, most);
-    return !request.code;
+    PUT("84", delivered, most);
 }
 
-bool verb_measure(void) {
+void verb_measure(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
     uint32_t reads = get_reads(), n = get_within(2, 1, UINT16_MAX, "at least one voltage");
     struct codes volts = get_codes(8, n);
     for (uint32_t i = 0; i < volts.count; i++) require(isfinite(f64_at(&volts, i)), "a voltage is a finite number");
-    if (!done() || !exists(&r) || !reads_ok(reads)) return false;
+    if (!done() || !exists(&r) || !reads_ok(reads)) return;
     for (uint32_t i = 0; i < n; i++)
-        if (!within(f64_at(&volts, i), LIMIT_MAX_READ_V, "beyond max_read_v")) return false;
+        if (!within(f64_at(&volts, i), LIMIT_MAX_READ_V, "beyond max_read_v")) return;
     uint64_t each = reads * r.cells, all = n * each;
-    if (!reply_fits(4 + 8 * all)) return false;
+    if (!reply_fits(4 + 8 * all)) return;
     put(4, all);
     for (uint32_t i = 0; i < all && device_working(); i++) {
         struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
         put_f64(chip_current(&cell, f64_at(&volts, i / each)));
     }
-    return !request.code;
 }
 
-bool verb_usage(void) {
+void verb_usage(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
-    if (!done() || !exists(&r) || !reply_fits(8 + 12 * r.cells)) return false;
-    put_shape(&r);
+    if (!done() || !exists(&r) || !reply_fits(8 + 12 * r.cells)) return;
+    PUT("44", r.rows, r.columns);
     for (uint64_t i = 0; i < 2 * r.cells; i++) { /* pulses of all, then energies of all */
         struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
         struct wear worn = chip_wear(&cell);
         if (i < r.cells) put(4, worn.pulses);
         else put_f64(worn.joules);
     }
-    return true;
 }

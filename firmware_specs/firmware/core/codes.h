@@ -197,36 +197,37 @@ enum {
     LIMIT_COUNT = 8,
 };
 
-#define RULE_IDENTIFY OP_IDENTIFY, 0, 0
-#define RULE_FABRIC OP_FABRIC, 0, 0
-#define RULE_CONVERTERS OP_CONVERTERS, 0, 0
-#define RULE_PARAMETERS OP_PARAMETERS, 0, 0
-#define RULE_LIMITS OP_LIMITS, 0, 0
-#define RULE_SET_LIMITS OP_SET_LIMITS, 0, 0
-#define RULE_STATUS OP_STATUS, 0, 0
-#define RULE_FAULT_LOG OP_FAULT_LOG, 0, 0
-#define RULE_CLEAR OP_CLEAR, 0, 0
-#define RULE_SELF_TEST OP_SELF_TEST, 0, CAP_SELF_TEST
-#define RULE_RESET OP_RESET, 0, 0
-#define RULE_ECHO OP_ECHO, 0, 0
-#define RULE_HEARTBEAT OP_HEARTBEAT, 0, 0
-#define RULE_WATCHDOG OP_WATCHDOG, 0, CAP_WATCHDOG
-#define RULE_ARM OP_ARM, 0, 0
-#define RULE_DISARM OP_DISARM, 0, 0
-#define RULE_CONFIGURE OP_CONFIGURE, 0, 0
-#define RULE_TOPOLOGY OP_TOPOLOGY, 0, 0
-#define RULE_WRITE_CELLS OP_WRITE_CELLS, 1, CAP_WRITE
-#define RULE_READ_CELLS OP_READ_CELLS, 1, CAP_READ
-#define RULE_PULSE OP_PULSE, 1, CAP_PULSE
-#define RULE_MEASURE OP_MEASURE, 1, CAP_MEASURE
-#define RULE_USAGE OP_USAGE, 0, CAP_USAGE
-#define RULE_SETTLE OP_SETTLE, 1, CAP_SETTLE
-#define RULE_PRODUCT OP_PRODUCT, 1, CAP_PRODUCT
-#define RULE_TEMPERATURE OP_TEMPERATURE, 0, CAP_TEMPERATURE
-#define RULE_SET_TEMPERATURE OP_SET_TEMPERATURE, 0, CAP_SET_TEMPERATURE
-#define RULE_CLOCK OP_CLOCK, 0, CAP_VIRTUAL_CLOCK
-#define RULE_WAIT OP_WAIT, 0, CAP_VIRTUAL_CLOCK
-#define RULE_SNAPSHOT OP_SNAPSHOT, 0, CAP_SNAPSHOT
-#define RULE_RESTORE OP_RESTORE, 0, CAP_SNAPSHOT
+#define HIL_VERBS(X) \
+    X(IDENTIFY, identify, 0, 0, 1) \
+    X(FABRIC, fabric, 0, 0, 1) \
+    X(CONVERTERS, converters, 0, 0, 1) \
+    X(PARAMETERS, parameters, 0, 0, 1) \
+    X(LIMITS, limits, 0, 0, 1) \
+    X(SET_LIMITS, set_limits, 0, 0, 0) \
+    X(STATUS, status, 0, 0, 1) \
+    X(FAULT_LOG, fault_log, 0, 0, 0) \
+    X(CLEAR, clear, 0, 0, 1) \
+    X(SELF_TEST, self_test, 0, CAP_SELF_TEST, 1) \
+    X(RESET, reset, 0, 0, 1) \
+    X(ECHO, echo, 0, 0, 0) \
+    X(HEARTBEAT, heartbeat, 0, 0, 1) \
+    X(WATCHDOG, watchdog, 0, CAP_WATCHDOG, 0) \
+    X(ARM, arm, 0, 0, 1) \
+    X(DISARM, disarm, 0, 0, 1) \
+    X(CONFIGURE, configure, 0, 0, 0) \
+    X(TOPOLOGY, topology, 0, 0, 0) \
+    X(WRITE_CELLS, write_cells, 1, CAP_WRITE, 0) \
+    X(READ_CELLS, read_cells, 1, CAP_READ, 0) \
+    X(PULSE, pulse, 1, CAP_PULSE, 0) \
+    X(MEASURE, measure, 1, CAP_MEASURE, 0) \
+    X(USAGE, usage, 0, CAP_USAGE, 0) \
+    X(SETTLE, settle, 1, CAP_SETTLE, 0) \
+    X(PRODUCT, product, 1, CAP_PRODUCT, 0) \
+    X(TEMPERATURE, temperature, 0, CAP_TEMPERATURE, 1) \
+    X(SET_TEMPERATURE, set_temperature, 0, CAP_SET_TEMPERATURE, 0) \
+    X(CLOCK, clock, 0, CAP_VIRTUAL_CLOCK, 1) \
+    X(WAIT, wait, 0, CAP_VIRTUAL_CLOCK, 0) \
+    X(SNAPSHOT, snapshot, 0, CAP_SNAPSHOT, 1) \
+    X(RESTORE, restore, 0, CAP_SNAPSHOT, 0)
 
 #endif

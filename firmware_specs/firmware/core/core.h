@@ -13,7 +13,8 @@
 #include "port.h"
 
 #define MAX_MESSAGE (BOARD_FRAMES * (uint32_t)MAX_PAYLOAD)
-#define PLANES ((BOARD_CAPABILITIES) & CAP_DIFFERENTIAL ? 2u : 1u)
+#define ABLE(capability) (((BOARD_CAPABILITIES) & (capability)) != 0)
+#define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u : 1u)
 #define ROUNDING (1 + 1e-9) /* limits hold up to rounding */
 
 /* frame.c: one frame at a time, either way */
@@ -48,11 +49,11 @@ struct request {
 extern struct request request;
 struct codes { /* an array of numbers in a request */
     const uint8_t *bytes;
-    uint32_t width;
-    uint64_t count; /* 0 where refused */
+    uint32_t width, count; /* count: 0 where refused */
 };
-bool refuse(unsigned code, uint32_t detail, const char *words); /* always false; the first refusal counts */
-bool require(bool fine, const char *words); /* of the field got last: else MALFORMED. True while nothing is refused */
+/* Refuses the request unless it is fine; the first refusal counts. True while nothing is refused. */
+bool allow(bool fine, unsigned code, uint32_t detail, const char *words);
+bool require(bool fine, const char *words); /* of the field got last: else MALFORMED */
 uint64_t get(unsigned bytes);
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
 uint32_t get_width(void);
@@ -60,14 +61,17 @@ float get_f32(const char *words); /* finite, as the next two */
 double get_f64(const char *words);
 double get_positive(const char *words);
 struct codes get_codes(uint32_t width, uint64_t count);
-uint32_t code_at(const struct codes *codes, uint64_t i);
-double f64_at(const struct codes *codes, uint64_t i);
+uint32_t code_at(const struct codes *of, uint64_t i);
+double f64_at(const struct codes *of, uint64_t i);
 bool codes_within(const struct codes *codes, uint32_t low, uint32_t high);
 bool done(void); /* nothing refused so far, and nothing is left */
 void put(unsigned bytes, uint64_t value);
+void put_numbers(const char *widths, const uint64_t *values); /* a digit a number: its bytes */
+#define PUT(widths, ...) put_numbers(widths, (const uint64_t[]){__VA_ARGS__})
 void put_at(uint32_t at, unsigned bytes, uint64_t value);
 void put_f32_at(uint32_t at, float value);
 void put_f64(double value);
+void put_bytes(const void *bytes, uint32_t count);
 void put_text(const char *text);
 bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
 unsigned width_of(uint64_t largest);
@@ -80,7 +84,7 @@ struct fault {
 };
 struct device {
     uint8_t state, trip;
-    bool unseen, begun;
+    bool unseen, begun, reset; /* reset: power on again once the reply is out */
     uint32_t boot, damaged, faults;
     uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
     double active[LIMIT_COUNT];
@@ -109,25 +113,9 @@ uint32_t code_max(unsigned bits);
 double parameter(unsigned id, double missing);
 
 /* verbs.c and its neighbours */
-bool execute(uint8_t opcode); /* into `request`; false: refused */
-bool reset_asked(void);
-bool verb_converters(void);
-bool verb_parameters(void);
-bool verb_set_limits(void);
-bool verb_limits(void);
-bool verb_status(void);
-bool verb_fault_log(void);
-bool verb_clear(void);
-bool verb_watchdog(void);
-bool verb_arm(void);
-bool verb_configure(void);
-bool verb_topology(void);
-bool verb_write_cells(void);
-bool verb_read_cells(void);
-bool verb_pulse(void);
-bool verb_measure(void);
-bool verb_usage(void);
-bool verb_settle(void);
+void execute(uint8_t opcode); /* from and into `request` */
+#define DECLARE(name, function, armed, capability, empty) void verb_##function(void);
+HIL_VERBS(DECLARE)
 void topology_reset(void);
 const struct topology *placed(uint32_t array); /* NULL and a refusal where there is none */
 uint32_t get_reads(void);

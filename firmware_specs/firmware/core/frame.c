@@ -5,11 +5,12 @@
 #define CRC_START UINT32_C(0xFFFFFFFF)
 
 static uint8_t body[MAX_BODY];
-static uint32_t length; /* bytes of body so far */
-static uint32_t taken;  /* encoded bytes since the last delimiter */
-static uint8_t code;    /* of the present COBS piece */
-static uint8_t left;    /* bytes of it to come */
-static bool broken, dropping;
+static struct progress {
+    uint32_t length;    /* bytes of body so far */
+    uint32_t taken;     /* encoded bytes since the last delimiter */
+    uint8_t code, left; /* of the present COBS piece, and bytes of it to come */
+    bool broken, dropping;
+} in;
 
 static uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t count) {
     static const uint32_t table[16] = {
@@ -35,20 +36,15 @@ void store(uint8_t *to, unsigned bytes, uint64_t value) {
 }
 
 static void add(uint8_t byte) {
-    if (length < MAX_BODY) body[length++] = byte;
-    else broken = true;
+    if (in.length < MAX_BODY) body[in.length++] = byte;
+    else in.broken = true;
 }
 
-void frame_reset(void) {
-    length = taken = 0;
-    left = 0;
-    code = 0xFF; /* before the first piece there is no zero */
-    broken = dropping = false;
-}
+void frame_reset(void) { in = (struct progress){.code = 0xFF}; } /* before the first piece there is no zero */
 
 static bool sound(const struct frame *frame) {
-    return !broken && !left && length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame->length &&
-           (crc_add(CRC_START, body, length) ^ UINT32_C(0xFFFFFFFF)) == CRC_RESIDUE &&
+    return !in.broken && !in.left && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame->length &&
+           (crc_add(CRC_START, body, in.length) ^ UINT32_C(0xFFFFFFFF)) == CRC_RESIDUE &&
            body[AT_VERSION] == PROTOCOL_VERSION && frame->part < frame->parts;
 }
 
@@ -59,7 +55,7 @@ static void end(void) {
         .parts = (uint16_t)load(body + AT_PARTS, 2), .length = (uint16_t)load(body + AT_LENGTH, 2),
         .payload = body + HEADER_SIZE,
     };
-    bool counts = taken && !dropping, whole = sound(&frame);
+    bool counts = in.taken && !in.dropping, whole = sound(&frame);
     frame_reset();
     if (counts && whole) link_frame(&frame);
     else if (counts) link_damaged();
@@ -68,18 +64,18 @@ static void end(void) {
 void frame_take(uint8_t byte) {
     if (byte == 0) {
         end();
-    } else if (dropping) {
+    } else if (in.dropping) {
         return;
-    } else if (++taken >= MAX_FRAME) {
-        dropping = true;
+    } else if (++in.taken >= MAX_FRAME) {
+        in.dropping = true;
         link_damaged();
-    } else if (left) {
+    } else if (in.left) {
         add(byte);
-        left--;
+        in.left--;
     } else {
-        if (code != 0xFF) add(0);
-        code = byte;
-        left = (uint8_t)(byte - 1);
+        if (in.code != 0xFF) add(0);
+        in.code = byte;
+        in.left = (uint8_t)(byte - 1);
     }
 }
 
@@ -104,7 +100,6 @@ static void stuff(const uint8_t *bytes, size_t count, bool last) {
 }
 
 void frame_send(const struct frame *frame) {
-    static const uint8_t delimiter = 0;
     uint8_t header[HEADER_SIZE] = {
         [AT_VERSION] = PROTOCOL_VERSION, [AT_KIND] = frame->kind, [AT_OPCODE] = frame->opcode,
         [AT_FLAGS] = (uint8_t)(device_flags() | frame->flags),
@@ -120,5 +115,5 @@ void frame_send(const struct frame *frame) {
     stuff(header, HEADER_SIZE, false);
     stuff(frame->payload, frame->length, false);
     stuff(crc, CRC_SIZE, true);
-    port_send(&delimiter, 1);
+    port_send((const uint8_t[]){0}, 1);
 }

@@ -16,10 +16,9 @@ struct kept {
 };
 
 static uint32_t session, last, unknown[2]; /* unknown: session and sequence that the last NAK 4 was for */
-static uint16_t host_window, expected, credit_at; /* expected: next frame of the message being received */
-static uint16_t parts;
-static uint8_t opcode; /* of that message */
-static bool naked, fresh;
+static uint16_t host_window, expected, credit_at, parts; /* expected: next frame of the message being received */
+static uint8_t opcode;                                   /* of that message, as parts */
+static bool naked;
 static struct kept cache[BOARD_REPLIES], *queue[BOARD_REPLIES];
 static unsigned waiting;
 static uint8_t small[8 + 64]; /* payload of frames that are not kept */
@@ -34,7 +33,7 @@ static void send_small(uint8_t kind, uint8_t of, uint32_t nonce, uint32_t sequen
                                .length = (uint16_t)request.length, .payload = small});
 }
 
-static void take_naks(void) { /* from now on they are sent again */
+static void allow_naks(void) {
     naked = false;
     unknown[0] = unknown[1] = 0;
 }
@@ -48,14 +47,12 @@ void link_reset(void) {
     session = last = 0;
     memset(cache, 0, sizeof cache);
     drop_traffic();
-    take_naks();
+    allow_naks();
 }
 
 static void nak(unsigned reason, uint32_t nonce, uint32_t sequence, uint16_t part) {
     begin_small();
-    put(1, reason);
-    put(4, sequence);
-    put(2, part);
+    PUT("142", reason, sequence, part);
     send_small(KIND_NAK, 0, nonce, 0);
 }
 
@@ -79,7 +76,7 @@ static bool utf8(const uint8_t *text, uint32_t length) {
     return !follow;
 }
 
-static void take_sync(const struct frame *frame) {
+static bool take_sync(const struct frame *frame) {
     begin_small();
     request.in = frame->payload;
     request.size = frame->length;
@@ -88,10 +85,8 @@ static void take_sync(const struct frame *frame) {
     uint32_t previous = (uint32_t)get(4);
     struct codes owner = get_codes(1, get(2));
     if (!done() || owner.count > 128 || window < 2 || !frame->session || frame->sequence || frame->parts != 1 ||
-        frame->opcode || !utf8(owner.bytes, (uint32_t)owner.count)) {
-        link_damaged();
-        return;
-    }
+        frame->opcode || !utf8(owner.bytes, owner.count))
+        return false;
     device_begin();
     bool common = lowest <= PROTOCOL_VERSION && PROTOCOL_VERSION <= highest;
     bool repeated = common && frame->session == session;
@@ -102,54 +97,47 @@ static void take_sync(const struct frame *frame) {
     } else if (!repeated) {
         drop_traffic();
     }
-    take_naks();
+    allow_naks();
     session = common ? frame->session : 0;
     host_window = window;
     memcpy(device.owner, owner.bytes, owner.count);
     device.owner[common ? owner.count : 0] = 0;
     device_feed();
-    put(1, common ? PROTOCOL_VERSION : 0);
-    put(1, continued);
-    put(2, BOARD_WINDOW);
-    put(4, last);
-    put(4, device.boot);
-    put(4, MAX_MESSAGE);
-    put(4, MAX_MESSAGE);
-    put(2, BOARD_REPLIES);
+    PUT("112", common ? PROTOCOL_VERSION : 0, continued, BOARD_WINDOW);
+    PUT("44442", last, device.boot, MAX_MESSAGE, MAX_MESSAGE, BOARD_REPLIES);
     send_small(KIND_SYNCED, 0, frame->session, 0);
+    return true;
 }
 
-static void take_credit(const struct frame *frame) {
-    if (frame->length != 2 || frame->parts != 1 || frame->opcode) {
-        link_damaged();
-        return;
-    }
+static struct kept *slot(uint32_t sequence) { return &cache[sequence % BOARD_REPLIES]; }
+
+static bool take_credit(const struct frame *frame) {
+    if (frame->length != 2 || frame->parts != 1 || frame->opcode) return false;
+    struct kept *reply = slot(frame->sequence);
     uint16_t next = (uint16_t)load(frame->payload, 2);
-    for (unsigned i = 0; i < waiting; i++) {
-        struct kept *reply = queue[i];
-        if (reply->sequence != frame->sequence) continue;
-        if (next > reply->next) next = reply->next;
-        if (next > reply->credited) reply->credited = next;
-    }
+    if (reply->sequence == frame->sequence && next > reply->credited)
+        reply->credited = next < reply->next ? next : reply->next;
+    return true;
 }
 
 static void send_part(const struct kept *reply, uint32_t count) {
-    static const uint8_t delimiter = 0;
-    if (reply->replayed && reply->next == 0) port_send(&delimiter, 1); /* before what is sent again (2.6) */
+    if (reply->replayed && reply->next == 0) port_send((const uint8_t[]){0}, 1); /* before what is sent again (2.6) */
     uint32_t from = reply->next * (uint32_t)MAX_PAYLOAD, left = reply->length - from;
-    frame_send(&(struct frame){.kind = reply->kind, .opcode = reply->opcode, .flags = reply->replayed ? FLAG_REPLAYED : 0,
-                               .session = session, .sequence = reply->sequence, .part = reply->next,
-                               .parts = (uint16_t)count, .length = (uint16_t)(left < MAX_PAYLOAD ? left : MAX_PAYLOAD),
+    uint8_t flags = reply->replayed ? FLAG_REPLAYED : 0;
+    frame_send(&(struct frame){.kind = reply->kind, .opcode = reply->opcode, .flags = flags, .session = session,
+                               .sequence = reply->sequence, .part = reply->next, .parts = (uint16_t)count,
+                               .length = (uint16_t)(left < MAX_PAYLOAD ? left : MAX_PAYLOAD),
                                .payload = reply->payload + from});
 }
 
-static bool leave_queue(const struct kept *reply) {
-    for (unsigned i = 0; i < waiting; i++) {
-        if (queue[i] != reply) continue;
-        memmove(queue + i, queue + i + 1, (--waiting - i) * sizeof *queue);
-        return true;
-    }
-    return false;
+static unsigned place_of(const struct kept *reply) { /* in the queue; `waiting` where it is not there */
+    unsigned place = 0;
+    while (place < waiting && queue[place] != reply) place++;
+    return place;
+}
+
+static void leave(unsigned place) {
+    if (place < waiting) memmove(queue + place, queue + place + 1, (--waiting - place) * sizeof *queue);
 }
 
 static void enqueue(struct kept *reply, bool replayed) {
@@ -166,51 +154,47 @@ void link_pump(void) {
         for (; reply->next < count && reply->next < reply->credited + (uint32_t)host_window; reply->next++)
             send_part(reply, count);
         if (reply->next < count) return;
-        leave_queue(reply);
+        leave(0);
     }
 }
 
 static void put_error(void) {
     request.length = 0;
-    put(2, request.code);
-    put(4, request.detail);
+    PUT("24", request.code, request.detail);
     put_text(request.words);
 }
 
 static void replay(uint32_t sequence, uint8_t of) {
-    struct kept *reply = &cache[sequence % BOARD_REPLIES];
+    struct kept *reply = slot(sequence);
     if (sequence && reply->sequence == sequence) {
-        leave_queue(reply);
+        leave(place_of(reply));
         enqueue(reply, true);
         return;
     }
     begin_small();
-    refuse(ERR_STALE, last, "executed already, the reply is no longer kept");
+    allow(false, ERR_STALE, last, "executed already, the reply is no longer kept");
     put_error();
     send_small(KIND_ERROR, of, session, sequence);
 }
 
 /* The request is whole: executes it, or refuses it as too large. */
 static void finish(const uint8_t *in, uint32_t size, bool too_large) {
-    struct kept *reply = &cache[(last + 1) % BOARD_REPLIES];
-    for (unsigned i = 0; i < waiting; i++) {
-        if (queue[i] == reply) { /* more in flight than the window allows */
-            nak_once(NAK_FULL);
-            return;
-        }
+    struct kept *reply = slot(last + 1);
+    if (place_of(reply) < waiting) { /* more in flight than the window allows */
+        nak_once(NAK_FULL);
+        return;
     }
     naked = false;
     expected = credit_at = 0;
     request = (struct request){.in = in, .size = size, .out = reply->payload};
     reply->sequence = last + 1;
     reply->opcode = opcode;
-    bool fine = too_large ? refuse(ERR_TOO_LARGE, MAX_MESSAGE, "request is longer than max_request") : execute(opcode);
-    reply->kind = fine ? KIND_REPLY : KIND_ERROR;
-    if (!fine) put_error();
+    if (allow(!too_large, ERR_TOO_LARGE, MAX_MESSAGE, "request is longer than max_request")) execute(opcode);
+    reply->kind = request.code ? KIND_ERROR : KIND_REPLY;
+    if (request.code) put_error();
     reply->length = request.length;
     last++;
     enqueue(reply, false);
-    fresh = reset_asked();
 }
 
 static void take_request(const struct frame *frame) {
@@ -251,27 +235,21 @@ static void take_request(const struct frame *frame) {
 #endif
 }
 
+static void no_session(const struct frame *frame) { /* once a request, whatever parts of it come */
+    if (frame->session == unknown[0] && frame->sequence == unknown[1]) return;
+    unknown[0] = frame->session;
+    unknown[1] = frame->sequence;
+    nak(NAK_NO_SESSION, frame->session, 0, 0);
+}
+
 void link_frame(const struct frame *frame) {
-    bool ours = session && frame->session == session;
-    if (frame->kind == KIND_SYNC) {
-        take_sync(frame);
-    } else if (frame->kind == KIND_REQUEST && !ours) {
-        if (frame->session == unknown[0] && frame->sequence == unknown[1]) return;
-        unknown[0] = frame->session;
-        unknown[1] = frame->sequence;
-        nak(NAK_NO_SESSION, frame->session, 0, 0);
-    } else if (frame->kind == KIND_REQUEST) {
-        device_feed();
-        take_request(frame);
-    } else if (frame->kind == KIND_CREDIT && ours) {
-        device_feed();
-        take_credit(frame);
-    } else if (frame->kind != KIND_CREDIT) {
-        link_damaged();
-    }
+    bool ours = session && frame->session == session, credit = frame->kind == KIND_CREDIT;
+    if (ours && (credit || frame->kind == KIND_REQUEST)) device_feed();
+    if (frame->kind == KIND_REQUEST && ours) take_request(frame);
+    else if (frame->kind == KIND_REQUEST) no_session(frame);
+    else if (credit ? ours && !take_credit(frame) : frame->kind != KIND_SYNC || !take_sync(frame)) link_damaged();
     link_pump();
-    if (fresh) { /* the reply of RESET is out */
-        fresh = false;
+    if (device.reset) { /* the reply of RESET is out */
         device_power_on();
         link_reset();
     }

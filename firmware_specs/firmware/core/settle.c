@@ -4,9 +4,9 @@
 #define MAX_PHASES 16
 
 static struct {
-    uint32_t array, phases, batch, reads, layers;
+    uint32_t array, phases, batch, reads;
     double time_s;
-    const uint8_t *layer;
+    struct codes layers;
     uint32_t columns[MAX_PHASES]; /* of the block of drive codes, then of those of the nudges */
     struct codes block[MAX_PHASES];
 } asked;
@@ -25,22 +25,21 @@ static bool parse(void) {
     asked.reads = get_reads();
     asked.time_s = get_f64("time_s is 0 or more");
     require(asked.time_s >= 0, "time_s is 0 or more");
-    asked.layers = (uint32_t)get(1);
+    uint32_t layers = (uint32_t)get(1);
     bool sources = false;
-    for (uint32_t i = 0; i < asked.layers; i++) {
+    for (uint32_t i = 0; i < layers; i++) {
         int8_t layer = (int8_t)get(1);
         require(layer >= -1, "a layer is -1 or a number");
         sources |= layer < 0;
     }
-    if (!request.code) asked.layer = request.in + request.at - asked.layers;
+    if (!request.code) asked.layers = (struct codes){request.in + request.at - layers, 1, layers};
     for (uint32_t p = 0; p < asked.phases; p++) asked.block[p] = get_block(&asked.columns[p]);
     uint32_t started = flags ? (uint32_t)get(1) : 0;
     for (uint32_t i = 0; i < started; i++) (void)get_block(&columns);
-    if (!done()) return false;
-    if (flags) return refuse(ERR_UNSUPPORTED, 6, "start states: this device cannot");
-    if (sources) return refuse(ERR_UNSUPPORTED, 20, "source currents: this device cannot");
-    return asked.time_s == 0 || ((BOARD_CAPABILITIES) & CAP_SETTLE_TIME) ||
-           refuse(ERR_UNSUPPORTED, 12, "other settle times: this device cannot");
+    done();
+    allow(!flags, ERR_UNSUPPORTED, 6, "start states: this device cannot");
+    allow(!sources, ERR_UNSUPPORTED, 20, "source currents: this device cannot");
+    return allow(ABLE(CAP_SETTLE_TIME) || asked.time_s == 0, ERR_UNSUPPORTED, 12, "this device settles as long as ever");
 }
 
 static const struct converter *dac(uint32_t phase) { return converter(phase ? CONV_NUDGE_DAC : CONV_DRIVE_DAC); }
@@ -49,18 +48,16 @@ static uint32_t units_of(const struct topology *t, uint32_t phase) {
     return t->layer[phase ? t->layers - 1 : 0].units;
 }
 
-static bool range_ok(const struct topology *t, uint32_t phase) {
+static void check_range(const struct topology *t, uint32_t phase) {
     uint32_t largest = code_max(dac(phase)->bits);
-    if (asked.columns[phase] != units_of(t, phase))
-        return refuse(ERR_OUT_OF_RANGE, 0, "a block has as many columns as its layer units");
-    if (asked.block[phase].width != width_of(largest))
-        return refuse(ERR_OUT_OF_RANGE, 0, "codes have the width of their DAC");
-    return codes_within(&asked.block[phase], 0, largest) ||
-           refuse(ERR_OUT_OF_RANGE, 0, "a code is above the DAC's largest");
+    const struct codes *block = &asked.block[phase];
+    allow(asked.columns[phase] == units_of(t, phase), ERR_OUT_OF_RANGE, 0, "a block has a column for each unit");
+    allow(block->width == width_of(largest), ERR_OUT_OF_RANGE, 0, "codes have the width of their DAC");
+    allow(codes_within(block, 0, largest), ERR_OUT_OF_RANGE, 0, "a code is above the DAC's largest");
 }
 
 /* The codes within max_drive_a, so that no sample costs arithmetic in double precision. */
-static bool limit_ok(uint32_t phase) {
+static void check_limit(uint32_t phase) {
     const struct converter *c = dac(phase);
     double most = device.active[LIMIT_MAX_DRIVE_A] * ROUNDING, lsb = (c->high - c->low) / code_max(c->bits);
     uint32_t lowest = 0, highest = code_max(c->bits);
@@ -68,8 +65,7 @@ static bool limit_ok(uint32_t phase) {
     while (c->low + lowest * lsb < -most) lowest++;
     if (c->high > most && most > c->low) highest = (uint32_t)((most - c->low) / lsb) + 1;
     while (highest && c->low + highest * lsb > most) highest--;
-    return codes_within(&asked.block[phase], lowest, highest) ||
-           refuse(ERR_LIMIT, LIMIT_MAX_DRIVE_A, "a current is beyond max_drive_a");
+    allow(codes_within(&asked.block[phase], lowest, highest), ERR_LIMIT, LIMIT_MAX_DRIVE_A, "beyond max_drive_a");
 }
 
 static unsigned state_width(const struct layer *layer) {
@@ -77,24 +73,19 @@ static unsigned state_width(const struct layer *layer) {
     return width_of((uint64_t)asked.reads * code_max(converter(id)->bits));
 }
 
-static bool layers_ok(const struct topology *t) {
-    for (uint32_t i = 0; i < asked.layers; i++)
-        if (asked.layer[i] >= t->layers) return refuse(ERR_OUT_OF_RANGE, asked.layer[i], "there is no such layer");
-    return true;
-}
-
 /* Places in the reply: flags and numbers of all phases first, then a block for each layer. */
 static void read_states(const struct topology *t, uint32_t row) {
     uint32_t rows = asked.phases * asked.batch, at = 6 + 13 * rows + 4 * asked.batch;
-    for (uint32_t i = 0; i < asked.layers; i++) {
-        const struct layer *layer = &t->layer[asked.layer[i]];
+    for (uint32_t i = 0; i < asked.layers.count; i++) {
+        uint32_t l = code_at(&asked.layers, i);
+        const struct layer *layer = &t->layer[l];
         unsigned width = state_width(layer);
         put_at(at, 1, width);
         put_at(at + 1, 4, layer->units);
         at += 5;
         for (uint32_t u = 0; u < layer->units; u++) {
             uint64_t sum = 0;
-            for (uint32_t n = 0; n < asked.reads; n++) sum += chip_state(asked.layer[i], u);
+            for (uint32_t n = 0; n < asked.reads; n++) sum += chip_state(l, u);
             put_at(at + (row * layer->units + u) * width, width, sum);
         }
         at += rows * layer->units * width;
@@ -131,24 +122,21 @@ static void run_sample(const struct topology *t, uint32_t sample) {
     }
 }
 
-bool verb_settle(void) {
-    if (!parse()) return false;
+void verb_settle(void) {
+    if (!parse()) return;
     const struct topology *t = placed(asked.array);
-    if (!t || !layers_ok(t) || !reads_ok(asked.reads)) return false;
-    for (uint32_t p = 0; p < asked.phases; p++)
-        if (!range_ok(t, p)) return false;
-    for (uint32_t p = 0; p < asked.phases; p++)
-        if (!limit_ok(p)) return false;
+    if (!t || !reads_ok(asked.reads)) return;
+    allow(codes_within(&asked.layers, 0, t->layers - 1u), ERR_OUT_OF_RANGE, 0, "there is no such layer");
+    for (uint32_t p = 0; p < asked.phases; p++) check_range(t, p);
+    for (uint32_t p = 0; p < asked.phases && !request.code; p++) check_limit(p);
+    if (request.code) return;
     uint64_t rows = (uint64_t)asked.phases * asked.batch, length = 6 + 13 * rows + 4 * (uint64_t)asked.batch;
-    for (uint32_t i = 0; i < asked.layers; i++) {
-        const struct layer *layer = &t->layer[asked.layer[i]];
+    for (uint32_t i = 0; i < asked.layers.count; i++) {
+        const struct layer *layer = &t->layer[code_at(&asked.layers, i)];
         length += 5 + rows * layer->units * state_width(layer);
     }
-    if (!reply_fits(length)) return false;
-    put_at(0, 1, asked.phases);
-    put_at(1, 4, asked.batch);
-    put_at(5, 1, asked.layers);
+    if (!reply_fits(length)) return;
+    PUT("141", asked.phases, asked.batch, asked.layers.count);
     for (uint32_t s = 0; s < asked.batch && device_working(); s++) run_sample(t, s);
     request.length = (uint32_t)length;
-    return !request.code;
 }

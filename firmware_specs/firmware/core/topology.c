@@ -12,9 +12,8 @@ static const char *misfit;  /* why the device cannot hold the candidate; what is
 void topology_reset(void) { configured = false; }
 
 const struct topology *placed(uint32_t array) {
-    if (array >= BOARD_ARRAYS) refuse(ERR_OUT_OF_RANGE, array, "there is no such array");
-    else if (!configured) refuse(ERR_NOT_CONFIGURED, array, "array without topology: CONFIGURE it");
-    return request.code ? NULL : &present;
+    allow(array < BOARD_ARRAYS, ERR_OUT_OF_RANGE, array, "there is no such array");
+    return allow(configured, ERR_NOT_CONFIGURED, array, "array without topology: CONFIGURE it") ? &present : NULL;
 }
 
 static void fit(bool does, const char *words) {
@@ -88,12 +87,12 @@ static void get_topology(struct topology *t) {
     if (!request.code && !misfit) check(t);
 }
 
-bool verb_configure(void) {
+void verb_configure(void) {
     uint32_t array = (uint32_t)get(2);
     get_topology(&candidate);
-    if (!done()) return false;
-    if (array >= BOARD_ARRAYS) return refuse(ERR_OUT_OF_RANGE, array, "there is no such array");
-    if (misfit) return refuse(ERR_DOES_NOT_FIT, 0, misfit);
+    done();
+    allow(array < BOARD_ARRAYS, ERR_OUT_OF_RANGE, array, "there is no such array");
+    if (!allow(!misfit, ERR_DOES_NOT_FIT, 0, misfit)) return;
     bool same = configured && request.size - 2 == image_size && !memcmp(image, request.in + 2, image_size);
     if (!same) {
         present = candidate;
@@ -103,17 +102,10 @@ bool verb_configure(void) {
         chip_place(&present);
     }
     put(2, present.couplings);
-    for (unsigned i = 0; i < present.couplings; i++) {
-        put(4, present.coupling[i].rows);
-        put(4, present.coupling[i].columns);
-    }
-    return true;
+    for (unsigned i = 0; i < present.couplings; i++) PUT("44", present.coupling[i].rows, present.coupling[i].columns);
 }
 
-bool verb_topology(void) {
+void verb_topology(void) {
     uint32_t array = (uint32_t)get(2);
-    if (!done() || !placed(array)) return false;
-    memcpy(request.out, image, image_size);
-    request.length = image_size;
-    return true;
+    if (done() && placed(array)) put_bytes(image, image_size);
 }
