@@ -21,6 +21,7 @@ class RackLimits(Section):
         nudge_a: Largest nudge current.
         nudge_v: Voltage compliance of a nudge.
         pulses_per_cell: Lifetime budget of one cell.
+        energy_per_cell_j: Lifetime budget of one cell in joules, half-selected pulses included; none where not given.
         switch_v: Largest voltage across a relay that may close.
         g_min_s: Lowest conductance to program.
         g_max_s: Highest conductance to program.
@@ -34,6 +35,7 @@ class RackLimits(Section):
     nudge_a: Positive = 1.0e-4
     nudge_v: Positive = 2.0
     pulses_per_cell: PositiveInt = 1_000_000
+    energy_per_cell_j: Positive | None = None
     switch_v: Positive = 0.01
     g_min_s: Positive = 1.0e-5
     g_max_s: Positive = 1.0e-3
