@@ -84,6 +84,10 @@ class BenchInstrument:
         """Empties the error queue."""
         return self._drain(self.dialogue)
 
+    def done(self) -> None:
+        """Returns when everything that was told without an answer has been done."""
+        self.dialogue.ask("*OPC?")
+
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """Outputs that are on as it is found, by channel.
 

@@ -92,7 +92,7 @@ class Rig:
         try:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
-                session = Dialogue(connect(name, spec, OPEN_S), self.fences[name])
+                session = Dialogue(connect(name, spec, OPEN_S), self.fences[name], end=spec.facts.ends)
                 self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name)
             self._signals.start()
             self.left_on = self._left_on()
@@ -284,4 +284,5 @@ class Rig:
 
     def _allowed(self) -> Allowed:
         limits = self.limits
-        return Allowed(limits.read_v, limits.nudge_a, limits.nudge_v, limits.current_a)
+        kelvin = (limits.coldest_k, limits.hottest_k)
+        return Allowed(limits.read_v, limits.nudge_a, limits.nudge_v, limits.current_a, kelvin)

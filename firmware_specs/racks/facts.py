@@ -51,6 +51,8 @@ class Facts(Section):
         relay_s: Time until a changed relay has settled.
         settle_s: Time until a changed set-point has settled.
         bus_s: Time of one message on its bus.
+        ends: What its lines end in.
+        kelvin: Coldest and hottest set-point of a temperature stage.
         dac_bits: Resolution of a source's set-points; 0 where it is finer than its accuracy.
         pulse: True where the instrument itself times a pulse.
         watch: True where the instrument can turn its outputs off by itself when its host falls silent.
@@ -69,6 +71,8 @@ class Facts(Section):
     relay_s: NonNegative = 0.0
     settle_s: NonNegative = 0.0
     bus_s: NonNegative = 2.0e-4
+    ends: Literal["\n", "\0"] = "\n"
+    kelvin: tuple[Positive, Positive] | None = None
     dac_bits: int = 0
     dac_volts: Range | None = None
     pulse: bool = False

@@ -58,6 +58,7 @@ class Roles(Section):
         drive: Mainframe whose DACs are wired to lines (`wiring.direct`).
         voltmeter: Meter that reads node voltages.
         clock: Time base of a virtual rack.
+        stage: Temperature stage of the crossbar.
     """
 
     force: str
@@ -67,6 +68,7 @@ class Roles(Section):
     drive: str = ""
     voltmeter: str = ""
     clock: str = ""
+    stage: str = ""
 
 
 class Matrix(Section):

@@ -15,6 +15,7 @@ from torch import Tensor
 from drivers.errors import BudgetSpent
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
+from drivers.rack.stage import bring_to, temperature_k
 from firmware_specs.topology import Topology
 from hil.counterparts.notebook import ShownBench
 from hil.counterparts.one_of_a_kind import OneOfAKind
@@ -114,6 +115,10 @@ class RackBench(ShownBench, OneOfAKind):
         work = self._plan.work
         return {"planned_s": self._plan.seconds, "planned_phases": work.free_phases + work.nudged_phases, **done}
 
+    def set_temperature(self, kelvin: float) -> None:
+        """Brings the crossbar to a temperature by the rack's stage; raises as `drivers.rack.stage.bring_to`."""
+        bring_to(self.rig, kelvin)
+
     def save_flight(self, path: Path) -> None:
         """Leaves the last traffic of every instrument beside `path`, one file each."""
         for name, box in self.rig.boxes.items():
@@ -128,6 +133,7 @@ class RackBench(ShownBench, OneOfAKind):
             "model": rack.name,
             "instruments": {name: box.identity() for name, box in self.rig.boxes.items()},
             "found_on": self.rig.left_on,
+            "temperature_k": temperature_k(self.rig),
             "limits": rack.limits.model_dump(mode="json"),
             "timing": rack.timing.model_dump(mode="json"),
             "units": rack.units.model_dump(mode="json"),
