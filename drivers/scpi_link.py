@@ -2,20 +2,22 @@
 
 Every message ends with `;:SYST:ERR:ALL?`, so there is always an answer, and a refusal comes with the message that
 caused it (SCPI.md 3.3). After a timeout the device is cleared and has to repeat a nonce before the next answer counts
-(4.1).
+(4.1). An answer that becomes data repeats a nonce of its own message, too: a late or doubled one is found by that.
 """
 
 from __future__ import annotations
 
-import re
+import itertools
 import secrets
 import threading
 import time
 from collections.abc import Callable
 
+from drivers.answers import only_prompts, stripped, whole
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.link_errors import talks
 from drivers.refusals import refused
+from drivers.scpi_errors import BUSY_FOR, ERRORS_END, NAMED, split_errors
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
 from firmware_specs.scpi import BlockError, data_length, header_length
@@ -31,11 +33,6 @@ MOST_REPLY = 1 << 20
 MOST_PARTS = 16
 MAX_ERRORS = 1 << 16
 ERRORS = b";:SYST:ERR:ALL?\n"
-_ENTRY = re.compile(r'([-+]?\d{1,9}),"((?:[^"]|"")*)"')
-_ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
-_NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
-_COUNT = re.compile(rb"\d{1,18}")
-_BUSY_FOR = re.compile(r"(\d{1,6}) ms")
 
 Part = bytes
 """One reply of a message: the bytes of a block, or the text of anything else."""
@@ -65,9 +62,16 @@ class ScpiLink:
         self._lock = threading.RLock()
         self._dirty = True
         self._deeds = 0
+        self._ties = itertools.count(1)
 
     def ask(
-        self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S, most: int = MOST_REPLY
+        self,
+        message: bytes,
+        what: str,
+        timeout_s: float,
+        answer_s: float = ANSWER_S,
+        most: int = MOST_REPLY,
+        tied: bool = False,
     ) -> list[Part]:
         """Sends a message that may be sent twice without harm; returns the replies of its queries.
 
@@ -77,6 +81,7 @@ class ScpiLink:
             timeout_s: Deadline of the whole, with all retries.
             answer_s: After how long without an answer to ask again for the first time; each retry waits twice as long.
             most: Bytes of all blocks of the longest reply that can be right.
+            tied: The answer has to repeat a number of this very message: it becomes data.
 
         Raises:
             DeviceFault: the device refused a unit of it. Busy: another link owns the device.
@@ -89,7 +94,7 @@ class ScpiLink:
             while True:
                 self._clean(deadline)
                 try:
-                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts), most)
+                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts), most, tied)
                 except _NotNow as error:
                     self._wait(what, error, deadline)
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
@@ -169,15 +174,16 @@ class ScpiLink:
     def _counted(self, deadline: float) -> int:
         left_s = max(0.0, deadline - time.monotonic())
         said = self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)
-        if len(said) != 1 or not _COUNT.fullmatch(said[0].strip()):
+        if len(said) != 1:
             text = "SYSTem:TRANsactions? did not answer with a count"
             raise ProtocolViolation(text, device=self.address, last=b";".join(said))
-        return int(said[0])
+        return whole(said[0].decode(errors="replace"), ":SYST:TRAN?", self.address)
 
-    def _exchange(self, message: bytes, what: str, until: float, most: int) -> list[Part]:
+    def _exchange(self, message: bytes, what: str, until: float, most: int, tied: bool = False) -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""
         self._dirty = True
-        self._wire.write(message + ERRORS, until)
+        tie = b'"%d"' % next(self._ties) if tied else b""
+        self._wire.write(message + (b";:SYST:ECHO? " + tie if tied else b"") + ERRORS, until)
         parts = []
         piece = self._wire.read_piece(b"\n", PIECE, until)
         while piece[:1] == b"#":
@@ -190,14 +196,16 @@ class ScpiLink:
                 raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
             piece = piece[1:]
         line = piece if piece.endswith(b"\n") else piece + self._wire.read_until(b"\n", MAX_LINE, until)
-        text = line.rstrip(b"\r\n").decode(errors="replace")
-        answers, errors = _split_errors(text)
+        text = stripped(line).decode(errors="replace")
+        answers, errors = split_errors(text)
         if errors is None:
             raise ProtocolViolation(f"{what}: the answer does not end with the errors", device=self.address, last=line)
+        refusals = [(code, words) for code, words in errors if code]
+        if tied and not refusals and (not answers or answers.pop().strip().encode() != tie):
+            raise ProtocolViolation(f"{what} got the answer of another question", device=self.address, last=line)
         self._dirty = False
-        for code, words in errors:
-            if code:
-                raise self._refused(what, code, words)
+        for code, words in refusals:
+            raise self._refused(what, code, words)
         return parts + [answer.encode() for answer in answers]
 
     def _block(self, piece: bytes, until: float, most: int) -> tuple[bytes, bytes]:
@@ -228,7 +236,7 @@ class ScpiLink:
         comes out short, and whoever knows its length refuses it.
         """
         data = bytearray(begun)
-        while not (data.endswith(b"\n") and (end := _ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
+        while not (data.endswith(b"\n") and (end := ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
             if len(data) > most + MAX_ERRORS:
                 text = f"a block of indefinite length did not end within {most} bytes"
                 raise ProtocolViolation(text, device=self.address, last=bytes(data[-64:]))
@@ -243,7 +251,9 @@ class ScpiLink:
         return piece + self._wire.read_exact(missing, until) if missing > 0 else piece
 
     def _clean(self, deadline: float) -> None:
-        """After anything broke off: clears the device, which then has to repeat a nonce."""
+        """After anything broke off, or came unasked: clears the device, which then has to repeat a nonce."""
+        if not self._dirty and (here := self._wire.waiting()):
+            self._dirty = not only_prompts(here)
         attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
@@ -263,16 +273,16 @@ class ScpiLink:
         proof = f'"{self._nonces()}"'.encode()
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
-        while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
+        while stripped(self._wire.read_until(b"\n", MAX_LINE, until)) != proof:
             if time.monotonic() >= until:
                 raise talks(self.address)
         self.resynchronized += 1
         self._dirty = False
 
     def _refused(self, what: str, code: int, words: str) -> DeviceFault | Busy:
-        named = _NAMED.match(words)
+        named = NAMED.match(words)
         name, said = (named[1], named[2]) if named else ("", words)
-        if name == "BUSY" and (again := _BUSY_FOR.match(said)):
+        if name == "BUSY" and (again := BUSY_FOR.match(said)):
             raise _NotNow(int(again[1]) / 1000.0, said)
         if name in ErrorCode.__members__:
             return refused(ErrorCode[name], said, asked=what, device=self.address)
@@ -282,19 +292,3 @@ class ScpiLink:
 def _until(deadline: float, timeout_s: float, answer_s: float, attempts: int) -> float:
     """How long this attempt waits: long enough for the device, short enough for retries and its watchdog."""
     return min(deadline, time.monotonic() + doubled(min(answer_s, timeout_s / ATTEMPTS), attempts))
-
-
-def _split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
-    """Replies before the last `;` outside quotes, and the entries behind it; None when those are no entries."""
-    pieces, start, quoted = [], 0, False
-    for at, sign in enumerate(text):
-        if sign == '"':
-            quoted = not quoted
-        elif sign == ";" and not quoted:
-            pieces.append(text[start:at])
-            start = at + 1
-    entries = _ENTRY.findall(text[start:])
-    whole = ",".join(f'{code},"{words}"' for code, words in entries)
-    if not entries or whole != text[start:].strip():
-        return pieces, None
-    return pieces, [(int(code), words) for code, words in entries]

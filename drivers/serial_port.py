@@ -77,6 +77,17 @@ class SerialPort:
         """What is here, at least one byte."""
         return self._buffer.some(deadline)
 
+    def waiting(self) -> bytes:
+        """What is here already."""
+        if self._wire is not None:
+            return self._wire.waiting()
+        try:
+            if count := self._port.in_waiting:
+                self._buffer.push(bytes(self._port.read(count)))
+        except LIBRARY_ERRORS as error:
+            raise translate(error, "reading", self.address) from error
+        return self._buffer.waiting()
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until it is quiet."""
         return self._buffer.drain(quiet_s, deadline)

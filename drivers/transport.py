@@ -40,6 +40,12 @@ class Transport(Protocol):
     def read_some(self, deadline: float) -> bytes:
         """What is here, at least one byte: waits for it until the deadline."""
 
+    def waiting(self) -> bytes:
+        """Takes what is here already and nobody has read, without waiting; b"" mostly.
+
+        A bus that marks messages drops what nobody has read with the next question (IEEE 488.2): nothing waits there.
+        """
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until nothing did for `quiet_s`; returns how many bytes that were."""
 
@@ -100,6 +106,10 @@ class ReadBuffer:
         if self._data:
             return self._take(len(self._data))
         return self._fill(deadline) or self._nothing("an answer")
+
+    def waiting(self) -> bytes:
+        """What is here and was not asked for."""
+        return self._take(len(self._data)) if self._data else b""
 
     @property
     def full(self) -> bool:
