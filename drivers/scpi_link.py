@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from drivers.answers import only_prompts, stripped, whole
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.heard import NOTHING_CAME, ONE_CLIENT, OTHER_TALK, is_served
 from drivers.link_errors import talks
 from drivers.refusals import refused
 from drivers.scpi_errors import BUSY_FOR, ERRORS_END, NAMED, split_errors
@@ -26,7 +27,8 @@ ATTEMPTS = 3
 QUIET_S = 0.02
 MAX_LINE = 1 << 20
 PIECE = 4096
-NONCE_S = 0.5
+NONCE_S, MOST_NONCE_S = 0.5, 1.0
+AGAIN = "The link is re-synchronized before it is used again"
 ANSWER_S = 0.5
 MOST_REPLY = 1 << 20
 """Bytes of the blocks of a reply whose length follows from nothing that was asked."""
@@ -150,11 +152,12 @@ class ScpiLink:
             if time.monotonic() < deadline:
                 back_off(attempts - 1, deadline)
                 return
+            came = "" if error.last else ": nothing came"
             raise LinkTimeout(
-                f"{what} got no complete answer before its deadline",
+                f"{what} got no complete answer before its deadline{came}",
                 device=self.address,
                 last=error.last,
-                todo="The link is re-synchronized before it is used again; check power and cable",
+                todo=AGAIN if error.last else NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else ""),
             ) from error
         if attempts >= ATTEMPTS or time.monotonic() >= deadline:
             raise error
@@ -257,14 +260,16 @@ class ScpiLink:
         attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
-                self._prove(min(deadline, time.monotonic() + doubled(NONCE_S, attempts)))
+                self._prove(min(deadline, time.monotonic() + min(doubled(NONCE_S, attempts), MOST_NONCE_S)))
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
                     kind = LinkLost if deadline - began > 2 * QUIET_S else LinkTimeout
+                    if error.last or isinstance(error, CorruptFrame):
+                        came, todo = f"what came is no answer: {error.what}", OTHER_TALK
+                    else:
+                        came, todo = "nothing came", NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else "")
                     raise kind(
-                        "the device does not answer to a nonce after a timeout",
-                        device=self.address,
-                        todo="Check power and cable, then start again",
+                        f"the device does not repeat a nonce; {came}", device=self.address, last=error.last, todo=todo
                     ) from error
                 back_off(attempts, deadline)
                 attempts += 1

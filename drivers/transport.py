@@ -152,11 +152,12 @@ class ReadBuffer:
         return time.monotonic() >= deadline
 
     def _nothing(self, wanted: str) -> bytes:
+        came = len(self._data)
         raise LinkTimeout(
-            f"waited for {wanted}, {len(self._data)} bytes of it came before the deadline",
+            f"waited for {wanted}, {f'{came} bytes' if came else 'nothing'} came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
-            todo="Check power, cable and address, of a serial port the baud, too",
+            todo="" if came else "Check power, cable and address, of a serial port the baud, too",
         )
 
 

@@ -78,7 +78,11 @@ def test_2400_sources_volts_with_compliance_set_before_the_output():
 
 def test_2400_reports_the_compliance_bit_of_its_status_word():
     with dialogue(
-        START_2400, *SOURCE_2400, ("OUTPUT 1", None), ("OUTPUT?", "1"), ("*ESE 1;:READ?;*ESE?", "1E-1,1E-4,9.91E37,1,8;1")
+        START_2400,
+        *SOURCE_2400,
+        ("OUTPUT 1", None),
+        ("OUTPUT?", "1"),
+        ("*ESE 1;:READ?;*ESE?", "1E-1,1E-4,9.91E37,1,8;1"),
     ) as session:
         box = Keithley2400(session, "smu")
         smu = box.channels["1"]
