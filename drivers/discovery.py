@@ -19,8 +19,8 @@ from serial.tools import list_ports
 
 from drivers import answers, flight_log
 from drivers.connect import Address, Options, dialect_over, open_wire
+from drivers.device_kind import is_served
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
-from drivers.heard import is_served
 from drivers.lock import DeviceLock, owner_of
 from drivers.port_users import port_users
 from drivers.recording import Recorded

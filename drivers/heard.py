@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drivers.device_kind import is_served
 from drivers.errors import LinkTimeout
 from firmware_specs.printable import printable
 
@@ -61,8 +62,3 @@ class Heard:
         else:
             todo = NOTHING_CAME + (ONE_CLIENT if is_served(device) else "")
         return LinkTimeout(f"{asked}: {self}", device=device, last=cause.last, todo=todo)
-
-
-def is_served(device: str) -> bool:
-    """Is there a server in between, that may take one client only?"""
-    return "://" in device or "TCPIP" in device.upper()

@@ -13,6 +13,7 @@ import pyvisa.errors
 import serial
 from pyvisa.constants import StatusCode
 
+from drivers.device_kind import is_served
 from drivers.errors import Busy, DeviceError, LinkLost, LinkTimeout, OutOfRange
 
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
@@ -33,7 +34,7 @@ _VISA_ADDRESS = (
 _REPLUG = "Check cable and power, then start again"
 _HUNG_UP = (
     "The other side closed it: it was switched off or restarted, or it takes one client at a time and another program "
-    "is connected"
+    "is connected. Look which, then start again"
 )
 _INSTALL = (
     "Install the library it names (`pip install pyusb` for USB, `gpib-ctypes` for GPIB, a maker's VISA for @ivi), or "
@@ -72,7 +73,7 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         return OutOfRange(f"{asked} needs a library that is not here ({said})", device=device, todo=_INSTALL)
     if _is_bad_setting(error):
         return OutOfRange(f"{asked} was refused ({said})", device=device, todo="Check the address and its options")
-    todo = _HUNG_UP if isinstance(error, ConnectionError) or code in _HUNG_UP_ERRNO else _REPLUG
+    todo = _HUNG_UP if is_served(device) and (isinstance(error, ConnectionError) or code in _HUNG_UP_ERRNO) else _REPLUG
     return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=todo)
 
 

@@ -48,17 +48,19 @@ class Dialogue:
         wire: Transport to it; recorded where a flight recorder is wanted.
         fence: Reads every line before it goes out.
         timeout_s: Deadline of an answer that involves no measurement.
+        end: What lines end in, one character.
 
     Attributes:
         asked: The last question.
         answered: The last answer to it, as text.
     """
 
-    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0, end: str = "\n") -> None:
         self.fence = fence
         self.address = wire.address
         self.timeout_s = timeout_s
         self._wire = wire
+        self._end = end
         self._lock = threading.RLock()
         self._dirty = False
         self.last_traffic = 0.0
@@ -185,9 +187,9 @@ class Dialogue:
 
     def send_regardless(self, text: str) -> None:
         """Sends a line that makes things safe even when the link is dirty; errors are not raised."""
-        before = "" if self._around is None else f"{self._around.before}\n"
+        before = "" if self._around is None else f"{self._around.before}{self._end}"
         try:
-            self._wire.write(f"{before}{text}\n".encode(), time.monotonic() + 0.5)
+            self._wire.write(f"{before}{text}{self._end}".encode(), time.monotonic() + 0.5)
         except LinkError:
             self._dirty = True
 
@@ -200,8 +202,11 @@ class Dialogue:
         with self._lock:
             deadline = time.monotonic() + self.timeout_s
             self._wire.drain(0.02, deadline)
-            self._wire.write(question.encode() + b"\n", deadline)
-            while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
+            self._wire.write(f"{question}{self._end}".encode(), deadline)
+            while (
+                self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline).decode(errors="replace").strip()
+                != expected
+            ):
                 if time.monotonic() >= deadline:
                     raise talks(self.address)
             self._dirty = False
@@ -256,7 +261,7 @@ class Dialogue:
     def _send(self, *lines: str) -> None:
         if self._around is not None:
             lines = (self._around.before, *lines, self._around.after)
-        message = "".join(f"{line}\n" for line in lines if line)
+        message = "".join(f"{line}{self._end}" for line in lines if line)
         self.last_traffic = time.monotonic()
         try:
             self._wire.write(message.encode(), self.last_traffic + self.timeout_s)
@@ -272,7 +277,7 @@ class Dialogue:
 
     def _whole_line(self, deadline: float) -> bytes:
         while True:
-            raw = self._wire.read_until(b"\n", LINE_LIMIT, deadline)
+            raw = self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline)
             if not answers.is_prompt(raw):
                 return raw
             if time.monotonic() >= deadline:

@@ -12,6 +12,7 @@ from drivers.instruments.pymeasure_adapter import adapted, set_level, set_up_sou
 from drivers.instruments.readback import confirm, reading
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 READ = ':READ? "defbuffer1",SOUR,READ'
 
@@ -19,8 +20,8 @@ READ = ':READ? "defbuffer1",SOUR,READ'
 class Keithley2450(BenchInstrument):
     """One box with channel `1`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self.maintained = adapted(Maintained, dialogue, name)
         self.channels = {"1": Keithley2450Channel(self)}
 

@@ -11,6 +11,7 @@ from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.pymeasure_adapter import adapted
 from drivers.instruments.readback import confirm, holds, reading
+from firmware_specs.racks.facts import Facts
 
 SETTLE_S = 30.0
 
@@ -18,8 +19,8 @@ SETTLE_S = 30.0
 class KeithleyDAQ6510(BenchInstrument):
     """A `Voltmeter` at the front terminals."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self.maintained = adapted(Maintained, dialogue, name, SETTLE_S)
 
     def configure(self, *, range_v: float, nplc: float) -> None:

@@ -9,7 +9,7 @@ import tomli_w
 
 from drivers.connect import Options, connect
 from drivers.discovery import discover, look_at
-from drivers.errors import DeviceError, OutOfRange
+from drivers.errors import DeviceError
 from drivers.lock import DeviceLock
 from drivers.port_users import port_users
 from emulator.chip import Chip

@@ -1,13 +1,16 @@
-"""The errors at the end of every SCPI reply: `CODE,"TEXT"`, one or more, behind the last semicolon (SCPI.md 3.3)."""
+"""What every reply of an instrument ends with: the errors, and what their words say (SCPI.md 3.2 and 3.3)."""
 
 from __future__ import annotations
 
 import re
 
-_ENTRY = re.compile(r'([-+]?\d{1,9}(?:\.\d{0,9}(?:[eE][-+]?\d{1,2})?)?),"((?:[^"]|"")*)"')
+ERRORS = b";:SYST:ERR:ALL?\n"
+MAX_ERRORS = 1 << 16
+"""Bytes of the errors of one reply, at most."""
 ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
 NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
 BUSY_FOR = re.compile(r"(\d{1,6}) ms")
+_ENTRY = re.compile(r'([-+]?\d{1,9}(?:\.\d{0,9}(?:[eE][-+]?\d{1,2})?)?),"((?:[^"]|"")*)"')
 
 
 def split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
