@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from drivers.owner_file import user_name
 from hil.doctor.finding import Finding
 
 WAYS = {
@@ -88,7 +88,7 @@ def _permission(node: Path) -> str:
     group, mode = node.stat().st_gid, node.stat().st_mode
     name = grp.getgrgid(group).gr_name
     if mode & 0o060 == 0o060 and name != "root":
-        return f"sudo usermod -aG {name} {getpass.getuser()}    # then log in again"
+        return f"sudo usermod -aG {name} {user_name()}    # then log in again"
     rule = f'SUBSYSTEM=="{"usb" if "usb" in node.parts else "tty"}", MODE="0660", GROUP="plugdev"'
     return f"echo '{rule}' | sudo tee /etc/udev/rules.d/99-crossbar.rules; sudo udevadm control --reload"
 
