@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def pulse(
     for until, n in _stages(counts):
         while done < until:
             train = min(until - done, max(1, AT_ONCE // n))
-            _train(pulses, *(values[:n] for values in cells), up, train, generator)
+            _train(pulses, [values[:n] for values in cells], up, train, generator)
             done += train
     restored = torch.empty_like(x)
     restored[order] = x
@@ -86,10 +86,9 @@ def _plain(values: Tensor) -> Any:
     return values.numpy() if values.device.type == "cpu" else values
 
 
-def _train(
-    pulses: Pulses, x: Any, scale: Any, low: Any, high: Any, up: bool, count: int, generator: torch.Generator
-) -> None:
-    """Equal numbers of pulses for all cells, in place."""
+def _train(pulses: Pulses, cells: Sequence[Any], up: bool, count: int, generator: torch.Generator) -> None:
+    """Equal numbers of pulses for all cells (where they are, scale of a step, either end), in place."""
+    x, scale, low, high = cells
     noise: Any = (None,) * count
     if pulses.spread_up or pulses.c2c:
         noise = _plain(torch.randn(count, len(x), generator=generator, dtype=torch.float32, device=generator.device))

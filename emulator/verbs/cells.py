@@ -145,10 +145,10 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     if request.width_s > limits.max_pulse_s * TOLERANCE:
         words = f"pulse of {request.width_s:g} s is beyond the active limit {limits.max_pulse_s:g} s"
         raise Refused(ErrorCode.LIMIT, words, 3)
-    _refuse_long(request)
     counts = np.broadcast_to(np.asarray(request.count, np.int64), (region.rows, region.columns))
     most_j = request.amplitude_v**2 * request.width_s * device.sheet.cells.g_max_s
     device.ledger.check(region, counts, most_j, limits)
+    _refuse_long(request)
     device.journal.note(
         "setpoint", f"pulse cells of array {region.array} {'up' if request.up else 'down'}", door,
         pulses=int(counts.sum()), amplitude_v=request.amplitude_v, width_s=request.width_s,
