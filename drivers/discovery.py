@@ -21,8 +21,8 @@ from drivers import flight_log
 from drivers.connect import Address, Options, dialect_over, open_wire
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.lock import DeviceLock, owner_of
-from drivers.port_users import port_users
 from drivers.recording import Recorded
+from firmware_specs import platform
 from firmware_specs.printable import printable
 
 PROBE_S = 1.0
@@ -91,7 +91,7 @@ def look_at(address: str, words: str = "", probe_s: float = PROBE_S, visa_librar
     owner = owner_of(address)
     if owner is not None:
         return Found(address, "in use", words, printable(str(owner)))
-    users = port_users(where.target) if where.scheme == "serial" else []
+    users = platform.port_users(where.target) if where.scheme == "serial" else []
     if users:
         return Found(address, "in use", words, ", ".join(users))
     try:

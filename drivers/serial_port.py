@@ -1,24 +1,24 @@
 """A wire over any pyserial URL: a port, `socket://`, `rfc2217://`, `loop://`, ...
 
 Port settings are made once, at open, and never touched again: changing a timeout between write and read loses data.
-Where the port has a file descriptor, waiting is done here with `poll` and pyserial never blocks; elsewhere pyserial
-waits in short slices.
+Where the platform can wait for the port, or for the socket under it, waiting is done here and pyserial never blocks;
+elsewhere (COM ports) pyserial waits in short slices.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import socket
 import time
 
 import serial
+from serial.urlhandler import protocol_socket
 
-from drivers.descriptor import POLLS, Descriptor
+from drivers.descriptor import Descriptor
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer, within
+from firmware_specs import platform
 
 SLICE_S = 0.01
 WRITE_S = 5.0
@@ -108,9 +108,9 @@ class SerialPort:
 def _open(url: str, baud: int) -> serial.SerialBase:
     exclusive = None if "://" in url else True
     port = serial.serial_for_url(url, baudrate=baud, timeout=SLICE_S, write_timeout=WRITE_S, exclusive=exclusive)
-    if url.startswith("socket://"):
-        with socket.socket(fileno=os.dup(port.fileno())) as twin:
-            twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = _socket_of(port)
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return port
 
 
@@ -126,9 +126,10 @@ def _close_quietly(port: serial.SerialBase) -> None:
 
 def _descriptor(port: serial.SerialBase, address: str) -> Descriptor | None:
     """The port's descriptor, where it has one that can be waited for."""
-    if not POLLS:
-        return None
-    try:
-        return Descriptor(port.fileno(), address)
-    except (io.UnsupportedOperation, AttributeError):
-        return None
+    wire = platform.wire(_socket_of(port) or port)
+    return None if wire is None else Descriptor(wire, address)
+
+
+def _socket_of(port: serial.SerialBase) -> socket.socket | None:
+    """The connection of a `socket://` URL, which carries the bytes as they are; that of `rfc2217://` does not."""
+    return getattr(port, "_socket", None) if isinstance(port, protocol_socket.Serial) else None

@@ -69,4 +69,4 @@ def _rules() -> list[str]:
 
 
 if __name__ == "__main__":
-    HEADER.write_text(text())
+    HEADER.write_text(text(), "utf-8")

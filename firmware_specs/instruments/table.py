@@ -115,7 +115,7 @@ def load_table(name: str) -> Table:
 
 
 def _document(name: str) -> dict:
-    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text())
+    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text("utf-8"))
 
 
 def _commands(row: list[str], where: str, branches: dict[str, str]) -> Iterator[Command]:

@@ -11,13 +11,13 @@ from drivers.connect import Options, connect
 from drivers.discovery import discover, look_at
 from drivers.errors import DeviceError, OutOfRange
 from drivers.lock import DeviceLock
-from drivers.port_users import port_users
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
+from firmware_specs.platform import port_users
 
 
 @pytest.fixture
