@@ -43,6 +43,7 @@ lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs -p pyvisa_hil
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows -p hil -p drivers -p emulator -p firmware_specs
 	$(BIN)/lint-imports
 
 peers: $(SETUP)

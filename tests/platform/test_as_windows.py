@@ -130,7 +130,7 @@ def test_every_other_command(walk, emulated, tmp_path):
         ("gradcheck", "digits-three-dense", "--samples", "4", "--picture", "g.png"),
         ("gradients", "digits-three-dense", "--out", "gradients", "--set", "data.train_samples=16"),
         ("netlist", "resistive-board", "--output", "array.cir"),
-        ("firmware", "new", "board", "--from", "discrete-board"),
+        ("firmware", "new", "board", "--datasheet", "discrete-board"),
         ("data", "check", "digits"),
         ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
         ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
