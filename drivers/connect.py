@@ -16,7 +16,7 @@ from drivers.chip_ledger import ChipLedger
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
 from drivers.dialect import Dialect
-from drivers.errors import BadAddress, DeviceError
+from drivers.errors import BadAddress
 from drivers.framed import Framed
 from drivers.lease import LEASE_S
 from drivers.link import FramedLink
@@ -137,8 +137,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             ledger=ChipLedger,
         )
     except BaseException as error:
-        if isinstance(error, DeviceError) and (log := flight_log.keep(wire.recorder, address)):
-            error.add_note(f"The traffic of this opening is in {log}")
+        flight_log.tell(error, {address: wire.recorder})
         wire.close()
         lock.release()
         raise

@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from drivers.device_name import device_name
+from drivers.errors import DeviceError
 from drivers.recording import FlightRecorder
 from firmware_specs import platform
 
@@ -23,6 +25,14 @@ def keep(recorder: FlightRecorder, address: str) -> Path | None:
         recorder.save(path, address)
         return path
     return None
+
+
+def tell(error: BaseException, wires: Mapping[str, FlightRecorder]) -> None:
+    """Keeps the traffic of an opening that failed, by address, and says in the error where it is."""
+    if isinstance(error, DeviceError):
+        kept = [str(log) for address, recorder in wires.items() if (log := keep(recorder, address))]
+        if kept:
+            error.add_note(f"The traffic of this opening is in {', '.join(kept)}")
 
 
 def _folder() -> Path:

@@ -194,7 +194,7 @@ class Scpi:
         region, size = request.region, self._replies.read_cells(request)
         kind = self._replies.cell_width(request.reads)
         message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
-        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size)[0]
+        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size, once=True)[0]
         return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
@@ -208,7 +208,8 @@ class Scpi:
         """Cell currents."""
         volts = ",".join(scpi.number(float(v)) for v in request.volts)
         message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
-        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=self._replies.measure(request))[0]
+        size = self._replies.measure(request)
+        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=size, once=True)[0]
         count = len(request.volts) * request.reads * request.region.cells
         return Currents(scpi.finite(scpi.array(data, "f8", count, device=self.address), "currents", self.address))
 
@@ -260,22 +261,24 @@ class Scpi:
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
         size = self._replies.settle(request)
-        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size)
+        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size, once=True)
         return settle_reply(request, self._replies.topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
         size, adc = self._replies.product(request), self._replies.converters[ConverterId.PRODUCT_ADC]
-        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size)[0]
+        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size, once=True)[0]
         return product_reply(request, adc.max_code, part, self.address)
 
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
 
-    def _ask(self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0) -> list[Part]:
+    def _ask(
+        self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0, *, once: bool = False
+    ) -> list[Part]:
         """A message with `count` queries in it (0: a command), answered with about `size` bytes by PROTOCOL.md."""
         most = MOST_REPLY + REALS * size
-        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most)
+        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once)
         return self._all_there(what, parts, count)
 
     def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:

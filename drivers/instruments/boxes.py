@@ -8,6 +8,7 @@ from types import MappingProxyType
 from drivers.errors import ProtocolViolation
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.smu import SmuChannel
+from firmware_specs.racks.facts import Facts
 
 QUEUE_DEPTH = 100
 
@@ -45,6 +46,7 @@ class BenchInstrument:
         dialogue: Session to it.
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
+        facts: Of its model, where they are known.
         drain: How its error queue is read.
 
     Attributes:
@@ -58,11 +60,13 @@ class BenchInstrument:
         dialogue: Dialogue,
         name: str,
         line_hz: float = 50.0,
+        facts: Facts | None = None,
         drain: Callable[[Dialogue], list[str]] = scpi_errors,
     ) -> None:
         self.dialogue = dialogue
         self.name = name
         self.line_hz = line_hz
+        self.facts = facts
         self._drain = drain
 
     def identity(self) -> str:
@@ -79,6 +83,10 @@ class BenchInstrument:
     def errors(self) -> list[str]:
         """Empties the error queue."""
         return self._drain(self.dialogue)
+
+    def done(self) -> None:
+        """Returns when everything that was told without an answer has been done."""
+        self.dialogue.ask("*OPC?")
 
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """Outputs that are on as it is found, by channel.

@@ -6,6 +6,7 @@ import time
 
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue
+from firmware_specs.racks.facts import Facts
 
 
 class HostClock:
@@ -25,8 +26,8 @@ class HostClock:
 class RackClock(BenchInstrument):
     """A virtual rack's time base: `TIME?` and `WAIT`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz, lambda _: [])
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts, lambda _: [])
 
     def reset(self) -> None:
         """Nothing: time goes on."""

@@ -43,13 +43,15 @@ class Dialogue:
         wire: Transport to it; recorded where a flight recorder is wanted.
         fence: Reads every line before it goes out.
         timeout_s: Deadline of an answer that involves no measurement.
+        end: What lines end in, one character.
     """
 
-    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0, end: str = "\n") -> None:
         self.fence = fence
         self.address = wire.address
         self.timeout_s = timeout_s
         self._wire = wire
+        self._end = end
         self._lock = threading.RLock()
         self._dirty = False
         self.last_traffic = 0.0
@@ -134,9 +136,9 @@ class Dialogue:
 
     def send_regardless(self, text: str) -> None:
         """Sends a line that makes things safe even when the link is dirty; errors are not raised."""
-        before = "" if self._around is None else f"{self._around.before}\n"
+        before = "" if self._around is None else f"{self._around.before}{self._end}"
         try:
-            self._wire.write(f"{before}{text}\n".encode(), time.monotonic() + 0.5)
+            self._wire.write(f"{before}{text}{self._end}".encode(), time.monotonic() + 0.5)
         except LinkError:
             self._dirty = True
 
@@ -149,8 +151,11 @@ class Dialogue:
         with self._lock:
             deadline = time.monotonic() + self.timeout_s
             self._wire.drain(0.02, deadline)
-            self._wire.write(question.encode() + b"\n", deadline)
-            while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
+            self._wire.write(f"{question}{self._end}".encode(), deadline)
+            while (
+                self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline).decode(errors="replace").strip()
+                != expected
+            ):
                 if time.monotonic() >= deadline:
                     raise talks(self.address)
             self._dirty = False
@@ -180,7 +185,7 @@ class Dialogue:
     def _send(self, *lines: str) -> None:
         if self._around is not None:
             lines = (self._around.before, *lines, self._around.after)
-        message = "".join(f"{line}\n" for line in lines if line)
+        message = "".join(f"{line}{self._end}" for line in lines if line)
         self.last_traffic = time.monotonic()
         try:
             self._wire.write(message.encode(), self.last_traffic + self.timeout_s)
@@ -190,9 +195,9 @@ class Dialogue:
 
     def _line(self, extra_s: float) -> str:
         return (
-            self._guarded(lambda deadline: self._wire.read_until(b"\n", LINE_LIMIT, deadline), extra_s)
+            self._guarded(lambda deadline: self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline), extra_s)
             .decode(errors="replace")
-            .rstrip("\r\n")
+            .rstrip("\r\n\0")
         )
 
     def _guarded(self, read: Reader, extra_s: float) -> bytes:

@@ -13,6 +13,7 @@ from drivers.instruments.dialogue import Dialogue, confirm, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 COMPLIANCE_BIT = 1 << 3
 """Of the status word in a reading."""
@@ -21,8 +22,8 @@ COMPLIANCE_BIT = 1 << 3
 class Keithley2400(BenchInstrument):
     """One box with channel `1`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self.maintained = Maintained(DialogueAdapter(dialogue))
         self.channels = {"1": Keithley2400Channel(self)}
 

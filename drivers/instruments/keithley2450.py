@@ -10,6 +10,7 @@ from drivers.instruments.dialogue import Dialogue, confirm, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
 from drivers.instruments.smu import SmuChannel, Source, flag
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 READ = ':READ? "defbuffer1",SOUR,READ'
 
@@ -17,8 +18,8 @@ READ = ':READ? "defbuffer1",SOUR,READ'
 class Keithley2450(BenchInstrument):
     """One box with channel `1`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self.maintained = Maintained(DialogueAdapter(dialogue))
         self.channels = {"1": Keithley2450Channel(self)}
 

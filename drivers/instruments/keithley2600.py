@@ -22,6 +22,7 @@ from drivers.instruments.pymeasure_adapter import DialogueAdapter
 from drivers.instruments.smu import SmuChannel, Source, flag
 from drivers.instruments.tsp import LAST_RESORT, greet
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 LIMIT_BITS = 0b11
 """`status.measurement.instrument.smuX.condition`: bit 0 voltage limit, bit 1 current limit."""
@@ -36,20 +37,20 @@ class Keithley2600(BenchInstrument):
         dialogue: Session to it.
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
-        letters: Its channels.
+        facts: Of its model: they name its channels.
 
     Attributes:
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, letters: str = "ab") -> None:
-        super().__init__(dialogue, name, line_hz, tsp_errors)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = Maintained(DialogueAdapter(dialogue))
         self.deadman: Deadman | None = None
         self._met = True  # False from the first question until a reset went well
-        self.channels = {letter: Keithley2600Channel(self, letter) for letter in letters}
+        self.channels = {letter: Keithley2600Channel(self, letter) for letter in (facts.channels if facts else "ab")}
 
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """Outputs that are on as it is found; the first question to a box that a stranger may have used."""

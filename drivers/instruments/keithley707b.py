@@ -8,6 +8,7 @@ from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.tsp import LAST_RESORT, greet
+from firmware_specs.racks.facts import Facts
 
 BREAK_BEFORE_MAKE = 1
 
@@ -15,8 +16,8 @@ BREAK_BEFORE_MAKE = 1
 class Keithley707B(BenchInstrument):
     """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz, tsp_errors)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         self._met = True  # False from the first question until a reset went well
 
     def reset(self) -> None:

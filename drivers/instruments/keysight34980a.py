@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, reading
+from firmware_specs.racks.facts import Facts
 
 
 class Keysight34980A(BenchInstrument):
     """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self._scan: tuple[str, ...] = ()
         self._scan_settings = (10.0, 1.0)
         self._levels: dict[str, float] = {}

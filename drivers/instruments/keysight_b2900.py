@@ -11,14 +11,15 @@ from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
 from drivers.instruments.smu import SmuChannel, Source, flag
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 
 class KeysightB2900(BenchInstrument):
-    """One box; `numbers` are its channels."""
+    """One box; the facts of its model name its channels."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, numbers: str = "12") -> None:
-        super().__init__(dialogue, name, line_hz)
-        self.channels = {number: KeysightB2900Channel(self, number) for number in numbers}
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
+        self.channels = {number: KeysightB2900Channel(self, number) for number in (facts.channels if facts else "12")}
 
     def reset(self) -> None:
         """Defaults, outputs off; readings as volts, amperes; blocks little-endian, read back.

@@ -10,13 +10,14 @@ from pymeasure.instruments.keithley.keithleyDAQ6510 import KeithleyDAQ6510 as Ma
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
 from drivers.instruments.pymeasure_adapter import DialogueAdapter
+from firmware_specs.racks.facts import Facts
 
 
 class KeithleyDAQ6510(BenchInstrument):
     """A `Voltmeter` at the front terminals."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self.maintained = Maintained(DialogueAdapter(dialogue, settle_s=30.0))
 
     def configure(self, *, range_v: float, nplc: float) -> None:

@@ -116,7 +116,7 @@ class Outputs:
         Instruments hang on different links: what is sent to one may be carried out after what is later sent to another.
         """
         while self._unheard:
-            self._boxes[self._unheard.pop()].dialogue.ask("*OPC?")
+            self._boxes[self._unheard.pop()].done()
 
     def on_by_box(self) -> dict[str, list[str]]:
         """Channels that are on, by box."""

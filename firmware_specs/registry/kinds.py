@@ -21,7 +21,7 @@ KINDS: dict[str, Kind] = {
     "counterparts": Kind("a counterpart", "address scheme: `f(address) -> Opener` (`hil.counterparts.opening`)"),
     "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
     "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
-    "instruments": Kind("a rack instrument", "driver of a model: a class as `drivers.instruments` has them"),
+    "instruments": Kind("a rack instrument", "`firmware_specs.racks.Model`: facts, driver, virtual twin"),
     "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),
     "items": Kind("a measuring item", "subclass of `hil.measuring.characterize.items.Item`"),
     "laws": Kind("a pulse law", "section that says how a pulse moves a cell"),

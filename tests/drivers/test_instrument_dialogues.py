@@ -16,6 +16,7 @@ from drivers.instruments.keysight34980a import Keysight34980A
 from drivers.instruments.keysight_b2900 import KeysightB2900
 from drivers.instruments.meters import KeithleyDAQ6510, Keysight34465A
 from drivers.recording import Entry, Replay
+from firmware_specs.racks import facts
 
 ALLOWED = Allowed(level_v=0.2, level_a=1e-4, limit_v=2.0, limit_a=1e-3)
 
@@ -490,7 +491,7 @@ def test_2600_that_prompts_is_made_quiet_and_reset_by_the_interface():
         ("*OPC?", "1"),
         ("timer.reset() delay(0.001) print(timer.measure.t())", "1.02000e-03"),
     ) as session:
-        box = Keithley2600(session, "smu", letters="a")
+        box = Keithley2600(session, "smu", facts=facts("keithley-2601b"))
         assert box.left_on() == ["a"]
         box.reset()
 
@@ -506,7 +507,7 @@ def test_2600_whose_objects_were_replaced_says_so_and_is_switched_off_by_the_int
         (OFF_2600.format("a"), None),
         ("*RST", None),
     ) as session:
-        box = Keithley2600(session, "smu", letters="a")
+        box = Keithley2600(session, "smu", facts=facts("keithley-2601b"))
         with pytest.raises(ProtocolViolation, match="in the place of smua"):
             box.left_on()
         box.safe()
