@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import time
@@ -21,6 +20,8 @@ from drivers.framed import Framed
 from drivers.lease import LEASE_S
 from drivers.link import FramedLink
 from drivers.lock import DeviceLock
+from drivers.owner_file import user_name
+from drivers.port_opening import ControlLines
 from drivers.recording import FlightRecorder, Recorded
 from drivers.reopenable import Reopenable
 from drivers.scpi_dialect import Scpi
@@ -29,10 +30,13 @@ from drivers.serial_port import SerialPort
 from drivers.session import WATCHDOG_S, Session
 from drivers.transport import Transport
 from drivers.visa import VisaSession
+from firmware_specs.addresses import split_options
 
 FORMS = "serial:PORT?baud=N (any pyserial URL), visa:RESOURCE (any VISA resource name)"
 BAUD = 115200
 BITS_A_BYTE = 10
+OPEN_S = 5.0
+"""Boards that start anew when their port opens are deaf for up to three seconds."""
 
 
 def _any_device(info: DeviceInfo) -> None:
@@ -52,6 +56,9 @@ class Options:
         allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         clear_trip: Named override: a person has looked at a device that tripped for another reason than its host.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
+        open_timeout_s: By when the port must be open, and by when the first answer must be there after that.
+        settle_after_open_s: Wait so long after the opening, and leave unread what came: a board that starts anew.
+        lines: What becomes of DTR and RTS of a serial port.
         visa_library: VISA library as pyvisa names it.
     """
 
@@ -63,6 +70,9 @@ class Options:
     allow_long_requests: bool = False
     clear_trip: bool = False
     timeout_s: float = 10.0
+    open_timeout_s: float = OPEN_S
+    settle_after_open_s: float = 0.0
+    lines: ControlLines = field(default_factory=ControlLines)
     visa_library: str = "@py"
 
 
@@ -88,8 +98,11 @@ class Address:
             return cls(scheme, rest)
         if scheme != "serial" or not rest:
             raise BadAddress(f"{address!r} is no device address.{meant(address)} There are {FORMS}")
-        target, _, query = rest.partition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
+        target, query = split_options(rest)
+        pairs = parse_qsl(query, keep_blank_values=True)
+        options = dict(pairs)
+        if twice := sorted({name for name, _ in pairs if [key for key, _ in pairs].count(name) > 1}):
+            raise BadAddress(f"{address!r}: {', '.join(twice)} is given twice; which one is meant?")
         baud = options.pop("baud", str(BAUD))
         if not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
             raise BadAddress(f"{address!r}: baud is {baud!r}, a positive integer is needed")
@@ -133,6 +146,7 @@ def connect(address: str, options: Options | None = None, recorder: FlightRecord
             expected=chosen.expected,
             allow_no_watchdog=chosen.allow_no_watchdog,
             clear_trip=chosen.clear_trip,
+            open_timeout_s=chosen.open_timeout_s,
             allow_long_requests=chosen.allow_long_requests,
             ledger=ChipLedger,
         )
@@ -172,16 +186,16 @@ def dialect_over(wire: Transport, where: Address, options: Options) -> Dialect:
 
 def whoami() -> str:
     """Who asks, for the device's records."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "?"
-    return f"{user}@{socket.gethostname()} process {os.getpid()}"
+    return f"{user_name()}@{socket.gethostname()} process {os.getpid()}"
 
 
 def open_wire(where: Address, options: Options) -> Transport:
     """The bare wire of an address; nothing is sent yet."""
-    deadline = time.monotonic() + min(5.0, options.timeout_s)
+    deadline = time.monotonic() + options.open_timeout_s
     if where.scheme == "visa":
         return VisaSession(where.target, options.visa_library, deadline=deadline)
-    return SerialPort(where.target, where.baud, deadline=deadline)
+    port = SerialPort(where.target, where.baud, deadline=deadline, lines=options.lines)
+    if options.settle_after_open_s:
+        time.sleep(options.settle_after_open_s)
+        port.waiting()
+    return port

@@ -48,6 +48,15 @@ class Descriptor:
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self._address) from error
 
+    def waiting(self) -> bytes:
+        """What has come already, without waiting."""
+        try:
+            while self._readable.poll(0) and not self.buffer.full:
+                self.buffer.push(self._take())
+        except LIBRARY_ERRORS as error:
+            raise translate(error, "reading", self._address) from error
+        return self.buffer.waiting()
+
     def forget(self) -> None:
         """The descriptor is about to be closed: whatever is done with it afterwards fails."""
         self._wire.forget()

@@ -154,7 +154,7 @@ def holder_of(path: Path) -> Owner | None:
 
 
 def user_name() -> str:
-    """The account, by number where it has no name."""
+    """The account, by number where it has no name: in a container the password file may not know it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -130,6 +130,12 @@ class Recorded:
         self.recorder.note("!", str(error).encode())
         return error
 
+    def waiting(self) -> bytes:
+        """Takes and notes."""
+        if data := self._wire.waiting():
+            self.recorder.note("<", data)
+        return data
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Drains and notes how much."""
         dropped = self._wire.drain(quiet_s, deadline)
@@ -197,6 +203,10 @@ class Replay:
     def read_some(self, deadline: float) -> bytes:
         """The next recorded bytes."""
         return self._buffer.some(deadline)
+
+    def waiting(self) -> bytes:
+        """What was read ahead: a recording has no clock, the rest comes when it is read."""
+        return self._buffer.waiting()
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what was read ahead."""

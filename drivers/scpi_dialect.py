@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from drivers import scpi_answers as answers
 from drivers import scpi_values as scpi
+from drivers.answers import line, maybe
 from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.portions import Sizes, counted
@@ -47,6 +48,7 @@ from firmware_specs.topology import Topology
 
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
+NUMBER = 8
 REALS = 4
 """How much longer a reply may be here: reals of 8 bytes where the serial protocol has smaller numbers."""
 
@@ -86,7 +88,7 @@ class Scpi:
         message, what = b":OUTP OFF;:OUTP?;:STAT:DEV?", "switching the outputs off"
         on, said = self._all_there(what, self.link.ask(message, what, timeout_s), 2)
         status = answers.status(said, self.address)
-        if on.strip() != b"0" or status.state is State.ARMED:
+        if maybe(line(on)) != 0.0 or status.state is State.ARMED:
             text = f"after OUTPut OFF the device says: OUTPut {printable(on)}, state {status.state.name}"
             raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
@@ -231,7 +233,7 @@ class Scpi:
 
     def temperature(self) -> float:
         """Kelvin."""
-        return scpi.number_of(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], self.address)
+        return scpi.number_of(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?", size=NUMBER)[0], self.address)
 
     def set_temperature(self, kelvin: float) -> float:
         """Sets the temperature; returns what is set."""
@@ -240,7 +242,7 @@ class Scpi:
 
     def clock(self) -> float:
         """Seconds on an emulator's clock."""
-        return scpi.number_of(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], self.address)
+        return scpi.number_of(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?", size=NUMBER)[0], self.address)
 
     def wait(self, seconds: float) -> float:
         """Moves an emulator's clock."""
@@ -276,9 +278,12 @@ class Scpi:
     def _ask(
         self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0, *, once: bool = False
     ) -> list[Part]:
-        """A message with `count` queries in it (0: a command), answered with about `size` bytes by PROTOCOL.md."""
-        most = MOST_REPLY + REALS * size
-        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once)
+        """A message with `count` queries in it (0: a command).
+
+        Where the answer is data, of about `size` bytes by PROTOCOL.md, it has to show that it belongs to its question.
+        """
+        most, tied = MOST_REPLY + REALS * size, size > 0
+        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once, tied=tied)
         return self._all_there(what, parts, count)
 
     def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:

@@ -9,9 +9,8 @@ MAX_ERRORS = 1 << 16
 """Bytes of the errors of one reply, at most."""
 ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
 NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
-COUNT = re.compile(rb"\d{1,18}")
 BUSY_FOR = re.compile(r"(\d{1,6}) ms")
-_ENTRY = re.compile(r'([-+]?\d{1,9}),"((?:[^"]|"")*)"')
+_ENTRY = re.compile(r'([-+]?\d{1,9}(?:\.\d{0,9}(?:[eE][-+]?\d{1,2})?)?),"((?:[^"]|"")*)"')
 
 
 def split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
@@ -27,4 +26,4 @@ def split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
     whole = ",".join(f'{code},"{words}"' for code, words in entries)
     if not entries or whole != text[start:].strip():
         return pieces, None
-    return pieces, [(int(code), words) for code, words in entries]
+    return pieces, [(int(float(code)), words) for code, words in entries]

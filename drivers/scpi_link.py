@@ -2,21 +2,25 @@
 
 Every message ends with `;:SYST:ERR:ALL?`, so there is always an answer, and a refusal comes with the message that
 caused it (SCPI.md 3.3). After a timeout the device is cleared and has to repeat a nonce before the next answer counts
-(4.1).
+(4.1). An answer that becomes data repeats a nonce of its own message, too: a late or doubled one is found by that.
 """
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
 from collections.abc import Callable
 
+from drivers.answers import only_prompts, stripped, whole
+from drivers.device_kind import is_served
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.heard import NOTHING_CAME, ONE_CLIENT, OTHER_TALK
 from drivers.link_errors import talks
 from drivers.refusals import refused
 from drivers.scpi_blocks import PIECE, BlockReader
-from drivers.scpi_ends import BUSY_FOR, COUNT, ERRORS, NAMED, split_errors
+from drivers.scpi_ends import BUSY_FOR, ERRORS, NAMED, split_errors
 from drivers.scpi_numbers import Numbers
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
@@ -24,7 +28,8 @@ from firmware_specs.codes import ErrorCode
 ATTEMPTS = 3
 QUIET_S = 0.02
 MAX_LINE = 1 << 20
-NONCE_S = 0.5
+NONCE_S, MOST_NONCE_S = 0.5, 1.0
+AGAIN = "The link is re-synchronized before it is used again"
 ANSWER_S = 0.5
 MOST_REPLY = 1 << 20
 """Bytes of the blocks of a reply whose length follows from nothing that was asked."""
@@ -59,6 +64,7 @@ class ScpiLink:
         self._dirty = True
         self._deeds = 0
         self._numbers = Numbers()
+        self._ties = itertools.count(1)
 
     def ask(
         self,
@@ -69,6 +75,7 @@ class ScpiLink:
         most: int = MOST_REPLY,
         *,
         once: bool = False,
+        tied: bool = False,
     ) -> list[Part]:
         """Sends a message that may be sent twice without harm; returns the replies of its queries.
 
@@ -79,6 +86,7 @@ class ScpiLink:
             answer_s: After how long without an answer to ask again for the first time; each retry waits twice as long.
             most: Bytes of all blocks of the longest reply that can be right.
             once: It draws noise: asked again, it is to be answered the same, where the device can.
+            tied: The answer has to repeat a number of this very message: it becomes data.
 
         Raises:
             DeviceFault: the device refused a unit of it. Busy: another link owns the device.
@@ -89,10 +97,11 @@ class ScpiLink:
         attempts = 0
         with self._lock:
             named = self._numbers.fresh(message) if once else message
+            tie = b'"%d"' % next(self._ties) if tied else b""
             while True:
                 self._clean(deadline)
                 try:
-                    return self._exchange(named, what, _until(deadline, timeout_s, answer_s, attempts), most)
+                    return self._exchange(named, what, _until(deadline, timeout_s, answer_s, attempts), most, tie)
                 except _NotNow as error:
                     self._wait(what, error, deadline)
                     named = self._numbers.fresh(message) if once else message
@@ -152,11 +161,12 @@ class ScpiLink:
             if time.monotonic() < deadline:
                 back_off(attempts - 1, deadline)
                 return
+            came = "" if error.last else ": nothing came"
             raise LinkTimeout(
-                f"{what} got no complete answer before its deadline",
+                f"{what} got no complete answer before its deadline{came}",
                 device=self.address,
                 last=error.last,
-                todo="The link is re-synchronized before it is used again; check power and cable",
+                todo=AGAIN if error.last else NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else ""),
             ) from error
         if attempts >= ATTEMPTS or time.monotonic() >= deadline:
             raise error
@@ -194,15 +204,15 @@ class ScpiLink:
     def _counted(self, deadline: float) -> int:
         left_s = max(0.0, deadline - time.monotonic())
         said = self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)
-        if len(said) != 1 or not COUNT.fullmatch(said[0].strip()):
+        if len(said) != 1:
             text = "SYSTem:TRANsactions? did not answer with a count"
             raise ProtocolViolation(text, device=self.address, last=b";".join(said))
-        return int(said[0])
+        return whole(said[0].decode(errors="replace"), ":SYST:TRAN?", self.address)
 
-    def _exchange(self, message: bytes, what: str, until: float, most: int) -> list[Part]:
+    def _exchange(self, message: bytes, what: str, until: float, most: int, tie: bytes = b"") -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""
         self._dirty = True
-        self._wire.write(message + ERRORS, until)
+        self._wire.write(message + (b";:SYST:ECHO? " + tie if tie else b"") + ERRORS, until)
         parts = []
         piece = self._wire.read_piece(b"\n", PIECE, until)
         while piece[:1] == b"#":
@@ -215,29 +225,35 @@ class ScpiLink:
                 raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
             piece = piece[1:]
         line = piece if piece.endswith(b"\n") else piece + self._wire.read_until(b"\n", MAX_LINE, until)
-        text = line.rstrip(b"\r\n").decode(errors="replace")
+        text = stripped(line).decode(errors="replace")
         answers, errors = split_errors(text)
         if errors is None:
             raise ProtocolViolation(f"{what}: the answer does not end with the errors", device=self.address, last=line)
+        refusals = [(code, words) for code, words in errors if code]
+        if tie and not refusals and (not answers or answers.pop().strip().encode() != tie):
+            raise ProtocolViolation(f"{what} got the answer of another question", device=self.address, last=line)
         self._dirty = False
-        for code, words in errors:
-            if code:
-                raise self._refused(what, code, words)
+        for code, words in refusals:
+            raise self._refused(what, code, words)
         return parts + [answer.encode() for answer in answers]
 
     def _clean(self, deadline: float) -> None:
-        """After anything broke off: clears the device, which then has to repeat a nonce."""
+        """After anything broke off, or came unasked: clears the device, which then has to repeat a nonce."""
+        if not self._dirty and (here := self._wire.waiting()):
+            self._dirty = not only_prompts(here)
         attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
-                self._prove(min(deadline, time.monotonic() + doubled(NONCE_S, attempts)))
+                self._prove(min(deadline, time.monotonic() + min(doubled(NONCE_S, attempts), MOST_NONCE_S)))
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
                     kind = LinkLost if deadline - began > 2 * QUIET_S else LinkTimeout
+                    if error.last or isinstance(error, CorruptFrame):
+                        came, todo = f"what came is no answer: {error.what}", OTHER_TALK
+                    else:
+                        came, todo = "nothing came", NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else "")
                     raise kind(
-                        "the device does not answer to a nonce after a timeout",
-                        device=self.address,
-                        todo="Check power and cable, then start again",
+                        f"the device does not repeat a nonce; {came}", device=self.address, last=error.last, todo=todo
                     ) from error
                 back_off(attempts, deadline)
                 attempts += 1
@@ -246,7 +262,7 @@ class ScpiLink:
         proof = f'"{self._nonces()}"'.encode()
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
-        while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
+        while stripped(self._wire.read_until(b"\n", MAX_LINE, until)) != proof:
             if time.monotonic() >= until:
                 raise talks(self.address)
         self.resynchronized += 1

@@ -1,7 +1,7 @@
 """A voltmeter of one's own: facts, driver and virtual twin in one file, registered as `acme-dmm7`."""
 
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import confirm, reading
+from drivers.instruments.readback import confirm, reading
 from emulator.instruments.core import ScpiInstrument
 from emulator.instruments.meter import MeterInput
 from firmware_specs.instruments import Table
@@ -21,10 +21,10 @@ class Driver(BenchInstrument):
     def configure(self, *, range_v: float, nplc: float) -> None:
         for header, value in (("VOLT:RANG", range_v), ("VOLT:CYCL", nplc)):
             self.dialogue.write(f"{header} {value:.9g}")
-            confirm(header, value, float(self.dialogue.ask(f"{header}?")), self.name)
+            confirm(header, value, self.dialogue.ask(f"{header}?"), self.name)
 
     def measure(self) -> float:
-        return reading(self.dialogue.ask("VAL?", timeout_s=1.0), "VAL?", self.name)
+        return reading(self.dialogue.ask_tied("VAL?", timeout_s=1.0), "VAL?", self.name)
 
 
 class Twin(ScpiInstrument):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from drivers import answers
 from drivers.instruments.boxes import BenchInstrument
 from drivers.instruments.dialogue import Dialogue
 from firmware_specs.racks.facts import Facts
@@ -34,7 +35,7 @@ class RackClock(BenchInstrument):
 
     def now_s(self) -> float:
         """Seconds since the rack was started."""
-        return float(self.dialogue.ask("TIME?"))
+        return answers.number(self.dialogue.ask("TIME?"), "TIME?", self.name)
 
     def wait(self, seconds: float) -> None:
         """Lets the rack's time pass; the answer comes when it has."""

@@ -14,8 +14,9 @@ from pymeasure.instruments.keithley.keithley4200 import Keithley4200 as Maintain
 
 from drivers.errors import DeviceFault, OutOfRange, ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted
+from drivers.instruments.readback import reading
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
 from firmware_specs.racks.facts import Facts
@@ -35,7 +36,7 @@ class Keithley4200(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, lambda _: [])
-        self.maintained = Maintained(DialogueAdapter(dialogue))
+        self.maintained = adapted(Maintained, dialogue, name)
         self.options = [option.strip().upper() for option in self.maintained.options]
         numbers = facts.channels if facts else ("1", "2")
         self.channels = {number: Keithley4200Channel(self, number) for number in numbers}

@@ -14,10 +14,12 @@ from typing import Any
 
 from pymeasure.instruments.agilent.agilentB1500 import AgilentB1500 as Maintained
 
+from drivers import answers
 from drivers.errors import DeviceFault, OutOfRange, ProtocolViolation
 from drivers.instruments.boxes import QUEUE_DEPTH, BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted
+from drivers.instruments.readback import confirm, reading
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
 from firmware_specs.racks.facts import Facts
@@ -39,7 +41,7 @@ def flex_errors(dialogue: Dialogue) -> list[str]:
     found: list[str] = []
     for _ in range(QUEUE_DEPTH):
         entry = dialogue.ask("ERRX?")
-        if int(entry.partition(",")[0]) == 0:
+        if answers.whole(entry.partition(",")[0], "ERRX?", dialogue.address) == 0:
             return found
         found.append(entry)
     raise ProtocolViolation(f"the error queue did not empty in {QUEUE_DEPTH} reads", device=dialogue.address)
@@ -50,7 +52,7 @@ class KeysightB1500(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, flex_errors)
-        self.maintained = Maintained(DialogueAdapter(dialogue))
+        self.maintained = adapted(Maintained, dialogue, name)
         self.smus: dict[str, Any] = {}
         slots = facts.channels if facts else ("1", "2", "3", "4")
         self.channels = {slot: KeysightB1500Channel(self, slot) for slot in slots}
@@ -58,7 +60,7 @@ class KeysightB1500(BenchInstrument):
     def reset(self) -> None:
         """Defaults, all outputs off; looks which slots have an SMU."""
         self.dialogue.write("*RST")
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         self.errors()
         self.dialogue.write("FMT 1,0")
         if not self.smus:
@@ -132,8 +134,8 @@ class KeysightB1500Channel(SmuChannel):
             self._send_level(self.source, 0.0)
             verb = "DV" if self.source == "volts" else "DI"
             said = self._box.maintained.query_learn(self._slot)[f"{verb}{self._slot}"]
-            confirm("the level", 0.0, float(said[1]), self.name)
-            confirm("the compliance", self._limit, float(said[2]), self.name, rel=1e-3)
+            confirm("the level", 0.0, said[1], self.name)
+            confirm("the compliance", self._limit, said[2], self.name, rel=1e-3)
             with self._box.told():
                 self._integrate()
         except BaseException:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pymeasure.instruments.lakeshore.lakeshore3xx import LakeShore3xx as Maintained
 
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted
+from drivers.instruments.readback import confirm, reading
 from firmware_specs.racks.facts import Facts
 
 OUTPUT = "1"
@@ -19,7 +20,7 @@ class LakeShore33x(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, lambda _: [])
-        self.maintained = Maintained(DialogueAdapter(dialogue))
+        self.maintained = adapted(Maintained, dialogue, name)
 
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """The heater, where it is on."""
@@ -29,7 +30,7 @@ class LakeShore33x(BenchInstrument):
         """Set-point, read back, then heater on; returns at once."""
         heater = self.maintained.output_1
         heater.setpoint = kelvin
-        confirm("the set-point", kelvin, float(heater.setpoint), self.name)
+        confirm("the set-point", kelvin, heater.setpoint, self.name)
         heater.range = "medium"
         confirm("the heater (medium)", 1.0, float(heater.range == "medium"), self.name)
 

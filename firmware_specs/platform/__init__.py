@@ -32,6 +32,7 @@ close_is_a_signal = here.close_is_a_signal
 drop_held = here.drop_held
 end_this_process = here.end_this_process
 is_mine = here.is_mine
+keep_lines_at_close = here.keep_lines_at_close
 node_permission = here.node_permission
 open_terminal = here.open_terminal
 open_to_all = here.open_to_all
@@ -60,6 +61,7 @@ __all__ = [
     "drop_held",
     "end_this_process",
     "is_mine",
+    "keep_lines_at_close",
     "node_permission",
     "open_terminal",
     "open_to_all",

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import stat
+import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,14 @@ def port_device(port: str) -> str:
     except ValueError:
         return port
     return real.replace("/dev/tty.", "/dev/cu.", 1) if sys.platform == "darwin" else real
+
+
+def keep_lines_at_close(port: HasFileno) -> None:
+    """The system lowers DTR at the last close of a port (HUPCL), and raises it at the next opening: not of this one."""
+    with contextlib.suppress(OSError, AttributeError, ValueError, termios.error):
+        settings = termios.tcgetattr(port.fileno())
+        settings[2] &= ~termios.HUPCL
+        termios.tcsetattr(port.fileno(), termios.TCSANOW, settings)
 
 
 def node_permission(node: Path) -> str:

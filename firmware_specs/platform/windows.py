@@ -145,6 +145,10 @@ def port_users(port: str) -> list[str]:
     return []
 
 
+def keep_lines_at_close(port: HasFileno) -> None:
+    """Nothing: a driver leaves the lines as they are when a port is closed."""
+
+
 def node_permission(node: Path) -> str:
     """What lets this user open a port."""
     return "close the program that has it open, or look into the Device Manager"

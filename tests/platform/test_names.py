@@ -12,6 +12,7 @@ from removed import MODULES, NAMES, OURS  # noqa: E402
 
 sys.path.pop(0)
 ROOM = ROOT / "firmware_specs" / "platform"
+IMPORTING = ("import_module", "__import__", "find_spec")
 ASKS = {("sys", "platform"), ("os", "name"), ("platform", "system")}
 
 
@@ -31,6 +32,8 @@ def uses(text):
             module = node.value.id
             if node.attr in NAMES.get(module, ()) or (module, node.attr) in ASKS - {("platform", "system")}:
                 yield node.lineno, f"{module}.{node.attr}"
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in IMPORTING:
+            yield from ((node.lineno, repr(a.value)) for a in node.args if getattr(a, "value", None) in MODULES)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
             match node.args:
                 case [ast.Name(id=module), ast.Constant(value=name), *_] if name in NAMES.get(module, ()):
@@ -59,6 +62,7 @@ def test_nothing_outside_the_room_names_what_a_platform_lacks():
         "import os\nif hasattr(os, 'fork'): pass",
         "import sys\nif sys.platform == 'linux': pass",
         "import select\nselect.poll()",
+        "importlib.import_module('termios')",
     ],
 )
 def test_the_search_finds_every_way_to_name_one(text):

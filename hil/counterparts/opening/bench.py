@@ -11,6 +11,7 @@ import torch
 from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop
+from firmware_specs.addresses import split_options
 from firmware_specs.registry import UnknownName, find, known
 from hil.counterparts.opening.address import FORMS, AddressError, Opener, Settings, probably
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
@@ -74,7 +75,7 @@ def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:
     """
     check_address(address)
     if address.startswith("rack:"):
-        return on_paper(address, DeviceEntry(address=address.partition("?")[0]), Path())
+        return on_paper(address, DeviceEntry(address=split_options(address)[0]), Path())
     if address.startswith("bench:"):
         path, _, entry = entry_of(address)
         if entry.address.startswith("rack:"):
@@ -129,7 +130,7 @@ def meant_by(address: str, visa_library: str | None = None) -> Meant:
         path, _, entry = entry_of(address)
         return Meant(entry.through(visa_library), f"bench file {path}", Path(path).parent)
     check_address(address)
-    name, _, query = address.partition("?")
+    name, query = split_options(address)
     if not address.startswith("rack:"):
         entry = DeviceEntry.model_construct(address=address)
     else:

@@ -6,6 +6,7 @@ from drivers.connect import Options, connect
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
 from drivers.errors import OutOfRange
+from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.printable import printable
 from hil.counterparts.described import datasheet_of, disagreements
@@ -37,6 +38,9 @@ def options_of(entry: DeviceEntry, source: str, *, clear_trip: bool = False) -> 
         allow_long_requests=entry.allow_long_requests,
         clear_trip=clear_trip,
         timeout_s=entry.timeout_s,
+        open_timeout_s=entry.open_timeout_s,
+        settle_after_open_s=entry.settle_after_open_s,
+        lines=ControlLines(entry.dtr, entry.rts),
         visa_library=entry.visa_library,
     )
 

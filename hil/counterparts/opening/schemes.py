@@ -8,6 +8,7 @@ from drivers.connect import Address
 from emulator.chip import Chip
 from emulator.network import check_over_relaxation
 from emulator.packed import Arithmetic
+from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.address import AddressError, Opener, options_of
@@ -42,7 +43,7 @@ def device(address: str) -> Opener:
 
 def rack(address: str) -> Opener:
     """Source meters, switch matrix, DACs and a meter around a bare crossbar: `rack:FILE`."""
-    name, _, query = address.removeprefix("rack:").partition("?")
+    name, query = split_options(address.removeprefix("rack:"))
     options = options_of(address, query, ("allow_no_watchdog",))
     alone = options.get("allow_no_watchdog") in ("1", "true")
     entry = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
@@ -51,7 +52,7 @@ def rack(address: str) -> Opener:
 
 def chip_of(address: str) -> tuple[Datasheet, int]:
     """Datasheet and seed of an `emulator:` address."""
-    name, _, query = address.removeprefix("emulator:").partition("?")
+    name, query = split_options(address.removeprefix("emulator:"))
     options = options_of(address, query, ("seed",))
     return load(name), _seed(address, options)
 
