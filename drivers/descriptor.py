@@ -51,7 +51,7 @@ class Descriptor:
     def waiting(self) -> bytes:
         """What has come already, without waiting."""
         try:
-            while self._readable.poll(0) and not self.buffer.full:
+            while self._wire.readable(0) and not self.buffer.full:
                 self.buffer.push(self._take())
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self._address) from error

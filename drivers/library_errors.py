@@ -31,7 +31,6 @@ _VISA_ADDRESS = (
     StatusCode.error_nonsupported_operation,
 )
 
-_LIBRARY = "Install it, or take pyvisa-py: --visa-library @py"
 _REPLUG = "Check cable and power, then start again"
 _HUNG_UP = (
     "The other side closed it: it was switched off or restarted, or it takes one client at a time and another program "
@@ -62,8 +61,6 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
     said = f"{type(error).__name__}: {error}"
     code = _errno(error)
     status = error.error_code if isinstance(error, pyvisa.errors.VisaIOError) else None
-    if isinstance(error, pyvisa.errors.LibraryError):
-        return OutOfRange(f"{asked}: no such VISA library ({said})", device=device, todo=_LIBRARY)
     if isinstance(error, _TIMEOUTS) or code == errno.ETIMEDOUT or status in _VISA_TIMEOUT:
         return LinkTimeout(f"{asked} did not end before the deadline ({said})", device=device)
     if code in _BUSY_ERRNO or status in _VISA_BUSY:
