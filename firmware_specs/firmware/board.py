@@ -68,7 +68,7 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law in ("exponential", "power", "table"):
+    elif sheet.pulses.law not in ("none", "constant", "linear", "soft_bounds"):
         reason = "the software array has pulse laws constant, linear and soft_bounds"
     if reason:
         raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")

@@ -178,6 +178,12 @@ def known(kind: str, name: str) -> bool:
     return _entry(kind, name) is not None
 
 
+def shipped(kind: str) -> frozenset[str]:
+    """Names of the shipped things of a kind; nothing is loaded."""
+    _check(kind)
+    return frozenset(_shipped(kind))
+
+
 def names(kind: str) -> list[str]:
     """All names of a kind, the shipped ones first."""
     return [entry.name for entry in entries(kind)]
