@@ -156,4 +156,4 @@ def _model(sheet: Datasheet) -> dict[str, object]:
 if __name__ == "__main__":
     made_from = sys.argv[1] if len(sys.argv) > 1 else str(FOLDER / "board.toml")
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else FOLDER / "board.h"
-    target.write_text(text(load(made_from), Path(made_from).name))
+    target.write_text(text(load(made_from), Path(made_from).name), "utf-8")

@@ -160,7 +160,7 @@ def stale(kind: str, name: str = "") -> str:
     """
     project = Path(__file__).parents[2] / "pyproject.toml"
     try:
-        groups = tomllib.loads(project.read_text()).get("project", {}).get("entry-points", {})
+        groups = tomllib.loads(project.read_text("utf-8")).get("project", {}).get("entry-points", {})
     except (OSError, ValueError):
         return ""
     missing = set(groups.get(f"hil.{kind}", {})) - set(_shipped(kind))
