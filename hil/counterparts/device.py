@@ -226,7 +226,9 @@ def recorded_failure(bench: Bench, path: Path) -> Iterator[None]:
     try:
         yield
     except DeviceError as error:
-        if not isinstance(error, OutOfRange) and (save := getattr(bench, "save_flight", None)) is not None:
+        said = f"The last traffic is in {path}."
+        save = getattr(bench, "save_flight", None)
+        if save is not None and not isinstance(error, OutOfRange) and said not in getattr(error, "__notes__", ()):
             save(path)
-            error.add_note(f"The last traffic is in {path}.")
+            error.add_note(said)
         raise

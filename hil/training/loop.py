@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +74,7 @@ def train(
     screen: Screen,
     asked_to_stop: Callable[[], signal.Signals | None],
     ranks: Ranks = ALONE,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Outcome:
     """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
 
@@ -85,6 +87,7 @@ def train(
         screen: Shows progress.
         asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
         ranks: The processes that train together, each on its part of every batch with a counterpart of its own.
+        watched: Stands around what a step does with the counterpart: keeps the traffic of one that fails.
 
     Raises:
         RankError: another rank failed; a checkpoint of the last whole step has been written.
@@ -134,7 +137,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = step(state, cells, lr, goal, images, labels, ranks)
+                        sums = step(state, cells, lr, goal, images, labels, ranks, watched)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -220,7 +223,14 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
 
 
 def step(
-    state: TrainState, cells: CellUpdates, lr: float, goal: Task, images: Tensor, labels: Tensor, ranks: Ranks
+    state: TrainState,
+    cells: CellUpdates,
+    lr: float,
+    goal: Task,
+    images: Tensor,
+    labels: Tensor,
+    ranks: Ranks,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Tensor:
     """Free phases forward, nudged phases backward, projected update. Sums of losses and of the task's measure, (2,)."""
     for group in state.optimizer.param_groups:
@@ -229,8 +239,9 @@ def step(
     parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
     try:
-        scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
-        mean.backward()
+        with watched():
+            scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
+            mean.backward()
     except (DeviceError, NotFinite) as error:
         ranks.check(error)
         raise
