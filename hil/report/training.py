@@ -18,7 +18,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.registry import Entry, StaleInstallation, entries, stale
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
-from hil.report import figures
+from hil.report import figures, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
 from hil.training.run import checkpoint, metrics
@@ -27,7 +27,7 @@ from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
 
 Record = dict[str, Any]
-FIRST, LAST = ("learning", "settling", "clipping", "weights", "states", "confusion"), ("provenance",)
+FIRST, LAST = ("learning", "settling", "clipping", "ledger", "weights", "states", "confusion"), ("provenance",)
 """Shipped sections (`hil list reports`); those of other packages come between."""
 
 
@@ -81,6 +81,11 @@ def settling(folder: RunFolder) -> Section:
 def clipping(folder: RunFolder) -> Section:
     """What was beyond the converters' ranges."""
     return Section("Clipping", _clipping(_read(folder)))
+
+
+def ledger(folder: RunFolder) -> Section:
+    """What the cells were spent on."""
+    return Section("Ledger", spent.parts(folder.path) if _read(folder).steps else [])
 
 
 def weights(folder: RunFolder) -> Section:
@@ -216,11 +221,13 @@ def _clipping(run: _Run) -> list[Part]:
     if not any("clipped" in r for r in run.steps):
         return []
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
+    if not any(r.get("clipped") or r.get("rails") for r in run.steps):
+        return [Text("Nothing was clipped and nothing read at the rails, or the counterpart has no converters.")]
     panels = [
         Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
         Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
     ]
-    return [Figure(figures.row(panels), "Zero throughout on a counterpart without converters.")]
+    return [Figure(figures.row(panels))]
 
 
 def _weights(run: _Run) -> list[Part]:
