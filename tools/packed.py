@@ -12,7 +12,14 @@ from pathlib import Path
 
 PACKAGES = {"hil", "drivers", "emulator", "firmware_specs", "pyvisa_hil"}
 DATA = (".toml", ".md", ".json", ".lua", ".j2", ".h", ".c", ".typed", ".mako", ".ld", ".S", ".txt", "Makefile")
-IN_SDIST = ("docs/architecture.md", "tests/conftest.py", "constraints.txt", "Makefile", "CITATION.cff", "LICENSE")
+IN_SDIST = (
+    "docs/explanation/architecture.md",
+    "tests/conftest.py",
+    "constraints.txt",
+    "Makefile",
+    "CITATION.cff",
+    "LICENSE",
+)
 
 
 def main() -> None:

@@ -79,11 +79,11 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("experiment", "an experiment: data, blocks, estimator, optimizer, run", _experiment, "digits"),
-        Kind("bench", "a bench file: devices by name, their limits and calibrations", _bench, "docs/bench.md"),
+        Kind("bench", "a bench file: devices by name, their limits and calibrations", _bench, "docs/how-to/bench.md"),
         Kind("datasheet", "a datasheet: what a device is", _datasheet, "mixed-8bit"),
         Kind("rack", "a rack: instruments around a bare crossbar", _rack, "bench-16x16"),
-        Kind("plan", "a plan of a characterization", _plan, "docs/calibration.md"),
-        Kind("lab", "a virtual laboratory: instruments, parts and wires", _lab, "docs/virtual-laboratory.md"),
+        Kind("plan", "a plan of a characterization", _plan, "docs/how-to/calibration.md"),
+        Kind("lab", "a virtual laboratory: instruments, parts and wires", _lab, "docs/how-to/virtual-laboratory.md"),
     )
 }
 
