@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.registry import entries
+from firmware_specs.registry import Entry, StaleInstallation, entries, stale
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
-from hil.report import figures
+from hil.report import figures, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
 from hil.training.run import checkpoint, metrics
@@ -26,6 +27,8 @@ from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
 
 Record = dict[str, Any]
+FIRST, LAST = ("learning", "settling", "clipping", "ledger", "weights", "states", "confusion"), ("provenance",)
+"""Shipped sections (`hil list reports`); those of other packages come between."""
 
 
 @dataclass(frozen=True)
@@ -52,35 +55,71 @@ class _Run:
 
 def write_report(folder: RunFolder, path: Path | None = None) -> None:
     """Writes the report of a run, finished or not: `report.html` in its folder unless a path is given."""
-    run = _read(folder)
-    sections = [
-        Section("Learning", _learning(run)),
-        Section("Settling", _settling(run)),
-        Section("Clipping", _clipping(run)),
-        Section("Weights", _weights(run)),
-        Section("States", _states(run)),
-        Section("Confusion matrix", _confusion(run)),
-        *_own_sections(folder),
-        Section("Provenance", _provenance(run)),
-    ]
+    _read.cache_clear()  # one report reads its folder once
+    run, by_name = _read(folder), {entry.name: entry for entry in entries("reports")}
+    if old := stale("reports"):
+        raise StaleInstallation(old)
+    own = [entry for name, entry in by_name.items() if name not in (*FIRST, *LAST)]
+    wanted = [*(by_name[name] for name in FIRST), *own, *(by_name[name] for name in LAST)]
+    sections = [section for entry in wanted if (section := _section(entry, folder)) is not None]
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
     write(path or folder.report, Page(title, subtitle, _badges(run), sections))
+    _read.cache_clear()
 
 
-def _own_sections(folder: RunFolder) -> list[Section]:
-    """Of other packages (`hil list reports`); one that fails says so in its place and hurts no other."""
-    found: list[Section] = []
-    for entry in entries("reports"):
-        try:
-            section = entry.load()(folder)  # type: ignore[operator]
-        except Exception as error:
-            section = Section(entry.name, [Text(f"{entry.origin} failed: {type(error).__name__}: {error}")])
-        if section is not None:
-            found.append(section)
+def learning(folder: RunFolder) -> Section:
+    """Loss and accuracy over steps and epochs."""
+    return Section("Learning", _learning(_read(folder)))
+
+
+def settling(folder: RunFolder) -> Section:
+    """What share of the samples came to rest, and how fast."""
+    return Section("Settling", _settling(_read(folder)))
+
+
+def clipping(folder: RunFolder) -> Section:
+    """What was beyond the converters' ranges."""
+    return Section("Clipping", _clipping(_read(folder)))
+
+
+def ledger(folder: RunFolder) -> Section:
+    """What the cells were spent on."""
+    return Section("Ledger", spent.parts(folder.path) if _read(folder).steps else [])
+
+
+def weights(folder: RunFolder) -> Section:
+    """Where the weights ended."""
+    return Section("Weights", _weights(_read(folder)))
+
+
+def states(folder: RunFolder) -> Section:
+    """Where the states were."""
+    return Section("States", _states(_read(folder)))
+
+
+def confusion(folder: RunFolder) -> Section:
+    """Which class was taken for which."""
+    return Section("Confusion matrix", _confusion(_read(folder)))
+
+
+def provenance(folder: RunFolder) -> Section:
+    """What the run was made with."""
+    return Section("Provenance", _provenance(_read(folder)))
+
+
+def _section(entry: Entry, folder: RunFolder) -> Section | None:
+    """One section; of another package one that fails says so in its place and hurts no other."""
+    try:
+        found: Section | None = entry.load()(folder)  # type: ignore[operator]
+    except Exception as error:
+        if entry.shipped:
+            raise
+        return Section(entry.name, [Text(f"{entry.origin} failed: {type(error).__name__}: {error}")])
     return found
 
 
+@lru_cache(maxsize=1)
 def _read(folder: RunFolder) -> _Run:
     records = metrics.read(folder.metrics)
     newest = checkpoint.newest(folder.checkpoints)
@@ -182,11 +221,13 @@ def _clipping(run: _Run) -> list[Part]:
     if not any("clipped" in r for r in run.steps):
         return []
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
+    if not any(r.get("clipped") or r.get("rails") for r in run.steps):
+        return [Text("Nothing was clipped and nothing read at the rails, or the counterpart has no converters.")]
     panels = [
         Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
         Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
     ]
-    return [Figure(figures.row(panels), "Zero throughout on a counterpart without converters.")]
+    return [Figure(figures.row(panels))]
 
 
 def _weights(run: _Run) -> list[Part]:
