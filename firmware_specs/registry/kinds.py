@@ -19,7 +19,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "counterparts": Kind("a counterpart", "address scheme: `f(address) -> Opener` (`hil.counterparts.opening`)"),
-    "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
+    "transports": Kind("a transport", "kind of wire, by its address scheme: a `drivers.doors.Door`"),
     "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
     "instruments": Kind("a rack instrument", "`firmware_specs.racks.Model`: facts, driver, virtual twin"),
     "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),

@@ -21,7 +21,8 @@ SHORT = ("--set", "run.epochs=1", "--set", "data.train_samples=64", "--set", "da
 HOST = """
 import sys
 import numpy as np
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.topology import dense_chain
 rng = np.random.default_rng(0)
 with connect(sys.argv[1], Options(watchdog_s=60.0, timeout_s=20.0)) as crossbar:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from drivers.connect import OPEN_S
+from drivers.doors import OPEN_S, is_wire
 from drivers.lease import LEASE_S, LONGEST_S
 from drivers.port_opening import Line
 from firmware_specs.addresses import refuse_handlers
@@ -85,7 +85,8 @@ class DeviceEntry(Section):
     @classmethod
     def _has_a_scheme(cls, address: str) -> str:
         scheme, found, target = address.partition(":")
-        if not known("counterparts", scheme) or not found or (scheme in ("emulator", "serial", "visa") and not target):
+        wire = is_wire(address)
+        if not (wire or known("counterparts", scheme)) or not found or ((wire or scheme == "emulator") and not target):
             raise ValueError(
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"
