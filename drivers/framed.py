@@ -56,7 +56,7 @@ FAULT_BYTES = 1040
 DISARM_SHARE = 0.75
 """Of the time to switch off in: how much is spent on asking politely."""
 SHORTEST_S = 0.5
-"""What a new session gets, however late it is: of an impatient host and a busy one only the host's clock is the same."""
+"""What a new session gets, however late it is: on a busy host the clock runs while nobody works."""
 CONFIRM_S = 2.0
 """What the question gets whether they are off, at least: the switching off is done, and who gives up here says wrongly
 that they may be on."""
