@@ -43,7 +43,7 @@ from firmware_specs.topology import Dense, Layer, Topology
 from hil.conformance.conversation import Answer, Conversation, Failed, Skipped, demand, parsed
 
 WATCHDOG_S = 5.0
-"""Of checks that are about something else: a busy host that stalls for 2 s shall not make them say the device changed."""
+"""Of checks about something else: a busy host that stalls for 2 s shall not make them say that the device changed."""
 UNITS = (4, 3)
 
 
