@@ -65,6 +65,43 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
     return [train for train in trains if bool(train.counts.any())]
 
 
+def unit_s(sheet: Datasheet) -> float:
+    """What one pulse on one cell changes a weight's conductance by at mid-range, mean of up and down, siemens."""
+    law = sheet.pulses
+    if law.law == "none":
+        raise ValueError(f"{sheet.identity.model}: its datasheet has no pulse law, weights cannot be moved by pulses")
+    up, down = (law.middle_step(way) for way in (True, False))
+    return sheet.cells.span_s * (up if law.one_sided else (up + down) / 2)
+
+
+def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generator) -> list[Train]:
+    """Pulses of weights that are to get a whole number each.
+
+    Args:
+        sheet: Pulse law and range.
+        counts: Pulses a weight, (rows, columns), int64; positive ones raise it. They are shared by the two cells of a
+            pair; a coin says which gets an odd one. Of a one-sided law one of the two gets all.
+        most: Pulses a cell gets at most.
+        generator: The coins, on the CPU.
+    """
+    raised, lowered = counts.clamp(min=0), (-counts).clamp(min=0)
+    if sheet.cells.mapping == "single":
+        ways = [(0, True, raised), (0, False, lowered)]
+    elif sheet.pulses.one_sided:
+        ways = [(0, True, raised), (1, True, lowered)]
+    else:
+        coin = torch.randint(0, 2, counts.shape, generator=generator).to(counts.device)
+        first, second = (coin, 1 - coin)
+        ways = [
+            (0, True, (raised + first) // 2),
+            (1, False, (raised + second) // 2),
+            (0, False, (lowered + first) // 2),
+            (1, True, (lowered + second) // 2),
+        ]
+    trains = [Train(plane, up, part.clamp(max=most), int((part > most).sum())) for plane, up, part in ways]
+    return [train for train in trains if bool(train.counts.any())]
+
+
 CROWDED = 0.85
 """Where in the range a cell of a pair calls for a refresh, if the other one has left its middle too."""
 

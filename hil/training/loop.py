@@ -95,7 +95,7 @@ def train(
     check_fits(goal, experiment.loss, dataset)
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
-    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
+    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position(), cells)
     metrics_bytes = _restore(state, folder, ranks)
     at = state.position
     provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
@@ -128,7 +128,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = step(state, cells, lr, goal, images, labels, ranks)
+                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -136,7 +136,7 @@ def train(
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take()}
+                    record = {"lr": lr, **means, **tally.take(), **pulsed}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
                     screen.step(at, record)
@@ -212,8 +212,13 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
 
 def step(
     state: TrainState, cells: CellUpdates, lr: float, goal: Task, images: Tensor, labels: Tensor, ranks: Ranks
-) -> Tensor:
-    """Free phases forward, nudged phases backward, projected update. Sums of losses and of the task's measure, (2,)."""
+) -> tuple[Tensor, dict[str, float]]:
+    """Free phases forward, nudged phases backward, projected update.
+
+    Returns:
+        Sums of losses and of the task's measure, (2,); pulses sent and cells that were to get more, where pulses move
+        the cells.
+    """
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
@@ -228,8 +233,8 @@ def step(
     sums = torch.stack([mean.detach().double() * len(labels), goal.judge(scores.detach(), labels).sum()])
     ranks.exchange(parameters, sums)
     state.optimizer.step()
-    cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
-    return sums
+    sent = cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
+    return sums, {} if sent is None else {"pulses": sent.pulses, "capped": sent.capped}
 
 
 def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
@@ -263,5 +268,7 @@ def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> 
         "finished": at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after),
         "weights": _weights(state),
     }
+    if state.cells is not None and (wear := state.cells.wear()):
+        summary["wear"] = wear
     write_json(folder.summary, summary)
     return summary
