@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drivers.connect import Options
+from drivers.doors import Options
 from emulator.cells import drifting, reading, writing
 from emulator.cells.defects import Defects
 from emulator.chip import Chip
@@ -234,7 +234,7 @@ def main() -> None:
                 fresh = list(measured(name, seed, fault, chosen.size))
                 rows += fresh
                 if chosen.out:
-                    with chosen.out.open("a") as file:
+                    with chosen.out.open("a", encoding="utf-8") as file:
                         file.writelines(json.dumps(row) + "\n" for row in fresh)
     for key in chosen.by.split(","):
         print("\n".join(table(rows, key)))

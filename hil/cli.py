@@ -110,11 +110,15 @@ def _of_a_file(error: OSError) -> Exception:
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
+    from firmware_specs.registry import NameTaken, StaleInstallation, UnknownName
+
+    if isinstance(error, StaleInstallation):
+        return BAD_INPUT  # what is imported below needs a whole one
     from drivers.errors import BadAddress, DeviceError
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
+    from firmware_specs.extras import ExtraMissing
     from firmware_specs.racks import RackError
-    from firmware_specs.registry import NameTaken, UnknownName
     from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.bench_file import BenchFileError
     from hil.counterparts.seam import PlacementError
@@ -144,6 +148,7 @@ def _exit_code(error: Exception) -> int | None:
         DataError,
         DatasheetError,
         ExperimentError,
+        ExtraMissing,
         FloatingNodeError,
         ImportRefused,
         ModelError,

@@ -77,7 +77,12 @@ class Rack(Section):
             self._on_matrix("roles.nudge", terminal)
         if GROUND not in matrix.rows.values() and not self.roles.bias:
             raise ValueError("wiring.matrix.rows: unselected lines need a 'ground' row or a bias SMU to be parked at")
-        for role, kinds in (("drive", ("mainframe",)), ("voltmeter", ("meter", "mainframe")), ("clock", ("meter",))):
+        for role, kinds in (
+            ("drive", ("mainframe",)),
+            ("voltmeter", ("meter", "mainframe")),
+            ("clock", ("meter",)),
+            ("stage", ("stage",)),
+        ):
             if box := getattr(self.roles, role):
                 self._box(f"roles.{role}", box, kinds)
         return self

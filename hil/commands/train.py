@@ -153,6 +153,7 @@ def _open_and_train(
 ) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
+    from functools import partial
 
     import torch
 
@@ -209,12 +210,13 @@ def _open_and_train(
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
             opened = _open_folder(experiment, path, ranks, held, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
+            watched = partial(recorded_failure, counterpart_of(bench), opened.flight)
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
                 open_screen(console, run.epochs, batches) as screen,
-                recorded_failure(counterpart_of(bench), opened.flight),
+                watched(),
             ):
-                outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
+                outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks, watched)
                 if outcome.signal is not None:
                     stop.heard()  # what is left, outputs off and a report, is not broken off
             if (report := getattr(counterpart_of(bench), "report", None)) is not None:

@@ -19,6 +19,7 @@ from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
+from hil.counterparts.heat import Heat
 from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class DeviceArray(PulsedCells):
         self._written_at = time.monotonic()
         self._bench, self._index = bench, index
         self.ranges = self._mapping.ranges
+        self.heat = Heat(bench.datasheet, topology)
         bench.crossbar.configure(index, topology)
 
     def program(self, parameters: Parameters) -> Programmed:
@@ -53,6 +55,7 @@ class DeviceArray(PulsedCells):
         if not self._targets:
             self._written_at = time.monotonic()
         self._targets = targets
+        self.heat.written([torch.from_numpy(target) for target in targets])
         if self.verify:
             self.unverified = verified(self._bench.crossbar, self._index, targets)
             self.verify = False
@@ -65,6 +68,7 @@ class DeviceArray(PulsedCells):
         self._bench.arm()
         done = self._bench.crossbar.program(self._index, [target.cpu().numpy() for target in wanted])
         self._targets, self._written_at = [], time.monotonic()
+        self.heat.written(wanted)
         return Programmed(done.cells, done.written, clipped)
 
     def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
@@ -120,6 +124,7 @@ class DeviceArray(PulsedCells):
         """Takes `held` back."""
         self._written_at = time.monotonic() - float(state["age_s"])
         self._targets = [state[str(n)].numpy() for n in range(len(state) - 1)]
+        self.heat.written([torch.from_numpy(target) for target in self._targets])
 
     def _train(self, coupling: int, train: pulse_plan.Train) -> None:
         counts, law = train.counts.cpu().numpy().astype(np.uint16), self._sheet.pulses
@@ -149,7 +154,9 @@ class DeviceArray(PulsedCells):
             time_s=self.wait_s or 0.0,
             start_v=None if loaded is None else [_flat(s * unit_v) for s in loaded],
         )
-        return self._in_model_units(measured, drive, unit_v, current_a)
+        settled = self._in_model_units(measured, drive, unit_v, current_a)
+        self.heat.settled(drive, [settled.free, *settled.nudged], reads, self.wait_s)
+        return settled
 
     def _in_model_units(self, measured: Measured, drive: Tensor, unit_v: float, current_a: float) -> Settled:
         shapes = [layer.shape for layer in self.topology.layers]

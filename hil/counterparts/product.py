@@ -88,6 +88,9 @@ class ProductBench(EmulatorBench):
         self._tiled.append(tiled.place(self.chip.datasheet, self._tiles, self._tiled, topology))
         return self._tiled[-1]
 
+    def _written(self, array: int) -> list[Tensor] | None:
+        return [self._tiles.targets_s[array]] if array in self._tiles.targets_s else None
+
     def report(self) -> dict[str, float]:
         """Tiles in use, products so far, and the time their tiles took."""
         return tiled.report(self.chip.datasheet, self._tiled)

@@ -17,7 +17,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.registry import entries
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
-from hil.report import figures
+from hil.report import figures, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
 from hil.training.run import checkpoint, metrics
@@ -57,6 +57,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
         Section("Learning", _learning(run)),
         Section("Settling", _settling(run)),
         Section("Clipping", _clipping(run)),
+        Section("Ledger", spent.parts(folder.path) if run.steps else []),
         Section("Weights", _weights(run)),
         Section("States", _states(run)),
         Section("Confusion matrix", _confusion(run)),
@@ -182,11 +183,13 @@ def _clipping(run: _Run) -> list[Part]:
     if not any("clipped" in r for r in run.steps):
         return []
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
+    if not any(r.get("clipped") or r.get("rails") for r in run.steps):
+        return [Text("Nothing was clipped and nothing read at the rails, or the counterpart has no converters.")]
     panels = [
         Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
         Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
     ]
-    return [Figure(figures.row(panels), "Zero throughout on a counterpart without converters.")]
+    return [Figure(figures.row(panels))]
 
 
 def _weights(run: _Run) -> list[Part]:
@@ -248,7 +251,7 @@ def _provenance(run: _Run) -> list[Part]:
         parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
         parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
     if run.folder.config.is_file():
-        parts.append(Fold("Experiment", run.folder.config.read_text(errors="replace")))
+        parts.append(Fold("Experiment", run.folder.config.read_text("utf-8", errors="replace")))
     return parts
 
 

@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import Task, task
-from hil.learning.model import energy_blocks, observed
+from hil.learning.model import observed
 from hil.training import best
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
@@ -33,6 +34,7 @@ from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
 from hil.training.tensorboard import EventFile
 from hil.training.update import CellUpdates
+from hil.watching.recorder import Recorder
 
 SAVING_S = 300.0
 """How long a checkpoint may take on a slow disk while outputs are on; they go off when it takes longer."""
@@ -72,6 +74,7 @@ def train(
     screen: Screen,
     asked_to_stop: Callable[[], signal.Signals | None],
     ranks: Ranks = ALONE,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Outcome:
     """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
 
@@ -84,6 +87,7 @@ def train(
         screen: Shows progress.
         asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
         ranks: The processes that train together, each on its part of every batch with a counterpart of its own.
+        watched: Stands around what a step does with the counterpart: keeps the traffic of one that fails.
 
     Raises:
         RankError: another rank failed; a checkpoint of the last whole step has been written.
@@ -102,9 +106,13 @@ def train(
     part = (ranks.rank, ranks.count)
     batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
     tally = Tally()
-    every_block = dict.fromkeys(energy_blocks(model), tally.add)
 
-    with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
+    with (
+        MetricsFile(folder.metrics, metrics_bytes) as metrics,
+        EventFile(folder.tensorboard, at.step) as events,
+        Recorder(folder, experiment, bench, model, len(batches), at) as recorder,
+    ):
+        every_block = recorder.observers(model, tally.add)
 
         def save(between_steps: bool = True) -> None:
             with busy(bench, SAVING_S):
@@ -113,7 +121,8 @@ def train(
                 note_checkpoint(folder)
 
         def test() -> Evaluation:
-            tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
+            with recorder.stage("test"):
+                tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
             at.test_accuracy, at.test = tested.accuracy, tested.metrics
             write_json(folder.evaluation, tested.document())
             return tested
@@ -128,7 +137,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks)
+                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -139,18 +148,20 @@ def train(
                     record = {"lr": lr, **means, **tally.take(), **pulsed}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
+                    recorder.step(record)
                     screen.step(at, record)
                     signalled = ranks.largest(asked_to_stop() or 0)
                     stopped = signal.Signals(signalled) if signalled else None
                     if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
                         save()
                     if stopped:
-                        return Outcome(_summarize(folder, state, experiment), stopped)
+                        return Outcome(_summarize(folder, state, experiment, recorder, stopped.name), stopped)
 
                 done = at.epoch + 1
                 record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, goal.measure: at.correct / at.seen}
                 if dataset.validation is not None:
-                    held = evaluate(model, dataset, goal, run.eval_batch, ranks, dataset.validation)
+                    with recorder.stage("validation"):
+                        held = evaluate(model, dataset, goal, run.eval_batch, ranks, dataset.validation)
                     record_epoch |= _record("validation", held)
                     if best.note(at, held, goal) and run.keep_best:
                         best.keep(folder, model, at)
@@ -160,10 +171,12 @@ def train(
                 record_epoch["weights"] = _weights(state)
                 metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
                 events.epoch(at, record_epoch, model)
+                recorder.epoch(record_epoch)
                 screen.epoch(at, record_epoch)
                 save()
             if run.keep_best and best.take(folder, model):
                 test()
+            return Outcome(_summarize(folder, state, experiment, recorder, _why(at, run.epochs)))
         except NotFinite as error:
             raise RunError(
                 f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
@@ -173,7 +186,6 @@ def train(
                 state.undo_step(before)
             save(between_steps=False)
             raise
-        return Outcome(_summarize(folder, state, experiment))
 
 
 def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
@@ -211,7 +223,14 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
 
 
 def step(
-    state: TrainState, cells: CellUpdates, lr: float, goal: Task, images: Tensor, labels: Tensor, ranks: Ranks
+    state: TrainState,
+    cells: CellUpdates,
+    lr: float,
+    goal: Task,
+    images: Tensor,
+    labels: Tensor,
+    ranks: Ranks,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[Tensor, dict[str, float]]:
     """Free phases forward, nudged phases backward, projected update.
 
@@ -225,8 +244,9 @@ def step(
     parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
     try:
-        scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
-        mean.backward()
+        with watched():
+            scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
+            mean.backward()
     except (DeviceError, NotFinite) as error:
         ranks.check(error)
         raise
@@ -252,7 +272,14 @@ def _weights(state: TrainState) -> str:
     return checkpoint.digest(dict(state.model.named_parameters()))
 
 
-def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> dict[str, object]:
+def _why(at: Position, epochs: int) -> str:
+    """Why a run that was not stopped is over."""
+    return "all epochs done" if at.epoch >= epochs else "no better validation for run.stop_after epochs"
+
+
+def _summarize(
+    folder: RunFolder, state: TrainState, experiment: Experiment, recorder: Recorder, why: str
+) -> dict[str, object]:
     at = state.position
     summary: dict[str, object] = {
         "title": experiment.title,
@@ -267,6 +294,8 @@ def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> 
         "seed": experiment.run.seed,
         "finished": at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after),
         "weights": _weights(state),
+        "stopped": why,
+        "ledger": recorder.ended(why),
     }
     if state.cells is not None and (wear := state.cells.wear()):
         summary["wear"] = wear

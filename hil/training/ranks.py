@@ -96,9 +96,7 @@ class Ranks:
 
     def _explain(self, failure: Exception | None, when: str) -> str:
         """What failed, rank by rank, or once where all say the same; every rank gets it."""
-        mine = (
-            ("" if failure is None else str(failure) or type(failure).__name__).encode()[:TEXT_BYTES].ljust(TEXT_BYTES)
-        )
+        mine = _said(failure).encode()[:TEXT_BYTES].ljust(TEXT_BYTES)
         text = torch.frombuffer(bytearray(mine), dtype=torch.uint8).to(self.device)
         every = [torch.empty_like(text) for _ in range(self.count)]
         dist.all_gather(every, text)
@@ -130,6 +128,13 @@ class Ranks:
         agreed = torch.tensor([value], device=self.device)
         dist.all_reduce(agreed, how)
         return int(agreed)
+
+
+def _said(failure: Exception | None) -> str:
+    """What a failure says, and what was noted with it: where its traffic is, for instance."""
+    if failure is None:
+        return ""
+    return " ".join([str(failure) or type(failure).__name__, *getattr(failure, "__notes__", ())])
 
 
 ALONE = Ranks()

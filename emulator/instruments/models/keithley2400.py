@@ -45,7 +45,8 @@ class Keithley2400(ScpiSmu):
         self.form = "ASC"
         self._headers = Headers(FUNCTIONS)
         self._since_s = 0.0
-        super().__init__(bench, name, spec, load_table("keithley-2400"), {1: smu})
+        volts, amps = (1.05 * ranges[-1].full for ranges in (spec.facts.volts, spec.facts.amps))
+        super().__init__(bench, name, spec, load_table("keithley-2400").reaching(volts, amps), {1: smu})
         self.smu = smu
         self.layers = Layers(self)
         self.actions |= self.layers.actions() | {

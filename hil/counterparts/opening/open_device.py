@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
+from drivers.doors import Options
 from drivers.errors import OutOfRange
+from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.printable import printable
-from hil.counterparts.described import datasheet_of, disagreements
+from hil.counterparts.described import completed, datasheet_of, disagreements
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench_file import DeviceEntry
 
@@ -37,6 +39,9 @@ def options_of(entry: DeviceEntry, source: str, *, clear_trip: bool = False) -> 
         allow_long_requests=entry.allow_long_requests,
         clear_trip=clear_trip,
         timeout_s=entry.timeout_s,
+        open_timeout_s=entry.open_timeout_s,
+        settle_after_open_s=entry.settle_after_open_s,
+        lines=ControlLines(entry.dtr, entry.rts),
         visa_library=entry.visa_library,
     )
 
@@ -88,7 +93,7 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
             provenance["visa_library"] = entry.visa_library
         if overrides := [name for name in OVERRIDES if getattr(entry, name)]:
             provenance["overrides"] = overrides
-        return DeviceBench(crossbar, address, on_file or said, provenance)
+        return DeviceBench(crossbar, address, completed(on_file, said), provenance)
     except BaseException:
         crossbar.close()
         raise

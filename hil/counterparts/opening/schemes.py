@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drivers.connect import Address
+from drivers.doors import Address
 from emulator.chip import Chip
 from emulator.network import check_over_relaxation
 from emulator.packed import Arithmetic
+from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.address import AddressError, Opener, options_of
@@ -33,8 +34,8 @@ def emulator(address: str) -> Opener:
     return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
 
 
-def device(address: str) -> Opener:
-    """A board on a serial link (`serial:PORT?baud=N`) or an instrument behind VISA (`visa:RESOURCE`)."""
+def device_of_wire(address: str) -> Opener:
+    """A device behind a wire: a serial link (`serial:PORT?baud=N`), VISA (`visa:RESOURCE`), any other door."""
     Address.parse(address)
     plain = DeviceEntry.model_construct(address=address)  # a person typed it: any URL
     return lambda told: open_device(address, plain.through(told.visa_library), "run")
@@ -42,7 +43,7 @@ def device(address: str) -> Opener:
 
 def rack(address: str) -> Opener:
     """Source meters, switch matrix, DACs and a meter around a bare crossbar: `rack:FILE`."""
-    name, _, query = address.removeprefix("rack:").partition("?")
+    name, query = split_options(address.removeprefix("rack:"))
     options = options_of(address, query, ("allow_no_watchdog",))
     alone = options.get("allow_no_watchdog") in ("1", "true")
     entry = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
@@ -51,7 +52,7 @@ def rack(address: str) -> Opener:
 
 def chip_of(address: str) -> tuple[Datasheet, int]:
     """Datasheet and seed of an `emulator:` address."""
-    name, _, query = address.removeprefix("emulator:").partition("?")
+    name, query = split_options(address.removeprefix("emulator:"))
     options = options_of(address, query, ("seed",))
     return load(name), _seed(address, options)
 
