@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.pulses import Pulses
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,7 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
     Raises:
         ValueError: neither the device nor its datasheet tells the pulse law.
     """
-    law = sheet.pulses
-    if law.law == "none":
-        raise ValueError(
-            f"{sheet.identity.model}: no pulse law is known, so weights cannot be moved by pulses: the device tells "
-            "none (PARAMETERS 14 to 29), give its bench entry a datasheet with a section [pulses]"
-        )
+    law = _law(sheet)
     wanted = change_s / sheet.cells.span_s
     if sheet.cells.mapping == "single":
         ways = [(0, True, wanted), (0, False, -wanted)]
@@ -70,9 +66,7 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
 
 def unit_s(sheet: Datasheet) -> float:
     """What one pulse on one cell changes a weight's conductance by at mid-range, mean of up and down, siemens."""
-    law = sheet.pulses
-    if law.law == "none":
-        raise ValueError(f"{sheet.identity.model}: its datasheet has no pulse law, weights cannot be moved by pulses")
+    law = _law(sheet)
     up, down = (law.middle_step(way) for way in (True, False))
     return sheet.cells.span_s * (up if law.one_sided else (up + down) / 2)
 
@@ -103,6 +97,15 @@ def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generato
         ]
     trains = [Train(plane, up, part.clamp(max=most), int((part > most).sum())) for plane, up, part in ways]
     return [train for train in trains if bool(train.counts.any())]
+
+
+def _law(sheet: Datasheet) -> Pulses:
+    if sheet.pulses.law == "none":
+        raise ValueError(
+            f"{sheet.identity.model}: no pulse law is known, so weights cannot be moved by pulses: the device tells "
+            "none (PARAMETERS 14 to 29), give its bench entry a datasheet with a section [pulses]"
+        )
+    return sheet.pulses
 
 
 CROWDED = 0.85
