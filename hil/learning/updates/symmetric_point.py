@@ -50,7 +50,7 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator) -> tup
     if array.one_sided():
         raise ValueError("cells whose pulses go one way only have no symmetric point")
     cells = [array.topology.cells(c) for c in array.topology.couplings]
-    bursts, sent = max(0, pairs_needed(array, most) - LAST) // BURST, []
+    bursts, sent = math.ceil(max(0, pairs_needed(array, most) - LAST) / BURST), []
     for _ in range(bursts):
         sent += [*_all(array, cells, BURST, draws), *_all(array, cells, -BURST, draws)]
     if bursts:
