@@ -55,7 +55,12 @@ else:
 
 
 class BlockPart(Section):
-    """One block of the chain."""
+    """One block of the chain.
+
+    Attributes:
+        feedforward: Layers on the host before the energy, first to last.
+        energy: What the array settles.
+    """
 
     feedforward: tuple[FeedforwardLayer, ...] = ()
     energy: AnyEnergyPart

@@ -111,6 +111,8 @@ def settings_of(name: str, table: object) -> object:
     lacking = [a for a in ("NAME", "NEEDS", "DIMS", "UNITS", "steps", "conclude") if not hasattr(item, a)]
     if lacking or not hasattr(item, "model_validate"):
         raise ValueError(f"{name} is no measuring item: it lacks {', '.join(lacking) or 'pydantic settings'}")
+    if name in PROVIDED:
+        raise ValueError(f"{name} is a shipped item: its table is [{name}], not [own.{name}]")
     if item.NAME in PROVIDED or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", item.NAME):
         raise ValueError(f"{name}: an item of one's own needs a NAME of its own in lower case, not {item.NAME!r}")
     try:
