@@ -7,6 +7,7 @@ from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.characterize import plan, run
 from hil.measuring.characterize.items import SymmetricPoint
+from hil.measuring.characterize.probe import Probe
 
 ASYMMETRY, SPREAD = 0.2, 0.1
 
@@ -36,7 +37,7 @@ def test_points_lie_where_steps_up_and_down_are_equal_and_both_searches_end_ther
 
 
 def test_a_search_that_was_too_short_says_how_far_apart_it_ended(tmp_path):
-    found = characterized(tmp_path / "chip", sheet(), pairs=4, last=2)
+    found = characterized(tmp_path / "chip", sheet(), pairs=2, last=2)
     assert found["symmetric_point.apart"].measured.value > 0.2
     assert found["symmetric_point.level"].measured.sigma > 0.1
 
