@@ -1,4 +1,4 @@
-"""The house: rooms as `docs/explanation/architecture.md` draws them, and files that do not know each other in a circle."""
+"""The house: rooms as the page on architecture has them, and files that do not know each other in a circle."""
 
 import ast
 import re
