@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hil import commands
+from hil.environment import shielded
 
 BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
 FILE_SYSTEM = (
@@ -62,6 +63,11 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `hil`; exit codes: 0 done, 2 bad input, 3 the device failed, 128 + N stopped by signal N."""
+    with shielded():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         _trust_modules_of(given)
