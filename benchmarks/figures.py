@@ -234,7 +234,7 @@ def main() -> None:
                 fresh = list(measured(name, seed, fault, chosen.size))
                 rows += fresh
                 if chosen.out:
-                    with chosen.out.open("a") as file:
+                    with chosen.out.open("a", encoding="utf-8") as file:
                         file.writelines(json.dumps(row) + "\n" for row in fresh)
     for key in chosen.by.split(","):
         print("\n".join(table(rows, key)))

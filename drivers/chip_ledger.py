@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from drivers.errors import OutOfRange
+from firmware_specs import platform
 
 FOLDER_VARIABLE = "CROSSBAR_HIL_LEDGERS"
 LARGEST = 1 << 30
@@ -130,7 +131,7 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        platform.replace(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

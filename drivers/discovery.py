@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pyvisa
 from pyvisa.constants import InterfaceType
 from serial.tools import list_ports
 
@@ -21,9 +22,10 @@ from drivers import answers, flight_log
 from drivers.connect import Address, Options, dialect_over, open_wire
 from drivers.device_kind import is_served
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.lock import DeviceLock, owner_of
-from drivers.port_users import port_users
 from drivers.recording import Recorded
+from firmware_specs import platform
 from firmware_specs.addresses import split_options
 from firmware_specs.printable import printable
 
@@ -74,8 +76,11 @@ def discover(
         probe: Named override: open all other serial ports as well.
         lan: Broadcast for instruments on the network, too.
         probe_s: How long one may take to answer.
-        visa_library: VISA library as pyvisa names it.
+        visa_library: VISA library as pyvisa names it; any other than pyvisa-py is asked for its own list.
         options: How some of the addresses are opened, as a bench file says.
+
+    Raises:
+        OutOfRange: that library is not installed.
     """
     said_of = options or {}
     known = {identity.upper() for identity in known_usb}
@@ -85,7 +90,8 @@ def discover(
         address = f"serial:{port.device}"
         wanted = probe or usb in known or address in {split_options(a)[0] for a in addresses}
         found[address] = words if wanted else Found(address, "not opened", words)
-    found |= {f"visa:{name}": "" for name in _visa_resources(lan)}
+    names = _visa_resources(lan) if visa_library == "@py" else _listed_by(visa_library)
+    found |= {f"visa:{name}": "" for name in names}
     for address in addresses:
         said = found.pop(split_options(address)[0], "")
         found[address] = said if isinstance(said, str) else said.who
@@ -108,7 +114,7 @@ def _look_at(address: str, words: str, options: Options) -> Found:
     owner = owner_of(address)
     if owner is not None:
         return Found(address, "in use", words, printable(str(owner)))
-    users = port_users(where.target) if where.scheme == "serial" else []
+    users = platform.port_users(where.target) if where.scheme == "serial" else []
     if users:
         return Found(address, "in use", words, ", ".join(users))
     try:
@@ -201,6 +207,19 @@ def _port_words(port: list_ports.ListPortInfo) -> str:
         f"serial number {port.serial_number}" if port.serial_number else "",
     )
     return printable(", ".join(part for part in parts if part), MOST_SHOWN)
+
+
+def _listed_by(library: str) -> list[str]:
+    """Instruments that another VISA library knows, those its own tool was told of on the network among them.
+
+    Raises:
+        OutOfRange: it is not installed.
+    """
+    try:
+        names = pyvisa.ResourceManager(library).list_resources("?*")
+    except LIBRARY_ERRORS as error:
+        raise translate(error, "listing instruments", f"VISA library {library}") from error
+    return sorted({name for name in names if not name.upper().startswith("ASRL")})
 
 
 def _visa_resources(lan: bool) -> list[str]:

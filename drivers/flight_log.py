@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from drivers.device_name import device_name
 from drivers.errors import DeviceError
 from drivers.recording import FlightRecorder
+from firmware_specs import platform
 
 
 def keep(recorder: FlightRecorder, address: str) -> Path | None:
@@ -37,10 +37,9 @@ def tell(error: BaseException, wires: Mapping[str, FlightRecorder]) -> None:
 
 def _folder() -> Path:
     """This user's alone: others could put links into one they share."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"crossbar-hil-flights-{user}"
+    folder = Path(tempfile.gettempdir()) / f"crossbar-hil-flights-{platform.user_number()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or (os.name == "posix" and found.st_uid != user):
+    if not stat.S_ISDIR(found.st_mode) or not platform.is_mine(found):
         raise OSError(f"{folder} is not a folder of this user")
     return folder

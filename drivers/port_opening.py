@@ -7,8 +7,6 @@ itself where the system lowered it at the last close.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
 import socket
 import warnings
 from dataclasses import dataclass
@@ -17,8 +15,10 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import serial
+from serial.urlhandler import protocol_socket
 
 from drivers.errors import OutOfRange
+from firmware_specs import platform
 
 SLICE_S = 0.01
 WRITE_S = 5.0
@@ -59,10 +59,10 @@ def opened(url: str, baud: int, lines: ControlLines) -> Any:
                 setattr(port, name, False)
         port.open()
     if "leave" in (lines.dtr, lines.rts):
-        _keep_lines_at_close(port)
-    if url.startswith("socket://"):
-        with socket.socket(fileno=os.dup(port.fileno())) as twin:
-            twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        platform.keep_lines_at_close(port)
+    connection = socket_of(port)
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return port
 
 
@@ -93,10 +93,6 @@ def finish_watching(port: Any) -> None:
                 output.close()
 
 
-def _keep_lines_at_close(port: Any) -> None:
-    """The system lowers DTR at the last close (HUPCL), and raises it at the next opening: not here."""
-    with contextlib.suppress(ImportError, OSError, AttributeError, ValueError):
-        termios: Any = importlib.import_module("termios")
-        settings = termios.tcgetattr(port.fileno())
-        settings[2] &= ~termios.HUPCL
-        termios.tcsetattr(port.fileno(), termios.TCSANOW, settings)
+def socket_of(port: Any) -> socket.socket | None:
+    """The connection of a `socket://` URL, which carries the bytes as they are; that of `rfc2217://` does not."""
+    return getattr(port, "_socket", None) if isinstance(port, protocol_socket.Serial) else None

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from drivers.errors import DeviceError, LinkTimeout, ProtocolViolation
 from drivers.transport import ReadBuffer, Transport
+from firmware_specs import platform
 
 Way = Literal[">", "<", "!"]
 HEADER = "# recording of "
@@ -61,7 +62,7 @@ class FlightRecorder:
         scratch.unlink(missing_ok=True)
         with scratch.open("x", encoding="utf-8") as file:  # never through a link that somebody put there
             file.write("\n".join(lines) + "\n")
-        scratch.replace(path)
+        platform.replace(scratch, path)
 
     def _trim(self) -> None:
         while self._held > self._max_bytes and len(self._entries) > 1:
@@ -166,7 +167,7 @@ class Replay:
     @classmethod
     def load(cls, path: Path) -> Replay:
         """Reads a recording that `FlightRecorder.save` wrote."""
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").splitlines()
         if not lines or not lines[0].startswith(HEADER):
             raise ProtocolViolation(f"{path} is not a recording: its first line must begin with {HEADER!r}")
         return cls(tuple(_entry(path, number, line) for number, line in enumerate(lines[1:], 2)), f"replay:{path}")

@@ -1,24 +1,24 @@
 """A wire over any pyserial URL: a port, `socket://`, `rfc2217://`, `loop://`, ...
 
 Port settings are made once, at open, and never touched again: changing a timeout between write and read loses data.
-Where the port has a file descriptor, waiting is done here with `poll` and pyserial never blocks; elsewhere, and under a
-handler that watches what pyserial does (`spy://`), pyserial waits in short slices.
+Where the platform can wait for the port, or for the socket under it, waiting is done here and pyserial never blocks;
+elsewhere (COM ports), and under a handler that watches what pyserial does (`spy://`), pyserial waits in short slices.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import socket
 import time
 
 import serial
 
-from drivers.descriptor import POLLS, Descriptor
+from drivers.descriptor import Descriptor
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
-from drivers.port_opening import ControlLines, finish_watching, is_watched, opened, refuse_replacing
+from drivers.port_opening import ControlLines, finish_watching, is_watched, opened, refuse_replacing, socket_of
 from drivers.transport import ReadBuffer, within
+from firmware_specs import platform
 
 CLOSE_S = 0.5
 
@@ -134,9 +134,5 @@ def _close_quietly(port: serial.SerialBase) -> None:
 
 def _descriptor(port: serial.SerialBase, address: str) -> Descriptor | None:
     """The port's descriptor, where it has one that can be waited for."""
-    if not POLLS:
-        return None
-    try:
-        return Descriptor(port.fileno(), address)
-    except (io.UnsupportedOperation, AttributeError):
-        return None
+    wire = platform.wire(socket_of(port) or port)
+    return None if wire is None else Descriptor(wire, address)

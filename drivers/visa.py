@@ -24,10 +24,11 @@ from pyvisa.resources import MessageBasedResource
 from pyvisa_py.protocols.hislip import Instrument
 
 from drivers.deadline_socket import DeadlineSocket
-from drivers.descriptor import CHUNK, POLLS, Descriptor
+from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer, within
+from firmware_specs import platform
 
 CLOSE_S = 0.5
 NEARLY = 0.9
@@ -175,15 +176,16 @@ class VisaSession:
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
         """The connection of a pyvisa-py SOCKET session, ready for small messages; raises where it was refused."""
-        connection = _socket_of(resource) if POLLS and resource.resource_class == "SOCKET" else None
-        if connection is None:
+        connection = _socket_of(resource) if resource.resource_class == "SOCKET" else None
+        wire = None if connection is None else platform.wire(connection)
+        if connection is None or wire is None:
             return None
         code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:  # pyvisa-py takes a refused connection for open
             raise OSError(code, os.strerror(code))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
-        return Descriptor(connection.fileno(), self.address)
+        return Descriptor(wire, self.address)
 
     def _fill(self, deadline: float) -> bytes:
         chunk = self._read(CHUNK, deadline)

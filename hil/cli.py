@@ -123,6 +123,7 @@ def _exit_code(error: Exception) -> int | None:
     from drivers.errors import BadAddress, DeviceError
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
+    from firmware_specs.extras import ExtraMissing
     from firmware_specs.racks import RackError
     from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.bench_file import BenchFileError
@@ -153,6 +154,7 @@ def _exit_code(error: Exception) -> int | None:
         DataError,
         DatasheetError,
         ExperimentError,
+        ExtraMissing,
         FloatingNodeError,
         ImportRefused,
         ModelError,

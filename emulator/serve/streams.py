@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import selectors
 import socket
 import time
-import tty
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from emulator.serve.crowd import MOST_LINKS
+from firmware_specs import platform
 
 if TYPE_CHECKING:
     from emulator.serve.loop import Channel, Server
@@ -197,36 +195,26 @@ class PtyLink(StreamLink):
         super().__init__(server, endpoint)
         self._link = link
         self._plug_in()
-        self.path = link or Path(os.ttyname(self._slave))
+        self.path = link or self._terminal.path
 
     def _plug_in(self) -> None:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)  # no echo and no translation, also before a client sets the port up
-        os.set_blocking(self._master, False)
+        self._terminal = platform.open_terminal()
         self.open = True
         self._waiting.clear()
         self._events = selectors.EVENT_READ
         if self._link is not None:
-            fresh = self._link.with_name(self._link.name + ".new")
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(os.ttyname(self._slave))
-            fresh.replace(self._link)
+            self._terminal.link_from(self._link)
         self._server.watch(self, selectors.EVENT_READ)
 
     def fileno(self) -> int:
-        """The master side."""
-        return self._master
+        """The device's side."""
+        return self._terminal.fileno()
 
     def _read(self) -> bytes:
-        return os.read(self._master, CHUNK)
+        return self._terminal.read(CHUNK)
 
     def _write(self, data: bytes | memoryview) -> int:
-        try:
-            return os.write(self._master, data)
-        except OSError as error:
-            if error.errno == errno.EAGAIN:
-                raise BlockingIOError from error
-            raise
+        return self._terminal.write(data)
 
     def hang_up(self) -> None:
         """The cable is pulled; a new terminal takes the place of this one at once."""
@@ -236,8 +224,7 @@ class PtyLink(StreamLink):
     def close(self) -> None:
         """Closes the terminal."""
         super().close()
-        os.close(self._slave)
-        os.close(self._master)
+        self._terminal.close()
         if self._link is not None:
             self._link.unlink(missing_ok=True)
 

@@ -68,7 +68,7 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law in ("exponential", "power", "table"):
+    elif sheet.pulses.law not in ("none", "constant", "linear", "soft_bounds"):
         reason = "the software array has pulse laws constant, linear and soft_bounds"
     if reason:
         raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")
@@ -156,4 +156,4 @@ def _model(sheet: Datasheet) -> dict[str, object]:
 if __name__ == "__main__":
     made_from = sys.argv[1] if len(sys.argv) > 1 else str(FOLDER / "board.toml")
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else FOLDER / "board.h"
-    target.write_text(text(load(made_from), Path(made_from).name))
+    target.write_text(text(load(made_from), Path(made_from).name), "utf-8")

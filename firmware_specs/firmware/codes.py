@@ -70,4 +70,4 @@ def _verbs() -> list[str]:
 
 
 if __name__ == "__main__":
-    HEADER.write_text(text())
+    HEADER.write_text(text(), "utf-8")

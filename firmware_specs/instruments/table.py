@@ -153,7 +153,7 @@ def _reaching(command: Command, now: dict[str, float], most: dict[str, float]) -
 
 
 def _document(name: str) -> dict:
-    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text())
+    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text("utf-8"))
 
 
 def _commands(row: list[str], where: str, branches: dict[str, str]) -> Iterator[Command]:

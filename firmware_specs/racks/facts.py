@@ -107,7 +107,7 @@ class Facts(Section):
 @cache
 def shipped() -> dict[str, Facts]:
     """Facts of the shipped models, `instruments.toml`."""
-    text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text()
+    text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text("utf-8")
     entries = tomllib.loads(text)
     return {model: Facts.model_validate(_with_ranges(_whole(entries, model))) for model in entries}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from firmware_specs.extras import extra
 from firmware_specs.racks.facts import Facts
 from firmware_specs.registry import UnknownName, find, names
 
@@ -71,9 +72,10 @@ def facts(name: str) -> Facts:
 
 
 def imported(part: Part) -> Callable[..., Any]:
-    """A driver or twin, imported where only its place was given."""
+    """A driver or twin, imported where only its place was given; raises `ExtraMissing`."""
     if not isinstance(part, str):
         return part
     module, _, attribute = part.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), attribute)
+    with extra("rack", f"the instrument driver {attribute}"):
+        found: Callable[..., Any] = getattr(import_module(module), attribute)
     return found

@@ -20,6 +20,7 @@ from firmware_specs.registry.lookup import (
     plugin,
     plugins,
     register,
+    shipped,
     stale,
     trust,
     trust_path,
@@ -27,5 +28,5 @@ from firmware_specs.registry.lookup import (
 
 __all__ = [
     "KINDS", "Entry", "NameTaken", "StaleInstallation", "UnknownName", "choice", "entries", "find", "known", "names",
-    "plugin", "plugins", "register", "registered", "stale", "trust", "trust_path",
+    "plugin", "plugins", "register", "registered", "shipped", "stale", "trust", "trust_path",
 ]  # fmt: skip

@@ -24,8 +24,11 @@ KINDS: dict[str, Kind] = {
     "instruments": Kind("a rack instrument", "`firmware_specs.racks.Model`: facts, driver, virtual twin"),
     "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),
     "items": Kind("a measuring item", "subclass of `hil.measuring.characterize.items.Item`"),
-    "laws": Kind("a pulse law", "section that says how a pulse moves a cell"),
-    "noises": Kind("a noise law", "section that says what is added to a reading"),
+    "laws": Kind(
+        "a pulse law", "`f(pulses, x, up, *, figures) -> relative step` (`firmware_specs.datasheet.pulse_laws`)"
+    ),
+    "drifts": Kind("a drift law", "`f(drift, cells, written_s, elapsed_s, xi, walk_s, *, figures)` (`emulator.cells`)"),
+    "noises": Kind("a noise law", "`f(noise, cells, conductance_s, age_s, *, figures) -> sigma` (`emulator.cells`)"),
     "data": Kind("a data set", "`f(root) -> hil.data.Dataset`, or `f(root, argument)` for `NAME:ARGUMENT`"),
     "layers": Kind("a layer", "section with `kind` and `build(shape) -> nn.Module`"),
     "losses": Kind("a loss", "`f(scores, labels) -> scalar`, or a `hil.learning.loss.Task`"),

@@ -160,7 +160,7 @@ def stale(kind: str, name: str = "") -> str:
     """
     project = Path(__file__).parents[2] / "pyproject.toml"
     try:
-        groups = tomllib.loads(project.read_text()).get("project", {}).get("entry-points", {})
+        groups = tomllib.loads(project.read_text("utf-8")).get("project", {}).get("entry-points", {})
     except (OSError, ValueError):
         return ""
     missing = set(groups.get(f"hil.{kind}", {})) - set(_shipped(kind))
@@ -176,6 +176,12 @@ def stale(kind: str, name: str = "") -> str:
 def known(kind: str, name: str) -> bool:
     """Whether a name is registered; nothing is loaded."""
     return _entry(kind, name) is not None
+
+
+def shipped(kind: str) -> frozenset[str]:
+    """Names of the shipped things of a kind; nothing is loaded."""
+    _check(kind)
+    return frozenset(_shipped(kind))
 
 
 def names(kind: str) -> list[str]:

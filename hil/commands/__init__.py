@@ -18,7 +18,13 @@ BenchFile = Annotated[
 ]
 VisaLibrary = Annotated[
     str | None,
-    typer.Option("--visa-library", metavar="NAME", help="VISA library as pyvisa names it: @py, @ivi, or a path."),
+    typer.Option(
+        "--visa-library",
+        metavar="NAME",
+        envvar="CROSSBAR_HIL_VISA",
+        show_envvar=False,
+        help="VISA library as pyvisa names it: @py, @ivi, or a path; or the variable CROSSBAR_HIL_VISA.",
+    ),
 ]
 
 

@@ -96,6 +96,7 @@ def command(
 
     from emulator.faults import FaultPlan, FaultSpecError
     from emulator.serve import Doors
+    from firmware_specs.platform import NoTerminal
     from hil.counterparts.opening.emulate import EVERYTHING, open_board, stopped_by_signals
 
     doors = Doors(pty, tcp, scpi, hislip)
@@ -107,6 +108,8 @@ def command(
     sink = None if quiet else _log(verbose)
     try:
         board = open_board(str(datasheet), seed, doors if doors.any else EVERYTHING, plan, sink, real_time=real_time)
+    except NoTerminal as error:
+        raise typer.BadParameter(f"--pty: {error}") from error
     except OSError as error:
         raise typer.BadParameter(f"cannot listen: {error}; port 0 takes any free one") from error
     with stopped_by_signals(board):

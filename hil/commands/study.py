@@ -79,8 +79,8 @@ def command(
         write_table(folder, axes, rows)
         write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
     if json is not None:
-        write_text(json, (folder / "table.json").read_text())
-    console.print((folder / "table.md").read_text(), highlight=False, soft_wrap=True)
+        write_text(json, (folder / "table.json").read_text("utf-8"))
+    console.print((folder / "table.md").read_text("utf-8"), highlight=False, soft_wrap=True)
     console.print(f"table: {folder / 'table.md'}  picture: {folder / 'study.png'}", highlight=False, soft_wrap=True)
     if any(row.accuracy is None for row in rows):
         raise typer.Exit(1)

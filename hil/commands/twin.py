@@ -70,7 +70,7 @@ def _of_import(run: Path, imported, like: str, name: str):  # type: ignore[no-un
     from firmware_specs.datasheet import load
     from hil.measuring.twins.measured import twin
 
-    begun = json.loads((run / "provenance.json").read_text())
+    begun = json.loads((run / "provenance.json").read_text("utf-8"))
     origins = sorted({one["source"].get("origin", "not said") for one in begun["imports"]})
     licences = sorted({one["source"].get("licence", "not said") for one in begun["imports"]})
     identity = {

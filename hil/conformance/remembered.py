@@ -25,7 +25,7 @@ def place(address: str) -> Path:
 def failed_before(address: str) -> frozenset[str]:
     """Names of the checks that failed; none where nothing is remembered."""
     try:
-        names = json.loads(place(address).read_text())
+        names = json.loads(place(address).read_text("utf-8"))
     except (OSError, ValueError):
         return frozenset()
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()

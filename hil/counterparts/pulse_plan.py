@@ -42,11 +42,14 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
         generator: Source of the rounding, on the CPU.
 
     Raises:
-        ValueError: the datasheet describes no pulses.
+        ValueError: neither the device nor its datasheet tells the pulse law.
     """
     law = sheet.pulses
     if law.law == "none":
-        raise ValueError(f"{sheet.identity.model}: its datasheet has no pulse law, weights cannot be moved by pulses")
+        raise ValueError(
+            f"{sheet.identity.model}: no pulse law is known, so weights cannot be moved by pulses: the device tells "
+            "none (PARAMETERS 14 to 29), give its bench entry a datasheet with a section [pulses]"
+        )
     wanted = change_s / sheet.cells.span_s
     if sheet.cells.mapping == "single":
         ways = [(0, True, wanted), (0, False, -wanted)]

@@ -248,7 +248,7 @@ def _provenance(run: _Run) -> list[Part]:
         parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
         parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
     if run.folder.config.is_file():
-        parts.append(Fold("Experiment", run.folder.config.read_text(errors="replace")))
+        parts.append(Fold("Experiment", run.folder.config.read_text("utf-8", errors="replace")))
     return parts
 
 

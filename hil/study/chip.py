@@ -44,7 +44,7 @@ def changed(address: str, changes: Mapping[str, Value]) -> dict[str, dict[str, o
     name = sheet_of(address)
     shipped = resources.files("firmware_specs.datasheets") / f"{name}.toml"
     try:
-        text = shipped.read_text() if shipped.is_file() else read_text(Path(name))
+        text = shipped.read_text("utf-8") if shipped.is_file() else read_text(Path(name))
         document: dict[str, dict[str, object]] = parse_toml(text)
     except (OSError, ValueError) as error:
         raise StudyError(f"{name}: {error}") from error

@@ -74,7 +74,7 @@ def _rows(task: Task) -> list[Row]:
     refuse_lost(opened)
     resume = bool(checkpoint.names(opened.checkpoints))
     experiment = experiment_file.load(opened.config) if resume else _experiment(task)
-    with (task.folder / "log.txt").open("a") as log:
+    with (task.folder / "log.txt").open("a", encoding="utf-8") as log:
         outcome, opened = open_and_train(
             Terminal(file=log),
             experiment,

@@ -9,15 +9,16 @@ import tomli_w
 
 from drivers.connect import Options, connect
 from drivers.discovery import discover, look_at
-from drivers.errors import DeviceError
+from drivers.errors import DeviceError, OutOfRange
 from drivers.lock import DeviceLock
-from drivers.port_users import port_users
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
+from firmware_specs.platform import port_users
+from hil.cli import main
 
 
 def within(seconds):
@@ -199,3 +200,30 @@ def test_listing_takes_further_addresses_and_refuses_what_is_none(tcp_wire):
     assert address in [found.address for found in discover([address], probe_s=0.05)]
     stranger = look_at("emulator:ideal")
     assert stranger.state == "refused" and "no device address" in stranger.who
+
+
+LAB = """
+[instruments.smu]
+model = "keithley-2450"
+address = "USB0::0x05E6::0x2450::04412345::INSTR"
+
+[instruments.meter]
+model = "keysight-34465a"
+address = "TCPIP0::192.168.0.5::inst0::INSTR"
+"""
+
+
+def test_another_visa_library_is_asked_for_its_own_list(tmp_path, monkeypatch, capsys):
+    (tmp_path / "lab.toml").write_text(LAB)
+    library = f"{tmp_path / 'lab.toml'}@hil"
+    found = {one.address: one for one in discover(visa_library=library) if one.address.startswith("visa:")}
+    assert {"2450", "34465A"} == {name for name in ("2450", "34465A") for one in found.values() if name in one.who}
+    monkeypatch.setenv("CROSSBAR_HIL_VISA", library)
+    with pytest.raises(SystemExit):
+        main(["devices"])
+    assert "34465A" in capsys.readouterr().out
+
+
+def test_a_visa_library_that_is_not_installed_is_said_in_a_sentence():
+    with pytest.raises(OutOfRange, match="nowhere"):
+        discover(visa_library="/nowhere/libvisa.so")

@@ -39,7 +39,7 @@ static bool parse(void) {
     done();
     allow(!flags, ERR_UNSUPPORTED, 6, "start states: this device cannot");
     allow(!sources, ERR_UNSUPPORTED, 20, "source currents: this device cannot");
-    return allow(ABLE(CAP_SETTLE_TIME) || asked.time_s == 0, ERR_UNSUPPORTED, 12, "this device settles as long as ever");
+    return allow(ABLE(CAP_SETTLE_TIME) || asked.time_s == 0, ERR_UNSUPPORTED, 12, "this device has one settle time");
 }
 
 static const struct converter *dac(uint32_t phase) { return converter(phase ? CONV_NUDGE_DAC : CONV_DRIVE_DAC); }

@@ -9,7 +9,7 @@ from drivers.errors import OutOfRange
 from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.printable import printable
-from hil.counterparts.described import datasheet_of, disagreements
+from hil.counterparts.described import completed, datasheet_of, disagreements
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench_file import DeviceEntry
 
@@ -92,7 +92,7 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
             provenance["visa_library"] = entry.visa_library
         if overrides := [name for name in OVERRIDES if getattr(entry, name)]:
             provenance["overrides"] = overrides
-        return DeviceBench(crossbar, address, on_file or said, provenance)
+        return DeviceBench(crossbar, address, completed(on_file, said), provenance)
     except BaseException:
         crossbar.close()
         raise

@@ -58,6 +58,8 @@ def export(sheet: Datasheet, name: str) -> str:
         unsaid.append("read noise is relative: that of mid-range is taken everywhere")
     elif noise.law == "flicker":
         unsaid.append("1/f read noise (PCMLikeNoiseModel has it)")
+    elif noise.aged:
+        unsaid.append(f"read noise law {noise.law!r}")
     coefficients = sheet.programming.sigma_coefficients_s or (sheet.cells.programming_noise * sheet.cells.span_s,)
     text = TEMPLATE.format(
         model=_plain(sheet.identity.model),

@@ -1,4 +1,4 @@
-"""Which processes have a serial port open, as far as this user may see them."""
+"""Which processes have a serial port open, as far as this user may see them (Linux; psutil knows of files only)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import psutil
 
 
 def port_users(port: str) -> list[str]:
@@ -15,9 +17,9 @@ def port_users(port: str) -> list[str]:
     real = os.path.realpath(port)
     found = [_process(pid) for pid in _holders(real)]
     with contextlib.suppress(OSError, ValueError, IndexError, OverflowError):
-        pid = int(Path(f"/var/lock/LCK..{Path(real).name}").read_text().split()[0])
-        os.kill(pid, 0)
-        found.append(_process(pid))
+        pid = int(Path(f"/var/lock/LCK..{Path(real).name}").read_text("ascii", "replace").split()[0])
+        if psutil.pid_exists(pid):
+            found.append(_process(pid))
     return sorted(set(found))
 
 
@@ -45,14 +47,14 @@ def _plays_device(process: Path, links: Mapping[str, str], device: str) -> bool:
     for number, link in links.items():
         if link.endswith("ptmx"):
             with contextlib.suppress(OSError):
-                if index in (process / "fdinfo" / number).read_text().splitlines():
+                if index in (process / "fdinfo" / number).read_text("ascii", "replace").splitlines():
                     return True
     return False
 
 
 def _process(pid: int) -> str:
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
+        name = psutil.Process(pid).name()
+    except psutil.Error:
         name = "?"
     return f"process {pid} ({name})"
