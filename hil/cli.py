@@ -17,7 +17,8 @@ from hil.environment import shielded
 BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
 FILE_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EIO, errno.EFBIG, errno.ETXTBSY, errno.EMFILE, errno.ENFILE),
 )
 """What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 

@@ -48,7 +48,12 @@ def command(
     init: Annotated[
         Path | None, typer.Option(help="Run folder of an earlier training, whose weights this one begins with.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", is_eager=True, help="Replace an earlier run in the folder, and the file of --json."
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
     dry_run: Annotated[
         bool,
@@ -59,10 +64,10 @@ def command(
     from json import dumps
 
     from hil.cli import DEVICE_FAILED
+    from hil.outputs import write_result
     from hil.terminal import Terminal
     from hil.training import asked
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
@@ -96,7 +101,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_json(json, outcome.summary)
+        write_result(json, outcome.summary)
     tested = {f"test_{key}": value for key, value in cast("dict[str, float]", outcome.summary["test"]).items()}
     console.print(
         f"{said(tested, 'test') or 'not tested'}, "
