@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drivers.connect import Options
+from drivers.doors import Options
 from emulator.cells import drifting, reading, writing
 from emulator.cells.defects import Defects
 from emulator.chip import Chip

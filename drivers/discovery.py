@@ -19,8 +19,9 @@ from pyvisa.constants import InterfaceType
 from serial.tools import list_ports
 
 from drivers import answers, flight_log
-from drivers.connect import Address, Options, dialect_over, open_wire
+from drivers.connect import dialect_over, open_wire
 from drivers.device_kind import is_served
+from drivers.doors import SCPI, Address, Options
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.lock import DeviceLock, owner_of
@@ -129,7 +130,7 @@ def _ask(address: str, where: Address, words: str, options: Options) -> Found:
     wire = Recorded(open_wire(where, options))
     probe_s = options.open_timeout_s
     try:
-        who = _identified(wire, probe_s) if where.scheme == "visa" else _identity(wire, where, options)
+        who = _identified(wire, probe_s) if where.dialect == SCPI else _identity(wire, where, options)
         return Found(address, "free", printable(who, MOST_SHOWN))
     except DeviceError as error:
         came = b"".join(entry.data for entry in wire.recorder.entries if entry.way == "<")
@@ -169,7 +170,7 @@ def _identity(wire: Recorded, where: Address, options: Options) -> str:
 def _damaged(where: Address, came: bytes, error: DeviceError) -> str:
     """What came, told from silence."""
     shown = printable(came, 40)
-    if where.scheme == "visa":
+    if where.dialect == SCPI:
         return f"{len(came)} bytes came that are no answer to *IDN?: {shown}"
     if isinstance(error, LinkTimeout):
         speed = "" if "://" in where.target else f": another baud rate than {where.baud}, or other firmware?"

@@ -83,6 +83,11 @@ class Framed:
         return bool(self.link.flags & DeviceFlag.OUTPUTS_ON)
 
     @property
+    def transactions(self) -> int:
+        """Every transaction is one of the device's."""
+        return self.link.counts.transactions
+
+    @property
     def max_request(self) -> int:
         """Longest request payload, bytes."""
         return self.link.synced.max_request if self.link.synced else 0

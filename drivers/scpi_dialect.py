@@ -75,6 +75,11 @@ class Scpi:
         """An instrument does not say with every answer."""
         return
 
+    @property
+    def transactions(self) -> None:
+        """An instrument makes one message several transactions, or none."""
+        return
+
     def open(self, timeout_s: float) -> None:
         """Clean link, outputs off, byte order set and read back, longest blocks known."""
         self.link.open(timeout_s)

@@ -129,7 +129,9 @@ def read(device: Device, payload: bytes, door: str) -> bytes:
     check_region(device, region)
     check_reads(request.reads)
     device.check_reply(9 + region.cells * code_dtype(device.sheet.cells.max_code * request.reads).itemsize)
-    device.work(region.cells * request.reads * device.sheet.read_time_s)
+    readings = region.cells * request.reads
+    device.journal.note("setpoint", f"read cells of array {region.array}", door, cells=region.cells, readings=readings)
+    device.work(readings * device.sheet.read_time_s)
     seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
     return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
 
@@ -151,7 +153,7 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     _refuse_long(request)
     device.journal.note(
         "setpoint", f"pulse cells of array {region.array} {'up' if request.up else 'down'}", door,
-        pulses=int(counts.sum()), amplitude_v=request.amplitude_v, width_s=request.width_s,
+        pulses=int(counts.sum()), up=float(request.up), amplitude_v=request.amplitude_v, width_s=request.width_s,
     )  # fmt: skip
     delivered, _ = device.chip.pulse(
         region.array, region.coupling, where(region), torch.from_numpy(counts.copy()), request.up,
@@ -181,7 +183,8 @@ def measure(device: Device, payload: bytes, door: str) -> bytes:
         words = f"{peak:g} V across a cell is beyond the active limit {device.active.max_read_v:g} V"
         raise Refused(ErrorCode.LIMIT, words, 1)
     device.check_reply(4 + 8 * len(request.volts) * request.reads * region.cells)
-    device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
+    readings = region.cells * len(request.volts) * request.reads
+    device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak, readings=readings)
     volts = torch.from_numpy(request.volts.astype(np.float64))
     device.work(region.cells * len(volts) * request.reads * device.sheet.read_time_s)
     amperes = device.chip.measure(region.array, region.coupling, where(region), volts, request.reads)

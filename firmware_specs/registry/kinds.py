@@ -19,7 +19,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "counterparts": Kind("a counterpart", "address scheme: `f(address) -> Opener` (`hil.counterparts.opening`)"),
-    "transports": Kind("a transport", "wire to a device: a `drivers.doors.Door`"),
+    "transports": Kind("a transport", "kind of wire, by its address scheme: a `drivers.doors.Door`"),
     "dialects": Kind("a dialect", "language on a wire: `f(wire, where, options) -> drivers.dialect.Dialect`"),
     "instruments": Kind("a rack instrument", "`firmware_specs.racks.Model`: facts, driver, virtual twin"),
     "duts": Kind("a circuit", "what virtual instruments are wired to: `f(figures) -> Part` (`emulator.circuits`)"),
@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "optimizers": Kind("an optimizer", "`f(settings, groups) -> torch.optim.Optimizer`"),
     "schedules": Kind("a schedule", "`f(experiment, epoch, batch, batches) -> rate`, before warm-up"),
     "estimators": Kind("an estimator", "dataclass with `kind` and `gradients` (`hil.learning.estimator.Rule`)"),
+    "updates": Kind("an update", "section with `kind` and `begin(arrays)` (`hil.learning.updates.update.Update`)"),
     "energies": Kind("an energy", "subclass of `hil.learning.energies.Energy`"),
     "reports": Kind("a report section", "`f(run_folder) -> hil.report.page.Section` or None"),
     "imports": Kind("a table format", "`f(paths, options, rows) -> hil.measuring.imports.readings.Readings`"),

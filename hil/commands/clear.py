@@ -43,10 +43,11 @@ def command(
 
 
 def _clear_device(address: str, meant: Meant) -> None:
+    from drivers.doors import is_wire
     from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.open_device import connected
 
-    if not meant.entry.address.startswith(("serial:", "visa:")):
+    if not is_wire(meant.entry.address):
         raise AddressError(f"{address} has no trip to clear: serial:, visa:, rack: or bench:FILE#NAME of one is needed")
     with connected(meant.entry, meant.source, clear_trip=True) as crossbar:
         for entry in crossbar.session.fault_log().entries:

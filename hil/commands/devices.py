@@ -10,7 +10,7 @@ import typer
 from hil.commands import VisaLibrary, needed, say
 
 if TYPE_CHECKING:
-    from drivers.connect import Options
+    from drivers.doors import Options
     from hil.counterparts.opening.bench_file import DeviceEntry
 
 
@@ -37,6 +37,7 @@ def command(
     file, or has a USB identity that the bench file or a datasheet lists. A port in use is never opened.
     """
     from drivers.discovery import discover
+    from drivers.doors import is_wire
     from firmware_specs import datasheet
     from hil.counterparts.opening import bench_file
     from hil.counterparts.opening.bench import meant_by
@@ -48,7 +49,7 @@ def command(
     usb = [identity for name in datasheet.shipped() for identity in datasheet.load(name).identity.usb]
     if bench is not None:
         entries = bench_file.load(bench).devices if device is None else {}
-        meant += [e for e in entries.values() if e.address.partition(":")[0] in ("serial", "visa")]
+        meant += [e for e in entries.values() if is_wire(e.address)]
         for name in entries:
             entry = bench_file.load_device(bench, name)
             usb += [*entry.usb, *(datasheet.load(entry.datasheet).identity.usb if entry.datasheet else ())]
@@ -75,7 +76,7 @@ def how(entry: DeviceEntry, wait_s: float, visa_library: str | None) -> Options:
     """How a device of a bench file is opened to be asked: as the file says, and no longer than it takes."""
     from dataclasses import replace
 
-    from drivers.connect import OPEN_S
+    from drivers.doors import OPEN_S
     from hil.counterparts.opening.open_device import options_of
 
     plain = entry.model_copy(update={"datasheet": None}).through(visa_library)

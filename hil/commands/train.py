@@ -249,8 +249,11 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
     from hil.training.run.folder import RunError
 
     run = experiment.run
-    if ranks.count > 1 and experiment.update.kind == "pulsed":
-        raise RunError("update.kind = 'pulsed' keeps the weights in one chip's cells: several ranks would drift apart")
+    if ranks.count > 1 and experiment.update.pulsed:
+        raise RunError(
+            f"update.kind = {experiment.update.kind!r} keeps the weights in one chip's cells: several ranks would "
+            "drift apart"
+        )
     if ranks.count > 1 and (run.batch % ranks.count or not run.drop_last):
         raise RunError(
             f"{ranks.count} ranks need equal parts: set run.drop_last = true and run.batch to a multiple of "

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from firmware_specs.shown import Shown, told
@@ -179,53 +178,6 @@ class Array(Protocol):
                 states resumes from them, one that cannot settles again.
             reads: Conversions of every state, averaged; an exact counterpart needs one only.
         """
-        ...
-
-
-@dataclass(frozen=True)
-class Pulsed:
-    """What a pulsed update did.
-
-    Attributes:
-        pulses: Programming pulses sent.
-        cells: Cells that got any.
-        capped: Cells that were to get more than was allowed.
-    """
-
-    pulses: int
-    cells: int
-    capped: int
-
-
-@runtime_checkable
-class CellArray(Array, Protocol):
-    """An array whose weights are in cells: they can be moved by pulses, they drift, they can be refreshed."""
-
-    def prepare(self, parameters: Parameters) -> Programmed:
-        """Writes weights and biases so that pulses can move them both ways; from then on the cells alone have them."""
-        ...
-
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights and biases by programming pulses, nothing else.
-
-        Args:
-            changes: Wanted changes, named and shaped as the parameters, model units. They become whole numbers of
-                pulses by stochastic rounding with the nominal step of the datasheet's law.
-            most: Pulses a cell gets at most.
-            generator: Source of the rounding.
-
-        Raises:
-            ValueError: the datasheet describes no pulses.
-        """
-        ...
-
-    def refresh(self) -> Programmed:
-        """Brings cells back: those that were programmed to their targets, pulsed pairs of a one-sided law to the
-        difference they have."""
-        ...
-
-    def drifted(self) -> float:
-        """Predicted relative change of a mid-range conductance since all cells were last written together."""
         ...
 
 

@@ -46,7 +46,12 @@ class Flatten(Section):
 
 
 class Linear(Section):
-    """Dense layer."""
+    """Dense layer.
+
+    Attributes:
+        units: Outputs.
+        bias: Add a trained bias.
+    """
 
     kind: Literal["linear"]
     units: PositiveInt
@@ -60,7 +65,15 @@ class Linear(Section):
 
 
 class Conv(Section):
-    """Convolution; the usual choice before a batch norm is `bias = false`."""
+    """Convolution; the usual choice before a batch norm is `bias = false`.
+
+    Attributes:
+        channels: Maps that come out.
+        kernel: Side of the square kernel.
+        stride: Step of the kernel.
+        padding: Zeros around the map.
+        bias: Add a trained bias.
+    """
 
     kind: Literal["conv"]
     channels: PositiveInt
@@ -76,7 +89,11 @@ class Conv(Section):
 
 
 class Pool(Section):
-    """Max or average pooling with a square window."""
+    """Max or average pooling with a square window.
+
+    Attributes:
+        window: Side of the window, which is also its step.
+    """
 
     kind: Literal["max_pool", "avg_pool"]
     window: PositiveInt = 2
@@ -138,7 +155,11 @@ class MirroredSources(nn.Module):
 
 
 class Mirror(Section):
-    """`[x, -x]` times a gain: what the sources of a resistive network are driven with."""
+    """`[x, -x]` times a gain: what the sources of a resistive network are driven with.
+
+    Attributes:
+        gain: What both halves are multiplied by.
+    """
 
     kind: Literal["mirror"]
     gain: Positive = 1.0

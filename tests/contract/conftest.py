@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
+from drivers.doors import Options
 from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.loopback import Loopback

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from drivers.chip_ledger import ChipLedger
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
+from drivers.doors import Options
 from drivers.errors import BudgetSpent, OutOfRange
 from drivers.framed import Framed
 from drivers.link import FramedLink
@@ -102,7 +103,8 @@ def test_a_device_that_counts_needs_no_file(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 crossbar = connect(sys.argv[1], Options(limits={"this test": {"max_pulses_per_cell": 20.0}}))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.discovery import discover, look_at
+from drivers.doors import Options
 from drivers.errors import DeviceError, OutOfRange
 from drivers.lock import DeviceLock
 from emulator.chip import Chip

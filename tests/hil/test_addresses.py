@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from drivers.connect import Address
+from drivers.doors import Address
 from drivers.errors import BadAddress
 from emulator.network import Stop
 from firmware_specs.datasheet import DatasheetError, load

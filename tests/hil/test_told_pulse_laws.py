@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from drivers.connect import Options
+from drivers.doors import Options
 from drivers.errors import ProtocolViolation
 from emulator.chip import Chip
 from emulator.device import Device

@@ -21,7 +21,8 @@ SHORT = ("--set", "run.epochs=1", "--set", "data.train_samples=64", "--set", "da
 HOST = """
 import sys
 import numpy as np
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.topology import dense_chain
 rng = np.random.default_rng(0)
 with connect(sys.argv[1], Options(watchdog_s=60.0, timeout_s=20.0)) as crossbar:
@@ -123,7 +124,7 @@ def test_every_other_command(walk, emulated, tmp_path):
         ("report", "run"),
         ("twin", "chip", "--out", "twin.toml"),
         ("export", "ecram", "--to", "aihwkit", "--out", "device.py"),
-        ("conform", "--device", "emulator:discrete-board", "--only", "frames", "--html", "c.html", "--json", "c.json"),
+        ("conform", "--device", "emulator:discrete-board", "--only", "framing", "--html", "c.html", "--json", "c.json"),
         ("map", "save", "--device", board, "--out", "cells.nc"),
         ("map", "restore", "cells.nc", "--device", board),
         ("clear", board),

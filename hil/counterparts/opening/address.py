@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import torch
 
-from drivers.connect import meant
+from drivers.doors import meant
 from emulator.network import Stop
 from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import shipped

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import torch
 
+from drivers.doors import is_wire
 from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.addresses import split_options
-from firmware_specs.registry import UnknownName, find, known
+from firmware_specs.refusals import close
+from firmware_specs.registry import UnknownName, find, known, names
 from hil.counterparts.opening.address import FORMS, AddressError, Opener, Settings, probably
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
 from hil.counterparts.opening.open_device import open_device
 from hil.counterparts.opening.open_rack import on_paper, open_rack
-from hil.counterparts.opening.schemes import chip_of
+from hil.counterparts.opening.schemes import chip_of, device_of_wire
 from hil.counterparts.rack import RackBench
 from hil.counterparts.seam import Bench
 from hil.measuring.calibrate.open import calibrated
@@ -90,12 +92,16 @@ def _opener(address: str) -> Opener:
     scheme, found, _ = address.partition(":")
     if not found:
         raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")
+    if not known("counterparts", scheme) and is_wire(address):
+        return device_of_wire(address)
     try:
         parse: Callable[[str], Opener] = find("counterparts", scheme)
     except UnknownName as error:
         if known("counterparts", scheme):
             raise AddressError(f"{address!r}: {error}") from error
-        raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{probably(address)} Addresses: {FORMS}") from error
+        near = close(scheme, {*names("counterparts"), *names("transports")})
+        meant = f" {near[0].upper()}{near[1:]}" if near.startswith("did") else probably(address)
+        raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{meant} Addresses: {FORMS}") from error
     return parse(address)
 
 
@@ -147,12 +153,15 @@ def from_file(address: str) -> Opener:
     if scheme == "bench":
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
     behind = _opener(entry.address)
-    if scheme in ("serial", "visa"):
+    if is_wire(entry.address):
         source = f"bench file {path}"
         return lambda told: calibrated(open_device(address, entry.through(told.visa_library), source), entry)
     plain = DeviceEntry(address=entry.address, calibration=entry.calibration, allow_calibration=entry.allow_calibration)
     if entry != plain:
-        raise AddressError(f"{path}: devices.{name}: only serial: and visa: devices have limits, watchdog and the like")
+        raise AddressError(
+            f"{path}: devices.{name}: only serial: and visa: devices, and others behind a wire, have limits, watchdog "
+            "and the like"
+        )
     return lambda told: calibrated(behind(told), entry)
 
 

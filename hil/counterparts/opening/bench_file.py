@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from drivers.connect import OPEN_S
+from drivers.doors import OPEN_S, is_wire
 from drivers.lease import LEASE_S, LONGEST_S
 from drivers.port_opening import Line
 from firmware_specs.addresses import refuse_handlers
@@ -26,7 +26,18 @@ class BenchFileError(ValueError):
 
 
 class LimitsEntry(Section):
-    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed."""
+    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed.
+
+    Attributes:
+        max_drive_a: Largest drive or nudge current, amperes.
+        max_source_v: Largest voltage of a source node, volts.
+        max_read_v: Largest read voltage, volts.
+        max_pulse_v: Largest height of a pulse, volts.
+        max_pulse_s: Longest pulse, seconds.
+        max_pulses_per_cell: Most pulses a cell may ever have.
+        max_energy_per_cell_j: Most energy a cell may ever have, joules.
+        max_temperature_k: Temperature above which outputs go off, kelvin.
+    """
 
     max_drive_a: Positive | None = None
     max_source_v: Positive | None = None
@@ -85,7 +96,8 @@ class DeviceEntry(Section):
     @classmethod
     def _has_a_scheme(cls, address: str) -> str:
         scheme, found, target = address.partition(":")
-        if not known("counterparts", scheme) or not found or (scheme in ("emulator", "serial", "visa") and not target):
+        wire = is_wire(address)
+        if not (wire or known("counterparts", scheme)) or not found or ((wire or scheme == "emulator") and not target):
             raise ValueError(
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"
@@ -107,7 +119,11 @@ class DeviceEntry(Section):
 
 
 class BenchFile(Section):
-    """The devices of a bench by name."""
+    """The devices of a bench by name.
+
+    Attributes:
+        devices: A device by the name that `--device` takes.
+    """
 
     devices: dict[str, DeviceEntry] = Field(min_length=1)
 

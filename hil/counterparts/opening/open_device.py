@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
+from drivers.doors import Options
 from drivers.errors import OutOfRange
 from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drivers.connect import Address
+from drivers.doors import Address
 from emulator.chip import Chip
 from emulator.network import check_over_relaxation
 from emulator.packed import Arithmetic
@@ -34,8 +34,8 @@ def emulator(address: str) -> Opener:
     return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
 
 
-def device(address: str) -> Opener:
-    """A board on a serial link (`serial:PORT?baud=N`) or an instrument behind VISA (`visa:RESOURCE`)."""
+def device_of_wire(address: str) -> Opener:
+    """A device behind a wire: a serial link (`serial:PORT?baud=N`), VISA (`visa:RESOURCE`), any other door."""
     Address.parse(address)
     plain = DeviceEntry.model_construct(address=address)  # a person typed it: any URL
     return lambda told: open_device(address, plain.through(told.visa_library), "run")

@@ -75,7 +75,7 @@ def read(adc, channels, state):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_gain_offset_linearity_and_settle_time_agree_with_the_truth(seed):
     found = deviations(seed)
-    # one of 1,780 is at 5.1: a draw of the noise, see docs/calibration.md
+    # one of 1,780 is at 5.1: a draw of the noise, see docs/how-to/calibration.md
     assert {k: np.round(z, 1) for k, z in found.items() if np.abs(z).max() > 6} == {}
     assert (np.abs(np.concatenate(list(found.values()))) > 3).mean() <= 0.03
 
