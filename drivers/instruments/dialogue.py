@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ from drivers.transport import Transport
 Reader = Callable[[float], bytes]
 LAST_TIE = 99
 LINE_LIMIT = 1 << 20
+QUIET_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,24 @@ class Dialogue:
                 if time.monotonic() >= deadline:
                     raise talks(self.address)
             self._dirty = False
+
+    def ask_anew(self, question: str, before: Sequence[str] = ()) -> str:
+        """Clears the device and what it has sent, and asks it again what it did not answer.
+
+        Args:
+            question: Has an answer that fits no other question asked before.
+            before: Lines that end what holds the device up.
+
+        Raises:
+            LinkTimeout: it does not answer now either.
+        """
+        with self._lock:
+            self._wire.drain(QUIET_S, time.monotonic() + self.timeout_s)
+            self._dirty = False
+            self._send(*before, question)
+            answer = self._line(0.0)
+            self._wire.drain(QUIET_S, time.monotonic() + self.timeout_s)  # the first answer, where it came after all
+            return answer
 
     @property
     def recorder(self) -> FlightRecorder | None:
