@@ -28,7 +28,8 @@ from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.address import AddressError, probably
-from hil.counterparts.opening.bench import entry_of, meant_by, open_chip
+from hil.counterparts.opening.bench import open_chip
+from hil.counterparts.opening.meant import entry_of, meant_by
 from hil.counterparts.opening.open_device import connected, options_of
 from hil.counterparts.opening.rehearsal import StandIn
 
