@@ -39,7 +39,7 @@ def build(folder: Path) -> Path:
 @contextmanager
 def serving(*command: str | Path) -> Iterator[tuple[str, int]]:
     """Address and number of a board's process, which says its address first."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
     assert child.stdout is not None
     try:
         line = ""

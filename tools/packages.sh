@@ -5,11 +5,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=$1
-rm -rf dist build/lib build/bdist.*
-"$python" -m build --outdir dist . >/dev/null
+room=${KEEP:-$(mktemp -d)}; [ -n "${KEEP:-}" ] || trap 'rm -rf "$room"' EXIT
+# from a copy: what setuptools leaves beside the sources would hide newer entry points from this checkout
+rm -rf dist "$room/source"; mkdir "$room/source"
+git ls-files --cached --others --exclude-standard -z | xargs -0 tar -cf - 2>/dev/null | tar -xf - -C "$room/source"
+"$python" -m build --outdir dist "$room/source" >"$room/log" 2>&1 || { tail -20 "$room/log"; exit 1; }
 "$python" -m twine check --strict dist/*
 "$python" tools/packed.py dist
-room=${KEEP:-$(mktemp -d)}; [ -n "${KEEP:-}" ] || trap 'rm -rf "$room"' EXIT
 "$python" -m venv "$room/env"
 bin=$room/env/bin
 if ! "$bin/python" tools/install.py "$(echo dist/*.whl)" 2>"$room/words"; then

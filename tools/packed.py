@@ -11,8 +11,15 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = {"hil", "drivers", "emulator", "firmware_specs", "pyvisa_hil"}
-DATA = (".toml", ".md", ".lua", ".j2", ".h", ".c", ".typed", ".mako", ".ld", ".S", ".txt", "Makefile")
-IN_SDIST = ("docs/architecture.md", "tests/conftest.py", "constraints.txt", "Makefile", "CITATION.cff", "LICENSE")
+DATA = (".toml", ".md", ".json", ".lua", ".j2", ".h", ".c", ".typed", ".mako", ".ld", ".S", ".txt", "Makefile")
+IN_SDIST = (
+    "docs/explanation/architecture.md",
+    "tests/conftest.py",
+    "constraints.txt",
+    "Makefile",
+    "CITATION.cff",
+    "LICENSE",
+)
 
 
 def main() -> None:

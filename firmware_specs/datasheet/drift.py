@@ -16,7 +16,14 @@ from firmware_specs.registry import find
 
 
 class ClippedLog(Section):
-    """`clip(slope ln g + offset, low, high)` with `g = G / g_max_s`: how drift figures depend on the conductance."""
+    """`clip(slope ln g + offset, low, high)` with `g = G / g_max_s`: how drift figures depend on the conductance.
+
+    Attributes:
+        slope: Per e-fold of the conductance.
+        offset: At the largest conductance.
+        low: Smallest value.
+        high: Largest value.
+    """
 
     slope: float
     offset: float

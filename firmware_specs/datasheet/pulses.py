@@ -30,6 +30,14 @@ class Pulses(Section):
     ExpStep, PowStep and PiecewiseStep devices.)
 
     Attributes:
+        slope_up: Of `linear`.
+        slope_down: Of `linear`.
+        amplitude_up: Of `exponential`.
+        amplitude_down: Of `exponential`.
+        gamma_up: Of `exponential` and `power`.
+        gamma_down: Of `exponential` and `power`.
+        scale: Of `exponential`.
+        shift: Of `exponential`.
         law: Which; `none`: cells cannot be pulsed. Or one of the registry's kind `laws` (`hil list laws`), or
             `module:attribute`.
         figures: Of a law of one's own, by name.

@@ -51,7 +51,7 @@ def test_it_is_short_and_imports_public_names_only():
 
 
 def test_the_page_shows_the_file_as_it_is():
-    page = (FILE.parents[1] / "new-instrument.md").read_text(encoding="utf-8")
+    page = (FILE.parents[1] / "how-to" / "new-instrument.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert FILE.read_text(encoding="utf-8").endswith(code)
 

@@ -124,7 +124,7 @@ def test_every_other_command(walk, emulated, tmp_path):
         ("report", "run"),
         ("twin", "chip", "--out", "twin.toml"),
         ("export", "ecram", "--to", "aihwkit", "--out", "device.py"),
-        ("conform", "--device", "emulator:discrete-board", "--only", "frames", "--html", "c.html", "--json", "c.json"),
+        ("conform", "--device", "emulator:discrete-board", "--only", "framing", "--html", "c.html", "--json", "c.json"),
         ("map", "save", "--device", board, "--out", "cells.nc"),
         ("map", "restore", "cells.nc", "--device", board),
         ("clear", board),

@@ -26,7 +26,18 @@ class BenchFileError(ValueError):
 
 
 class LimitsEntry(Section):
-    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed."""
+    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed.
+
+    Attributes:
+        max_drive_a: Largest drive or nudge current, amperes.
+        max_source_v: Largest voltage of a source node, volts.
+        max_read_v: Largest read voltage, volts.
+        max_pulse_v: Largest height of a pulse, volts.
+        max_pulse_s: Longest pulse, seconds.
+        max_pulses_per_cell: Most pulses a cell may ever have.
+        max_energy_per_cell_j: Most energy a cell may ever have, joules.
+        max_temperature_k: Temperature above which outputs go off, kelvin.
+    """
 
     max_drive_a: Positive | None = None
     max_source_v: Positive | None = None
@@ -108,7 +119,11 @@ class DeviceEntry(Section):
 
 
 class BenchFile(Section):
-    """The devices of a bench by name."""
+    """The devices of a bench by name.
+
+    Attributes:
+        devices: A device by the name that `--device` takes.
+    """
 
     devices: dict[str, DeviceEntry] = Field(min_length=1)
 

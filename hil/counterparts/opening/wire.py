@@ -26,6 +26,8 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.refusals import close
+from firmware_specs.registry import names
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.address import AddressError, probably
 from hil.counterparts.opening.bench import open_chip
@@ -50,7 +52,9 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
         return protocol_of(entry_of(address)[2].address, wanted)
     if not is_wire(address):
         forms = "serial:PORT?baud=N, visa:RESOURCE, emulator:DATASHEET?seed=N or bench:FILE#NAME of one"
-        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{probably(address)}")
+        near = close(scheme, names("transports"))
+        meant = f" {near[0].upper()}{near[1:]}" if near.startswith("did") else probably(address)
+        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{meant}")
     dialect = Address.parse(address).dialect
     spoken: dict[str, Protocol] = {FRAMES: "serial", SCPI: "scpi"}
     if dialect not in spoken:

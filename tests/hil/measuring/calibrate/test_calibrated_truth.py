@@ -77,7 +77,7 @@ def read(adc, channels, state):
 def test_gain_offset_linearity_and_settle_time_are_the_true_ones_and_95_percent_intervals_cover(seeds):
     for seed in seeds:
         found = deviations(seed)
-        # one of 1,780 is at 5.1: a draw of the noise, see docs/calibration.md
+        # one of 1,780 is at 5.1: a draw of the noise, see docs/how-to/calibration.md
         assert {(seed, k): np.round(z, 1) for k, z in found.items() if np.abs(z).max() > 6} == {}
         assert (np.abs(np.concatenate(list(found.values()))) > 3).mean() <= 0.03
     figures = [np.concatenate(list(deviations(seed).values())) for seed in seeds]
