@@ -21,6 +21,7 @@ def command(
     ] = None,
 ) -> None:
     """Says in lines what runs do, from their files alone, and who has which device."""
+    import sys
     import time
 
     from hil.watching.status import Looker, devices
@@ -34,7 +35,7 @@ def command(
     while True:
         told = [*(devices(bench) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
         if watch is not None:
-            typer.clear()
+            print("\033[2J\033[H" if sys.stdout.isatty() else "", end="")
             say(time.strftime("%Y-%m-%d %H:%M:%S"))
         for line in told:
             say(line)
