@@ -7,6 +7,7 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+import h5py
 import pytest
 
 from hil import commands
@@ -236,6 +237,13 @@ PLACES = [  # command, what lies in its way, exit code, words
     ("a run that is no run", ("evaluate", "locks"), 2, "locks"),
     ("gradients into a file", ("gradients", "digits", "--out", "run/config.toml"), 2, "config.toml"),
 ]  # fmt: skip
+
+
+def test_a_file_that_another_program_holds_is_said_to_be_held(chip, hil):
+    with h5py.File(chip / "read_noise.nc", "r+"):
+        found = hil("report", chip)
+    assert found.code == 2 and "another program holds it" in found.err, found.said
+    assert hil("report", chip).code == 0
 
 
 @pytest.mark.parametrize("row", PLACES, ids=lambda row: row[0])
