@@ -165,7 +165,8 @@ def _open_and_train(
     from drivers.errors import DeviceError
     from hil import data
     from hil.counterparts.device import recorded_failure
-    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.opening.bench import open_bench
+    from hil.counterparts.opening.meant import check_address
     from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
     from hil.learning.model import build
