@@ -89,12 +89,14 @@ class Page:
         subtitle: One line under it.
         badges: Verdicts and headline figures.
         sections: The rest; one without parts is left out.
+        lead: What has to be known first, one sentence; empty where there is none.
     """
 
     title: str
     subtitle: str
     badges: Sequence[Badge]
     sections: Sequence[Section]
+    lead: str = ""
 
 
 def render(page: Page) -> str:
