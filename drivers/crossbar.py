@@ -141,15 +141,16 @@ class Crossbar:
         """Marks cells, (planes, rows, columns), as not known: the next program writes them."""
         self._cells.known(array)[coupling][cells] = UNKNOWN
 
-    def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
-        """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
+    def read_conductances(self, array: int, coupling: int, reads: int = 1, rows: slice = slice(None)) -> Floats:
+        """Measured conductances of all rows or some, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.reads(reads)
         self._need(Capability.READ)
-        _, rows, columns = self._cells.known(array)[coupling].shape
+        _, every, columns = self._cells.known(array)[coupling].shape
+        begin, end, _ = rows.indices(every)
         low, _ = self.g_range_s
-        total = np.zeros((self.planes, rows, columns))
+        total = np.zeros((self.planes, end - begin, columns))
         for plane in range(self.planes):
-            region = Region(array, coupling, plane, 0, rows, 0, columns)
+            region = Region(array, coupling, plane, begin, end - begin, 0, columns)
             total[plane] = cell_verbs.read_codes(self.session, region, self._cells.max_code, reads)
         return total / reads * self.g_lsb_s + low
 

@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "optimizers": Kind("an optimizer", "`f(settings, groups) -> torch.optim.Optimizer`"),
     "schedules": Kind("a schedule", "`f(experiment, epoch, batch, batches) -> rate`, before warm-up"),
     "estimators": Kind("an estimator", "dataclass with `kind` and `gradients` (`hil.learning.estimator.Rule`)"),
+    "updates": Kind("an update", "section with `kind` and `begin(arrays)` (`hil.learning.updates.update.Update`)"),
     "energies": Kind("an energy", "subclass of `hil.learning.energies.Energy`"),
     "reports": Kind("a report section", "`f(run_folder) -> hil.report.page.Section` or None"),
     "imports": Kind("a table format", "`f(paths, options, rows) -> hil.measuring.imports.readings.Readings`"),

@@ -18,27 +18,26 @@ from emulator.readout import Reading
 from firmware_specs.deeds import Deeds
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
+from hil.counterparts.cell_array import CellArray, PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
 from hil.counterparts.counted import CellMaps
 from hil.counterparts.heat import Heat
-from hil.counterparts.mapping import Mapping
 from hil.counterparts.notebook import ShownBench
 from hil.counterparts.placement import check_fits, next_array
-from hil.counterparts.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
+from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
 
 REFRESH_READS = 4
 """Readings of every cell that a refresh of pulsed pairs averages."""
 
 
-class EmulatedArray:
+class EmulatedArray(PulsedCells):
     """A block on one array of an emulated chip."""
 
     def __init__(self, chip: Chip, index: int, topology: Topology) -> None:
-        self.topology = topology
+        super().__init__(chip.datasheet, topology)
         self.index = index
         self.wait_s: float | None = None
         self._chip, self._index = chip, index
-        self._mapping = Mapping(chip.datasheet)
         self.ranges = self._mapping.ranges
         self._targets_s: list[Tensor] | None = None
         self._written_at_s = 0.0
@@ -68,16 +67,16 @@ class EmulatedArray:
         self._targets_s = None
         return done
 
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights by nominal pulses, one transaction a plane and polarity."""
-        sheet, pulses, touched, capped = self._chip.datasheet, 0, 0, 0
-        for coupling, change_s in enumerate(self._mapping.changes_s(self.topology, changes)):
-            for train in pulse_plan.plan(sheet, change_s, most, generator):
-                place = (train.plane, slice(None), slice(None))
-                pulses += self._chip.pulse(self._index, coupling, place, train.counts, train.up)[0]
-                touched += int((train.counts > 0).sum())
-                capped += train.capped
-        return Pulsed(pulses, touched, capped)
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Read in one transaction."""
+        seen = self._chip.read(self._index, coupling, (slice(None), rows, slice(None)), reads)
+        return self._mapping.weights(seen).cpu()
+
+    def wear(self) -> Wear:
+        """By the chip's counters."""
+        counts = [self._chip.usage(self._index, n)[0] for n in range(len(self.topology.couplings))]
+        weights = sum(each[0].numel() for each in counts)
+        return Wear(weights, sum(int(each.sum()) for each in counts), max(int(each.max()) for each in counts))
 
     def refresh(self) -> Programmed:
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
@@ -97,6 +96,10 @@ class EmulatedArray:
         sheet = self._chip.datasheet
         middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
         return sheet.drift.predicted(self._chip.conditions.clock_s - self._written_at_s, middle_s, sheet.cells.g_max_s)
+
+    def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        place = (train.plane, slice(None), slice(None))
+        self._chip.pulse(self._index, coupling, place, train.counts, train.up)
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

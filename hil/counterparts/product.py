@@ -16,7 +16,7 @@ from firmware_specs.topology import Topology, dense_chain
 from hil.counterparts import tiled
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.pulse_plan import Train
-from hil.counterparts.tiled import Grid, TiledArray
+from hil.counterparts.tiled import EVERY, Grid, TiledArray
 
 
 class EmulatedTiles:
@@ -48,9 +48,13 @@ class EmulatedTiles:
             self.targets_s[array] = target_s
         return int(mask.sum())
 
-    def read(self, array: int, reads: int) -> Tensor:
+    def read(self, array: int, reads: int, rows: slice = EVERY) -> Tensor:
         """Conductances as read, (2, rows, columns), siemens."""
-        return self.chip.read(array, 0, reads=reads)
+        return self.chip.read(array, 0, (slice(None), rows, slice(None)), reads)
+
+    def usage(self, array: int) -> Tensor:
+        """By the chip's counters."""
+        return self.chip.usage(array, 0)[0]
 
     def pulse(self, array: int, train: Train) -> None:
         """Nominal pulses on one plane; what these cells hold is not known then."""

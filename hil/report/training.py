@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -21,42 +18,18 @@ from hil.counterparts.seam import Ranges
 from hil.report import figures, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
-from hil.training.run import checkpoint, metrics
-from hil.training.run.documents import DocumentError, Provenance, Shape, Summary, Tested, read
+from hil.report.run_data import RunData, of
 from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
 
-Record = dict[str, Any]
 FIRST, LAST = ("learning", "settling", "clipping", "ledger", "weights", "states", "confusion"), ("provenance",)
 """Shipped sections (`hil list reports`); those of other packages come between."""
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What a run folder holds; anything may be missing in a run that was stopped early."""
-
-    folder: RunFolder
-    steps: list[Record]
-    epochs: list[Record]
-    evaluation: Tested
-    summary: Summary
-    sessions: list[Record]
-    weights: dict[str, Tensor]
-    damaged: list[str]
-
-    def curve(self, key: str, label: str, *, epochs: bool = False) -> Curve:
-        """A recorded quantity over steps; what was not finite or not measured is a gap."""
-        records = self.epochs if epochs else self.steps
-        points = [(r["step"], r.get(key)) for r in records if key in r or not epochs]
-        return Curve(
-            label, [s for s, _ in points], [float("nan") if v is None else v for _, v in points], marker=epochs
-        )
-
-
 def write_report(folder: RunFolder, path: Path | None = None) -> None:
     """Writes the report of a run, finished or not: `report.html` in its folder unless a path is given."""
-    _read.cache_clear()  # one report reads its folder once
-    run, by_name = _read(folder), {entry.name: entry for entry in entries("reports")}
+    of.cache_clear()  # one report reads its folder once
+    run, by_name = of(folder), {entry.name: entry for entry in entries("reports")}
     if old := stale("reports"):
         raise StaleInstallation(old)
     own = [entry for name, entry in by_name.items() if name not in (*FIRST, *LAST)]
@@ -65,47 +38,47 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
     write(path or folder.report, Page(title, subtitle, _badges(run), sections))
-    _read.cache_clear()
+    of.cache_clear()
 
 
 def learning(folder: RunFolder) -> Section:
     """Loss and accuracy over steps and epochs."""
-    return Section("Learning", _learning(_read(folder)))
+    return Section("Learning", _learning(of(folder)))
 
 
 def settling(folder: RunFolder) -> Section:
     """What share of the samples came to rest, and how fast."""
-    return Section("Settling", _settling(_read(folder)))
+    return Section("Settling", _settling(of(folder)))
 
 
 def clipping(folder: RunFolder) -> Section:
     """What was beyond the converters' ranges."""
-    return Section("Clipping", _clipping(_read(folder)))
+    return Section("Clipping", _clipping(of(folder)))
 
 
 def ledger(folder: RunFolder) -> Section:
     """What the cells were spent on."""
-    return Section("Ledger", spent.parts(folder.path) if _read(folder).steps else [])
+    return Section("Ledger", spent.parts(folder.path) if of(folder).steps else [])
 
 
 def weights(folder: RunFolder) -> Section:
     """Where the weights ended."""
-    return Section("Weights", _weights(_read(folder)))
+    return Section("Weights", _weights(of(folder)))
 
 
 def states(folder: RunFolder) -> Section:
     """Where the states were."""
-    return Section("States", _states(_read(folder)))
+    return Section("States", _states(of(folder)))
 
 
 def confusion(folder: RunFolder) -> Section:
     """Which class was taken for which."""
-    return Section("Confusion matrix", _confusion(_read(folder)))
+    return Section("Confusion matrix", _confusion(of(folder)))
 
 
 def provenance(folder: RunFolder) -> Section:
     """What the run was made with."""
-    return Section("Provenance", _provenance(_read(folder)))
+    return Section("Provenance", _provenance(of(folder)))
 
 
 def _section(entry: Entry, folder: RunFolder) -> Section | None:
@@ -119,35 +92,7 @@ def _section(entry: Entry, folder: RunFolder) -> Section | None:
     return found
 
 
-@lru_cache(maxsize=1)
-def _read(folder: RunFolder) -> _Run:
-    records = metrics.read(folder.metrics)
-    newest = checkpoint.newest(folder.checkpoints)
-    tensors = newest.tensors if newest else {}
-    damaged: list[str] = []
-    said = _document(folder.provenance, Provenance, damaged)
-    return _Run(
-        folder,
-        [r for r in records if r["kind"] == "step"],
-        [r for r in records if r["kind"] == "epoch"],
-        _document(folder.evaluation, Tested, damaged) or Tested(),
-        _document(folder.summary, Summary, damaged) or Summary(),
-        said.sessions if said else [],
-        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.") and v.is_floating_point()},
-        damaged,
-    )
-
-
-def _document(path: Path, shape: type[Shape], damaged: list[str]) -> Shape | None:
-    """What a file holds; one that is not what it should be is left out, and said."""
-    try:
-        return read(path, shape)
-    except DocumentError as error:
-        damaged.append(f"Left out: {error}.")
-        return None
-
-
-def _badges(run: _Run) -> list[Badge]:
+def _badges(run: RunData) -> list[Badge]:
     finished = run.summary.finished
     measured = run.summary.test or {k: v for k, v in {"accuracy": run.summary.test_accuracy}.items() if v is not None}
     speed = run.summary.images_per_second
@@ -165,7 +110,7 @@ def _badges(run: _Run) -> list[Badge]:
     return badges
 
 
-def _learning(run: _Run) -> list[Part]:
+def _learning(run: RunData) -> list[Part]:
     if not run.steps:
         return [Text("No step was completed."), *map(Text, run.damaged)]
     measure = next((key for key in WORDS if key in run.steps[0]), "accuracy")
@@ -179,12 +124,12 @@ def _learning(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
 
 
-def _over_the_run(run: _Run, key: str) -> list[Curve]:
+def _over_the_run(run: RunData, key: str) -> list[Curve]:
     parts = [run.curve(f"{part}_{key}", part, epochs=True) for part in ("validation", "test")]
     return _present([run.curve(key, "training, each step"), *parts])
 
 
-def _epoch_table(run: _Run) -> list[Part]:
+def _epoch_table(run: RunData) -> list[Part]:
     if not run.epochs:
         return []
     parts = ("", "validation_", "test_")
@@ -199,7 +144,7 @@ def _epoch_table(run: _Run) -> list[Part]:
     return [Table(["epoch", *(key.replace("_", " ") for key in keys)], rows, caption)]
 
 
-def _settling(run: _Run) -> list[Part]:
+def _settling(run: RunData) -> list[Part]:
     if not any("iterations" in r for r in run.steps):
         return []
     panels = [
@@ -217,7 +162,7 @@ def _settling(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels), caption)]
 
 
-def _clipping(run: _Run) -> list[Part]:
+def _clipping(run: RunData) -> list[Part]:
     if not any("clipped" in r for r in run.steps):
         return []
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
@@ -230,7 +175,7 @@ def _clipping(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels))]
 
 
-def _weights(run: _Run) -> list[Part]:
+def _weights(run: RunData) -> list[Part]:
     parameters = {k: v.double() for k, v in run.weights.items() if not k.endswith(("running_mean", "running_var"))}
     if not parameters:
         return []
@@ -254,7 +199,7 @@ def _weights(run: _Run) -> list[Part]:
     ]
 
 
-def _states(run: _Run) -> list[Part]:
+def _states(run: RunData) -> list[Part]:
     panels = [
         Panel(_short(name), figures.histogram(h.edges, h.counts, "state")) for name, h in run.evaluation.states.items()
     ]
@@ -263,7 +208,7 @@ def _states(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels, columns=3, height=2.0), "Free states of the last test's first batch.")]
 
 
-def _confusion(run: _Run) -> list[Part]:
+def _confusion(run: RunData) -> list[Part]:
     counts = run.evaluation.confusion
     if not counts:
         return []
@@ -279,7 +224,7 @@ def _confusion(run: _Run) -> list[Part]:
     return parts
 
 
-def _provenance(run: _Run) -> list[Part]:
+def _provenance(run: RunData) -> list[Part]:
     parts: list[Part] = []
     if run.sessions:
         last = run.sessions[-1]
@@ -293,7 +238,7 @@ def _provenance(run: _Run) -> list[Part]:
     return parts
 
 
-def _cell_ranges(run: _Run) -> Ranges:
+def _cell_ranges(run: RunData) -> Ranges:
     """Weights and biases the counterpart's cells hold, model units; infinite where it has no cells."""
     said = run.sessions[-1].get("counterpart") if run.sessions else None
     sheet = said.get("datasheet") if isinstance(said, dict) else None

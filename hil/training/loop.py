@@ -99,7 +99,7 @@ def train(
     check_fits(goal, experiment.loss, dataset)
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
-    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
+    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position(), cells)
     metrics_bytes = _restore(state, folder, ranks)
     at = state.position
     provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
@@ -137,7 +137,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = step(state, cells, lr, goal, images, labels, ranks, watched)
+                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -145,7 +145,7 @@ def train(
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take()}
+                    record = {"lr": lr, **means, **tally.take(), **pulsed}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
                     recorder.step(record)
@@ -231,8 +231,13 @@ def step(
     labels: Tensor,
     ranks: Ranks,
     watched: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> Tensor:
-    """Free phases forward, nudged phases backward, projected update. Sums of losses and of the task's measure, (2,)."""
+) -> tuple[Tensor, dict[str, float]]:
+    """Free phases forward, nudged phases backward, projected update.
+
+    Returns:
+        Sums of losses and of the task's measure, (2,); pulses sent and cells that were to get more, where pulses move
+        the cells.
+    """
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
@@ -248,8 +253,8 @@ def step(
     sums = torch.stack([mean.detach().double() * len(labels), goal.judge(scores.detach(), labels).sum()])
     ranks.exchange(parameters, sums)
     state.optimizer.step()
-    cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
-    return sums
+    sent = cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
+    return sums, {} if sent is None else {"pulses": sent.pulses, "capped": sent.capped}
 
 
 def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
@@ -292,5 +297,7 @@ def _summarize(
         "stopped": why,
         "ledger": recorder.ended(why),
     }
+    if state.cells is not None and (wear := state.cells.wear()):
+        summary["wear"] = wear
     write_json(folder.summary, summary)
     return summary
