@@ -45,6 +45,8 @@ class Keithley2600(BenchInstrument):
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
 
+    WAKING = (LAST_RESORT[0],)
+
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         with warnings.catch_warnings():

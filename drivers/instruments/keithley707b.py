@@ -20,6 +20,8 @@ _CHANNEL = re.compile(r"\d[A-Za-z0-9]{1,5}")
 class Keithley707B(BenchInstrument):
     """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`."""
 
+    WAKING = (LAST_RESORT[0],)
+
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         self._met = True  # False from the first question until a reset went well

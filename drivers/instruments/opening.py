@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
-from drivers.errors import ProtocolViolation
+from drivers.errors import LinkTimeout, ProtocolViolation
 from drivers.instruments.dialogue import Dialogue
 from firmware_specs.racks.identity import answers, fields
 from firmware_specs.racks.model import facts, imported, model, models
@@ -23,10 +25,23 @@ def open_instrument(dialogue: Dialogue, name: str, spec: Instrument, line_hz: fl
             was killed answers when its watch has run out.
 
     Raises:
-        ProtocolViolation: another model or serial number answers; nothing but `*IDN?` was sent.
+        ProtocolViolation: another model or serial number answers; nothing but `*IDN?` was sent, and to one that did not
+            answer a device clear, and `WAKING` of its driver. LinkTimeout: it never answered.
     """
-    check_identity(dialogue.ask("*IDN?", timeout_s=patience_s), name, spec)
-    return imported(model(spec.model).driver)(dialogue, name, line_hz, spec.facts)
+    driver = imported(model(spec.model).driver)
+    check_identity(_identity(dialogue, patience_s, getattr(driver, "WAKING", ())), name, spec)
+    return driver(dialogue, name, line_hz, spec.facts)
+
+
+def _identity(dialogue: Dialogue, patience_s: float, waking: Sequence[str]) -> str:
+    """What `*IDN?` answers; of a silent box after a device clear, then after words that end what somebody left."""
+    try:
+        return dialogue.ask("*IDN?", timeout_s=patience_s)
+    except LinkTimeout as silent:
+        for words in ((), waking) if waking else ((),):
+            with contextlib.suppress(LinkTimeout):
+                return dialogue.ask_anew("*IDN?", words)
+        raise silent
 
 
 def check_identity(answer: str, name: str, spec: Instrument) -> None:

@@ -93,7 +93,11 @@ class Rig:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
                 session = Dialogue(connect(name, spec, OPEN_S), self.fences[name], end=spec.facts.ends)
-                self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name, session)
+                try:
+                    self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name, session)
+                except BaseException:
+                    session.close()
+                    raise
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():

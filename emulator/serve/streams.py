@@ -7,18 +7,47 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from emulator.serve.crowd import MOST_LINKS
+from emulator.serve.crowd import MOST_LINKS, Crowd
 from firmware_specs import platform
-
-if TYPE_CHECKING:
-    from emulator.serve.loop import Channel, Server
 
 CHUNK = 1 << 16
 PAUSE_S = 0.2
 MOST_WAITING = 1 << 24
 """Bytes of unsent replies above which nothing more is read from a link."""
+
+
+class Channel(Protocol):
+    """Something the loop waits for."""
+
+    def fileno(self) -> int:
+        """What to wait on."""
+
+    def handle(self, events: int) -> None:
+        """Called when it is ready."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Loop(Protocol):
+    """What a channel asks of the loop that waits for it.
+
+    Attributes:
+        crowd: All links, of which idle ones make room for new ones.
+    """
+
+    crowd: Crowd
+
+    def watch(self, channel: Channel, events: int) -> None:
+        """Waits for a channel, or for other events of it."""
+
+    def forget(self, channel: Channel) -> None:
+        """Stops waiting for it."""
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Runs something later, in the loop's thread."""
 
 
 class Endpoint(Protocol):
@@ -53,7 +82,7 @@ class StreamLink:
         endpoint: What answers.
     """
 
-    def __init__(self, server: Server, endpoint: Endpoint) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint) -> None:
         self._server = server
         self.endpoint = endpoint
         self._waiting = bytearray()
@@ -161,7 +190,7 @@ class StreamLink:
 class SocketLink(StreamLink):
     """A TCP connection in front of an endpoint."""
 
-    def __init__(self, server: Server, endpoint: Endpoint, connection: socket.socket) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint, connection: socket.socket) -> None:
         super().__init__(server, endpoint)
         self._socket = connection
         server.crowd.come(self)
@@ -191,7 +220,7 @@ class PtyLink(StreamLink):
         path: Where the other end is: the symbolic link where one was given.
     """
 
-    def __init__(self, server: Server, endpoint: Endpoint, link: Path | None = None) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint, link: Path | None = None) -> None:
         super().__init__(server, endpoint)
         self._link = link
         self._plug_in()
@@ -239,9 +268,7 @@ class Listener:
         connect: Makes a channel of a connection; None: the connection is closed.
     """
 
-    def __init__(
-        self, server: Server, host: str, port: int, connect: Callable[[socket.socket], Channel | None]
-    ) -> None:
+    def __init__(self, server: Loop, host: str, port: int, connect: Callable[[socket.socket], Channel | None]) -> None:
         self._server = server
         self._connect = connect
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

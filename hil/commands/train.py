@@ -48,7 +48,12 @@ def command(
     init: Annotated[
         Path | None, typer.Option(help="Run folder of an earlier training, whose weights this one begins with.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", is_eager=True, help="Replace an earlier run in the folder, and the file of --json."
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
     dry_run: Annotated[
         bool,
@@ -59,10 +64,10 @@ def command(
     from json import dumps
 
     from hil.cli import DEVICE_FAILED
+    from hil.outputs import write_result
     from hil.terminal import Terminal
     from hil.training import asked
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
@@ -96,7 +101,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_json(json, outcome.summary)
+        write_result(json, outcome.summary)
     tested = {f"test_{key}": value for key, value in cast("dict[str, float]", outcome.summary["test"]).items()}
     console.print(
         f"{said(tested, 'test') or 'not tested'}, "
@@ -166,7 +171,7 @@ def _open_and_train(
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import loaded, sync_norm
+    from hil.training import loaded, steps, sync_norm
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
@@ -202,6 +207,7 @@ def _open_and_train(
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
             if init is not None and not resume:
                 loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
+            steps.refuse_steps_that_cannot_be_taken(run, model, len(dataset.train), ranks)
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
             if isinstance(bench, RackBench):

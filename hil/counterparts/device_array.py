@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,8 @@ from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
 from hil.counterparts.heat import Heat
+from hil.counterparts.opened import Opened
 from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
-
-if TYPE_CHECKING:
-    from hil.counterparts.device import DeviceBench
 
 VERIFY_ROUNDS = 3
 VERIFY_READS = 4
@@ -34,7 +32,7 @@ VERIFY_TOLERANCE = 0.1
 class DeviceArray(PulsedCells):
     """A block on one array of a device."""
 
-    def __init__(self, bench: DeviceBench, index: int, topology: Topology) -> None:
+    def __init__(self, bench: Opened, index: int, topology: Topology) -> None:
         super().__init__(bench.datasheet, topology)
         self.verify = False
         self.unverified = 0

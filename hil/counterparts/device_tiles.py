@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,11 +14,9 @@ from firmware_specs.codes import Capability
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 from hil.counterparts.device_array import verified
+from hil.counterparts.opened import Opened
 from hil.counterparts.pulse_plan import Train
 from hil.counterparts.tiled import EVERY, Grid
-
-if TYPE_CHECKING:
-    from hil.counterparts.device import DeviceBench
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -36,7 +33,7 @@ class DeviceTiles:
         unverified: Cells that stayed off their target then.
     """
 
-    def __init__(self, bench: DeviceBench) -> None:
+    def __init__(self, bench: Opened) -> None:
         self.verify: set[int] = set()
         self.unverified = 0
         self._bench = bench

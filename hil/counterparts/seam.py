@@ -10,18 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
 from firmware_specs.shown import Shown, told
 from firmware_specs.topology import Topology
-
-if TYPE_CHECKING:
-    from hil.learning.energies.energy import Energy
-
-States = tuple[Tensor, ...]
-"""One tensor a layer, first layer first, each of shape (batch, *layer)."""
+from hil.counterparts.values import Parameters, States
+from hil.learning.energies.energy import Energy
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,6 @@ class Hold:
 Nudge = Tensor | Callable[[Tensor], Tensor] | Hold
 """Current into the last layer: a constant (batch, *last), which is all hardware can do; or, on the reference only, a
 function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at."""
-
-Parameters = Mapping[str, Tensor]
-"""Weights and biases of a block: `weight_i` and `bias_i` belong to coupling `i` of its topology."""
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,32 @@ def test_a_rack_opens_and_measures_right_or_says_what_is_in_its_way(rack, box):
             assert said == pytest.approx(1, abs=0.05), name
 
 
+@pytest.mark.parametrize("clears", [True, False], ids=["cleared by the interface", "a plain socket"])
+@pytest.mark.parametrize("box", ["smu1", "matrix"])
+def test_a_tsp_box_in_the_middle_of_a_script_is_met_and_switched_off(box, clears):
+    """It answers nothing and its outputs are on: a device clear, or where there is none the script's end, is said."""
+    on = {"smu1": "smua.source.levelv=0.1 smua.source.output=1", "matrix": 'channel.close("1A01")'}[box]
+    virtual = opened("bench-16x16", box, [on, "loadscript mine", "x=1"])
+    cleared = []
+
+    def connect(name, spec, _):
+        wire = Loopback(virtual.feed(name), name)
+        if clears:
+
+            def drain(quiet_s, deadline):
+                cleared.append(name)
+                virtual.boxes[name].clear()
+                return Loopback.drain(wire, quiet_s, deadline)
+
+            wire.drain = drain
+        return wire
+
+    with Rig(virtual.rack, connect) as rig:
+        curve = cells.curve(rig, 1, 2, [0.1])
+    assert float(np.asarray(curve.amps)[0] / 0.1 / virtual.bench.crossbar.g_s[1, 2]) == pytest.approx(1, abs=0.05)
+    assert virtual.bench.outputs_on() == [] and (box in cleared) == clears
+
+
 @pytest.mark.parametrize(
     ("model", "states"), [("keithley-daq6510", METER | COMMON), ("keysight-34465a", TRUEVOLT | COMMON)]
 )

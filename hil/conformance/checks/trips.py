@@ -81,7 +81,7 @@ def _credit_feeds(subject: FrameSubject) -> None:
         raw.silence(seconds)
         raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, 0, 1, Credit(1).pack()))
 
-    feeds(subject, "CREDIT", beat)
+    feeds(subject, "CREDIT", beat, answered=False)
 
 
 def _damaged_is_no_heartbeat(subject: FrameSubject) -> None:
