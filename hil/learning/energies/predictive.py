@@ -8,6 +8,7 @@ the nudge goes to 0. The nets of arXiv 2606.03584 are trained so, by centered eq
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -21,7 +22,11 @@ from hil.counterparts.seam import Parameters, States
 from hil.learning.energies.energy import Energy, Shape
 
 Activation = Literal["tanh", "sigmoid", "softplus"]
-FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": F.softplus}
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+}
 """Smooth ones: the minimizer takes second derivatives."""
 
 
