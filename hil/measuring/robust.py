@@ -66,7 +66,7 @@ def designed_median(values: Array, by: Array, unit: str = "1") -> Estimate:
     course = np.convolve(np.pad(row, NEIGHBOURS // 2, mode="reflect"), np.full(NEIGHBOURS, 1 / NEIGHBOURS), "valid")
     bend = np.abs(row[2:] - 2 * row[1:-1] + row[:-2])
     near = np.argsort(np.abs(course[1:-1] - middle))[: max(row.size // 4, ENOUGH // 2)]
-    size = 1.4826 * float(np.median(bend[near])) / np.sqrt(6)
+    size = max(1.4826 * float(np.median(bend[near])) / np.sqrt(6), float(np.median(np.abs(np.diff(course))[near])))
     if size == 0:
         return Estimate(middle, 0.0, unit)
     away = (middle - course) / size
