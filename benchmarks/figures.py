@@ -1,20 +1,22 @@
 """Are the figures true? Characterizes emulated chips of known physics, sound and faulty, and counts how often they are.
 
-`python -m benchmarks.figures [--presets A,B] [--faults none,stuck,dead] [--seeds N] [--first N] [--out FILE]`
+`python -m benchmarks.figures [--presets A,B] [--faults none,stuck,dead] [--seeds N] [--items A,B] [--out FILE]`
 
-Every figure that has a true value is compared with it: by its 95 % interval, and, where the chip's own datasheet states
-it, by its verdict. `none` are chips without broken cells, `stuck` have 0.5 % of their cells stuck at either end, `dead`
-one dead row on the first plane and one dead column on the last.
+What `--out` has already is not measured again, so that a campaign can be cut off and gone on with, and one file can be
+filled by several calls. Every figure that has a true value is compared with it: by its 95 % interval, and, where the
+chip's own datasheet states it, by its verdict. `none` are chips without broken cells, `stuck` have 0.5 % of their cells
+stuck at either end, `dead` one dead row on the first plane and one dead column on the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,17 +167,20 @@ def specimen(name: str, fault: str, number: int) -> int:
     return 1000 * PRESETS.index(name) + 100 * FAULTS.index(fault) + number if name in PRESETS else number
 
 
-def measured(name: str, number: int, fault: str, size: int) -> Iterator[Row]:
-    """Rows of one chip: figure, found, true."""
-    seed = specimen(name, fault, number)
+def measured(name: str, seed: int, fault: str, size: int, items: Sequence[str] = ()) -> Iterator[Row]:
+    """Rows of one chip: figure, found, true; all items but endurance unless some are named."""
     chip = chip_of(name, seed, fault, size)
+    what = plan.usual(size, size)
+    if items:
+        kept = ("found", "health", *items)
+        what = what.model_copy(update={n: None for n in plan.PROVIDED if n not in kept})
     with tempfile.TemporaryDirectory() as folder, crossbar_of_chip(chip, PATIENT) as crossbar:
-        found = run.characterize(crossbar, plan.usual(size, size), Path(folder) / "all", chip.datasheet)
+        found = run.characterize(crossbar, what, Path(folder) / "all", chip.datasheet)
         true = truths(chip, found, size)
         figures = list(found.figures)
-        if not chip.datasheet.resistive:
-            what = plan.Plan(rows=size, columns=size, nudge=NudgeLinearity())
-            again = run.characterize(crossbar, what, Path(folder) / "nudge", chip.datasheet)
+        if "nudge.recommended" in [f.name for f in found.figures]:
+            again_what = plan.Plan(rows=size, columns=size, nudge=NudgeLinearity())
+            again = run.characterize(crossbar, again_what, Path(folder) / "nudge", chip.datasheet)
             figures = [f for f in figures if f.name != "nudge.response"] + [again["nudge.response"]]
             true["nudge.response"] = nudge_response(chip, again["nudge.recommended"].measured.value)
     for figure in figures:
@@ -235,22 +240,38 @@ def main() -> None:
     parser.add_argument("--presets", default=",".join(PRESETS))
     parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0, help="number of the first chip of each kind")
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--items", default="", help="only these; all but endurance when omitted")
+    parser.add_argument("--out", type=Path, help="rows as JSON lines; what it has already is not measured again")
     parser.add_argument("--by", default="item", help="item, figure, preset or fault")
     chosen = parser.parse_args()
-    rows: list[Row] = []
-    for name in chosen.presets.split(","):
-        for fault in chosen.faults.split(","):
-            for number in range(chosen.first, chosen.first + chosen.seeds):
-                fresh = list(measured(name, number, fault, chosen.size))
-                rows += fresh
-                if chosen.out:
-                    with chosen.out.open("a") as file:
-                        file.writelines(json.dumps(row) + "\n" for row in fresh)
+    rows = list(campaign(chosen.presets.split(","), chosen.faults.split(","), chosen.seeds, chosen.size,
+                         [i for i in chosen.items.split(",") if i], chosen.out))  # fmt: skip
     for key in chosen.by.split(","):
         print("\n".join(table(rows, key)))
+
+
+def campaign(
+    presets: Sequence[str],
+    faults: Sequence[str],
+    seeds: int,
+    size: int = 32,
+    items: Sequence[str] = (),
+    out: Path | None = None,
+) -> Iterator[Row]:
+    """Rows of all chips asked for, those of a file first."""
+    there = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
+    yield from there
+    done = {(row["preset"], row["fault"], row["seed"]) for row in there}
+    for name, fault in itertools.product(presets, faults):
+        for seed in (specimen(name, fault, number) for number in range(seeds)):
+            if (name, fault, seed) in done:
+                continue
+            fresh = list(measured(name, seed, fault, size, items))
+            if out:
+                with out.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in fresh)
+            yield from fresh
 
 
 if __name__ == "__main__":
