@@ -12,13 +12,14 @@ SEED    ?= $(shell date +%s)
 RELEASE ?= trixie
 EXTENT  ?= full
 
-.PHONY: help setup demo test lint peers bench soak fresh test-lowest test-newest lock upgrade clean
+.PHONY: help setup demo test lint peers bench soak packages fresh test-lowest test-newest lock upgrade clean
 help:
 	@echo "make demo   set up, train the digits experiment on an emulated board, say where the report is"
 	@echo "make test   set up, run the test suite; SEED=N repeats an order, WORKERS=0 runs it in one process"
 	@echo "make lint   style, types and layer rule"
 	@echo "make peers  installs QCoDeS and lets other people's drivers judge the virtual instruments"
 	@echo "make bench  speed tables (minutes); make soak  long fault campaigns"
+	@echo "make packages  wheel and sdist in dist/, checked, a training in a bare environment with the wheel"
 	@echo "make fresh  the first commands of README in a bare Debian; RELEASE=trixie, bookworm or sid"
 	@echo "make test-lowest, test-newest  the suite with the oldest and newest packages; EXTENT=short: first commands only"
 	@echo "make lock   locks what pyproject.toml newly needs; make upgrade  moves every lock to the newest release"
@@ -43,6 +44,7 @@ lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs -p pyvisa_hil
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows -p hil -p drivers -p emulator -p firmware_specs
 	$(BIN)/lint-imports
 
 peers: $(SETUP)
@@ -57,6 +59,10 @@ bench: $(SETUP)
 soak: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[soak]'
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+packages: $(SETUP)
+	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[package]'
+	tools/packages.sh $(abspath $(BIN))/python
 
 fresh:
 	tools/fresh.sh $(RELEASE)
@@ -75,4 +81,4 @@ upgrade:
 	@tools/lock.sh $(PYTHON) --upgrade
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info

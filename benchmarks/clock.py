@@ -88,5 +88,5 @@ def _machine_busy_s() -> float:
     stat = Path("/proc/stat")
     if not stat.exists():
         return 0.0
-    user, nice, system, _, _, irq, soft, *_ = map(int, stat.read_text().split("\n", 1)[0].split()[1:])
+    user, nice, system, _, _, irq, soft, *_ = map(int, stat.read_text("utf-8").split("\n", 1)[0].split()[1:])
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")

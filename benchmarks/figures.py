@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drivers.connect import Options
+from drivers.doors import Options
 from emulator.cells import drifting, reading, writing
 from emulator.cells.defects import Defects
 from emulator.chip import Chip
@@ -260,7 +260,7 @@ def campaign(
     out: Path | None = None,
 ) -> Iterator[Row]:
     """Rows of all chips asked for, those of a file first."""
-    there = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
+    there = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out and out.exists() else []
     yield from there
     done = {(row["preset"], row["fault"], row["seed"]) for row in there}
     for name, fault in itertools.product(presets, faults):
@@ -269,7 +269,7 @@ def campaign(
                 continue
             fresh = list(measured(name, seed, fault, size, items))
             if out:
-                with out.open("a") as file:
+                with out.open("a", encoding="utf-8") as file:
                     file.writelines(json.dumps(row) + "\n" for row in fresh)
             yield from fresh
 

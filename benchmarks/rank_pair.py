@@ -52,7 +52,7 @@ def measured(count: int, arguments: list[str]) -> float:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     command = [*(launch if count > 1 else [sys.executable]), "-m", "benchmarks.rank_pair", "--rank", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True, encoding="utf-8")
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 

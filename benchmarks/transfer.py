@@ -46,7 +46,7 @@ def calibrated(address: str, experiment: Experiment, dataset: Dataset, folder: P
     with open_crossbar(address) as crossbar:
         findings = [measure_array(crossbar, number, topology) for number, topology in enumerate(topologies)]
         file.write(folder / "cal.toml", file.Identified("transfer", 1.0), crossbar, findings)
-    (folder / "lab.toml").write_text(f'[devices.chip]\naddress = "{address}"\ncalibration = "cal.toml"\n')
+    (folder / "lab.toml").write_text(f'[devices.chip]\naddress = "{address}"\ncalibration = "cal.toml"\n', "utf-8")
     return f"bench:{folder / 'lab.toml'}#chip"
 
 

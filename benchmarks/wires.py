@@ -80,7 +80,7 @@ def on_cpu_s(pid: int | None) -> float:
     tasks = Path(f"/proc/{pid}/task")
     if not tasks.exists():
         return float("nan")
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+    return sum(int((task / "schedstat").read_text("utf-8").split()[0]) for task in tasks.iterdir()) / 1e9
 
 
 def compared(what: str, bare: tuple[Action, int], driver: tuple[Action, int]) -> None:
@@ -101,10 +101,10 @@ class Child(NamedTuple):
 @contextmanager
 def process(*command: str) -> Iterator[Child]:
     """A process whose output goes to a file, so that nobody has to read along."""
-    with tempfile.NamedTemporaryFile("w+") as output:
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as output:
         child = subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=subprocess.DEVNULL)
         try:
-            with Path(output.name).open() as reader:
+            with Path(output.name).open(encoding="utf-8") as reader:
                 yield Child(child.pid, lambda: _line(reader))
         finally:
             child.terminate()
@@ -277,7 +277,7 @@ def trained(name: str, address: str, folder: str) -> None:
     subprocess.run([*command, "--set", f"run.epochs={EPOCHS}"], capture_output=True, check=True)
     wall_s, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     host_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    summary = json.loads((run / "summary.json").read_text())
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
     print(
         f"{name:12}  {wall_s:6.1f} s in all, host process {host_s:5.1f} s of CPU; "
         f"test accuracy {summary['test_accuracy']:.4f}, weights {summary['weights'][:12]}"

@@ -11,6 +11,7 @@ from drivers.convert import Floats
 from drivers.errors import ProtocolViolation
 from drivers.portions import Cost, counted
 from drivers.session import Session
+from firmware_specs import deeds
 from firmware_specs.codes import Parameter
 from firmware_specs.messages import Measure, Pulse, ReadCells, Region, width_for
 
@@ -29,7 +30,11 @@ def read_codes(session: Session, region: Region, max_code: int, reads: int) -> N
         for part in portions.regions(region, portions.most("reading one cell", each)):
             seconds = part.cells * each.seconds
             request = ReadCells(part, at_once)
-            codes = session.call(lambda device: device.read_cells(request, seconds)).codes  # noqa: B023 - called here
+            reply = session.counted(
+                lambda device: device.read_cells(request, seconds),  # noqa: B023 - called here
+                [deeds.of_read(request, seconds)],
+            )
+            codes = reply.codes
             expected = (part.rows, part.columns)
             if codes.shape != expected:
                 raise ProtocolViolation(f"asked for {expected} cells, {codes.shape} came", device=session.address)
@@ -53,7 +58,8 @@ def pulse(
         same = bool((given == given.flat[0]).all())
         count = int(given.flat[0]) if same else given.astype(np.uint16)
         request, seconds = Pulse(part, up, amplitude_v, width_s, count), float(given.sum()) * each_s
-        done = session.call(lambda device: device.pulse(request, seconds))  # noqa: B023 - called here
+        asked = [deeds.of_pulse(request, int(given.sum()), seconds)]
+        done = session.counted(lambda device: device.pulse(request, seconds), asked)  # noqa: B023 - called here
         if done.delivered != given.sum():
             text = f"{given.sum()} pulses were asked for, the device says it delivered {done.delivered}"
             raise ProtocolViolation(text, device=session.address, todo="Read the cells and their usage before going on")
@@ -75,7 +81,9 @@ def measure(session: Session, region: Region, volts: NDArray[np.float64], reads:
         request = Measure(part, volts[v:w], s - r)
         count = part.cells * (w - v) * (s - r)
         seconds = count * each.seconds
-        amperes = session.call(lambda device: device.measure(request, seconds)).amperes  # noqa: B023 - called here
+        asked_now = [deeds.of_read(request, seconds)]
+        reply = session.counted(lambda device: device.measure(request, seconds), asked_now)  # noqa: B023 - called here
+        amperes = reply.amperes
         if amperes.size != count:
             raise ProtocolViolation(f"asked for {count} currents, {amperes.size} came", device=session.address)
         rows, columns = _within(region, part)

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from drivers.errors import OutOfRange
+from firmware_specs import platform
 
 FOLDER_VARIABLE = "CROSSBAR_HIL_LEDGERS"
 LARGEST = 1 << 30
@@ -104,7 +105,14 @@ def ledger_folder() -> Path:
     if chosen:
         return Path(chosen)
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "crossbar-hil" / "ledgers"
+    try:
+        home = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError as error:  # no HOME, and no entry in the password file
+        raise OutOfRange(
+            "this user has no home folder to keep the count of pulses in",
+            todo=f"Name a folder that stays: {FOLDER_VARIABLE}=FOLDER",
+        ) from error
+    return home / "crossbar-hil" / "ledgers"
 
 
 def _common(known: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[slice, ...]:
@@ -123,7 +131,7 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        platform.replace(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -20,6 +20,7 @@ from drivers.session import Session
 from drivers.settle_parts import settled
 from drivers.settling import SettleCodec, Settled
 from drivers.writing import OVERHEAD, Programmed, cell_bytes, changed_cells, write_requests
+from firmware_specs import deeds
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.messages import Product, Region, Settle, WriteCells, Written
 from firmware_specs.topology import Topology
@@ -132,19 +133,24 @@ class Crossbar:
             pulses, failed = pulses + reply.pulses, failed + reply.failed
         return Programmed(sum(codes.size for codes in known), cells, pulses, failed)
 
+    def placed(self) -> dict[int, list[NDArray[np.int64]]]:
+        """Arrays that hold a block, and the codes known to be in their cells, -1 where not known."""
+        return self._cells.all_known()
+
     def forget(self, array: int, coupling: int, cells: NDArray[np.bool_]) -> None:
         """Marks cells, (planes, rows, columns), as not known: the next program writes them."""
         self._cells.known(array)[coupling][cells] = UNKNOWN
 
-    def read_conductances(self, array: int, coupling: int, reads: int = 1) -> Floats:
-        """Measured conductances, (planes, rows, columns), siemens, mean over `reads`."""
+    def read_conductances(self, array: int, coupling: int, reads: int = 1, rows: slice = slice(None)) -> Floats:
+        """Measured conductances of all rows or some, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.reads(reads)
         self._need(Capability.READ)
-        _, rows, columns = self._cells.known(array)[coupling].shape
+        _, every, columns = self._cells.known(array)[coupling].shape
+        begin, end, _ = rows.indices(every)
         low, _ = self.g_range_s
-        total = np.zeros((self.planes, rows, columns))
+        total = np.zeros((self.planes, end - begin, columns))
         for plane in range(self.planes):
-            region = Region(array, coupling, plane, 0, rows, 0, columns)
+            region = Region(array, coupling, plane, begin, end - begin, 0, columns)
             total[plane] = cell_verbs.read_codes(self.session, region, self._cells.max_code, reads)
         return total / reads * self.g_lsb_s + low
 
@@ -293,7 +299,13 @@ class Crossbar:
             raise OutOfRange(f"the device cannot {capability.name}: its capabilities lack it", device=self.address)
 
     def _write(self, request: WriteCells, seconds: float) -> Written:
-        return self.session.call(lambda device: device.write_cells(request, seconds))
+        write_s = self.info.seconds(Parameter.WRITE_TIME_S)
+        least = deeds.of_write(request, sum(patch.codes.size for patch in request.patches), write_s)
+        return self.session.counted(
+            lambda device: device.write_cells(request, seconds),
+            [least],
+            lambda done: deeds.of_write(request, done.pulses, write_s) - least,
+        )
 
     def _codec(self, array: int) -> SettleCodec:
         self._cells.known(array)

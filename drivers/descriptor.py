@@ -1,38 +1,29 @@
-"""A wire that is a file descriptor: a terminal or a socket, waited for with `poll` and never blocking in a call."""
+"""A wire that is a terminal or a socket, waited for by one deadline and never blocking in a call."""
 
 from __future__ import annotations
 
-import os
-import select
 from time import monotonic
-from typing import Final
 
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer
+from firmware_specs import platform
 
 CHUNK = 1 << 16
-CLOSED = -1
-POLLS: Final = hasattr(select, "poll")
-"""Does the system have `poll`? Windows has none: its ports and sockets are read by their libraries."""
 
 
 class Descriptor:
-    """Reads and writes one non-blocking descriptor.
+    """Reads and writes one of them.
 
     Args:
-        number: The descriptor; it stays its library's to close.
+        wire: What waits, reads and writes; the descriptor stays its library's to close.
         address: Named in errors.
     """
 
-    def __init__(self, number: int, address: str) -> None:
+    def __init__(self, wire: platform.Wire, address: str) -> None:
         self.buffer = ReadBuffer(self.fill, address)
-        self._number = number
+        self._wire = wire
         self._address = address
-        self._readable, self._either, self._writable = select.poll(), select.poll(), select.poll()
-        self._readable.register(number, select.POLLIN)
-        self._either.register(number, select.POLLIN | select.POLLOUT)
-        self._writable.register(number, select.POLLOUT)
 
     def write(self, data: bytes, deadline: float) -> None:
         """Sends all of `data`, taking in what arrives meanwhile so that two full buffers never wait on each other."""
@@ -40,7 +31,7 @@ class Descriptor:
             view = memoryview(data)
             while view:
                 try:
-                    view = view[os.write(self._number, view) :]
+                    view = view[self._wire.write(view) :]
                 except BlockingIOError:
                     self._wait_writable(len(view), deadline)
                 if view and monotonic() >= deadline:
@@ -51,24 +42,34 @@ class Descriptor:
     def fill(self, deadline: float) -> bytes:
         """Waits for bytes and returns what is there; b"" when none came in time."""
         try:
-            if not self._readable.poll(max(0.0, deadline - monotonic()) * 1000.0 + 0.5):
+            if not self._wire.readable(max(0.0, deadline - monotonic())):
                 return b""
             return self._take()
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self._address) from error
 
+    def waiting(self) -> bytes:
+        """What has come already, without waiting."""
+        try:
+            while self._wire.readable(0) and not self.buffer.full:
+                self.buffer.push(self._take())
+        except LIBRARY_ERRORS as error:
+            raise translate(error, "reading", self._address) from error
+        return self.buffer.waiting()
+
     def forget(self) -> None:
         """The descriptor is about to be closed: whatever is done with it afterwards fails."""
-        self._number = CLOSED
+        self._wire.forget()
 
     def _wait_writable(self, left: int, deadline: float) -> None:
         """Waits for room, which pyserial's own non-blocking write does by spinning for ever."""
         while monotonic() < deadline:
-            wanted = self._writable if self.buffer.full else self._either
-            events = wanted.poll(max(0.0, deadline - monotonic()) * 1000.0 + 0.5)
-            if events and events[0][1] & select.POLLOUT:
+            left_s = max(0.0, deadline - monotonic())
+            full = self.buffer.full
+            came, room = (False, self._wire.writable(left_s)) if full else self._wire.ready(left_s)
+            if room:
                 return
-            if events:
+            if came:
                 self.buffer.push(self._take())
         raise self._late(left)
 
@@ -77,7 +78,7 @@ class Descriptor:
 
     def _take(self) -> bytes:
         """What is here, past the library, which would wait for it a second time."""
-        chunk = os.read(self._number, CHUNK)
+        chunk = self._wire.read(CHUNK)
         if not chunk:
             raise ConnectionResetError("the other side hung up")
         return chunk

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import re
 import socket
-import stat
-import sys
 import time
 from urllib.parse import urlsplit
 
@@ -23,6 +20,7 @@ from serial.tools import list_ports
 
 from drivers.errors import LinkTimeout
 from drivers.transport import within
+from firmware_specs import platform
 
 RESOLVE_S = 2.0
 LOCAL = "this-host"
@@ -65,16 +63,7 @@ def _port(port: str) -> str:
     """A serial port: by its number where Windows numbers it, else by the device behind its node."""
     if com := _COM.fullmatch(port):
         return f"COM{int(com[1])}"
-    try:
-        real = os.path.realpath(port) if port else port
-        node = os.stat(real)  # noqa: PTH116 - a port need not be a path
-        if stat.S_ISCHR(node.st_mode) and sys.platform.startswith("linux"):
-            return f"port {node.st_rdev:x}"
-    except OSError:
-        pass  # nothing there, now
-    except ValueError:
-        return port
-    return real.replace("/dev/tty.", "/dev/cu.", 1) if sys.platform == "darwin" else real
+    return platform.port_device(port)
 
 
 def _visa(resource: str) -> str:

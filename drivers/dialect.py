@@ -64,6 +64,10 @@ class Dialect(Protocol):
     @property
     def outputs_on(self) -> bool | None: ...
     @property
+    def transactions(self) -> int | None:
+        """Transactions of this session so far, as the device counts them; None where it counts others, too."""
+
+    @property
     def max_request(self) -> int: ...
     @property
     def max_reply(self) -> int: ...

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from drivers.device_name import device_name
+from drivers.errors import DeviceError
 from drivers.recording import FlightRecorder
+from firmware_specs import platform
 
 
 def keep(recorder: FlightRecorder, address: str) -> Path | None:
@@ -25,12 +27,19 @@ def keep(recorder: FlightRecorder, address: str) -> Path | None:
     return None
 
 
+def tell(error: BaseException, wires: Mapping[str, FlightRecorder]) -> None:
+    """Keeps the traffic of an opening that failed, by address, and says in the error where it is."""
+    if isinstance(error, DeviceError):
+        kept = [str(log) for address, recorder in wires.items() if (log := keep(recorder, address))]
+        if kept:
+            error.add_note(f"The traffic of this opening is in {', '.join(kept)}")
+
+
 def _folder() -> Path:
     """This user's alone: others could put links into one they share."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"crossbar-hil-flights-{user}"
+    folder = Path(tempfile.gettempdir()) / f"crossbar-hil-flights-{platform.user_number()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or (os.name == "posix" and found.st_uid != user):
+    if not stat.S_ISDIR(found.st_mode) or not platform.is_mine(found):
         raise OSError(f"{folder} is not a folder of this user")
     return folder

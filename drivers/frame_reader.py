@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from drivers.heard import Heard
 from drivers.link_errors import talks
 from drivers.transport import Transport
 from firmware_specs.frame import Damaged, Decoder, Frame
@@ -17,11 +18,11 @@ class FrameReader:
         wire: The byte seam.
 
     Attributes:
-        last: The bytes read last, for error messages.
+        heard: What came since something was asked.
     """
 
     def __init__(self, wire: Transport) -> None:
-        self.last = b""
+        self.heard = Heard()
         self._wire = wire
         self._decoder = Decoder()
         self._here: deque[Frame | Damaged] = deque()
@@ -33,9 +34,14 @@ class FrameReader:
             LinkTimeout: none came, whatever else did. LinkLost: none can come.
         """
         while not self._here:
-            self.last = self._wire.read_some(until)
-            self._here.extend(self._decoder.feed(self.last))
+            chunk = self._wire.read_some(until)
+            self.heard.take(chunk)
+            self._here.extend(self._decoder.feed(chunk))
             if not self._here and time.monotonic() >= until:
                 raise talks(self._wire.address)
         found = self._here.popleft()
-        return None if isinstance(found, Damaged) else found
+        if isinstance(found, Damaged):
+            self.heard.damaged += 1
+            return None
+        self.heard.sound += 1
+        return found

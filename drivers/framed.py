@@ -55,8 +55,11 @@ FAULT_BYTES = 1040
 """Of the longest entry of the fault log."""
 DISARM_SHARE = 0.75
 """Of the time to switch off in: how much is spent on asking politely."""
-SHORTEST_S = 0.1
-"""What the last question gets, however late it is."""
+SHORTEST_S = 0.5
+"""What a new session gets, however late it is: on a busy host the clock runs while nobody works."""
+CONFIRM_S = 2.0
+"""What the question gets whether they are off, at least: the switching off is done, and who gives up here says wrongly
+that they may be on."""
 
 
 class Framed:
@@ -83,6 +86,11 @@ class Framed:
         return bool(self.link.flags & DeviceFlag.OUTPUTS_ON)
 
     @property
+    def transactions(self) -> int:
+        """Every transaction is one of the device's."""
+        return self.link.counts.transactions
+
+    @property
     def max_request(self) -> int:
         """Longest request payload, bytes."""
         return self.link.synced.max_request if self.link.synced else 0
@@ -101,10 +109,10 @@ class Framed:
         deadline = time.monotonic() + timeout_s
         try:
             _nothing(self.link.transact(Opcode.DISARM, b"", timeout_s * DISARM_SHARE, timeout_s / 8))
-            self._see_off(deadline)
+            self._see_off(max(deadline, time.monotonic() + CONFIRM_S))
         except Exception:
             self.link.open(max(SHORTEST_S, deadline - timeout_s / 8 - time.monotonic()))
-            self._see_off(max(deadline, time.monotonic() + SHORTEST_S))
+            self._see_off(max(deadline, time.monotonic() + CONFIRM_S))
 
     def identify(self) -> Identity:
         """Who it is."""
@@ -243,8 +251,9 @@ class Framed:
         self.link.close()
 
     def _see_off(self, deadline: float) -> None:
-        left_s = max(SHORTEST_S, deadline - time.monotonic())
-        status = self._parsed(Opcode.STATUS, Status.parse, self.link.transact(Opcode.STATUS, b"", left_s, left_s / 3))
+        left_s = deadline - time.monotonic()
+        reply = self.link.transact(Opcode.STATUS, b"", left_s, SHORTEST_S)
+        status = self._parsed(Opcode.STATUS, Status.parse, reply)
         if status.state is State.ARMED or self.outputs_on:
             text = f"after DISARM the device says: state {status.state.name}, outputs {'on' * self.outputs_on or 'off'}"
             raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)

@@ -17,12 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from drivers.chip_ledger import ChipLedger
 from drivers.errors import BudgetSpent, OutOfRange
-from firmware_specs.messages import LimitsRecord, Region
+from firmware_specs.messages import PULSES_A_CELL, LimitsRecord, Region
 
 Plane = tuple[int, int, int]
 """Array, coupling, plane."""
 
-MAX_PULSES = 65535
 MOST_READS = 65535
 OPEN_ENDED = ("max_energy_per_cell_j", "max_source_v")
 """Limits that may be infinite."""
@@ -156,12 +155,12 @@ class Guard:
     def pulse_counts(self, region: Region, count: int | NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
         """Pulses of every cell of a region, from one count for all or (rows, columns) of them; whole numbers only."""
         if not isinstance(count, np.ndarray):
-            return np.full((region.rows, region.columns), self.count("pulses", count, MAX_PULSES), np.uint16)
+            return np.full((region.rows, region.columns), self.count("pulses", count, PULSES_A_CELL), np.uint16)
         if count.shape != (region.rows, region.columns) or count.dtype.kind not in "iu":
             text = f"integers ({region.rows}, {region.columns}) are needed, got {count.dtype} {count.shape}"
             raise OutOfRange(f"pulse counts: {text}", device=self._device)
         for end in (count.min(), count.max()):
-            self.count("pulses", int(end), MAX_PULSES)
+            self.count("pulses", int(end), PULSES_A_CELL)
         return count.astype(np.uint16)
 
     def open_ledger(self, plane: Plane, pulses: NDArray[Any], energy_j: NDArray[np.float64]) -> None:

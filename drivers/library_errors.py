@@ -7,11 +7,13 @@ bare `Exception`. All of them leave the transports through `translate`, always `
 from __future__ import annotations
 
 import errno
+import re
 
 import pyvisa.errors
 import serial
 from pyvisa.constants import StatusCode
 
+from drivers.device_kind import is_served
 from drivers.errors import Busy, DeviceError, LinkLost, LinkTimeout, OutOfRange
 
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
@@ -20,6 +22,7 @@ LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
 _TIMEOUTS = (TimeoutError, serial.SerialTimeoutException)
 _BUSY_ERRNO = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 _MISSING_ERRNO = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
+_HUNG_UP_ERRNO = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 _VISA_TIMEOUT = (StatusCode.error_timeout,)
 _VISA_BUSY = (StatusCode.error_resource_busy, StatusCode.error_resource_locked)
 _VISA_ADDRESS = (
@@ -29,6 +32,19 @@ _VISA_ADDRESS = (
 )
 
 _REPLUG = "Check cable and power, then start again"
+_HUNG_UP = (
+    "The other side closed it: it was switched off or restarted, or it takes one client at a time and another program "
+    "is connected. Look which, then start again"
+)
+_INSTALL = (
+    "Install the library it names (`pip install pyusb` for USB, `gpib-ctypes` for GPIB, a maker's VISA for @ivi), or "
+    "name another one with --visa-library"
+)
+_LIBRARY = re.compile(
+    r"could not (?:locate|open) (?:a )?VISA|no module named|please install|backend|not installed|wrapper not found"
+    r"|library|missing dependenc",
+    re.IGNORECASE,
+)
 _PERMISSION = "Give your user access to the port (on Linux: the dialout group), then log in again"
 
 
@@ -53,9 +69,20 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         return LinkLost(f"{asked} is not permitted ({said})", device=device, todo=_PERMISSION)
     if code in _MISSING_ERRNO or status in _VISA_ADDRESS:
         return LinkLost(f"{asked} found nothing there ({said})", device=device, todo="`hil devices` lists what answers")
+    if _lacks_library(error, status):
+        return OutOfRange(f"{asked} needs a library that is not here ({said})", device=device, todo=_INSTALL)
     if _is_bad_setting(error):
         return OutOfRange(f"{asked} was refused ({said})", device=device, todo="Check the address and its options")
-    return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=_REPLUG)
+    todo = _HUNG_UP if is_served(device) and (isinstance(error, ConnectionError) or code in _HUNG_UP_ERRNO) else _REPLUG
+    return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=todo)
+
+
+def _lacks_library(error: Exception, status: object) -> bool:
+    """Is it something that is not installed? No cable mends that."""
+    if isinstance(error, ImportError | pyvisa.errors.LibraryError) or status == StatusCode.error_library_not_found:
+        return True
+    text = isinstance(error, ValueError | OSError | pyvisa.errors.Error) and _errno(error) is None
+    return text and status is None and bool(_LIBRARY.search(str(error)))
 
 
 def _is_bad_setting(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
-from drivers.link_errors import restarted, talks, unanswered
+from drivers.link_errors import restarted, talks
 from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
 from drivers.transport import Transport, back_off, doubled
@@ -28,7 +28,8 @@ from firmware_specs.messages.link import MAX_OWNER
 ANSWER_S = 0.5
 """How long a first answer is waited for, where nothing else is said; each retry waits twice as long."""
 HOST_WINDOW = 64
-SYNC_S = 0.2
+SYNC_S, MOST_SYNC_S = 0.2, 0.5
+"""A board may be deaf while it starts: it is asked this often until the deadline."""
 ROUND_TRIP_S = 0.005
 LAST_SEQUENCE = 0xFFFFFFFF
 KNOWN_FLAGS = 0x0F
@@ -99,6 +100,7 @@ class FramedLink:
         """
         with self._lock:
             self.session = self._asking = 0
+            self._reader.heard.forget()
             return self._synchronize(time.monotonic() + timeout_s)
 
     def transact(
@@ -170,6 +172,7 @@ class FramedLink:
         self, requests: Sequence[Request], deadline: float, answer_s: float, most: int, ahead: int = UNBOUNDED
     ) -> list[Call]:
         """Runs an exchange to its end; whatever breaks it off leaves the link dirty."""
+        self._reader.heard.forget()
         synced = self._ready(requests, deadline)
         exchange = Exchange(self.session, self._sequence + 1, requests, synced.window, self._window, most, ahead)
         self._dirty = True
@@ -252,16 +255,17 @@ class FramedLink:
         while True:
             try:
                 self._wire.write(request, deadline)
-                until = min(deadline, time.monotonic() + doubled(SYNC_S, attempts))
+                until = min(deadline, time.monotonic() + min(doubled(SYNC_S, attempts), MOST_SYNC_S))
                 while True:
                     frame = self._receive(until)
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
                         return self._begin(self._parse(Synced.parse, frame.payload, "SYNC"))
                     if time.monotonic() >= until:
                         raise talks(self.address)
-            except LinkTimeout:
+            except LinkTimeout as error:
                 if time.monotonic() >= deadline:
-                    raise
+                    asked = f"SYNC, sent {attempts + 1} times, got no answer before its deadline"
+                    raise self._reader.heard.timeout(asked, self.address, error) from error
                 back_off(attempts, deadline)
                 attempts += 1
 
@@ -295,7 +299,7 @@ class FramedLink:
         self.session = 0
         return restarted(self.address, bool(self.flags & DeviceFlag.OUTPUTS_ON))
 
-    def _unanswered(self, exchange: Exchange, cause: LinkError) -> LinkTimeout:
+    def _unanswered(self, exchange: Exchange, cause: LinkTimeout) -> LinkTimeout:
         call = exchange.current or exchange.calls[-1]
-        asked = f"{call.opcode.name} (transaction {call.sequence})"
-        return unanswered(asked, self.address, cause.last or self._reader.last)
+        asked = f"{call.opcode.name} (transaction {call.sequence}) got no complete answer before its deadline; whether "
+        return self._reader.heard.timeout(f"{asked}it was done is unknown", self.address, cause, known=True)

@@ -15,16 +15,6 @@ def restarted(device: str, outputs_on: bool) -> LinkLost:
     )
 
 
-def unanswered(asked: str, device: str, last: bytes) -> LinkTimeout:
-    """Nothing complete came before the deadline."""
-    return LinkTimeout(
-        f"{asked} got no complete answer before its deadline; whether it was done is unknown",
-        device=device,
-        last=last,
-        todo="The link is re-synchronized before it is used again; check power and cable",
-    )
-
-
 def talks(device: str) -> LinkTimeout:
     """The deadline passed in a flood."""
     return LinkTimeout("the device talks, and says nothing that was asked", device=device)

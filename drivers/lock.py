@@ -19,9 +19,9 @@ from typing import Self
 from drivers.device_name import device_name
 from drivers.errors import Busy, OutOfRange
 from drivers.owner_file import HeldByOther, NotALock, Owner, OwnerFile, holder_of
+from firmware_specs import platform
 
 FOLDER_VARIABLE = "CROSSBAR_HIL_LOCKS"
-SHARED = 0o1777
 TAKE_OVER = "Stop that process first; if it hangs, end it by its pid: the lock goes with it"
 
 
@@ -110,20 +110,11 @@ def _make(where: Path) -> None:
         where.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another process was faster; or a file, told below
             where.mkdir()
-            where.chmod(SHARED)
+            where.chmod(platform.SHARED)
     found = where.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise OSError("it is a link" if stat.S_ISLNK(found.st_mode) else "it is a file")
-    if os.name != "posix":
-        return
-    safe = bool(found.st_mode & stat.S_ISVTX) or not found.st_mode & 0o022
-    if found.st_uid == os.getuid():
-        if not safe:
-            where.chmod(SHARED)
-    elif not safe:
-        raise OSError(f"anybody can remove your files in it (mode {stat.S_IMODE(found.st_mode):o}, not {SHARED:o})")
-    elif not os.access(where, os.W_OK | os.X_OK):
-        raise OSError(f"it belongs to user {found.st_uid} and is not shared (mode {SHARED:o})")
+    platform.refuse_unsafe(where, found)
 
 
 def _unfit(where: Path, why: str, device: str) -> OutOfRange:

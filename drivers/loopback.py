@@ -59,6 +59,12 @@ class Loopback:
         self._check()
         return self._buffer.some(deadline)
 
+    def waiting(self) -> bytes:
+        """What the endpoint has sent and nobody has read."""
+        if self._arrived:
+            self._buffer.push(self._fill(0.0))
+        return self._buffer.waiting()
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws the answers so far away."""
         self._check()

@@ -9,6 +9,7 @@ import numpy as np
 from drivers.errors import ProtocolViolation
 from drivers.portions import Cost
 from drivers.session import Session
+from firmware_specs import deeds
 from firmware_specs.codes import Parameter
 from firmware_specs.messages import Codes, Product, ProductReply, width_for
 
@@ -38,7 +39,8 @@ def _summed(session: Session, whole: Product, lines: int, max_code: int, sample_
     replies: list[ProductReply] = []
     for group in portions.groups(requests, step * sample_s):
         seconds = [len(request.inputs) * sample_s for request in group]
-        replies += session.call(lambda device: device.product(group, seconds))  # noqa: B023 - called here
+        asked = [deeds.of_product(request, lines, each_s) for request, each_s in zip(group, seconds, strict=True)]
+        replies += session.counted(lambda device: device.product(group, seconds), asked)  # noqa: B023 - called here
     for request, reply in zip(requests, replies, strict=True):
         if reply.outputs.shape != (len(request.inputs), lines):
             raise ProtocolViolation(

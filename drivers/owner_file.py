@@ -22,11 +22,12 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
+from firmware_specs import platform
+
 SIGNATURE = b" crossbar-hil lock "
 MOST_BYTES = 4096
 PATIENCE_S, PAUSE_S = 0.1, 0.005
 """Somebody who only looks holds a lock for a moment: a lock that stays taken this long has an owner."""
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,8 @@ class OwnerFile:
         if self._descriptor < 0:
             return
         descriptor, mine, self._descriptor = self._descriptor, self.held, -1
-        if mine and os.name == "posix":  # while it is held: nobody else can have the name yet
-            with contextlib.suppress(OSError):  # in a shared folder it may have been made by another user
-                self.path.unlink()
+        if mine:
+            platform.drop_held(self.path, descriptor)
         os.close(descriptor)
 
     def _acquire(self) -> int:
@@ -141,7 +141,7 @@ class OwnerFile:
 def holder_of(path: Path) -> Owner | None:
     """Who holds a file now; None when nobody does, or it is none of ours. Changes nothing."""
     try:
-        descriptor = os.open(path, os.O_RDWR | _FLAGS)
+        descriptor = os.open(path, os.O_RDWR | platform.OPEN_FLAGS)
     except OSError:
         return None
     try:
@@ -154,25 +154,24 @@ def holder_of(path: Path) -> Owner | None:
 
 
 def user_name() -> str:
-    """The account, by number where it has no name."""
+    """The account, by number where it has no name: in a container the password file may not know it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        return str(os.getuid()) if hasattr(os, "getuid") else "?"
+        return str(platform.user_number())
 
 
 def _open(path: Path) -> int:
     """Opens or makes the file. Not with O_CREAT where it exists: Linux refuses that for others' files in /tmp."""
     try:
-        return os.open(path, os.O_RDWR | _FLAGS)
+        return os.open(path, os.O_RDWR | platform.OPEN_FLAGS)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise NotALock(f"{path} cannot be opened as a lock file: {error.strerror}") from error
     with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o666)  # whatever the umask: the next owner may be another user
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | platform.OPEN_FLAGS, 0o666)
+        platform.open_to_all(descriptor)  # the next owner may be another user
         return descriptor
     if path.is_symlink():
         raise NotALock(f"{path} is a link, and a lock file is never opened through one")
@@ -223,5 +222,4 @@ def _forget_all() -> None:
         held._forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+platform.after_fork(_forget_all)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange
-from firmware_specs.messages import Region
+from firmware_specs.messages import PULSES_AT_ONCE, Region
 
 PORTION_S = 0.4
 """Stated time of the requests under way, at most: with what a device needs besides it is the half second of 9.4."""
@@ -157,7 +157,8 @@ class Portions:
             counts: Pulses of every cell, (rows, columns).
             each: Bytes of a cell's count, and seconds of a pulse.
         """
-        pulses, cells = self.most("one pulse", Cost(seconds=each.seconds)), self.most("one cell", Cost(each.request))
+        pulses = min(PULSES_AT_ONCE, self.most("one pulse", Cost(seconds=each.seconds)))
+        cells = self.most("one cell", Cost(each.request))
         left = counts.astype(np.int64)
         if not left.any():
             yield region, left  # nothing to deliver, but the device may refuse

@@ -14,9 +14,16 @@ from typing import Literal, NamedTuple
 
 from drivers.errors import DeviceError, LinkTimeout, ProtocolViolation
 from drivers.transport import ReadBuffer, Transport
+from firmware_specs import platform
+from firmware_specs.documents import DocumentError, read_text
+from firmware_specs.printable import printable
 
+MOST_TEXT = 4096
+"""Characters of an error that are kept."""
 Way = Literal[">", "<", "!"]
 HEADER = "# recording of "
+MOST_BYTES = 1 << 26
+"""Of a recording that is read; a recorder keeps a megabyte of traffic."""
 
 
 class Entry(NamedTuple):
@@ -55,13 +62,13 @@ class FlightRecorder:
         """Writes the recording, replacing the file at once or not at all."""
         lines = [f"{HEADER}{device}"]
         for entry in self.entries:
-            body = entry.data.decode(errors="replace") if entry.way == "!" else entry.data.hex()
+            body = printable(entry.data, MOST_TEXT) if entry.way == "!" else entry.data.hex()
             lines.append(f"{entry.at_s:.6f} {entry.way} {body}")
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         scratch.unlink(missing_ok=True)
         with scratch.open("x", encoding="utf-8") as file:  # never through a link that somebody put there
             file.write("\n".join(lines) + "\n")
-        scratch.replace(path)
+        platform.replace(scratch, path)
 
     def _trim(self) -> None:
         while self._held > self._max_bytes and len(self._entries) > 1:
@@ -129,6 +136,12 @@ class Recorded:
         self.recorder.note("!", str(error).encode())
         return error
 
+    def waiting(self) -> bytes:
+        """Takes and notes."""
+        if data := self._wire.waiting():
+            self.recorder.note("<", data)
+        return data
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Drains and notes how much."""
         dropped = self._wire.drain(quiet_s, deadline)
@@ -159,9 +172,16 @@ class Replay:
 
     @classmethod
     def load(cls, path: Path) -> Replay:
-        """Reads a recording that `FlightRecorder.save` wrote."""
-        lines = path.read_text().splitlines()
-        if not lines or not lines[0].startswith(HEADER):
+        """Reads a recording that `FlightRecorder.save` wrote.
+
+        Raises:
+            ProtocolViolation: it is none, with the line that is wrong.
+        """
+        try:
+            lines = read_text(path, MOST_BYTES).removesuffix("\n").replace("\r\n", "\n").split("\n")
+        except (OSError, DocumentError) as error:
+            raise ProtocolViolation(f"{path} is not readable: {error}") from error
+        if not lines[0].startswith(HEADER):
             raise ProtocolViolation(f"{path} is not a recording: its first line must begin with {HEADER!r}")
         return cls(tuple(_entry(path, number, line) for number, line in enumerate(lines[1:], 2)), f"replay:{path}")
 
@@ -197,6 +217,10 @@ class Replay:
         """The next recorded bytes."""
         return self._buffer.some(deadline)
 
+    def waiting(self) -> bytes:
+        """What was read ahead: a recording has no clock, the rest comes when it is read."""
+        return self._buffer.waiting()
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what was read ahead."""
         self._buffer.clear()
@@ -224,6 +248,7 @@ def _entry(path: Path, number: int, line: str) -> Entry:
             return Entry(float(at_s), ">", bytes.fromhex(body))
         if way == "<":
             return Entry(float(at_s), "<", bytes.fromhex(body))
-        raise ValueError(f"direction {way!r}")
+        raise ValueError(f"direction {way[:20]!r}")
     except ValueError as error:
-        raise ProtocolViolation(f"{path}, line {number}: not `SECONDS > HEX`: {error}") from error
+        said = printable(str(error), 100)
+        raise ProtocolViolation(f"{path}, line {number}: not `SECONDS > HEX`: {said}") from error

@@ -132,6 +132,18 @@ class VoltageSource(Protocol):
         """Connects or disconnects outputs; on only at a level that was set."""
 
 
+class TemperatureStage(Protocol):
+    """What heats or cools the crossbar."""
+
+    name: str
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Set-point, read back; returns at once."""
+
+    def temperature(self) -> float:
+        """Of the stage, kelvin."""
+
+
 class Clock(Protocol):
     """What time it is on the bench, and waiting."""
 

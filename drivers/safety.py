@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
-"""A program's own timers: what they raise would break off the switching off as well as a signal from outside."""
-HELD = (signal.SIGINT, *STOPS, *TIMERS)
+from firmware_specs import platform
+
+HELD = (signal.SIGINT, *platform.STOPS, *platform.TIMERS)
+"""A program's own timers, too: what they raise would break off the switching off as well as a signal from outside."""
 
 
 class SignalWatch:
@@ -30,7 +30,8 @@ class SignalWatch:
         """Takes over the signals; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in STOPS:
+        platform.close_is_a_signal()
+        for number in platform.STOPS:
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _stop)
                 self._ours.append(number)

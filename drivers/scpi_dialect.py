@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from drivers import scpi_answers as answers
 from drivers import scpi_values as scpi
+from drivers.answers import line, maybe
 from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.portions import Sizes, counted
@@ -47,6 +48,7 @@ from firmware_specs.topology import Topology
 
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
+NUMBER = 8
 REALS = 4
 """How much longer a reply may be here: reals of 8 bytes where the serial protocol has smaller numbers."""
 
@@ -73,6 +75,11 @@ class Scpi:
         """An instrument does not say with every answer."""
         return
 
+    @property
+    def transactions(self) -> None:
+        """An instrument makes one message several transactions, or none."""
+        return
+
     def open(self, timeout_s: float) -> None:
         """Clean link, outputs off, byte order set and read back, longest blocks known."""
         self.link.open(timeout_s)
@@ -86,7 +93,7 @@ class Scpi:
         message, what = b":OUTP OFF;:OUTP?;:STAT:DEV?", "switching the outputs off"
         on, said = self._all_there(what, self.link.ask(message, what, timeout_s), 2)
         status = answers.status(said, self.address)
-        if on.strip() != b"0" or status.state is State.ARMED:
+        if maybe(line(on)) != 0.0 or status.state is State.ARMED:
             text = f"after OUTPut OFF the device says: OUTPut {printable(on)}, state {status.state.name}"
             raise ProtocolViolation(text, device=self.address, todo=MAY_BE_ON)
 
@@ -194,7 +201,7 @@ class Scpi:
         region, size = request.region, self._replies.read_cells(request)
         kind = self._replies.cell_width(request.reads)
         message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
-        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size)[0]
+        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size, once=True)[0]
         return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
@@ -208,7 +215,8 @@ class Scpi:
         """Cell currents."""
         volts = ",".join(scpi.number(float(v)) for v in request.volts)
         message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
-        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=self._replies.measure(request))[0]
+        size = self._replies.measure(request)
+        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=size, once=True)[0]
         count = len(request.volts) * request.reads * request.region.cells
         return Currents(scpi.finite(scpi.array(data, "f8", count, device=self.address), "currents", self.address))
 
@@ -230,7 +238,7 @@ class Scpi:
 
     def temperature(self) -> float:
         """Kelvin."""
-        return scpi.number_of(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?")[0], self.address)
+        return scpi.number_of(self._ask(b":SYST:TEMP?", "SYSTem:TEMPerature?", size=NUMBER)[0], self.address)
 
     def set_temperature(self, kelvin: float) -> float:
         """Sets the temperature; returns what is set."""
@@ -239,7 +247,7 @@ class Scpi:
 
     def clock(self) -> float:
         """Seconds on an emulator's clock."""
-        return scpi.number_of(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?")[0], self.address)
+        return scpi.number_of(self._ask(b":SYST:CLOC?", "SYSTem:CLOCk?", size=NUMBER)[0], self.address)
 
     def wait(self, seconds: float) -> float:
         """Moves an emulator's clock."""
@@ -260,22 +268,27 @@ class Scpi:
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
         size = self._replies.settle(request)
-        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size)
+        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size, once=True)
         return settle_reply(request, self._replies.topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
         size, adc = self._replies.product(request), self._replies.converters[ConverterId.PRODUCT_ADC]
-        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size)[0]
+        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size, once=True)[0]
         return product_reply(request, adc.max_code, part, self.address)
 
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
 
-    def _ask(self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0) -> list[Part]:
-        """A message with `count` queries in it (0: a command), answered with about `size` bytes by PROTOCOL.md."""
-        most = MOST_REPLY + REALS * size
-        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most)
+    def _ask(
+        self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0, *, once: bool = False
+    ) -> list[Part]:
+        """A message with `count` queries in it (0: a command).
+
+        Where the answer is data, of about `size` bytes by PROTOCOL.md, it has to show that it belongs to its question.
+        """
+        most, tied = MOST_REPLY + REALS * size, size > 0
+        parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once, tied=tied)
         return self._all_there(what, parts, count)
 
     def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:

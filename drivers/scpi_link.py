@@ -2,40 +2,38 @@
 
 Every message ends with `;:SYST:ERR:ALL?`, so there is always an answer, and a refusal comes with the message that
 caused it (SCPI.md 3.3). After a timeout the device is cleared and has to repeat a nonce before the next answer counts
-(4.1).
+(4.1). An answer that becomes data repeats a nonce of its own message, too: a late or doubled one is found by that.
 """
 
 from __future__ import annotations
 
-import re
+import itertools
 import secrets
 import threading
 import time
 from collections.abc import Callable
 
+from drivers.answers import only_prompts, stripped, whole
+from drivers.device_kind import crowded
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
+from drivers.heard import NOTHING_CAME, OTHER_TALK
 from drivers.link_errors import talks
 from drivers.refusals import refused
+from drivers.scpi_blocks import PIECE, BlockReader
+from drivers.scpi_ends import BUSY_FOR, ERRORS, NAMED, split_errors
+from drivers.scpi_numbers import Numbers
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
-from firmware_specs.scpi import BlockError, data_length, header_length
 
 ATTEMPTS = 3
 QUIET_S = 0.02
 MAX_LINE = 1 << 20
-PIECE = 4096
-NONCE_S = 0.5
+NONCE_S, MOST_NONCE_S = 0.5, 1.0
+AGAIN = "The link is re-synchronized before it is used again"
 ANSWER_S = 0.5
 MOST_REPLY = 1 << 20
 """Bytes of the blocks of a reply whose length follows from nothing that was asked."""
 MOST_PARTS = 16
-MAX_ERRORS = 1 << 16
-ERRORS = b";:SYST:ERR:ALL?\n"
-_ENTRY = re.compile(r'([-+]?\d{1,9}),"((?:[^"]|"")*)"')
-_ERRORS_END = re.compile(rb';[-+]?\d{1,9},"(?:[^"\n]|"")*"(?:,[-+]?\d{1,9},"(?:[^"\n]|"")*")*\r?\n\Z')
-_NAMED = re.compile(r".*?;([A-Z_]+): (.*)", re.DOTALL)
-_COUNT = re.compile(rb"\d{1,18}")
-_BUSY_FOR = re.compile(r"(\d{1,6}) ms")
 
 Part = bytes
 """One reply of a message: the bytes of a block, or the text of anything else."""
@@ -60,14 +58,24 @@ class ScpiLink:
     def __init__(self, wire: Transport, nonces: Callable[[], int] | None = None) -> None:
         self.address = wire.address
         self.resynchronized = 0
-        self._wire = wire
+        self._wire, self._blocks = wire, BlockReader(wire)
         self._nonces = nonces or (lambda: secrets.randbelow(1 << 31))
         self._lock = threading.RLock()
         self._dirty = True
         self._deeds = 0
+        self._numbers = Numbers()
+        self._ties = itertools.count(1)
 
     def ask(
-        self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S, most: int = MOST_REPLY
+        self,
+        message: bytes,
+        what: str,
+        timeout_s: float,
+        answer_s: float = ANSWER_S,
+        most: int = MOST_REPLY,
+        *,
+        once: bool = False,
+        tied: bool = False,
     ) -> list[Part]:
         """Sends a message that may be sent twice without harm; returns the replies of its queries.
 
@@ -77,6 +85,8 @@ class ScpiLink:
             timeout_s: Deadline of the whole, with all retries.
             answer_s: After how long without an answer to ask again for the first time; each retry waits twice as long.
             most: Bytes of all blocks of the longest reply that can be right.
+            once: It draws noise: asked again, it is to be answered the same, where the device can.
+            tied: The answer has to repeat a number of this very message: it becomes data.
 
         Raises:
             DeviceFault: the device refused a unit of it. Busy: another link owns the device.
@@ -86,38 +96,43 @@ class ScpiLink:
         deadline = time.monotonic() + timeout_s
         attempts = 0
         with self._lock:
+            named = self._numbers.fresh(message) if once else message
+            tie = b'"%d"' % next(self._ties) if tied else b""
             while True:
                 self._clean(deadline)
                 try:
-                    return self._exchange(message, what, _until(deadline, timeout_s, answer_s, attempts), most)
+                    return self._exchange(named, what, _until(deadline, timeout_s, answer_s, attempts), most, tie)
                 except _NotNow as error:
                     self._wait(what, error, deadline)
+                    named = self._numbers.fresh(message) if once else message
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
                     attempts += 1
                     self._give_up(what, error, attempts, deadline)
 
     def act(self, message: bytes, what: str, timeout_s: float, answer_s: float = ANSWER_S) -> list[Part] | None:
-        """Sends a message that must not be done twice; None when it was done but its reply was lost.
+        """Sends a message that must not be done twice; None when it was done and its reply cannot be had.
 
         Arguments and errors are those of `ask`.
         """
         deadline = time.monotonic() + timeout_s
         attempts = 0
         with self._lock:
+            before, named = self._deeds, self._numbers.fresh(message)
             while True:
                 self._clean(deadline)
                 try:
                     until = _until(deadline, timeout_s, answer_s, attempts)
-                    parts = self._exchange(message, what, until, MOST_REPLY)
-                    self._deeds += 1
+                    parts = self._exchange(named, what, until, MOST_REPLY)
+                    self._deeds = before + 1
                     return parts
                 except _NotNow as error:
                     self._wait(what, error, deadline)
+                    named = self._numbers.fresh(message)
                     continue
                 except (LinkTimeout, CorruptFrame, ProtocolViolation) as error:
                     attempts += 1
                     self._give_up(what, error, attempts, deadline)
-                if self._was_done(what, deadline):
+                if self._was_done(what, before, deadline) and not self._answer_is_kept(deadline):
                     return None
 
     def open(self, timeout_s: float) -> None:
@@ -127,6 +142,7 @@ class ScpiLink:
             deadline = time.monotonic() + timeout_s
             self._clean(deadline)
             self._deeds = self._counted(deadline)
+            self._numbers.kept = self._keeps_answers(deadline)
 
     def close(self) -> None:
         """Closes the wire."""
@@ -145,43 +161,62 @@ class ScpiLink:
             if time.monotonic() < deadline:
                 back_off(attempts - 1, deadline)
                 return
+            came = "" if error.last else ": nothing came"
             raise LinkTimeout(
-                f"{what} got no complete answer before its deadline",
+                f"{what} got no complete answer before its deadline{came}",
                 device=self.address,
                 last=error.last,
-                todo="The link is re-synchronized before it is used again; check power and cable",
+                todo=AGAIN if error.last else NOTHING_CAME + crowded(self.address),
             ) from error
         if attempts >= ATTEMPTS or time.monotonic() >= deadline:
             raise error
 
-    def _was_done(self, what: str, deadline: float) -> bool:
+    def _was_done(self, what: str, before: int, deadline: float) -> bool:
         """After an act without an answer: did the device do it?"""
         done = self._counted(deadline)
-        if done not in (self._deeds, self._deeds + 1):
+        if done not in (before, before + 1):
             raise ProtocolViolation(
-                f"{what}: the device counts {done} acts, we know of {self._deeds}",
+                f"{what}: the device counts {done} acts, we know of {before}",
                 device=self.address,
                 todo="Somebody else acts on this device",
             )
-        before, self._deeds = self._deeds, done
+        self._deeds = done
         return done > before
+
+    def _keeps_answers(self, deadline: float) -> bool:
+        """Forgets the last number; False of firmware that knows none."""
+        try:
+            said = self.ask(b":SYST:SEQ 0;SEQ?", "SYSTem:SEQuence", max(0.0, deadline - time.monotonic()))
+        except DeviceFault:
+            return False
+        if said not in ([], [b"0"]):
+            text = "SYSTem:SEQuence? did not answer 0 after it was set to 0"
+            raise ProtocolViolation(text, device=self.address, last=b";".join(said))
+        return bool(said)
+
+    def _answer_is_kept(self, deadline: float) -> bool:
+        """Does this link still hold the answer of the newest numbered message? A link that was opened anew does not."""
+        if not self._numbers.kept:
+            return False
+        said = self.ask(b":SYST:SEQ?", "SYSTem:SEQuence?", max(0.0, deadline - time.monotonic()))
+        return said == [b"%d" % self._numbers.last]
 
     def _counted(self, deadline: float) -> int:
         left_s = max(0.0, deadline - time.monotonic())
         said = self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)
-        if len(said) != 1 or not _COUNT.fullmatch(said[0].strip()):
+        if len(said) != 1:
             text = "SYSTem:TRANsactions? did not answer with a count"
             raise ProtocolViolation(text, device=self.address, last=b";".join(said))
-        return int(said[0])
+        return whole(said[0].decode(errors="replace"), ":SYST:TRAN?", self.address)
 
-    def _exchange(self, message: bytes, what: str, until: float, most: int) -> list[Part]:
+    def _exchange(self, message: bytes, what: str, until: float, most: int, tie: bytes = b"") -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""
         self._dirty = True
-        self._wire.write(message + ERRORS, until)
+        self._wire.write(message + (b";:SYST:ECHO? " + tie if tie else b"") + ERRORS, until)
         parts = []
         piece = self._wire.read_piece(b"\n", PIECE, until)
         while piece[:1] == b"#":
-            data, piece = self._block(piece, until, most)
+            data, piece = self._blocks.take(piece, until, most)
             parts.append(data)
             most -= len(data)
             if len(parts) > MOST_PARTS:
@@ -190,71 +225,35 @@ class ScpiLink:
                 raise ProtocolViolation(f"{what}: a block was not followed by the errors", device=self.address)
             piece = piece[1:]
         line = piece if piece.endswith(b"\n") else piece + self._wire.read_until(b"\n", MAX_LINE, until)
-        text = line.rstrip(b"\r\n").decode(errors="replace")
-        answers, errors = _split_errors(text)
+        text = stripped(line).decode(errors="replace")
+        answers, errors = split_errors(text)
         if errors is None:
             raise ProtocolViolation(f"{what}: the answer does not end with the errors", device=self.address, last=line)
+        refusals = [(code, words) for code, words in errors if code]
+        if tie and not refusals and (not answers or answers.pop().strip().encode() != tie):
+            raise ProtocolViolation(f"{what} got the answer of another question", device=self.address, last=line)
         self._dirty = False
-        for code, words in errors:
-            if code:
-                raise self._refused(what, code, words)
+        for code, words in refusals:
+            raise self._refused(what, code, words)
         return parts + [answer.encode() for answer in answers]
 
-    def _block(self, piece: bytes, until: float, most: int) -> tuple[bytes, bytes]:
-        """The bytes of the block that a piece begins with, and a piece of what follows it, at least two bytes."""
-        try:
-            piece = self._at_least(piece, 2, until)
-            start = header_length(piece)
-            piece = self._at_least(piece, start, until)
-            length = data_length(piece[:start])
-        except BlockError as error:
-            raise ProtocolViolation(str(error), device=self.address, last=piece) from error
-        if length is None:
-            return self._indefinite(piece[start:], until, most)
-        if length > most:
-            text = f"a block of {length} bytes is announced, {most} are the most that can be right"
-            raise ProtocolViolation(text, device=self.address, last=piece[:start])
-        end = start + length
-        piece = self._at_least(piece, end, until)
-        rest = piece[end:]
-        while len(rest) < 2 and not rest.endswith(b"\n"):
-            rest += self._wire.read_piece(b"\n", PIECE, until)
-        return piece[start:end], rest
-
-    def _indefinite(self, begun: bytes, until: float, most: int) -> tuple[bytes, bytes]:
-        """A block `#0`, which goes on to the end of the message: the errors are looked for there, not in the block.
-
-        A stream has no other end than a newline, which the block may hold: where bytes of it look like an end, it
-        comes out short, and whoever knows its length refuses it.
-        """
-        data = bytearray(begun)
-        while not (data.endswith(b"\n") and (end := _ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
-            if len(data) > most + MAX_ERRORS:
-                text = f"a block of indefinite length did not end within {most} bytes"
-                raise ProtocolViolation(text, device=self.address, last=bytes(data[-64:]))
-            if time.monotonic() >= until:
-                text = f"a block of indefinite length did not end, {len(data)} bytes of it came before the deadline"
-                raise LinkTimeout(text, device=self.address, last=bytes(data[-64:]))
-            data += self._wire.read_piece(b"\n", PIECE, until)
-        return bytes(data[: end.start()]), bytes(data[end.start() :])
-
-    def _at_least(self, piece: bytes, count: int, until: float) -> bytes:
-        missing = count - len(piece)
-        return piece + self._wire.read_exact(missing, until) if missing > 0 else piece
-
     def _clean(self, deadline: float) -> None:
-        """After anything broke off: clears the device, which then has to repeat a nonce."""
+        """After anything broke off, or came unasked: clears the device, which then has to repeat a nonce."""
+        if not self._dirty and (here := self._wire.waiting()):
+            self._dirty = not only_prompts(here)
         attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
-                self._prove(min(deadline, time.monotonic() + doubled(NONCE_S, attempts)))
+                self._prove(min(deadline, time.monotonic() + min(doubled(NONCE_S, attempts), MOST_NONCE_S)))
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
                     kind = LinkLost if deadline - began > 2 * QUIET_S else LinkTimeout
+                    if error.last or isinstance(error, CorruptFrame):
+                        came, todo = f"what came is no answer: {error.what}", OTHER_TALK
+                    else:
+                        came, todo = "nothing came", NOTHING_CAME + crowded(self.address)
                     raise kind(
-                        "the device does not answer to a nonce after a timeout",
-                        device=self.address,
-                        todo="Check power and cable, then start again",
+                        f"the device does not repeat a nonce; {came}", device=self.address, last=error.last, todo=todo
                     ) from error
                 back_off(attempts, deadline)
                 attempts += 1
@@ -263,16 +262,16 @@ class ScpiLink:
         proof = f'"{self._nonces()}"'.encode()
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
-        while self._wire.read_until(b"\n", MAX_LINE, until).strip() != proof:
+        while stripped(self._wire.read_until(b"\n", MAX_LINE, until)) != proof:
             if time.monotonic() >= until:
                 raise talks(self.address)
         self.resynchronized += 1
         self._dirty = False
 
     def _refused(self, what: str, code: int, words: str) -> DeviceFault | Busy:
-        named = _NAMED.match(words)
+        named = NAMED.match(words)
         name, said = (named[1], named[2]) if named else ("", words)
-        if name == "BUSY" and (again := _BUSY_FOR.match(said)):
+        if name == "BUSY" and (again := BUSY_FOR.match(said)):
             raise _NotNow(int(again[1]) / 1000.0, said)
         if name in ErrorCode.__members__:
             return refused(ErrorCode[name], said, asked=what, device=self.address)
@@ -282,19 +281,3 @@ class ScpiLink:
 def _until(deadline: float, timeout_s: float, answer_s: float, attempts: int) -> float:
     """How long this attempt waits: long enough for the device, short enough for retries and its watchdog."""
     return min(deadline, time.monotonic() + doubled(min(answer_s, timeout_s / ATTEMPTS), attempts))
-
-
-def _split_errors(text: str) -> tuple[list[str], list[tuple[int, str]] | None]:
-    """Replies before the last `;` outside quotes, and the entries behind it; None when those are no entries."""
-    pieces, start, quoted = [], 0, False
-    for at, sign in enumerate(text):
-        if sign == '"':
-            quoted = not quoted
-        elif sign == ";" and not quoted:
-            pieces.append(text[start:at])
-            start = at + 1
-    entries = _ENTRY.findall(text[start:])
-    whole = ",".join(f'{code},"{words}"' for code, words in entries)
-    if not entries or whole != text[start:].strip():
-        return pieces, None
-    return pieces, [(int(code), words) for code, words in entries]

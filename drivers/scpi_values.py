@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers import answers
 from drivers.errors import ProtocolViolation
 from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, WriteCells
 from firmware_specs.scpi import BlockError, pack_array, parse_array
@@ -32,10 +33,7 @@ def fields(part: bytes, device: str = "") -> list[str]:
 
 def numbers(part: bytes, count: int | None = None, device: str = "") -> list[float]:
     """Numbers of a reply, `INF` among them; raises `ProtocolViolation` where there are not `count` of them."""
-    try:
-        values = [float(field) for field in part.decode("ascii").split(",")]
-    except ValueError as error:
-        raise ProtocolViolation("numbers were expected", device=device, last=part) from error
+    values = [answers.number(field, "a question for numbers", device) for field in answers.line(part).split(",")]
     if any(math.isnan(value) for value in values) or (count is not None and len(values) != count):
         raise ProtocolViolation(f"{count} numbers were expected", device=device, last=part)
     return values

@@ -1,27 +1,25 @@
 """A wire over any pyserial URL: a port, `socket://`, `rfc2217://`, `loop://`, ...
 
 Port settings are made once, at open, and never touched again: changing a timeout between write and read loses data.
-Where the port has a file descriptor, waiting is done here with `poll` and pyserial never blocks; elsewhere pyserial
-waits in short slices.
+Where the platform can wait for the port, or for the socket under it, waiting is done here and pyserial never blocks;
+elsewhere (COM ports), and under a handler that watches what pyserial does (`spy://`), pyserial waits in short slices.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import socket
 import time
 
 import serial
 
-from drivers.descriptor import POLLS, Descriptor
+from drivers.descriptor import Descriptor
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.port_opening import ControlLines, finish_watching, is_watched, opened, refuse_replacing, socket_of
 from drivers.transport import ReadBuffer, within
+from firmware_specs import platform
 
-SLICE_S = 0.01
-WRITE_S = 5.0
 CLOSE_S = 0.5
 
 
@@ -32,20 +30,27 @@ class SerialPort:
         url: Port name or pyserial URL.
         baud: Bits per second.
         deadline: Point in time by which the port must be open.
+        lines: What becomes of DTR and RTS.
 
     Raises:
         LinkLost: there is no such port, or no permission. Busy: another program has it exclusively.
         LinkTimeout: the open hangs. OutOfRange: a setting is refused.
     """
 
-    def __init__(self, url: str, baud: int = 115200, *, deadline: float | None = None) -> None:
+    def __init__(
+        self, url: str, baud: int = 115200, *, deadline: float | None = None, lines: ControlLines | None = None
+    ) -> None:
         self.address = f"serial:{url}"
         limit = time.monotonic() + 5.0 if deadline is None else deadline
+        wanted = lines or ControlLines()
+        refuse_replacing(url, self.address)
         try:
-            self._port = within(limit, lambda: _open(url, baud), _close_quietly, "opening the port", self.address)
+            self._port = within(
+                limit, lambda: opened(url, baud, wanted), _close_quietly, "opening the port", self.address
+            )
         except LIBRARY_ERRORS as error:
             raise translate(error, "opening the port", self.address) from error
-        self._wire = _descriptor(self._port, self.address)
+        self._wire = None if is_watched(url) else _descriptor(self._port, self.address)
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
         if self._wire is not None:
             self._port.timeout = 0
@@ -77,6 +82,17 @@ class SerialPort:
         """What is here, at least one byte."""
         return self._buffer.some(deadline)
 
+    def waiting(self) -> bytes:
+        """What is here already."""
+        if self._wire is not None:
+            return self._wire.waiting()
+        try:
+            if count := self._port.in_waiting:
+                self._buffer.push(bytes(self._port.read(count)))
+        except LIBRARY_ERRORS as error:
+            raise translate(error, "reading", self.address) from error
+        return self._buffer.waiting()
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until it is quiet."""
         return self._buffer.drain(quiet_s, deadline)
@@ -105,30 +121,18 @@ class SerialPort:
         return bytes(chunk)
 
 
-def _open(url: str, baud: int) -> serial.SerialBase:
-    exclusive = None if "://" in url else True
-    port = serial.serial_for_url(url, baudrate=baud, timeout=SLICE_S, write_timeout=WRITE_S, exclusive=exclusive)
-    if url.startswith("socket://"):
-        with socket.socket(fileno=os.dup(port.fileno())) as twin:
-            twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return port
-
-
 def _close_quietly(port: serial.SerialBase) -> None:
     with contextlib.suppress(*LIBRARY_ERRORS):
         port.reset_output_buffer()
     wire = getattr(port, "_socket", None)
     with contextlib.suppress(*LIBRARY_ERRORS):
         port.close()
+    finish_watching(port)
     if isinstance(wire, socket.socket):
         wire.close()  # pyserial forgets it where the other side has hung up first
 
 
 def _descriptor(port: serial.SerialBase, address: str) -> Descriptor | None:
     """The port's descriptor, where it has one that can be waited for."""
-    if not POLLS:
-        return None
-    try:
-        return Descriptor(port.fileno(), address)
-    except (io.UnsupportedOperation, AttributeError):
-        return None
+    wire = platform.wire(socket_of(port) or port)
+    return None if wire is None else Descriptor(wire, address)

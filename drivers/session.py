@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from drivers import watchdog
+from drivers import accounts, watchdog
 from drivers.chip_ledger import ChipLedger
 from drivers.consistency import refuse_contradictions
 from drivers.device_info import DeviceInfo
@@ -28,6 +28,7 @@ from drivers.outputs import Outputs, no_watchdog
 from drivers.portions import Portions
 from drivers.safety import uninterrupted
 from firmware_specs.codes import Capability, ErrorCode, State, Trip
+from firmware_specs.deeds import Deeds
 from firmware_specs.messages import FaultLog, SelfTest, Status
 
 T = TypeVar("T")
@@ -92,17 +93,24 @@ class Session:
         self._mutex = threading.RLock()
         self._closed = False
         self._owner_checked = time.monotonic()
+        self.lease_s = lease_s
         self._lease, asked_s = Lease(lease_s, self.address), watchdog.checked(watchdog_s, self.address)
         dialect.open(open_timeout_s)
         self.info = DeviceInfo.of(dialect)
         expected(self.info)
         self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s, self.portions)
-        self._leave_old_trip(self._outputs.seen_off(dialect.status()), clear_trip)
+        status = self._outputs.seen_off(dialect.status())
+        executed = status.transactions
+        self.accounts = accounts.Accounts(self.info.identity.boot, executed, lambda: dialect.transactions)
+        self._leave_old_trip(status, clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}
         tightest = Limits.tightest(own | dict(limits or {}))
         refuse_contradictions(self.info, tightest, self.address)
         kept = None if ledger is None or self.info.can(Capability.USAGE) else ledger(self.info.chip)
         self.guard = Guard(tightest, self.address, kept)
+        self._life = None if ledger is None else accounts.of_life(self.info.chip)
+        if self._life is not None:
+            self.accounts.count_into(self._life)
         self._set_limits()
 
     @property
@@ -128,6 +136,13 @@ class Session:
                 return self._outputs.told(action)
             finally:
                 self._lease.renew()
+
+    def counted(
+        self, action: Callable[[Dialect], T], asked: Sequence[Deeds], also: Callable[[T], Deeds] | None = None
+    ) -> T:
+        """Runs a verb that does something to the chip, and counts it; see `call` and `Accounts.run`."""
+        with self._mutex:
+            return self.accounts.run(asked, lambda: self.call(action), also)
 
     def busy(self, seconds: float) -> AbstractContextManager[None]:
         """Work on the host without a verb for longer than the lease, at most so long: `with session.busy(120): ...`.
@@ -221,6 +236,7 @@ class Session:
                 self._outputs.rest()
                 self._outputs.leave_signals()
                 self.dialect.close()
+                self._leave_accounts()
                 if self._lock is not None:
                     self._lock.release()
 
@@ -242,6 +258,11 @@ class Session:
             value.add_note(str(error))
             if not isinstance(value, Exception):  # an exit shows no notes
                 _LOG.error("%s", error)
+
+    def _leave_accounts(self) -> None:
+        if self._life is not None:
+            self._life.flush()
+            self._life.close()
 
     def _leave_old_trip(self, status: Status, clear_trip: bool) -> None:
         """A trip that only says that the last host went away ends with the next one; others want a person."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from drivers.convert import Floats
 from drivers.session import Session
 from drivers.settling import SettleCodec, Settled
+from firmware_specs import deeds
 from firmware_specs.codes import Parameter
 from firmware_specs.messages import Settle, SettleReply
 
@@ -53,10 +54,12 @@ def _settled(
     each, head = codec.cost(whole, session.dialect.sizes, sample_s)
     step = min(len(whole.drive), session.portions.most("settling one sample", each, head))
     requests = codec.parts(whole, step)
+    read = sum(codec.units(layer) for layer in whole.layers)
     replies: list[SettleReply] = []
     for group in session.portions.groups(requests, step * sample_s):
         seconds = [len(request.drive) * sample_s for request in group]
-        replies += session.call(lambda device: device.settle(group, seconds))  # noqa: B023 - called here
+        asked = [deeds.of_settle(request, read, each_s) for request, each_s in zip(group, seconds, strict=True)]
+        replies += session.counted(lambda device: device.settle(group, seconds), asked)  # noqa: B023 - called here
     return codec.collect(requests, replies, clipped, dtype)
 
 

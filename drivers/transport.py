@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from drivers.device_kind import crowded
 from drivers.errors import CorruptFrame, LinkTimeout
 
 T = TypeVar("T")
@@ -39,6 +40,12 @@ class Transport(Protocol):
 
     def read_some(self, deadline: float) -> bytes:
         """What is here, at least one byte: waits for it until the deadline."""
+
+    def waiting(self) -> bytes:
+        """Takes what is here already and nobody has read, without waiting; b"" mostly.
+
+        A bus that marks messages drops what nobody has read with the next question (IEEE 488.2): nothing waits there.
+        """
 
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Throws away what arrives until nothing did for `quiet_s`; returns how many bytes that were."""
@@ -101,6 +108,10 @@ class ReadBuffer:
             return self._take(len(self._data))
         return self._fill(deadline) or self._nothing("an answer")
 
+    def waiting(self) -> bytes:
+        """What is here and was not asked for."""
+        return self._take(len(self._data)) if self._data else b""
+
     @property
     def full(self) -> bool:
         """More was read on the side than anybody asked for."""
@@ -142,11 +153,13 @@ class ReadBuffer:
         return time.monotonic() >= deadline
 
     def _nothing(self, wanted: str) -> bytes:
+        came = len(self._data)
+        todo = f"Check power, cable and address, of a serial port the baud, too{crowded(self._address)}"
         raise LinkTimeout(
-            f"waited for {wanted}, {len(self._data)} bytes of it came before the deadline",
+            f"waited for {wanted}, {f'{came} bytes' if came else 'nothing'} came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
-            todo="Check power, cable and address, of a serial port the baud, too",
+            todo="" if came else todo,
         )
 
 

@@ -24,16 +24,18 @@ from pyvisa.resources import MessageBasedResource
 from pyvisa_py.protocols.hislip import Instrument
 
 from drivers.deadline_socket import DeadlineSocket
-from drivers.descriptor import CHUNK, POLLS, Descriptor
+from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.transport import ReadBuffer, within
+from firmware_specs import platform
 
 CLOSE_S = 0.5
 NEARLY = 0.9
 """A timeout this near is not set again: it costs as much as a read."""
 _TIMEOUT = constants.ResourceAttribute.timeout_value
 _HALF_READ = constants.StatusCode.success_max_count_read
+_HERE = constants.VI_ATTR_ASRL_AVAIL_NUM
 _TERMCHAR_ON = constants.ResourceAttribute.termchar_enabled
 
 
@@ -103,6 +105,19 @@ class VisaSession:
         """What is here, at least one byte; of other streams than sockets one byte."""
         return self._read(1, deadline) if self._stream else self._buffer.some(deadline)
 
+    def waiting(self) -> bytes:
+        """What is here already: of a socket or a serial port; a bus with messages drops it with the next question."""
+        self._check()
+        if self._wire is not None:
+            return self._wire.waiting()
+        if not self._stream:
+            return self._buffer.waiting()
+        try:
+            count = int(self._visa.get_attribute(self._session, _HERE)[0]) if self._asrl else 0
+            return bytes(self._visa.read(self._session, count)[0]) if count else b""
+        except LIBRARY_ERRORS as error:
+            raise translate(error, "reading", self.address) from error
+
     def drain(self, quiet_s: float, deadline: float) -> int:
         """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
         if self._wire is not None:
@@ -150,9 +165,8 @@ class VisaSession:
             self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
             self._wire = self._past_the_library(resource)
             self._timed = _timed_sockets(resource)
-            self._stream = self._wire is None and (
-                resource.resource_class == "SOCKET" or self._name.upper().startswith("ASRL")
-            )
+            self._asrl = self._name.upper().startswith("ASRL")
+            self._stream = self._wire is None and (resource.resource_class == "SOCKET" or self._asrl)
         except LIBRARY_ERRORS as error:
             self.close()
             raise translate(error, "opening the session", self.address) from error
@@ -162,15 +176,16 @@ class VisaSession:
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
         """The connection of a pyvisa-py SOCKET session, ready for small messages; raises where it was refused."""
-        connection = _socket_of(resource) if POLLS and resource.resource_class == "SOCKET" else None
-        if connection is None:
+        connection = _socket_of(resource) if resource.resource_class == "SOCKET" else None
+        wire = None if connection is None else platform.wire(connection)
+        if connection is None or wire is None:
             return None
         code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:  # pyvisa-py takes a refused connection for open
             raise OSError(code, os.strerror(code))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
-        return Descriptor(connection.fileno(), self.address)
+        return Descriptor(wire, self.address)
 
     def _fill(self, deadline: float) -> bytes:
         chunk = self._read(CHUNK, deadline)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from emulator import measuring, programming, transaction
+from emulator import counting, measuring, programming, transaction
 from emulator.conditions import Conditions
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
@@ -17,6 +17,7 @@ from emulator.programming import Written
 from emulator.readout import Reading
 from emulator.streams import Streams
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.deeds import Tally
 from firmware_specs.topology import Topology
 
 
@@ -28,6 +29,9 @@ class Chip:
         seed: Which specimen: fixes mismatch and every noise stream.
         device: Torch device the arrays live on.
         dtype: Floating-point type of states and conductances.
+
+    Attributes:
+        done: All it did; no part of its state, since what happened is not undone by putting a state back.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Chip:
         self.streams = Streams(seed, self.device)
         self.arrays: dict[int, PlacedArray] = {}
         self.conditions = Conditions(datasheet)
+        self.done = Tally()
         self._tiles = TileGrids()
 
     def configure(self, array: int, topology: Topology) -> None:
@@ -102,6 +107,7 @@ class Chip:
             self.conditions.aged_s,
             self.streams.next(f"programming {array}"),
         )
+        self.done.add(counting.of_writes(self.datasheet, written.cells, written.pulses))
         self.conditions.run(written.pulses * stated.write_time_s)
         placed.changed()
         return written
@@ -142,6 +148,7 @@ class Chip:
         delivered, most = placed.crossbars[coupling].pulse(
             where, counts, up, amplitude_v or law.amplitude_v, width_s, self.conditions.aged_s, generator
         )
+        self.done.add(counting.of_pulses(self.datasheet, up, delivered, width_s))
         self.conditions.run(delivered * width_s)
         placed.changed()
         return delivered, most
@@ -165,9 +172,10 @@ class Chip:
             Amperes, (volts, reads, *region).
         """
         placed, generator = self._ready(array), self.streams.next(f"measuring {array}")
-        return measuring.currents(
-            placed, coupling, where, torch.as_tensor(volts), reads, self.conditions.aged_s, generator
-        )
+        now_s = self.conditions.aged_s
+        amperes = measuring.currents(placed, coupling, where, torch.as_tensor(volts), reads, now_s, generator)
+        self.done.add(counting.of_readings(self.datasheet, amperes))
+        return amperes
 
     def read(self, array: int, coupling: int, where: Where = EVERYWHERE, reads: int = 1) -> Tensor:
         """Conductances of cells as the read circuit sees them at `limits.max_read_v`, mean over the reads, siemens."""
@@ -212,6 +220,8 @@ class Chip:
         tiled = self._tiles.of([[self._ready(array) for array in row] for row in outputs], transposed)
         order = [array for _ in BOTH for row in outputs for array in row]
         parts = -(-len(volts) // (portion or len(volts)))
+        tiles, reads = [self.arrays[array] for row in grid for array in row], tiled.product.reads
+        self.done.add(counting.of_products(tiles, len(volts), transposed, len(BOTH), reads))
         noise = [[self.streams.next(f"multiplying {array}") for _ in range(parts)] for array in order]
         return tiled.multiply(volts.to(self.device), noise, portion)
 
@@ -222,6 +232,7 @@ class Chip:
             ValueError: the datasheet describes no product path.
         """
         tiled = self._tiles.of([[self._ready(array)]], transposed)
+        self.done.add(counting.of_products([self.arrays[array]], len(volts), transposed, 1, reads))
         noise = [[self.streams.next(f"multiplying {array}")]]
         return tiled.readings(volts.to(self.device), noise, reads, slice(plane, plane + 1))[0][0, 0]
 
@@ -251,6 +262,7 @@ class Chip:
         start_v: Sequence[Tensor] | None = None,
         reads: int = 1,
         time_s: float | None = None,
+        layers: Sequence[int] | None = None,
     ) -> tuple[Reading, ...]:
         """Settles freely, then once for every nudge from that equilibrium, in one transaction.
 
@@ -262,6 +274,7 @@ class Chip:
                 from what is behind them where the array still rests there. In the transient mode it starts from rest.
             reads: Conversions of every state, averaged.
             time_s: Wait of one phase; the datasheet's when omitted.
+            layers: Which are asked for, for the count of conversions; all when omitted.
 
         Returns:
             One reading a phase, the free one first.
@@ -271,6 +284,7 @@ class Chip:
         readings = transaction.settle(
             placed, drive, nudges, start_v, reads, time_s, self.conditions.temperature_k, generator
         )
+        self.done.add(counting.of_settle(placed, len(drive), len(nudges), reads, time_s, layers))
         self.conditions.run(readings[0].time_s * len(readings) * len(drive))
         return readings
 

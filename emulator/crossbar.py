@@ -54,7 +54,7 @@ class Crossbar:
         self._device = device
         self._dtype = dtype
         self.written_s = torch.full(shape, sheet.cells.g_min_s, dtype=dtype, device=device)
-        aged = sheet.drift.law != "none" or sheet.drift.retention_s is not None or sheet.read_noise.law == "flicker"
+        aged = sheet.drift.law != "none" or sheet.drift.retention_s is not None or sheet.read_noise.aged
         self.written_at_s = torch.zeros(shape, dtype=torch.float64, device=device) if aged else None
         self.relaxation = torch.zeros(shape, device=device) if sheet.drift.law == "relaxation" else None
         self.walk = torch.zeros(shape, dtype=dtype, device=device) if sheet.drift.law == "walk" else None
@@ -66,7 +66,7 @@ class Crossbar:
         if (sheet.specimen.stuck or sheet.specimen.rows) and sheet.specimen.at(*_place(key)):
             self._defects = defects.known(sheet, self._defects, shape, device)
         self._lifetimes = defects.lifetimes(sheet, shape, device, *key)
-        self._drift_xi = self._for_life("drift") if sheet.drift.law in ("power", "exponential", "walk") else None
+        self._drift_xi = self._for_life("drift") if sheet.drift.law not in ("none", "relaxation") else None
         self._volatility: Tensor | None = None
         if sheet.drift.volatility:
             self._volatility = torch.exp(

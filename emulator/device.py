@@ -18,6 +18,7 @@ from firmware_specs.topology import Topology
 
 FIRMWARE = "1.0.0"
 FAULTS_KEPT = 256
+MAX_REWRITES = 10_000
 MAX_READS = 4096
 
 

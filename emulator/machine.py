@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.device import Device
 from emulator.refused import Refused
 from emulator.verbs import VERBS
-from firmware_specs.codes import RULES, DeviceFlag, ErrorCode, Opcode, Rule, State, Trip
+from firmware_specs.codes import RULES, WITHOUT_PAYLOAD, DeviceFlag, ErrorCode, Opcode, Rule, State, Trip
 from firmware_specs.messages import MalformedError
 
 CHANGING = frozenset({
@@ -13,12 +13,6 @@ CHANGING = frozenset({
     Opcode.SET_TEMPERATURE, Opcode.WAIT, Opcode.RESTORE,
 })  # fmt: skip
 """Verbs that change something and are not marked *armed*; closed to links other than the owner (6.7)."""
-WITHOUT_PAYLOAD = frozenset({
-    Opcode.IDENTIFY, Opcode.FABRIC, Opcode.CONVERTERS, Opcode.PARAMETERS, Opcode.LIMITS, Opcode.STATUS, Opcode.CLEAR,
-    Opcode.SELF_TEST, Opcode.RESET, Opcode.HEARTBEAT, Opcode.ARM, Opcode.DISARM, Opcode.TEMPERATURE, Opcode.CLOCK,
-    Opcode.SNAPSHOT,
-})  # fmt: skip
-
 
 STATE_FLAGS = {State.SAFE: 0, State.ARMED: int(DeviceFlag.OUTPUTS_ON), State.TRIPPED: int(DeviceFlag.TRIPPED)}
 FAULTS = int(DeviceFlag.FAULTS)

@@ -39,7 +39,7 @@ def solve(circuit: Circuit, drives_v: Floats, nudges_a: Floats | None = None, ti
         raise SpiceError("ngspice is not installed; on Debian: apt-get install ngspice")
     with tempfile.TemporaryDirectory() as folder:
         text = netlist.write(circuit, drives_v, nudges_a)
-        (Path(folder) / "array.cir").write_text(text)
+        (Path(folder) / "array.cir").write_text(text, "utf-8")
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program on a file of ours
                 [program, "-b", "array.cir"],
@@ -47,6 +47,7 @@ def solve(circuit: Circuit, drives_v: Floats, nudges_a: Floats | None = None, ti
                 stdin=subprocess.DEVNULL,  # it would ask a terminal, and be stopped for that in the background
                 capture_output=True,
                 text=True,
+                encoding="utf-8",
                 timeout=timeout_s,
                 check=False,
             )

@@ -266,7 +266,7 @@ class PlacedArray:
         origin_s = drift.tau_s if drift.law == "exponential" else drift.t0_s
         if drift.law != "none" and grown_s > STALE * (youngest_s + (origin_s or 0.0)):
             return True
-        return self.sheet.read_noise.law == "flicker" and grown_s > youngest_s + STALE_NOISE_S
+        return self.sheet.read_noise.aged and grown_s > youngest_s + STALE_NOISE_S
 
     @property
     def _now_s(self) -> float:

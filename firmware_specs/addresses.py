@@ -7,7 +7,11 @@ may type any.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 URLS = ("socket", "rfc2217", "loop")
+_OPTIONS = re.compile(r"(?:[A-Za-z_]\w*(?:[=&]|$)|$)")
 
 
 def refuse_handlers(address: str) -> str:
@@ -24,3 +28,18 @@ def refuse_handlers(address: str) -> str:
         allowed = "a plain port, socket://, rfc2217:// or loop://"
         raise ValueError(f"a file may name {allowed}; any other URL is typed on the command line, with --device")
     return address
+
+
+def split_options(text: str) -> tuple[str, str]:
+    """What an address names, and its options behind the last `?`: a file's name may have question marks, too."""
+    name, mark, query = text.rpartition("?")
+    if not mark or _is_file(text) or not _OPTIONS.match(query):
+        return text, ""
+    return name, query
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False

@@ -161,6 +161,13 @@ RULES: dict[Opcode, Rule] = {opcode: Rule() for opcode in Opcode} | {
     Opcode.RESTORE: Rule(capability=Capability.SNAPSHOT),
 }
 
+WITHOUT_PAYLOAD = frozenset({
+    Opcode.IDENTIFY, Opcode.FABRIC, Opcode.CONVERTERS, Opcode.PARAMETERS, Opcode.LIMITS, Opcode.STATUS, Opcode.CLEAR,
+    Opcode.SELF_TEST, Opcode.RESET, Opcode.HEARTBEAT, Opcode.ARM, Opcode.DISARM, Opcode.TEMPERATURE, Opcode.CLOCK,
+    Opcode.SNAPSHOT,
+})  # fmt: skip
+"""Verbs whose request has no payload (7)."""
+
 
 class ErrorCode(IntEnum):
     """Why a request was refused or failed (section 8)."""

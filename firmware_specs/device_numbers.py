@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from firmware_specs.codes import PULSE_LAWS, ConverterId, Parameter, Quantity
 from firmware_specs.datasheet import Datasheet
@@ -14,6 +15,8 @@ _PULSE_NUMBERS = (
     "step", "amplitude_v", "width_s", "threshold_v", "asymmetry", "zero", "slope_up", "slope_down", "amplitude_up",
     "amplitude_down", "gamma_up", "gamma_down", "scale", "shift", "one_sided",
 )  # fmt: skip
+_NEEDED = 3
+"""So many of them have no value where nothing is said."""
 
 
 def converters(sheet: Datasheet) -> list[Converter]:
@@ -59,6 +62,25 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
         for offset, name in enumerate(_PULSE_NUMBERS):
             numbers[Parameter.PULSE_STEP + offset] = float(getattr(sheet.pulses, name))
     return numbers
+
+
+def pulses(said: Mapping[int, float]) -> dict[str, object]:
+    """The section `pulses` of a datasheet, from a device's PARAMETERS (14 to 29); empty where it tells no law.
+
+    Raises:
+        ValueError: the number of the law is none of them, or what every law needs is missing.
+    """
+    if Parameter.PULSE_LAW not in said:
+        return {}
+    number = said[Parameter.PULSE_LAW]
+    if number not in range(1, len(PULSE_LAWS)):
+        raise ValueError(f"parameter 14, pulse_law, is {number:g}: laws are 1 to {len(PULSE_LAWS) - 1}")
+    ids = {name: Parameter(Parameter.PULSE_STEP + offset) for offset, name in enumerate(_PULSE_NUMBERS)}
+    for name in _PULSE_NUMBERS[:_NEEDED]:
+        if ids[name] not in said:
+            raise ValueError(f"a pulse law is told, but not parameter {ids[name]:d}, {ids[name].name.lower()}")
+    section: dict[str, object] = {name: said[key] for name, key in ids.items() if key in said}
+    return section | {"law": PULSE_LAWS[int(number)], "one_sided": bool(section.get("one_sided", 0.0))}
 
 
 def limits(sheet: Datasheet) -> LimitsRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -12,11 +13,14 @@ from typing import Annotated
 import typer
 
 from hil import commands
+from hil.completion import ASKED, attach
+from hil.environment import shielded
 
 BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
 FILE_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EIO, errno.EFBIG, errno.ETXTBSY, errno.EMFILE, errno.ENFILE),
 )
 """What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 
@@ -25,7 +29,6 @@ def build_app() -> typer.Typer:
     """The command line with every module of `hil.commands`."""
     app = typer.Typer(
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         help="Trains analog crossbar chips with equilibrium propagation.",
     )
@@ -62,10 +65,18 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `hil`; exit codes: 0 done, 2 bad input, 3 the device failed, 128 + N stopped by signal N."""
+    with shielded():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         _trust_modules_of(given)
-        build_app()(args=_plugins_first(given), prog_name="hil")
+        command = typer.main.get_command(build_app())
+        if ASKED in os.environ:
+            attach(command)
+        command(args=_plugins_first(given), prog_name="hil")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -110,16 +121,21 @@ def _of_a_file(error: OSError) -> Exception:
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
+    from firmware_specs.registry import NameTaken, StaleInstallation, UnknownName
+
+    if isinstance(error, StaleInstallation):
+        return BAD_INPUT  # what is imported below needs a whole one
     from drivers.errors import BadAddress, DeviceError
     from emulator.resistive import FloatingNodeError
     from firmware_specs.datasheet import DatasheetError
+    from firmware_specs.extras import ExtraMissing
     from firmware_specs.racks import RackError
-    from firmware_specs.registry import NameTaken, UnknownName
     from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.bench_file import BenchFileError
     from hil.counterparts.seam import PlacementError
     from hil.data import DataError
     from hil.experiments.experiment_file import ExperimentError
+    from hil.experiments.starting import StartError
     from hil.learning.gradients.baseline import AdjointError
     from hil.learning.model import ModelError
     from hil.measuring.characterize.plan import PlanError
@@ -144,6 +160,7 @@ def _exit_code(error: Exception) -> int | None:
         DataError,
         DatasheetError,
         ExperimentError,
+        ExtraMissing,
         FloatingNodeError,
         ImportRefused,
         ModelError,
@@ -154,6 +171,7 @@ def _exit_code(error: Exception) -> int | None:
         PlanError,
         RackError,
         RunError,
+        StartError,
         TwinError,
         UnknownName,
     )

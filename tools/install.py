@@ -42,7 +42,7 @@ def pip(*arguments: str) -> str:
         SystemExit: it failed; its own words are on the terminal.
     """
     line = [sys.executable, "-m", "pip", *arguments[:1], "--quiet", "--constraint", str(CONSTRAINTS), *arguments[1:]]
-    ran = subprocess.run(line, stdout=subprocess.PIPE, text=True)
+    ran = subprocess.run(line, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     if ran.returncode:
         sys.exit(f"set-up stopped: pip {' '.join(arguments)} failed with the words above")
     return ran.stdout
@@ -102,6 +102,7 @@ def with_uv() -> str | None:
         [*line, "--constraint", str(CONSTRAINTS), "torch"],
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
         env={"UV_HTTP_RETRIES": "1", **os.environ},
     )
     if ran.returncode == 0:

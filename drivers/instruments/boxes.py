@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from drivers import answers
 from drivers.errors import ProtocolViolation
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.smu import SmuChannel
+from firmware_specs.racks.facts import Facts
 
 QUEUE_DEPTH = 100
+COUNT, NEXT = "print(errorqueue.count)", "print(errorqueue.next())"
 
 
 def scpi_errors(dialogue: Dialogue) -> list[str]:
@@ -17,12 +20,11 @@ def scpi_errors(dialogue: Dialogue) -> list[str]:
     found: list[str] = []
     for _ in range(QUEUE_DEPTH):
         entry = dialogue.ask("SYST:ERR?")
-        code = entry.partition(",")[0]
-        try:
-            if int(code) == 0:
-                return found
-        except ValueError as error:
-            raise ProtocolViolation(f"SYST:ERR? answered {entry!r}", device=dialogue.address) from error
+        code, comma, _ = entry.partition(",")
+        if not comma:
+            raise answers.nonsense(entry, "SYST:ERR?", dialogue.address, "a code and a text are expected")
+        if answers.whole(code, "SYST:ERR?", dialogue.address) == 0:
+            return found
         found.append(entry)
     raise ProtocolViolation(f"the error queue did not empty in {QUEUE_DEPTH} reads", device=dialogue.address)
 
@@ -31,10 +33,14 @@ def tsp_errors(dialogue: Dialogue) -> list[str]:
     """Empties the error queue of a TSP box: code and text of each entry."""
     found: list[str] = []
     for _ in range(QUEUE_DEPTH):
-        if not int(float(dialogue.ask("print(errorqueue.count)"))):
+        if not answers.whole(dialogue.ask(COUNT), COUNT, dialogue.address):
             return found
-        code, text, *_ = dialogue.ask("print(errorqueue.next())").split("\t")
-        found.append(f"{int(float(code))} {text}")
+        entry = dialogue.ask(NEXT)
+        code, tab, rest = entry.partition("\t")
+        if not tab:
+            raise answers.nonsense(entry, NEXT, dialogue.address, "a code and a text are expected")
+        text = rest.partition("\t")[0]
+        found.append(f"{answers.whole(code, NEXT, dialogue.address)} {text}")
     raise ProtocolViolation(f"the error queue did not empty in {QUEUE_DEPTH} reads", device=dialogue.address)
 
 
@@ -45,6 +51,7 @@ class BenchInstrument:
         dialogue: Session to it.
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
+        facts: Of its model, where they are known.
         drain: How its error queue is read.
 
     Attributes:
@@ -58,11 +65,13 @@ class BenchInstrument:
         dialogue: Dialogue,
         name: str,
         line_hz: float = 50.0,
+        facts: Facts | None = None,
         drain: Callable[[Dialogue], list[str]] = scpi_errors,
     ) -> None:
         self.dialogue = dialogue
         self.name = name
         self.line_hz = line_hz
+        self.facts = facts
         self._drain = drain
 
     def identity(self) -> str:
@@ -73,12 +82,16 @@ class BenchInstrument:
         """Defaults: outputs off, relays open, error queue empty."""
         self.dialogue.write("*RST")
         self.dialogue.write("*CLS")
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         self._forget()
 
     def errors(self) -> list[str]:
         """Empties the error queue."""
         return self._drain(self.dialogue)
+
+    def done(self) -> None:
+        """Returns when everything that was told without an answer has been done."""
+        self.dialogue.barrier()
 
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """Outputs that are on as it is found, by channel.

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from drivers import watchdog
 from drivers.errors import DeviceFault
 from drivers.heartbeat import Heartbeat
-from drivers.instruments.dialogue import Around, Dialogue, reading
+from drivers.instruments.dialogue import Around, Dialogue
+from drivers.instruments.readback import reading
 
 TRIPPED = -3
 PRINTED = 1e-5
@@ -53,7 +54,7 @@ class Deadman:
         watchdog.in_force(self.seconds, said, self._dialogue.address, PRINTED)
         self._dialogue.write(definition(self._off))
         self._dialogue.write("hil_tripped=0 trigger.clear()")
-        self._dialogue.ask("*OPC?")  # a trigger on its way already would be cleared with the old ones
+        self._dialogue.barrier()  # a trigger on its way already would be cleared with the old ones
         self._dialogue.surround(AROUND, self.check)
         self._heartbeat = Heartbeat(self._dialogue.probe, self._last_traffic, self.seconds / 4)
 

@@ -1,24 +1,31 @@
-"""Question and answer with one instrument, line by line, over any transport: one lock, one deadline, one fence."""
+"""Question and answer with one instrument, line by line, over any transport: one lock, one deadline, one fence.
+
+An answer belongs to its question: nothing may be here when a question goes out, and a reading comes with a number that
+its question carried (`ask_tied`) or is followed by a question whose answers look different, the error queue at the
+latest. What is found out of turn ends the dialogue, since the answers before it may have been the wrong ones; it is
+never data.
+"""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from drivers.errors import CorruptFrame, DeviceFault, LinkError, LinkTimeout, ProtocolViolation
+from drivers import answers
+from drivers.errors import LinkError, LinkTimeout, ProtocolViolation
+from drivers.instruments.blocks import read_block
 from drivers.instruments.fence import Fence
 from drivers.link_errors import talks
 from drivers.recording import FlightRecorder, Recorded
 from drivers.transport import Transport
 
 Reader = Callable[[float], bytes]
+LAST_TIE = 99
 LINE_LIMIT = 1 << 20
-SENTINEL = 9.9e37
-"""SCPI writes 9.91e37 for not-a-number and +-9.9e37 for an overflow."""
+QUIET_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,24 @@ class Dialogue:
         wire: Transport to it; recorded where a flight recorder is wanted.
         fence: Reads every line before it goes out.
         timeout_s: Deadline of an answer that involves no measurement.
+        end: What lines end in, one character.
+
+    Attributes:
+        asked: The last question.
+        answered: The last answer to it, as text.
     """
 
-    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, wire: Transport, fence: Fence, *, timeout_s: float = 5.0, end: str = "\n") -> None:
         self.fence = fence
         self.address = wire.address
         self.timeout_s = timeout_s
         self._wire = wire
+        self._end = end
         self._lock = threading.RLock()
         self._dirty = False
         self.last_traffic = 0.0
+        self.asked = self.answered = ""
+        self._tie = 0
         self._around: Around | None = None
         self._check: Callable[[str], None] = lambda _: None
 
@@ -73,7 +88,7 @@ class Dialogue:
         """Asks the probe, where there is one, and checks its answer."""
         with self._lock:
             if self._around is not None:
-                self._clean()
+                self._clean(self._around.probe)
                 self._send("", self._around.probe)
                 self._check(self._line(0.0))
 
@@ -90,7 +105,8 @@ class Dialogue:
         """Sends one line; raises `OutOfRange` where the fence refuses it."""
         self.fence.check(text)
         with self._lock:
-            self._clean()
+            self._not_dirty()
+            self.asked, self.answered = text, ""
             self._send(text, "" if self._around is None else self._around.probe)
             if self._around is not None:
                 self._check(self._line(0.0))
@@ -108,9 +124,51 @@ class Dialogue:
         """`ask` where several lines come back."""
         self.fence.check(text)
         with self._lock:
-            self._clean()
+            self._clean(text)
             self._send(text)
             return [self._line(timeout_s) for _ in range(count)]
+
+    def ask_tied(self, question: str, *, timeout_s: float = 0.0) -> str:
+        """`ask` of a SCPI box, for what becomes data: the answer has to repeat a number that the question carried.
+
+        The number is the mask of the event status register, which every IEEE 488.2 box keeps, says back, and which
+        does nothing while no service is asked for.
+
+        Raises:
+            ProtocolViolation: the answer is that of another question.
+        """
+        with self._lock:
+            tie = self.next_tie()
+            whole = self.ask(f"*ESE {tie};{question};*ESE?", timeout_s=timeout_s)
+            answer, _, said = whole.rpartition(";")
+            self.check_tie(said, tie, whole)
+            return answer
+
+    def next_tie(self) -> int:
+        """Another number than the last ones, for a question to carry."""
+        self._tie = self._tie % LAST_TIE + 1
+        return self._tie
+
+    def check_tie(self, said: str, tie: int, whole: str) -> None:
+        """Raises `ProtocolViolation` where the whole answer does not repeat its question's number."""
+        if (number := answers.maybe(said)) is None:
+            self._dirty = True
+            raise answers.nonsense(
+                whole, self.asked, self.address, f"the number {tie} of the question is expected, too"
+            )
+        if number != tie:
+            raise self._out_of_turn(whole.encode())
+
+    def barrier(self, *, timeout_s: float = 0.0) -> None:
+        """Waits until everything told has been done; the answer, 1, is no reading, so a late one is found here.
+
+        Raises:
+            ProtocolViolation: something else was answered.
+        """
+        with self._lock:
+            said = self.ask("*OPC?", timeout_s=timeout_s)
+            if answers.maybe(said) != 1.0:
+                raise self._out_of_turn(said.encode())
 
     def read(self, *, timeout_s: float = 0.0) -> str:
         """The next line; for libraries that write and read apart."""
@@ -128,15 +186,17 @@ class Dialogue:
         """
         self.fence.check(text)
         with self._lock:
-            self._clean()
+            self._clean(text)
             self._send(text)
-            return self._guarded(lambda deadline: self._block(count, deadline), timeout_s)
+            found = self._guarded(lambda deadline: read_block(self._wire, count, deadline), timeout_s)
+            self._nothing_waits()
+            return found
 
     def send_regardless(self, text: str) -> None:
         """Sends a line that makes things safe even when the link is dirty; errors are not raised."""
-        before = "" if self._around is None else f"{self._around.before}\n"
+        before = "" if self._around is None else f"{self._around.before}{self._end}"
         try:
-            self._wire.write(f"{before}{text}\n".encode(), time.monotonic() + 0.5)
+            self._wire.write(f"{before}{text}{self._end}".encode(), time.monotonic() + 0.5)
         except LinkError:
             self._dirty = True
 
@@ -149,11 +209,32 @@ class Dialogue:
         with self._lock:
             deadline = time.monotonic() + self.timeout_s
             self._wire.drain(0.02, deadline)
-            self._wire.write(question.encode() + b"\n", deadline)
-            while self._wire.read_until(b"\n", LINE_LIMIT, deadline).decode(errors="replace").strip() != expected:
+            self._wire.write(f"{question}{self._end}".encode(), deadline)
+            while (
+                self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline).decode(errors="replace").strip()
+                != expected
+            ):
                 if time.monotonic() >= deadline:
                     raise talks(self.address)
             self._dirty = False
+
+    def ask_anew(self, question: str, before: Sequence[str] = ()) -> str:
+        """Clears the device and what it has sent, and asks it again what it did not answer.
+
+        Args:
+            question: Has an answer that fits no other question asked before.
+            before: Lines that end what holds the device up.
+
+        Raises:
+            LinkTimeout: it does not answer now either.
+        """
+        with self._lock:
+            self._wire.drain(QUIET_S, time.monotonic() + self.timeout_s)
+            self._dirty = False
+            self._send(*before, question)
+            answer = self._line(0.0)
+            self._wire.drain(QUIET_S, time.monotonic() + self.timeout_s)  # the first answer, where it came after all
+            return answer
 
     @property
     def recorder(self) -> FlightRecorder | None:
@@ -169,7 +250,13 @@ class Dialogue:
         """True after a timeout: an answer may still be under way."""
         return self._dirty
 
-    def _clean(self) -> None:
+    def _clean(self, asked: str) -> None:
+        """Before a question: no answer is missing, and none is here."""
+        self._not_dirty()
+        self._nothing_waits()
+        self.asked, self.answered = asked, ""
+
+    def _not_dirty(self) -> None:
         if self._dirty:
             raise LinkTimeout(
                 "an earlier answer is still missing, so the next one could belong to it",
@@ -177,10 +264,29 @@ class Dialogue:
                 todo="Open the rack again: it re-synchronizes by the identity",
             )
 
+    def _nothing_waits(self) -> None:
+        """Prompts, NULs and ends of lines are passed over, before the first question a greeting, too."""
+        try:
+            here = self._wire.waiting()
+        except LinkError:
+            self._dirty = True
+            raise
+        if here and self.asked and not answers.only_prompts(here):
+            raise self._out_of_turn(here)
+
+    def _out_of_turn(self, came: bytes) -> ProtocolViolation:
+        self._dirty = True
+        return ProtocolViolation(
+            f"{answers.line(came)[: answers.SHOWN]!r} came out of turn, after {self.asked!r}: an answer is late or "
+            "came twice, so none of the last ones can be believed",
+            device=self.address,
+            todo="Nothing of it was used; open the instrument again, and see that nobody else talks to it",
+        )
+
     def _send(self, *lines: str) -> None:
         if self._around is not None:
             lines = (self._around.before, *lines, self._around.after)
-        message = "".join(f"{line}\n" for line in lines if line)
+        message = "".join(f"{line}{self._end}" for line in lines if line)
         self.last_traffic = time.monotonic()
         try:
             self._wire.write(message.encode(), self.last_traffic + self.timeout_s)
@@ -189,11 +295,18 @@ class Dialogue:
             raise
 
     def _line(self, extra_s: float) -> str:
-        return (
-            self._guarded(lambda deadline: self._wire.read_until(b"\n", LINE_LIMIT, deadline), extra_s)
-            .decode(errors="replace")
-            .rstrip("\r\n")
-        )
+        """The next line that is more than a prompt."""
+        raw = self._guarded(self._whole_line, extra_s)
+        self.answered = answers.line(raw)
+        return self.answered
+
+    def _whole_line(self, deadline: float) -> bytes:
+        while True:
+            raw = self._wire.read_until(self._end.encode(), LINE_LIMIT, deadline)
+            if not answers.is_prompt(raw):
+                return raw
+            if time.monotonic() >= deadline:
+                raise talks(self.address)
 
     def _guarded(self, read: Reader, extra_s: float) -> bytes:
         try:
@@ -201,55 +314,3 @@ class Dialogue:
         except LinkError:
             self._dirty = True
             raise
-
-    def _block(self, count: int, deadline: float) -> bytes:
-        head = self._wire.read_exact(2, deadline)
-        if head[:1] != b"#" or not head[1:].isdigit():
-            raise CorruptFrame("a binary block begins with '#' and a digit", device=self.address, last=head)
-        if digits := int(head[1:]):
-            length = self._wire.read_exact(digits, deadline)
-            if not length.isdigit() or int(length) != count:
-                raise CorruptFrame(f"a block of {count} bytes was expected", device=self.address, last=head + length)
-        data = self._wire.read_exact(count, deadline)
-        if (end := self._wire.read_exact(1, deadline)) != b"\n":
-            raise CorruptFrame(f"no newline after a block of {count} bytes", device=self.address, last=data + end)
-        return data
-
-
-def reading(text: str, what: str, device: str) -> float:
-    """A measured number.
-
-    Raises:
-        DeviceFault: it is a sentinel: overflow or not-a-number.
-        ProtocolViolation: it is no number at all.
-    """
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise ProtocolViolation(f"{what} answered {text!r}, a number was expected", device=device) from error
-    if not math.isfinite(value) or abs(value) >= SENTINEL:
-        raise DeviceFault(
-            -222, f"the reading {text.strip()} is a sentinel, not a value", asked=what, device=device,
-            todo="The input is beyond its range or nothing was measured",
-        )  # fmt: skip
-    return value
-
-
-def confirm(what: str, wanted: float, got: float, device: str, rel: float = 1e-5) -> None:
-    """Refuses a setting whose read-back differs.
-
-    Raises:
-        ProtocolViolation: it does.
-    """
-    if not math.isclose(wanted, got, rel_tol=rel, abs_tol=1e-12):
-        raise ProtocolViolation(f"{what} was set to {wanted:g} and reads back {got:g}; outputs stay off", device=device)
-
-
-def holds(what: str, wanted: float, got: float, device: str) -> None:
-    """Refuses a range whose read-back is too small: it may round up to the next one.
-
-    Raises:
-        ProtocolViolation: it is smaller.
-    """
-    if not wanted <= got * (1 + 1e-6):
-        confirm(what, wanted, got, device)

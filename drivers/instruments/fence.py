@@ -21,6 +21,11 @@ _SCPI = re.compile(
 )
 _SOURCE_HEADER = re.compile(r"^:?SOUR(?:CE)?\d*:\S*(?:VOLT|CURR)[^\s?]*\s", re.IGNORECASE)
 _TSP = re.compile(r"smu[ab]\.source\.(?P<tail>\w+)\s*=(?!=)\s*(?P<value>[^\s;]+)")
+_FLEX = re.compile(r"^(?P<verb>[A-Z]{2,5})\s*(?P<channel>\d+)\s*,\s*(?P<rest>[^:]+)$", re.IGNORECASE)
+"""`DV 1, 12, 0.1, 1e-3` of a B1500A, `DV1,1,0.1,1e-3` of a 4200A: channel, number of a range, level, compliance."""
+_FLEX_FORCES = {"DV": ("VOLT", "CURR"), "DI": ("CURR", "VOLT")}
+_FLEX_HARMLESS = {"TI", "TV", "AIT", "AAD", "AV", "FMT", "CN", "CL", "DZ", "MM", "FL", "CMM", "RI", "RV", "RANGE"}
+_STAGE = re.compile(r"^SETP\s*\d+\s*,\s*(?P<value>.+)$", re.IGNORECASE)
 _LEVEL = {"", "LEV", "LEVEL", "TRIG", "TRIGGERED", "LIST"}
 _LIMIT = {"ILIM": "CURR", "VLIM": "VOLT"}
 _RANGE = {"RANG", "RANGE"}
@@ -59,12 +64,14 @@ class Allowed:
         level_a: Largest current to source.
         limit_v: Largest voltage compliance.
         limit_a: Largest current compliance.
+        kelvin: Coldest and hottest set-point of a temperature stage.
     """
 
     level_v: float
     level_a: float
     limit_v: float
     limit_a: float
+    kelvin: tuple[float, float] = (0.0, 0.0)
 
     def of(self, kind: str, unit: str) -> float:
         """The limit of a level, a compliance or a range, `VOLT` or `CURR`."""
@@ -108,6 +115,10 @@ class Fence:
         for command in _split(text):
             if found := _SCPI.match(command):
                 self._scpi(found, command)
+            elif found := _STAGE.match(command):
+                self._warm(found["value"], command)
+            elif found := _FLEX.match(command):
+                self._flex(found, command)
             elif _SOURCE_HEADER.match(command):
                 raise OutOfRange(
                     f"{command!r}: a source command the fence does not know; nothing was sent", device=self.device
@@ -147,6 +158,33 @@ class Fence:
         else:
             raise OutOfRange(
                 f"{command!r}: a source command the fence does not know; nothing was sent", device=self.device
+            )
+
+    def _flex(self, match: re.Match[str], command: str) -> None:
+        verb, rest = match["verb"].upper(), [part.strip() for part in match["rest"].split(",")]
+        if verb in _FLEX_HARMLESS:
+            return
+        if verb not in _FLEX_FORCES:
+            raise OutOfRange(f"{command!r}: a command the fence does not know; nothing was sent", device=self.device)
+        if len(rest) < 3:
+            raise OutOfRange(f"{command!r}: a level without a compliance; nothing was sent", device=self.device)
+        if not rest[0].isdigit() or int(rest[0]) == 0:
+            raise OutOfRange(
+                f"{command!r}: a source range is fixed, never automatic; nothing was sent", device=self.device
+            )
+        unit, other = _FLEX_FORCES[verb]
+        self._within("level", unit, rest[1], command)
+        self._within("limit", other, rest[2], command)
+
+    def _warm(self, text: str, command: str) -> None:
+        low, high = self.allowed.kelvin
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise OutOfRange(
+                f"{command!r}: the stage may be set to {low:g} .. {high:g} K; nothing was sent", device=self.device
             )
 
     def _within(self, kind: str, unit: str, text: str, command: str) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from pymeasure.instruments.keithley.keithley2400 import Keithley2400 as Maintained
 
+from drivers import answers
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted, set_level, set_up_source
+from drivers.instruments.readback import confirm, reading
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 COMPLIANCE_BIT = 1 << 3
 """Of the status word in a reading."""
@@ -21,9 +24,9 @@ COMPLIANCE_BIT = 1 << 3
 class Keithley2400(BenchInstrument):
     """One box with channel `1`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
-        self.maintained = Maintained(DialogueAdapter(dialogue))
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
+        self.maintained = adapted(Maintained, dialogue, name)
         self.channels = {"1": Keithley2400Channel(self)}
 
     def reset(self) -> None:
@@ -44,7 +47,7 @@ class Keithley2400Channel(SmuChannel):
 
     def is_on(self) -> bool:
         """Output relay, asked of the box."""
-        return bool(self._box.maintained.source_enabled)
+        return answers.flag(self._box.dialogue.ask("OUTPUT?"), "OUTPUT?", self.name)
 
     def _configure(self, source: Source, full: float, limit: float, measured: float, nplc: float) -> None:
         maintained = self._box.maintained
@@ -63,6 +66,8 @@ class Keithley2400Channel(SmuChannel):
 
     def _read(self) -> Measured:
         """Volts, amperes and status of one reading."""
-        parts = self._box.dialogue.ask(":READ?", timeout_s=self.measure_s).split(",")
+        answer = self._box.dialogue.ask_tied(":READ?", timeout_s=self.measure_s)
+        parts = answers.fields(answer, 5, ":READ?", self.name)
         volts, amps = (reading(part, ":READ?", self.name) for part in parts[:2])
-        return Measured(volts, amps, bool(int(reading(parts[4], "the status word", self.name)) & COMPLIANCE_BIT))
+        status = answers.whole(parts[4], "the status word of :READ?", self.name)
+        return Measured(volts, amps, bool(status & COMPLIANCE_BIT))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pymeasure.instruments.keithley.keithley2450 import Keithley2450 as Maintained
 
+from drivers import answers
 from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter, set_level, set_up_source
-from drivers.instruments.smu import SmuChannel, Source, flag
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted, set_level, set_up_source
+from drivers.instruments.readback import confirm, reading
+from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 READ = ':READ? "defbuffer1",SOUR,READ'
 
@@ -17,9 +20,9 @@ READ = ':READ? "defbuffer1",SOUR,READ'
 class Keithley2450(BenchInstrument):
     """One box with channel `1`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
-        self.maintained = Maintained(DialogueAdapter(dialogue))
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
+        self.maintained = adapted(Maintained, dialogue, name)
         self.channels = {"1": Keithley2450Channel(self)}
 
     def reset(self) -> None:
@@ -46,7 +49,7 @@ class Keithley2450Channel(SmuChannel):
 
     def is_on(self) -> bool:
         """Output relay, asked of the box."""
-        return flag(self._box.dialogue.ask("OUTPUT?"), "the output state", self.name)
+        return answers.flag(self._box.dialogue.ask("OUTPUT?"), "OUTPUT?", self.name)
 
     def _configure(self, source: Source, full: float, limit: float, measured: float, nplc: float) -> None:
         maintained, volts = self._box.maintained, source == "volts"
@@ -71,7 +74,7 @@ class Keithley2450Channel(SmuChannel):
         """One reading with its source value, and the trip flag of the limit."""
         dialogue = self._box.dialogue
         answer = dialogue.ask(READ, timeout_s=self.measure_s)
-        sourced, value = (reading(part, "READ?", self.name) for part in answer.split(","))
-        kind = "VOLT:ILIM" if self.source == "volts" else "CURR:VLIM"
-        tripped = flag(dialogue.ask(f":SOUR:{kind}:TRIP?"), "the limit", self.name)
+        sourced, value = (reading(part, ":READ?", self.name) for part in answers.fields(answer, 2, ":READ?", self.name))
+        trip = f":SOUR:{'VOLT:ILIM' if self.source == 'volts' else 'CURR:VLIM'}:TRIP?"
+        tripped = answers.flag(dialogue.ask(trip), trip, self.name)
         return Measured(sourced, value, tripped) if self.source == "volts" else Measured(value, sourced, tripped)

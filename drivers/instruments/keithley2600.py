@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pymeasure.instruments.keithley.keithley2600 import Keithley2600 as Maintained
 
+from drivers import answers
 from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.deadman import Deadman
-from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
-from drivers.instruments.pymeasure_adapter import DialogueAdapter
-from drivers.instruments.smu import SmuChannel, Source, flag
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.pymeasure_adapter import adapted
+from drivers.instruments.readback import confirm, holds, reading
+from drivers.instruments.smu import SmuChannel, Source
 from drivers.instruments.tsp import LAST_RESORT, greet
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 LIMIT_BITS = 0b11
 """`status.measurement.instrument.smuX.condition`: bit 0 voltage limit, bit 1 current limit."""
@@ -36,20 +39,22 @@ class Keithley2600(BenchInstrument):
         dialogue: Session to it.
         name: As the rack calls it.
         line_hz: Mains frequency, for deadlines.
-        letters: Its channels.
+        facts: Of its model: they name its channels.
 
     Attributes:
         deadman: The box's watch over its host; None until `watch` asks for it.
     """
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, letters: str = "ab") -> None:
-        super().__init__(dialogue, name, line_hz, tsp_errors)
+    WAKING = (LAST_RESORT[0],)
+
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
-            self.maintained = Maintained(DialogueAdapter(dialogue))
+            self.maintained = adapted(Maintained, dialogue, name)
         self.deadman: Deadman | None = None
         self._met = True  # False from the first question until a reset went well
-        self.channels = {letter: Keithley2600Channel(self, letter) for letter in letters}
+        self.channels = {letter: Keithley2600Channel(self, letter) for letter in (facts.channels if facts else "ab")}
 
     def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
         """Outputs that are on as it is found; the first question to a box that a stranger may have used."""
@@ -64,7 +69,7 @@ class Keithley2600(BenchInstrument):
         for letter in self.channels:
             self.dialogue.write(f"smu{letter}.reset()")
         self.dialogue.write("errorqueue.clear()")
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         waited = reading(self.dialogue.ask(DELAYED), "delay", self.name)
         if not 1e-3 <= waited < 1:
             raise ProtocolViolation(
@@ -106,7 +111,7 @@ class Keithley2600Channel(SmuChannel):
 
     def is_on(self) -> bool:
         """Output relay, asked of the box."""
-        return flag(self._box.dialogue.ask(f"print({self._smu}.source.output)"), "the output state", self.name)
+        return answers.flag(self._box.dialogue.ask(f"print({self._smu}.source.output)"), "the output state", self.name)
 
     def output(self, on: bool) -> None:
         """Output relay, read back; the box watches its host while one is on."""
@@ -120,7 +125,7 @@ class Keithley2600Channel(SmuChannel):
         one = f"{source}={level_v:.9g} delay({width_s:.9g}) {source}=0 delay({width_s:.9g})"
         for start in range(0, count, 20):
             self._box.dialogue.write(" ".join([one] * min(20, count - start)))
-        self._box.dialogue.ask("*OPC?", timeout_s=2 * width_s * count)
+        self._box.dialogue.barrier(timeout_s=2 * width_s * count)
 
     def sweep(self, levels: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """A staircase into the channel's reading buffer, fetched as little-endian singles."""
@@ -128,7 +133,7 @@ class Keithley2600Channel(SmuChannel):
         smu, dialogue, count = self._smu, self._box.dialogue, len(levels)
         dialogue.write(f"{smu}.nvbuffer1.clear()")
         dialogue.write("format.data=format.REAL32 format.byteorder=format.LITTLEENDIAN")
-        confirm("the byte order", 1.0, float(dialogue.ask("print(format.byteorder)")), self.name)
+        confirm("the byte order", 1.0, dialogue.ask("print(format.byteorder)"), self.name)
         for level in levels:
             dialogue.write(f"{smu}.source.levelv={level:.9g} {smu}.measure.i({smu}.nvbuffer1)")
         dialogue.write(f"{smu}.source.levelv=0")
@@ -138,6 +143,7 @@ class Keithley2600Channel(SmuChannel):
         )
         amps = np.frombuffer(block, "<f4").astype(np.float64)
         dialogue.write("format.data=format.ASCII")
+        dialogue.barrier()
         for value in amps:
             reading(str(value), "the reading buffer", self.name)
         return np.asarray(levels, dtype=np.float64), amps
@@ -165,15 +171,17 @@ class Keithley2600Channel(SmuChannel):
         deadman = self._box.deadman
         watching = "" if deadman is None else deadman.question
         condition = f"status.measurement.instrument.{self._smu}.condition"
-        seen, bits, *watch = self._box.dialogue.ask_lines(
-            f"print({self._smu}.measure.iv()) print({condition}){watching}",
-            3 if watching else 2,
-            timeout_s=self.measure_s,
-        )
+        dialogue = self._box.dialogue
+        tie = dialogue.next_tie()
+        question = f"print({tie},{self._smu}.measure.iv()) print({condition}){watching}"
+        seen, bits, *watch = dialogue.ask_lines(question, 3 if watching else 2, timeout_s=self.measure_s)
+        said, _, pair = seen.partition("\t")
+        dialogue.check_tie(said, tie, seen)
         if deadman is not None and watch:
             deadman.check(watch[0])
-        amps, volts = (reading(part, "measure.iv", self.name) for part in seen.split("\t"))
-        return Measured(volts, amps, bool(int(reading(bits, "the limit bits", self.name)) & LIMIT_BITS))
+        parts = answers.fields(pair, 2, "measure.iv()", self.name, separator="\t")
+        amps, volts = (reading(part, "measure.iv()", self.name) for part in parts)
+        return Measured(volts, amps, bool(answers.whole(bits, condition, self.name) & LIMIT_BITS))
 
     def _set(self, what: str, value: float, *, exact: bool = True) -> None:
         """Writes a setting and reads it back; a range (`exact=False`) may round up to the next one."""

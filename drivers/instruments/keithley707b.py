@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from drivers import answers
 from drivers.errors import ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument, tsp_errors
 from drivers.instruments.dialogue import Dialogue
 from drivers.instruments.tsp import LAST_RESORT, greet
+from firmware_specs.racks.facts import Facts
 
 BREAK_BEFORE_MAKE = 1
+RULE, CLOSED = "print(channel.connectrule)", 'print(channel.getclose("allslots"))'
+_CHANNEL = re.compile(r"\d[A-Za-z0-9]{1,5}")
 
 
 class Keithley707B(BenchInstrument):
     """A `SwitchMatrix`; channels are slot, row letter, two-digit column: `2A01`."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz, tsp_errors)
+    WAKING = (LAST_RESORT[0],)
+
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts, tsp_errors)
         self._met = True  # False from the first question until a reset went well
 
     def reset(self) -> None:
@@ -26,10 +33,10 @@ class Keithley707B(BenchInstrument):
         self.dialogue.write("*RST")
         self.dialogue.write("reset()")
         self.dialogue.write("errorqueue.clear()")
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         self.open_all()
         self.dialogue.write(f"channel.connectrule={BREAK_BEFORE_MAKE}")
-        rule = float(self.dialogue.ask("print(channel.connectrule)"))
+        rule = answers.number(self.dialogue.ask(RULE), RULE, self.name)
         if rule != BREAK_BEFORE_MAKE:
             raise ProtocolViolation(
                 f"the connect rule reads back {rule:g}, 1 (break before make) was set", device=self.name
@@ -40,23 +47,28 @@ class Keithley707B(BenchInstrument):
         """Closes relays and waits for them."""
         if channels:
             self.dialogue.write(f'channel.close("{",".join(channels)}")')
-            self.dialogue.ask("*OPC?")
+            self.dialogue.barrier()
 
     def open_channels(self, channels: Sequence[str]) -> None:
         """Opens relays and waits for them."""
         if channels:
             self.dialogue.write(f'channel.open("{",".join(channels)}")')
-            self.dialogue.ask("*OPC?")
+            self.dialogue.barrier()
 
     def closed(self) -> frozenset[str]:
         """Closed channels; the box writes `;` between them and `nil` for none."""
-        answer = self.dialogue.ask('print(channel.getclose("allslots"))').strip()
-        return frozenset() if answer == "nil" else frozenset(answer.split(";"))
+        answer = self.dialogue.ask(CLOSED)
+        if answer == "nil":
+            return frozenset()
+        found = [channel.strip() for channel in answer.strip("; ").split(";")]
+        if not all(_CHANNEL.fullmatch(channel) for channel in found):
+            raise answers.nonsense(answer, CLOSED, self.name, "channels like 2A01, with ; between, or nil, expected")
+        return frozenset(found)
 
     def open_all(self) -> None:
         """Opens everything, read back."""
         self.dialogue.write('channel.open("allslots")')
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         if still := self.closed():
             raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
 

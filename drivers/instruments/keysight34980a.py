@@ -10,16 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers import answers
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, reading
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.readback import confirm, reading
+from firmware_specs.racks.facts import Facts
 
 
 class Keysight34980A(BenchInstrument):
     """A `SwitchMatrix`, `Scanner` and `VoltageSource`; channels are `srcc` (matrix) or `sccc` (others), slot first."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0) -> None:
-        super().__init__(dialogue, name, line_hz)
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
         self._scan: tuple[str, ...] = ()
         self._scan_settings = (10.0, 1.0)
         self._levels: dict[str, float] = {}
@@ -34,8 +37,7 @@ class Keysight34980A(BenchInstrument):
         """DAC outputs that are on."""
         if not outputs:
             return []
-        answer = self.dialogue.ask(f"OUTP? {_list(outputs)}").split(",")
-        return [channel for channel, state in zip(outputs, answer, strict=True) if float(state)]
+        return [channel for channel, on in self._states("OUTP?", outputs).items() if on]
 
     def close_channels(self, channels: Sequence[str]) -> None:
         """Closes relays, waits for them, reads them back."""
@@ -51,17 +53,12 @@ class Keysight34980A(BenchInstrument):
         known = sorted(self._relays)
         if not known:
             return frozenset()
-        answer = self.dialogue.ask(f"ROUT:CLOS? {_list(known)}").split(",")
-        if len(answer) != len(known):
-            raise ProtocolViolation(
-                f"ROUT:CLOS? of {len(known)} channels answered {len(answer)} values", device=self.name
-            )
-        return frozenset(channel for channel, state in zip(known, answer, strict=True) if state.strip() == "1")
+        return frozenset(channel for channel, closed in self._states("ROUT:CLOS?", known).items() if closed)
 
     def open_all(self) -> None:
         """Opens everything, read back."""
         self.dialogue.write("ROUT:OPEN:ALL")
-        self.dialogue.ask("*OPC?")
+        self.dialogue.barrier()
         if still := self.closed():
             raise ProtocolViolation(f"relays {', '.join(sorted(still))} did not open", device=self.name)
 
@@ -79,10 +76,10 @@ class Keysight34980A(BenchInstrument):
             self.dialogue.write(f"SENS:VOLT:DC:ZERO:AUTO OFF,{wanted}")
             self.dialogue.write(f"ROUT:SCAN {wanted}")
             self._scan = tuple(channels)
-        answer = self.dialogue.ask("READ?", timeout_s=len(channels) * (0.05 + 4 * nplc / self.line_hz)).split(",")
-        if len(answer) != len(channels):
-            raise ProtocolViolation(f"a scan of {len(channels)} channels gave {len(answer)} readings", device=self.name)
-        return np.array([reading(value, "READ?", self.name) for value in answer])
+        patience_s = len(channels) * (0.05 + 4 * nplc / self.line_hz)
+        answer = self.dialogue.ask_tied("READ?", timeout_s=patience_s)
+        values = answers.fields(answer, len(channels), "READ?", self.name)
+        return np.array([reading(value, "READ?", self.name) for value in values])
 
     def measure(self) -> float:
         """Refused: this meter has no input of its own in a rack."""
@@ -106,9 +103,8 @@ class Keysight34980A(BenchInstrument):
             raise OutOfRange(f"outputs {', '.join(hot)} were not set to 0 V before they go on", device=self.name)
         wanted = _list(channels)
         self.dialogue.write(f"OUTP {'ON' if on else 'OFF'},{wanted}")
-        answer = self.dialogue.ask(f"OUTP? {wanted}").split(",")
-        for channel, state in zip(channels, answer, strict=True):
-            confirm(f"output {channel}", float(on), float(state), self.name)
+        for channel, state in self._states("OUTP?", channels).items():
+            confirm(f"output {channel}", float(on), state, self.name)
 
     def _off_lines(self) -> list[str]:
         """DACs to 0 V and off, relays open."""
@@ -116,10 +112,16 @@ class Keysight34980A(BenchInstrument):
         dacs = [f":SOUR:VOLT 0,{everything}", f"OUTP OFF,{everything}"] if self._levels else []
         return [*dacs, "ROUT:OPEN:ALL"]
 
+    def _states(self, query: str, channels: Sequence[str]) -> dict[str, bool]:
+        """What each channel says of itself, on or off."""
+        answer = self.dialogue.ask(f"{query} {_list(channels)}")
+        said = answers.fields(answer, len(channels), query, self.name)
+        return {c: answers.flag(state, query, self.name) for c, state in zip(channels, said, strict=True)}
+
     def _relay(self, verb: str, channels: Sequence[str]) -> None:
         if channels:
             self.dialogue.write(f"ROUT:{verb} {_list(channels)}")
-            self.dialogue.ask("*OPC?")
+            self.dialogue.barrier()
 
 
 def _list(channels: Iterable[str]) -> str:

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers import answers
 from drivers.instruments.boxes import BenchInstrument
-from drivers.instruments.dialogue import Dialogue, confirm, holds, reading
-from drivers.instruments.smu import SmuChannel, Source, flag
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.readback import confirm, holds, reading
+from drivers.instruments.smu import SmuChannel, Source
 from drivers.roles import Measured
+from firmware_specs.racks.facts import Facts
 
 
 class KeysightB2900(BenchInstrument):
-    """One box; `numbers` are its channels."""
+    """One box; the facts of its model name its channels."""
 
-    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, numbers: str = "12") -> None:
-        super().__init__(dialogue, name, line_hz)
-        self.channels = {number: KeysightB2900Channel(self, number) for number in numbers}
+    def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
+        super().__init__(dialogue, name, line_hz, facts)
+        self.channels = {number: KeysightB2900Channel(self, number) for number in (facts.channels if facts else "12")}
 
     def reset(self) -> None:
         """Defaults, outputs off; readings as volts, amperes; blocks little-endian, read back.
@@ -31,7 +34,8 @@ class KeysightB2900(BenchInstrument):
         self.dialogue.write(":FORM:ELEM:SENS VOLT,CURR")
         self.dialogue.write(":FORM:BORD SWAP")
         order = self.dialogue.ask(":FORM:BORD?")
-        confirm("the byte order (SWAP)", 1.0, float(order == "SWAP"), self.name)
+        if order != "SWAP":
+            raise answers.nonsense(order, ":FORM:BORD?", self.name, "SWAP was set and is expected")
 
     def _off_lines(self) -> list[str]:
         return [f":SOUR{number}:VOLT 0;:SOUR{number}:CURR 0;:OUTP{number} 0" for number in self.channels]
@@ -47,7 +51,7 @@ class KeysightB2900Channel(SmuChannel):
 
     def is_on(self) -> bool:
         """Output relay, asked of the box."""
-        return flag(self._box.dialogue.ask(f":OUTP{self._number}?"), "the output state", self.name)
+        return answers.flag(self._box.dialogue.ask(f":OUTP{self._number}?"), ":OUTP?", self.name)
 
     def pulse(self, level_v: float, width_s: float, count: int) -> None:
         """Pulses of the box's pulse function, one trigger each (unverified on a box of ours)."""
@@ -58,7 +62,7 @@ class KeysightB2900Channel(SmuChannel):
         dialogue.write(f":SOUR{number}:VOLT:TRIG {level_v:.9g}")
         dialogue.write(f":TRIG{number}:TIM {2 * width_s:.9g};:TRIG{number}:COUN {count}")
         dialogue.write(f":INIT (@{number})")
-        dialogue.ask("*OPC?", timeout_s=4 * width_s * count)
+        dialogue.barrier(timeout_s=4 * width_s * count)
         dialogue.write(f":SOUR{number}:FUNC:SHAP DC")
 
     def sweep(self, levels: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -69,11 +73,12 @@ class KeysightB2900Channel(SmuChannel):
         dialogue.write(f":SOUR{number}:LIST:VOLT " + ",".join(f"{level:.9g}" for level in levels))
         dialogue.write(f":TRIG{number}:COUN {count}")
         dialogue.write(f":INIT (@{number})")
-        dialogue.ask("*OPC?", timeout_s=count * self.measure_s)
+        dialogue.barrier(timeout_s=count * self.measure_s)
         dialogue.write(":FORM REAL,64")
         block = dialogue.ask_block(f":FETC:ARR:CURR? (@{number})", 8 * count)
         dialogue.write(":FORM ASC")
         dialogue.write(f":SOUR{number}:VOLT:MODE FIX")
+        dialogue.barrier()
         self.set_level(0.0)
         amps = np.frombuffer(block, "<f8").astype(np.float64)
         for value in amps:
@@ -101,9 +106,10 @@ class KeysightB2900Channel(SmuChannel):
         """One reading of volts and amperes, and the trip flag of the limit."""
         dialogue = self._box.dialogue
         answer = dialogue.ask(f":MEAS? (@{self._number})", timeout_s=self.measure_s)
-        volts, amps = (reading(part, ":MEAS?", self.name) for part in answer.split(","))
+        volts, amps = (reading(part, ":MEAS?", self.name) for part in answers.fields(answer, 2, ":MEAS?", self.name))
         unit = "CURR" if self.source == "volts" else "VOLT"
-        tripped = flag(dialogue.ask(f":SENS{self._number}:{unit}:PROT:TRIP?"), "the limit", self.name)
+        trip = f":SENS{self._number}:{unit}:PROT:TRIP?"
+        tripped = answers.flag(dialogue.ask(trip), trip, self.name)
         return Measured(volts, amps, tripped)
 
     def _set(self, root: str, what: str, value: float, *, exact: bool = True) -> None:

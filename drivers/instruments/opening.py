@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
-from drivers.errors import ProtocolViolation
-from drivers.instruments.clocks import RackClock
+from drivers.errors import LinkTimeout, ProtocolViolation
 from drivers.instruments.dialogue import Dialogue
-from drivers.instruments.keithley707b import Keithley707B
-from drivers.instruments.keithley2400 import Keithley2400
-from drivers.instruments.keithley2450 import Keithley2450
-from drivers.instruments.keithley2600 import Keithley2600
-from drivers.instruments.keysight34980a import Keysight34980A
-from drivers.instruments.keysight_b2900 import KeysightB2900
-from drivers.instruments.meters import KeithleyDAQ6510, Keysight34465A
+from firmware_specs.racks.identity import answers, fields
+from firmware_specs.racks.model import facts, imported, model, models
 from firmware_specs.racks.wiring import Instrument
-
-DRIVERS: dict[str, Callable[[Dialogue, str, float], Any]] = {
-    "keithley-2400": Keithley2400,
-    "keithley-2450": Keithley2450,
-    **{f"keithley-26{model}b": partial(Keithley2600, letters="a") for model in ("01", "11", "35")},
-    **{f"keithley-26{model}b": Keithley2600 for model in ("02", "04", "12", "14", "34", "36")},
-    **{f"keysight-b29{model}1a": partial(KeysightB2900, numbers="1") for model in ("0", "1")},
-    **{f"keysight-b29{model}2a": KeysightB2900 for model in ("0", "1")},
-    "keithley-707b": Keithley707B,
-    "keysight-34980a": Keysight34980A,
-    "keithley-daq6510": KeithleyDAQ6510,
-    "keysight-34465a": Keysight34465A,
-    "crossbar-hil-clock": RackClock,
-}
 
 
 def open_instrument(dialogue: Dialogue, name: str, spec: Instrument, line_hz: float, patience_s: float = 0.0) -> Any:
@@ -45,28 +25,44 @@ def open_instrument(dialogue: Dialogue, name: str, spec: Instrument, line_hz: fl
             was killed answers when its watch has run out.
 
     Raises:
-        ProtocolViolation: another model or serial number answers; nothing but `*IDN?` was sent.
+        ProtocolViolation: another model or serial number answers; nothing but `*IDN?` was sent, and to one that did not
+            answer a device clear, and `WAKING` of its driver. LinkTimeout: it never answered.
     """
-    check_identity(dialogue.ask("*IDN?", timeout_s=patience_s), name, spec)
-    return DRIVERS[spec.model](dialogue, name, line_hz)
+    driver = imported(model(spec.model).driver)
+    check_identity(_identity(dialogue, patience_s, getattr(driver, "WAKING", ())), name, spec)
+    return driver(dialogue, name, line_hz, spec.facts)
+
+
+def _identity(dialogue: Dialogue, patience_s: float, waking: Sequence[str]) -> str:
+    """What `*IDN?` answers; of a silent box after a device clear, then after words that end what somebody left."""
+    try:
+        return dialogue.ask("*IDN?", timeout_s=patience_s)
+    except LinkTimeout as silent:
+        for words in ((), waking) if waking else ((),):
+            with contextlib.suppress(LinkTimeout):
+                return dialogue.ask_anew("*IDN?", words)
+        raise silent
 
 
 def check_identity(answer: str, name: str, spec: Instrument) -> None:
-    """Compares an `*IDN?` answer with the model's vendor and model, and with the serial number where one is given.
+    """Compares an `*IDN?` answer with the model, and with the serial number where one is given.
 
     Raises:
         ProtocolViolation: they differ.
     """
-    wanted = [field.strip() for field in spec.facts.identity.split(",")]
-    got = [field.strip() for field in answer.split(",")]
+    got = fields(answer)
     serial = spec.serial or (got[2] if len(got) > 2 else "")
-    if [f.casefold() for f in got[:2]] != [f.casefold() for f in wanted[:2]] or got[2:3] != [serial]:
-        expected = ",".join([*wanted[:2], spec.serial or "<any serial>"])
-        raise ProtocolViolation(
-            f"{name} is expected to be {expected}, {answer!r} answers",
-            device=dialogue_name(spec),
-            todo="Check the address in the bench file and the cables; nothing but *IDN? was sent",
-        )
+    if answers(spec.facts, answer) and got[2:3] == [serial]:
+        return
+    expected = ",".join([*fields(spec.facts.identity)[:2], spec.serial or "<any serial>"])
+    others = [other for other in models() if other != spec.model and answers(facts(other), answer)]
+    is_one = f"; it is a {others[0]}" if others else ""
+    instead = f', or say model = "{others[0]}"' if others else ""
+    raise ProtocolViolation(
+        f"{name} is expected to be {expected}, {answer!r} answers{is_one}",
+        device=dialogue_name(spec),
+        todo=f"Check the address in the bench file and the cables{instead}; nothing but *IDN? was sent",
+    )
 
 
 def dialogue_name(spec: Instrument) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pymeasure.adapters import Adapter
 
 from drivers.errors import OutOfRange
-from drivers.instruments.dialogue import Dialogue, confirm, holds
+from drivers.instruments.dialogue import Dialogue
+from drivers.instruments.readback import confirm, holds
 from drivers.instruments.smu import Source
+from drivers.instruments.sound import Sound
 
 
 class DialogueAdapter(Adapter):
@@ -38,6 +41,18 @@ class DialogueAdapter(Adapter):
 
     def flush_read_buffer(self) -> None:
         """Nothing is buffered here: after a timeout the dialogue itself refuses to go on."""
+
+
+def adapted(kind: Callable[..., Any], dialogue: Dialogue, name: str, settle_s: float = 0.0) -> Any:
+    """One of PyMeasure's instruments over a dialogue; what it makes nothing of is an error of ours.
+
+    Args:
+        kind: Its class.
+        dialogue: The session.
+        name: As the rack calls it, for errors.
+        settle_s: Longest measurement.
+    """
+    return Sound(kind(DialogueAdapter(dialogue, settle_s)), name, dialogue)
 
 
 def set_level(maintained: Any, source: Source, level: float) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import OutOfRange, ProtocolViolation
-from drivers.instruments.dialogue import confirm
+from drivers.errors import OutOfRange
+from drivers.instruments.readback import confirm
 from drivers.roles import Measured
 
 Source = Literal["volts", "amps"]
@@ -122,18 +122,3 @@ class SmuChannel:
 
     def _read(self) -> Measured:
         raise NotImplementedError
-
-
-def flag(text: str, what: str, device: str) -> bool:
-    """A boolean answer, `0`, `1` or a TSP float.
-
-    Raises:
-        ProtocolViolation: neither.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if value not in (0.0, 1.0):
-        raise ProtocolViolation(f"{what} answered {text!r}, 0 or 1 was expected", device=device)
-    return value == 1.0

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from drivers.errors import ProtocolViolation
+from drivers import answers
+from drivers.errors import OutOfRange
+from drivers.instruments.dialogue import Dialogue
 from firmware_specs.printable import printable
 
 NONSENSE = (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError)
@@ -22,25 +24,30 @@ class Sound:
     Args:
         inner: It.
         name: As the rack calls it, for errors.
+        dialogue: Knows what was asked last, and the answer.
     """
 
-    def __init__(self, inner: Any, name: str) -> None:
-        self._inner, self._name = inner, name
+    def __init__(self, inner: Any, name: str, dialogue: Dialogue) -> None:
+        vars(self).update(_inner=inner, _name=name, _dialogue=dialogue)
 
     def __getattr__(self, attribute: str) -> Any:
-        found = getattr(self._inner, attribute)
-        return self._guarded(attribute, found) if callable(found) else found
+        if not hasattr(type(self._inner), attribute):  # no property: nothing is asked
+            return getattr(self._inner, attribute)
+        found = self._try(lambda: getattr(self._inner, attribute))
+        return self._guarded(found) if callable(found) else found
 
-    def _guarded(self, what: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **options: Any) -> Any:
-            try:
-                return act(*args, **options)
-            except NONSENSE as error:
-                said = printable(f"{type(error).__name__}: {error}", 200)
-                raise ProtocolViolation(
-                    f"{what}: the instrument's answer makes no sense ({said})",
-                    device=self._name,
-                    todo="Check that the bench file names the right model, and its firmware",
-                ) from error
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        self._try(lambda: setattr(self._inner, attribute, value))
 
-        return guarded
+    def _guarded(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **options: self._try(lambda: act(*args, **options))
+
+    def _try(self, act: Callable[[], Any]) -> Any:
+        before = self._dialogue.last_traffic
+        try:
+            return act()
+        except NONSENSE as error:
+            said = printable(f"{type(error).__name__}: {error}", 200)
+            if self._dialogue.last_traffic == before:
+                raise OutOfRange(f"{said}; nothing was sent", device=self._name) from error
+            raise answers.nonsense(self._dialogue.answered, self._dialogue.asked, self._name, said) from error

@@ -101,7 +101,11 @@ class Leaving:
         patience_s = self._watchdog_s if spec.facts.watch else 0.0
         try:
             box = open_instrument(
-                Dialogue(wire, self._fences[name], timeout_s=ANSWER_S), name, spec, old.line_hz, patience_s
+                Dialogue(wire, self._fences[name], timeout_s=ANSWER_S, end=spec.facts.ends),
+                name,
+                spec,
+                old.line_hz,
+                patience_s,
             )
             box.safe()
             return self._on(name, box)

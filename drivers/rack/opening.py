@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 
+from drivers import flight_log
 from drivers.chip_ledger import ChipLedger
 from drivers.errors import OutOfRange
 from drivers.lease import LEASE_S
 from drivers.lock import DeviceLock
 from drivers.rack.rig import Rig
-from drivers.recording import Recorded
+from drivers.recording import FlightRecorder, Recorded
 from drivers.transport import Transport
 from drivers.visa import VisaSession
 from firmware_specs.racks import Rack
@@ -51,8 +52,12 @@ def open_rig(
             todo="Fill in instruments.NAME.address; `hil emulate --rack` writes a bench file with addresses",
         )
 
+    recorders: dict[str, FlightRecorder] = {}
+
     def connect(name: str, spec: Instrument, seconds: float) -> Transport:
-        return Recorded(VisaSession(spec.address, library, deadline=time.monotonic() + seconds))
+        wire = Recorded(VisaSession(spec.address, library, deadline=time.monotonic() + seconds))
+        recorders[f"visa:{spec.address}"] = wire.recorder
+        return wire
 
     locks = contextlib.ExitStack()
     try:
@@ -60,7 +65,8 @@ def open_rig(
             lock = DeviceLock(f"visa:{spec.address}")
             locks.callback(lock.release)
         return Rig(rack, connect, locks.close, watchdog_s, lease_s, ChipLedger(chip_of(rack)))
-    except BaseException:
+    except BaseException as error:
+        flight_log.tell(error, recorders)
         locks.close()
         raise
 

@@ -39,7 +39,8 @@ class Outputs:
     def smu(self, terminal: str) -> Any:
         """The source-measure channel at a terminal."""
         box, _, channel = terminal.partition(".")
-        return Sound(self._boxes[box].channels[channel], terminal)
+        found = self._boxes[box]
+        return Sound(found.channels[channel], terminal, found.dialogue)
 
     def source_volts(self, terminal: str, *, range_v: float, measure_a: float) -> None:
         """Configures a source of volts with the bench's compliance and switches it on at 0 V."""
@@ -116,7 +117,7 @@ class Outputs:
         Instruments hang on different links: what is sent to one may be carried out after what is later sent to another.
         """
         while self._unheard:
-            self._boxes[self._unheard.pop()].dialogue.ask("*OPC?")
+            self._boxes[self._unheard.pop()].done()
 
     def on_by_box(self) -> dict[str, list[str]]:
         """Channels that are on, by box."""

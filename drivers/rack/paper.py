@@ -19,7 +19,7 @@ class PaperRig:
 
     def __init__(self, rack: Rack, ledger: ChipLedger) -> None:
         self.rack, self.limits = rack, rack.limits
-        self.pulses_spent = Spent(rack, ledger).pulses
+        self.spent = Spent(rack, ledger)
         self.clock = HostClock()
         self.lease = Lease(device=rack.name)
         self.boxes: dict[str, object] = {}
@@ -36,6 +36,8 @@ class PaperRig:
             f"nudges         up to {limits.nudge_a:g} A either way, compliance {limits.nudge_v:g} V",
             f"reads cells    at {limits.read_v:g} V, compliance {limits.current_a:g} A",
             f"pulses         {pulses if chosen else 'none: limits.pulse_v and limits.pulse_s are not given'}",
-            f"pulses had     {int(self.pulses_spent.max())} by the busiest cell in earlier runs, of the "
+            f"pulses had     {int(self.spent.pulses.max())} by the busiest cell in earlier runs, of the "
             f"{limits.pulses_per_cell} it may have",
+            f"energy had     {self.spent.joules.max():.3g} J by the busiest cell, at most, of "
+            + ("no budget" if limits.energy_per_cell_j is None else f"the {limits.energy_per_cell_j:g} J it may have"),
         ]

@@ -101,7 +101,7 @@ def pulse(rig: Rig, volts: float, width_s: float, count: int, row: int, column: 
     within("pulse width", width_s, limits.pulse_s, "s", rig.rack.name)
     if width_s <= 0 or count < 1:
         raise OutOfRange(f"{count} pulses of {width_s:g} s: both must be positive", device=rig.rack.name)
-    rig.charge(row, column, count)
+    rig.spent.charge(row, column, count, volts, width_s)
     with rig.pulsing([roles.force, roles.bias]):
         rig.outputs.set_level(roles.bias, volts / 2)
         try:
@@ -138,7 +138,7 @@ def write(
         raise OutOfRange(f"target conductances outside {limits.g_min_s:g} .. {limits.g_max_s:g} S", device=rack.name)
     begin = rig.clock.now_s()
     seen = np.full(targets.shape, np.nan)
-    before = rig.pulses_spent.copy()
+    before = rig.spent.pulses.copy()
     missed = []
     pulse_mode(rig)
     within_s = tolerance * (limits.g_max_s - limits.g_min_s)
@@ -150,7 +150,7 @@ def write(
     rig.quiet()
     rig.check_errors()
     cells = np.array(missed, dtype=np.int64).reshape(-1, 2)
-    return Written(seen, rig.pulses_spent - before, cells, rig.clock.now_s() - begin)
+    return Written(seen, rig.spent.pulses - before, cells, rig.clock.now_s() - begin)
 
 
 def _write_cell(rig: Rig, row: int, column: int, target_s: float, law: PulseLaw, within_s: float, tries: int) -> float:

@@ -53,6 +53,7 @@ class Rig:
 
     Attributes:
         outputs: What drives lines.
+        spent: Pulses and joules of the cells, in all sessions.
         left_on: Outputs that were on when the rack was found: it was not left by its own end. They are off now.
         lease: Whoever computes for longer says so: `with rig.lease.busy(seconds)`.
 
@@ -77,8 +78,7 @@ class Rig:
         self.fences: dict[str, Fence] = {}
         self.tripped = ""
         self.mode = ""
-        self._spent = Spent(rack, ledger)
-        self.pulses_spent = self._spent.pulses
+        self.spent = Spent(rack, ledger)
         self.relays = Relays(rack, self.boxes)
         self.outputs = Outputs(rack, self.boxes, self.relays, self._alive)
         self.left_on: list[str] = []
@@ -92,8 +92,12 @@ class Rig:
         try:
             for name, spec in rack.instruments.items():
                 self.fences[name] = Fence(spec.address or name, self._allowed())
-                session = Dialogue(connect(name, spec, OPEN_S), self.fences[name])
-                self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name)
+                session = Dialogue(connect(name, spec, OPEN_S), self.fences[name], end=spec.facts.ends)
+                try:
+                    self.boxes[name] = Sound(open_instrument(session, name, spec, hz, watchdog_s), name, session)
+                except BaseException:
+                    session.close()
+                    raise
             self._signals.start()
             self.left_on = self._left_on()
             for box in self.boxes.values():
@@ -179,10 +183,6 @@ class Rig:
     def park(self, lines: Iterable[str]) -> set[Path]:
         """Paths that ground lines."""
         return {(GROUND, line) for line in lines}
-
-    def charge(self, row: int, column: int, count: int) -> None:
-        """Counts pulses of a cell before they go out; raises `BudgetSpent`."""
-        self._spent.charge(row, column, count)
 
     @contextlib.contextmanager
     def pulsing(self, terminals: Iterable[str]) -> Iterator[None]:
@@ -288,4 +288,5 @@ class Rig:
 
     def _allowed(self) -> Allowed:
         limits = self.limits
-        return Allowed(limits.read_v, limits.nudge_a, limits.nudge_v, limits.current_a)
+        kelvin = (limits.coldest_k, limits.hottest_k)
+        return Allowed(limits.read_v, limits.nudge_a, limits.nudge_v, limits.current_a, kelvin)

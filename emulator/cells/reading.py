@@ -11,11 +11,7 @@ from firmware_specs.datasheet.noise import ReadNoise
 
 
 def noise_sigma_s(noise: ReadNoise, cells: Cells, conductance_s: Tensor, age_s: Tensor | None) -> Tensor | None:
-    """Standard deviation of one reading, siemens; None where reading is free of noise.
-
-    `relative`: `sigma G`. `additive`: `sigma (Gmax - Gmin)`. `flicker`, 1/f noise that has accumulated since the cell
-    was written: `G Q(g) sqrt(ln((t + t_r) / (2 t_r)))`, `Q = min(ceiling, scale / max(g^exponent, 1e-3))` (Nandakumar
-    et al. for PCM, in aihwkit): the integral of `S_G(f) = Q^2 G^2 / f` over the band `1/t .. 1/(2 t_r)`.
+    """Standard deviation of one reading by the datasheet's law (`noise_laws`), siemens; None where it has no noise.
 
     Args:
         noise: The law.
@@ -23,20 +19,8 @@ def noise_sigma_s(noise: ReadNoise, cells: Cells, conductance_s: Tensor, age_s: 
         conductance_s: Present conductances.
         age_s: Seconds since each was written; None: just now.
     """
-    match noise.law:
-        case "relative":
-            return conductance_s * noise.sigma
-        case "additive":
-            return torch.full_like(conductance_s, noise.sigma * cells.span_s)
-        case "flicker":
-            assert noise.t_read_s is not None  # noqa: S101 - the datasheet was checked
-            g = (conductance_s / cells.g_max_s).clamp(min=0)
-            quality = (noise.scale / g.pow(noise.exponent).clamp(min=1e-3)).clamp(max=noise.ceiling)
-            if age_s is None:
-                age_s = torch.zeros((), device=conductance_s.device)
-            bandwidth = age_s.to(conductance_s.dtype) / (2 * noise.t_read_s) + 0.5
-            return conductance_s * quality * torch.log(bandwidth).clamp(min=0).sqrt()
-    return None
+    found: Tensor | None = noise.rule(noise, cells, conductance_s, age_s, **noise.figures)
+    return found
 
 
 def read(sheet: Datasheet, conductance_s: Tensor, age_s: Tensor | None, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ steps halved until the co-content still falls; it has one solution, since no par
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ from emulator.circuits.part import Part, slope
 from emulator.circuits.parts import INSTANT_S, Capacitor
 from emulator.rack.circuit import NotConverged, OnePort, VoltagePort, current, open_volts
 from emulator.rack.events import Log
-from emulator.rack.stand import Fixtures, Relay
+from emulator.rack.stand import ROOM_K, Fixtures, Relay
 
 Array = NDArray[np.float64]
 GND = "gnd"
@@ -53,6 +54,7 @@ class Breadboard:
 
     def __post_init__(self) -> None:
         self.now_s = 0.0
+        self.kelvin: Callable[[], float] = lambda: ROOM_K
         self.log = Log(lambda: self.now_s, self.log_commands)
         self.ports: dict[str, OnePort] = {}
         self.closed: set[Relay] = set()

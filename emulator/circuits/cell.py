@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
+from emulator.cells.reading import noise_sigma_s
 from firmware_specs.datasheet import Datasheet, load
 
 MAX_STEPS = 2000
@@ -72,9 +74,10 @@ class Cell:
             left -= part
 
     def _reading_noise(self) -> float:
-        if self.noise.law != "relative" or not self.noise.sigma:
+        sigma = noise_sigma_s(self.noise, self.cells, torch.tensor(self.siemens, dtype=torch.float64), None)
+        if sigma is None or not float(sigma) or not self.siemens:
             return 1.0
-        return max(0.0, 1 + self.noise.sigma * float(self._draw.standard_normal()))
+        return max(0.0, 1 + float(sigma) / self.siemens * float(self._draw.standard_normal()))
 
 
 def cell(datasheet: str, seed: int = 0, start: float = 0.0) -> Cell:

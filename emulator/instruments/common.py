@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from emulator.instruments.core import Action, Call, Reply, ScpiInstrument
+from emulator.instruments.call import Action, Call, Key, Reply
+from firmware_specs.instruments.kinds import Value
+from firmware_specs.scpi.status import Status
 
 REGISTERS = ("event", "condition", "enable", "positive", "negative")
 
 
-def common_actions(box: ScpiInstrument) -> dict[str, Action]:
+class Box(Protocol):
+    """What the common commands act on; `ScpiInstrument` is one."""
+
+    status: Status
+    queue: deque[tuple[int, str]]
+    kept: dict[Key, Value]
+    saved: dict[int, dict[Key, Value]]
+
+    def forget(self, prefix: str = "") -> None:
+        """Settings back to what the table says."""
+
+    def reset(self) -> None:
+        """What `*RST` does beside."""
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        ...
+
+    def status_byte(self, message: bool = False) -> int:
+        """As a serial poll reads it."""
+        ...
+
+    def next_error(self) -> str:
+        """The oldest entry of the error queue."""
+        ...
+
+    def recall(self, settings: dict[Key, Value]) -> None:
+        """Settings as they were saved."""
+
+
+def common_actions(box: Box) -> dict[str, Action]:
     """What every instrument does alike, by name."""
     status = box.status
     found: dict[str, Action] = {
@@ -40,17 +72,17 @@ def common_actions(box: ScpiInstrument) -> dict[str, Action]:
     return found
 
 
-def _reset(box: ScpiInstrument, call: Call) -> None:
+def _reset(box: Box, call: Call) -> None:
     box.forget()
     box.reset()
 
 
-def _clear(box: ScpiInstrument, call: Call) -> None:
+def _clear(box: Box, call: Call) -> None:
     box.queue.clear()
     box.status.clear()
 
 
-def _complete(box: ScpiInstrument, call: Call) -> Reply:
+def _complete(box: Box, call: Call) -> Reply:
     """Everything is carried out in order, so whatever was pending is complete."""
     if call.query:
         return "1"
@@ -58,19 +90,19 @@ def _complete(box: ScpiInstrument, call: Call) -> Reply:
     return None
 
 
-def _preset(box: ScpiInstrument, call: Call) -> None:
+def _preset(box: Box, call: Call) -> None:
     for group in box.status.groups.values():
         group.preset()
 
 
-def _mask(box: ScpiInstrument, register: str, call: Call) -> Reply:
+def _mask(box: Box, register: str, call: Call) -> Reply:
     if call.query:
         return str(getattr(box.status, register))
     setattr(box.status, register, call.p.integer(0, 255))
     return None
 
 
-def _register(box: ScpiInstrument, group: str, register: str, call: Call) -> Reply:
+def _register(box: Box, group: str, register: str, call: Call) -> Reply:
     found = box.status.groups[group]
     if call.query:
         return str(found.take() if register == "event" else getattr(found, register))
@@ -78,7 +110,7 @@ def _register(box: ScpiInstrument, group: str, register: str, call: Call) -> Rep
     return None
 
 
-def _all_errors(box: ScpiInstrument, call: Call) -> str:
+def _all_errors(box: Box, call: Call) -> str:
     entries = [box.next_error()]
     while box.queue:
         entries.append(box.next_error())

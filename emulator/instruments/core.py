@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from emulator.instruments.call import Action, Call, Key, Reply
 from emulator.instruments.common import common_actions
 from emulator.instruments.refused import Refused
 from emulator.rack.stand import Stand
@@ -21,8 +21,6 @@ from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Overrun, Parameters, ScpiError, Splitter, Unit, errors, units
 from firmware_specs.scpi.status import Status, event_bit
 
-Reply = str | bytes | None
-Key = tuple[str, tuple[int, ...], str]
 TEXTS = errors.TEXTS | {-222: "Parameter data out of range"}
 """SCPI's own, as these instruments word them."""
 NOTHING = Refused(-230, "Data corrupt or stale")
@@ -33,24 +31,6 @@ LARGEST = 9e37
 """Whole numbers beyond are written as SCPI writes infinity."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One command as a handler sees it.
-
-    Attributes:
-        command: What the table says of it.
-        suffixes: Numeric suffixes, 1 where left out.
-        p: Parameters that are left.
-        query: True with a question mark.
-    """
-
-    command: Command
-    suffixes: tuple[int, ...]
-    p: Parameters
-    query: bool
-
-
-Action = Callable[[Call], Reply]
 Hook = Callable[..., object]
 """Called with the value, then the suffixes; refuses by raising `Refused`."""
 Computed = Callable[..., Value]

@@ -21,7 +21,7 @@ Quantity = Literal["volts", "amps", "ohms", "diode", "ac", "kelvin"]
 BURDEN_OHM = 0.1
 OPEN_V = 10.0
 """Highest voltage of a test current."""
-BENCH_C = 23.0
+FREEZING_K = 273.15
 OVERRANGE = 1.2
 OUT_OF_RANGE = Refused(-222, "Data out of range")
 TEST_A = ((100.0, 1e-3), (1e3, 1e-3), (1e4, 1e-4), (1e5, 1e-5), (1e6, 5e-6), (1e7, 5e-7), (1e9, 5e-7))
@@ -115,7 +115,7 @@ class MeterInput:
                 volts = self.bench.terminal_volts(self.terminal)
                 return INFINITE if abs(volts) >= OPEN_V else volts
             case "kelvin":
-                return BENCH_C
+                return self.bench.kelvin() - FREEZING_K
         return 0.0
 
     def _seen(self, quantity: Quantity, value: float, full: float | None, nplc: float) -> float:

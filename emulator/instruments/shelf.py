@@ -7,18 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from emulator.instruments.models.clock import Clock
-from emulator.instruments.models.keithley707b import Keithley707B
-from emulator.instruments.models.keithley2400 import Keithley2400
-from emulator.instruments.models.keithley2450 import Keithley2450
-from emulator.instruments.models.keithley2600 import Keithley2600
-from emulator.instruments.models.keithley_daq6510 import KeithleyDaq6510
-from emulator.instruments.models.keysight34465a import Keysight34465A
-from emulator.instruments.models.keysight34980a import Keysight34980A
-from emulator.instruments.models.keysight_b2900 import KeysightB2900
 from emulator.rack.events import Log
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
+from firmware_specs.racks.model import imported, model
 from firmware_specs.racks.wiring import Instrument
 
 
@@ -35,30 +27,6 @@ class Box(Protocol):
         ...
 
 
-MODELS: dict[str, Callable[..., Box]] = {
-    "keithley-2400": Keithley2400,
-    "keithley-2450": Keithley2450,
-    "keithley-2601b": Keithley2600,
-    "keithley-2602b": Keithley2600,
-    "keithley-2604b": Keithley2600,
-    "keithley-2611b": Keithley2600,
-    "keithley-2612b": Keithley2600,
-    "keithley-2614b": Keithley2600,
-    "keithley-2634b": Keithley2600,
-    "keithley-2635b": Keithley2600,
-    "keithley-2636b": Keithley2600,
-    "keysight-b2901a": KeysightB2900,
-    "keysight-b2902a": KeysightB2900,
-    "keysight-b2911a": KeysightB2900,
-    "keysight-b2912a": KeysightB2900,
-    "keithley-707b": Keithley707B,
-    "keysight-34980a": Keysight34980A,
-    "keithley-daq6510": KeithleyDaq6510,
-    "keysight-34465a": Keysight34465A,
-    "crossbar-hil-clock": Clock,
-}
-
-
 class Shelf:
     """Instruments on one bench.
 
@@ -69,13 +37,16 @@ class Shelf:
 
     Attributes:
         boxes: The instruments, by name.
+
+    Raises:
+        ValueError: a model has no virtual twin.
     """
 
     def __init__(self, bench: Stand, instruments: Mapping[str, Instrument], seed: int) -> None:
         self.stand = bench
         self.one_at_a_time = threading.RLock()
         self.boxes: dict[str, Box] = {
-            name: MODELS[spec.model](bench, name, spec, Inaccuracy(seed, name)) for name, spec in instruments.items()
+            name: _twin(spec)(bench, name, spec, Inaccuracy(seed, name)) for name, spec in instruments.items()
         }
 
     @property
@@ -103,3 +74,10 @@ class Shelf:
                 return box.feed(data)
 
         return fed
+
+
+def _twin(spec: Instrument) -> Callable[..., Box]:
+    twin = model(spec.model).twin
+    if not twin:
+        raise ValueError(f"{spec.model} has no virtual twin: its driver works on a real bench only")
+    return imported(twin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, open_volts, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
-from emulator.rack.stand import Fixtures, Relay
+from emulator.rack.stand import ROOM_K, Fixtures, Relay
 from firmware_specs.racks.dut import Dut
 from firmware_specs.racks.rack import Rack
 from firmware_specs.racks.wiring import CEILING, FLOOR, GROUND
@@ -45,6 +46,7 @@ class Bench:
         self.dut = self.rack.dut or Dut()
         self.crossbar = BareCrossbar(self.rack.rows, self.rack.columns, self.dut, self.rack.limits)
         self.now_s = 0.0
+        self.kelvin: Callable[[], float] = lambda: ROOM_K
         self.log = Log(lambda: self.now_s, self.log_commands)
         self.ports: dict[str, OnePort] = {}
         self.closed: set[Relay] = set()
@@ -156,6 +158,8 @@ class Bench:
 
     def solve(self) -> Array:
         """Voltage of every node at this moment."""
+        if self.dut.temperature_coefficient_per_k and self.crossbar.warm(self.kelvin()):
+            self._volts = None
         if self._volts is None:
             lines = len(self._lines)
             admittance = self._contacts * (1 / self.dut.contact_ohm)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
+from emulator.rack.stand import ROOM_K
 from firmware_specs.racks.dut import Dut
 from firmware_specs.racks.limits import RackLimits
 
@@ -37,6 +38,7 @@ class BareCrossbar:
         self.g_s[self.stuck] = draw.uniform(self.g_min_s, self.g_max_s, (rows, columns))[self.stuck]
         self.g_s[self.dead] = 0.0
         self._pulses = np.random.default_rng([dut.seed, 2])
+        self._kelvin = ROOM_K
         self._admittance: Array | None = None
         self._internal: Array | None = None
 
@@ -45,10 +47,19 @@ class BareCrossbar:
         self.g_s = np.where(self.stuck | self.dead, self.g_s, np.asarray(g_s, dtype=np.float64))
         self._admittance = None
 
+    def warm(self, kelvin: float) -> bool:
+        """Takes the cells to a temperature; True where that changes them."""
+        changed = abs(kelvin - self._kelvin) > 1e-3
+        if changed:
+            self._kelvin, self._admittance = kelvin, None
+        return changed
+
     def admittance(self) -> Array:
         """Port matrix: currents into the pads for pad voltages, rows first, (rows + columns) squared, siemens."""
         if self._admittance is None:
-            self._admittance = self._ideal() if self.dut.wire_ohm == 0 else self._wired()
+            factor = max(0.0, 1 + self.dut.temperature_coefficient_per_k * (self._kelvin - ROOM_K))
+            present = self.g_s if factor == 1.0 else self.g_s * factor
+            self._admittance = self._ideal(present) if self.dut.wire_ohm == 0 else self._wired(present)
         return self._admittance
 
     def cell_volts(self, pads: Array) -> Array:
@@ -79,21 +90,21 @@ class BareCrossbar:
             self._admittance = None
         return float(np.abs(volts).max()), changes
 
-    def _ideal(self) -> Array:
+    def _ideal(self, g_s: Array) -> Array:
         y = np.zeros((self.rows + self.columns,) * 2)
-        y[: self.rows, self.rows :] = -self.g_s
-        y[self.rows :, : self.rows] = -self.g_s.T
-        np.fill_diagonal(y, np.concatenate([self.g_s.sum(1), self.g_s.sum(0)]))
+        y[: self.rows, self.rows :] = -g_s
+        y[self.rows :, : self.rows] = -g_s.T
+        np.fill_diagonal(y, np.concatenate([g_s.sum(1), g_s.sum(0)]))
         return y
 
-    def _wired(self) -> Array:
+    def _wired(self, g_s: Array) -> Array:
         """Schur complement of the full ladder network onto its pads."""
         rows, columns, g_wire = self.rows, self.columns, 1 / self.dut.wire_ohm
         cells = rows * columns
         grid = np.arange(cells).reshape(rows, columns)
         pads = 2 * cells + np.arange(rows + columns)
         edges = [
-            (grid.ravel(), (grid + cells).ravel(), np.maximum(self.g_s, 1e-15).ravel()),
+            (grid.ravel(), (grid + cells).ravel(), np.maximum(g_s, 1e-15).ravel()),
             (grid[:, :-1].ravel(), grid[:, 1:].ravel(), np.full(rows * (columns - 1), g_wire)),
             ((grid + cells)[:-1].ravel(), (grid + cells)[1:].ravel(), np.full((rows - 1) * columns, g_wire)),
             (grid[:, 0], pads[:rows], np.full(rows, g_wire)),

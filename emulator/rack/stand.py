@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from emulator.rack.circuit import OnePort
 from emulator.rack.events import Log
 
 Relay = tuple[str, str]
+ROOM_K = 296.15
+"""Temperature of a bench without a stage."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class Stand(Protocol):
         relays: (instrument, channel) -> the two nodes it joins.
         line_hz: Mains frequency.
         contact_ohm: Resistance of a closed relay.
+        kelvin: Says how warm it is; a temperature stage puts its own here.
     """
 
+    kelvin: Callable[[], float]
     now_s: float
     faults: set[str]
     log: Log

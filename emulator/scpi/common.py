@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.scpi.link import ScpiLink
+from emulator.scpi.once import LARGEST
 from firmware_specs.codes import Opcode
 from firmware_specs.messages import (
     FaultLog,
@@ -140,6 +141,16 @@ def transactions(link: ScpiLink, p: Parameters, query: bool) -> str:
     return str(link.device.deeds)
 
 
+def sequence(link: ScpiLink, p: Parameters, query: bool) -> str | None:
+    """SYSTem:SEQuence."""
+    if query:
+        return str(link.once.number)
+    number = p.integer(0, LARGEST)
+    p.end()
+    link.once.named(number)
+    return None
+
+
 def faults(link: ScpiLink, p: Parameters, query: bool) -> str:
     """SYSTem:FAULts?."""
     first = p.integer() if p.left else 0
@@ -214,6 +225,7 @@ HANDLERS: dict[str, Handler] = {
     "SYSTem:CAPabilities": capabilities,
     "SYSTem:BOOT": boot,
     "SYSTem:TRANsactions": transactions,
+    "SYSTem:SEQuence": sequence,
     "SYSTem:FAULts": faults,
     "SYSTem:TEMPerature": temperature,
     "SYSTem:CLOCk": clock,

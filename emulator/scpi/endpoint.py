@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from emulator.machine import Machine
 from emulator.scpi import arrays, common, outputs
 from emulator.scpi.common import Handler
@@ -78,12 +80,14 @@ class ScpiEndpoint:
             return b""
         if isinstance(message, Overrun):
             self.link.fail(ScpiError(-363, str(message)))
+        once = self.link.once
+        once.begin(message if isinstance(message, bytes) else b"")
         replies: list[bytes] = []
         for unit in found:
-            reply = self._unit(unit)
+            reply = None if once.passing and not _of_errors(unit) else self._unit(unit)
             if reply is not None and not self._too_large(replies, reply):
                 replies.append(reply)
-        return b";".join(replies) + b"\n" if replies else b""
+        return once.end(b";".join(replies) + b"\n" if replies else b"")
 
     def _too_large(self, before: list[bytes], reply: bytes) -> bool:
         """Refuses a block that takes those of its message beyond the largest reply."""
@@ -112,6 +116,13 @@ class ScpiEndpoint:
         if reply is None or not unit.query:
             return None
         return reply.encode() if isinstance(reply, str) else reply
+
+
+def _of_errors(unit: Unit) -> bool:
+    """Does it ask for the errors? They are told of a message that is passed over, too."""
+    with contextlib.suppress(LookupError, ValueError):
+        return unit.query and find(unit.header).header.startswith("SYSTem:ERRor")
+    return False
 
 
 def _command(unit: Unit) -> Command:

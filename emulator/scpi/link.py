@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.refused import Refused
+from emulator.scpi.once import Once
 from firmware_specs.codes import ErrorCode, Opcode
 from firmware_specs.scpi import BY_CODE, BlockError, ErrorQueue, Parameters, ScpiError, pack_array, parse_array
 from firmware_specs.scpi.status import Status, event_bit
@@ -26,6 +27,7 @@ class ScpiLink:
         self.door = door
         self.errors = ErrorQueue()
         self.status = Status()
+        self.once = Once()
         self.swapped = False
         self.statistics: NDArray[np.float64] | None = None
         self.parameters = Parameters(())

@@ -10,25 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Protocol
 
 from emulator.serve.crowd import Crowd
-from emulator.serve.streams import Endpoint, Listener, PtyLink
+from emulator.serve.streams import Channel, Endpoint, Listener, PtyLink
 
 IDLE_S = 0.5
-
-
-class Channel(Protocol):
-    """Something the loop waits for."""
-
-    def fileno(self) -> int:
-        """What to wait on."""
-
-    def handle(self, events: int) -> None:
-        """Called when it is ready."""
-
-    def close(self) -> None:
-        """Ends it."""
 
 
 class Server:

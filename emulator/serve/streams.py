@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import selectors
 import socket
 import time
-import tty
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from emulator.serve.crowd import MOST_LINKS
-
-if TYPE_CHECKING:
-    from emulator.serve.loop import Channel, Server
+from emulator.serve.crowd import MOST_LINKS, Crowd
+from firmware_specs import platform
 
 CHUNK = 1 << 16
 PAUSE_S = 0.2
 MOST_WAITING = 1 << 24
 """Bytes of unsent replies above which nothing more is read from a link."""
+
+
+class Channel(Protocol):
+    """Something the loop waits for."""
+
+    def fileno(self) -> int:
+        """What to wait on."""
+
+    def handle(self, events: int) -> None:
+        """Called when it is ready."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Loop(Protocol):
+    """What a channel asks of the loop that waits for it.
+
+    Attributes:
+        crowd: All links, of which idle ones make room for new ones.
+    """
+
+    crowd: Crowd
+
+    def watch(self, channel: Channel, events: int) -> None:
+        """Waits for a channel, or for other events of it."""
+
+    def forget(self, channel: Channel) -> None:
+        """Stops waiting for it."""
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Runs something later, in the loop's thread."""
 
 
 class Endpoint(Protocol):
@@ -55,7 +82,7 @@ class StreamLink:
         endpoint: What answers.
     """
 
-    def __init__(self, server: Server, endpoint: Endpoint) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint) -> None:
         self._server = server
         self.endpoint = endpoint
         self._waiting = bytearray()
@@ -163,7 +190,7 @@ class StreamLink:
 class SocketLink(StreamLink):
     """A TCP connection in front of an endpoint."""
 
-    def __init__(self, server: Server, endpoint: Endpoint, connection: socket.socket) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint, connection: socket.socket) -> None:
         super().__init__(server, endpoint)
         self._socket = connection
         server.crowd.come(self)
@@ -193,40 +220,30 @@ class PtyLink(StreamLink):
         path: Where the other end is: the symbolic link where one was given.
     """
 
-    def __init__(self, server: Server, endpoint: Endpoint, link: Path | None = None) -> None:
+    def __init__(self, server: Loop, endpoint: Endpoint, link: Path | None = None) -> None:
         super().__init__(server, endpoint)
         self._link = link
         self._plug_in()
-        self.path = link or Path(os.ttyname(self._slave))
+        self.path = link or self._terminal.path
 
     def _plug_in(self) -> None:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)  # no echo and no translation, also before a client sets the port up
-        os.set_blocking(self._master, False)
+        self._terminal = platform.open_terminal()
         self.open = True
         self._waiting.clear()
         self._events = selectors.EVENT_READ
         if self._link is not None:
-            fresh = self._link.with_name(self._link.name + ".new")
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(os.ttyname(self._slave))
-            fresh.replace(self._link)
+            self._terminal.link_from(self._link)
         self._server.watch(self, selectors.EVENT_READ)
 
     def fileno(self) -> int:
-        """The master side."""
-        return self._master
+        """The device's side."""
+        return self._terminal.fileno()
 
     def _read(self) -> bytes:
-        return os.read(self._master, CHUNK)
+        return self._terminal.read(CHUNK)
 
     def _write(self, data: bytes | memoryview) -> int:
-        try:
-            return os.write(self._master, data)
-        except OSError as error:
-            if error.errno == errno.EAGAIN:
-                raise BlockingIOError from error
-            raise
+        return self._terminal.write(data)
 
     def hang_up(self) -> None:
         """The cable is pulled; a new terminal takes the place of this one at once."""
@@ -236,8 +253,7 @@ class PtyLink(StreamLink):
     def close(self) -> None:
         """Closes the terminal."""
         super().close()
-        os.close(self._slave)
-        os.close(self._master)
+        self._terminal.close()
         if self._link is not None:
             self._link.unlink(missing_ok=True)
 
@@ -252,9 +268,7 @@ class Listener:
         connect: Makes a channel of a connection; None: the connection is closed.
     """
 
-    def __init__(
-        self, server: Server, host: str, port: int, connect: Callable[[socket.socket], Channel | None]
-    ) -> None:
+    def __init__(self, server: Loop, host: str, port: int, connect: Callable[[socket.socket], Channel | None]) -> None:
         self._server = server
         self._connect = connect
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

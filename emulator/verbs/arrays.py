@@ -102,7 +102,8 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
     nudges = [values.reshape(-1, *block.nudge_shape) for values in nudges]
     device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
     try:
-        readings = device.chip.settle(request.array, drive, nudges, start, request.reads, request.time_s or None)
+        time_s, layers = request.time_s or None, request.layers
+        readings = device.chip.settle(request.array, drive, nudges, start, request.reads, time_s, layers)
     except FloatingNodeError as error:
         raise Refused(ErrorCode.FLOATING, f"array {request.array}: {error}", error.nodes[0][0]) from error
     device.work(_stated_s(device, request))
@@ -172,7 +173,12 @@ def _check_peak(what: str, values: Tensor, most: float, number: int) -> None:
 def _peaks(device: Device, drive: Tensor, nudges: list[Tensor]) -> dict[str, float]:
     unit = "v" if device.sheet.resistive else "a"
     nudge = max((float(n.abs().max()) for n in nudges), default=0.0)
-    return {"samples": drive.shape[0], f"max_drive_{unit}": float(drive.abs().max()), "max_nudge_a": nudge}
+    return {
+        "samples": drive.shape[0],
+        "nudges": len(nudges),
+        f"max_drive_{unit}": float(drive.abs().max()),
+        "max_nudge_a": nudge,
+    }
 
 
 def _start(device: Device, block: Topology, blocks: tuple[Codes, ...]) -> list[Tensor]:

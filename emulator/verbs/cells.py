@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from emulator import coding
-from emulator.device import MAX_READS, Device
+from emulator.device import MAX_READS, MAX_REWRITES, Device
 from emulator.ledger import where
 from emulator.refused import Refused
 from firmware_specs.codes import WRITE_ONCE, ErrorCode
 from firmware_specs.messages import (
+    PULSES_A_CELL,
+    PULSES_AT_ONCE,
     CellCodes,
     CellUsage,
     Currents,
@@ -69,6 +71,8 @@ def write(device: Device, payload: bytes, door: str) -> bytes:
     programming = device.sheet.programming
     verify = {0: programming.verify_rounds, WRITE_ONCE: 0}.get(request.verify, request.verify)
     tolerance = request.tolerance if request.verify not in (0, WRITE_ONCE) else programming.verify_tolerance
+    if verify > MAX_REWRITES:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"verify = {verify}: at most {MAX_REWRITES} rewrites", MAX_REWRITES)
     for patch, count in zip(request.patches, counts, strict=True):
         most = count.astype(np.int64) * (1 + verify)
         device.ledger.check(patch.region, most, programming.write_energy_j, device.active)
@@ -125,7 +129,9 @@ def read(device: Device, payload: bytes, door: str) -> bytes:
     check_region(device, region)
     check_reads(request.reads)
     device.check_reply(9 + region.cells * code_dtype(device.sheet.cells.max_code * request.reads).itemsize)
-    device.work(region.cells * request.reads * device.sheet.read_time_s)
+    readings = region.cells * request.reads
+    device.journal.note("setpoint", f"read cells of array {region.array}", door, cells=region.cells, readings=readings)
+    device.work(readings * device.sheet.read_time_s)
     seen_s = device.chip.read(region.array, region.coupling, where(region), request.reads)
     return CellCodes(coding.codes(_range(device), seen_s, request.reads)).pack()
 
@@ -144,9 +150,10 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     counts = np.broadcast_to(np.asarray(request.count, np.int64), (region.rows, region.columns))
     most_j = request.amplitude_v**2 * request.width_s * device.sheet.cells.g_max_s
     device.ledger.check(region, counts, most_j, limits)
+    _refuse_long(request)
     device.journal.note(
         "setpoint", f"pulse cells of array {region.array} {'up' if request.up else 'down'}", door,
-        pulses=int(counts.sum()), amplitude_v=request.amplitude_v, width_s=request.width_s,
+        pulses=int(counts.sum()), up=float(request.up), amplitude_v=request.amplitude_v, width_s=request.width_s,
     )  # fmt: skip
     delivered, _ = device.chip.pulse(
         region.array, region.coupling, where(region), torch.from_numpy(counts.copy()), request.up,
@@ -154,6 +161,15 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     )  # fmt: skip
     device.work(delivered * (request.width_s + device.sheet.programming.write_time_s))
     return Pulsed(delivered, int(device.ledger.usage(region)[0].max())).pack()
+
+
+def _refuse_long(request: Pulse) -> None:
+    """A train so long that the device would not be heard of meanwhile."""
+    most = int(np.max(request.count))
+    if most > PULSES_A_CELL:
+        raise Refused(ErrorCode.TOO_LARGE, f"{most} pulses for a cell, at most {PULSES_A_CELL}", PULSES_A_CELL)
+    if request.pulses > PULSES_AT_ONCE:
+        raise Refused(ErrorCode.TOO_LARGE, f"{request.pulses} pulses in all, at most {PULSES_AT_ONCE}", PULSES_AT_ONCE)
 
 
 def measure(device: Device, payload: bytes, door: str) -> bytes:
@@ -167,7 +183,8 @@ def measure(device: Device, payload: bytes, door: str) -> bytes:
         words = f"{peak:g} V across a cell is beyond the active limit {device.active.max_read_v:g} V"
         raise Refused(ErrorCode.LIMIT, words, 1)
     device.check_reply(4 + 8 * len(request.volts) * request.reads * region.cells)
-    device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak)
+    readings = region.cells * len(request.volts) * request.reads
+    device.journal.note("setpoint", "measure cells", door, cells=region.cells, max_read_v=peak, readings=readings)
     volts = torch.from_numpy(request.volts.astype(np.float64))
     device.work(region.cells * len(volts) * request.reads * device.sheet.read_time_s)
     amperes = device.chip.measure(region.array, region.coupling, where(region), volts, request.reads)

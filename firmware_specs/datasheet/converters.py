@@ -130,6 +130,11 @@ class SourceDac(_Voltage):
     """Digital to voltage: the source nodes of a resistive network.
 
     Attributes:
+        bits: Resolution; 0 is ideal.
+        gain_error_sigma: Relative gain spread between channels.
+        offset_error_sigma_lsb: Offset spread between channels, LSB.
+        inl_lsb: Peak integral nonlinearity, LSB.
+        dnl_lsb: RMS differential nonlinearity, LSB.
         low_v: Voltage of code 0.
         high_v: Voltage of the largest code.
     """
@@ -156,6 +161,10 @@ class Ammeter(_Current):
     """Current to digital: what every source node of a resistive network delivers.
 
     Attributes:
+        gain_error_sigma: Relative gain spread between channels.
+        offset_error_sigma_lsb: Offset spread between channels, LSB.
+        inl_lsb: Peak integral nonlinearity, LSB.
+        dnl_lsb: RMS differential nonlinearity, LSB.
         bits: Resolution; 0 is ideal.
         low_a: Current of code 0, amperes.
         high_a: Current of the largest code, amperes.

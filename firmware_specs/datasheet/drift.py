@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from firmware_specs.datasheet.own_law import check
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.datasheet.table import N, interpolate, refuse_bad
+from firmware_specs.registry import find
 
 
 class ClippedLog(Section):
-    """`clip(slope ln g + offset, low, high)` with `g = G / g_max_s`: how drift figures depend on the conductance."""
+    """`clip(slope ln g + offset, low, high)` with `g = G / g_max_s`: how drift figures depend on the conductance.
+
+    Attributes:
+        slope: Per e-fold of the conductance.
+        offset: At the largest conductance.
+        low: Smallest value.
+        high: Largest value.
+    """
 
     slope: float
     offset: float
@@ -31,6 +42,7 @@ class ClippedLog(Section):
         return min(max(self.slope * math.log(g) + self.offset, self.low), self.high)
 
 
+SHIPPED = ("none", "power", "exponential", "relaxation", "walk")
 WALK = (
     "mean_curvature_s", "variance_slope_s2", "acceleration", "clock_ages_s", "clock_folds", "jumps", "jump_mean_s",
     "volatility", "levels", "level_factors",
@@ -53,6 +65,8 @@ class Drift(Section):
             instead of many small ones; with `tau_s` the cell is lost besides: `G` is replaced by
             `rest_s + (G - rest_s) exp(-t / tau)`.
             `f` is the table `level_factors` at `levels`, of `g = G / g_max_s` as written; 1 without one.
+            Or one of the registry's kind `drifts` (`hil list drifts`), or `module:attribute`.
+        figures: Of a law of one's own, by name.
         t0_s: Time origin of `power`, `relaxation` and `walk`.
         nu_mean: Mean exponent, constant or dependent on the written conductance.
         nu_sigma: Its spread between devices.
@@ -80,7 +94,8 @@ class Drift(Section):
         retention_s: Age at which a written conductance counts as unreliable; None: never.
     """
 
-    law: Literal["none", "power", "exponential", "relaxation", "walk"] = "none"
+    law: str = "none"
+    figures: dict[str, float] = Field(default_factory=dict)
     t0_s: Positive | None = None
     nu_mean: NonNegative | ClippedLog = 0.0
     nu_sigma: NonNegative | ClippedLog = 0.0
@@ -117,7 +132,26 @@ class Drift(Section):
                 moved = factor * (self.mean_slope_s * folds + self.mean_curvature_s * folds**2)
                 lost = 0.0 if self.tau_s is None else -math.expm1(-seconds / self.tau_s) * (g_s - self.rest_s)
                 return abs(moved - lost) / g_s
-        return 0.0
+            case "none":
+                return 0.0
+        own = getattr(self.rule, "predicted", None)
+        if own is None:
+            raise ValueError(
+                f"drift law {self.law!r} does not say what it expects: give the function an attribute "
+                "predicted(seconds, g_s, g_max_s, **figures), or leave update.refresh_drift out"
+            )
+        return max(0.0, float(own(seconds, g_s, g_max_s, **self.figures)))
+
+    @cached_property
+    def rule(self) -> Callable[..., Any]:
+        """The law itself, of `emulator.cells.drift_laws`."""
+        found: Callable[..., Any] = find("drifts", self.law)
+        return found
+
+    @property
+    def own(self) -> bool:
+        """True where the law is not a shipped one."""
+        return self.law not in SHIPPED
 
     def clock(self, folds: N) -> N:
         """How far a walk's own time has come, `S`, at `L = ln(t / t0_s)` of 0 or more."""
@@ -131,6 +165,7 @@ class Drift(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Drift:
+        check("drifts", self.law, self.figures)
         if self.law in ("power", "relaxation", "walk") and self.t0_s is None:
             raise ValueError(f"law {self.law!r} needs t0_s: without a time origin it has no value at any time")
         if self.law == "exponential" and self.tau_s is None:

@@ -17,6 +17,10 @@ class Identity(Section):
     """Who made it and what it is called.
 
     Attributes:
+        vendor: Who made it.
+        model: What it is called; with vendor and serial number it names a device.
+        description: One sentence, shown in lists.
+        source: Where the numbers are from.
         usb: Vendor and product, `2E8A:000A`, of boards that are nothing else: `hil devices` opens their ports.
     """
 

@@ -55,7 +55,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in shipped():
         name = f"{name_or_path}.toml"
-        return (resources.files("firmware_specs.datasheets") / name).read_text(), name
+        return (resources.files("firmware_specs.datasheets") / name).read_text("utf-8"), name
     try:
         return read_text(path), str(path)
     except (OSError, ValueError) as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from firmware_specs.datasheet.own_law import check
 from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
+from firmware_specs.registry import find
 
 
 class Telegraph(Section):
@@ -52,6 +56,8 @@ class ReadNoise(Section):
         law: `none`; `relative`: `sigma G`; `additive`: `sigma (g_max_s - g_min_s)`; `flicker`: 1/f noise that has
             accumulated since the cell was written, `G Q(g) sqrt(ln((t + t_read_s) / (2 t_read_s)))` with
             `Q(g) = min(ceiling, scale / max(g^exponent, 1e-3))`, `g = G / g_max_s`.
+            Or one of the registry's kind `noises` (`hil list noises`), or `module:attribute`.
+        figures: Of a law of one's own, by name.
         sigma: Of the `relative` and `additive` laws.
         scale: Of the `flicker` law.
         exponent: Of the `flicker` law; 0: the same relative noise at every conductance.
@@ -61,7 +67,8 @@ class ReadNoise(Section):
             phases (1/f noise is slow beside a settle); `phase`: every phase meets its own.
     """
 
-    law: Literal["none", "relative", "additive", "flicker"] = "none"
+    law: str = "none"
+    figures: dict[str, float] = Field(default_factory=dict)
     sigma: NonNegative = 0.0
     scale: NonNegative = 0.0
     exponent: NonNegative = 0.0
@@ -69,8 +76,20 @@ class ReadNoise(Section):
     t_read_s: Positive | None = None
     correlation: Literal["transaction", "phase"] = "transaction"
 
+    @cached_property
+    def rule(self) -> Callable[..., Any]:
+        """The law itself, `f(noise, cells, conductance_s, age_s)` of `emulator.cells.noise_laws`."""
+        found: Callable[..., Any] = find("noises", self.law)
+        return found
+
+    @property
+    def aged(self) -> bool:
+        """True where it depends on how long ago a cell was written."""
+        return self.law not in ("none", "relative", "additive")
+
     @model_validator(mode="after")
     def _complete(self) -> ReadNoise:
+        check("noises", self.law, self.figures)
         if self.law in ("relative", "additive") and self.sigma == 0:
             raise ValueError(f"law {self.law!r} needs sigma above 0 (law = 'none' switches read noise off)")
         if self.law == "flicker" and self.sigma:

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from firmware_specs.datasheet.wires import EXACT_CELLS
+from firmware_specs.datasheet.cells import Cells
+from firmware_specs.datasheet.drift import Drift
+from firmware_specs.datasheet.fabric import Fabric, Limits
+from firmware_specs.datasheet.neurons import Neurons, Settle
+from firmware_specs.datasheet.programming import Programming
+from firmware_specs.datasheet.pulses import Pulses
+from firmware_specs.datasheet.wires import EXACT_CELLS, Wires
 
-if TYPE_CHECKING:
-    from firmware_specs.datasheet.sheet import Datasheet
+
+class Sections(Protocol):
+    """The sections that describe physics, as a datasheet has them."""
+
+    @property
+    def cells(self) -> Cells: ...  # noqa: D102
+    @property
+    def drift(self) -> Drift: ...  # noqa: D102
+    @property
+    def fabric(self) -> Fabric: ...  # noqa: D102
+    @property
+    def limits(self) -> Limits: ...  # noqa: D102
+    @property
+    def neurons(self) -> Neurons: ...  # noqa: D102
+    @property
+    def programming(self) -> Programming: ...  # noqa: D102
+    @property
+    def pulses(self) -> Pulses: ...  # noqa: D102
+    @property
+    def settle(self) -> Settle: ...  # noqa: D102
+    @property
+    def wires(self) -> Wires: ...  # noqa: D102
 
 
 MOST_S = 1.0
 """No cell conducts so well: a figure above it was given in another unit."""
 
 
-def refuse_contradictions(sheet: Datasheet) -> None:
+def refuse_contradictions(sheet: Sections) -> None:
     """Raises `ValueError` with the reason where sections exclude each other."""
     _cells(sheet)
     _pulses(sheet)
@@ -23,7 +49,7 @@ def refuse_contradictions(sheet: Datasheet) -> None:
         raise ValueError("settle.mode: 'transient' needs neurons.node_capacitance_f, or nothing takes time")
 
 
-def _cells(sheet: Datasheet) -> None:
+def _cells(sheet: Sections) -> None:
     cells, coefficients = sheet.cells, sheet.programming.sigma_coefficients_s
     if cells.g_max_s > MOST_S:
         raise ValueError(f"cells.g_max_s: siemens are expected, 100 uS is 1e-4; {cells.g_max_s} S is no cell's")
@@ -37,7 +63,7 @@ def _cells(sheet: Datasheet) -> None:
         raise ValueError(f"drift.rest_s: {sheet.drift.rest_s} S is above cells.g_max_s = {cells.g_max_s} S")
 
 
-def _pulses(sheet: Datasheet) -> None:
+def _pulses(sheet: Sections) -> None:
     pulses, limits = sheet.pulses, sheet.limits
     if pulses.law == "none":
         return
@@ -56,7 +82,7 @@ def _pulses(sheet: Datasheet) -> None:
             )
 
 
-def _wires(sheet: Datasheet) -> None:
+def _wires(sheet: Sections) -> None:
     fabric = sheet.fabric
     if sheet.wires.method == "exact" and fabric.max_rows * fabric.max_columns > EXACT_CELLS:
         raise ValueError(

@@ -6,13 +6,17 @@ Everything is relative: `x = (G - g_min_s) / (g_max_s - g_min_s)`, 0 at the lowe
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.heights import Heights, Reset
+from firmware_specs.datasheet.own_law import check
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.datasheet.table import N, interpolate, refuse_bad
+from firmware_specs.registry import find
 
 
 class Pulses(Section):
@@ -26,7 +30,17 @@ class Pulses(Section):
     ExpStep, PowStep and PiecewiseStep devices.)
 
     Attributes:
-        law: Which; `none`: cells cannot be pulsed.
+        slope_up: Of `linear`.
+        slope_down: Of `linear`.
+        amplitude_up: Of `exponential`.
+        amplitude_down: Of `exponential`.
+        gamma_up: Of `exponential` and `power`.
+        gamma_down: Of `exponential` and `power`.
+        scale: Of `exponential`.
+        shift: Of `exponential`.
+        law: Which; `none`: cells cannot be pulsed. Or one of the registry's kind `laws` (`hil list laws`), or
+            `module:attribute`.
+        figures: Of a law of one's own, by name.
         step: Share of the range that one pulse moves a cell at response 1 (granularity).
         asymmetry: Up steps are `1 + asymmetry` times, down steps `1 - asymmetry` times that.
         zero: Where the linear law has response 1.
@@ -52,7 +66,8 @@ class Pulses(Section):
         reset: Where down pulses of each height take a one-sided device, whatever it was before.
     """
 
-    law: Literal["none", "constant", "linear", "soft_bounds", "exponential", "power", "table"] = "none"
+    law: str = "none"
+    figures: dict[str, float] = Field(default_factory=dict)
     step: Annotated[float, Field(ge=0, le=1)] = 0.0
     asymmetry: Annotated[float, Field(gt=-1, lt=1)] = 0.0
     zero: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -87,28 +102,16 @@ class Pulses(Section):
         """Number of steps across the range at response 1."""
         return 1 / self.step
 
+    @cached_property
+    def rule(self) -> Callable[..., Any]:
+        """The law itself, `f(pulses, x, up)`."""
+        found: Callable[..., Any] = find("laws", self.law)
+        return found
+
     def response(self, x: N, up: bool) -> N:
         """Relative step at `x`; negative where the exponential law has come to its end."""
-        match self.law, up:
-            case "linear", True:
-                return (x - self.zero) * (-self.slope_up / (1 - self.zero)) + 1.0
-            case "linear", False:
-                return (x - self.zero) * (self.slope_down / self.zero) + 1.0
-            case "soft_bounds", True:
-                return (x - self.zero) * (-1 / (1 - self.zero)) + 1.0
-            case "soft_bounds", False:
-                return (x - self.zero) * (1 / self.zero) + 1.0
-            case "exponential", True:
-                return _exp(self._z(x) * self.gamma_up) * -self.amplitude_up + 1.0
-            case "exponential", False:
-                return _exp(self._z(x) * -self.gamma_down) * -self.amplitude_down + 1.0
-            case "power", True:
-                return (x * -1.0 + 1.0) ** self.gamma_up  # type: ignore[operator]
-            case "power", False:
-                return x**self.gamma_down  # type: ignore[operator]
-            case "table", _:
-                return interpolate(x, self.levels, self.up if up else self.down)
-        return x * 0.0 + 1.0
+        found: N = self.rule(self, x, up, **self.figures)
+        return found
 
     def spread(self, x: N, up: bool) -> N:
         """Standard deviation of one step from pulse to pulse at `x`, in steps."""
@@ -127,11 +130,9 @@ class Pulses(Section):
             return 0.0
         return (amplitude_v - self.threshold_v) / (self.amplitude_v - self.threshold_v) * width_s / self.width_s
 
-    def _z(self, x: N) -> N:
-        return (x * 2.0 - 1.0) * self.scale + self.shift
-
     @model_validator(mode="after")
     def _complete(self) -> Pulses:
+        check("laws", self.law, self.figures)
         if self.law != "none" and self.step == 0:
             raise ValueError(f"law {self.law!r} needs step above 0, the share of the range one pulse moves")
         if self.threshold_v >= self.amplitude_v:
@@ -179,8 +180,3 @@ class Pulses(Section):
         factor = self.step * (1 + self.asymmetry if up else 1 - self.asymmetry)
         steps = [factor * self.response((5.5 + k) / 100, up) for k in range(90)]
         return sum(0.01 / step for step in steps) if min(steps) > 0 else math.inf
-
-
-def _exp(x: N) -> N:
-    """`e^x`; a power of e, since `math.exp` takes floats only."""
-    return math.e**x  # type: ignore[operator]

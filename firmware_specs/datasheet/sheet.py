@@ -9,6 +9,7 @@ from pydantic import model_validator
 from firmware_specs.datasheet.cells import Cells
 from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
 from firmware_specs.datasheet.drift import Drift
+from firmware_specs.datasheet.energy import Energy
 from firmware_specs.datasheet.fabric import Fabric, Identity, Limits
 from firmware_specs.datasheet.faults import Endurance, Faults
 from firmware_specs.datasheet.link import Link
@@ -34,6 +35,7 @@ class Datasheet(Section):
         output_adc: Reads linear layers, whose rails are wider.
         product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
         link: How large its messages are.
+        energy: What its circuits need, as far as somebody has published or measured it.
 
     Sections from `programming` on may be left out: their effects are then off.
     """
@@ -60,6 +62,7 @@ class Datasheet(Section):
     endurance: Endurance = Endurance()
     product: Product | None = None
     link: Link = Link()
+    energy: Energy = Energy()
 
     @property
     def read_time_s(self) -> float:

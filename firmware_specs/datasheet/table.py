@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol, Self, TypeVar
 
+import numpy as np
+
 
 class Number(Protocol):
     """What the laws need of a number: a float, an array or a tensor."""
@@ -32,6 +34,8 @@ def interpolate(x: N, at: Sequence[float], values: Sequence[float]) -> N:
         at: Points, rising.
         values: Values there, as many.
     """
+    if isinstance(x, np.ndarray):  # the same function, in one pass
+        return np.interp(x, at, values).astype(x.dtype)  # type: ignore[return-value]
     found = x * 0.0 + (values[0] + values[-1]) / 2
     for (a, b), (low, high) in zip(pairwise(at), pairwise(values), strict=True):
         if high != low:

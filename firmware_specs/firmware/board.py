@@ -16,6 +16,9 @@ from firmware_specs.datasheet import Datasheet, load
 
 FOLDER = Path(__file__).parent
 MAX_READS = 4096
+CELL_BYTES = 2 * (4 + 4 + 8) + 4
+MOST_BYTES = 1_000_000_000
+"""Of the software array: what an ordinary computer links and runs."""
 CAPABILITIES = (
     Capability.SETTLE | Capability.TEMPERATURE | Capability.CONFIGURABLE | Capability.MEASURE | Capability.USAGE
     | Capability.DIFFERENTIAL | Capability.WRITE | Capability.READ | Capability.SELF_TEST | Capability.WATCHDOG
@@ -68,10 +71,21 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law in ("exponential", "power", "table"):
+    elif sheet.pulses.law not in ("none", "constant", "linear", "soft_bounds"):
         reason = "the software array has pulse laws constant, linear and soft_bounds"
+    elif (size := _array_bytes(sheet)) > MOST_BYTES:
+        rows, columns, couplings = sheet.fabric.max_rows, sheet.fabric.max_columns, _fabric(sheet)["COUPLINGS"]
+        reason = (
+            f"the software array would take {size / 1e9:.3g} GB for {couplings} couplings of {rows} x {columns} cells, "
+            f"{MOST_BYTES / 1e9:g} GB at most: make max_layers, max_rows, max_columns smaller, in [fabric] of a copy"
+        )
     if reason:
         raise BoardError(f"no board.h for {sheet.identity.model!r}: {reason}")
+
+
+def _array_bytes(sheet: Datasheet) -> int:
+    """Memory of `chip/model.c`: two planes of level, pulses and energy, and a weight, for every cell."""
+    return int(str(_fabric(sheet)["COUPLINGS"])) * sheet.fabric.max_rows * sheet.fabric.max_columns * CELL_BYTES
 
 
 def _defines(values: Mapping[str, object]) -> list[str]:
@@ -156,4 +170,4 @@ def _model(sheet: Datasheet) -> dict[str, object]:
 if __name__ == "__main__":
     made_from = sys.argv[1] if len(sys.argv) > 1 else str(FOLDER / "board.toml")
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else FOLDER / "board.h"
-    target.write_text(text(load(made_from), Path(made_from).name))
+    target.write_text(text(load(made_from), Path(made_from).name), "utf-8")

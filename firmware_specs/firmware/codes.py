@@ -30,7 +30,7 @@ def text() -> str:
         lines += ["", *_enum(group, ((member.name, int(member)) for member in members))]
     lines += ["", *_defines("FLAG", ((flag.name or "", flag.value) for flag in codes.DeviceFlag))]
     able = ((c.name or "", f"(UINT64_C(1) << {c.value.bit_length() - 1})") for c in codes.Capability)
-    lines += ["", *_defines("CAP", able), "", *_layout(), "", *_rules(), "", "#endif", ""]
+    lines += ["", *_defines("CAP", able), "", *_layout(), "", *_verbs(), "", "#endif", ""]
     return "\n".join(lines)
 
 
@@ -59,14 +59,15 @@ def _layout() -> list[str]:
     return [*lines, "", *_enum("LIMIT", ((name, i) for i, name in enumerate([*names, "COUNT"])))]
 
 
-def _rules() -> list[str]:
-    """The table of section 7: opcode, armed, capability."""
+def _verbs() -> list[str]:
+    """The table of section 7: name, name of its function, armed, capability, whether its request is empty."""
     rows = [
-        f"    X({opcode.name}, {int(rule.armed)}, {f'CAP_{rule.capability.name}' if rule.capability else 0})"
-        for opcode, rule in codes.RULES.items()
+        f"    X({verb.name}, {verb.name.lower()}, {int(rule.armed)}, "
+        f"{f'CAP_{rule.capability.name}' if rule.capability else 0}, {int(verb in codes.WITHOUT_PAYLOAD)})"
+        for verb, rule in codes.RULES.items()
     ]
-    return ["#define HIL_RULES(X) \\", " \\\n".join(rows)]
+    return ["#define HIL_VERBS(X) \\", " \\\n".join(rows)]
 
 
 if __name__ == "__main__":
-    HEADER.write_text(text())
+    HEADER.write_text(text(), "utf-8")

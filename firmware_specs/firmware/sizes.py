@@ -25,7 +25,7 @@ def sizes(image: Path, tool: str = "arm-none-eabi-size") -> Sizes:
         OSError: there is no such tool. subprocess.CalledProcessError: it cannot read the image.
     """
     command = [tool, "-A", str(image)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    listed = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout  # noqa: S603
     rows = [line.split() for line in listed.splitlines()]
     found = {row[0]: int(row[1]) for row in rows if len(row) == 3 and row[1].isdigit()}
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -86,6 +86,32 @@ class Table:
     sources: dict[str, str]
     index: Headers
 
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[str]], style: Style | None = None) -> Table:
+        """The command set of an instrument of one's own, the common ones of IEEE 488.2 with it.
+
+        Args:
+            rows: Header, parameter, value after `*RST`, name of what it acts on, where that is from.
+            style: How it writes.
+        """
+        shared = _document("common-ieee")
+        commands = [c for row in [*shared["commands"], *rows] for c in _commands(list(row), "its own", {})]
+        sources = {str(row[-1]): "" for row in rows} | shared.get("sources", {})
+        found = tuple({command.header: command for command in commands}.values())
+        return cls(found, style or Style(), sources, Headers(c.header for c in found))
+
+    def reaching(self, volts: float, amps: float) -> Table:
+        """The same commands for a model with other largest ranges: levels, limits and ranges reach so far.
+
+        Args:
+            volts: Largest set-point.
+            amps: Largest set-point.
+        """
+        most = {"V": volts, "A": amps}
+        now = {unit: max(c.kind.high for c in self.commands if c.kind.unit == unit) for unit in most}
+        commands = tuple(_reaching(command, now, most) for command in self.commands)
+        return replace(self, commands=commands, index=Headers(c.header for c in commands))
+
     def find(self, header: str) -> tuple[Command, tuple[int | None, ...]]:
         """The command a header spells, and its suffixes; raises as `Headers.find`."""
         place, suffixes = self.index.find(header)
@@ -114,8 +140,20 @@ def load_table(name: str) -> Table:
     return Table(commands, Style(**document.get("style", {})), sources, Headers(c.header for c in commands))
 
 
+def _reaching(command: Command, now: dict[str, float], most: dict[str, float]) -> Command:
+    kind = command.kind
+    if kind.unit not in most or kind.high != now[kind.unit]:
+        return command
+    high = most[kind.unit]
+    low = -high if kind.low == -kind.high else kind.low
+    reset = command.reset
+    if isinstance(reset, int | float) and not isinstance(reset, bool):
+        reset = high if reset == kind.high else min(reset, high)
+    return replace(command, kind=replace(kind, low=low, high=high), reset=reset)
+
+
 def _document(name: str) -> dict:
-    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text())
+    return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text("utf-8"))
 
 
 def _commands(row: list[str], where: str, branches: dict[str, str]) -> Iterator[Command]:

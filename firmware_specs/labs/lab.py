@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from firmware_specs.datasheet.section import Positive, Section
 from firmware_specs.documents import parse_toml, read_text
-from firmware_specs.racks.facts import facts
+from firmware_specs.racks.model import facts
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.refusals import explain
 

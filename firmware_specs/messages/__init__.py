@@ -26,7 +26,7 @@ from firmware_specs.messages.placement import (
     parse_array,
     parse_topology,
 )
-from firmware_specs.messages.pulses import Currents, Measure, Pulse, Pulsed
+from firmware_specs.messages.pulses import PULSES_A_CELL, PULSES_AT_ONCE, Currents, Measure, Pulse, Pulsed
 from firmware_specs.messages.settle import Product, ProductReply, Settle, SettleReply
 from firmware_specs.messages.status import (
     Fault,
@@ -41,7 +41,7 @@ from firmware_specs.messages.status import (
 
 __all__ = [
     "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "ContradictionError", "Converter", "Credit",
-    "Currents",
+    "Currents", "PULSES_AT_ONCE", "PULSES_A_CELL",
     "FabricInfo", "Fault", "FaultLog", "FaultQuery", "Identity", "LimitsInfo", "LimitsRecord", "MalformedError",
     "Measure", "Nak", "Patch", "Product", "ProductReply", "Pulse", "Pulsed", "ReadCells", "Reader", "Refusal",
     "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "WriteCells", "Writer",

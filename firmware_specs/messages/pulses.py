@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from firmware_specs.messages.cells import Region
 from firmware_specs.messages.packing import Floats, Reader, Writer
 
+PULSES_A_CELL = 65_535
+"""Of one request, at most."""
+PULSES_AT_ONCE = 1 << 20
+"""Of all cells of one request, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pulse:

@@ -20,6 +20,7 @@ class Dut(Section):
         threshold_v: Voltage below which a cell keeps its conductance.
         pulse_step: Fraction of the remaining range a pulse of 1 V over threshold and 100 us moves.
         pulse_noise: Cycle-to-cycle spread of that step, relative.
+        temperature_coefficient_per_k: `G(T) = G (1 + alpha (T - 296.15 K))` of the cells.
         diode_knee_v: Forward voltage of the diodes.
         diode_ohm: Series resistance of the diodes.
     """
@@ -33,5 +34,6 @@ class Dut(Section):
     threshold_v: Positive = 1.05
     pulse_step: Positive = 0.2
     pulse_noise: NonNegative = 0.05
+    temperature_coefficient_per_k: float = 0.0
     diode_knee_v: NonNegative = 0.0
     diode_ohm: Positive = 1.0

@@ -39,6 +39,7 @@ class Facts(Section):
     Attributes:
         kind: Which roles it plays.
         identity: `*IDN?` answer; `{serial}` is filled in.
+        pattern: What `vendor,model` of an answer must match; empty: see `firmware_specs.racks.identity`.
         channels: Outputs of a source.
         volts: Voltage ranges, smallest first.
         amps: Current ranges, smallest first.
@@ -50,13 +51,16 @@ class Facts(Section):
         relay_s: Time until a changed relay has settled.
         settle_s: Time until a changed set-point has settled.
         bus_s: Time of one message on its bus.
+        ends: What its lines end in.
+        kelvin: Coldest and hottest set-point of a temperature stage.
         dac_bits: Resolution of a source's set-points; 0 where it is finer than its accuracy.
         pulse: True where the instrument itself times a pulse.
         watch: True where the instrument can turn its outputs off by itself when its host falls silent.
     """
 
-    kind: Literal["smu", "matrix", "meter", "mainframe"]
+    kind: Literal["smu", "matrix", "meter", "mainframe", "stage"]
     identity: str
+    pattern: str = ""
     channels: tuple[str, ...] = ()
     volts: tuple[Range, ...] = ()
     amps: tuple[Range, ...] = ()
@@ -67,6 +71,8 @@ class Facts(Section):
     relay_s: NonNegative = 0.0
     settle_s: NonNegative = 0.0
     bus_s: NonNegative = 2.0e-4
+    ends: Literal["\n", "\0"] = "\n"
+    kelvin: tuple[Positive, Positive] | None = None
     dac_bits: int = 0
     dac_volts: Range | None = None
     pulse: bool = False
@@ -99,8 +105,9 @@ class Facts(Section):
 
 
 @cache
-def _table() -> dict[str, Facts]:
-    text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text()
+def shipped() -> dict[str, Facts]:
+    """Facts of the shipped models, `instruments.toml`."""
+    text = (resources.files("firmware_specs.racks") / "instruments.toml").read_text("utf-8")
     entries = tomllib.loads(text)
     return {model: Facts.model_validate(_with_ranges(_whole(entries, model))) for model in entries}
 
@@ -121,20 +128,3 @@ def _with_ranges(entry: dict[str, object]) -> dict[str, object]:
     if isinstance(dac := out.get("dac_volts"), list):
         out["dac_volts"] = dict(zip(("full", "gain", "offset"), dac, strict=True))
     return out
-
-
-def models() -> tuple[str, ...]:
-    """Instrument models there are facts of."""
-    return tuple(sorted(_table()))
-
-
-def facts(model: str) -> Facts:
-    """Facts of a model.
-
-    Raises:
-        ValueError: unknown model.
-    """
-    try:
-        return _table()[model]
-    except KeyError:
-        raise ValueError(f"unknown instrument model {model!r}; known: {', '.join(models())}") from None

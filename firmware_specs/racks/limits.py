@@ -21,7 +21,10 @@ class RackLimits(Section):
         nudge_a: Largest nudge current.
         nudge_v: Voltage compliance of a nudge.
         pulses_per_cell: Lifetime budget of one cell.
+        energy_per_cell_j: Lifetime budget of one cell in joules, half-selected pulses included; none where not given.
         switch_v: Largest voltage across a relay that may close.
+        coldest_k: Lowest set-point of a temperature stage.
+        hottest_k: Highest one.
         g_min_s: Lowest conductance to program.
         g_max_s: Highest conductance to program.
     """
@@ -34,7 +37,10 @@ class RackLimits(Section):
     nudge_a: Positive = 1.0e-4
     nudge_v: Positive = 2.0
     pulses_per_cell: PositiveInt = 1_000_000
+    energy_per_cell_j: Positive | None = None
     switch_v: Positive = 0.01
+    coldest_k: Positive = 273.15
+    hottest_k: Positive = 358.15
     g_min_s: Positive = 1.0e-5
     g_max_s: Positive = 1.0e-3
 

@@ -36,7 +36,7 @@ def load_rack(name_or_path: str | Path) -> Rack:
     """
     name = str(name_or_path)
     if name in shipped_racks():
-        text, where = (resources.files("firmware_specs.racks") / f"{name}.toml").read_text(), f"{name}.toml"
+        text, where = (resources.files("firmware_specs.racks") / f"{name}.toml").read_text("utf-8"), f"{name}.toml"
     else:
         try:
             text, where = read_text(Path(name)), name

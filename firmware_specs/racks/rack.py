@@ -16,6 +16,13 @@ class Rack(Section):
     """A whole rack around one crossbar.
 
     Attributes:
+        name: What it is called in errors and reports.
+        rows: Lines on one side of the crossbar.
+        columns: Lines on the other.
+        instruments: Instruments by the name that roles and wiring use.
+        roles: Which terminal does what.
+        wiring: Which terminal hangs at which line.
+        dut: What a virtual rack has in its socket.
         chip: Which crossbar is in the socket: the pulses of its cells are counted by this name, else by the rack's.
 
     Raises:
@@ -77,7 +84,12 @@ class Rack(Section):
             self._on_matrix("roles.nudge", terminal)
         if GROUND not in matrix.rows.values() and not self.roles.bias:
             raise ValueError("wiring.matrix.rows: unselected lines need a 'ground' row or a bias SMU to be parked at")
-        for role, kinds in (("drive", ("mainframe",)), ("voltmeter", ("meter", "mainframe")), ("clock", ("meter",))):
+        for role, kinds in (
+            ("drive", ("mainframe",)),
+            ("voltmeter", ("meter", "mainframe")),
+            ("clock", ("meter",)),
+            ("stage", ("stage",)),
+        ):
             if box := getattr(self.roles, role):
                 self._box(f"roles.{role}", box, kinds)
         return self

@@ -6,11 +6,14 @@ the fixtures `ground`, `floor` and `ceiling` (diodes that keep a line at or abov
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from pydantic import Field, PositiveInt, model_validator
 
 from firmware_specs.addresses import refuse_handlers
 from firmware_specs.datasheet.section import NonNegative, Section
-from firmware_specs.racks.facts import Facts, facts
+from firmware_specs.racks.facts import Facts
+from firmware_specs.racks.model import facts
 
 GROUND = "ground"
 FLOOR = "floor"
@@ -21,7 +24,7 @@ class Instrument(Section):
     """One box.
 
     Attributes:
-        model: A model the facts know.
+        model: A registered model (`hil list instruments`), or `module:attribute` of one's own.
         serial: Serial number it must answer with; empty: any.
         address: VISA resource; empty in a virtual rack's file, which fills it in.
         modules: Cards of a mainframe in a laboratory, slot 1 first; empty text: an empty slot.
@@ -38,7 +41,7 @@ class Instrument(Section):
         refuse_handlers(f"visa:{self.address}")
         return self
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         """What the model can do."""
         return facts(self.model)
@@ -55,6 +58,7 @@ class Roles(Section):
         drive: Mainframe whose DACs are wired to lines (`wiring.direct`).
         voltmeter: Meter that reads node voltages.
         clock: Time base of a virtual rack.
+        stage: Temperature stage of the crossbar.
     """
 
     force: str
@@ -64,6 +68,7 @@ class Roles(Section):
     drive: str = ""
     voltmeter: str = ""
     clock: str = ""
+    stage: str = ""
 
 
 class Matrix(Section):

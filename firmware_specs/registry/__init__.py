@@ -11,6 +11,7 @@ from firmware_specs.registry.kinds import KINDS
 from firmware_specs.registry.lookup import (
     Entry,
     NameTaken,
+    StaleInstallation,
     UnknownName,
     entries,
     find,
@@ -19,12 +20,13 @@ from firmware_specs.registry.lookup import (
     plugin,
     plugins,
     register,
+    shipped,
+    stale,
     trust,
     trust_path,
 )
 
 __all__ = [
-    "KINDS", "Entry", "NameTaken", "UnknownName", "choice", "entries", "find", "known", "names", "plugin", "plugins",
-    "register",
-    "registered", "trust", "trust_path",
+    "KINDS", "Entry", "NameTaken", "StaleInstallation", "UnknownName", "choice", "entries", "find", "known", "names",
+    "plugin", "plugins", "register", "registered", "shipped", "stale", "trust", "trust_path",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from firmware_specs.refusals import REFUSED_BY_ITS_OWN, UNKNOWN_KIND, UNKNOWN_NAME, close, explain
-from firmware_specs.registry.lookup import UnknownName, entries, find, names
+from firmware_specs.registry.lookup import StaleInstallation, UnknownName, entries, find, names, stale
 
 OTHER = "of another package"
 
@@ -44,8 +44,13 @@ def choice(kind: str, default: str | None = None) -> Any:
 
     Returns:
         A type for a pydantic field.
+
+    Raises:
+        StaleInstallation: no shipped thing of the kind is known.
     """
     shipped: dict[str, Any] = {entry.name: entry.load() for entry in entries(kind) if entry.shipped}
+    if not shipped:
+        raise StaleInstallation(stale(kind) or f"the installation brings no {kind}: make it again")
     classes: dict[type, str] = {}
     for name, section in shipped.items():
         classes.setdefault(section, name)

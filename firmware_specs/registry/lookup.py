@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from firmware_specs.refusals import close
@@ -27,6 +29,10 @@ _plugins: list[str] = []
 
 class UnknownName(ValueError):
     """A name that nothing answers to; the message says what is close, or why the thing could not be loaded."""
+
+
+class StaleInstallation(UnknownName):
+    """The code is newer than the installation that says what it brings."""
 
 
 class NameTaken(ValueError):
@@ -56,12 +62,13 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """First line of its docstring, or what keeps it from being loaded."""
+        """Its own `summary` or the first line of its docstring, or what keeps it from being loaded."""
         try:
             thing = self.load()
         except Exception as error:
             return f"cannot be loaded: {type(error).__name__}: {error}"
-        text = getattr(thing, "__doc__", None) or ""
+        own = getattr(thing, "summary", None)
+        text = own if isinstance(own, str) else getattr(thing, "__doc__", None) or ""
         return text.strip().partition("\n")[0]
 
 
@@ -138,12 +145,43 @@ def find(kind: str, name: str) -> Any:
             ) from error
     if PATH.fullmatch(name):
         return _by_path(name)
-    raise UnknownName(f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+    raise UnknownName(stale(kind, name) or f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+
+
+def stale(kind: str, name: str = "") -> str:
+    """A sentence where the code is newer than its installation; empty where it is not.
+
+    An editable installation knows the entry points of the day it was made. After a pull that adds some it must be made
+    again; the checkout's own `pyproject.toml` says so.
+
+    Args:
+        kind: Of `KINDS`.
+        name: What was not found; empty: anything of the kind.
+    """
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    try:
+        groups = tomllib.loads(project.read_text("utf-8")).get("project", {}).get("entry-points", {})
+    except (OSError, ValueError):
+        return ""
+    missing = set(groups.get(f"hil.{kind}", {})) - set(_shipped(kind))
+    if not missing or (name and name not in missing):
+        return ""
+    what = repr(name) if name else f"{', '.join(sorted(missing)[:3])} of {kind}"
+    return (
+        f"{what} is in this checkout, but not in its installation, which is older: make it again with "
+        f"`python tools/install.py` or `pip install --no-deps -e {project.parent}`"
+    )
 
 
 def known(kind: str, name: str) -> bool:
     """Whether a name is registered; nothing is loaded."""
     return _entry(kind, name) is not None
+
+
+def shipped(kind: str) -> frozenset[str]:
+    """Names of the shipped things of a kind; nothing is loaded."""
+    _check(kind)
+    return frozenset(_shipped(kind))
 
 
 def names(kind: str) -> list[str]:

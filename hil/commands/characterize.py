@@ -108,7 +108,9 @@ def _rehearse(console: Console, device: str, plan: Plan, sheet: Datasheet | None
 
 def _emulated(address: str) -> str | None:
     """The datasheet an emulated chip is made from."""
-    return address.removeprefix("emulator:").partition("?")[0] if address.startswith("emulator:") else None
+    from firmware_specs.addresses import split_options
+
+    return split_options(address.removeprefix("emulator:"))[0] if address.startswith("emulator:") else None
 
 
 @contextmanager

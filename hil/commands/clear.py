@@ -9,7 +9,7 @@ import typer
 from hil.commands import BenchFile, VisaLibrary, named, say
 
 if TYPE_CHECKING:
-    from hil.counterparts.opening.bench import Meant
+    from hil.counterparts.opening.meant import Meant
 
 
 def command(
@@ -25,7 +25,7 @@ def command(
     Where a bench file says which device is meant, another one is left alone. Of a rack, whatever a host that was
     killed left on is switched off, and named.
     """
-    from hil.counterparts.opening.bench import meant_by
+    from hil.counterparts.opening.meant import meant_by
     from hil.counterparts.opening.open_rack import clear_rack
 
     if address is not None and (device is not None or bench is not None):
@@ -43,10 +43,11 @@ def command(
 
 
 def _clear_device(address: str, meant: Meant) -> None:
+    from drivers.doors import is_wire
     from hil.counterparts.opening.address import AddressError
     from hil.counterparts.opening.open_device import connected
 
-    if not meant.entry.address.startswith(("serial:", "visa:")):
+    if not is_wire(meant.entry.address):
         raise AddressError(f"{address} has no trip to clear: serial:, visa:, rack: or bench:FILE#NAME of one is needed")
     with connected(meant.entry, meant.source, clear_trip=True) as crossbar:
         for entry in crossbar.session.fault_log().entries:

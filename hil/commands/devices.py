@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hil.commands import VisaLibrary, needed, say
+
+if TYPE_CHECKING:
+    from drivers.doors import Options
+    from hil.counterparts.opening.bench_file import DeviceEntry
 
 
 def command(
@@ -22,6 +26,9 @@ def command(
     probe: Annotated[
         bool, typer.Option("--probe", help="Open the serial ports that nobody named, too, and send them frames.")
     ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0.05, max=600, metavar="SECONDS", help="How long each one may take to answer.")
+    ] = 1.0,
     lan: Annotated[bool, typer.Option("--lan", help="Broadcast for instruments on the network.")] = False,
 ) -> None:
     """Lists what answers: address, who it is, who owns it.
@@ -30,21 +37,32 @@ def command(
     file, or has a USB identity that the bench file or a datasheet lists. A port in use is never opened.
     """
     from drivers.discovery import discover
+    from drivers.doors import is_wire
     from firmware_specs import datasheet
     from hil.counterparts.opening import bench_file
-    from hil.counterparts.opening.bench import meant_by
+    from hil.counterparts.opening.meant import meant_by
 
-    wanted = [meant_by(a, visa_library).entry.address if a.startswith("bench:") else a for a in addresses or []]
+    wanted = [a for a in addresses or [] if not a.startswith("bench:")]
+    meant = [meant_by(a, visa_library).entry for a in addresses or [] if a.startswith("bench:")]
     if device is not None:
-        wanted.append(meant_by(needed(device, bench), visa_library).entry.address)
+        meant.append(meant_by(needed(device, bench), visa_library).entry)
     usb = [identity for name in datasheet.shipped() for identity in datasheet.load(name).identity.usb]
     if bench is not None:
         entries = bench_file.load(bench).devices if device is None else {}
-        wanted += [e.address for e in entries.values() if e.address.partition(":")[0] in ("serial", "visa")]
+        meant += [e for e in entries.values() if is_wire(e.address)]
         for name in entries:
             entry = bench_file.load_device(bench, name)
             usb += [*entry.usb, *(datasheet.load(entry.datasheet).identity.usb if entry.datasheet else ())]
-    found = discover(wanted, known_usb=usb, probe=probe, lan=lan, visa_library=visa_library or "@py")
+    options = {entry.address: how(entry, wait, visa_library) for entry in meant}
+    found = discover(
+        [*wanted, *options],
+        known_usb=usb,
+        probe=probe,
+        lan=lan,
+        probe_s=wait,
+        visa_library=visa_library or "@py",
+        options=options,
+    )
     for item in found:
         owner = f" by {item.owner}" if item.owner else ""
         say(f"{item.address}\t{item.state}{owner}\t{item.who}".rstrip())
@@ -52,3 +70,16 @@ def command(
         say("no serial port, USB or GPIB instrument here; name addresses to look at, or a bench file", err=True)
     if any(item.state == "not opened" for item in found):
         say("not opened: name a port to have it asked, or give --probe for all of them", err=True)
+
+
+def how(entry: DeviceEntry, wait_s: float, visa_library: str | None) -> Options:
+    """How a device of a bench file is opened to be asked: as the file says, and no longer than it takes."""
+    from dataclasses import replace
+
+    from drivers.doors import OPEN_S
+    from hil.counterparts.opening.open_device import options_of
+
+    plain = entry.model_copy(update={"datasheet": None}).through(visa_library)
+    said = plain.open_timeout_s != OPEN_S or plain.settle_after_open_s > 0
+    seconds = max(wait_s, plain.open_timeout_s) if said else wait_s
+    return replace(options_of(plain, "bench file"), timeout_s=seconds, open_timeout_s=seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import Overwrite, to_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,7 @@ def command(
     threads: Annotated[int, typer.Option(min=1, help="Threads the emulated chip computes with.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log nothing.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Serves an emulated chip as a virtual instrument and prints its addresses, one a line, as --device takes them.
 
@@ -96,6 +97,7 @@ def command(
 
     from emulator.faults import FaultPlan, FaultSpecError
     from emulator.serve import Doors
+    from firmware_specs.platform import NoTerminal
     from hil.counterparts.opening.emulate import EVERYTHING, open_board, stopped_by_signals
 
     doors = Doors(pty, tcp, scpi, hislip)
@@ -107,6 +109,8 @@ def command(
     sink = None if quiet else _log(verbose)
     try:
         board = open_board(str(datasheet), seed, doors if doors.any else EVERYTHING, plan, sink, real_time=real_time)
+    except NoTerminal as error:
+        raise typer.BadParameter(f"--pty: {error}") from error
     except OSError as error:
         raise typer.BadParameter(f"cannot listen: {error}; port 0 takes any free one") from error
     with stopped_by_signals(board):

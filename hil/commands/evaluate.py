@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, say, to_be_written
 
 if TYPE_CHECKING:
     from hil.counterparts.seam import Bench
@@ -22,14 +22,17 @@ def command(
     bench: BenchFile = None,
     visa_library: VisaLibrary = None,
     data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
-    wait_s: Annotated[float, typer.Option(min=0, help="Seconds an emulated chip waits before; cells drift.")] = 0.0,
-    temperature_k: Annotated[float | None, typer.Option(min=1, help="Temperature of an emulated chip, kelvin.")] = None,
+    wait_s: Annotated[float, typer.Option(min=0, help="Seconds the chip waits before; cells drift.")] = 0.0,
+    temperature_k: Annotated[
+        float | None, typer.Option(min=1, help="Temperature of an emulated chip or a rack's stage, kelvin.")
+    ] = None,
     best: Annotated[bool, typer.Option("--best", help="Weights of the best epoch (run.keep_best).")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.", callback=to_be_written)] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Tests a trained network: on its own counterpart, on another chip, after a wait, at a temperature."""
+    from hil.outputs import write_result
     from hil.training.loaded import Which, load_run
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     which: Which = "best" if best else "newest"
@@ -44,7 +47,7 @@ def command(
     if tested.settling.get("settled", 1.0) < 1:
         say(f"only {tested.settling['settled']:.2%} of the samples came to rest")
     if json is not None:
-        write_json(json, facts | tested.document())
+        write_result(json, facts | tested.document())
 
 
 def _write(loaded: LoadedRun) -> None:
@@ -57,12 +60,20 @@ def _write(loaded: LoadedRun) -> None:
 
 def _let_pass(bench: Bench, wait_s: float, temperature_k: float | None) -> None:
     from hil.counterparts.emulator import EmulatorBench
+    from hil.counterparts.rack import RackBench
     from hil.measuring.calibrate.bench import counterpart_of
 
     chip = counterpart_of(bench)
+    if isinstance(chip, RackBench):
+        if temperature_k is not None:
+            chip.set_temperature(temperature_k)
+        if wait_s:
+            chip.rig.wait(wait_s)
+        return
     if not isinstance(chip, EmulatorBench):
         raise typer.BadParameter(
-            f"{bench.address}: only an emulated chip waits and warms at a word: wait, or heat, at the bench itself"
+            f"{bench.address}: only an emulated chip, and a rack with a stage, wait and warm at a word: wait, or heat, "
+            "at the bench itself"
         )
     if temperature_k is not None:
         chip.chip.conditions.temperature_k = temperature_k

@@ -32,8 +32,8 @@ def new(
             shutil.copytree(source, folder / name)
         else:
             shutil.copyfile(source, folder / name)
-    (folder / "board.toml").write_text(toml)
-    (folder / "board.h").write_text(header)
+    (folder / "board.toml").write_text(toml, "utf-8")
+    (folder / "board.h").write_text(header, "utf-8")
     typer.echo(f"{folder}: next, `make -C {folder}`, then `{folder}/build/board`, and `hil conform --device` with the")
     typer.echo("address that it prints. Without a C compiler: pip install 'crossbar-hil[firmware]', and make with")
     typer.echo('CC="python -m ziglang cc".')
@@ -43,7 +43,7 @@ def new(
 def renew(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `hil firmware new` made.")]) -> None:
     """Makes a folder's board.h anew from its board.toml."""
     header, _ = _numbers(str(folder / "board.toml"))
-    (folder / "board.h").write_text(header)
+    (folder / "board.h").write_text(header, "utf-8")
     typer.echo(f"{folder / 'board.h'} is made anew")
 
 

@@ -48,7 +48,12 @@ def command(
     init: Annotated[
         Path | None, typer.Option(help="Run folder of an earlier training, whose weights this one begins with.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", is_eager=True, help="Replace an earlier run in the folder, and the file of --json."
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
     dry_run: Annotated[
         bool,
@@ -59,10 +64,10 @@ def command(
     from json import dumps
 
     from hil.cli import DEVICE_FAILED
+    from hil.outputs import write_result
     from hil.terminal import Terminal
     from hil.training import asked
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
@@ -96,7 +101,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_json(json, outcome.summary)
+        write_result(json, outcome.summary)
     tested = {f"test_{key}": value for key, value in cast("dict[str, float]", outcome.summary["test"]).items()}
     console.print(
         f"{said(tested, 'test') or 'not tested'}, "
@@ -153,19 +158,21 @@ def _open_and_train(
 ) -> tuple[Outcome, RunFolder]:
     import sys
     from contextlib import nullcontext, suppress
+    from functools import partial
 
     import torch
 
     from drivers.errors import DeviceError
     from hil import data
     from hil.counterparts.device import recorded_failure
-    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.opening.bench import open_bench
+    from hil.counterparts.opening.meant import check_address
     from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import loaded, sync_norm
+    from hil.training import loaded, steps, sync_norm
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
@@ -201,6 +208,7 @@ def _open_and_train(
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
             if init is not None and not resume:
                 loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
+            steps.refuse_steps_that_cannot_be_taken(run, model, len(dataset.train), ranks)
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
             if isinstance(bench, RackBench):
@@ -209,12 +217,13 @@ def _open_and_train(
                 console.print(f"plan: {plan_of(experiment, bench, dataset)}", highlight=False, soft_wrap=True)
             opened = _open_folder(experiment, path, ranks, held, resume=resume, overwrite=overwrite)
             stop.hurry_s = HURRY_S if bench.describe()["kind"] in ("device", "rack") else None
+            watched = partial(recorded_failure, counterpart_of(bench), opened.flight)
             with (
                 folder.begun(opened, new=not resume and ranks.count == 1),
                 open_screen(console, run.epochs, batches) as screen,
-                recorded_failure(counterpart_of(bench), opened.flight),
+                watched(),
             ):
-                outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks)
+                outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks, watched)
                 if outcome.signal is not None:
                     stop.heard()  # what is left, outputs off and a report, is not broken off
             if (report := getattr(counterpart_of(bench), "report", None)) is not None:
@@ -241,8 +250,11 @@ def _check_parts(experiment: Experiment, ranks: Ranks) -> None:
     from hil.training.run.folder import RunError
 
     run = experiment.run
-    if ranks.count > 1 and experiment.update.kind == "pulsed":
-        raise RunError("update.kind = 'pulsed' keeps the weights in one chip's cells: several ranks would drift apart")
+    if ranks.count > 1 and experiment.update.pulsed:
+        raise RunError(
+            f"update.kind = {experiment.update.kind!r} keeps the weights in one chip's cells: several ranks would "
+            "drift apart"
+        )
     if ranks.count > 1 and (run.batch % ranks.count or not run.drop_last):
         raise RunError(
             f"{ranks.count} ranks need equal parts: set run.drop_last = true and run.batch to a multiple of "

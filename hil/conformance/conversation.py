@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 from drivers.errors import CorruptFrame, DeviceError, LinkTimeout
@@ -233,29 +231,6 @@ def parsed(kind: type[T], payload: bytes, what: str) -> T:
         return kind.parse(payload)  # type: ignore[attr-defined]
     except MalformedError as error:
         raise Failed(f"payload of {what}: {error}") from error
-
-
-def fed(watchdog_s: float, beat: Callable[[], object]) -> str:
-    """Beats every quarter of a watchdog's time, for three times as long.
-
-    Args:
-        watchdog_s: Its time.
-        beat: Waits that quarter, then does what restarts it.
-
-    Returns:
-        What to say of a device that has tripped all the same; a host that was late itself says so.
-    """
-    beats = [time.monotonic()]
-    while beats[-1] < beats[0] + 3 * watchdog_s:
-        beat()
-        beats.append(time.monotonic())
-    longest = max(later - earlier for earlier, later in pairwise(beats))
-    if longest < watchdog_s:
-        return "it tripped although there was one every quarter of its time"
-    return (
-        f"it tripped, but {longest:.2f} s passed between two of them, its time is {watchdog_s} s: this host was too "
-        "busy to tell. Check again when it is quieter"
-    )
 
 
 def demand(holds: bool, seen: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drivers.device_info import DeviceInfo
 from drivers.errors import ProtocolViolation
+from firmware_specs import device_numbers
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Converter
@@ -16,7 +17,7 @@ _WIRE_BITS_OF_IDEAL = 32
 
 
 def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
-    """A datasheet with everything the host needs and no physics.
+    """A datasheet with everything the host needs and no physics, but for the pulse law where the device tells it.
 
     Args:
         info: What the device says.
@@ -59,9 +60,21 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "read_time_s": number(Parameter.READ_TIME_S) or UNSAID_READ_S,
         }
     try:
+        if info.can(Capability.PULSE):
+            document["pulses"] = device_numbers.pulses(info.parameters)
         return Datasheet.model_validate(document)
     except ValueError as error:
         raise ProtocolViolation(f"what the device says of itself makes no datasheet: {error}", device=device) from error
+
+
+def completed(on_file: Datasheet | None, of_device: Datasheet) -> Datasheet:
+    """What is worked with: the datasheet on file, with the device's own pulse law where the file has none.
+
+    A law on file counts: the device's is nominal, the file's may have been measured.
+    """
+    if on_file is None:
+        return of_device
+    return on_file.model_copy(update={"pulses": of_device.pulses}) if on_file.pulses.law == "none" else on_file
 
 
 def disagreements(on_file: Datasheet, of_device: Datasheet) -> list[str]:

@@ -14,15 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from drivers.crossbar import Crossbar
+from drivers.deed_file import DeedFile
 from drivers.errors import DeviceError, OutOfRange
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.deeds import Deeds
 from firmware_specs.topology import Topology
 from hil.counterparts import device_snapshot, tiled
+from hil.counterparts.counted import CellMaps
 from hil.counterparts.device_array import DeviceArray
 from hil.counterparts.device_tiles import DeviceTiles
 from hil.counterparts.notebook import ShownBench
@@ -85,6 +89,53 @@ class DeviceBench(ShownBench, OneOfAKind):
     def report(self) -> dict[str, float]:
         """Of a device that multiplies: tiles in use, products so far, and the time their tiles took."""
         return tiled.report(self.datasheet, self._tiled) if self._tiled else {}
+
+    def standing(self) -> dict[str, object]:
+        """How the device is right now, for those who watch; its temperature is asked for."""
+        session = self.crossbar.session
+        told: dict[str, object] = {
+            "outputs": session.armed,
+            "watchdog_s": session.watchdog_s,
+            "lease_s": session.lease_s,
+        }
+        counts = getattr(getattr(session.dialect, "link", None), "counts", None)
+        if counts is not None:
+            told |= {"resent": counts.resent, "damaged": counts.damaged}
+        if self.crossbar.info.can(Capability.TEMPERATURE):
+            told |= {"temperature_k": session.temperature_k()}
+        limits = session.guard.limits
+        told |= {"most_temperature_k": limits.max_temperature_k.value, "pulses": limits.max_pulses_per_cell.value}
+        return told
+
+    def deeds(self) -> Deeds:
+        """What the device did for this session."""
+        accounts = self.crossbar.session.accounts
+        accounts.add(Deeds(array_j=sum(array.heat.take() for array in self._arrays)))
+        return accounts.done.total
+
+    @contextmanager
+    def counting(self, file: DeedFile) -> Iterator[None]:
+        """Within it, a file counts along; it gets what was done so far, and of an earlier session what got through."""
+        accounts = self.crossbar.session.accounts
+        self.deeds()
+        accounts.count_into(file)
+        try:
+            yield
+        finally:
+            self.deeds()
+            accounts.count_no_more(file)
+
+    def cells(self) -> dict[str, CellMaps]:
+        """What the cells have had by this computer's count, at the least, and what was last written into them."""
+        guard = self.crossbar.session.guard
+        found = {}
+        for number, shapes in self.crossbar.placed().items():
+            for coupling, codes in enumerate(shapes):
+                spent = [guard.spent((number, coupling, plane)) for plane in range(len(codes))]
+                held = np.where(codes < 0, np.nan, codes * self.crossbar.g_lsb_s + self.crossbar.g_range_s[0])
+                pulses, joules = (np.stack([each[part] for each in spent]) for part in (0, 1))
+                found[f"array {number} coupling {coupling}"] = CellMaps(pulses, joules, held)
+        return found
 
     def describe(self) -> dict[str, object]:
         """Who it is, its limits and whose they are, and what the bench adds."""
@@ -175,7 +226,9 @@ def recorded_failure(bench: Bench, path: Path) -> Iterator[None]:
     try:
         yield
     except DeviceError as error:
-        if not isinstance(error, OutOfRange) and (save := getattr(bench, "save_flight", None)) is not None:
+        said = f"The last traffic is in {path}."
+        save = getattr(bench, "save_flight", None)
+        if save is not None and not isinstance(error, OutOfRange) and said not in getattr(error, "__notes__", ()):
             save(path)
-            error.add_note(f"The last traffic is in {path}.")
+            error.add_note(said)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,11 @@ from firmware_specs.codes import SOURCE_CURRENTS, Capability
 from firmware_specs.messages import Region
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
+from hil.counterparts.cell_array import PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
-from hil.counterparts.mapping import Mapping
-from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
-
-if TYPE_CHECKING:
-    from hil.counterparts.device import DeviceBench
+from hil.counterparts.heat import Heat
+from hil.counterparts.opened import Opened
+from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
 
 VERIFY_ROUNDS = 3
 VERIFY_READS = 4
@@ -30,19 +29,19 @@ VERIFY_TOLERANCE = 0.1
 """A cell counts as written when it reads within this fraction of the conductance range of its target."""
 
 
-class DeviceArray:
+class DeviceArray(PulsedCells):
     """A block on one array of a device."""
 
-    def __init__(self, bench: DeviceBench, index: int, topology: Topology) -> None:
-        self.topology = topology
+    def __init__(self, bench: Opened, index: int, topology: Topology) -> None:
+        super().__init__(bench.datasheet, topology)
         self.verify = False
         self.unverified = 0
         self.wait_s: float | None = None
         self._targets: list[NDArray[np.float64]] = []
         self._written_at = time.monotonic()
         self._bench, self._index = bench, index
-        self._mapping = Mapping(bench.datasheet)
         self.ranges = self._mapping.ranges
+        self.heat = Heat(bench.datasheet, topology)
         bench.crossbar.configure(index, topology)
 
     def program(self, parameters: Parameters) -> Programmed:
@@ -54,6 +53,7 @@ class DeviceArray:
         if not self._targets:
             self._written_at = time.monotonic()
         self._targets = targets
+        self.heat.written([torch.from_numpy(target) for target in targets])
         if self.verify:
             self.unverified = verified(self._bench.crossbar, self._index, targets)
             self.verify = False
@@ -66,24 +66,27 @@ class DeviceArray:
         self._bench.arm()
         done = self._bench.crossbar.program(self._index, [target.cpu().numpy() for target in wanted])
         self._targets, self._written_at = [], time.monotonic()
+        self.heat.written(wanted)
         return Programmed(done.cells, done.written, clipped)
 
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights by nominal pulses, one request a plane and polarity."""
-        sheet, pulses, touched, capped = self._bench.datasheet, 0, 0, 0
-        law = sheet.pulses
-        self._bench.arm()
-        for coupling, change_s in enumerate(self._mapping.changes_s(self.topology, changes)):
-            for train in pulse_plan.plan(sheet, change_s, most, generator):
-                counts = train.counts.cpu().numpy().astype(np.uint16)
-                region = Region(self._index, coupling, train.plane, 0, counts.shape[0], 0, counts.shape[1])
-                self._bench.crossbar.pulse(
-                    region, up=train.up, amplitude_v=law.amplitude_v, width_s=law.width_s, count=counts
-                )
-                pulses += int(counts.sum())
-                touched += int((counts > 0).sum())
-                capped += train.capped
-        return Pulsed(pulses, touched, capped)
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Reads the rows, plane by plane."""
+        seen = self._bench.crossbar.read_conductances(self._index, coupling, reads, rows)
+        return self._mapping.weights(torch.from_numpy(seen))
+
+    def wear(self) -> Wear:
+        """By the device's counters, where it has any."""
+        crossbar = self._bench.crossbar
+        cells = [self.topology.cells(c) for c in self.topology.couplings]
+        weights = sum(rows * columns for rows, columns in cells)
+        if not crossbar.info.can(Capability.USAGE):
+            return Wear(weights, 0, 0)
+        counts = [
+            crossbar.usage(Region(self._index, n, plane, 0, rows, 0, columns))[0]
+            for n, (rows, columns) in enumerate(cells)
+            for plane in range(crossbar.planes)
+        ]
+        return Wear(weights, sum(int(c.sum()) for c in counts), max(int(c.max()) for c in counts))
 
     def refresh(self) -> Programmed:
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
@@ -119,6 +122,13 @@ class DeviceArray:
         """Takes `held` back."""
         self._written_at = time.monotonic() - float(state["age_s"])
         self._targets = [state[str(n)].numpy() for n in range(len(state) - 1)]
+        self.heat.written([torch.from_numpy(target) for target in self._targets])
+
+    def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        counts, law = train.counts.cpu().numpy().astype(np.uint16), self._sheet.pulses
+        region = Region(self._index, coupling, train.plane, 0, counts.shape[0], 0, counts.shape[1])
+        self._bench.arm()
+        self._bench.crossbar.pulse(region, up=train.up, amplitude_v=law.amplitude_v, width_s=law.width_s, count=counts)
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
@@ -142,7 +152,9 @@ class DeviceArray:
             time_s=self.wait_s or 0.0,
             start_v=None if loaded is None else [_flat(s * unit_v) for s in loaded],
         )
-        return self._in_model_units(measured, drive, unit_v, current_a)
+        settled = self._in_model_units(measured, drive, unit_v, current_a)
+        self.heat.settled(drive, [settled.free, *settled.nudged], reads, self.wait_s)
+        return settled
 
     def _in_model_units(self, measured: Measured, drive: Tensor, unit_v: float, current_a: float) -> Settled:
         shapes = [layer.shape for layer in self.topology.layers]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulator.products import BOTH, Multiplied
+from firmware_specs.codes import Capability
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 from hil.counterparts.device_array import verified
+from hil.counterparts.opened import Opened
 from hil.counterparts.pulse_plan import Train
-from hil.counterparts.tiled import Grid
-
-if TYPE_CHECKING:
-    from hil.counterparts.device import DeviceBench
+from hil.counterparts.tiled import EVERY, Grid
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -35,7 +33,7 @@ class DeviceTiles:
         unverified: Cells that stayed off their target then.
     """
 
-    def __init__(self, bench: DeviceBench) -> None:
+    def __init__(self, bench: Opened) -> None:
         self.verify: set[int] = set()
         self.unverified = 0
         self._bench = bench
@@ -59,9 +57,17 @@ class DeviceTiles:
             self.verify.remove(array)
         return done.written
 
-    def read(self, array: int, reads: int) -> Tensor:
+    def read(self, array: int, reads: int, rows: slice = EVERY) -> Tensor:
         """Conductances as read, (2, rows, columns), siemens."""
-        return torch.from_numpy(self._bench.crossbar.read_conductances(array, 0, reads))
+        return torch.from_numpy(self._bench.crossbar.read_conductances(array, 0, reads, rows))
+
+    def usage(self, array: int) -> Tensor:
+        """By the device's counters, where it has any."""
+        crossbar, (rows, columns) = self._bench.crossbar, self._shapes[array]
+        if not crossbar.info.can(Capability.USAGE):
+            return torch.zeros(2, rows, columns, dtype=torch.int64)
+        planes = [crossbar.usage(Region(array, 0, plane, 0, rows, 0, columns))[0] for plane in BOTH]
+        return torch.from_numpy(np.stack(planes))
 
     def pulse(self, array: int, train: Train) -> None:
         """Nominal pulses on one plane."""

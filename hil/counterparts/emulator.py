@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingABC
-from collections.abc import Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from drivers.deed_file import DeedFile
 from emulator import cells
 from emulator.chip import Chip
 from emulator.readout import Reading
+from firmware_specs.deeds import Deeds
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
+from hil.counterparts.cell_array import CellArray, PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
-from hil.counterparts.mapping import Mapping
+from hil.counterparts.counted import CellMaps
+from hil.counterparts.heat import Heat
 from hil.counterparts.notebook import ShownBench
 from hil.counterparts.placement import check_fits, next_array
-from hil.counterparts.seam import CellArray, Nudge, Parameters, Phase, Programmed, Pulsed, Settled, States
+from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
 
 REFRESH_READS = 4
 """Readings of every cell that a refresh of pulsed pairs averages."""
 
 
-class EmulatedArray:
+class EmulatedArray(PulsedCells):
     """A block on one array of an emulated chip."""
 
     def __init__(self, chip: Chip, index: int, topology: Topology) -> None:
-        self.topology = topology
+        super().__init__(chip.datasheet, topology)
+        self.index = index
         self.wait_s: float | None = None
         self._chip, self._index = chip, index
-        self._mapping = Mapping(chip.datasheet)
         self.ranges = self._mapping.ranges
         self._targets_s: list[Tensor] | None = None
         self._written_at_s = 0.0
+        self.heat = Heat(chip.datasheet, topology)
         chip.configure(index, topology)
 
     def program(self, parameters: Parameters) -> Programmed:
@@ -50,6 +56,7 @@ class EmulatedArray:
         if written:
             self._chip.program(self._index, targets, masks)
             self._targets_s = targets
+            self.heat.written(targets)
         return Programmed(total, written, clipped)
 
     def prepare(self, parameters: Parameters) -> Programmed:
@@ -60,16 +67,16 @@ class EmulatedArray:
         self._targets_s = None
         return done
 
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights by nominal pulses, one transaction a plane and polarity."""
-        sheet, pulses, touched, capped = self._chip.datasheet, 0, 0, 0
-        for coupling, change_s in enumerate(self._mapping.changes_s(self.topology, changes)):
-            for train in pulse_plan.plan(sheet, change_s, most, generator):
-                place = (train.plane, slice(None), slice(None))
-                pulses += self._chip.pulse(self._index, coupling, place, train.counts, train.up)[0]
-                touched += int((train.counts > 0).sum())
-                capped += train.capped
-        return Pulsed(pulses, touched, capped)
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Read in one transaction."""
+        seen = self._chip.read(self._index, coupling, (slice(None), rows, slice(None)), reads)
+        return self._mapping.weights(seen).cpu()
+
+    def wear(self) -> Wear:
+        """By the chip's counters."""
+        counts = [self._chip.usage(self._index, n)[0] for n in range(len(self.topology.couplings))]
+        weights = sum(each[0].numel() for each in counts)
+        return Wear(weights, sum(int(each.sum()) for each in counts), max(int(each.max()) for each in counts))
 
     def refresh(self) -> Programmed:
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
@@ -90,6 +97,10 @@ class EmulatedArray:
         middle_s = (sheet.cells.g_min_s + sheet.cells.g_max_s) / 2
         return sheet.drift.predicted(self._chip.conditions.clock_s - self._written_at_s, middle_s, sheet.cells.g_max_s)
 
+    def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        place = (train.plane, slice(None), slice(None))
+        self._chip.pulse(self._index, coupling, place, train.counts, train.up)
+
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
@@ -108,6 +119,7 @@ class EmulatedArray:
                 self.wait_s,
             )
         states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
+        self.heat.settled(drive, states, reads, self.wait_s)
         amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]
         currents = tuple((a / current_a).to(drive) for a in amperes) or None
         return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings), currents)
@@ -119,6 +131,7 @@ class EmulatedArray:
     def restore_targets(self, targets_s: list[Tensor]) -> None:
         """Takes targets from a checkpoint as the last written ones."""
         self._targets_s = targets_s
+        self.heat.written(targets_s)
 
     @property
     def written_at_s(self) -> float:
@@ -133,6 +146,7 @@ class EmulatedArray:
         total = sum(t.numel() for t in targets)
         self._chip.program(self._index, targets)
         self._targets_s = targets
+        self.heat.written(targets)
         self._written_at_s = self._chip.conditions.clock_s
         return Programmed(total, total, clipped)
 
@@ -170,6 +184,39 @@ class EmulatorBench(ShownBench):
         array = EmulatedArray(self.chip, index, topology)
         self._arrays.append(array)
         return array
+
+    def deeds(self) -> Deeds:
+        """What the chip did so far."""
+        self.chip.done.add(Deeds(array_j=sum(array.heat.take() for array in self._arrays)))
+        return self.chip.done.total
+
+    @contextmanager
+    def counting(self, file: DeedFile) -> Iterator[None]:
+        """Within it, a file counts along; it gets what was done so far."""
+        file.resolve(boot=0, executed=-1)
+        file.add(self.deeds())
+        self.chip.done.told.append(file.add)
+        try:
+            yield
+        finally:
+            self.deeds()
+            self.chip.done.told.remove(file.add)
+
+    def cells(self) -> dict[str, CellMaps]:
+        """What the cells have had, and what was last written into them, by array and coupling."""
+        found = {}
+        for array, placed in self.chip.arrays.items():
+            written = self._written(array)
+            for number in range(len(placed.crossbars)):
+                pulses, joules = self.chip.usage(array, number)
+                held = torch.full_like(joules, torch.nan) if written is None else written[number]
+                maps = (values.detach().cpu().numpy() for values in (pulses, joules, held))
+                found[f"array {array} coupling {number}"] = CellMaps(*maps)
+        return found
+
+    def _written(self, array: int) -> list[Tensor] | None:
+        """What was last written into an array: to look at the cells themselves would move the noise on."""
+        return next((a.targets() for a in self._arrays if a.index == array), None)
 
     def describe(self) -> dict[str, object]:
         """Datasheet and specimen."""

@@ -92,6 +92,14 @@ class Mapping:
         ohm = self.datasheet.neurons.transimpedance_ohm
         return [crossbar_matrix(topology, c, changes, i) / ohm for i, c in enumerate(topology.couplings)]
 
+    def weights(self, seen_s: Tensor) -> Tensor:
+        """Weights of cells, (rows, columns), from their conductances, (planes, rows, columns), siemens.
+
+        The bias line of single cells comes as its conductances, without the half range that `conductances_s` adds.
+        """
+        ohm = self.datasheet.neurons.transimpedance_ohm
+        return (seen_s[0] if len(seen_s) == 1 else seen_s[0] - seen_s[1]).double() * ohm
+
 
 def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:
     """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last."""

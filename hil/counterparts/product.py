@@ -16,7 +16,7 @@ from firmware_specs.topology import Topology, dense_chain
 from hil.counterparts import tiled
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.pulse_plan import Train
-from hil.counterparts.tiled import Grid, TiledArray
+from hil.counterparts.tiled import EVERY, Grid, TiledArray
 
 
 class EmulatedTiles:
@@ -48,9 +48,13 @@ class EmulatedTiles:
             self.targets_s[array] = target_s
         return int(mask.sum())
 
-    def read(self, array: int, reads: int) -> Tensor:
+    def read(self, array: int, reads: int, rows: slice = EVERY) -> Tensor:
         """Conductances as read, (2, rows, columns), siemens."""
-        return self.chip.read(array, 0, reads=reads)
+        return self.chip.read(array, 0, (slice(None), rows, slice(None)), reads)
+
+    def usage(self, array: int) -> Tensor:
+        """By the chip's counters."""
+        return self.chip.usage(array, 0)[0]
 
     def pulse(self, array: int, train: Train) -> None:
         """Nominal pulses on one plane; what these cells hold is not known then."""
@@ -83,6 +87,9 @@ class ProductBench(EmulatorBench):
         """Gives a block the next free tiles."""
         self._tiled.append(tiled.place(self.chip.datasheet, self._tiles, self._tiled, topology))
         return self._tiled[-1]
+
+    def _written(self, array: int) -> list[Tensor] | None:
+        return [self._tiles.targets_s[array]] if array in self._tiles.targets_s else None
 
     def report(self) -> dict[str, float]:
         """Tiles in use, products so far, and the time their tiles took."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.pulses import Pulses
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,9 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
         generator: Source of the rounding, on the CPU.
 
     Raises:
-        ValueError: the datasheet describes no pulses.
+        ValueError: neither the device nor its datasheet tells the pulse law.
     """
-    law = sheet.pulses
-    if law.law == "none":
-        raise ValueError(f"{sheet.identity.model}: its datasheet has no pulse law, weights cannot be moved by pulses")
+    law = _law(sheet)
     wanted = change_s / sheet.cells.span_s
     if sheet.cells.mapping == "single":
         ways = [(0, True, wanted), (0, False, -wanted)]
@@ -63,6 +62,50 @@ def plan(sheet: Datasheet, change_s: Tensor, most: int, generator: torch.Generat
         counts = torch.where(share > 0, counts, torch.zeros_like(counts))
         trains.append(Train(plane, up, counts.clamp(max=most).long(), int((counts > most).sum())))
     return [train for train in trains if bool(train.counts.any())]
+
+
+def unit_s(sheet: Datasheet) -> float:
+    """What one pulse on one cell changes a weight's conductance by at mid-range, mean of up and down, siemens."""
+    law = _law(sheet)
+    up, down = (law.middle_step(way) for way in (True, False))
+    return sheet.cells.span_s * (up if law.one_sided else (up + down) / 2)
+
+
+def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generator) -> list[Train]:
+    """Pulses of weights that are to get a whole number each.
+
+    Args:
+        sheet: Pulse law and range.
+        counts: Pulses a weight, (rows, columns), int64; positive ones raise it. They are shared by the two cells of a
+            pair; a coin says which gets an odd one. Of a one-sided law one of the two gets all.
+        most: Pulses a cell gets at most.
+        generator: The coins, on the CPU.
+    """
+    raised, lowered = counts.clamp(min=0), (-counts).clamp(min=0)
+    if sheet.cells.mapping == "single":
+        ways = [(0, True, raised), (0, False, lowered)]
+    elif sheet.pulses.one_sided:
+        ways = [(0, True, raised), (1, True, lowered)]
+    else:
+        coin = torch.randint(0, 2, counts.shape, generator=generator).to(counts.device)
+        first, second = (coin, 1 - coin)
+        ways = [
+            (0, True, (raised + first) // 2),
+            (1, False, (raised + second) // 2),
+            (0, False, (lowered + first) // 2),
+            (1, True, (lowered + second) // 2),
+        ]
+    trains = [Train(plane, up, part.clamp(max=most), int((part > most).sum())) for plane, up, part in ways]
+    return [train for train in trains if bool(train.counts.any())]
+
+
+def _law(sheet: Datasheet) -> Pulses:
+    if sheet.pulses.law == "none":
+        raise ValueError(
+            f"{sheet.identity.model}: no pulse law is known, so weights cannot be moved by pulses: the device tells "
+            "none (PARAMETERS 14 to 29), give its bench entry a datasheet with a section [pulses]"
+        )
+    return sheet.pulses
 
 
 CROWDED = 0.85

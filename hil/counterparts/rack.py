@@ -15,6 +15,7 @@ from torch import Tensor
 from drivers.errors import BudgetSpent
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
+from drivers.rack.stage import bring_to, temperature_k
 from firmware_specs.topology import Topology
 from hil.counterparts.notebook import ShownBench
 from hil.counterparts.one_of_a_kind import OneOfAKind
@@ -86,7 +87,7 @@ class RackBench(ShownBench, OneOfAKind):
         updates = epochs * -(-train // batch)
         work = Work(train * epochs + test * tests, nudges * train * epochs, updates)
         self._plan = found = plan(self.rig.rack, self._array.placed, work)
-        had = int(self.rig.pulses_spent.max())
+        had = int(self.rig.spent.pulses.max())
         if had + found.pulses_per_cell > found.budget:
             earlier = f" and one has had {had}" if had else ""
             raise BudgetSpent(
@@ -99,19 +100,24 @@ class RackBench(ShownBench, OneOfAKind):
 
     def report(self) -> dict[str, float]:
         """The last plan beside what was done: seconds on the bench's clock, phases, pulses of the busiest cell."""
-        spent = self.rig.pulses_spent
+        spent = self.rig.spent.pulses
         done = {
             "elapsed_s": self.rig.clock.now_s() - self._begin,
             "phases": 0 if self._array is None else self._array.phases,
             "most_pulses_a_cell": int(spent.max()),
             "mean_pulses_a_cell": float(spent[spent > 0].mean()) if spent.any() else 0.0,
             "pulse_budget": self.rig.limits.pulses_per_cell,
+            "most_joules_a_cell": float(self.rig.spent.joules.max()),
             "cells_off_target": 0 if self._array is None else self._array.unverified,
         }
         if self._plan is None:
             return done
         work = self._plan.work
         return {"planned_s": self._plan.seconds, "planned_phases": work.free_phases + work.nudged_phases, **done}
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Brings the crossbar to a temperature by the rack's stage; raises as `drivers.rack.stage.bring_to`."""
+        bring_to(self.rig, kelvin)
 
     def save_flight(self, path: Path) -> None:
         """Leaves the last traffic of every instrument beside `path`, one file each."""
@@ -127,18 +133,25 @@ class RackBench(ShownBench, OneOfAKind):
             "model": rack.name,
             "instruments": {name: box.identity() for name, box in self.rig.boxes.items()},
             "found_on": self.rig.left_on,
+            "temperature_k": temperature_k(self.rig),
             "limits": rack.limits.model_dump(mode="json"),
             "timing": rack.timing.model_dump(mode="json"),
             "units": rack.units.model_dump(mode="json"),
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Pulses spent a cell; what the cells hold is in the cells."""
-        return {"pulses_spent": torch.from_numpy(self.rig.pulses_spent.copy())}
+        """Pulses and joules spent a cell; what the cells hold is in the cells."""
+        spent = self.rig.spent
+        return {
+            "pulses_spent": torch.from_numpy(spent.pulses.copy()),
+            "joules_spent": torch.from_numpy(spent.joules.copy()),
+        }
 
     def load_state_dict(self, state: MappingABC[str, Tensor]) -> None:
-        """Takes over the pulse count, which never falls; every cell is written and verified before the next step."""
-        self.rig.pulses_spent[:] = np.maximum(self.rig.pulses_spent, state["pulses_spent"].numpy())
+        """Takes over the counts, which never fall; every cell is written and verified before the next step."""
+        pulses = state["pulses_spent"].numpy()
+        joules = state["joules_spent"].numpy() if "joules_spent" in state else np.zeros(pulses.shape)
+        self.rig.spent.had(pulses, joules)
 
     def close(self) -> None:
         """Sources down, outputs off, relays open, sessions ended."""

@@ -10,19 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from firmware_specs.shown import Shown, told
 from firmware_specs.topology import Topology
-
-if TYPE_CHECKING:
-    from hil.learning.energies.energy import Energy
-
-States = tuple[Tensor, ...]
-"""One tensor a layer, first layer first, each of shape (batch, *layer)."""
+from hil.counterparts.values import Parameters, States
+from hil.learning.energies.energy import Energy
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,6 @@ class Hold:
 Nudge = Tensor | Callable[[Tensor], Tensor] | Hold
 """Current into the last layer: a constant (batch, *last), which is all hardware can do; or, on the reference only, a
 function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at."""
-
-Parameters = Mapping[str, Tensor]
-"""Weights and biases of a block: `weight_i` and `bias_i` belong to coupling `i` of its topology."""
 
 
 @dataclass(frozen=True)
@@ -179,53 +171,6 @@ class Array(Protocol):
                 states resumes from them, one that cannot settles again.
             reads: Conversions of every state, averaged; an exact counterpart needs one only.
         """
-        ...
-
-
-@dataclass(frozen=True)
-class Pulsed:
-    """What a pulsed update did.
-
-    Attributes:
-        pulses: Programming pulses sent.
-        cells: Cells that got any.
-        capped: Cells that were to get more than was allowed.
-    """
-
-    pulses: int
-    cells: int
-    capped: int
-
-
-@runtime_checkable
-class CellArray(Array, Protocol):
-    """An array whose weights are in cells: they can be moved by pulses, they drift, they can be refreshed."""
-
-    def prepare(self, parameters: Parameters) -> Programmed:
-        """Writes weights and biases so that pulses can move them both ways; from then on the cells alone have them."""
-        ...
-
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights and biases by programming pulses, nothing else.
-
-        Args:
-            changes: Wanted changes, named and shaped as the parameters, model units. They become whole numbers of
-                pulses by stochastic rounding with the nominal step of the datasheet's law.
-            most: Pulses a cell gets at most.
-            generator: Source of the rounding.
-
-        Raises:
-            ValueError: the datasheet describes no pulses.
-        """
-        ...
-
-    def refresh(self) -> Programmed:
-        """Brings cells back: those that were programmed to their targets, pulsed pairs of a one-sided law to the
-        difference they have."""
-        ...
-
-    def drifted(self) -> float:
-        """Predicted relative change of a mid-range conductance since all cells were last written together."""
         ...
 
 

@@ -15,14 +15,17 @@ from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
-from hil.counterparts.mapping import Mapping
+from hil.counterparts.cell_array import PulsedCells, Wear
 from hil.counterparts.relaxing import Relaxation
-from hil.counterparts.seam import Nudge, Parameters, PlacementError, Programmed, Pulsed, Settled, States
+from hil.counterparts.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
 
 PROBES = 64
 """Equal products whose spread is the device's noise."""
 REFRESH_READS = 4
 """Readings of every cell that a refresh of pulsed pairs averages."""
+
+EVERY = slice(None)
+"""All rows."""
 
 Grid = NDArray[np.int64]
 """Arrays, one a tile, (down, across)."""
@@ -39,8 +42,12 @@ class Tiles(Protocol):
         """Writes the cells, (2, rows, columns), whose code changes, or all `again`; returns how many."""
         ...
 
-    def read(self, array: int, reads: int) -> Tensor:
-        """Conductances as read, (2, rows, columns), siemens."""
+    def read(self, array: int, reads: int, rows: slice = EVERY) -> Tensor:
+        """Conductances as read, (2, rows, columns), siemens; of all rows unless some are asked for."""
+        ...
+
+    def usage(self, array: int) -> Tensor:
+        """Pulses every cell has taken by the device's count, (2, rows, columns); zeros where it does not count."""
         ...
 
     def pulse(self, array: int, train: pulse_plan.Train) -> None:
@@ -77,7 +84,7 @@ class Cut:
             )
 
 
-class TiledArray:
+class TiledArray(PulsedCells):
     """A block on the tiles of a device.
 
     Args:
@@ -91,10 +98,10 @@ class TiledArray:
     """
 
     def __init__(self, sheet: Datasheet, tiles: Tiles, first: int, topology: Topology) -> None:
-        self.topology = topology
+        super().__init__(sheet, topology)
         self.noise_a: float | None = None
         self.written_at_s = 0.0
-        self._sheet, self._tiles, self._mapping = sheet, tiles, Mapping(sheet)
+        self._tiles = tiles
         self.ranges = replace(self._mapping.ranges, nudge_step=0.0)  # the nudge is the host's
         self._relaxation = Relaxation(sheet, topology, self)
         self._targets: list[Tensor] | None = None
@@ -133,19 +140,23 @@ class TiledArray:
         self._targets = None
         return done
 
-    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
-        """Moves weights by nominal pulses, one request a tile, plane and polarity."""
-        pulses, touched, capped = 0, 0, 0
-        for cut, change_s in zip(self._cuts, self._mapping.changes_s(self.topology, changes), strict=True):
-            for train in pulse_plan.plan(self._sheet, change_s, most, generator):
-                for array, rows, columns in cut.places():
-                    part = train.counts[rows, columns]
-                    if bool(part.any()):
-                        self._tiles.pulse(array, pulse_plan.Train(train.plane, train.up, part, 0))
-                pulses += int(train.counts.sum())
-                touched += int((train.counts > 0).sum())
-                capped += train.capped
-        return Pulsed(pulses, touched, capped)
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Reads the tiles that have the rows."""
+        cut = self._cuts[coupling]
+        begin, end, _ = rows.indices(cut.rows)
+        seen = torch.zeros(2, end - begin, cut.columns, dtype=torch.float64)
+        for array, down, across in cut.places():
+            top, bottom = max(begin, down.start), min(end, down.stop)
+            if top < bottom:
+                part = self._tiles.read(array, reads, slice(top - down.start, bottom - down.start))
+                seen[:, top - begin : bottom - begin, across] = part.cpu().double()
+        return self._mapping.weights(seen)
+
+    def wear(self) -> Wear:
+        """By the device's counters, tile by tile."""
+        counts = [self._tiles.usage(array) for cut in self._cuts for array, _, _ in cut.places()]
+        weights = sum(cut.rows * cut.columns for cut in self._cuts)
+        return Wear(weights, sum(int(c.sum()) for c in counts), max(int(c.max()) for c in counts))
 
     def refresh(self) -> Programmed:
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
@@ -167,6 +178,12 @@ class TiledArray:
         cells = self._sheet.cells
         middle_s = (cells.g_min_s + cells.g_max_s) / 2
         return self._sheet.drift.predicted(self._tiles.now_s() - self.written_at_s, middle_s, cells.g_max_s)
+
+    def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        for array, rows, columns in self._cuts[coupling].places():
+            part = train.counts[rows, columns]
+            if bool(part.any()):
+                self._tiles.pulse(array, pulse_plan.Train(train.plane, train.up, part, 0))
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from firmware_specs.addresses import split_options
 from hil.data import foreign, packed
 from hil.data.dataset import DataError, Dataset
 
@@ -93,8 +94,11 @@ def folder(root: Path, argument: str) -> Dataset:
 
 
 def _path(root: Path, argument: str, known: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
-    name, _, query = argument.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
+    name, query = split_options(argument)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise DataError(f"{argument}: an option is given twice; which one is meant?")
     if unknown := sorted(options.keys() - set(known)):
         raise DataError(f"{argument}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     for path in (Path(name), root / name):

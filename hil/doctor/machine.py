@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from hil.doctor.finding import Finding
 
 SECTION = "torch and processor"
@@ -52,7 +54,8 @@ def processor() -> Iterator[Finding]:
     import torch
 
     cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    process = psutil.Process()
+    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else cores  # macOS has none
     told = os.environ.get("OMP_NUM_THREADS")
     yield Finding(SECTION, "threads", f"{torch.get_num_threads()} of torch on {usable} of {cores} cores"
                   + (f", OMP_NUM_THREADS={told}" if told else ""))  # fmt: skip
@@ -62,6 +65,4 @@ def processor() -> Iterator[Finding]:
         "expect several times the stated times: this processor, or its virtual machine, shows no AVX2" if slow else ""
     )
     yield Finding(SECTION, "vector units", capability, "note" if slow else "ok", mend=mend)
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        yield Finding(SECTION, "memory", f"{memory / 1e9:.1f} GB")
+    yield Finding(SECTION, "memory", f"{psutil.virtual_memory().total / 1e9:.1f} GB")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from firmware_specs import platform
 from hil.doctor.finding import Finding
 
 WAYS = {
@@ -20,6 +19,8 @@ WAYS = {
 """Kinds of resources of pyvisa-py: the addresses they stand for, and what a missing library is had with."""
 TMC = ("fe", "03")
 """USB interface class and subclass of instruments (USBTMC)."""
+TREE = Path("/sys/bus/usb/devices")
+"""Where Linux lists them."""
 
 
 def visa() -> Iterator[Finding]:
@@ -59,7 +60,7 @@ def serial() -> Iterator[Finding]:
 def usb() -> Iterator[Finding]:
     """USB instruments by their interface class, and whether this user may open them (Linux)."""
     seen = 0
-    for interface in sorted(Path("/sys/bus/usb/devices").glob("*:*")):
+    for interface in sorted(TREE.glob("*:*")):
         kind = tuple(_read(interface / f"bInterface{part}") for part in ("Class", "SubClass"))
         if kind != TMC:
             continue
@@ -70,7 +71,7 @@ def usb() -> Iterator[Finding]:
         words = f"{_read(device / 'manufacturer')} {_read(device / 'product')}".strip()
         yield allowed("USB instruments", Path("/dev/bus/usb", *number), words, f"visa:USB::{ids}::INSTR")
     if not seen:
-        where = "none found" if sys.platform == "linux" else "looked for on Linux only; `hil devices` lists them"
+        where = "none found" if TREE.parents[1].is_dir() else "looked for on Linux only; `hil devices` lists them"
         yield Finding("USB instruments", "instruments", where, "note")
 
 
@@ -79,22 +80,13 @@ def allowed(section: str, node: Path, words: str, address: str) -> Finding:
     value = f"{words} ({address})" if words else address
     if not node.exists() or os.access(node, os.R_OK | os.W_OK):
         return Finding(section, str(node), value)
-    return Finding(section, str(node), f"{value}: this user may not open it", "missing", address, _permission(node))
-
-
-def _permission(node: Path) -> str:
-    import grp
-
-    group, mode = node.stat().st_gid, node.stat().st_mode
-    name = grp.getgrgid(group).gr_name
-    if mode & 0o060 == 0o060 and name != "root":
-        return f"sudo usermod -aG {name} {getpass.getuser()}    # then log in again"
-    rule = f'SUBSYSTEM=="{"usb" if "usb" in node.parts else "tty"}", MODE="0660", GROUP="plugdev"'
-    return f"echo '{rule}' | sudo tee /etc/udev/rules.d/99-crossbar.rules; sudo udevadm control --reload"
+    return Finding(
+        section, str(node), f"{value}: this user may not open it", "missing", address, platform.node_permission(node)
+    )
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text("utf-8", "replace").strip()
     except OSError:
         return ""

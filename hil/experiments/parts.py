@@ -13,7 +13,12 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class DensePart(Section):
-    """One more layer of `units` neurons behind a fully connected crossbar."""
+    """One more layer of `units` neurons behind a fully connected crossbar.
+
+    Attributes:
+        units: Neurons of the new layer.
+        bias: Give them biases, which are trained.
+    """
 
     kind: Literal["dense"]
     units: PositiveInt
@@ -21,7 +26,16 @@ class DensePart(Section):
 
 
 class ConvPart(Section):
-    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set."""
+    """One more layer of `channels` maps behind a convolutional crossbar, pooled 2x2 where `pool` is set.
+
+    Attributes:
+        channels: Maps of the new layer.
+        kernel: Side of the square kernel.
+        stride: Step of the kernel.
+        padding: Zeros around the map.
+        pool: Pool 2 x 2 behind it, inside the energy.
+        bias: One bias a map, which is trained.
+    """
 
     kind: Literal["conv"]
     channels: PositiveInt
@@ -36,6 +50,15 @@ class SkipPart(Section):
     """A coupling that jumps over layers, from layer `pre` to layer `post`, counted from 0 (residual Hopfield blocks).
 
     A convolution of 1 x 1 unless stated otherwise; it must map the one layer's shape to the other's.
+
+    Attributes:
+        pre: Layer it comes from; 0 is the block's input layer.
+        post: Layer it goes to.
+        kernel: Side of the square kernel.
+        stride: Step of the kernel.
+        padding: Zeros around the map.
+        pool: Pool 2 x 2 behind it.
+        bias: Give it biases of its own.
     """
 
     kind: Literal["conv", "dense"] = "conv"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from firmware_specs.datasheet.section import Fraction, NonNegative, Positive, Section
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.registry import choice, registered
 from hil.experiments.parts import Count, EnergyPart
 from hil.learning.energies import Energy
@@ -18,13 +18,16 @@ from hil.learning.estimator import Estimator, Rule
 from hil.learning.feedforward import LayerSection
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.inputs import Unsettled
+from hil.learning.updates.update import Rewrite, Update
 
 if TYPE_CHECKING:
     FeedforwardLayer = LayerSection
     GradientRule = Rule
+    CellUpdate = Update
 else:
     FeedforwardLayer = choice("layers")
     GradientRule = choice("estimators", default="centered")
+    CellUpdate = choice("updates", default="rewrite")
 
 
 class Data(Section):
@@ -52,7 +55,12 @@ else:
 
 
 class BlockPart(Section):
-    """One block of the chain."""
+    """One block of the chain.
+
+    Attributes:
+        feedforward: Layers on the host before the energy, first to last.
+        energy: What the array settles.
+    """
 
     feedforward: tuple[FeedforwardLayer, ...] = ()
     energy: AnyEnergyPart
@@ -116,26 +124,6 @@ class Optimizer(Section):
     max_norm: Positive | None = None
 
 
-class Update(Section):
-    """How the cells of energy blocks follow the gradient.
-
-    Attributes:
-        kind: `rewrite`: the optimizer moves parameters, which are written to the cells. `pulsed`: every step sends
-            programming pulses and nothing else; the cells alone have the weights.
-        lr: Root mean square change of the weights in a step, pulsed; it follows the schedule.
-        most: Pulses a cell gets in a step at most.
-        refresh_every: Steps between refreshes of all cells; 0: never for this reason.
-        refresh_drift: Refresh when the predicted drift of a mid-range conductance exceeds this fraction; None: never
-            for this reason.
-    """
-
-    kind: Literal["rewrite", "pulsed"] = "rewrite"
-    lr: Positive = 1e-3
-    most: PositiveInt = 31
-    refresh_every: Count = 0
-    refresh_drift: Fraction | None = None
-
-
 class Schedule(Section):
     """Learning rate over the run.
 
@@ -196,6 +184,8 @@ class Experiment(Section):
         estimator: How gradients are obtained; `implicit` and `unrolled` differentiate the reference relaxation instead
             of measuring.
         baseline: The digital rule a study compares with (`--sweep rule=ep,implicit`), with its settings.
+        update: How the cells of energy blocks follow the gradient: `rewrite`, or one of the rules by pulses of
+            `hil list updates`.
         loss: `cross_entropy` or `mse` (half the squared distance to the one-hot target) of classes, `multi_label` of
             several labels, `regression` of values, or one of `hil list losses`.
     """
@@ -212,7 +202,7 @@ class Experiment(Section):
     baseline: Annotated[Implicit | Unrolled, Field(discriminator="kind")] = Implicit()
     settle: Settling = Settling()
     optimizer: Optimizer = Optimizer()
-    update: Update = Update()
+    update: CellUpdate = Rewrite()
     schedule: Schedule = Schedule()
     run: Run = Run()
 

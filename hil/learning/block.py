@@ -18,7 +18,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from drivers.errors import NotSettled
 from firmware_specs.shown import Shown
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import Bench, CellArray, Nudge, PlacementError, Settled, States
+from hil.counterparts.cell_array import CellArray
+from hil.counterparts.seam import Bench, Nudge, PlacementError, Settled, States
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.inputs import (
@@ -29,11 +30,12 @@ from hil.learning.inputs import (
     equal,
     tell_once,
 )
-from hil.learning.placing import placed
+from hil.learning.placing import placed, placed_beside
 from hil.learning.surroundings import (
     FIRST_ONLY,
     NO_TRANSFORM,
     NoSecondDerivative,
+    NotScriptable,
     NotTraceable,
     recorded_by_func,
     refuse_recording,
@@ -43,7 +45,7 @@ Observer = Callable[[Settled], None]
 """Told of every settle; a training loop collects settled fraction and clipping with it."""
 
 
-class EnergyBlock(nn.Module, Shown):
+class EnergyBlock(nn.Module, Shown, NotScriptable):
     """An energy part placed on an array of a bench.
 
     Parameters are `weight_i` and `bias_i` for coupling `i` of the topology: (post, pre) for dense couplings,
@@ -63,6 +65,7 @@ class EnergyBlock(nn.Module, Shown):
             its whole batch, under equilibrium propagation and implicit differentiation alike, and not with the same.
         pulsed: The parameters are written once, so that pulses can move them; from then on the cells alone have the
             weights, and the parameters keep their initial values, which nothing reads.
+        beside: More arrays with the same cells, which do not settle: a rule of updates gathers gradients there.
     """
 
     def __init__(
@@ -76,11 +79,13 @@ class EnergyBlock(nn.Module, Shown):
         reads: int = 1,
         unsettled: Unsettled = "count",
         pulsed: bool = False,
+        beside: int = 0,
     ) -> None:
         super().__init__()
         check_options(topology, bench, estimator, reads, unsettled)
         self.energy = topology if isinstance(topology, Energy) else Crossbar.of(topology)
         self.array = placed(self.energy, bench)
+        self.beside = tuple(placed_beside(self.energy, bench) for _ in range(beside))
         self.quantized = bench.quantized
         self.estimator = estimator
         self.observer = observer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Protocol
 
 import torch
@@ -13,6 +14,8 @@ from hil.learning.norm import MapNorm
 
 Count = Annotated[int, Field(ge=0)]
 Shape = tuple[int, ...]
+PER_SAMPLE = "values_per_sample"
+"""Attribute of a batch norm: how many values of a channel one sample has; 1 of flat features."""
 
 
 class LayerSection(Protocol):
@@ -43,7 +46,12 @@ class Flatten(Section):
 
 
 class Linear(Section):
-    """Dense layer."""
+    """Dense layer.
+
+    Attributes:
+        units: Outputs.
+        bias: Add a trained bias.
+    """
 
     kind: Literal["linear"]
     units: PositiveInt
@@ -57,7 +65,15 @@ class Linear(Section):
 
 
 class Conv(Section):
-    """Convolution; the usual choice before a batch norm is `bias = false`."""
+    """Convolution; the usual choice before a batch norm is `bias = false`.
+
+    Attributes:
+        channels: Maps that come out.
+        kernel: Side of the square kernel.
+        stride: Step of the kernel.
+        padding: Zeros around the map.
+        bias: Add a trained bias.
+    """
 
     kind: Literal["conv"]
     channels: PositiveInt
@@ -73,7 +89,11 @@ class Conv(Section):
 
 
 class Pool(Section):
-    """Max or average pooling with a square window."""
+    """Max or average pooling with a square window.
+
+    Attributes:
+        window: Side of the window, which is also its step.
+    """
 
     kind: Literal["max_pool", "avg_pool"]
     window: PositiveInt = 2
@@ -99,7 +119,9 @@ class BatchNorm(Section):
     def build(self, shape: Shape) -> nn.Module:
         """The module, over channels or units."""
         norm = MapNorm if len(shape) == 3 else nn.BatchNorm1d
-        return norm(shape[0], momentum=self.momentum, affine=self.learn)
+        built = norm(shape[0], momentum=self.momentum, affine=self.learn)
+        setattr(built, PER_SAMPLE, math.prod(shape[1:]))
+        return built
 
 
 class Relu(Section):
@@ -133,7 +155,11 @@ class MirroredSources(nn.Module):
 
 
 class Mirror(Section):
-    """`[x, -x]` times a gain: what the sources of a resistive network are driven with."""
+    """`[x, -x]` times a gain: what the sources of a resistive network are driven with.
+
+    Attributes:
+        gain: What both halves are multiplied by.
+    """
 
     kind: Literal["mirror"]
     gain: Positive = 1.0

@@ -34,10 +34,12 @@ class Task:
     Attributes:
         loss: Mean over a batch.
         targets: What labels are.
+        summary: One line for `hil list`.
     """
 
     loss: Loss
     targets: Targets = "classes"
+    summary: str = ""
 
     @property
     def measure(self) -> str:
@@ -68,10 +70,8 @@ def _binary_cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))
 
 
-regression = Task(_half_squared_distance, "values")
-"""Half the squared distance to the values, mean over the batch."""
-multi_label = Task(_binary_cross_entropy, "labels")
-"""Binary cross entropy of every label on its own, mean over labels and batch."""
+regression = Task(_half_squared_distance, "values", "Half the squared distance to the values, mean over the batch.")
+multi_label = Task(_binary_cross_entropy, "labels", "Binary cross entropy of every label on its own, mean over all.")
 
 
 def task(name: str) -> Task:

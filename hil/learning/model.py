@@ -13,7 +13,8 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.counterparts.seam import Bench, CellArray, PlacementError, Settled
+from hil.counterparts.cell_array import CellArray
+from hil.counterparts.seam import Bench, PlacementError, Settled
 from hil.experiments.parts import ConvPart, DensePart, EnergyPart, SkipPart
 from hil.experiments.schema import BlockPart, Experiment
 from hil.learning.block import EnergyBlock, Observer
@@ -170,7 +171,7 @@ def _block(
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{where}.energy: {error}") from error
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
-    pulsed = experiment.update.kind == "pulsed"
+    pulsed = experiment.update.pulsed
     topology = own.topology
     if pulsed and (
         topology is None
@@ -191,11 +192,12 @@ def _block(
             reads=settle.reads,
             unsettled=settle.unsettled,
             pulsed=pulsed,
+            beside=experiment.update.beside,
             observer=_somebody_counts,
         )
     except PlacementError as error:
         raise PlacementError(f"{where}.energy: {error}") from error
     if pulsed and not isinstance(energy.array, CellArray):
-        raise ModelError(f"update.kind = 'pulsed': {bench.address} has no cells that could be pulsed")
+        raise ModelError(f"update.kind = {experiment.update.kind!r}: {bench.address} has no cells that could be pulsed")
     chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)
     return nn.Sequential(chain), own.nudge_shape

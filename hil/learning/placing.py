@@ -20,3 +20,18 @@ def placed(energy: Energy, bench: Bench) -> Array:
         f"{bench.address} holds crossbar networks, and the energy {energy.name} is none: settle it on reference:, or "
         "give it a topology (Energy.topology)"
     )
+
+
+def placed_beside(energy: Energy, bench: Bench) -> Array:
+    """One more array for the same cells, which never settles.
+
+    Raises:
+        PlacementError: there is none left.
+    """
+    try:
+        return placed(energy, bench)
+    except PlacementError as error:
+        raise PlacementError(
+            f"the rule of updates needs another array beside each one that settles: {error}; or a rule that needs one "
+            "array, update.kind = 'mixed' or 'pulsed'"
+        ) from error

@@ -104,5 +104,5 @@ def _provenance(found: Characterization) -> list[Part]:
     pairs = [(f"skipped: {name}", why) for name, why in found.skipped.items()]
     if said is None:
         return [Facts(pairs), Text("There is no provenance.json.")]
-    text = (found.folder / "provenance.json").read_text(errors="replace")
+    text = (found.folder / "provenance.json").read_text("utf-8", errors="replace")
     return [Facts([("address", said.address), ("started", said.started), *pairs]), Fold("provenance.json", text)]

@@ -99,7 +99,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as one HTML document; every text is escaped, nothing is loaded from anywhere."""
-    source = (resources.files("hil.report") / "page.html.j2").read_text()
+    source = (resources.files("hil.report") / "page.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source).render(page=page)
 

@@ -5,110 +5,94 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.registry import entries
+from firmware_specs.registry import Entry, StaleInstallation, entries, stale
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
-from hil.report import figures
+from hil.report import figures, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
-from hil.training.run import checkpoint, metrics
-from hil.training.run.documents import DocumentError, Provenance, Shape, Summary, Tested, read
+from hil.report.run_data import RunData, of
 from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
 
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What a run folder holds; anything may be missing in a run that was stopped early."""
-
-    folder: RunFolder
-    steps: list[Record]
-    epochs: list[Record]
-    evaluation: Tested
-    summary: Summary
-    sessions: list[Record]
-    weights: dict[str, Tensor]
-    damaged: list[str]
-
-    def curve(self, key: str, label: str, *, epochs: bool = False) -> Curve:
-        """A recorded quantity over steps; what was not finite or not measured is a gap."""
-        records = self.epochs if epochs else self.steps
-        points = [(r["step"], r.get(key)) for r in records if key in r or not epochs]
-        return Curve(
-            label, [s for s, _ in points], [float("nan") if v is None else v for _, v in points], marker=epochs
-        )
+FIRST, LAST = ("learning", "settling", "clipping", "ledger", "weights", "states", "confusion"), ("provenance",)
+"""Shipped sections (`hil list reports`); those of other packages come between."""
 
 
 def write_report(folder: RunFolder, path: Path | None = None) -> None:
     """Writes the report of a run, finished or not: `report.html` in its folder unless a path is given."""
-    run = _read(folder)
-    sections = [
-        Section("Learning", _learning(run)),
-        Section("Settling", _settling(run)),
-        Section("Clipping", _clipping(run)),
-        Section("Weights", _weights(run)),
-        Section("States", _states(run)),
-        Section("Confusion matrix", _confusion(run)),
-        *_own_sections(folder),
-        Section("Provenance", _provenance(run)),
-    ]
+    of.cache_clear()  # one report reads its folder once
+    run, by_name = of(folder), {entry.name: entry for entry in entries("reports")}
+    if old := stale("reports"):
+        raise StaleInstallation(old)
+    own = [entry for name, entry in by_name.items() if name not in (*FIRST, *LAST)]
+    wanted = [*(by_name[name] for name in FIRST), *own, *(by_name[name] for name in LAST)]
+    sections = [section for entry in wanted if (section := _section(entry, folder)) is not None]
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
     write(path or folder.report, Page(title, subtitle, _badges(run), sections))
+    of.cache_clear()
 
 
-def _own_sections(folder: RunFolder) -> list[Section]:
-    """Of other packages (`hil list reports`); one that fails says so in its place and hurts no other."""
-    found: list[Section] = []
-    for entry in entries("reports"):
-        try:
-            section = entry.load()(folder)  # type: ignore[operator]
-        except Exception as error:
-            section = Section(entry.name, [Text(f"{entry.origin} failed: {type(error).__name__}: {error}")])
-        if section is not None:
-            found.append(section)
+def learning(folder: RunFolder) -> Section:
+    """Loss and accuracy over steps and epochs."""
+    return Section("Learning", _learning(of(folder)))
+
+
+def settling(folder: RunFolder) -> Section:
+    """What share of the samples came to rest, and how fast."""
+    return Section("Settling", _settling(of(folder)))
+
+
+def clipping(folder: RunFolder) -> Section:
+    """What was beyond the converters' ranges."""
+    return Section("Clipping", _clipping(of(folder)))
+
+
+def ledger(folder: RunFolder) -> Section:
+    """What the cells were spent on."""
+    return Section("Ledger", spent.parts(folder.path) if of(folder).steps else [])
+
+
+def weights(folder: RunFolder) -> Section:
+    """Where the weights ended."""
+    return Section("Weights", _weights(of(folder)))
+
+
+def states(folder: RunFolder) -> Section:
+    """Where the states were."""
+    return Section("States", _states(of(folder)))
+
+
+def confusion(folder: RunFolder) -> Section:
+    """Which class was taken for which."""
+    return Section("Confusion matrix", _confusion(of(folder)))
+
+
+def provenance(folder: RunFolder) -> Section:
+    """What the run was made with."""
+    return Section("Provenance", _provenance(of(folder)))
+
+
+def _section(entry: Entry, folder: RunFolder) -> Section | None:
+    """One section; of another package one that fails says so in its place and hurts no other."""
+    try:
+        found: Section | None = entry.load()(folder)  # type: ignore[operator]
+    except Exception as error:
+        if entry.shipped:
+            raise
+        return Section(entry.name, [Text(f"{entry.origin} failed: {type(error).__name__}: {error}")])
     return found
 
 
-def _read(folder: RunFolder) -> _Run:
-    records = metrics.read(folder.metrics)
-    newest = checkpoint.newest(folder.checkpoints)
-    tensors = newest.tensors if newest else {}
-    damaged: list[str] = []
-    said = _document(folder.provenance, Provenance, damaged)
-    return _Run(
-        folder,
-        [r for r in records if r["kind"] == "step"],
-        [r for r in records if r["kind"] == "epoch"],
-        _document(folder.evaluation, Tested, damaged) or Tested(),
-        _document(folder.summary, Summary, damaged) or Summary(),
-        said.sessions if said else [],
-        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.") and v.is_floating_point()},
-        damaged,
-    )
-
-
-def _document(path: Path, shape: type[Shape], damaged: list[str]) -> Shape | None:
-    """What a file holds; one that is not what it should be is left out, and said."""
-    try:
-        return read(path, shape)
-    except DocumentError as error:
-        damaged.append(f"Left out: {error}.")
-        return None
-
-
-def _badges(run: _Run) -> list[Badge]:
+def _badges(run: RunData) -> list[Badge]:
     finished = run.summary.finished
     measured = run.summary.test or {k: v for k, v in {"accuracy": run.summary.test_accuracy}.items() if v is not None}
     speed = run.summary.images_per_second
@@ -126,7 +110,7 @@ def _badges(run: _Run) -> list[Badge]:
     return badges
 
 
-def _learning(run: _Run) -> list[Part]:
+def _learning(run: RunData) -> list[Part]:
     if not run.steps:
         return [Text("No step was completed."), *map(Text, run.damaged)]
     measure = next((key for key in WORDS if key in run.steps[0]), "accuracy")
@@ -140,12 +124,12 @@ def _learning(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
 
 
-def _over_the_run(run: _Run, key: str) -> list[Curve]:
+def _over_the_run(run: RunData, key: str) -> list[Curve]:
     parts = [run.curve(f"{part}_{key}", part, epochs=True) for part in ("validation", "test")]
     return _present([run.curve(key, "training, each step"), *parts])
 
 
-def _epoch_table(run: _Run) -> list[Part]:
+def _epoch_table(run: RunData) -> list[Part]:
     if not run.epochs:
         return []
     parts = ("", "validation_", "test_")
@@ -160,7 +144,7 @@ def _epoch_table(run: _Run) -> list[Part]:
     return [Table(["epoch", *(key.replace("_", " ") for key in keys)], rows, caption)]
 
 
-def _settling(run: _Run) -> list[Part]:
+def _settling(run: RunData) -> list[Part]:
     if not any("iterations" in r for r in run.steps):
         return []
     panels = [
@@ -178,18 +162,20 @@ def _settling(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels), caption)]
 
 
-def _clipping(run: _Run) -> list[Part]:
+def _clipping(run: RunData) -> list[Part]:
     if not any("clipped" in r for r in run.steps):
         return []
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
+    if not any(r.get("clipped") or r.get("rails") for r in run.steps):
+        return [Text("Nothing was clipped and nothing read at the rails, or the counterpart has no converters.")]
     panels = [
         Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
         Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
     ]
-    return [Figure(figures.row(panels), "Zero throughout on a counterpart without converters.")]
+    return [Figure(figures.row(panels))]
 
 
-def _weights(run: _Run) -> list[Part]:
+def _weights(run: RunData) -> list[Part]:
     parameters = {k: v.double() for k, v in run.weights.items() if not k.endswith(("running_mean", "running_var"))}
     if not parameters:
         return []
@@ -213,7 +199,7 @@ def _weights(run: _Run) -> list[Part]:
     ]
 
 
-def _states(run: _Run) -> list[Part]:
+def _states(run: RunData) -> list[Part]:
     panels = [
         Panel(_short(name), figures.histogram(h.edges, h.counts, "state")) for name, h in run.evaluation.states.items()
     ]
@@ -222,7 +208,7 @@ def _states(run: _Run) -> list[Part]:
     return [Figure(figures.row(panels, columns=3, height=2.0), "Free states of the last test's first batch.")]
 
 
-def _confusion(run: _Run) -> list[Part]:
+def _confusion(run: RunData) -> list[Part]:
     counts = run.evaluation.confusion
     if not counts:
         return []
@@ -238,7 +224,7 @@ def _confusion(run: _Run) -> list[Part]:
     return parts
 
 
-def _provenance(run: _Run) -> list[Part]:
+def _provenance(run: RunData) -> list[Part]:
     parts: list[Part] = []
     if run.sessions:
         last = run.sessions[-1]
@@ -248,11 +234,11 @@ def _provenance(run: _Run) -> list[Part]:
         parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
         parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
     if run.folder.config.is_file():
-        parts.append(Fold("Experiment", run.folder.config.read_text(errors="replace")))
+        parts.append(Fold("Experiment", run.folder.config.read_text("utf-8", errors="replace")))
     return parts
 
 
-def _cell_ranges(run: _Run) -> Ranges:
+def _cell_ranges(run: RunData) -> Ranges:
     """Weights and biases the counterpart's cells hold, model units; infinite where it has no cells."""
     said = run.sessions[-1].get("counterpart") if run.sessions else None
     sheet = said.get("datasheet") if isinstance(said, dict) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
@@ -31,7 +32,7 @@ def check(address: str, changes: Mapping[str, Value]) -> None:
 
 def sheet_of(address: str) -> str:
     """Name or file of the datasheet of an `emulator:` address."""
-    return address.removeprefix("emulator:").partition("?")[0]
+    return split_options(address.removeprefix("emulator:"))[0]
 
 
 def changed(address: str, changes: Mapping[str, Value]) -> dict[str, dict[str, object]]:
@@ -43,7 +44,7 @@ def changed(address: str, changes: Mapping[str, Value]) -> dict[str, dict[str, o
     name = sheet_of(address)
     shipped = resources.files("firmware_specs.datasheets") / f"{name}.toml"
     try:
-        text = shipped.read_text() if shipped.is_file() else read_text(Path(name))
+        text = shipped.read_text("utf-8") if shipped.is_file() else read_text(Path(name))
         document: dict[str, dict[str, object]] = parse_toml(text)
     except (OSError, ValueError) as error:
         raise StudyError(f"{name}: {error}") from error

@@ -8,10 +8,12 @@ from pathlib import Path
 import tomli_w
 import torch
 
+from firmware_specs.addresses import split_options
 from hil import data
 from hil.commands.train import open_and_train
 from hil.counterparts.emulator import EmulatorBench
-from hil.counterparts.opening.bench import check_address, open_bench
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.meant import check_address
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.learning import loss as losses
@@ -73,7 +75,7 @@ def _rows(task: Task) -> list[Row]:
     refuse_lost(opened)
     resume = bool(checkpoint.names(opened.checkpoints))
     experiment = experiment_file.load(opened.config) if resume else _experiment(task)
-    with (task.folder / "log.txt").open("a") as log:
+    with (task.folder / "log.txt").open("a", encoding="utf-8") as log:
         outcome, opened = open_and_train(
             Terminal(file=log),
             experiment,
@@ -132,7 +134,8 @@ def check(task: Task) -> None:
 def _experiment(task: Task) -> Experiment:
     """The point's experiment, its chip written beside it."""
     loaded, changes = _asked(task)
-    _, mark, query = loaded.device.partition("?")
+    query = split_options(loaded.device)[1]
+    mark = "?" if query else ""
     emulated = loaded.device.startswith("emulator:")
     if emulated and "seed" in task.point.values:
         mark, query = "?", f"seed={task.point.values['seed']}"

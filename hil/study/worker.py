@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing import parent_process
 
-from firmware_specs import registry
+from firmware_specs import platform, registry
 
 GRACE_S = 10.0
 """Time for the checkpoint of the training that was under way."""
@@ -32,6 +32,6 @@ def _watch() -> None:
     if parent is None:
         return
     parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    platform.end_this_process()
     time.sleep(GRACE_S)
     os._exit(128 + signal.SIGTERM)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from drivers.doors import is_wire
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.training.run import folder
 
-BY_IDENTITY = ("serial:", "visa:", "bench:")
-"""Devices that are known by their serial number: a resume finds one at another port and checks that it is the same."""
 CHANGEABLE = ("epochs", "checkpoint_every", "keep_checkpoints", "evaluate_every", "eval_batch", "stop_after")
 """Settings of a run that `--resume --set run.KEY=VALUE` may change: none of them changes a step that was done."""
 
@@ -40,7 +39,7 @@ def settings(
     folder.refuse_written(path)
     config = folder.reopen(path).config
     stored, wanted = experiment_file.load(config), experiment_file.load(config, overrides)
-    if stored.device.startswith(BY_IDENTITY) and wanted.device.startswith(BY_IDENTITY):
+    if _by_identity(stored.device) and _by_identity(wanted.device):
         stored = stored.model_copy(update={"device": wanted.device})
     stored = longer(stored, wanted)
     changed = experiment_file.differences(stored, wanted)
@@ -54,6 +53,11 @@ def settings(
             f"the settings in {config} count; {name} differs: {'; '.join(ignored)}", highlight=False, soft_wrap=True
         )
     return stored
+
+
+def _by_identity(address: str) -> bool:
+    """Known by its serial number: a resume finds it at another port and checks that it is the same."""
+    return address.startswith("bench:") or is_wire(address)
 
 
 def longer(stored: Experiment, wanted: Experiment) -> Experiment:

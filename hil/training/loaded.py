@@ -12,6 +12,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from firmware_specs.printable import printable
 from firmware_specs.shown import Shown
 from hil import data
 from hil.counterparts.device_snapshot import below
@@ -134,7 +135,7 @@ def weights_of(folder: RunFolder, which: Which = "newest") -> checkpoint.Checkpo
     found = checkpoint.newest(folder.best if which == "best" else folder.checkpoints)
     if found is None:
         wanted = "weights of a best epoch (run.keep_best = true)" if which == "best" else "checkpoint that reads back"
-        raise RunError(f"{folder.path}: no {wanted}")
+        raise RunError(f"{folder.path}: no {wanted}; put one back from a copy, or name another run")
     return found
 
 
@@ -148,5 +149,7 @@ def take_weights(model: nn.Module, tensors: Mapping[str, Tensor], whose: str) ->
     for name in sorted(weights.keys() | own.keys()):
         shapes = [tuple(held[name].shape) if name in held else "nothing" for held in (weights, own)]
         if shapes[0] != shapes[1]:
-            raise RunError(f"{whose} is another model: {name}: it has {shapes[0]}, this one {shapes[1]}")
+            raise RunError(
+                f"{whose} is another model: {printable(name, 200)}: it has {shapes[0]}, this one {shapes[1]}"
+            )
     model.load_state_dict(weights)

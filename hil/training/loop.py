@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from hil.data.batches import Batches
 from hil.experiments.schema import Experiment
 from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import Task, task
-from hil.learning.model import energy_blocks, observed
+from hil.learning.model import observed
 from hil.training import best
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.optimize import learning_rate, optimizer
@@ -33,6 +34,7 @@ from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
 from hil.training.tensorboard import EventFile
 from hil.training.update import CellUpdates
+from hil.watching.recorder import Recorder
 
 SAVING_S = 300.0
 """How long a checkpoint may take on a slow disk while outputs are on; they go off when it takes longer."""
@@ -72,6 +74,7 @@ def train(
     screen: Screen,
     asked_to_stop: Callable[[], signal.Signals | None],
     ranks: Ranks = ALONE,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Outcome:
     """Trains an experiment from its newest checkpoint, or from scratch where its folder has none.
 
@@ -84,6 +87,7 @@ def train(
         screen: Shows progress.
         asked_to_stop: Looked at after every step; a signal writes a checkpoint and ends the run.
         ranks: The processes that train together, each on its part of every batch with a counterpart of its own.
+        watched: Stands around what a step does with the counterpart: keeps the traffic of one that fails.
 
     Raises:
         RankError: another rank failed; a checkpoint of the last whole step has been written.
@@ -95,16 +99,20 @@ def train(
     check_fits(goal, experiment.loss, dataset)
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
     cells = CellUpdates(model, experiment.update, run.seed)
-    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position())
+    state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position(), cells)
     metrics_bytes = _restore(state, folder, ranks)
     at = state.position
     provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
     part = (ranks.rank, ranks.count)
     batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
     tally = Tally()
-    every_block = dict.fromkeys(energy_blocks(model), tally.add)
 
-    with MetricsFile(folder.metrics, metrics_bytes) as metrics, EventFile(folder.tensorboard, at.step) as events:
+    with (
+        MetricsFile(folder.metrics, metrics_bytes) as metrics,
+        EventFile(folder.tensorboard, at.step) as events,
+        Recorder(folder, experiment, bench, model, len(batches), at) as recorder,
+    ):
+        every_block = recorder.observers(model, tally.add)
 
         def save(between_steps: bool = True) -> None:
             with busy(bench, SAVING_S):
@@ -113,7 +121,8 @@ def train(
                 note_checkpoint(folder)
 
         def test() -> Evaluation:
-            tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
+            with recorder.stage("test"):
+                tested = evaluate(model, dataset, goal, run.eval_batch, ranks)
             at.test_accuracy, at.test = tested.accuracy, tested.metrics
             write_json(folder.evaluation, tested.document())
             return tested
@@ -128,7 +137,7 @@ def train(
                     before = state.before_step()
                     with observed(model, every_block):
                         images = dataset.prepare(images, device, dtype)
-                        sums = step(state, cells, lr, goal, images, labels, ranks)
+                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
                     samples = len(labels) * ranks.count
                     loss_sum, correct = sums.tolist()
                     if not math.isfinite(loss_sum):
@@ -136,21 +145,23 @@ def train(
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take()}
+                    record = {"lr": lr, **means, **tally.take(), **pulsed}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
+                    recorder.step(record)
                     screen.step(at, record)
                     signalled = ranks.largest(asked_to_stop() or 0)
                     stopped = signal.Signals(signalled) if signalled else None
                     if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
                         save()
                     if stopped:
-                        return Outcome(_summarize(folder, state, experiment), stopped)
+                        return Outcome(_summarize(folder, state, experiment, recorder, stopped.name), stopped)
 
                 done = at.epoch + 1
                 record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, goal.measure: at.correct / at.seen}
                 if dataset.validation is not None:
-                    held = evaluate(model, dataset, goal, run.eval_batch, ranks, dataset.validation)
+                    with recorder.stage("validation"):
+                        held = evaluate(model, dataset, goal, run.eval_batch, ranks, dataset.validation)
                     record_epoch |= _record("validation", held)
                     if best.note(at, held, goal) and run.keep_best:
                         best.keep(folder, model, at)
@@ -160,10 +171,12 @@ def train(
                 record_epoch["weights"] = _weights(state)
                 metrics.write({"kind": "epoch", "step": at.step, "epoch": at.epoch, **record_epoch})
                 events.epoch(at, record_epoch, model)
+                recorder.epoch(record_epoch)
                 screen.epoch(at, record_epoch)
                 save()
             if run.keep_best and best.take(folder, model):
                 test()
+            return Outcome(_summarize(folder, state, experiment, recorder, _why(at, run.epochs)))
         except NotFinite as error:
             raise RunError(
                 f"training diverged at step {at.step + 1}: {error}. Lower optimizer.lr, or the slope of the blocks"
@@ -173,7 +186,6 @@ def train(
                 state.undo_step(before)
             save(between_steps=False)
             raise
-        return Outcome(_summarize(folder, state, experiment))
 
 
 def _restore(state: TrainState, folder: RunFolder, ranks: Ranks) -> int:
@@ -211,25 +223,38 @@ def _step_of(found: checkpoint.Checkpoint | None) -> int:
 
 
 def step(
-    state: TrainState, cells: CellUpdates, lr: float, goal: Task, images: Tensor, labels: Tensor, ranks: Ranks
-) -> Tensor:
-    """Free phases forward, nudged phases backward, projected update. Sums of losses and of the task's measure, (2,)."""
+    state: TrainState,
+    cells: CellUpdates,
+    lr: float,
+    goal: Task,
+    images: Tensor,
+    labels: Tensor,
+    ranks: Ranks,
+    watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> tuple[Tensor, dict[str, float]]:
+    """Free phases forward, nudged phases backward, projected update.
+
+    Returns:
+        Sums of losses and of the task's measure, (2,); pulses sent and cells that were to get more, where pulses move
+        the cells.
+    """
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
     parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
     try:
-        scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
-        mean.backward()
+        with watched():
+            scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
+            mean.backward()
     except (DeviceError, NotFinite) as error:
         ranks.check(error)
         raise
     sums = torch.stack([mean.detach().double() * len(labels), goal.judge(scores.detach(), labels).sum()])
     ranks.exchange(parameters, sums)
     state.optimizer.step()
-    cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
-    return sums
+    sent = cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
+    return sums, {} if sent is None else {"pulses": sent.pulses, "capped": sent.capped}
 
 
 def _advance(at: Position, samples: int, loss_sum: float, correct: float, seconds: float) -> None:
@@ -247,7 +272,14 @@ def _weights(state: TrainState) -> str:
     return checkpoint.digest(dict(state.model.named_parameters()))
 
 
-def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> dict[str, object]:
+def _why(at: Position, epochs: int) -> str:
+    """Why a run that was not stopped is over."""
+    return "all epochs done" if at.epoch >= epochs else "no better validation for run.stop_after epochs"
+
+
+def _summarize(
+    folder: RunFolder, state: TrainState, experiment: Experiment, recorder: Recorder, why: str
+) -> dict[str, object]:
     at = state.position
     summary: dict[str, object] = {
         "title": experiment.title,
@@ -262,6 +294,10 @@ def _summarize(folder: RunFolder, state: TrainState, experiment: Experiment) -> 
         "seed": experiment.run.seed,
         "finished": at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after),
         "weights": _weights(state),
+        "stopped": why,
+        "ledger": recorder.ended(why),
     }
+    if state.cells is not None and (wear := state.cells.wear()):
+        summary["wear"] = wear
     write_json(folder.summary, summary)
     return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -11,6 +12,7 @@ from hil.counterparts.device_snapshot import below
 from hil.counterparts.seam import Bench, Snapshots
 from hil.learning.model import energy_blocks
 from hil.training.run.checkpoint import Checkpoint
+from hil.training.update import CellUpdates
 
 
 @dataclass
@@ -48,12 +50,21 @@ class Position:
 
 @dataclass
 class TrainState:
-    """A model in training."""
+    """A model in training.
+
+    Attributes:
+        model: The model.
+        optimizer: Of what the host keeps.
+        bench: The counterpart.
+        position: Where the run is.
+        cells: What the rule of updates keeps beside the cells; None where nothing is trained further.
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     bench: Bench
     position: Position
+    cells: CellUpdates | None = None
 
     def checkpoint(self, metrics_bytes: int, between_steps: bool = True) -> Checkpoint:
         """The whole state.
@@ -67,6 +78,7 @@ class TrainState:
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
         tensors |= {f"sign.{name}": state for name, state in self._signs().items()}
+        tensors |= self._rules()
         bench = self.bench
         held = bench.snapshot() if between_steps and isinstance(bench, Snapshots) else bench.state_dict()
         tensors |= {f"bench.{name}": value for name, value in held.items()}
@@ -85,15 +97,24 @@ class TrainState:
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         self._load_signs(below("sign.", checkpoint.tensors))
+        self._load_rules(checkpoint.tensors)
         self.bench.load_state_dict(below("bench.", checkpoint.tensors))
         self.position = Position(**checkpoint.facts["position"])
         return int(checkpoint.facts["metrics_bytes"])
 
     def before_step(self) -> dict[str, Tensor]:
-        """What a step changes before it reaches the optimizer: buffers, the signs' generators, the counterpart."""
+        """What a step changes before it reaches the optimizer.
+
+        Buffers, the signs' generators, what the rule of updates keeps, the counterpart.
+        """
         buffers = {f"buffer.{name}": value.clone() for name, value in self.model.named_buffers()}
         signs = {f"sign.{name}": state for name, state in self._signs().items()}
-        return buffers | signs | {f"bench.{name}": value for name, value in self.bench.state_dict().items()}
+        return (
+            buffers
+            | signs
+            | self._rules()
+            | {f"bench.{name}": value for name, value in self.bench.state_dict().items()}
+        )
 
     def undo_step(self, before: dict[str, Tensor]) -> None:
         """Puts `before_step` back, after a step that failed on the way."""
@@ -101,7 +122,15 @@ class TrainState:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[f"buffer.{name}"])
         self._load_signs(below("sign.", before))
+        self._load_rules(before)
         self.bench.load_state_dict(below("bench.", before))
+
+    def _rules(self) -> dict[str, Tensor]:
+        return {} if self.cells is None else {f"update.{n}": value for n, value in self.cells.state_dict().items()}
+
+    def _load_rules(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.cells is not None:
+            self.cells.load_state_dict(below("update.", tensors))
 
     def _signs(self) -> dict[str, Tensor]:
         blocks = energy_blocks(self.model).items()

@@ -84,6 +84,7 @@ class PlainInstrument:
 
     def __post_init__(self):
         self._bytes, self.watchdog, self.deeds, self.settled = b"", b"0", 0, None
+        self.number, self._named, self._kept = 0, False, (0, b"", b"")
         self.limits = b"2e-3,0.3,2.0,1e-3,1e6,1.0,400.0,1.0"
         self.topology = b"{}"
 
@@ -92,9 +93,17 @@ class PlainInstrument:
         out = b""
         while (end := self._end()) >= 0:
             message, self._bytes = self._bytes[:end], self._bytes[end + 1 :]
-            replies = [reply for unit in units(message) if (reply := self._unit(unit)) is not None]
-            if replies:
-                out += b";".join(replies) + b"\n"
+            out += self._message(message)
+        return out
+
+    def _message(self, message):
+        if message == self._kept[1] and self.number:
+            return self._kept[2]
+        self._named = False
+        replies = [reply for unit in units(message) if (reply := self._unit(unit)) is not None]
+        out = b";".join(replies) + b"\n" if replies else b""
+        if self._named:
+            self._kept = (self.number, message, out)
         return out
 
     def _end(self):
@@ -108,7 +117,9 @@ class PlainInstrument:
         if name == "SYST:ECHO?":
             return rest
         known = name.removeprefix("OUTP:PROT:") if name in ("WDOG?", "OUTP:PROT:WDOG?") else name
-        known = {"SETT:STAT?": "ARR:SETT:STAT?", "LIM?": "SOUR:LIM?", "TEMP?": "SYST:TEMP?"}.get(known, known)
+        known = {"SETT:STAT?": "ARR:SETT:STAT?", "LIM?": "SOUR:LIM?", "TEMP?": "SYST:TEMP?", "SEQ?": "SYST:SEQ?"}.get(
+            known, known
+        )
         answer = self._answer(known, parameters(rest))
         return None if answer is None else self._maybe_spoilt(known, answer)
 
@@ -162,6 +173,12 @@ class PlainInstrument:
 
     def _outp_prot_wdog(self, given, asked):
         self.watchdog = given[0]
+
+    def _syst_seq(self, given, asked):
+        if asked:
+            return [b"%d" % self.number]
+        self.number, self._named = int(given[0]), True
+        return None
 
     def _stat_dev(self, given, asked):
         state = int(self.outputs_on) if self.state_says is None else self.state_says

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from drivers.errors import DeviceFault, LeaseOver, OutOfRange
 from firmware_specs.codes import State, Trip
 from firmware_specs.topology import dense_chain
@@ -19,7 +20,8 @@ LEASE_S, WATCHDOG_S = 0.8, 0.7
 HOST = """
 import ctypes, os, signal, sys, threading, time
 import numpy as np
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.topology import dense_chain
 
 def busy_loop():

@@ -1,12 +1,14 @@
 """A rack whose owner hangs, or whose instruments get lost or lie: what is off, what may be on, and who says so."""
 
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drivers.errors import DeviceError, LeaseOver, LinkLost, OutputsUncertain
+from drivers.errors import DeviceError, LeaseOver, LinkLost, OutputsUncertain, ProtocolViolation
 from drivers.loopback import Loopback
 from drivers.rack import cells
 from drivers.rack.opening import open_rig
@@ -133,6 +135,29 @@ def test_instrument_that_still_watches_its_lost_host_is_waited_for(monkeypatch, 
     finally:
         server.stop()
         worker.join(5.0)
+
+
+def test_an_opening_of_a_rack_that_fails_says_where_its_traffic_is(monkeypatch, tmp_path):
+    """The last instrument is another one than the rack file says; what went to the ones before is kept, too."""
+    monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = open_server("keithley-8x8")
+    worker = threading.Thread(target=server.run)
+    worker.start()
+    try:
+        rack = server.bench_rack()
+        last = list(rack.instruments)[-1]
+        wrong = rack.instruments[last].model_copy(update={"serial": "not-this-one"})
+        rack = rack.model_copy(update={"instruments": {**rack.instruments, last: wrong}})
+        with pytest.raises(ProtocolViolation, match="not-this-one") as failed:
+            open_rig(rack, allow_no_watchdog=True)
+    finally:
+        server.stop()
+        worker.join(5.0)
+    note = next(note for note in failed.value.__notes__ if "The traffic of this opening is in" in note)
+    logs = [Path(path) for path in note.partition(" is in ")[2].split(", ")]
+    assert len(logs) == len(rack.instruments)
+    assert all(b"*IDN?".hex() in log.read_text() for log in logs)
 
 
 @pytest.mark.parametrize(("rack", "sentence"), [

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from drivers.chip_ledger import ChipLedger
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
+from drivers.doors import Options
 from drivers.errors import BudgetSpent, OutOfRange
 from drivers.framed import Framed
 from drivers.link import FramedLink
@@ -102,7 +103,8 @@ def test_a_device_that_counts_needs_no_file(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 crossbar = connect(sys.argv[1], Options(limits={"this test": {"max_pulses_per_cell": 20.0}}))
@@ -166,9 +168,38 @@ def test_the_cells_of_a_rack_keep_their_count(tmp_path):
     rack = rack.model_copy(update={"limits": rack.limits.model_copy(update={"pulses_per_cell": 10})})
     first = Spent(rack, ChipLedger("rack x", tmp_path))
     for _ in range(6):
-        first.charge(3, 4, 1)
+        first.charge(3, 4, 1, 2.0, 1e-3)
     second = Spent(rack, ChipLedger("rack x", tmp_path))
     assert second.pulses[3, 4] == 6 and second.pulses.sum() == 6
+    assert (second.joules == first.joules).all() and second.joules[3, 4] > 0
     with pytest.raises(BudgetSpent, match="would have 11"):
-        second.charge(3, 4, 5)
+        second.charge(3, 4, 5, 2.0, 1e-3)
     assert Spent(rack, ChipLedger("rack of another chip", tmp_path)).pulses.sum() == 0
+
+
+def test_the_energy_of_a_rack_s_cells_is_counted_over_sessions_and_has_a_budget(tmp_path):
+    """A pulse of 1 V, 1 ms at up to 100 uS is at most 0.1 uJ, a quarter of it for who waits at half the voltage."""
+    rack = load_rack("bench-16x16")
+    limits = {"g_max_s": 1e-4, "current_a": 1e-3, "energy_per_cell_j": 1e-6}
+    rack = rack.model_copy(update={"limits": rack.limits.model_copy(update=limits)})
+    first = Spent(rack, ChipLedger("rack x", tmp_path))
+    first.charge(3, 4, 7, 1.0, 1e-3)
+    heat = Spent(rack, ChipLedger("rack x", tmp_path)).joules
+    assert heat[3, 4] == pytest.approx(7e-7) and heat[3, 5] == heat[2, 4] == pytest.approx(7e-7 / 4)
+    assert np.count_nonzero(heat) == rack.rows + rack.columns - 1
+    second = Spent(rack, ChipLedger("rack x", tmp_path))
+    with pytest.raises(BudgetSpent, match=r"cell \(3, 4\) would have 1.1e-06 J, the bench allows 1e-06"):
+        second.charge(3, 4, 4, -1.0, 1e-3)
+    second.charge(3, 5, 8, 1.0, 1e-3)
+    with pytest.raises(BudgetSpent, match=r"cell \(3, 4\)"):  # its neighbour's pulses heat it, too
+        second.charge(3, 6, 5, 1.0, 1e-3)
+    assert second.pulses[3, 6] == 0
+
+
+def test_the_compliance_bounds_what_a_cell_beyond_its_range_gets(tmp_path):
+    rack = load_rack("bench-16x16")
+    limits = {"g_max_s": 1e-3, "current_a": 1e-6}
+    rack = rack.model_copy(update={"limits": rack.limits.model_copy(update=limits)})
+    spent = Spent(rack, None)
+    spent.charge(0, 0, 1, 1.0, 1e-3)
+    assert spent.joules[0, 0] == pytest.approx(1e-9)

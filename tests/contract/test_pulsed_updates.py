@@ -7,9 +7,9 @@ from emulator.chip import Chip
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
+from hil.counterparts.cell_array import CellArray
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.emulator import EmulatorBench
-from hil.counterparts.seam import CellArray
 
 TOPOLOGY = dense_chain([12, 8])
 
@@ -34,6 +34,16 @@ def test_pulses_reach_the_same_conductances_through_a_door_as_in_process(open_cr
         sent = [array.pulse(parameters(0.05, 2 + step), 31, torch.Generator().manual_seed(step)) for step in range(3)]
         done.append(sent)
     assert done[0] == done[1]
+    counts = torch.randint(-5, 6, (13, 8), generator=torch.Generator().manual_seed(9))
+    whole = [array.send(0, counts, 31, torch.Generator().manual_seed(10)) for array in arrays]
+    assert whole[0] == whole[1] and whole[0].pulses == int(counts.abs().sum())
+    worn = [array.wear() for array in arrays]
+    assert worn[0] == worn[1] and worn[0].weights == 13 * 8
+    # the same rows, to the codes of the wire
+    rows = [array.weights(0, slice(2, 7), 4) for array in arrays]
+    assert rows[0].shape == (5, 8)
+    span = near.chip.datasheet.cells.span_s * near.chip.datasheet.neurons.transimpedance_ohm
+    assert float((rows[0] - rows[1]).abs().max()) < 0.1 * span
     assert torch.equal(near.chip.conductances_s(0)[0], device.chip.conductances_s(0)[0])
     assert torch.equal(near.chip.usage(0, 0)[0], device.chip.usage(0, 0)[0])
 
@@ -50,6 +60,7 @@ def test_tiles_are_pulsed_and_refreshed_through_a_door_as_in_process(open_both):
         states = [array.settle(drive).free]
         written = [array.program(parameters(0.1, 1)), array.program(few)]
         again = array.refresh()
+        assert array.weights(0, slice(1, 12), 1).shape == (11, 8) and array.wear().weights == 13 * 8
         states.append(array.settle(drive).free)
         done.append((sent, written, again, states))
     (sent, *counts, mine), (their_sent, *their_counts, theirs) = done

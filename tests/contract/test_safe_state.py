@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutputsUncertain
 from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
@@ -22,7 +23,8 @@ from hil.counterparts.device import DeviceBench
 HOST = """
 import sys, threading
 import numpy as np
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from drivers.errors import DeviceError
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain

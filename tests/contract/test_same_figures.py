@@ -17,7 +17,7 @@ def characterized(address, folder):
         build_app(), ["characterize", "--device", address, "--size", str(SIZE), "--out", str(folder)]
     )
     assert shown.exit_code == 0, shown.output
-    found = json.loads((folder / "figures.json").read_text())
+    found = json.loads((folder / "figures.json").read_text("utf-8"))
     return {one["name"]: one for one in found["figures"]}, found["skipped"]
 
 

@@ -17,7 +17,8 @@ from firmware_specs.datasheet import Datasheet, load
 HOST = """
 import sys
 import numpy as np
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
+from drivers.doors import Options
 from drivers.errors import DeviceError
 from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drivers.connect import Options
 from drivers.crossbar import Crossbar
+from drivers.doors import Options
 from drivers.errors import BudgetSpent, DeviceFault, OutOfRange
 from drivers.framed import Framed
 from drivers.link import FramedLink

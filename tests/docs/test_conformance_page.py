@@ -1,11 +1,11 @@
-"""The tables in docs/conformance.md are the suites' own; `python tests/docs/test_conformance_page.py` renews them."""
+"""The tables in docs/how-to/conformance.md are the suites' own; run as a program this file renews them."""
 
 import re
 from pathlib import Path
 
 from hil.conformance.suite import SCPI, SERIAL
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "conformance.md"
 MARK = "<!-- made by: python tests/docs/test_conformance_page.py -->\n"
 
 

@@ -1,4 +1,4 @@
-"""The transport in docs/driver.md is a transport."""
+"""The transport in docs/how-to/driver.md is a transport."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from drivers.errors import LinkLost, LinkTimeout
 
-PAGE = Path(__file__).parents[2] / "docs" / "driver.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "driver.md"
 
 
 def soon(seconds=2.0):

@@ -8,7 +8,7 @@ import pytest
 
 from hil.conformance.suite import SCPI, SERIAL
 
-PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "conformance.md").read_text()
 TEXTS = {suite.text: (resources.files("firmware_specs") / suite.text).read_text() for suite in (SERIAL, SCPI)}
 
 

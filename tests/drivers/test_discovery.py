@@ -7,17 +7,23 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from drivers.connect import Options, connect
+from drivers.connect import connect
 from drivers.discovery import discover, look_at
-from drivers.errors import DeviceError, OutOfRange
+from drivers.doors import Options
+from drivers.errors import DeviceError
 from drivers.lock import DeviceLock
-from drivers.port_users import port_users
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import load
+from firmware_specs.platform import port_users
+from hil.cli import main
+
+
+def within(seconds):
+    return Options(timeout_s=seconds, open_timeout_s=seconds)
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ ANSWERS = {
 def test_whatever_an_instrument_answers_is_one_printable_line(case, tcp_wire):
     said, state, words = ANSWERS[case]
     wire = tcp_wire(lambda chunk: said)
-    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address), probe_s=0.2)
+    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address), options=within(0.2))
     assert (found.state, words in found.who) == (state, True), found
     assert found.who.isprintable() and len(found.who) < 800
     assert bytes(wire.received) == b"*IDN?\n"
@@ -69,7 +75,7 @@ def test_whatever_an_instrument_answers_is_one_printable_line(case, tcp_wire):
 @pytest.mark.parametrize("said", [b"\x00\xff" * 28, b"login: ", b"\x7e" * 56, bytes(range(256))])
 def test_bytes_that_are_no_frame_are_told_from_silence_and_their_traffic_is_kept(said, pty_wire, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = look_at(f"serial:{pty_wire(lambda chunk: said).address}", probe_s=0.3)
+    found = look_at(f"serial:{pty_wire(lambda chunk: said).address}", options=within(0.3))
     assert found.state == "damaged"
     assert "bytes came that are no frame: another baud rate than 115200" in found.who
     log = Path(found.who.rpartition("the traffic is in ")[2].rstrip(")"))
@@ -182,9 +188,9 @@ def test_lock_file_of_another_program_counts_only_while_it_lives(tmp_path):
 
 def test_silent_and_missing_devices_are_told_apart(tcp_wire):
     silent = tcp_wire(lambda chunk: b"")
-    assert look_at("serial:socket://{}:{}".format(*silent.address), probe_s=0.1).state == "silent"
+    assert look_at("serial:socket://{}:{}".format(*silent.address), options=within(0.1)).state == "silent"
     silent.cut()
-    assert look_at("serial:socket://{}:{}".format(*silent.address), probe_s=0.1).state == "refused"
+    assert look_at("serial:socket://{}:{}".format(*silent.address), options=within(0.1)).state == "refused"
     missing = look_at("serial:/dev/no-such-port")
     assert missing.state == "refused" and "No such file" in missing.who
 
@@ -193,5 +199,32 @@ def test_listing_takes_further_addresses_and_refuses_what_is_none(tcp_wire):
     silent = tcp_wire(lambda chunk: b"")
     address = "serial:socket://{}:{}".format(*silent.address)
     assert address in [found.address for found in discover([address], probe_s=0.05)]
-    with pytest.raises(OutOfRange, match="no device address"):
-        look_at("emulator:ideal")
+    stranger = look_at("emulator:ideal")
+    assert stranger.state == "refused" and "no device address" in stranger.who
+
+
+LAB = """
+[instruments.smu]
+model = "keithley-2450"
+address = "USB0::0x05E6::0x2450::04412345::INSTR"
+
+[instruments.meter]
+model = "keysight-34465a"
+address = "TCPIP0::192.168.0.5::inst0::INSTR"
+"""
+
+
+def test_another_visa_library_is_asked_for_its_own_list(tmp_path, monkeypatch, capsys):
+    (tmp_path / "lab.toml").write_text(LAB)
+    library = f"{tmp_path / 'lab.toml'}@hil"
+    found = {one.address: one for one in discover(visa_library=library) if one.address.startswith("visa:")}
+    assert {"2450", "34465A"} == {name for name in ("2450", "34465A") for one in found.values() if name in one.who}
+    monkeypatch.setenv("CROSSBAR_HIL_VISA", library)
+    with pytest.raises(SystemExit):
+        main(["devices"])
+    assert "34465A" in capsys.readouterr().out
+
+
+def test_a_visa_library_that_is_not_installed_is_said_in_a_sentence():
+    said = [one for one in discover(visa_library="/nowhere/libvisa.so") if "nowhere" in one.address]
+    assert [one.state for one in said] == ["refused"] and "library" in said[0].who

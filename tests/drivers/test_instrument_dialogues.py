@@ -16,6 +16,7 @@ from drivers.instruments.keysight34980a import Keysight34980A
 from drivers.instruments.keysight_b2900 import KeysightB2900
 from drivers.instruments.meters import KeithleyDAQ6510, Keysight34465A
 from drivers.recording import Entry, Replay
+from firmware_specs.racks import facts
 
 ALLOWED = Allowed(level_v=0.2, level_a=1e-4, limit_v=2.0, limit_a=1e-3)
 
@@ -57,7 +58,7 @@ def test_2400_sources_volts_with_compliance_set_before_the_output():
         ("OUTPUT 1", None),
         ("OUTPUT?", "1"),
         (":SOURCE:VOLTAGE 0.1", None),
-        (":READ?", "+1.000190E-01,+2.310000E-06,+9.910000E+37,+8.413700E+02,+4.000000E+00"),
+        ("*ESE 1;:READ?;*ESE?", "+1.000190E-01,+2.310000E-06,+9.910000E+37,+8.413700E+02,+4.000000E+00;1"),
         (":SOURCE:VOLTAGE 0", None),
         ("OUTPUT 0", None),
         ("OUTPUT?", "0"),
@@ -78,7 +79,11 @@ def test_2400_sources_volts_with_compliance_set_before_the_output():
 
 def test_2400_reports_the_compliance_bit_of_its_status_word():
     with dialogue(
-        START_2400, *SOURCE_2400, ("OUTPUT 1", None), ("OUTPUT?", "1"), (":READ?", "1E-1,1E-4,9.91E37,1,8")
+        START_2400,
+        *SOURCE_2400,
+        ("OUTPUT 1", None),
+        ("OUTPUT?", "1"),
+        ("*ESE 1;:READ?;*ESE?", "1E-1,1E-4,9.91E37,1,8;1"),
     ) as session:
         box = Keithley2400(session, "smu")
         smu = box.channels["1"]
@@ -151,8 +156,8 @@ def test_2600_keeps_nanoampere_compliances_that_six_decimals_would_lose():
         ("print(smua.source.output)", "1.00000e+00"),
         ("smua.source.levelv=0.0375", None),
         (
-            "print(smua.measure.iv()) print(status.measurement.instrument.smua.condition)",
-            b"1.23456e-08\t3.75012e-02\n2.00000e+00\n",
+            "print(1,smua.measure.iv()) print(status.measurement.instrument.smua.condition)",
+            b"1.00000e+00\t1.23456e-08\t3.75012e-02\n2.00000e+00\n",
         ),
         ("print(errorqueue.count)", "1.00000e+00"),
         ("print(errorqueue.next())", "-2.85000e+02\tTSP Syntax error at line 1\t2.00000e+01\t1.00000e+00"),
@@ -182,6 +187,7 @@ def test_2600_sweep_reads_an_indefinite_block_with_newlines_in_it():
         ("smua.source.levelv=0", None),
         ("printbuffer(1,2,smua.nvbuffer1.readings)", b"#0" + amps + b"\n"),
         ("format.data=format.ASCII", None),
+        ("*OPC?", "1"),
     ) as session:
         smu = Keithley2600(session, "smu").channels["a"]
         smu.source_volts(range_v=0.2, limit_a=2.5e-7, measure_a=1e-7, nplc=0.1)
@@ -222,9 +228,9 @@ def test_2600_watches_its_host_while_an_output_is_on():
         ("*TRG\nprint(smua.source.output)\nhil_watch()", "1.00000e+00"),
         ("*TRG\nsmua.source.levelv=0.1\nprint(hil_tripped)\nhil_watch()", "0.00000e+00"),
         (
-            "*TRG\nprint(smua.measure.iv()) print(status.measurement.instrument.smua.condition)"
+            "*TRG\nprint(1,smua.measure.iv()) print(status.measurement.instrument.smua.condition)"
             " print(hil_tripped)\nhil_watch()",
-            b"1.0e-08\t1.0e-01\n0.00000e+00\n0.00000e+00\n",
+            b"1.00000e+00\t1.0e-08\t1.0e-01\n0.00000e+00\n0.00000e+00\n",
         ),
         ("*TRG\nsmua.source.levelv=0\nprint(hil_tripped)\nhil_watch()", "1.00000e+00"),
         (f"*TRG\n{OFF_2600.format('a')}", None),
@@ -284,6 +290,7 @@ def test_b2900_sets_the_byte_order_and_takes_a_definite_block():
         (":FETC:ARR:CURR? (@2)", b"#216" + amps + b"\n"),
         (":FORM ASC", None),
         (":SOUR2:VOLT:MODE FIX", None),
+        ("*OPC?", "1"),
         (":SOUR2:VOLT 0", None),
         ("SYST:ERR?", '-222,"Data out of range"'),
         ("SYST:ERR?", '+0,"No error"'),
@@ -361,8 +368,8 @@ def test_34980a_switches_scans_and_drives():
         ("SENS:VOLT:DC:NPLC 0.2,(@6001,6002)", None),
         ("SENS:VOLT:DC:ZERO:AUTO OFF,(@6001,6002)", None),
         ("ROUT:SCAN (@6001,6002)", None),
-        ("READ?", "+1.00000000E-01,-2.50000000E-02"),
-        ("READ?", "+1.00000000E-01,+9.90000000E+37"),
+        ("*ESE 1;READ?;*ESE?", "+1.00000000E-01,-2.50000000E-02;1"),
+        ("*ESE 2;READ?;*ESE?", "+1.00000000E-01,+9.90000000E+37;+2"),
         (":SOUR:VOLT 0,(@1001,1002)", None),
         ("OUTP ON,(@1001,1002)", None),
         ("OUTP? (@1001,1002)", "1,1"),
@@ -394,7 +401,7 @@ def test_daq6510_reads_in_a_fixed_range():
         (":SENS:VOLT:RANG?", "1"),
         (":SENS:VOLT:NPLC 0.5", None),
         (":SENS:VOLT:NPLC?", "5.000000E-01"),
-        (":READ?", "-1.25000E-02"),
+        ("*ESE 1;:READ?;*ESE?", "-1.25000E-02;1"),
     ) as session:
         meter = KeithleyDAQ6510(session, "meter")
         meter.configure(range_v=1.0, nplc=0.5)
@@ -407,8 +414,8 @@ def test_34465a_reads_in_a_fixed_range_without_autozero():
         ("SENS:VOLT:DC:NPLC 0.2", None),
         ("SENS:VOLT:DC:NPLC?", "+2.00000000E-01"),
         ("SENS:VOLT:DC:ZERO:AUTO OFF", None),
-        ("READ?", "+1.23400000E-01"),
-        ("READ?", "+9.91000000E+37"),
+        ("*ESE 1;READ?;*ESE?", "+1.23400000E-01;1"),
+        ("*ESE 2;READ?;*ESE?", "+9.91000000E+37;2"),
     ) as session:
         meter = Keysight34465A(session, "meter")
         meter.configure(range_v=1.0, nplc=0.2)
@@ -490,7 +497,7 @@ def test_2600_that_prompts_is_made_quiet_and_reset_by_the_interface():
         ("*OPC?", "1"),
         ("timer.reset() delay(0.001) print(timer.measure.t())", "1.02000e-03"),
     ) as session:
-        box = Keithley2600(session, "smu", letters="a")
+        box = Keithley2600(session, "smu", facts=facts("keithley-2601b"))
         assert box.left_on() == ["a"]
         box.reset()
 
@@ -506,7 +513,7 @@ def test_2600_whose_objects_were_replaced_says_so_and_is_switched_off_by_the_int
         (OFF_2600.format("a"), None),
         ("*RST", None),
     ) as session:
-        box = Keithley2600(session, "smu", letters="a")
+        box = Keithley2600(session, "smu", facts=facts("keithley-2601b"))
         with pytest.raises(ProtocolViolation, match="in the place of smua"):
             box.left_on()
         box.safe()

@@ -5,10 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from drivers import scpi_dialect, scpi_link
 from drivers.errors import Busy, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.loopback import Loopback
 from drivers.scpi_dialect import Scpi
 from drivers.scpi_link import ScpiLink
+from drivers.scpi_numbers import Numbers
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.faults import FaultPlan, Faulty, message_cutter
@@ -16,7 +18,16 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.pulses import Pulses
-from firmware_specs.messages import Pulse, Region
+from firmware_specs.messages import (
+    Measure,
+    Patch,
+    Pulse,
+    ReadCells,
+    Region,
+    Settle,
+    WriteCells,
+)
+from firmware_specs.scpi import block
 from firmware_specs.topology import dense_chain
 
 NO_ERROR = b'0,"No error"\n'
@@ -36,6 +47,8 @@ class Script:
         self.asked.append(question)
         if question == b":SYST:TRAN?":
             return b"0;" + NO_ERROR
+        if question == b":SYST:SEQ 0;SEQ?":
+            return b'-113,"Undefined header"\n'  # as firmware of before there were numbers
         answer = self.answers.get(question, b"")
         return answer(self) if callable(answer) else answer
 
@@ -123,11 +136,14 @@ def test_instrument_that_does_not_repeat_the_nonce_is_lost():
         ScpiLink(Loopback(lambda data: b"12345\n")).open(0.05)
 
 
-def open_instrument(plan):
-    sheet = load("mixed-8bit")
+def pulsed_sheet(name="mixed-8bit"):
+    sheet = load(name)
     limits = sheet.limits.model_copy(update={"max_pulses_per_cell": 10**9})
-    sheet = sheet.model_copy(update={"pulses": Pulses(law="constant", step=1e-9), "limits": limits})
-    device = Device(Chip(sheet))
+    return sheet.model_copy(update={"pulses": Pulses(law="constant", step=1e-9), "limits": limits})
+
+
+def open_instrument(plan, sheet="mixed-8bit"):
+    device = Device(Chip(pulsed_sheet(sheet)))
     wire = Faulty(ScpiEndpoint(Machine(device), "bad wire"), device, FaultPlan(), message_cutter())
     dialect = Scpi(ScpiLink(Loopback(wire.feed)), timeout_s=1.0)
     dialect.open(1.0)
@@ -172,6 +188,73 @@ def test_no_pulse_is_lost_or_doubled_when_messages_are(fault):
 def counts_of(dialect):
     pulses = dialect.usage(Region(0, 0, 0, 0, 5, 0, 3)).pulses
     return {(row, column): int(n) for (row, column), n in np.ndenumerate(pulses) if n}
+
+
+def drawn(dialect, count=40):
+    """Readings that each draw noise, and acts between them, as the driver hands them on."""
+    found = []
+    for number in range(count):
+        region = Region(0, 0, 0, number % 5, 1, 0, 3)
+        found.append(dialect.read_cells(ReadCells(region, 2), 0.0).codes.tolist())
+        patch = Patch(region, np.full((1, 3), 1 << 31, np.uint32), None)
+        found.append(dialect.write_cells(WriteCells(0, (patch,), 2, 0.01), 0.0))
+        found.append(dialect.measure(Measure(region, np.array([0.1]), 2), 0.0).amperes.tolist())
+        found.append(dialect.pulse(Pulse(region, True, 1.0, 1e-6, 2), 0.0))
+        drive = np.full((2, 4), 60 + number, np.uint8)
+        states = dialect.settle([Settle(0, drive, (), (0, 1), 1, 0.0, None)], [0.0])[0].states
+        found.append([codes.tolist() for codes in states])
+    return found
+
+
+@pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "truncation", "busy"])
+def test_a_question_that_is_asked_again_gets_the_answer_it_had(fault, monkeypatch):
+    """Two equal chips, one behind a bad wire: every reading, every pulse and every report of a write is the same."""
+    monkeypatch.setattr(scpi_link, "NONCE_S", 0.01)
+    monkeypatch.setattr(scpi_dialect, "ANSWER_S", 0.01)
+    sound, _, _ = open_instrument(FaultPlan(), "reram")
+    bad, _, wire = open_instrument(FaultPlan({fault: 0.1}, seed=4), "reram")
+    assert drawn(bad) == (found := drawn(sound))
+    assert found != drawn(sound), "nothing here draws noise"
+    assert wire.struck[fault] > 15
+
+
+def test_a_link_that_was_opened_anew_has_no_answer_kept_and_nothing_is_done_twice():
+    machine = Machine(Device(Chip(pulsed_sheet())))
+    ends = [ScpiEndpoint(machine, "first"), ScpiEndpoint(machine, "second")]
+    losing = []
+
+    def feed(data):
+        if losing and b"PULS" in data:
+            losing.pop()
+            ends.pop(0).feed(data)  # done, and the link goes away with its answer
+            return b""
+        return ends[0].feed(data)
+
+    sound, _, _ = open_instrument(FaultPlan())
+    link = ScpiLink(Loopback(feed))
+    link.open(3.0)
+    setup = b":ARR:TOP 0,%b;:OUTP:PROT:WDOG 60;:OUTP ON" % block(sound.topology(0).model_dump_json().encode())
+    link.ask(setup, "setting up", 3.0)
+    losing.append(True)
+    assert link.act(b":ARR:CELL:PULS? 0,0,0,1,1,2,1,UP,1,1e-6,7", "pulses", 3.0) is None
+    assert len(ends) == 1 and int(machine.device.chip.usage(0, 0)[0].max()) == 7
+
+
+def test_numbers_begin_again_after_the_largest():
+    numbers = Numbers()
+    assert numbers.fresh(b":X") == b":X"
+    numbers.kept, numbers.last = True, 0xFFFFFFFE
+    assert [numbers.fresh(b":X") for _ in range(2)] == [b":SYST:SEQ 4294967295;:X", b":SYST:SEQ 1;:X"]
+
+
+@pytest.mark.parametrize("answer", [b"banana;" + NO_ERROR, b"1;" + NO_ERROR, b"0;0;" + NO_ERROR])
+def test_an_instrument_that_says_something_else_about_numbers_is_not_believed(answer):
+    class Odd(Script):
+        def feed(self, data):
+            return answer if b"SEQ" in data else super().feed(data)
+
+    with pytest.raises(ProtocolViolation, match="SYSTem:SEQuence"):
+        link_to(Odd())
 
 
 def test_the_dialect_sends_no_longer_blocks_than_the_instrument_takes():

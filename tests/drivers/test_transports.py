@@ -161,7 +161,7 @@ def test_two_full_buffers_do_not_wait_for_each_other(pty_wire, deadline):
 
 def test_visa_block_past_4096_bytes_is_not_held_back_by_nagle(tcp_wire):
     transport = VisaSession(visa_socket(tcp_wire()))
-    with socket.socket(fileno=os.dup(transport._wire._number)) as twin:
+    with socket.socket(fileno=os.dup(transport._wire._wire._number)) as twin:
         assert twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     transport.close()
 

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,43 @@ def test_waiting_moves_the_chips_clock_and_not_the_watchdog(ask, armed, device):
     assert messages.parse_number(ask(Opcode.WAIT, messages.pack_number(86400.0))) == pytest.approx(before + 86400)
     assert device.outputs.on and device.deeds == 1
     assert ask(Opcode.WAIT, messages.pack_number(-1.0)).code == ErrorCode.MALFORMED
+
+
+class TestNobodyIsHeldUpByOneRequest:
+    """A client may ask for as much as a request can hold; everybody else's DISARM waits for it."""
+
+    @pytest.fixture
+    def sheet(self):
+        plain = datasheet.load("reram").model_dump(exclude_unset=True)
+        plain["limits"] |= {"max_pulses_per_cell": 1e12}
+        return Datasheet.model_validate(plain)
+
+    @pytest.mark.parametrize("count", [65_535, 65_536, 2**32 - 1])
+    def test_pulses(self, ask, armed, sheet, count):
+        law = sheet.pulses
+        began = time.process_time()
+        done = ask(Opcode.PULSE, pulse(Region(0, 0, 0, 1, 4, 0, 3), count, True, law.amplitude_v, law.width_s))
+        assert time.process_time() - began < 8.0
+        if count > 65_535:
+            assert (done.code, done.detail) == (ErrorCode.TOO_LARGE, 65_535)
+        else:
+            assert messages.Pulsed.parse(done).delivered == 12 * count
+
+    def test_pulses_of_all_cells_together(self, ask, sheet):
+        ask(Opcode.CONFIGURE, messages.Configure(0, dense_chain([30, 30])))
+        ask(Opcode.WATCHDOG, messages.pack_number(2.0))
+        ask(Opcode.ARM)
+        law = sheet.pulses
+        done = ask(Opcode.PULSE, pulse(Region(0, 0, 0, 0, 30, 0, 30), 65_535, True, law.amplitude_v, law.width_s))
+        assert (done.code, done.detail) == (ErrorCode.TOO_LARGE, 1 << 20)
+
+    @pytest.mark.parametrize("verify", [10_000, 10_001, 65_534])
+    def test_rewrites_of_what_no_write_hits(self, ask, armed, sheet, verify):
+        patch = Patch(armed.region, np.full((5, 3), 1 << 31, "u4"), None)
+        began = time.process_time()
+        done = ask(Opcode.WRITE_CELLS, WriteCells(0, (patch,), verify, 0.0))
+        assert time.process_time() - began < 8.0
+        if verify > 10_000:
+            assert (done.code, done.detail) == (ErrorCode.OUT_OF_RANGE, 10_000)
+        else:
+            assert messages.Written.parse(done).failed > 0

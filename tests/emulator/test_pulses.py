@@ -56,6 +56,15 @@ def test_soft_bounds_approach_the_end_geometrically(count):
     assert pulsed(0.8, count, False, **law) == pytest.approx(down, abs=1e-8)
 
 
+def test_every_cell_of_a_train_gets_its_own_number_of_pulses():
+    chip = chip_with(law="soft_bounds", step=0.01, zero=0.375)
+    set_level(chip, 0.2)
+    counts = torch.randint(0, 90_000, (N, N), generator=torch.Generator().manual_seed(1)) // 1000
+    chip.pulse(0, 0, EVERYWHERE, counts.expand(levels(chip).shape), True)
+    expected = 1 - 0.8 * (1 - 0.01 / (1 - 0.375)) ** counts.double()
+    assert torch.allclose(levels(chip).double(), expected.expand(levels(chip).shape), atol=1e-7)
+
+
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_linear_steps_follow_their_recursion(count):
     law = {"law": "linear", "step": 0.005, "zero": 0.4, "slope_up": 0.1153, "slope_down": 0.5085}

@@ -192,3 +192,50 @@ def test_a_snapshot_travels_as_a_block(on, say):
 def test_temperature_and_clock_of_the_emulated_chip(on):
     assert on("SYST:TEMP 310 K;:SYST:TEMP?;:SYST:WAIT? 3600") == b"310;3600\n"
     assert float(on("SYST:CLOC?")) >= 3600
+
+
+PULSE = "ARR:CELL:PULS? 0,0,0,1,1,2,1,UP,1,1e-6,3"
+MEASURE = "ARR:CELL:MEAS? 0,0,0,0,5,0,3,2,0.1"
+
+
+def pulses_of(on):
+    return int(np.frombuffer(data(on("ARR:CELL:USAG? 0,0,0,1,1,2,1")), "<f8")[0])
+
+
+def test_a_numbered_message_is_done_once_and_answered_as_often_as_it_comes(on, scpi_link):
+    message = f":SYST:SEQ 5;:{PULSE};:{MEASURE};:SYST:ERR:ALL?"
+    on("ARR:CELL:WRIT 0,0,0,0,0,0,5,0,3,", scpi.block(np.full(15, 1 << 31, "<u4").tobytes()))
+    first, before = on(message), int(on("SYST:TRAN?"))
+    on("*CLS;:SYST:ECHO? 'a nonce'")
+    scpi_link.clear()
+    assert on(message) == on(message) == first and pulses_of(on) == 1 + 3 and int(on("SYST:TRAN?")) == before
+    assert on("SYST:SEQ?") == b"5\n"
+    assert on(message.replace("5", "6", 1)) != first and pulses_of(on) == 1 + 6
+
+
+def test_another_message_under_a_number_that_is_kept_is_refused_and_does_nothing(on):
+    first = on(f":SYST:SEQ 5;:{PULSE};:SYST:ERR:ALL?")
+    said = on(f":SYST:SEQ 5;:{PULSE[:-1]}4;:{MEASURE};:SYST:ERR:ALL?")
+    assert said.startswith(b'-221,"Settings conflict;CONFLICT: another message had number 5') and pulses_of(on) == 3
+    assert on(f":SYST:SEQ 5;:{PULSE};:SYST:ERR:ALL?") == first and pulses_of(on) == 3
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "4294967296", "1.5", "NAN", ""])
+def test_what_is_no_number_keeps_nothing(on, number):
+    message = f":SYST:SEQ {number};:{PULSE};:SYST:ERR:ALL?"
+    on(message)
+    on(message)
+    assert pulses_of(on) == 6 and on("SYST:SEQ?") == b"0\n"
+
+
+def test_a_message_has_one_number_and_a_refusal_is_kept_as_any_reply(on):
+    assert b"one number" in on(f":SYST:SEQ 7;:SYST:SEQ 8;:{PULSE};:SYST:ERR:ALL?") and on("SYST:SEQ?") == b"7\n"
+    refused = on(":SYST:SEQ 9;:ARR:CELL:READ? 9,0,0,0,5,0,3;:SYST:ERR:ALL?")
+    assert refused.startswith(b"-22") and on(":SYST:SEQ 9;:ARR:CELL:READ? 9,0,0,0,5,0,3;:SYST:ERR:ALL?") == refused
+    assert on("SYST:ERR?") == b'0,"No error"\n'
+
+
+def test_numbers_belong_to_a_link(on, machine):
+    on(f":SYST:SEQ 5;:{PULSE}")
+    other = ScpiEndpoint(machine, "other")
+    assert other.feed(b"SYST:SEQ?\n") == b"0\n"

@@ -1,5 +1,7 @@
 """The headers of the firmware in C are those that the protocol's tables and the datasheet make."""
 
+import re
+
 import pytest
 
 from firmware_specs.datasheet import Datasheet, load
@@ -13,6 +15,13 @@ def test_the_committed_codes_are_fresh():
 def test_the_committed_board_is_fresh():
     made = board.text(load(board.FOLDER / "board.toml"), "board.toml")
     assert (board.FOLDER / "board.h").read_text() == made, "python -m firmware_specs.firmware.board"
+
+
+def test_the_page_says_how_long_the_core_is():
+    page = (board.FOLDER.parents[1] / "docs" / "board-in-an-afternoon.md").read_text()
+    said = int(re.search(r"The core is ([\d,]+) lines of code", page)[1].replace(",", ""))
+    sources = [re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL) for path in board.FOLDER.glob("core/*.c")]
+    assert sum(bool(line.strip()) for text in sources for line in text.splitlines()) == pytest.approx(said, rel=0.02)
 
 
 @pytest.mark.parametrize(("name", "why"), [("resistive-board", "resistive"), ("openmena-8x8-like", "multiplies")])

@@ -49,7 +49,7 @@ def test_flash_and_ram_stay_within_what_small_microcontrollers_have(images):
 
 
 def test_the_page_s_table_is_what_was_measured(images):
-    page = (Path(__file__).parents[2] / "docs" / "board-in-an-afternoon.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "tutorials" / "first-board.md").read_text()
     rows = re.findall(r"^\| (\d) frames?, [\d,]+ bytes \| ([\d.]+) KiB \| ([\d.]+) KiB \|$", page, re.MULTILINE)
     assert [int(frames) for frames, *_ in rows] == [1, 4]
     for frames, flash, ram in rows:

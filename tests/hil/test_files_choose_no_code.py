@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.connect import Address
+from drivers.doors import Address
 from firmware_specs.racks import RackError, load_rack
 from hil.cli import main
 from hil.counterparts.opening import bench_file

@@ -73,6 +73,16 @@ def test_every_shipped_datasheet_gives_a_header_or_a_reason():
         try:
             text = board.text(load(name), name)
         except board.BoardError as error:
-            assert name not in ("mixed-8bit", "discrete-board") and str(error).startswith("no board.h")
+            assert name != "discrete-board" and str(error).startswith("no board.h")
         else:
             assert "#define BOARD_LIMITS" in text
+
+
+def test_an_array_too_large_for_software_is_refused_with_what_to_make_smaller():
+    sheet = load("mixed-8bit")  # 7 couplings of 32,769 x 32,768 cells: nothing that could be linked
+    with pytest.raises(board.BoardError, match=r"271 GB for 7 couplings.*max_rows, max_columns smaller, in \[fabric\]"):
+        board.text(sheet, "x")
+    smaller = {"max_layers": 3, "max_rows": 257, "max_columns": 256}
+    assert "#define BOARD_MAX_ROWS 257" in board.text(
+        sheet.model_copy(update={"fabric": sheet.fabric.model_copy(update=smaller)}), "x"
+    )

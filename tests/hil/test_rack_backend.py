@@ -40,7 +40,7 @@ def test_a_weight_that_moved_less_than_the_tolerance_is_left_alone():
     with rack:
         array = rack.place(network())
         first = array.program(weights())
-        spent = rack.rig.pulses_spent.copy()
+        spent = rack.rig.spent.pulses.copy()
         moved = weights()
         moved["weight_0"][0, 0] += 0.02  # 1 % of the range; the tolerance is 2 %
         again = array.program(moved)
@@ -48,7 +48,7 @@ def test_a_weight_that_moved_less_than_the_tolerance_is_left_alone():
         third = array.program(moved)
     assert first.written > 20
     assert (again.written, third.written) == (0, 1)
-    assert (rack.rig.pulses_spent != spent).sum() <= 1
+    assert (rack.rig.spent.pulses != spent).sum() <= 1
     assert virtual.bench.crossbar.g_s[0, 0] == pytest.approx(float(moved["weight_0"][0, 0]) * 1e-4, abs=4e-6)
 
 

@@ -111,7 +111,8 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
     fail.write_text(
         "import os\n"
         "from drivers.errors import LinkTimeout\n"
-        "from hil.counterparts.emulator import EmulatedArray\n"
+        "from hil.counterparts.emulator import EmulatedArray, EmulatorBench\n"
+        "EmulatorBench.save_flight = lambda self, path: path.write_text('traffic')\n"
         "from hil.cli import main\n"
         "settle, calls = EmulatedArray.settle, []\n"
         "def failing(self, *a, **k):\n"
@@ -135,6 +136,7 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
     assert len(said) == 1, done.stderr[-3000:]
     assert "rank 1 of 2" in said[0]
     assert "the cable is out" in said[0]
+    assert "ranks/1/flight.log" in said[0] and (tmp_path / "run/ranks/1/flight.log").read_text() == "traffic"
     steps = [
         checkpoint.newest(tmp_path / "run" / rank / "checkpoints").facts["position"]["step"] for rank in ("", "ranks/1")
     ]

@@ -24,13 +24,13 @@ def test_the_ten_lines_of_the_readme_train_a_model():
 
 
 def test_the_experiment_of_the_tutorial_is_accepted(tmp_path):
-    (text,) = blocks("docs/tutorial.md", "toml")
+    (text,) = blocks("docs/tutorials/first-training.md", "toml")
     (tmp_path / "chain.toml").write_text(text)
     model = build(load(tmp_path / "chain.toml"), open_bench("emulator:mixed-8bit"), (1, 28, 28), 10)
     assert len(model) == 3
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("file", ["README.md", "docs/tutorials/first-training.md"])
 def test_experiments_named_in_commands_are_shipped(file):
     named = re.findall(r"hil (?:train|gradcheck) ([a-z0-9-]+)\s", (ROOT / file).read_text())
     assert named

@@ -6,7 +6,7 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from drivers.connect import Options
+from drivers.doors import Options
 from drivers.loopback import Loopback
 from emulator.chip import Chip
 from emulator.device import Device

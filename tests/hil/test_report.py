@@ -52,7 +52,7 @@ def test_a_run_leaves_a_report_with_every_section(run):
     text = run.report.read_text()
     outline = _Outline(text)
     assert outline.headings == [
-        "Learning", "Settling", "Clipping", "Weights", "States", "Confusion matrix", "Provenance",
+        "Learning", "Settling", "Clipping", "Ledger", "Weights", "States", "Confusion matrix", "Provenance",
     ]  # fmt: skip
     assert text.count("<svg") == 6
     summary = json.loads(run.summary.read_text())

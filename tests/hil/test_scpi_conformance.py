@@ -14,7 +14,8 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.outputs import Outputs
-from emulator.scpi import ScpiEndpoint, endpoint
+from emulator.scpi import ScpiEndpoint, endpoint, once
+from emulator.scpi.once import Once
 from emulator.serve import Board, Doors
 from firmware_specs.codes import Opcode, Trip
 from firmware_specs.datasheet import load
@@ -222,6 +223,31 @@ def pulse_queries_pulse_twice(end, patch):
     handler(end, patch, "ARRay:CELLs:PULSe", twice)
 
 
+def numbers_are_taken_and_forgotten(end, patch):
+    patch.setattr(Once, "named", lambda self, number: setattr(self, "number", number))
+
+
+def the_number_alone_is_compared(end, patch):
+    patch.setattr(once.zlib, "crc32", lambda data: 0)
+
+
+def answers_are_kept_without_their_refusals(end, patch):
+    sound = Once.end
+    patch.setattr(Once, "end", lambda self, reply: sound(self, reply) if not reply.startswith(b"-") else b"0\n")
+
+
+def a_nonce_takes_the_kept_answer_away(end, patch):
+    def forgetting(sound, link, p, query):
+        link.once.number = 0
+        return sound(link, p, query)
+
+    handler(end, patch, "SYSTem:ECHO", forgetting)
+
+
+def repeated_messages_are_done_again(end, patch):
+    patch.setattr(Once, "passing", property(lambda self: False, lambda self, value: None), raising=False)
+
+
 def echo_loses_its_quotes(end, patch):
     handler(end, patch, "SYSTem:ECHO", lambda sound, link, p, query: p.string())
 
@@ -382,6 +408,11 @@ DEFECTS = {
     acts_are_not_counted: "transactions",
     refused_acts_are_counted: "transactions.counted",
     pulse_queries_pulse_twice: "transactions.pulses",
+    numbers_are_taken_and_forgotten: "transactions.numbered",
+    a_nonce_takes_the_kept_answer_away: "transactions.numbered",
+    repeated_messages_are_done_again: "transactions.numbered",
+    the_number_alone_is_compared: "transactions.number-taken",
+    answers_are_kept_without_their_refusals: "transactions.refusal-kept",
     echo_loses_its_quotes: "transactions.nonce",
     replies_on_lines_of_their_own: "messages",
     headers_always_from_the_root: "messages.tree",

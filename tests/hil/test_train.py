@@ -62,8 +62,12 @@ def run(exp, path, *, stop_at=None, bench=None):
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"device": "reference:", "estimator": {"kind": "random_sign"}, "optimizer": {"kind": "sgd", "lr": 0.05}}],
-    ids=["emulator, adam", "reference, random sign, sgd"],
+    [
+        {},
+        {"device": "reference:", "estimator": {"kind": "random_sign"}, "optimizer": {"kind": "sgd", "lr": 0.05}},
+        {"device": "emulator:reram", "update": {"kind": "agad", "lines": 5, "chop": 2}},
+    ],
+    ids=["emulator, adam", "reference, random sign, sgd", "emulator, two arrays by pulses"],
 )
 def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_run(tmp_path, more):
     exp = experiment(**more)

@@ -66,7 +66,9 @@ def test_cells_drift_while_a_chip_waits(trained, tmp_path):
 
 def test_only_an_emulated_chip_waits_at_a_word(trained, capsys):
     assert hil("evaluate", trained / "run", "--device", "reference:", "--wait-s", "5") == 2
-    assert "only an emulated chip waits" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "an emulated chip, and a rack with a stage, wait" in " ".join(
+        capsys.readouterr().err.replace("│", " ").split()
+    )
 
 
 def test_a_run_is_loaded_in_one_line(trained):

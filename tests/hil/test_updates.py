@@ -14,11 +14,13 @@ from hil.counterparts.reference import ReferenceBench
 from hil.data import load as load_data
 from hil.data.batches import Batches
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import Data, Update
+from hil.experiments.schema import Data
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
 from hil.learning.loss import task
 from hil.learning.model import ModelError, build
+from hil.learning.updates.pulsed import PlainPulses
+from hil.learning.updates.update import Rewrite
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
 from hil.training.state import Position, TrainState
@@ -97,7 +99,7 @@ def test_a_gradient_needs_no_weights_of_the_host():
 def test_a_pulsed_step_goes_against_the_gradient_with_its_root_mean_square():
     counterpart = bench(sheet(pulses=STEPS | {"step": 1e-5}, limits={"max_pulses_per_cell": 10_000_000}))
     block = torch.nn.Sequential(EnergyBlock(TOPOLOGY, counterpart, pulsed=True).double())
-    updates = CellUpdates(block, Update(kind="pulsed", lr=0.05, most=1000), seed=0)
+    updates = CellUpdates(block, PlainPulses(lr=0.05, most=1000), seed=0)
     assert updates.host_parameters == []
     block(torch.rand(5, 6, dtype=torch.float64)).square().sum().backward()
     before, gradient = weights(counterpart.chip), block[0].weight_0.grad.clone()
@@ -132,7 +134,7 @@ def test_a_refresh_undoes_drift_and_happens_when_drift_is_predicted_to_be_too_la
     drift = {"law": "exponential", "tau_s": 100.0}
     counterpart = bench(sheet(drift=drift))
     model = torch.nn.Sequential(EnergyBlock(TOPOLOGY, counterpart).double())
-    updates = CellUpdates(model, Update(refresh_drift=0.2), seed=0)
+    updates = CellUpdates(model, Rewrite(refresh_drift=0.2), seed=0)
     model[0].program()
     fresh = weights(counterpart.chip)
     for seconds, refreshed in ((10.0, False), (10.0, False), (10.0, True)):
@@ -223,7 +225,7 @@ def test_a_net_without_host_parameters_learns_by_pulses_alone(kind):
     experiment = load_experiment("mnist-cells", [*small, 'update.kind="pulsed"', f'optimizer.kind="{kind}"'])
     counterpart, data = EmulatorBench(Chip(load("ecram"), 0), "emulator:ecram"), load_data(Data(name="digits"), None)
     model = build(experiment, counterpart, data.shape, data.classes)
-    updates = CellUpdates(model, Update(kind="pulsed", lr=0.01), 0)
+    updates = CellUpdates(model, PlainPulses(lr=0.01), 0)
     assert updates.host_parameters == []
     host = optimizer(experiment.optimizer, updates.host_parameters)
     state = TrainState(model, host, counterpart, Position())

@@ -123,6 +123,14 @@ def linear_rails_are_absent(machine, patch):
     set_verb(machine, Opcode.PARAMETERS, lower)
 
 
+def drive_half_as_large_again(machine, patch):
+    settling(machine, lambda settle, a, d, n, *r, **m: settle(a, 1.5 * d, n, *r, **m))
+
+
+def drive_has_an_offset(machine, patch):
+    settling(machine, lambda settle, a, d, n, *r, **m: settle(a, d + 0.3 * d.abs().max(), n, *r, **m))
+
+
 def slope_on_linear_layers(machine, patch):
     def sloped(settle, array, drive, nudges, *rest, **more):
         layer = machine.device.chip.arrays[array].topology.layers[-1]
@@ -244,6 +252,8 @@ DEFECTS = {
     nudge_half_as_large_again: "settle.nudge-sign",
     drive_at_half_size: "settle.weights",
     linear_rails_are_absent: "settle.rails",
+    drive_half_as_large_again: "settle.transfer",
+    drive_has_an_offset: "settle.transfer",
     slope_on_linear_layers: "settle.slopes",
     slope_is_ignored: "settle.slopes",
     joules_a_thousandfold: "pulses.joules",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "virtual-laboratory.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "virtual-laboratory.md").read_text()
 
 
 def block(language, mark):

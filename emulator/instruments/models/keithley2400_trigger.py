@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from emulator.instruments.core import Action, Reply
 from emulator.instruments.refused import Refused
-from emulator.instruments.smu import SmuReading
+from emulator.instruments.settings import Settings
+from emulator.instruments.smu import SmuChannel, SmuReading
 from emulator.instruments.sweeps import linear, logarithmic, stepped
-
-if TYPE_CHECKING:
-    from emulator.instruments.models.keithley2400 import Keithley2400
 
 OUTPUT_OFF = Refused(803, "Not permitted with OUTPUT off")
 STALE = Refused(-230, "Data corrupt or stale")
@@ -23,10 +21,35 @@ AVAILABLE, BUFFER_FULL, COMPLIANCE = 1 << 6, 1 << 9, 1 << 14
 BYTES_A_READING = 25
 
 
+class Layered(Settings, Protocol):
+    """A box with arm and trigger layers.
+
+    Attributes:
+        smu: Its channel.
+        taken: Readings of the last run.
+        stored: What the buffer holds.
+    """
+
+    smu: SmuChannel
+    taken: list[SmuReading]
+    stored: list[SmuReading]
+
+    def prepare(self) -> None:
+        """Integration, filter, delay and autozero before readings are taken."""
+
+    def take(self) -> SmuReading:
+        """One reading."""
+        ...
+
+    def write(self, readings: list[SmuReading]) -> bytes | str:
+        """Readings in the present format."""
+        ...
+
+
 class Layers:
     """The trigger model of one box."""
 
-    def __init__(self, box: Keithley2400) -> None:
+    def __init__(self, box: Layered) -> None:
         self._box = box
         self.waiting = False
 

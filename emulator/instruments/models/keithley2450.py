@@ -29,7 +29,8 @@ class Keithley2450(ScpiSmu):
 
     def __init__(self, bench: Stand, name: str, spec: Instrument, inaccuracy: Inaccuracy) -> None:
         smu = SmuChannel(bench, f"{name}.1", spec.facts, inaccuracy)
-        super().__init__(bench, name, spec, load_table("keithley-2450"), {1: smu})
+        volts, amps = (1.05 * ranges[-1].full for ranges in (spec.facts.volts, spec.facts.amps))
+        super().__init__(bench, name, spec, load_table("keithley-2450").reaching(volts, amps), {1: smu})
         self.smu = smu
         self.sweep: Sweep | None = None
         self.buffers = Buffers(self)

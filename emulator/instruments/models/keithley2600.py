@@ -55,7 +55,7 @@ class Keithley2600(TspBox):
                 self.lua.make("buffer", path)
         for letter in self.channels:
             self.lua.make("smu", f"smu{letter}")
-        self.lua.run((resources.files("emulator.instruments.tsp") / "factory.lua").read_text())
+        self.lua.run((resources.files("emulator.instruments.tsp") / "factory.lua").read_text("utf-8"))
 
     def reset(self) -> None:
         """All channels and the format to defaults."""

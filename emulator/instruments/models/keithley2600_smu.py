@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from emulator.instruments.models.keithley2600_buffers import ReadingBuffer
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import INFINITE, OffMode, SmuChannel, SmuReading, Unit
 from emulator.instruments.sweeps import linear, logarithmic
 from emulator.instruments.tsp.box import Method
 from emulator.instruments.tsp.common import number
-
-if TYPE_CHECKING:
-    from emulator.instruments.models.keithley2600 import Keithley2600
+from emulator.instruments.tsp.tree import Tree
+from emulator.rack.stand import Stand
 
 UNITS: dict[str, Unit] = {"v": "volts", "i": "amps"}
 OFF: dict[int, OffMode] = {0: "normal", 1: "zero", 2: "himp"}
@@ -24,6 +24,18 @@ NO_LIST = Refused(-286, "TSP Runtime error at line 1: a table of numbers was exp
 MOST_READINGS = 1_000_000
 
 
+class Scripted(Protocol):
+    """A box whose scripts see its channels."""
+
+    bench: Stand
+    tree: Tree
+    methods: dict[str, Method]
+
+    def buffer(self, path: Any) -> ReadingBuffer:
+        """A buffer a script hands over."""
+        ...
+
+
 class SmuObject:
     """A channel as scripts see it.
 
@@ -33,7 +45,7 @@ class SmuObject:
         channel: Its analog half.
     """
 
-    def __init__(self, box: Keithley2600, path: str, channel: SmuChannel) -> None:
+    def __init__(self, box: Scripted, path: str, channel: SmuChannel) -> None:
         self.box, self.path, self.channel = box, path, channel
         self.sweep: tuple[Unit, tuple[float, ...]] | None = None
         self.into: dict[str, str] = {}

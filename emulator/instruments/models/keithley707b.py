@@ -1,4 +1,4 @@
-"""Virtual Keithley 707B: TSP, relays by slot, row letter and column."""
+"""Virtual Keithley 707B and 708B (one slot): TSP, relays by slot, row letter and column."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from emulator.instruments.refused import Refused
 from emulator.instruments.tsp.box import TspBox
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
+from firmware_specs.racks.identity import fields
 from firmware_specs.racks.wiring import Instrument
 
 SLOTS, ROWS, COLUMNS = range(1, 7), "ABCDEFGH", range(1, 13)
@@ -25,11 +26,13 @@ class Keithley707B(TspBox):
     def __init__(self, bench: Stand, name: str, spec: Instrument, inaccuracy: Inaccuracy) -> None:
         self._wired = {channel for box, channel in bench.relays if box == name}
         self._labels: dict[str, str] = {}
+        self._model = fields(spec.facts.identity)[1].split()[-1]
+        self._slots = SLOTS[:1] if self._model == "708B" else SLOTS
         super().__init__(bench, name, spec, "keithley-707b")
 
     def furnish(self) -> None:
         """Relays and slots."""
-        self.tree.computed["localnode.model"] = lambda: "707B"
+        self.tree.computed["localnode.model"] = lambda: self._model
         self.methods |= {
             "channel.reset": lambda *given: self._open_all() if not given else self._move(self._names(given[0]), False),
             "channel.close": lambda names=None, *_: self._move(self._names(names), True),
@@ -44,7 +47,7 @@ class Keithley707B(TspBox):
             "display.clear": lambda *_: None,
         }
         super().furnish()
-        for slot in SLOTS:
+        for slot in self._slots:
             card = CARD.format(serial=self.spec.serial or "100", slot=slot)
             self.tree.computed[f"slot.{slot}.idn"] = partial(str, card)
             self.lua.make("indexed", f"slot.{slot}")
@@ -81,13 +84,13 @@ class Keithley707B(TspBox):
 
     def _one(self, name: str) -> str:
         match = _CHANNEL.fullmatch(name.upper())
-        exists = match is not None and int(match[3]) in COLUMNS
+        exists = match is not None and int(match[1]) in self._slots and int(match[3]) in COLUMNS
         if not exists and name.upper() not in self._wired:
             raise Refused(1114, f"Invalid channel specified {name[:20]}")
         return name.upper()
 
     def _between(self, first: str, last: str) -> list[str]:
-        every = (f"{s}{r}{c:02d}" for s in SLOTS for r in ROWS for c in COLUMNS)
+        every = (f"{s}{r}{c:02d}" for s in self._slots for r in ROWS for c in COLUMNS)
         return [channel for channel in every if first <= channel <= last]
 
     def _move(self, channels: list[str], close: bool) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from emulator.instruments.answers import reals
 from emulator.instruments.buffers import Buffer
 from emulator.instruments.core import Call, Reply, ScpiInstrument
-from emulator.instruments.meter import BENCH_C, MeterInput, Quantity
+from emulator.instruments.meter import FREEZING_K, MeterInput, Quantity
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import NAN
 from emulator.rack.inaccuracy import Inaccuracy
@@ -56,7 +56,7 @@ class Keysight34465A(ScpiInstrument):
             "system.version": lambda c: "1994.0",
             "options": lambda c: "0",
             "licenses": lambda c: '""',
-            "temperature": lambda c: f"{BENCH_C + 10:+.8E}",
+            "temperature": lambda c: f"{bench.kelvin() - FREEZING_K + 10:+.8E}",
             "uptime": lambda c: "{:+d},{:+d},{:+d},{:+d}".format(0, 0, *divmod(int(bench.now_s), 60)),
             "text.clear": lambda c: self.keep("text", ""),
             "format.data": self._format,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from emulator.instruments.answers import reals
+from emulator.instruments.call import Key
 from emulator.instruments.core import Action, Call, Reply
 from emulator.instruments.meter import MeterInput, Quantity
 from emulator.instruments.refused import Refused
+from emulator.instruments.settings import Settings
 from emulator.rack.inaccuracy import Inaccuracy
+from firmware_specs.instruments import Command, Table
 from firmware_specs.instruments.kinds import Value
-
-if TYPE_CHECKING:
-    from emulator.instruments.models.keysight34980a import Keysight34980A
+from firmware_specs.racks.wiring import Instrument
 
 QUANTITIES: dict[str, tuple[Quantity, str]] = {
     "volts": ("volts", "VOLTage[:DC]"),
@@ -31,6 +32,27 @@ STALE = Refused(-230, "Data stale")
 DEADLOCK = Refused(-214, "Trigger deadlock")
 
 
+class Mainframe(Settings, Protocol):
+    """A box with a meter behind multiplexers.
+
+    Attributes:
+        every: Channels of its cards.
+        kept: Settings that were changed.
+        named: Commands by the name of what they act on.
+    """
+
+    name: str
+    spec: Instrument
+    table: Table
+    every: set[str]
+    kept: dict[Key, Value]
+    named: dict[str, Command]
+
+    def known(self, channels: list[str], there: set[str]) -> list[str]:
+        """Channels that there are."""
+        ...
+
+
 class ScanMeter:
     """The meter of one mainframe.
 
@@ -40,7 +62,7 @@ class ScanMeter:
         scanned: Channel -> what it reads, where that is not the box's own terminal of that name.
     """
 
-    def __init__(self, box: Keysight34980A, inaccuracy: Inaccuracy, scanned: dict[str, str]) -> None:
+    def __init__(self, box: Mainframe, inaccuracy: Inaccuracy, scanned: dict[str, str]) -> None:
         self._box, self._scanned, self._inaccuracy = box, scanned, inaccuracy
         self._scan: list[str] = []
         self._memory: list[float] = []

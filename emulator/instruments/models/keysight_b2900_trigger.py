@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from emulator.instruments.core import Action, Call
 from emulator.instruments.refused import Refused
-from emulator.instruments.smu import SmuReading
+from emulator.instruments.settings import Settings
+from emulator.instruments.smu import SmuChannel, SmuReading
 from emulator.instruments.sweeps import both_ways, linear, logarithmic, stepped
-
-if TYPE_CHECKING:
-    from emulator.instruments.models.keysight_b2900 import KeysightB2900
 
 MOST = 100_000
 WAITS = ("BUS", "INT1", "INT2", "LAN", "EXT1", "EXT2")
 DEADLOCK = Refused(-214, "Trigger deadlock")
 BUFFER_FULL = 1 << 9
+
+
+class Triggered(Settings, Protocol):
+    """A box with channels that are triggered.
+
+    Attributes:
+        readings: Of the last run, by channel.
+        traces: What the buffers hold, by channel.
+    """
+
+    readings: dict[int, list[SmuReading]]
+    traces: dict[int, list[SmuReading]]
+
+    def channel(self, *suffixes: int) -> SmuChannel:
+        """The channel that suffixes name."""
+        ...
+
+    def number_of(self, call: Call) -> int:
+        """The channel of a header's suffix."""
+        ...
+
+    def listed(self, call: Call) -> list[int]:
+        """Channels of a list."""
+        ...
+
+    def go_on(self, number: int) -> None:
+        """Switches an output on that is measured."""
 
 
 class Triggers:
@@ -28,7 +53,7 @@ class Triggers:
         waiting: Channels that wait for `*TRG`.
     """
 
-    def __init__(self, box: KeysightB2900) -> None:
+    def __init__(self, box: Triggered) -> None:
         self._box = box
         self.waiting: list[int] = []
 

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from emulator.instruments.refused import Refused
-
-if TYPE_CHECKING:
-    from emulator.instruments.tsp.box import TspBox
+from firmware_specs.scpi.status import Status
 
 SYNTAX = "TSP Syntax error at line 1: unexpected symbol near '*'"
 
 
-def common(box: TspBox, line: str) -> None:
+class Starred(Protocol):
+    """What these commands act on; `TspBox` is one."""
+
+    status: Status
+    queue: deque[tuple[int, str]]
+
+    def identity(self) -> str:
+        """Answer to `*IDN?`."""
+        ...
+
+    def status_byte(self, message: bool = False) -> int:
+        """As a serial poll reads it."""
+        ...
+
+    def reset(self) -> None:
+        """Attributes back to what the table says."""
+
+    def say(self, data: bytes) -> None:
+        """Gives an answer."""
+
+    def fail(self, code: int, text: str) -> None:
+        """Puts an error into the queue."""
+
+
+def common(box: Starred, line: str) -> None:
     """Carries out a line that begins with a star, in capitals."""
     status = box.status
     word, _, value = line.partition(" ")

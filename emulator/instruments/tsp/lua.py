@@ -50,7 +50,7 @@ class Lua:
             attribute_filter=_nothing,
             max_memory=MEMORY,
         )
-        prelude = (resources.files("emulator.instruments.tsp") / "prelude.lua").read_text()
+        prelude = (resources.files("emulator.instruments.tsp") / "prelude.lua").read_text("utf-8")
         chunk = self._runtime.eval("function(text) return assert(loadstring(text, 'prelude')) end")(prelude)
         self._interface = chunk(self._call, LONGEST, EVERY)
 

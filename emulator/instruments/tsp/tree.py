@@ -32,7 +32,7 @@ class Tree:
     """
 
     def __init__(self, table: str, channels: Iterable[str]) -> None:
-        document = tomllib.loads((resources.files("firmware_specs.instruments") / f"{table}.toml").read_text())
+        document = tomllib.loads((resources.files("firmware_specs.instruments") / f"{table}.toml").read_text("utf-8"))
         absent = tuple(f"smu{letter}." for letter in "ab" if letter not in channels)
         self._commands = {
             command.header: command

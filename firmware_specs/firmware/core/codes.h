@@ -197,37 +197,37 @@ enum {
     LIMIT_COUNT = 8,
 };
 
-#define HIL_RULES(X) \
-    X(IDENTIFY, 0, 0) \
-    X(FABRIC, 0, 0) \
-    X(CONVERTERS, 0, 0) \
-    X(PARAMETERS, 0, 0) \
-    X(LIMITS, 0, 0) \
-    X(SET_LIMITS, 0, 0) \
-    X(STATUS, 0, 0) \
-    X(FAULT_LOG, 0, 0) \
-    X(CLEAR, 0, 0) \
-    X(SELF_TEST, 0, CAP_SELF_TEST) \
-    X(RESET, 0, 0) \
-    X(ECHO, 0, 0) \
-    X(HEARTBEAT, 0, 0) \
-    X(WATCHDOG, 0, CAP_WATCHDOG) \
-    X(ARM, 0, 0) \
-    X(DISARM, 0, 0) \
-    X(CONFIGURE, 0, 0) \
-    X(TOPOLOGY, 0, 0) \
-    X(WRITE_CELLS, 1, CAP_WRITE) \
-    X(READ_CELLS, 1, CAP_READ) \
-    X(PULSE, 1, CAP_PULSE) \
-    X(MEASURE, 1, CAP_MEASURE) \
-    X(USAGE, 0, CAP_USAGE) \
-    X(SETTLE, 1, CAP_SETTLE) \
-    X(PRODUCT, 1, CAP_PRODUCT) \
-    X(TEMPERATURE, 0, CAP_TEMPERATURE) \
-    X(SET_TEMPERATURE, 0, CAP_SET_TEMPERATURE) \
-    X(CLOCK, 0, CAP_VIRTUAL_CLOCK) \
-    X(WAIT, 0, CAP_VIRTUAL_CLOCK) \
-    X(SNAPSHOT, 0, CAP_SNAPSHOT) \
-    X(RESTORE, 0, CAP_SNAPSHOT)
+#define HIL_VERBS(X) \
+    X(IDENTIFY, identify, 0, 0, 1) \
+    X(FABRIC, fabric, 0, 0, 1) \
+    X(CONVERTERS, converters, 0, 0, 1) \
+    X(PARAMETERS, parameters, 0, 0, 1) \
+    X(LIMITS, limits, 0, 0, 1) \
+    X(SET_LIMITS, set_limits, 0, 0, 0) \
+    X(STATUS, status, 0, 0, 1) \
+    X(FAULT_LOG, fault_log, 0, 0, 0) \
+    X(CLEAR, clear, 0, 0, 1) \
+    X(SELF_TEST, self_test, 0, CAP_SELF_TEST, 1) \
+    X(RESET, reset, 0, 0, 1) \
+    X(ECHO, echo, 0, 0, 0) \
+    X(HEARTBEAT, heartbeat, 0, 0, 1) \
+    X(WATCHDOG, watchdog, 0, CAP_WATCHDOG, 0) \
+    X(ARM, arm, 0, 0, 1) \
+    X(DISARM, disarm, 0, 0, 1) \
+    X(CONFIGURE, configure, 0, 0, 0) \
+    X(TOPOLOGY, topology, 0, 0, 0) \
+    X(WRITE_CELLS, write_cells, 1, CAP_WRITE, 0) \
+    X(READ_CELLS, read_cells, 1, CAP_READ, 0) \
+    X(PULSE, pulse, 1, CAP_PULSE, 0) \
+    X(MEASURE, measure, 1, CAP_MEASURE, 0) \
+    X(USAGE, usage, 0, CAP_USAGE, 0) \
+    X(SETTLE, settle, 1, CAP_SETTLE, 0) \
+    X(PRODUCT, product, 1, CAP_PRODUCT, 0) \
+    X(TEMPERATURE, temperature, 0, CAP_TEMPERATURE, 1) \
+    X(SET_TEMPERATURE, set_temperature, 0, CAP_SET_TEMPERATURE, 0) \
+    X(CLOCK, clock, 0, CAP_VIRTUAL_CLOCK, 1) \
+    X(WAIT, wait, 0, CAP_VIRTUAL_CLOCK, 0) \
+    X(SNAPSHOT, snapshot, 0, CAP_SNAPSHOT, 1) \
+    X(RESTORE, restore, 0, CAP_SNAPSHOT, 0)
 
 #endif

@@ -13,7 +13,8 @@
 #include "port.h"
 
 #define MAX_MESSAGE (BOARD_FRAMES * (uint32_t)MAX_PAYLOAD)
-#define PLANES ((BOARD_CAPABILITIES) & CAP_DIFFERENTIAL ? 2u : 1u)
+#define ABLE(capability) (((BOARD_CAPABILITIES) & (capability)) != 0)
+#define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u : 1u)
 #define ROUNDING (1 + 1e-9) /* limits hold up to rounding */
 
 /* frame.c: one frame at a time, either way */
@@ -26,6 +27,8 @@ struct frame {
 void frame_reset(void);
 void frame_take(uint8_t byte); /* calls link_frame or link_damaged */
 void frame_send(const struct frame *frame);
+uint64_t load(const uint8_t *from, unsigned bytes); /* little-endian */
+void store(uint8_t *to, unsigned bytes, uint64_t value);
 
 /* link.c: sessions, transactions, flow control */
 void link_reset(void);
@@ -36,7 +39,7 @@ void link_pump(void);
 /* request.c: the request being executed: fields out of its payload, fields into its reply */
 struct request {
     const uint8_t *in;
-    uint32_t size, at;
+    uint32_t size, at, field; /* field: where the one got last begins */
     uint8_t *out;
     uint32_t length;
     uint16_t code; /* 0, or the error it is refused with */
@@ -44,20 +47,34 @@ struct request {
     const char *words;
 };
 extern struct request request;
-bool refuse(unsigned code, uint32_t detail, const char *words); /* always false; the first refusal counts */
-bool malformed(uint32_t at, const char *words);
+struct codes { /* an array of numbers in a request */
+    const uint8_t *bytes;
+    uint32_t width, count; /* count: 0 where refused */
+};
+/* Refuses the request unless it is fine; the first refusal counts. True while nothing is refused. */
+bool allow(bool fine, unsigned code, uint32_t detail, const char *words);
+bool require(bool fine, const char *words); /* of the field got last: else MALFORMED */
 uint64_t get(unsigned bytes);
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
-double get_f64(const char *words); /* finite */
-bool done(void);                   /* nothing refused so far, and nothing is left */
+uint32_t get_width(void);
+float get_f32(const char *words); /* finite, as the next two */
+double get_f64(const char *words);
+double get_positive(const char *words);
+struct codes get_codes(uint32_t width, uint64_t count);
+uint32_t code_at(const struct codes *of, uint64_t i);
+double f64_at(const struct codes *of, uint64_t i);
+bool codes_within(const struct codes *codes, uint32_t low, uint32_t high);
+bool done(void); /* nothing refused so far, and nothing is left */
 void put(unsigned bytes, uint64_t value);
+void put_numbers(const char *widths, const uint64_t *values); /* a digit a number: its bytes */
+#define PUT(widths, ...) put_numbers(widths, (const uint64_t[]){__VA_ARGS__})
 void put_at(uint32_t at, unsigned bytes, uint64_t value);
-void put_f32(float value);
+void put_f32_at(uint32_t at, float value);
 void put_f64(double value);
+void put_bytes(const void *bytes, uint32_t count);
 void put_text(const char *text);
 bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
 unsigned width_of(uint64_t largest);
-uint64_t load(const uint8_t *from, unsigned bytes);
 
 /* device.c: state, limits, watchdog, trips, fault log */
 struct fault {
@@ -67,7 +84,7 @@ struct fault {
 };
 struct device {
     uint8_t state, trip;
-    bool unseen, begun;
+    bool unseen, begun, reset; /* reset: power on again once the reply is out */
     uint32_t boot, damaged, faults;
     uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
     double active[LIMIT_COUNT];
@@ -96,25 +113,12 @@ uint32_t code_max(unsigned bits);
 double parameter(unsigned id, double missing);
 
 /* verbs.c and its neighbours */
-bool execute(uint8_t opcode); /* into `request`; false: refused */
-bool reset_asked(void);
-bool verb_set_limits(void);
-bool verb_limits(void);
-bool verb_status(void);
-bool verb_fault_log(void);
-bool verb_clear(void);
-bool verb_watchdog(void);
-bool verb_arm(void);
-bool verb_configure(void);
-bool verb_topology(void);
-bool verb_write_cells(void);
-bool verb_read_cells(void);
-bool verb_pulse(void);
-bool verb_measure(void);
-bool verb_usage(void);
-bool verb_settle(void);
+void execute(uint8_t opcode); /* from and into `request` */
+#define DECLARE(name, function, armed, capability, empty) void verb_##function(void);
+HIL_VERBS(DECLARE)
 void topology_reset(void);
 const struct topology *placed(uint32_t array); /* NULL and a refusal where there is none */
+uint32_t get_reads(void);
 bool reads_ok(uint32_t reads);
 
 #endif

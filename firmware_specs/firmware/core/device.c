@@ -30,7 +30,7 @@ void device_power_on(void) {
     device.trip = TRIP_NONE;
     device.watchdog = 0;
     device.owner[0] = 0;
-    device.begun = false;
+    device.begun = device.reset = false;
     for (unsigned i = 0; i < LIMIT_COUNT; i++) device.active[i] = absolute[i];
     topology_reset();
 }
@@ -50,7 +50,7 @@ void device_disarm(void) {
 }
 
 void device_trip(unsigned cause) {
-    if (device.state != STATE_ARMED) return;
+    if (device.state != STATE_ARMED || cause == TRIP_NONE) return; /* nothing trips that is off */
     off(STATE_TRIPPED);
     device.trip = (uint8_t)cause;
     struct fault *fault = &device.log[device.faults % BOARD_FAULTS];
@@ -68,18 +68,19 @@ static bool run_out(void) {
     return device.state == STATE_ARMED && device.watchdog && port_micros() - device.fed >= device.watchdog;
 }
 
+static void trip_by_cause(void) {
+    if (device.state == STATE_ARMED) device_trip(device_cause());
+}
+
 void device_poll(void) {
-    if (device.state != STATE_ARMED) return; /* nothing trips that is off */
     if (run_out()) device_trip(TRIP_WATCHDOG);
-    unsigned cause = device_cause();
-    if (cause) device_trip(cause);
+    trip_by_cause();
 }
 
 bool device_working(void) {
     port_kick();
-    unsigned cause = device.state == STATE_ARMED ? device_cause() : TRIP_NONE;
-    if (cause) device_trip(cause);
-    return device.state == STATE_ARMED || refuse(ERR_TRIPPED, device.trip, "outputs went off meanwhile: CLEAR and ARM");
+    trip_by_cause();
+    return allow(device.state == STATE_ARMED, ERR_TRIPPED, device.trip, "outputs went off meanwhile: CLEAR and ARM");
 }
 
 void device_feed(void) {
@@ -121,65 +122,50 @@ void hil_link_lost(void) {
 }
 
 /* Replies that are the board's numbers. */
-static bool put_converters(void) {
+void verb_converters(void) {
     put(1, sizeof converters / sizeof *converters);
     for (size_t i = 0; i < sizeof converters / sizeof *converters; i++) {
         const struct converter *c = &converters[i];
-        put(1, c->id);
-        put(1, c->quantity);
-        put(1, c->bits);
-        put(1, c->ideal);
+        PUT("1111", c->id, c->quantity, c->bits, c->ideal);
         put_f64(c->low);
         put_f64(c->high);
     }
-    return true;
 }
 
-static bool put_parameters(void) {
+void verb_parameters(void) {
     put(2, sizeof parameters / sizeof *parameters);
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         put(2, parameters[i].id);
         put_f64(parameters[i].value);
     }
-    return true;
 }
 
-bool verb_converters(void) { return put_converters(); }
-
-bool verb_parameters(void) { return put_parameters(); }
-
-bool verb_limits(void) {
+void verb_limits(void) {
     for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(absolute[i]);
     for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(device.active[i]);
-    return true;
 }
 
 static double get_limit(unsigned field) {
-    uint32_t at = request.at;
     bool endless = field == LIMIT_MAX_ENERGY_PER_CELL_J || field == LIMIT_MAX_SOURCE_V;
-    uint64_t bits = request.size - at >= 8 ? load(request.in + at, 8) : 0;
-    double value;
-    if (endless && bits == UINT64_C(0x7FF0000000000000)) {
+    if (endless && request.size - request.at >= 8 && load(request.in + request.at, 8) == UINT64_C(0x7FF0000000000000)) {
         request.at += 8;
-        value = INFINITY;
-    } else {
-        value = get_f64("a limit is a positive number");
+        return INFINITY;
     }
-    bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)(value > 0 ? value : 0);
-    if (!request.code && (value <= 0 || !whole)) malformed(at, "a limit is positive, a number of pulses whole");
+    double value = get_positive("a limit is positive");
+    bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)value;
+    require(whole, "a number of pulses is whole");
     return value;
 }
 
-bool verb_set_limits(void) {
+void verb_set_limits(void) {
     double wanted[LIMIT_COUNT];
     for (unsigned i = 0; i < LIMIT_COUNT; i++) wanted[i] = get_limit(i);
-    if (!done()) return false;
-    if (device.state == STATE_TRIPPED) return refuse(ERR_CONFLICT, STATE_TRIPPED, "in SAFE or ARMED only: CLEAR first");
+    done();
+    allow(device.state != STATE_TRIPPED, ERR_CONFLICT, STATE_TRIPPED, "in SAFE or ARMED only: CLEAR first");
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {
-        if (wanted[i] > absolute[i]) return refuse(ERR_OUT_OF_RANGE, i, "above the absolute limit");
-        if (wanted[i] > device.active[i] && device.state == STATE_ARMED)
-            return refuse(ERR_CONFLICT, STATE_ARMED, "limits grow only while outputs are off");
+        bool grows = wanted[i] > device.active[i];
+        allow(wanted[i] <= absolute[i], ERR_OUT_OF_RANGE, i, "above the absolute limit");
+        allow(!grows || device.state == STATE_SAFE, ERR_CONFLICT, STATE_ARMED, "limits grow only with outputs off");
     }
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(device.active[i] = wanted[i]);
-    return true;
+    for (unsigned i = 0; i < LIMIT_COUNT && !request.code; i++) put_f64(device.active[i] = wanted[i]);
 }

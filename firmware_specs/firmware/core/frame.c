@@ -1,16 +1,16 @@
 /* Frames (PROTOCOL.md section 2): COBS and CRC-32 byte by byte, so that one body is all the memory a frame takes. */
-#include <string.h>
-
 #include "core.h"
 
 #define MAX_BODY (HEADER_SIZE + MAX_PAYLOAD + CRC_SIZE)
+#define CRC_START UINT32_C(0xFFFFFFFF)
 
 static uint8_t body[MAX_BODY];
-static uint32_t length; /* bytes of body so far */
-static uint32_t taken;  /* encoded bytes since the last delimiter */
-static uint8_t code;    /* of the present COBS piece */
-static uint8_t left;    /* bytes of it to come */
-static bool broken, dropping;
+static struct progress {
+    uint32_t length;    /* bytes of body so far */
+    uint32_t taken;     /* encoded bytes since the last delimiter */
+    uint8_t code, left; /* of the present COBS piece, and bytes of it to come */
+    bool broken, dropping;
+} in;
 
 static uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t count) {
     static const uint32_t table[16] = {
@@ -31,59 +31,51 @@ uint64_t load(const uint8_t *from, unsigned bytes) {
     return value;
 }
 
-static void store(uint8_t *to, uint64_t value, unsigned bytes) {
+void store(uint8_t *to, unsigned bytes, uint64_t value) {
     for (unsigned i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> (8 * i));
 }
 
 static void add(uint8_t byte) {
-    if (length < MAX_BODY) body[length++] = byte;
-    else broken = true;
+    if (in.length < MAX_BODY) body[in.length++] = byte;
+    else in.broken = true;
 }
 
-void frame_reset(void) {
-    length = taken = 0;
-    left = 0;
-    code = 0xFF; /* before the first piece there is no zero */
-    broken = dropping = false;
-}
+void frame_reset(void) { in = (struct progress){.code = 0xFF}; } /* before the first piece there is no zero */
 
-static bool sound(void) {
-    return !broken && !left && length >= HEADER_SIZE + CRC_SIZE &&
-           (crc_add(UINT32_C(0xFFFFFFFF), body, length) ^ UINT32_C(0xFFFFFFFF)) == CRC_RESIDUE &&
-           body[AT_VERSION] == PROTOCOL_VERSION &&
-           load(body + AT_LENGTH, 2) == length - HEADER_SIZE - CRC_SIZE &&
-           load(body + AT_PART, 2) < load(body + AT_PARTS, 2);
+static bool sound(const struct frame *frame) {
+    return !in.broken && !in.left && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame->length &&
+           (crc_add(CRC_START, body, in.length) ^ UINT32_C(0xFFFFFFFF)) == CRC_RESIDUE &&
+           body[AT_VERSION] == PROTOCOL_VERSION && frame->part < frame->parts;
 }
 
 static void end(void) {
-    bool empty = taken == 0, dropped = dropping, whole = sound();
-    struct frame frame = {
+    const struct frame frame = {
         .kind = body[AT_KIND], .opcode = body[AT_OPCODE], .session = (uint32_t)load(body + AT_SESSION, 4),
         .sequence = (uint32_t)load(body + AT_SEQUENCE, 4), .part = (uint16_t)load(body + AT_PART, 2),
         .parts = (uint16_t)load(body + AT_PARTS, 2), .length = (uint16_t)load(body + AT_LENGTH, 2),
         .payload = body + HEADER_SIZE,
     };
+    bool counts = in.taken && !in.dropping, whole = sound(&frame);
     frame_reset();
-    if (empty || dropped) return;
-    if (whole) link_frame(&frame);
-    else link_damaged();
+    if (counts && whole) link_frame(&frame);
+    else if (counts) link_damaged();
 }
 
 void frame_take(uint8_t byte) {
     if (byte == 0) {
         end();
-    } else if (dropping) {
+    } else if (in.dropping) {
         return;
-    } else if (++taken >= MAX_FRAME) {
-        dropping = true;
+    } else if (++in.taken >= MAX_FRAME) {
+        in.dropping = true;
         link_damaged();
-    } else if (left) {
+    } else if (in.left) {
         add(byte);
-        left--;
+        in.left--;
     } else {
-        if (code != 0xFF) add(0);
-        code = byte;
-        left = (uint8_t)(byte - 1);
+        if (in.code != 0xFF) add(0);
+        in.code = byte;
+        in.left = (uint8_t)(byte - 1);
     }
 }
 
@@ -98,37 +90,30 @@ static void flush(void) {
 }
 
 static void stuff(const uint8_t *bytes, size_t count, bool last) {
+    bool full = false; /* a body that ends with a full run: nothing follows */
     for (size_t i = 0; i < count; i++) {
-        if (bytes[i] == 0) {
-            flush();
-            continue;
-        }
-        piece[1 + filled++] = bytes[i];
-        if (filled == 254) {
-            flush();
-            if (last && i + 1 == count) return; /* the body ends with a full run: nothing follows */
-        }
+        if (bytes[i]) piece[1 + filled++] = bytes[i];
+        full = filled == 254;
+        if (full || !bytes[i]) flush();
     }
-    if (last) flush();
+    if (last && !full) flush();
 }
 
 void frame_send(const struct frame *frame) {
-    uint8_t header[HEADER_SIZE], crc[CRC_SIZE];
-    static const uint8_t delimiter = 0;
-    header[AT_VERSION] = PROTOCOL_VERSION;
-    header[AT_KIND] = frame->kind;
-    header[AT_OPCODE] = frame->opcode;
-    header[AT_FLAGS] = (uint8_t)(device_flags() | frame->flags);
-    store(header + AT_SESSION, frame->session, 4);
-    store(header + AT_SEQUENCE, frame->sequence, 4);
-    store(header + AT_PART, frame->part, 2);
-    store(header + AT_PARTS, frame->parts, 2);
-    store(header + AT_LENGTH, frame->length, 2);
-    uint32_t sum = crc_add(UINT32_C(0xFFFFFFFF), header, HEADER_SIZE);
-    sum = crc_add(sum, frame->payload, frame->length);
-    store(crc, sum ^ UINT32_C(0xFFFFFFFF), CRC_SIZE);
+    uint8_t header[HEADER_SIZE] = {
+        [AT_VERSION] = PROTOCOL_VERSION, [AT_KIND] = frame->kind, [AT_OPCODE] = frame->opcode,
+        [AT_FLAGS] = (uint8_t)(device_flags() | frame->flags),
+    };
+    uint8_t crc[CRC_SIZE];
+    store(header + AT_SESSION, 4, frame->session);
+    store(header + AT_SEQUENCE, 4, frame->sequence);
+    store(header + AT_PART, 2, frame->part);
+    store(header + AT_PARTS, 2, frame->parts);
+    store(header + AT_LENGTH, 2, frame->length);
+    uint32_t sum = crc_add(crc_add(CRC_START, header, HEADER_SIZE), frame->payload, frame->length);
+    store(crc, CRC_SIZE, sum ^ UINT32_C(0xFFFFFFFF));
     stuff(header, HEADER_SIZE, false);
     stuff(frame->payload, frame->length, false);
     stuff(crc, CRC_SIZE, true);
-    port_send(&delimiter, 1);
+    port_send((const uint8_t[]){0}, 1);
 }

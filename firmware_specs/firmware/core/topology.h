@@ -7,8 +7,8 @@
 #include "board.h"
 
 struct layer {
-    uint8_t rank, clamped;
-    uint32_t shape[3], units;
+    uint8_t clamped;
+    uint32_t units;
     double slope;
 };
 

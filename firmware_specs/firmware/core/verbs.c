@@ -3,62 +3,40 @@
 
 #include "core.h"
 
-static bool reset;
-
-bool reset_asked(void) {
-    bool asked = reset;
-    reset = false;
-    return asked;
-}
-
-static bool verb_identify(void) {
+void verb_identify(void) {
     put_text(BOARD_VENDOR);
     put_text(BOARD_MODEL);
     put_text(port_serial());
     put_text(BOARD_FIRMWARE);
-    put(1, PROTOCOL_VERSION);
-    put(4, device.boot);
-    put(8, BOARD_CAPABILITIES);
-    return true;
+    PUT("148", PROTOCOL_VERSION, device.boot, BOARD_CAPABILITIES);
 }
 
-static bool verb_fabric(void) {
+void verb_fabric(void) {
     static const uint32_t fixed[] = BOARD_LAYERS;
-    put(1, 0); /* Hopfield */
-    put(2, BOARD_ARRAYS);
-    put(2, BOARD_MAX_LAYERS);
-    put(4, BOARD_MAX_UNITS);
-    put(4, BOARD_MAX_ROWS);
-    put(4, BOARD_MAX_COLUMNS);
-    put(1, sizeof fixed / sizeof *fixed - 1);
+    PUT("122", 0, BOARD_ARRAYS, BOARD_MAX_LAYERS); /* 0: Hopfield */
+    PUT("4441", BOARD_MAX_UNITS, BOARD_MAX_ROWS, BOARD_MAX_COLUMNS, sizeof fixed / sizeof *fixed - 1);
     for (const uint32_t *size = fixed; *size; size++) put(4, *size);
-    return true;
 }
 
 static double seconds(uint64_t micros) { return (double)micros * 1e-6; }
 
-bool verb_status(void) {
+void verb_status(void) {
     uint64_t now = port_micros(), silent = now - device.fed;
     bool runs = device.state == STATE_ARMED && silent < device.watchdog;
-    put(1, device.state);
-    put(1, device.trip);
+    PUT("11", device.state, device.trip);
     put_f64(seconds(device.watchdog));
     put_f64(runs ? seconds(device.watchdog - silent) : 0);
     put_f64(seconds(now - device.started));
-    put(8, device.transactions);
-    put(4, device.damaged);
-    put(4, device.faults);
+    PUT("844", device.transactions, device.damaged, device.faults);
     put_text(device.owner);
-    return true;
 }
 
 /* As many entries as fit; a host asks on from the next number. */
-bool verb_fault_log(void) {
+void verb_fault_log(void) {
     uint32_t first = (uint32_t)get(4), most = (uint32_t)get(2), count = 0;
-    if (!done()) return false;
+    if (!done()) return;
     uint32_t kept = device.faults < BOARD_FAULTS ? device.faults : BOARD_FAULTS;
-    put(4, device.faults);
-    put(2, 0);
+    PUT("42", device.faults, 0);
     for (uint32_t n = device.faults - kept; n < device.faults && count < most; n++) {
         const struct fault *fault = &device.log[n % BOARD_FAULTS];
         const char *words = fault_words(fault->code);
@@ -71,114 +49,80 @@ bool verb_fault_log(void) {
         count++;
     }
     put_at(4, 2, count);
-    return true;
 }
 
 static bool cool(void) {
     unsigned cause = device_cause();
-    return !cause || refuse(ERR_TRIPPED, cause, "the cause of a trip lasts: too hot, hardware or emergency stop");
+    return allow(!cause, ERR_TRIPPED, cause, "the cause of a trip lasts: too hot, hardware or emergency stop");
 }
 
-bool verb_clear(void) {
-    if (!cool()) return false;
+void verb_clear(void) {
+    if (!cool()) return;
     if (device.state == STATE_TRIPPED) device.state = STATE_SAFE;
     device.trip = TRIP_NONE;
     device.unseen = false;
-    return true;
 }
 
-static bool verb_self_test(void) {
-    if (device.state != STATE_SAFE) return refuse(ERR_CONFLICT, device.state, "in SAFE only: DISARM or CLEAR first");
+void verb_self_test(void) {
+    if (!allow(device.state == STATE_SAFE, ERR_CONFLICT, device.state, "in SAFE only: DISARM or CLEAR first")) return;
     double kelvin = port_kelvin();
     bool healthy = port_cause() != TRIP_HARDWARE, plausible = kelvin > 200 && kelvin < 500;
-    put(1, healthy && plausible);
-    put(2, 2);
-    put(1, healthy);
+    PUT("121", healthy && plausible, 2, healthy);
     put_f64(port_cause());
     put_text("hardware");
     put(1, plausible);
     put_f64(kelvin);
     put_text("temperature");
-    return true;
 }
 
-static bool verb_reset(void) {
+void verb_reset(void) {
     device_disarm();
-    reset = true;
-    return true;
+    device.reset = true;
 }
 
-static bool verb_echo(void) {
-    memcpy(request.out, request.in, request.size);
-    request.length = request.size;
-    return true;
-}
+void verb_echo(void) { put_bytes(request.in, request.size); }
 
-static bool verb_heartbeat(void) { return true; }
+void verb_heartbeat(void) {}
 
-bool verb_watchdog(void) {
+void verb_watchdog(void) {
     double wanted = get_f64("seconds are 0.01 to 60");
-    if (!request.code && !(wanted >= 0.01 && wanted <= 60)) malformed(0, "seconds are 0.01 to 60");
-    if (!done()) return false;
+    require(wanted >= 0.01 && wanted <= 60, "seconds are 0.01 to 60");
+    if (!done()) return;
     device.watchdog = (uint64_t)(wanted * 1e6);
     device.fed = port_micros();
     put_f64(seconds(device.watchdog));
-    return true;
 }
 
-bool verb_arm(void) {
-    if (device.state == STATE_TRIPPED) return refuse(ERR_TRIPPED, device.trip, "tripped: CLEAR first");
-    if (!cool()) return false;
-    if (!device.watchdog) return refuse(ERR_NO_WATCHDOG, 0, "set WATCHDOG before outputs go on");
+void verb_arm(void) {
+    allow(device.state != STATE_TRIPPED, ERR_TRIPPED, device.trip, "tripped: CLEAR first");
+    if (!cool() || !allow(device.watchdog, ERR_NO_WATCHDOG, 0, "set WATCHDOG before outputs go on")) return;
     if (device.state == STATE_SAFE) {
         device.state = STATE_ARMED;
         device.fed = port_micros();
         port_outputs(1);
     }
     put_f64(seconds(device.watchdog));
-    return true;
 }
 
-static bool verb_disarm(void) {
-    device_disarm();
-    return true;
-}
+void verb_disarm(void) { device_disarm(); }
 
-static bool verb_temperature(void) {
-    put_f64(port_kelvin());
-    return true;
-}
+void verb_temperature(void) { put_f64(port_kelvin()); }
 
-bool verb_converters(void);
-bool verb_parameters(void);
+/* The others UNSUPPORTED. */
+#define verb_product NULL
+#define verb_set_temperature NULL
+#define verb_clock NULL
+#define verb_wait NULL
+#define verb_snapshot NULL
+#define verb_restore NULL
 
-/* Verbs of this firmware; of the others only the capability is known, and missing. */
+#define VERB(name, function, armed, capability, empty) {OP_##name, armed, empty, capability, verb_##function},
 static const struct verb {
     uint8_t opcode;
-    bool empty; /* its request has no payload */
-    bool (*run)(void);
-} verbs[] = {
-    {OP_IDENTIFY, true, verb_identify},   {OP_FABRIC, true, verb_fabric},
-    {OP_CONVERTERS, true, verb_converters}, {OP_PARAMETERS, true, verb_parameters},
-    {OP_LIMITS, true, verb_limits},       {OP_SET_LIMITS, false, verb_set_limits},
-    {OP_STATUS, true, verb_status},       {OP_FAULT_LOG, false, verb_fault_log},
-    {OP_CLEAR, true, verb_clear},         {OP_SELF_TEST, true, verb_self_test},
-    {OP_RESET, true, verb_reset},         {OP_ECHO, false, verb_echo},
-    {OP_HEARTBEAT, true, verb_heartbeat}, {OP_WATCHDOG, false, verb_watchdog},
-    {OP_ARM, true, verb_arm},             {OP_DISARM, true, verb_disarm},
-    {OP_CONFIGURE, false, verb_configure}, {OP_TOPOLOGY, false, verb_topology},
-    {OP_WRITE_CELLS, false, verb_write_cells}, {OP_READ_CELLS, false, verb_read_cells},
-    {OP_PULSE, false, verb_pulse},        {OP_MEASURE, false, verb_measure},
-    {OP_USAGE, false, verb_usage},        {OP_SETTLE, false, verb_settle},
-    {OP_TEMPERATURE, true, verb_temperature},
-};
-
-#define RULE(name, is_armed, needs) {OP_##name, is_armed, needs},
-static const struct rule {
-    uint8_t opcode;
-    bool armed;
+    bool armed, empty;
     uint64_t capability;
-} rules[] = {HIL_RULES(RULE)};
+    void (*run)(void);
+} verbs[] = {HIL_VERBS(VERB)};
 
 static uint32_t bit_of(uint64_t capability) {
     uint32_t bit = 0;
@@ -186,27 +130,18 @@ static uint32_t bit_of(uint64_t capability) {
     return bit;
 }
 
-static bool run(uint8_t opcode) {
-    const struct rule *rule = NULL;
-    const struct verb *verb = NULL;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].opcode == opcode) rule = &rules[i];
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (verbs[i].opcode == opcode) verb = &verbs[i];
-    if (!rule) return refuse(ERR_UNKNOWN_OPCODE, opcode, "no such opcode: see section 7 of the protocol");
-    if (!verb || (rule->capability && !(rule->capability & (BOARD_CAPABILITIES))))
-        return refuse(ERR_UNSUPPORTED, bit_of(rule->capability), "this device cannot: see its capabilities");
-    if (rule->armed && device.state == STATE_SAFE) return refuse(ERR_NOT_ARMED, 0, "outputs are off: ARM first");
-    if (rule->armed && device.state == STATE_TRIPPED)
-        return refuse(ERR_TRIPPED, device.trip, "tripped: CLEAR and ARM first");
-    if (verb->empty && request.size) return malformed(0, "this verb has no payload");
-    return verb->run();
-}
-
-bool execute(uint8_t opcode) {
+void execute(uint8_t opcode) {
     device_poll();
     device.transactions++;
-    bool fine = run(opcode) && !request.code;
+    const struct verb *verb = verbs, *end = verbs + sizeof verbs / sizeof *verbs;
+    while (verb < end && verb->opcode != opcode) verb++;
+    if (allow(verb < end, ERR_UNKNOWN_OPCODE, opcode, "no such opcode: see section 7 of the protocol")) {
+        bool able = verb->run && (!verb->capability || ABLE(verb->capability));
+        allow(able, ERR_UNSUPPORTED, bit_of(verb->capability), "this device cannot: see its capabilities");
+        allow(!verb->armed || device.state != STATE_SAFE, ERR_NOT_ARMED, 0, "outputs are off: ARM first");
+        allow(!verb->armed || device.state != STATE_TRIPPED, ERR_TRIPPED, device.trip, "tripped: CLEAR and ARM first");
+        if (verb->empty) done();
+        if (!request.code) verb->run();
+    }
     device.fed = port_micros(); /* a request being executed counts as traffic, however long it took */
-    return fine;
 }

@@ -13,12 +13,11 @@ from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter
 from firmware_specs.messages import Configure, Configured, Settle, pack_array, pack_topology
 from firmware_specs.topology import Dense, Layer, Topology
 from hil.conformance.check import Check
+from hil.conformance.checks.settle import NEAR
 from hil.conformance.conversation import Skipped, demand, parsed
 from hil.conformance.subject import Subject
 
 Array = NDArray[np.float64]
-NEAR = 0.2
-"""How far a size may be from what the text says, as a share of it."""
 READS = 16
 SWEEPS = 200
 CROWD = 32

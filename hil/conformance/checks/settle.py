@@ -19,6 +19,8 @@ SAMPLE_BYTES = 64
 """Of a sample with its statistics, by either protocol."""
 NOISE = 0.06
 """State units within which two readings of the same state agree on any chip worth training."""
+NEAR = 0.2
+"""How far a size may be from what the text says, as a share of it: gains of converters and neurons."""
 READS = 4
 STRENGTH = 0.6
 
@@ -88,13 +90,22 @@ def _shape(subject: Subject) -> None:
 
 
 def _transfer(subject: Subject) -> None:
+    """Sizes by what errors of converters and neurons leave of them, rails by what two readings may differ.
+
+    A median over few units of a chip whose converters bow is off by up to 0.11 in the middle of its range, and by 0.02
+    at its rails (the shipped presets, 40 seeds of the worst).
+    """
     topology = _ready(subject, 0.0)
-    slope = topology.layers[0].slope
-    levels = np.array([-0.5, 0.25, 0.5, 0.75, 1.5]) / slope
-    states = _run(subject, _drive(subject, *levels))[1][0][0]
-    expected = np.clip(slope * levels, 0, 1)[:, None]
-    off = float(np.median(np.abs(states - expected)))
-    demand(off < 1.5 * NOISE, f"median deviation {off:.3f} from clip(slope x drive, 0, 1)")
+    levels = np.array([-0.5, 0.25, 0.5, 0.75, 1.5]) / topology.layers[0].slope
+    states = np.median(_run(subject, _drive(subject, *levels))[1][0][0], axis=1)
+    low, quarter, middle, most, high = (float(state) for state in states)
+    for what, found, expected, share in (
+        ("driven below its range it is at", low, 0.0, 0.0),
+        ("driven to 0.5 it is at", middle, 0.5, NEAR),
+        ("from 0.25 to 0.75 it moves by", most - quarter, 0.5, NEAR),
+        ("driven above its range it is at", high, 1.0, 0.0),
+    ):
+        demand(abs(found - expected) < share * expected + NOISE, f"{what} {found:.3f}, expected {expected}")
 
 
 def _order_of_samples(subject: Subject) -> None:

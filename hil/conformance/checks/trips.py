@@ -8,7 +8,8 @@ from firmware_specs.codes import TRIP_FAULT, Capability, DeviceFlag, ErrorCode, 
 from firmware_specs.frame import Frame
 from firmware_specs.messages import Credit, FaultLog, FaultQuery, pack_number
 from hil.conformance.check import Check
-from hil.conformance.conversation import demand, fed, parsed
+from hil.conformance.conversation import demand, parsed
+from hil.conformance.feeding import feeds
 from hil.conformance.subject import FrameSubject
 
 SHORT_S = 0.3
@@ -56,41 +57,31 @@ def _logged(subject: FrameSubject) -> None:
 
 
 def _heartbeat(subject: FrameSubject) -> None:
-    subject.needs(Capability.WATCHDOG)
-    subject.arm(SHORT_S)
-
-    def beat() -> None:
-        subject.raw.silence(SHORT_S / 4)
+    def beat(seconds: float) -> None:
+        subject.raw.silence(seconds)
         subject.raw.ask(Opcode.HEARTBEAT)
 
-    said = fed(SHORT_S, beat)
-    demand(subject.status.state == State.ARMED, f"HEARTBEAT: {said}")
+    feeds(subject, "HEARTBEAT", beat)
 
 
 def _any_verb(subject: FrameSubject) -> None:
     """A host that works has no time for heartbeats."""
-    subject.needs(Capability.WATCHDOG)
-    subject.arm(SHORT_S)
 
-    def beat() -> None:
-        subject.raw.silence(SHORT_S / 4)
+    def beat(seconds: float) -> None:
+        subject.raw.silence(seconds)
         subject.raw.ask(Opcode.LIMITS)
 
-    said = fed(SHORT_S, beat)
-    demand(subject.status.state == State.ARMED, f"LIMITS: {said}")
+    feeds(subject, "LIMITS", beat)
 
 
 def _credit_feeds(subject: FrameSubject) -> None:
-    subject.needs(Capability.WATCHDOG)
     raw = subject.raw
-    subject.arm(SHORT_S)
 
-    def beat() -> None:
-        raw.silence(SHORT_S / 4)
+    def beat(seconds: float) -> None:
+        raw.silence(seconds)
         raw.send_frame(Frame(Kind.CREDIT, 0, 0, raw.session, raw.sequence, 0, 1, Credit(1).pack()))
 
-    said = fed(SHORT_S, beat)
-    demand(subject.status.state == State.ARMED, f"CREDIT: {said}")
+    feeds(subject, "CREDIT", beat, answered=False)
 
 
 def _damaged_is_no_heartbeat(subject: FrameSubject) -> None:

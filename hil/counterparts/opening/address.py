@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import torch
-
-from drivers.connect import meant
-from emulator.network import Stop
+from drivers.doors import meant
+from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import shipped
-from hil.counterparts.seam import Bench
+
+if TYPE_CHECKING:
+    import torch
+
+    from emulator.network import Stop
+    from hil.counterparts.seam import Bench
 
 FORMS = (
     "reference:[?arithmetic=mixed&over_relaxation=W]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  "
@@ -34,12 +38,12 @@ class Settings:
     visa_library: str | None = None
 
 
-Opener = Callable[[Settings], Bench]
+Opener = Callable[[Settings], "Bench"]
 
 
 def probably(address: str) -> str:
     """What an address that names nothing was probably meant to be: a sentence with a leading blank, or nothing."""
-    return f" Did you mean emulator:{address}?" if address.partition("?")[0] in shipped() else meant(address)
+    return f" Did you mean emulator:{address}?" if split_options(address)[0] in shipped() else meant(address)
 
 
 def options_of(address: str, query: str, known: tuple[str, ...]) -> dict[str, str]:
@@ -50,8 +54,8 @@ def options_of(address: str, query: str, known: tuple[str, ...]) -> dict[str, st
     """
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
-    if len(options) < len(pairs):
-        raise AddressError(f"{address!r}: an option is given twice")
+    if twice := sorted({name for name, _ in pairs if [key for key, _ in pairs].count(name) > 1}):
+        raise AddressError(f"{address!r}: {', '.join(twice)} is given twice; which one is meant?")
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise AddressError(f"{address!r}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")

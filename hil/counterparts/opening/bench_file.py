@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from drivers.doors import OPEN_S, is_wire
 from drivers.lease import LEASE_S, LONGEST_S
+from drivers.port_opening import Line
 from firmware_specs.addresses import refuse_handlers
 from firmware_specs.datasheet.fabric import UsbIdentity
 from firmware_specs.datasheet.section import Positive, Section
@@ -16,13 +18,26 @@ from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
 from firmware_specs.registry import known
 
+MOST_OPEN_S = 600.0
+
 
 class BenchFileError(ValueError):
     """A bench file that cannot be used; the message names file, key and what was expected."""
 
 
 class LimitsEntry(Section):
-    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed."""
+    """Limits the laboratory sets below what the device allows itself; what is left out is not narrowed.
+
+    Attributes:
+        max_drive_a: Largest drive or nudge current, amperes.
+        max_source_v: Largest voltage of a source node, volts.
+        max_read_v: Largest read voltage, volts.
+        max_pulse_v: Largest height of a pulse, volts.
+        max_pulse_s: Longest pulse, seconds.
+        max_pulses_per_cell: Most pulses a cell may ever have.
+        max_energy_per_cell_j: Most energy a cell may ever have, joules.
+        max_temperature_k: Temperature above which outputs go off, kelvin.
+    """
 
     max_drive_a: Positive | None = None
     max_source_v: Positive | None = None
@@ -50,6 +65,10 @@ class DeviceEntry(Section):
         allow_no_watchdog: Named override for a device that cannot turn its outputs off by itself.
         allow_long_requests: Named override: what cannot be cut may hold up switching off for more than half a second.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
+        open_timeout_s: By when it must be open, and by when the first answer must be there after that.
+        settle_after_open_s: Wait so long after the opening, and leave unread what came, before anything is asked.
+        dtr: Of a serial port: `on`, `off`, or `leave` it alone; a board may start anew when it is raised.
+        rts: The same.
         visa_library: `@py` or `@ivi`; the path of another one is given on the command line only.
         rack: With the address `rack:`, the rack itself: instruments, roles, wiring, limits.
     """
@@ -66,6 +85,10 @@ class DeviceEntry(Section):
     allow_no_watchdog: bool = False
     allow_long_requests: bool = False
     timeout_s: Positive = 10.0
+    open_timeout_s: Annotated[float, Field(gt=0, le=MOST_OPEN_S)] = OPEN_S
+    settle_after_open_s: Annotated[float, Field(ge=0, le=MOST_OPEN_S)] = 0.0
+    dtr: Line = "on"
+    rts: Line = "on"
     visa_library: Literal["@py", "@ivi"] = "@py"
     rack: Rack | None = None
 
@@ -73,7 +96,8 @@ class DeviceEntry(Section):
     @classmethod
     def _has_a_scheme(cls, address: str) -> str:
         scheme, found, target = address.partition(":")
-        if not known("counterparts", scheme) or not found or (scheme in ("emulator", "serial", "visa") and not target):
+        wire = is_wire(address)
+        if not (wire or known("counterparts", scheme)) or not found or ((wire or scheme == "emulator") and not target):
             raise ValueError(
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"
@@ -95,7 +119,11 @@ class DeviceEntry(Section):
 
 
 class BenchFile(Section):
-    """The devices of a bench by name."""
+    """The devices of a bench by name.
+
+    Attributes:
+        devices: A device by the name that `--device` takes.
+    """
 
     devices: dict[str, DeviceEntry] = Field(min_length=1)
 

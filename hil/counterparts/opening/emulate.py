@@ -14,7 +14,7 @@ from emulator.device import Device
 from emulator.faults import FaultPlan
 from emulator.journal import Event
 from emulator.serve import Board, Doors
-from firmware_specs import datasheet
+from firmware_specs import datasheet, platform
 
 
 class Stoppable(Protocol):
@@ -25,8 +25,7 @@ class Stoppable(Protocol):
         ...
 
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-EVERYTHING = Doors(pty=True, tcp=0, scpi=0, hislip=0)
+EVERYTHING = Doors(pty=platform.TERMINALS, tcp=0, scpi=0, hislip=0)
 
 
 def open_board(
@@ -59,12 +58,13 @@ def open_board(
 
 @contextmanager
 def stopped_by_signals(board: Stoppable) -> Iterator[None]:
-    """Ends a board's or a rack's `run` on Ctrl-C, SIGTERM and SIGHUP, however often they come."""
+    """Ends a board's or a rack's `run` on Ctrl-C, SIGTERM and a closed terminal, however often they come."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         board.stop()
 
-    before = {number: signal.signal(number, stop) for number in STOPPING}
+    platform.close_is_a_signal()
+    before = {number: signal.signal(number, stop) for number in platform.ASKING}
     try:
         yield
     finally:

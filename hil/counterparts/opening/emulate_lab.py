@@ -14,7 +14,7 @@ def open_instrument(model: str, dut: str, *, port: int = 0, real_time: bool = Fa
     """One instrument with one part at its terminals, ready to be run.
 
     Args:
-        model: A model that the racks know, `keithley-2450`.
+        model: A registered model, `keithley-2450`, or one by its place, `module:attribute`, which is trusted too.
         dut: The part, `resistor:1e3`; a class of one's own, `module:Class`, is trusted, since a person typed it.
         port: Where it listens; 0: any free port.
         real_time: Integration and relay times pass in real time.
@@ -23,6 +23,7 @@ def open_instrument(model: str, dut: str, *, port: int = 0, real_time: bool = Fa
         ValueError: unknown model, or no such part.
         OSError: the port is not free.
     """
+    trust_path(model)
     trust_path(dut.partition("?")[0])
     lab = single(model, dut)
     ports = dict.fromkeys(lab.instruments, port)

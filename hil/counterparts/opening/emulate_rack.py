@@ -10,6 +10,7 @@ import tomli_w
 from emulator.rack.rack import VirtualRack
 from emulator.rack.serve import RackServer
 from firmware_specs.racks import load_rack
+from hil.outputs import write_signed
 
 DEVICE = "rack"
 
@@ -41,6 +42,4 @@ def bench_file(server: RackServer) -> str:
 
 def write_bench_file(server: RackServer, path: Path) -> None:
     """Writes `bench_file`, the whole file at once."""
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(bench_file(server))
-    scratch.replace(path)
+    write_signed(path, bench_file(server))

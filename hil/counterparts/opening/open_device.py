@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from drivers.connect import Options, connect
+from typing import TYPE_CHECKING
+
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
+from drivers.doors import Options
 from drivers.errors import OutOfRange
+from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.printable import printable
-from hil.counterparts.described import datasheet_of, disagreements
-from hil.counterparts.device import DeviceBench
+from hil.counterparts.described import completed, datasheet_of, disagreements
 from hil.counterparts.opening.bench_file import DeviceEntry
+
+if TYPE_CHECKING:
+    from hil.counterparts.device import DeviceBench
 
 OVERRIDES = ("allow_no_watchdog", "allow_long_requests")
 
@@ -37,6 +43,9 @@ def options_of(entry: DeviceEntry, source: str, *, clear_trip: bool = False) -> 
         allow_long_requests=entry.allow_long_requests,
         clear_trip=clear_trip,
         timeout_s=entry.timeout_s,
+        open_timeout_s=entry.open_timeout_s,
+        settle_after_open_s=entry.settle_after_open_s,
+        lines=ControlLines(entry.dtr, entry.rts),
         visa_library=entry.visa_library,
     )
 
@@ -80,15 +89,17 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
     on_file = None if entry.datasheet is None else load(entry.datasheet)
-    crossbar = connected(entry, source)
+    crossbar = connected(entry, source)  # a device that is busy or silent is refused before torch is waited for
     try:
+        from hil.counterparts.device import DeviceBench
+
         said = datasheet_of(crossbar.info, entry.address)
         provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
         if entry.visa_library != "@py":
             provenance["visa_library"] = entry.visa_library
         if overrides := [name for name in OVERRIDES if getattr(entry, name)]:
             provenance["overrides"] = overrides
-        return DeviceBench(crossbar, address, on_file or said, provenance)
+        return DeviceBench(crossbar, address, completed(on_file, said), provenance)
     except BaseException:
         crossbar.close()
         raise

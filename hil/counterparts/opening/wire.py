@@ -12,8 +12,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Literal
 
-from drivers.connect import Options, bare_wire, connect
+from drivers.connect import bare_wire, connect
 from drivers.crossbar import Crossbar
+from drivers.doors import FRAMES, SCPI, Address, Options, is_wire
 from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.loopback import Loopback
@@ -25,9 +26,12 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.refusals import close
+from firmware_specs.registry import names
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.address import AddressError, probably
-from hil.counterparts.opening.bench import entry_of, meant_by, open_chip
+from hil.counterparts.opening.bench import open_chip
+from hil.counterparts.opening.meant import entry_of, meant_by
 from hil.counterparts.opening.open_device import connected, options_of
 from hil.counterparts.opening.rehearsal import StandIn
 
@@ -46,13 +50,18 @@ def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
         return wanted or "serial"
     if scheme == "bench":
         return protocol_of(entry_of(address)[2].address, wanted)
-    spoken: dict[str, Protocol] = {"serial": "serial", "visa": "scpi"}
-    if scheme not in spoken:
+    if not is_wire(address):
         forms = "serial:PORT?baud=N, visa:RESOURCE, emulator:DATASHEET?seed=N or bench:FILE#NAME of one"
-        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{probably(address)}")
-    if wanted not in (None, spoken[scheme]):
-        raise AddressError(f"{address!r} speaks {spoken[scheme]}, not {wanted}")
-    return spoken[scheme]
+        near = close(scheme, names("transports"))
+        meant = f" {near[0].upper()}{near[1:]}" if near.startswith("did") else probably(address)
+        raise AddressError(f"{address!r} has no wire of a device: {forms} is needed.{meant}")
+    dialect = Address.parse(address).dialect
+    spoken: dict[str, Protocol] = {FRAMES: "serial", SCPI: "scpi"}
+    if dialect not in spoken:
+        raise AddressError(f"{address!r} speaks {dialect}; what is checked here are frames and SCPI messages")
+    if wanted not in (None, spoken[dialect]):
+        raise AddressError(f"{address!r} speaks {spoken[dialect]}, not {wanted}")
+    return spoken[dialect]
 
 
 @contextmanager
@@ -97,7 +106,7 @@ def open_crossbar(address: str, visa_library: str | None = None, *, clear_trip: 
     entry = meant.entry
     if entry.address.startswith("emulator:"):
         return crossbar_of_chip(open_chip(entry.address), Options(), entry.address)
-    if not entry.address.startswith(("serial:", "visa:")):
+    if not is_wire(entry.address):
         address = entry.address
         what = "is a rack: drivers.rack measures its cells" if address.startswith("rack:") else "is no device"
         form = "serial:, visa:, emulator: or bench:FILE#NAME of one is needed"

@@ -53,7 +53,7 @@ class Crossbar(Energy):
         """
         drawn: dict[str, Tensor] = {}
         for index, coupling in enumerate(self.network.couplings):
-            shape = _weight_shape(self.network, coupling)
+            shape = weight_shape(self.network, coupling)
             bound = math.prod(shape[1:]) ** -0.5
             drawn[f"weight_{index}"] = torch.empty(shape).uniform_(-bound, bound)
             if coupling.bias:
@@ -79,7 +79,8 @@ class Crossbar(Energy):
         return energy.contrast(self.network, parameters, drive, phases, weights, source_currents, windows)
 
 
-def _weight_shape(topology: Topology, coupling: Dense | Conv) -> tuple[int, ...]:
+def weight_shape(topology: Topology, coupling: Dense | Conv) -> tuple[int, ...]:
+    """Of a coupling's weights: (post, pre) dense, (out, in, k, k) convolutional."""
     if isinstance(coupling, Conv):
         channels = topology.shape(coupling.pre)[0]
         return topology.shape(coupling.post)[0], channels, coupling.kernel, coupling.kernel

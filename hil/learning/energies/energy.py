@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import Parameters, States
+from hil.counterparts.values import Parameters, States
 
 Shape = tuple[int, ...]
 UNBOUNDED = (float("-inf"), float("inf"))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
+from firmware_specs.datasheet.section import Plain
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from firmware_specs.registry import find
@@ -26,6 +27,7 @@ from hil.measuring.characterize.items import (
     PulseResponse,
     ReadNoise,
     SettleTime,
+    SymmetricPoint,
     TemperatureSweep,
     Transfer,
 )
@@ -38,7 +40,7 @@ class PlanError(ValueError):
     """A plan that cannot be used; the message names file, key and what was expected."""
 
 
-class Plan(BaseModel):
+class Plan(Plain):
     """A characterization; an item that is given as an empty table is measured with its usual settings.
 
     Attributes:
@@ -66,8 +68,9 @@ class Plan(BaseModel):
     temperature: TemperatureSweep | None = None
     drift: Drift | None = None
     pulse_response: PulseResponse | None = None
+    symmetric_point: SymmetricPoint | None = None
     endurance: Endurance | None = None
-    own: dict[str, SerializeAsAny[Any]] = {}
+    own: dict[str, SerializeAsAny[Any]] = Field(default={})
 
     @field_validator("own", mode="before")
     @classmethod
@@ -82,7 +85,8 @@ class Plan(BaseModel):
         """Items to measure, in order; what wears cells comes last."""
         named = (
             self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
-            self.read_noise, self.temperature, self.drift, self.pulse_response, *self.own.values(), self.endurance,
+            self.read_noise, self.temperature, self.drift, self.pulse_response, self.symmetric_point,
+            *self.own.values(), self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
 
@@ -91,7 +95,7 @@ class Plan(BaseModel):
         """The first look, which every measurement that writes begins with: what is broken is left out of all others."""
         writes = (
             self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise, self.temperature,
-            self.drift, self.pulse_response, self.endurance, *self.own.values(),
+            self.drift, self.pulse_response, self.symmetric_point, self.endurance, *self.own.values(),
         )  # fmt: skip
         return self.health or (Health() if any(item is not None for item in writes) else None)
 
@@ -108,6 +112,8 @@ def settings_of(name: str, table: object) -> object:
     lacking = [a for a in ("NAME", "NEEDS", "DIMS", "UNITS", "steps", "conclude") if not hasattr(item, a)]
     if lacking or not hasattr(item, "model_validate"):
         raise ValueError(f"{name} is no measuring item: it lacks {', '.join(lacking) or 'pydantic settings'}")
+    if name in PROVIDED:
+        raise ValueError(f"{name} is a shipped item: its table is [{name}], not [own.{name}]")
     if item.NAME in PROVIDED or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", item.NAME):
         raise ValueError(f"{name}: an item of one's own needs a NAME of its own in lower case, not {item.NAME!r}")
     try:
@@ -131,7 +137,7 @@ def only(plan: Plan, names: Sequence[str]) -> Plan:
 
 
 def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: float = 0.0) -> Plan:
-    """Everything but endurance, which only costs; pulses as given, else by the datasheet."""
+    """Everything but endurance and symmetric points, which only cost; pulses as given, else by the datasheet."""
     return Plan(
         rows=rows,
         columns=columns,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drivers.crossbar import Crossbar
+from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet, load, shipped
 
 
@@ -20,7 +21,7 @@ def supposed(crossbar: Crossbar, address: str, named: str | None = None) -> tupl
     if named is not None:
         return load(named), f"{named}, as named"
     if address.startswith("emulator:"):
-        name = address.removeprefix("emulator:").partition("?")[0]
+        name = split_options(address.removeprefix("emulator:"))[0]
         return load(name), f"{name}, of the address"
     identity = crossbar.info.identity
     for name in shipped():

@@ -30,7 +30,7 @@ Preset = dict[str, Any]
 
 def presets() -> dict[str, Preset]:
     """The device presets, by name."""
-    return parse_toml((resources.files("hil.measuring.exchange") / "presets.toml").read_text())
+    return parse_toml((resources.files("hil.measuring.exchange") / "presets.toml").read_text("utf-8"))
 
 
 def sheet_of(name: str, range_s: tuple[float, float] | None = None) -> Twin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet import Datasheet, DatasheetError
 from firmware_specs.datasheet.pulses import Pulses
 
 NODES = 17
@@ -37,11 +37,11 @@ def export(sheet: Datasheet, name: str) -> str:
     """A Python file with `device` and `rpu_config`.
 
     Raises:
-        ValueError: the datasheet has no pulse law.
+        DatasheetError: the datasheet has no pulse law.
     """
     law = sheet.pulses
     if law.law == "none":
-        raise ValueError(f"{name}: no pulse law, which is what a device of aihwkit is")
+        raise DatasheetError(f"{name}: no pulse law, which is what a device of aihwkit is")
     cls, arguments, unsaid = device_of(law)
     if sheet.faults.corrupt:
         arguments |= {"corrupt_devices_prob": sheet.faults.corrupt}
@@ -58,6 +58,8 @@ def export(sheet: Datasheet, name: str) -> str:
         unsaid.append("read noise is relative: that of mid-range is taken everywhere")
     elif noise.law == "flicker":
         unsaid.append("1/f read noise (PCMLikeNoiseModel has it)")
+    elif noise.aged:
+        unsaid.append(f"read noise law {noise.law!r}")
     coefficients = sheet.programming.sigma_coefficients_s or (sheet.cells.programming_noise * sheet.cells.span_s,)
     text = TEMPLATE.format(
         model=_plain(sheet.identity.model),

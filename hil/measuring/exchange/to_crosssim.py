@@ -123,14 +123,16 @@ def _unsaid(sheet: Datasheet) -> list[str]:
     found = []
     if sheet.pulses.law != "none":
         found.append("pulses: CrossSim 3.2 has no pulsed update")
-    if sheet.drift.law == "exponential":
-        found.append("drift law 'exponential'")
+    if sheet.drift.law == "exponential" or sheet.drift.own:
+        found.append(f"drift law {sheet.drift.law!r}")
     if sheet.drift.law == "walk" and (sheet.drift.jumps or sheet.drift.level_factors):
         found.append("the walk is taken for Gaussian and alike at all levels")
     if sheet.telegraph.amplitude:
         found.append("telegraph noise")
     if sheet.read_noise.law == "flicker":
         found.append("growth of 1/f noise: as after a second")
+    elif sheet.read_noise.aged:
+        found.append(f"read noise law {sheet.read_noise.law!r}")
     return found
 
 

@@ -138,7 +138,7 @@ def summary(readings: Readings) -> list[Figure]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
 def _digest(path: Path) -> str:

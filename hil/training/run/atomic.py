@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from firmware_specs import platform
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replaces a file: temporary file in the same folder, fsync, rename, fsync of the folder.
@@ -33,15 +35,11 @@ def _replace(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # noqa: PTH101 - as any file a program writes; mkstemp makes it private
-        os.replace(temporary, path)  # noqa: PTH105
+        platform.replace(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    platform.sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,6 +21,7 @@ RUN = Made(
     "run",
     re.compile(
         r"(ranks/\d+/)?(config\.toml|(provenance|evaluation|summary|counterpart)\.json|metrics\.jsonl|flight\.log"
+        r"|ledger\.(bin|json)|picture\.json|events-\d{6}\.jsonl"
         r"|report\.html|(checkpoints|best)/step_\d+\.(json|safetensors)|tensorboard/events\.out\.tfevents\.[^/]+)"
         r"|ranks/\d+/\.crossbar-hil"
     ),

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a request to stop after the present step; a second one stops at once."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request to stop after the present step; a second one stops at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from firmware_specs import platform
 
 
 class StopRequest:
@@ -24,18 +24,20 @@ class StopRequest:
         self.hurry_s: float | None = None
         self._heard = False
         self._before: dict[signal.Signals, object] = {}
+        self._alarm: platform.Alarm | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ask)
+            platform.close_is_a_signal()
+            self._before = {number: signal.signal(number, self._ask) for number in platform.ASKING}
+            self._alarm = platform.Alarm(self._ask)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._alarm is not None:
+            self._alarm.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -47,8 +49,9 @@ class StopRequest:
         if self._heard:
             return
         if self.signal is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            if self._alarm is not None:
+                self._alarm.set(0)
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
-        if self.hurry_s is not None:
-            signal.setitimer(signal.ITIMER_REAL, self.hurry_s)
+        if self.hurry_s is not None and self._alarm is not None:
+            self._alarm.set(self.hurry_s)

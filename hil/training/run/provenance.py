@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import platform
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from drivers.owner_file import user_name
 from firmware_specs.registry import plugins
 from hil.counterparts.seam import Bench
 from hil.data import Dataset
@@ -40,7 +40,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_step": step,
         "command": sys.argv,
-        "user": getpass.getuser(),
+        "user": user_name(),
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -78,6 +78,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             ["git", "-C", str(folder), *arguments],  # noqa: S607
             capture_output=True,
             text=True,
+            encoding="utf-8",
             timeout=10,
             check=True,
         )

@@ -58,9 +58,9 @@ static void give_out(void) {
 
 static void wait_for_host(int milliseconds) {
     struct pollfd wanted[2] = {{from_host, POLLIN, 0}, {to_host, POLLOUT, 0}};
+    give_out(); /* before waiting: most often all of it goes at once */
     poll(wanted, out_from == out_to ? 1 : 2, milliseconds);
     if (wanted[0].revents) take_in();
-    give_out();
 }
 
 void port_send(const uint8_t *bytes, size_t count) {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from firmware_specs.codes import Capability, State, Trip
 from hil.conformance.check import Check
-from hil.conformance.conversation import demand, fed
+from hil.conformance.conversation import demand
+from hil.conformance.feeding import feeds
 from hil.conformance.scpi.subject import ScpiSubject
 
 SHORT_S = 0.3
@@ -53,15 +54,11 @@ def _latched(subject: ScpiSubject) -> None:
 
 
 def _kept_alive(subject: ScpiSubject) -> None:
-    subject.needs(Capability.WATCHDOG)
-    subject.arm(SHORT_S)
-
-    def beat() -> None:
-        subject.talk.silence(SHORT_S / 4)
+    def beat(seconds: float) -> None:
+        subject.talk.silence(seconds)
         subject.talk.ask("*OPC?")
 
-    said = fed(SHORT_S, beat)
-    demand(subject.status.state == State.ARMED, f"messages: {said}")
+    feeds(subject, "messages", beat)
 
 
 def _read_back(subject: ScpiSubject) -> None:

@@ -63,6 +63,44 @@ def _reply_lost(subject: ScpiSubject) -> None:
     demand(bool((grown == counted).all()), f"{counted} acts are counted, cells took {grown.min()} .. {grown.max()}")
 
 
+def _numbered(subject: ScpiSubject) -> None:
+    """As a host does that missed the answer: a nonce first, then the same message again."""
+    ready(subject)
+    subject.talk.accepted("SYST:SEQ 0")
+    used = subject.usage(subject.region()).pulses.astype(np.int64)
+    message = f"SYST:SEQ 41;:{_pulse(subject, '?', 1)}"
+    first = subject.talk.ask(message)
+    subject.talk.ask(f'SYST:ECHO? "{NONCE}"')
+    again = subject.talk.ask(message)
+    grown = subject.usage(subject.region()).pulses - used
+    demand(bool((grown == 1).all()), f"a numbered pulse that came twice gave {grown.min()} .. {grown.max()} pulses")
+    demand(again == first, f"a numbered message was answered {first!r}, and {again!r} when it came again")
+    kept = subject.talk.ask("SYST:SEQ?")
+    demand(kept == "41", f"SYSTem:SEQuence? is {kept} after a message of number 41")
+    subject.talk.ask(message.replace("41", "42", 1))
+    grown = subject.usage(subject.region()).pulses - used
+    demand(bool((grown == 2).all()), f"a new number is a new message: pulses grew by {grown.min()} .. {grown.max()}")
+
+
+def _number_taken(subject: ScpiSubject) -> None:
+    ready(subject)
+    subject.talk.accepted("SYST:SEQ 0")
+    used = subject.usage(subject.region()).pulses.astype(np.int64)
+    subject.talk.ask(f"SYST:SEQ 43;:{_pulse(subject, '?', 1)}")
+    words = subject.talk.refused(f"SYST:SEQ 43;:{_pulse(subject, '', 2)}", -221)
+    demand("CONFLICT" in words, f"another message under a kept number was refused with {words!r}, not CONFLICT")
+    grown = subject.usage(subject.region()).pulses - used
+    demand(bool((grown == 1).all()), f"another message under a kept number was done: {grown.min()} .. {grown.max()}")
+
+
+def _refusal_kept(subject: ScpiSubject) -> None:
+    subject.talk.accepted("SYST:SEQ 0")
+    message = "SYST:SEQ 44;:ARR:TOP? 65535;:SYST:ERR:ALL?"
+    first, again = subject.talk.ask(message), subject.talk.ask(message)
+    demand(first[:1] == "-" and again == first, f"a numbered refusal was {first!r}, and {again!r} when it came again")
+    demand(not subject.talk.errors(), "a refusal that was sent again is in the error queue, too")
+
+
 def _wait_once(subject: ScpiSubject) -> None:
     subject.needs(Capability.VIRTUAL_CLOCK)
     before, started = _count(subject), subject.talk.number("SYST:CLOC?")
@@ -134,6 +172,9 @@ CHECKS = (
     Check("transactions.counted", "4.1", "the count grows by one with every write, by none with reads", _counted),
     Check("transactions.pulses", "4.1", "pulses are done once, as command and as query, and counted", _pulses_counted),
     Check("transactions.reply-lost", "4.1", "after a lost reply the count says whether pulses were done", _reply_lost),
+    Check("transactions.numbered", "4.3", "a numbered message that comes again is answered, and not done", _numbered),
+    Check("transactions.number-taken", "4.3", "another message under a kept number is refused", _number_taken),
+    Check("transactions.refusal-kept", "4.3", "a refusal in a numbered message is sent again", _refusal_kept),
     Check("transactions.wait", "4.1", "SYSTem:WAIT moves the clock once and is counted", _wait_once),
     Check("transactions.nonce", "4.1", "SYSTem:ECHO? answers the same string", _nonce),
     Check("settle.statistics", "5.4", "the figures of the last settle have their shape", _statistics),

@@ -10,16 +10,17 @@ from hil.measuring.characterize.items.programming import Programming
 from hil.measuring.characterize.items.pulse_response import PulseResponse
 from hil.measuring.characterize.items.read_noise import ReadNoise
 from hil.measuring.characterize.items.settle_time import SettleTime
+from hil.measuring.characterize.items.symmetric_point import SymmetricPoint
 from hil.measuring.characterize.items.temperature import TemperatureSweep
 from hil.measuring.characterize.items.transfer import Transfer
 from hil.measuring.characterize.items.wear import Endurance
 
 ITEMS = (
     Found, Health, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep,
-    Drift, PulseResponse, Endurance,
+    Drift, PulseResponse, SymmetricPoint, Endurance,
 )  # fmt: skip
 
 __all__ = [
     "ITEMS", "CurrentVoltage", "Drift", "Endurance", "Found", "Health", "Item", "NudgeLinearity", "Programming",
-    "PulseResponse", "ReadNoise", "SettleTime", "TemperatureSweep", "Transfer",
+    "PulseResponse", "ReadNoise", "SettleTime", "SymmetricPoint", "TemperatureSweep", "Transfer",
 ]  # fmt: skip

@@ -67,7 +67,7 @@ class PulseResponse(Settings):
 
     def steps(self, probe: Probe) -> Sequence[Step]:
         """A write, then groups of pulses; `direction` is 0 at the beginning, then +1 or -1."""
-        height, width = self._pulse(probe)
+        height, width = self.chosen(probe)
         rows = [self._step((Write(self.start),), 0, 0, 0, height, width)]
         for cycle in range(self.cycles):
             for direction in (1, -1):
@@ -78,7 +78,7 @@ class PulseResponse(Settings):
 
     def refusal(self, probe: Probe) -> str:
         """No cell gets a pulse that nobody chose, or that a limit forbids."""
-        height, width = self._chosen(probe)
+        height, width = self.chosen(probe)
         missing = [name for name, value in (("amplitude_v", height), ("width_s", width)) if not value]
         if missing:
             return (
@@ -93,7 +93,7 @@ class PulseResponse(Settings):
         ]
         return f"its pulses of {height:g} V, {width:g} s are beyond {' and '.join(beyond)}" if beyond else ""
 
-    def _chosen(self, probe: Probe) -> tuple[float, float]:
+    def chosen(self, probe: Probe) -> tuple[float, float]:
         """Height and width by plan, datasheet, device; 0 where nobody says."""
         law = _law(probe.sheet)
         said = (law.amplitude_v, law.width_s) if law is not None else probe.crossbar.info.nominal_pulse or (0.0, 0.0)
@@ -104,10 +104,6 @@ class PulseResponse(Settings):
     ) -> Step:
         at = {"cycle": float(cycle), "direction": float(direction), "pulses": float(count)}
         return Step(lambda p: {"level": p.read(self.reads)}, deeds, at | {"amplitude": height, "width": width})
-
-    def _pulse(self, probe: Probe) -> tuple[float, float]:
-        """Height and width."""
-        return self._chosen(probe)
 
     def _counts(self, probe: Probe, up: bool, height: float, width: float) -> list[int]:
         """Pulses of every group of one direction."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from drivers.connect import Options
+from drivers.doors import Options
 from emulator.chip import Chip
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet, load

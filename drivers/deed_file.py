@@ -1,0 +1,188 @@
+"""Deeds in a file, exact through `kill -9`: counted before they go out as under way, after the reply as done.
+
+The file is mapped into memory, so that a count costs no call of the system and is there whatever ends the process. It
+holds two records and which of them counts. A change is made in the other one, and the turn from one to the other is a
+single store: a process that is killed leaves the counts as they were before or after, never between.
+
+What was under way when the process ended may or may not have been done. A device counts the transactions it executed
+(STATUS): with the number it had before, the next session knows how many of the requests got through. Where that cannot
+be known, it was switched off meanwhile, they count as done: a chip never had more than is said.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from firmware_specs.deeds import FIELDS, NOTHING, Deeds, finite
+
+MAGIC = b"hil deeds 1\n\0\0\0\0"
+COUNT = len(FIELDS)
+RECORD = 3 * COUNT + 4
+"""Numbers of a record: done, of one request under way, of the last; boot, transactions before, how many, doubts."""
+SIZE = 32 + 2 * 8 * RECORD
+
+
+class DamagedDeeds(ValueError):
+    """A file that is none of ours; the message names it."""
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """Requests that were sent and whose replies were not seen.
+
+    Attributes:
+        boot: The device's boot number.
+        before: Transactions the device had executed before them, -1 where its protocol does not say.
+        count: How many requests.
+        each: What each does but the last.
+        last: What the last does.
+    """
+
+    boot: int
+    before: int
+    count: int
+    each: Deeds
+    last: Deeds
+
+    def done(self, executed: int) -> Deeds:
+        """What was done when so many of them were executed."""
+        executed = min(max(executed, 0), self.count)
+        whole = self.each.times(min(executed, self.count - 1)) if self.count > 1 else NOTHING
+        return whole + self.last if executed == self.count else whole
+
+
+class DeedFile:
+    """Counts that only grow.
+
+    Args:
+        path: The file; it is made where it is missing.
+        read_only: Look at what another process counts.
+
+    Raises:
+        DamagedDeeds: it holds something else. OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        if not read_only and not path.exists():
+            _made(path)
+        with path.open("rb" if read_only else "r+b") as file:
+            if os.fstat(file.fileno()).st_size != SIZE:
+                raise DamagedDeeds(f"{path} is no count of deeds: {SIZE} bytes are expected")
+            self._map = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE)
+        if self._map[:16] != MAGIC:
+            raise DamagedDeeds(f"{path} is no count of deeds")
+        self._turn = np.frombuffer(self._map, np.int64, 1, 16)
+        self._records = np.frombuffer(self._map, np.float64, 2 * RECORD, 32).reshape(2, RECORD)
+        if not finite(self.total):
+            raise DamagedDeeds(f"{path} is damaged: it counts {self.total}")
+
+    @property
+    def total(self) -> Deeds:
+        """What was done."""
+        return Deeds(*self._now[:COUNT].tolist())
+
+    @property
+    def doubtful(self) -> int:
+        """Requests that count as done though nobody knows."""
+        return int(self._now[-1])
+
+    @property
+    def under_way(self) -> UnderWay | None:
+        """What an earlier process left."""
+        boot, before, count = self._now[-4:-1].tolist()
+        if not count:
+            return None
+        each, last = self._now[COUNT : 2 * COUNT].tolist(), self._now[2 * COUNT : 3 * COUNT].tolist()
+        return UnderWay(int(boot), int(before), int(count), Deeds(*each), Deeds(*last))
+
+    def add(self, deeds: Deeds) -> None:
+        """Something was done; nothing is under way then."""
+        record = self._other()
+        record[:COUNT] += deeds.numbers()
+        record[COUNT:-1] = 0.0
+        self._flip()
+
+    def begin(self, under_way: UnderWay) -> None:
+        """Requests go out now."""
+        record = self._other()
+        record[COUNT : 2 * COUNT] = under_way.each.numbers()
+        record[2 * COUNT : 3 * COUNT] = under_way.last.numbers()
+        record[-4:-1] = under_way.boot, under_way.before, under_way.count
+        self._flip()
+
+    def resolve(self, boot: int, executed: int) -> None:
+        """Settles what an earlier process left.
+
+        Args:
+            boot: The device's boot number now.
+            executed: Transactions it has executed before this session, -1 where its protocol does not say.
+        """
+        left = self.under_way
+        if left is None:
+            return
+        known = left.boot == boot and left.before >= 0 and executed >= left.before
+        done = executed - left.before if known else left.count
+        if not known:
+            self._doubt(left.count)
+        self.add(left.done(done))
+
+    def flush(self) -> None:
+        """Puts the counts on disk: from then on they outlast a power cut, too."""
+        self._map.flush()
+
+    def close(self) -> None:
+        """Ends it; counts stay."""
+        del self._turn, self._records
+        self._map.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _now(self) -> np.ndarray:
+        return self._records[self._turn[0] & 1]
+
+    def _other(self) -> np.ndarray:
+        other = self._records[1 - (self._turn[0] & 1)]
+        other[:] = self._now
+        return other
+
+    def _flip(self) -> None:
+        self._turn[0] = 1 - (self._turn[0] & 1)
+
+    def _doubt(self, count: int) -> None:
+        record = self._other()
+        record[-1] += count
+        self._flip()
+
+
+def read(path: Path) -> tuple[Deeds, int]:
+    """What a file counts, with what is under way as done, and how many requests of it are doubtful.
+
+    Raises:
+        DamagedDeeds: it holds something else. OSError: it cannot be read.
+    """
+    with DeedFile(path, read_only=True) as file:
+        total, left = file.total, file.under_way
+        return (total, file.doubtful) if left is None else (total + left.done(left.count), file.doubtful + left.count)
+
+
+def _made(path: Path) -> None:
+    """A file of zeros, whole when it appears under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(MAGIC + bytes(SIZE - len(MAGIC)))
+    scratch.replace(path)

@@ -1,0 +1,170 @@
+"""Arrays whose weights are in cells: the part of the value seam that pulses, reads and refreshes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from firmware_specs.datasheet import Datasheet
+from firmware_specs.topology import Topology
+from hil.counterparts import pulse_plan
+from hil.counterparts.mapping import Mapping
+from hil.counterparts.seam import Array, Parameters, Programmed
+
+
+@dataclass(frozen=True)
+class Pulsed:
+    """What a pulsed update did.
+
+    Attributes:
+        pulses: Programming pulses sent.
+        cells: Cells that got any.
+        capped: Cells that were to get more than was allowed.
+    """
+
+    pulses: int
+    cells: int
+    capped: int
+
+
+@dataclass(frozen=True)
+class Wear:
+    """What the cells of an array have taken.
+
+    Attributes:
+        weights: Weights and biases they hold.
+        pulses: Pulses and writes of all cells.
+        most: The largest count of a cell.
+    """
+
+    weights: int
+    pulses: int
+    most: int
+
+
+@runtime_checkable
+class CellArray(Array, Protocol):
+    """An array whose weights are in cells: they can be moved by pulses, they drift, they can be refreshed."""
+
+    def prepare(self, parameters: Parameters) -> Programmed:
+        """Writes weights and biases so that pulses can move them both ways; from then on the cells alone have them."""
+        ...
+
+    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves weights and biases by programming pulses, nothing else.
+
+        Args:
+            changes: Wanted changes, named and shaped as the parameters, model units. They become whole numbers of
+                pulses by stochastic rounding with the nominal step of the datasheet's law.
+            most: Pulses a cell gets at most.
+            generator: Source of the rounding.
+
+        Raises:
+            ValueError: the datasheet describes no pulses.
+        """
+        ...
+
+    def pulse_step(self) -> float:
+        """What one pulse on one cell changes a weight by at mid-range, by the datasheet, model units."""
+        ...
+
+    def one_sided(self) -> bool:
+        """Whether pulses move its cells one way only, so that a weight moves by either cell of its pair."""
+        ...
+
+    def move(self, coupling: int, change: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+        """`pulse` for one coupling, (rows, columns) of its crossbar, the bias line last."""
+        ...
+
+    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+        """A whole number of pulses a weight of one coupling.
+
+        Args:
+            coupling: Which.
+            counts: (rows, columns) of its crossbar, int64; positive ones raise the weight. They are shared by the two
+                cells of a pair, of a one-sided law one of the two gets all.
+            most: Pulses a cell gets at most.
+            generator: Which cell of a pair takes an odd pulse.
+        """
+        ...
+
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Weights of some rows of a coupling's crossbar as read cell by cell, (rows, columns), model units.
+
+        Args:
+            coupling: Which.
+            rows: Of its crossbar, the bias line last.
+            reads: Readings of every cell, averaged.
+        """
+        ...
+
+    def wear(self) -> Wear:
+        """What its cells have taken by the counterpart's own count; zeros where it does not count."""
+        ...
+
+    def refresh(self) -> Programmed:
+        """Brings cells back: those that were programmed to their targets, pulsed pairs of a one-sided law to the
+        difference they have."""
+        ...
+
+    def drifted(self) -> float:
+        """Predicted relative change of a mid-range conductance since all cells were last written together."""
+        ...
+
+
+class PulsedCells:
+    """What every array of cells does alike with pulses: from wanted changes to trains.
+
+    Args:
+        sheet: Of the device.
+        topology: What was placed.
+    """
+
+    def __init__(self, sheet: Datasheet, topology: Topology) -> None:
+        self.topology = topology
+        self._sheet = sheet
+        self._mapping = Mapping(sheet)
+
+    def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves all weights by nominal pulses, one transaction a plane and polarity."""
+        wanted = self._mapping.changes_s(self.topology, changes)
+        return added([self._moved(n, change_s, most, generator) for n, change_s in enumerate(wanted)])
+
+    def pulse_step(self) -> float:
+        """Of one pulse at mid-range, model units."""
+        return pulse_plan.unit_s(self._sheet) * self._sheet.neurons.transimpedance_ohm
+
+    def one_sided(self) -> bool:
+        """By the datasheet."""
+        return self._sheet.pulses.one_sided
+
+    def move(self, coupling: int, change: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+        """Moves the weights of one coupling by nominal pulses."""
+        return self._moved(coupling, change / self._sheet.neurons.transimpedance_ohm, most, generator)
+
+    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+        """Whole pulses."""
+        return self._sent(coupling, pulse_plan.whole(self._sheet, counts, most, generator))
+
+    def _moved(self, coupling: int, change_s: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+        return self._sent(coupling, pulse_plan.plan(self._sheet, change_s, most, generator))
+
+    def _sent(self, coupling: int, trains: Sequence[pulse_plan.Train]) -> Pulsed:
+        done = []
+        for train in trains:
+            self._train(coupling, train)
+            done.append(Pulsed(int(train.counts.sum()), int((train.counts > 0).sum()), train.capped))
+        return added(done)
+
+    def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        """Sends one train."""
+        raise NotImplementedError
+
+
+def added(parts: Sequence[Pulsed]) -> Pulsed:
+    """Several requests as one."""
+    return Pulsed(sum(p.pulses for p in parts), sum(p.cells for p in parts), sum(p.capped for p in parts))

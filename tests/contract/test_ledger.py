@@ -1,0 +1,187 @@
+"""The ledger says what the device's own journal says, to the last conversion, over every door, after a kill, too."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from drivers.accounts import life_file
+from drivers.connect import connect
+from drivers.deed_file import DeedFile, read
+from emulator.serve import Doors
+from firmware_specs.deeds import Deeds, Tally
+from firmware_specs.messages import Region
+from firmware_specs.topology import dense_chain
+from hil.cli import main
+from hil.counterparts.device import DeviceBench
+from hil.watching import ledger
+
+LOOPBACKS = ("serial loopback", "scpi loopback")
+WIRES = {"socket": Doors(tcp=0), "scpi socket": Doors(scpi=0)}
+COUNTS = tuple(name for name in Deeds().document() if name not in ("device_s", "array_j"))
+SMALL = """
+[data]
+name = "digits"
+train_samples = 100
+test_samples = 20
+[[blocks]]
+feedforward = [{ kind = "flatten" }, { kind = "linear", units = 12 }]
+[blocks.energy]
+couplings = [{ kind = "dense", units = 8 }]
+[run]
+epochs = 2
+batch = 50
+checkpoint_every = 2
+"""
+
+
+def counts(deeds):
+    return {name: round(getattr(deeds, name)) for name in COUNTS}
+
+
+def journal_of(device):
+    """What the journal's events add up to, read by itself: pulses, cells written, phases and readings."""
+    said = Tally()
+    for event in device.journal.events:
+        values = event.values
+        if event.text.startswith("settle"):
+            said.add(Deeds(free=values["samples"], nudged=values["samples"] * values["nudges"]))
+        elif event.text.startswith("write cells"):
+            said.add(Deeds(written=values["cells"], write_pulses=values["pulses"]))
+        elif event.text.startswith("pulse"):
+            said.add(Deeds(**{"pulses_up" if values["up"] else "pulses_down": values["pulses"]}))
+        elif "readings" in values:
+            said.add(Deeds(reads=values["readings"]))
+    return said.total
+
+
+def test_every_verb_is_counted_as_the_device_counts_it(open_crossbar, tmp_path):
+    crossbar, device = open_crossbar("pulsed", seed=2)
+    with crossbar, DeedFile(tmp_path / "counts") as file:
+        crossbar.session.accounts.count_into(file)
+        crossbar.configure(0, dense_chain([6, 5]))
+        crossbar.arm()
+        crossbar.program(0, [np.full((2, 7, 5), 5e-5)])
+        drive, nudge = np.full((3, 6), 1e-5), np.full((3, 5), 1e-6)
+        crossbar.settle(0, drive, [nudge, -nudge], reads=4)
+        crossbar.settle(0, drive, layers=[1])
+        crossbar.pulse(Region(0, 0, 1, 0, 2, 1, 3), up=True, amplitude_v=1.0, width_s=1e-6, count=3)
+        crossbar.pulse(Region(0, 0, 0, 1, 1, 1, 1), up=False, amplitude_v=1.0, width_s=1e-6, count=2)
+        crossbar.read_conductances(0, 0, reads=3)
+        crossbar.measure(Region(0, 0, 0, 0, 7, 0, 5), [0.1, 0.05], reads=2)
+        found = crossbar.session.accounts.done.total
+        assert counts(found) == counts(device.chip.done.total) == counts(file.total)
+        assert found.device_s == pytest.approx(device.chip.done.total.device_s, rel=1e-9)
+    expected = {"free": 6, "nudged": 6, "dac": 3 * 6 + 2 * 3 * 5 + 3 * 6, "adc": 3 * 3 * 11 * 4 + 3 * 5, "written": 70}
+    expected |= {"pulses_up": 18, "pulses_down": 2, "reads": 70 * 3 + 35 * 4, "products": 0, "write_pulses": 70}
+    assert counts(found) == expected
+    journal = journal_of(device)
+    for name in ("free", "nudged", "written", "write_pulses", "pulses_up", "pulses_down", "reads"):
+        assert getattr(journal, name) == expected[name], name
+
+
+@pytest.mark.parametrize("door", LOOPBACKS, indirect=True)
+def test_products_are_counted_as_the_device_counts_them(open_crossbar):
+    crossbar, device = open_crossbar("openmena-8x8-like", seed=2)
+    with crossbar:
+        crossbar.configure(0, dense_chain([6, 5], bias=False))
+        crossbar.arm()
+        crossbar.program(0, [np.full((2, 6, 5), crossbar.g_range_s[1])])
+        for plane in (0, 1):
+            crossbar.product(0, 0, np.full((4, 6), 0.01), plane, reads=3)
+        crossbar.product(0, 0, np.full((2, 5), 0.01), 0, transposed=True)
+        found = crossbar.session.accounts.done.total
+    assert counts(found) == counts(device.chip.done.total)
+    assert (found.products, found.dac, found.adc) == (10, 2 * 24 + 10, 2 * 4 * 5 * 3 + 2 * 6)
+
+
+@pytest.mark.parametrize("door", LOOPBACKS[:1], indirect=True)
+def test_what_is_refused_is_not_counted(open_crossbar):
+    crossbar, device = open_crossbar("pulsed")
+    with crossbar:
+        crossbar.configure(0, dense_chain([6, 5]))
+        with pytest.raises(Exception, match="outputs are off"):
+            crossbar.settle(0, np.zeros((3, 6)))
+        assert counts(crossbar.session.accounts.done.total) == counts(device.chip.done.total) == counts(Deeds())
+
+
+def test_the_life_of_a_chip_goes_on_over_sessions(served):
+    board = served(Doors(tcp=0), "pulsed", seed=77)
+    for _ in range(2):
+        with connect(board.addresses[0]) as crossbar:
+            crossbar.configure(0, dense_chain([4, 3]))
+            crossbar.arm()
+            crossbar.settle(0, np.zeros((2, 4)))
+            chip = crossbar.info.chip
+    total, doubtful = read(life_file(chip))
+    assert counts(total) == counts(board.device.chip.done.total) and total.free == 4 and doubtful == 0
+
+
+def killed_in_training(address, run_dir, experiment, after):
+    """Starts `hil train` and kills it with -9 once it has counted so many phases; returns what was counted."""
+    program = "import sys; from hil.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", program, "train", str(experiment), "--device", address, "--run-dir", str(run_dir)]
+    command += ["--resume"] if run_dir.exists() else ["--set", "run.epochs=40"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    path = run_dir / ledger.COUNTS
+    try:
+        while process.poll() is None and not (path.is_file() and read(path)[0].free >= after):
+            time.sleep(0.002)
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    return read(path)[0]
+
+
+@pytest.mark.parametrize("name", ["socket", "scpi socket"])
+def test_kill_9_and_resume_lose_no_count_and_invent_none(served, tmp_path, name):
+    experiment = tmp_path / "small.toml"
+    experiment.write_text(SMALL)
+    board, run = served(WIRES[name], "mixed-8bit", seed=5), tmp_path / "run"
+    first = killed_in_training(board.addresses[0], run, experiment, 700)
+    second = killed_in_training(board.addresses[0], run, experiment, first.free + 900)
+    assert second.free > first.free
+    more = ["train", str(experiment), "--resume", "--device", board.addresses[0], "--run-dir", str(run)]
+    with pytest.raises(SystemExit) as done:
+        main([*more, "--set", f"run.epochs={2 + int(second.free // 250)}"])
+    assert done.value.code == 0
+    found, had = ledger.of_run(run), counts(board.device.chip.done.total)
+    if name == "socket":  # the serial protocol counts transactions: what got through is known
+        assert counts(found.total) == had and found.doubtful == 0
+    else:  # of an instrument what was under way at each kill counts as done, and is said to be doubtful
+        more = {key: value - had[key] for key, value in counts(found.total).items()}
+        assert found.doubtful <= 2
+        assert 0 <= more["free"] <= 50 * found.doubtful and 0 <= more["nudged"] <= 100 * found.doubtful
+
+
+@pytest.mark.parametrize("door", LOOPBACKS[:1], indirect=True)
+def test_joules_are_the_integral_over_the_emulators_own_currents(open_crossbar):
+    """Cells' true conductances at the true states of every phase, over the stated time."""
+    crossbar, device = open_crossbar("mixed-8bit", seed=3)
+    with crossbar:
+        bench = DeviceBench(crossbar, "door", device.chip.datasheet)
+        array = bench.place(dense_chain([20, 16, 10]))
+        generator = torch.Generator().manual_seed(1)
+        weights = {
+            f"weight_{n}": torch.randn(shape, generator=generator) * 0.2 for n, shape in enumerate([(16, 20), (10, 16)])
+        }
+        biases = {f"bias_{n}": torch.randn(size, generator=generator) * 0.05 for n, size in enumerate([16, 10])}
+        array.program(weights | biases)
+        settled = array.settle(torch.rand(32, 20, generator=generator) * 2, [torch.zeros(32, 10)] * 2)
+        found = bench.deeds().array_j
+    chip, watts = device.chip, 0.0
+    for states in (settled.free, *settled.nudged):
+        for number, cells in enumerate(chip.conductances_s(0)):
+            pre, post, g = states[number].double(), states[number + 1].double(), cells.double()
+            pre = torch.cat([pre, torch.ones(32, 1, dtype=torch.float64)], 1)
+            for plane in g:
+                watts += float((pre**2 * (torch.ones_like(post) @ plane.T)).sum())  # forward, rows driven
+                watts += float((post**2 * (torch.ones_like(pre)[:, :-1] @ plane[:-1])).sum())  # back, columns driven
+    sheet = chip.datasheet
+    joules = watts * sheet.neurons.state_unit_v**2 * (sheet.settle.time_s + sheet.read_time_s)
+    assert found == pytest.approx(joules, rel=0.01) and joules > 0

@@ -1,0 +1,176 @@
+"""The command line with everything taken away that Windows lacks, against socket, SCPI and HiSLIP doors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.serve import Board, Doors
+from firmware_specs.datasheet import load
+
+HERE = Path(__file__).parent / "as_windows"
+SHORT = ("--set", "run.epochs=1", "--set", "data.train_samples=64", "--set", "data.test_samples=32")
+HOST = """
+import sys
+import numpy as np
+from drivers.connect import connect
+from drivers.doors import Options
+from firmware_specs.topology import dense_chain
+rng = np.random.default_rng(0)
+with connect(sys.argv[1], Options(watchdog_s=60.0, timeout_s=20.0)) as crossbar:
+    crossbar.configure(0, dense_chain([32, 16]))
+    crossbar.arm()
+    crossbar.program(0, [rng.uniform(1e-6, 1e-4, (2, 33, 16))])
+    print("armed", flush=True)
+    while True:
+        crossbar.settle(0, rng.uniform(-1e-4, 1e-4, (64, 32)))
+"""
+
+
+def environment(folder):
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    mine = {"PYTHONPATH": path, "PYTHONWARNDEFAULTENCODING": "1", "OMP_NUM_THREADS": "1"}
+    return os.environ | mine | {"CROSSBAR_HIL_LOCKS": str(folder / "locks"), "CROSSBAR_HIL_LEDGERS": str(folder / "l")}
+
+
+@pytest.fixture
+def walk(tmp_path):
+    """Runs commands in one process; asserts that each ended as it should and returns what it said."""
+
+    def go(*lines, ends=0):
+        (tmp_path / "lines.json").write_text(json.dumps([[str(word) for word in line] for line in lines]))
+        call = [sys.executable, str(HERE / "walk.py"), "lines.json"]
+        done = subprocess.run(call, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        for result in results:
+            print(f"{result['s']:5.1f} s  {result['status']}  hil {result['line']}")
+        assert len(results) == len(lines), done.stderr[-3000:]
+        for result in results:
+            assert result["status"] == ends, f"hil {result['line']}\n{result['said'][-3000:]}"
+        return [result["said"] for result in results]
+
+    return go
+
+
+@pytest.fixture
+def emulated(tmp_path):
+    """`emulated(*options)`: a virtual instrument in a process of its own, its addresses and the process."""
+    running = []
+
+    def start(*options):
+        call = [sys.executable, "-m", "hil", "emulate", "--quiet", *options]
+        process = subprocess.Popen(
+            call, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def lines_of(process, count):
+    found = [process.stdout.readline().strip() for _ in range(count)]
+    assert all(found), process.stderr.read()
+    return found
+
+
+def test_first_commands_and_training_over_every_door(walk, emulated, tmp_path):
+    board = emulated("discrete-board")
+    addresses = lines_of(board, 3)  # without a door named all that there are: no pseudo-terminal
+    assert [address.partition(":")[0] for address in addresses] == ["serial", "visa", "visa"]
+    frames, scpi, hislip = addresses
+    said = walk(
+        ("--version",),
+        ("list",),
+        ("devices", frames, scpi, hislip),
+        *(("train", "digits", "--device", a, "--run-dir", f"run{i}", *SHORT) for i, a in enumerate(addresses)),
+        ("train", "digits", "--device", "emulator:discrete-board", "--run-dir", "here", *SHORT),
+        ("train", "--run-dir", "here", "--resume", "--set", "run.epochs=2"),
+        ("compare", "run0", "run1", "here"),
+    )  # fmt: skip
+    assert "free" in said[2]
+    figures = [json.loads((tmp_path / f"run{i}" / "summary.json").read_text("utf-8")) for i in range(3)]
+    assert len({figure["test_accuracy"] for figure in figures}) == 1, "the doors of one chip disagree"
+    board.send_signal(signal.SIGUSR1)  # Ctrl-Break
+    assert board.wait(10) == 0
+
+
+@pytest.mark.soak
+def test_every_other_command(walk, emulated, tmp_path):
+    (board,) = lines_of(emulated("discrete-board", "--tcp", "0"), 1)
+    (rack,) = lines_of(emulated("--rack", "bench-16x16", "--bench-out", "lab.toml"), 1)
+    lines_of(emulated("--instrument", "keithley-2450", "--dut", "resistor:1e3"), 1)
+    few = ("--set", "data.train_samples=8", "--set", "data.test_samples=4", "--set", "run.epochs=1")
+    walk(
+        ("doctor",),
+        ("train", "digits", "--device", board, "--run-dir", "run", *SHORT),
+        ("train", "iris", "--device", rack, "--run-dir", "rack", *few, "--set", "run.batch=8"),
+        ("evaluate", "run", "--device", "emulator:discrete-board?seed=2", "--json", "chip.json"),
+        ("calibrate", "--experiment", "digits", "--device", board, "--out", "cal.toml"),
+        ("characterize", "--device", board, "--size", "8", "--only", "read_noise", "--only", "iv", "--out", "chip"),
+        ("characterize", "--device", board, "--size", "8", "--dry-run", "--out", "dry"),
+        ("report", "chip"),
+        ("report", "run"),
+        ("twin", "chip", "--out", "twin.toml"),
+        ("export", "ecram", "--to", "aihwkit", "--out", "device.py"),
+        ("conform", "--device", "emulator:discrete-board", "--only", "framing", "--html", "c.html", "--json", "c.json"),
+        ("map", "save", "--device", board, "--out", "cells.nc"),
+        ("map", "restore", "cells.nc", "--device", board),
+        ("clear", board),
+        ("gradcheck", "digits-three-dense", "--samples", "4", "--picture", "g.png"),
+        ("gradients", "digits-three-dense", "--out", "gradients", "--set", "data.train_samples=16"),
+        ("netlist", "resistive-board", "--output", "array.cir"),
+        ("firmware", "new", "board", "--datasheet", "discrete-board"),
+        ("data", "check", "digits"),
+        ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
+        ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
+    )  # fmt: skip
+
+
+def test_a_pseudo_terminal_is_refused_with_the_alternative(walk):
+    (said,) = walk(("emulate", "discrete-board", "--pty"), ends=2)
+    assert "no pseudo-terminals" in " ".join(said.split())
+    assert "--tcp" in said
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2],
+    ids=["ctrl-c", "sigterm", "ctrl-break", "closed"],
+)
+def test_outputs_go_off_however_it_ends(number, tmp_path):
+    board = Board(Device(Chip(load("mixed-8bit"), 0)), Doors(tcp=0))
+    thread = threading.Thread(target=board.run, daemon=True)
+    thread.start()
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, board.addresses[0]],
+        env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert host.stdout.readline() == "armed\n", host.stderr.read()
+        assert board.device.outputs.on
+        sent = time.monotonic()
+        host.send_signal(number)
+        while board.device.outputs.on:
+            assert time.monotonic() < sent + 5, "outputs stay on"
+            time.sleep(0.001)
+        event = board.device.journal.of("outputs")[-1]
+        assert any(word in event.text for word in ("asked by", "new session")), event.text
+        assert event.time_s - sent < 1.0
+        host.communicate(timeout=10)
+    finally:
+        host.kill()
+        host.communicate()
+        board.stop()
+        thread.join()
