@@ -157,6 +157,7 @@ def _open_and_train(
     init: Path | None,
 ) -> tuple[Outcome, RunFolder]:
     import sys
+    import time
     from contextlib import nullcontext, suppress
     from functools import partial
 
@@ -165,7 +166,8 @@ def _open_and_train(
     from drivers.errors import DeviceError
     from hil import data
     from hil.counterparts.device import recorded_failure
-    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.opening.bench import open_bench
+    from hil.counterparts.opening.meant import check_address
     from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
     from hil.learning.model import build
@@ -177,8 +179,10 @@ def _open_and_train(
     from hil.training.run.atomic import write_json
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
+    from hil.watching import alarm
 
     opened: RunFolder | None = None
+    began = time.time()
     try:
         where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
         check_address(address)
@@ -244,6 +248,8 @@ def _open_and_train(
         if opened is not None and opened.config.is_file() and ranks.first:
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
+            if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:
+                console.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:

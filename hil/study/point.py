@@ -12,7 +12,8 @@ from firmware_specs.addresses import split_options
 from hil import data
 from hil.commands.train import open_and_train
 from hil.counterparts.emulator import EmulatorBench
-from hil.counterparts.opening.bench import check_address, open_bench
+from hil.counterparts.opening.bench import open_bench
+from hil.counterparts.opening.meant import check_address
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.learning import loss as losses
