@@ -55,6 +55,7 @@ peers: $(SETUP)
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.wires --train
+	$(BIN)/python -m benchmarks.figures --seeds 2 --by preset,item
 
 soak: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[soak]'
