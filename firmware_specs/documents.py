@@ -51,7 +51,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return content.decode().removeprefix(_BOM)
     except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 text: byte {error.start} is {content[error.start]:#04x}") from error
+        raise DocumentError(
+            f"not UTF-8 text: byte {error.start} is {content[error.start]:#04x}; save it as UTF-8"
+        ) from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:

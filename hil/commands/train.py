@@ -157,6 +157,7 @@ def _open_and_train(
     init: Path | None,
 ) -> tuple[Outcome, RunFolder]:
     import sys
+    import time
     from contextlib import nullcontext, suppress
     from functools import partial
 
@@ -172,14 +173,16 @@ def _open_and_train(
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import loaded, steps, sync_norm
+    from hil.training import loaded, steps, sync_norm, threads
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
+    from hil.watching import alarm
 
     opened: RunFolder | None = None
+    began = time.time()
     try:
         where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
         check_address(address)
@@ -206,6 +209,8 @@ def _open_and_train(
             ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
+            if changed := threads.choose(model, run.batch, path if resume else None):
+                console.print(changed, highlight=False, soft_wrap=True)
             if init is not None and not resume:
                 loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
             steps.refuse_steps_that_cannot_be_taken(run, model, len(dataset.train), ranks)
@@ -243,6 +248,8 @@ def _open_and_train(
         if opened is not None and opened.config.is_file() and ranks.first:
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
+            if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:
+                console.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:

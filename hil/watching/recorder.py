@@ -27,6 +27,7 @@ from hil.training.run.atomic import write_json
 from hil.training.run.folder import RunFolder
 from hil.training.state import Position
 from hil.watching import ledger, picture
+from hil.watching.alarm import kind_of
 from hil.watching.events import EventLog
 from hil.watching.ledger import Kept
 from hil.watching.rhythm import Rhythm
@@ -130,12 +131,12 @@ class Recorder:
         )  # fmt: skip
         write_json(self._folder.path / ledger.DOCUMENT, kept.model_dump())
 
-    def ended(self, why: str, **more: object) -> dict[str, Any] | None:
+    def ended(self, why: str, alarm: str) -> dict[str, Any] | None:
         """The run, or this session of it, is over; what the ledger says then, for the summary."""
         self._note()
         self._draw()
         self.keep()
-        self._log.write("ended", why=why, step=self._at.step, epoch=self._at.epoch, **more)
+        self._end(why, alarm)
         return ledger.of_run(self._folder.path).document() if self._file is not None else None
 
     def __enter__(self) -> Self:
@@ -147,9 +148,13 @@ class Recorder:
         if value is not None:
             said = str(value).splitlines()[0] if str(value) else type(value).__name__
             self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
-            self._log.write("ended", why="interrupted" if isinstance(value, KeyboardInterrupt) else "failed", text=said)
+            stopped = isinstance(value, KeyboardInterrupt)
+            self._end("interrupted" if stopped else "failed", kind_of(value), text=said[:1000])
         self._held.close()
         self._log.close()
+
+    def _end(self, why: str, alarm: str, **more: object) -> None:
+        self._log.write("ended", why=why, alarm=alarm, step=self._at.step, epoch=self._at.epoch, **more)
 
     def _counts(self) -> DeedFile | None:
         if self._bench is None:

@@ -13,7 +13,11 @@ import torch
 from hil import data
 from hil.data import cifar, imagenet32
 from hil.data.dataset import DataError
-from hil.experiments.schema import Data
+from hil.experiments.schema import Data, Run
+from hil.learning.feedforward import PER_SAMPLE
+from hil.training.ranks import Ranks
+from hil.training.run.marked import RunError
+from hil.training.steps import refuse_steps_that_cannot_be_taken
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, 3072), dtype=np.uint8)
 LABELS = [3, 1, 4, 1]
@@ -151,6 +155,31 @@ def test_a_run_that_cannot_take_every_step_is_refused_before_the_first_one(row, 
     found = hil("train", "digits", *sets, "--run-dir", tmp_path / "run")
     assert found.code == 2 and all(word in found.err for word in words), found.said
     assert not (tmp_path / "run").exists()
+
+
+RANKS = [  # settings of a run, samples, ranks, values of a channel in a sample; words of the refusal, or ""
+    ({"batch": 2, "drop_last": True}, 10, 2, 1, "run.sync_batch_norm = true"),
+    ({"batch": 2, "drop_last": True, "sync_batch_norm": True}, 10, 2, 1, ""),
+    ({"batch": 2, "drop_last": True}, 10, 2, 4, ""),
+    ({"batch": 4, "drop_last": True}, 10, 2, 1, ""),
+    ({"batch": 4}, 9, 1, 1, "run.drop_last = true"),
+    ({"batch": 4}, 9, 1, 4, ""),
+    ({"batch": 64, "drop_last": True}, 63, 1, 4, "set run.batch to 63 or less"),
+    ({"batch": 64, "drop_last": True}, 0, 1, 4, "leaves no batch"),
+]
+
+
+@pytest.mark.parametrize("row", RANKS, ids=str)
+def test_every_size_of_batch_is_looked_at_on_every_rank(row):
+    settings, samples, count, values, words = row
+    norm = torch.nn.BatchNorm1d(3)
+    setattr(norm, PER_SAMPLE, values)
+    asked = (Run(**settings), torch.nn.Sequential(norm), samples, Ranks(count=count))
+    if not words:
+        refuse_steps_that_cannot_be_taken(*asked)
+        return
+    with pytest.raises(RunError, match=words):
+        refuse_steps_that_cannot_be_taken(*asked)
 
 
 TOML = [  # a line of a bench file, words of the refusal

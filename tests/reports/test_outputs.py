@@ -1,5 +1,6 @@
 """Files and folders: nothing that somebody wrote is replaced unasked, and what is broken is one sentence."""
 
+import fcntl
 import inspect
 import json
 import pkgutil
@@ -236,6 +237,14 @@ PLACES = [  # command, what lies in its way, exit code, words
     ("a run that is no run", ("evaluate", "locks"), 2, "locks"),
     ("gradients into a file", ("gradients", "digits", "--out", "run/config.toml"), 2, "config.toml"),
 ]  # fmt: skip
+
+
+def test_a_file_that_another_program_holds_is_said_to_be_held(chip, hil):
+    with (chip / "read_noise.nc").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as an HDF5 program that writes it
+        found = hil("report", chip)
+    assert found.code == 2 and "another program holds it" in found.err, found.said
+    assert hil("report", chip).code == 0
 
 
 @pytest.mark.parametrize("row", PLACES, ids=lambda row: row[0])
