@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from firmware_specs.printable import printable
 from hil.training.run.atomic import write_text
