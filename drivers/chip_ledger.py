@@ -105,7 +105,14 @@ def ledger_folder() -> Path:
     if chosen:
         return Path(chosen)
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "crossbar-hil" / "ledgers"
+    try:
+        home = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError as error:  # no HOME, and no entry in the password file
+        raise OutOfRange(
+            "this user has no home folder to keep the count of pulses in",
+            todo=f"Name a folder that stays: {FOLDER_VARIABLE}=FOLDER",
+        ) from error
+    return home / "crossbar-hil" / "ledgers"
 
 
 def _common(known: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[slice, ...]:

@@ -79,9 +79,6 @@ def discover(
         probe_s: How long one may take to answer.
         visa_library: VISA library as pyvisa names it; any other than pyvisa-py is asked for its own list.
         options: How some of the addresses are opened, as a bench file says.
-
-    Raises:
-        OutOfRange: that library is not installed.
     """
     said_of = options or {}
     known = {identity.upper() for identity in known_usb}
@@ -91,8 +88,12 @@ def discover(
         address = f"serial:{port.device}"
         wanted = probe or usb in known or address in {split_options(a)[0] for a in addresses}
         found[address] = words if wanted else Found(address, "not opened", words)
-    names = _visa_resources(lan) if visa_library == "@py" else _listed_by(visa_library)
-    found |= {f"visa:{name}": "" for name in names}
+    try:
+        names = _visa_resources(lan) if visa_library == "@py" else _listed_by(visa_library)
+        found |= {f"visa:{name}": "" for name in names}
+    except DeviceError as error:  # what else there is can be looked at all the same
+        everything = f"visa:?* of {printable(visa_library, 80)}"
+        found[everything] = Found(everything, "refused", _with("", _said(error)))
     for address in addresses:
         said = found.pop(split_options(address)[0], "")
         found[address] = said if isinstance(said, str) else said.who

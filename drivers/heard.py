@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.device_kind import is_served
+from drivers.device_kind import crowded
 from drivers.errors import LinkTimeout
 from firmware_specs.printable import printable
 
@@ -12,7 +12,6 @@ NOTHING_CAME = (
     "Check cable, power and address; a board that starts anew when its port opens may need open_timeout_s or "
     "settle_after_open_s in the bench file"
 )
-ONE_CLIENT = "; a server may take one client at a time: is another program connected to it"
 OTHER_TALK = (
     "Firmware that writes a log to this port, another baud rate, or another protocol? `hil devices ADDRESS` keeps the "
     "traffic"
@@ -60,5 +59,5 @@ class Heard:
         if self.count:
             todo = "The link is re-synchronized before it is used again" if known else OTHER_TALK
         else:
-            todo = NOTHING_CAME + (ONE_CLIENT if is_served(device) else "")
+            todo = NOTHING_CAME + crowded(device)
         return LinkTimeout(f"{asked}: {self}", device=device, last=cause.last, todo=todo)

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 from drivers.answers import only_prompts, stripped, whole
-from drivers.device_kind import is_served
+from drivers.device_kind import crowded
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
-from drivers.heard import NOTHING_CAME, ONE_CLIENT, OTHER_TALK
+from drivers.heard import NOTHING_CAME, OTHER_TALK
 from drivers.link_errors import talks
 from drivers.refusals import refused
 from drivers.scpi_blocks import PIECE, BlockReader
@@ -166,7 +166,7 @@ class ScpiLink:
                 f"{what} got no complete answer before its deadline{came}",
                 device=self.address,
                 last=error.last,
-                todo=AGAIN if error.last else NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else ""),
+                todo=AGAIN if error.last else NOTHING_CAME + crowded(self.address),
             ) from error
         if attempts >= ATTEMPTS or time.monotonic() >= deadline:
             raise error
@@ -251,7 +251,7 @@ class ScpiLink:
                     if error.last or isinstance(error, CorruptFrame):
                         came, todo = f"what came is no answer: {error.what}", OTHER_TALK
                     else:
-                        came, todo = "nothing came", NOTHING_CAME + (ONE_CLIENT if is_served(self.address) else "")
+                        came, todo = "nothing came", NOTHING_CAME + crowded(self.address)
                     raise kind(
                         f"the device does not repeat a nonce; {came}", device=self.address, last=error.last, todo=todo
                     ) from error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from drivers.device_kind import crowded
 from drivers.errors import CorruptFrame, LinkTimeout
 
 T = TypeVar("T")
@@ -153,11 +154,12 @@ class ReadBuffer:
 
     def _nothing(self, wanted: str) -> bytes:
         came = len(self._data)
+        todo = f"Check power, cable and address, of a serial port the baud, too{crowded(self._address)}"
         raise LinkTimeout(
             f"waited for {wanted}, {f'{came} bytes' if came else 'nothing'} came before the deadline",
             device=self._address,
             last=bytes(self._data[-64:]),
-            todo="" if came else "Check power, cable and address, of a serial port the baud, too",
+            todo="" if came else todo,
         )
 
 

@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from firmware_specs.printable import printable
+
 MOST_BYTES = 1 << 24
 MOST_DEPTH = 32
 PIPE_BYTES = 1 << 20
@@ -16,6 +18,20 @@ MOST_PARTS = 64
 """Of a dotted key; longer ones take a TOML reader time that grows with their square."""
 _NO_KEY = re.compile(r"[^\w\-\"' \t.]+")
 _BOM = "\ufeff"
+MOST_SHOWN = 80
+_MEANT = (
+    (re.compile(r'"[^"\']*\\[^"]*"'), ": a path with backslashes stands in single quotes, 'C:\\data\\chip.toml'"),
+    (
+        re.compile(r"=\s*(True|False|None|TRUE|FALSE)\b"),
+        ": true and false are written small, and what is not set is left out",
+    ),
+    (re.compile(r"=\s*[-+]?\d+,\d+\s*(#.*)?$"), ": a number has a decimal point, no comma"),
+    (re.compile(r"^[\w.\"'-]+\s*:\s"), ": a key and its value have = between them"),
+    (re.compile(r"=\s*[“”„‘’«]"), ": those are typographic quotes; \" or ' is meant"),
+    (re.compile(r"=\s*[^\s\"'\[{\d+-][^\"']*$"), ': text stands in quotes, key = "text"'),
+    (re.compile(r"=\s*\d[^\s\"'\]}]*[A-Za-z/:]"), ": text stands in quotes, and a number has no unit"),
+    (re.compile(r"=\s*$"), ": a value is missing behind ="),
+)
 
 
 class DocumentError(ValueError):
@@ -35,7 +51,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return content.decode().removeprefix(_BOM)
     except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 text: byte {error.start} is {content[error.start]:#04x}") from error
+        raise DocumentError(
+            f"not UTF-8 text: byte {error.start} is {content[error.start]:#04x}; save it as UTF-8"
+        ) from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -51,10 +69,21 @@ def parse_toml(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise DocumentError(f"not TOML of ours: nested deeper than {MOST_DEPTH}") from error
     except ValueError as error:
-        raise DocumentError(f"not TOML: {error}") from error
+        raise DocumentError(f"not TOML: {error}{_hint(text, str(error))}") from error
     if _deeper_than(document, MOST_DEPTH):
         raise DocumentError(f"not TOML of ours: nested deeper than {MOST_DEPTH}")
     return document
+
+
+def _hint(text: str, said: str) -> str:
+    """The line that a TOML reader stopped at, and what people mean who write one like it."""
+    at = re.search(r"at line (\d+), column", said)
+    lines = text.splitlines()
+    if at is None or not 0 < int(at[1]) <= len(lines):
+        return ""
+    line = lines[int(at[1]) - 1].strip()
+    meant = next((words for pattern, words in _MEANT if pattern.search(line)), "")
+    return f", in the line {printable(line, MOST_SHOWN)!r}{meant}"
 
 
 def _deeper_than(document: object, most: int) -> bool:

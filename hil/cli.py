@@ -14,11 +14,13 @@ import typer
 
 from hil import commands
 from hil.completion import ASKED, attach
+from hil.environment import shielded
 
 BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 2, 3, 130
 FILE_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EIO, errno.EFBIG, errno.ETXTBSY, errno.EMFILE, errno.ENFILE),
 )
 """What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 
@@ -63,6 +65,11 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `hil`; exit codes: 0 done, 2 bad input, 3 the device failed, 128 + N stopped by signal N."""
+    with shielded():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         _trust_modules_of(given)

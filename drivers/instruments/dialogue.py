@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from drivers import answers
-from drivers.errors import CorruptFrame, LinkError, LinkTimeout, ProtocolViolation
+from drivers.errors import LinkError, LinkTimeout, ProtocolViolation
+from drivers.instruments.blocks import read_block
 from drivers.instruments.fence import Fence
 from drivers.link_errors import talks
 from drivers.recording import FlightRecorder, Recorded
@@ -150,7 +151,12 @@ class Dialogue:
 
     def check_tie(self, said: str, tie: int, whole: str) -> None:
         """Raises `ProtocolViolation` where the whole answer does not repeat its question's number."""
-        if answers.maybe(said) != tie:
+        if (number := answers.maybe(said)) is None:
+            self._dirty = True
+            raise answers.nonsense(
+                whole, self.asked, self.address, f"the number {tie} of the question is expected, too"
+            )
+        if number != tie:
             raise self._out_of_turn(whole.encode())
 
     def barrier(self, *, timeout_s: float = 0.0) -> None:
@@ -182,7 +188,7 @@ class Dialogue:
         with self._lock:
             self._clean(text)
             self._send(text)
-            found = self._guarded(lambda deadline: self._block(count, deadline), timeout_s)
+            found = self._guarded(lambda deadline: read_block(self._wire, count, deadline), timeout_s)
             self._nothing_waits()
             return found
 
@@ -259,13 +265,13 @@ class Dialogue:
             )
 
     def _nothing_waits(self) -> None:
-        """Prompts, NULs and ends of lines are passed over; anything else nobody asked for."""
+        """Prompts, NULs and ends of lines are passed over, before the first question a greeting, too."""
         try:
             here = self._wire.waiting()
         except LinkError:
             self._dirty = True
             raise
-        if here and not answers.only_prompts(here):
+        if here and self.asked and not answers.only_prompts(here):
             raise self._out_of_turn(here)
 
     def _out_of_turn(self, came: bytes) -> ProtocolViolation:
@@ -308,16 +314,3 @@ class Dialogue:
         except LinkError:
             self._dirty = True
             raise
-
-    def _block(self, count: int, deadline: float) -> bytes:
-        head = self._wire.read_exact(2, deadline)
-        if head[:1] != b"#" or not head[1:].isdigit():
-            raise CorruptFrame("a binary block begins with '#' and a digit", device=self.address, last=head)
-        if digits := int(head[1:]):
-            length = self._wire.read_exact(digits, deadline)
-            if not length.isdigit() or int(length) != count:
-                raise CorruptFrame(f"a block of {count} bytes was expected", device=self.address, last=head + length)
-        data = self._wire.read_exact(count, deadline)
-        if (end := self._wire.read_exact(1, deadline)) != b"\n":
-            raise CorruptFrame(f"no newline after a block of {count} bytes", device=self.address, last=data + end)
-        return data

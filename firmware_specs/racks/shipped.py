@@ -37,6 +37,9 @@ KEITHLEY_2401 = _2400("keithley-2401")
 KEITHLEY_2410 = _2400("keithley-2410")
 KEITHLEY_2420 = _2400("keithley-2420")
 KEITHLEY_2450 = _2450("keithley-2450")
+KEITHLEY_2450_SCPI2400 = _model(
+    "keithley-2450-scpi2400", "keithley2400:Keithley2400", "keithley2400:Keithley2450As2400"
+)
 KEITHLEY_2470 = _2450("keithley-2470")
 KEITHLEY_2601B = _2600("keithley-2601b")
 KEITHLEY_2602B = _2600("keithley-2602b")

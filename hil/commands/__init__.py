@@ -53,16 +53,34 @@ def needed(device: str | None, bench: Path | None) -> str:
     return address
 
 
-def to_be_written(path: Path | None) -> Path | None:
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", is_eager=True, help="Replace files that are there, whoever wrote them."),
+]
+
+
+def to_be_written(context: typer.Context, path: Path | None) -> Path | None:
     """Callback of options that name a file: one that cannot be written is refused before anything is measured.
 
     Raises:
-        typer.BadParameter: it is a folder, or its folder is not there.
+        typer.BadParameter: it is a folder, its folder is not there, or it is a file that somebody else wrote.
     """
+    return writable(path, overwrite=bool(context.params.get("overwrite")))
+
+
+def writable(path: Path | None, *, overwrite: bool) -> Path | None:
+    """The path, where it may be written; see `to_be_written`."""
+    from hil.outputs import NotReplaced, refuse_replacing
+
     if path is not None and path.is_dir():
         raise typer.BadParameter(f"{path} is a folder; the name of a file is expected")
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"cannot write {path}: there is no folder {path.parent}; make it, or name another")
+    if path is not None:
+        try:
+            refuse_replacing(path, overwrite=overwrite)
+        except (NotReplaced, OSError) as error:
+            raise typer.BadParameter(str(error)) from error
     return path
 
 

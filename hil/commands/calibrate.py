@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, to_be_written, writable
 
 
 def _days(days: float) -> float:
@@ -33,6 +33,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measures converters, neurons or nodes, cells and settle time of the arrays an experiment uses.
 
@@ -52,6 +53,8 @@ def command(
     from hil.terminal import Terminal
 
     address = needed(device, bench)
+    if not out.is_file():  # of a calibration of ours they are ours
+        writable(file.cells_beside(out), overwrite=overwrite)
     loaded = experiment_file.load(experiment, [])
     dataset = data.load(loaded.data, data_root)
     with ReferenceBench() as reference:

@@ -9,7 +9,7 @@ import typer
 from hil.commands import BenchFile, VisaLibrary, named, say
 
 if TYPE_CHECKING:
-    from hil.counterparts.opening.bench import Meant
+    from hil.counterparts.opening.meant import Meant
 
 
 def command(
@@ -25,7 +25,7 @@ def command(
     Where a bench file says which device is meant, another one is left alone. Of a rack, whatever a host that was
     killed left on is switched off, and named.
     """
-    from hil.counterparts.opening.bench import meant_by
+    from hil.counterparts.opening.meant import meant_by
     from hil.counterparts.opening.open_rack import clear_rack
 
     if address is not None and (device is not None or bench is not None):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say, to_be_written
+from hil.commands import Overwrite, say, to_be_written
 
 
 def command(
@@ -15,6 +15,7 @@ def command(
     out: Annotated[Path, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)] = Path(
         "compare.html"
     ),
+    overwrite: Overwrite = False,
 ) -> None:
     """Sets trainings beside each other: curves on common axes, figures in a table, settings that differ."""
     from hil.report.compare import write_comparison

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, to_be_written
 
 if TYPE_CHECKING:
     from hil.conformance.result import Conformance
@@ -52,6 +52,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would go out, how long and how many pulses; send nothing.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Checks firmware against its protocol; writes and pulses the cells of array 0. Exit status 1: it fails.
 

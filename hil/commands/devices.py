@@ -40,7 +40,7 @@ def command(
     from drivers.doors import is_wire
     from firmware_specs import datasheet
     from hil.counterparts.opening import bench_file
-    from hil.counterparts.opening.bench import meant_by
+    from hil.counterparts.opening.meant import meant_by
 
     wanted = [a for a in addresses or [] if not a.startswith("bench:")]
     meant = [meant_by(a, visa_library).entry for a in addresses or [] if a.startswith("bench:")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import Overwrite, to_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,7 @@ def command(
     threads: Annotated[int, typer.Option(min=1, help="Threads the emulated chip computes with.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log nothing.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Serves an emulated chip as a virtual instrument and prints its addresses, one a line, as --device takes them.
 

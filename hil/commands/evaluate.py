@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, say, to_be_written
 
 if TYPE_CHECKING:
     from hil.counterparts.seam import Bench
@@ -28,10 +28,11 @@ def command(
     ] = None,
     best: Annotated[bool, typer.Option("--best", help="Weights of the best epoch (run.keep_best).")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.", callback=to_be_written)] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Tests a trained network: on its own counterpart, on another chip, after a wait, at a temperature."""
+    from hil.outputs import write_result
     from hil.training.loaded import Which, load_run
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     which: Which = "best" if best else "newest"
@@ -46,7 +47,7 @@ def command(
     if tested.settling.get("settled", 1.0) < 1:
         say(f"only {tested.settling['settled']:.2%} of the samples came to rest")
     if json is not None:
-        write_json(json, facts | tested.document())
+        write_result(json, facts | tested.document())
 
 
 def _write(loaded: LoadedRun) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say, to_be_written
+from hil.commands import Overwrite, say, to_be_written
 
 
 def command(
@@ -16,15 +16,16 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="File; printed when left out.", callback=to_be_written)
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Writes a device for another simulator as a small Python file; what it cannot say is said in its comments."""
     from firmware_specs.datasheet import load
     from firmware_specs.registry import find
-    from hil.training.run.atomic import write_text
+    from hil.outputs import write_signed
 
     text = find("exports", to)(load(sheet), Path(sheet).stem)
     if out is None:
         say(text)
         return
-    write_text(out, text)
+    write_signed(out, text)
     say(f"written: {out}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, to_be_written
 
 if TYPE_CHECKING:
     from hil.learning.gradients.gradcheck import Gradcheck
@@ -39,10 +39,14 @@ def command(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.", callback=to_be_written)] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Picture, .png, .svg or .pdf; runs/gradcheck-NAME.png when left out.")
+        Path | None,
+        typer.Option(
+            help="Picture, .png, .svg or .pdf; runs/gradcheck-NAME.png when left out.", callback=to_be_written
+        ),
     ] = None,
     min_cosine: Annotated[float | None, typer.Option(help="Exit with 1 when a cosine is lower.")] = None,
     max_norm_error: Annotated[float | None, typer.Option(help="Exit with 1 when a norm is further off.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compares measured gradients with implicit differentiation of the exact model, parameter by parameter."""
     from dataclasses import replace
@@ -53,8 +57,8 @@ def command(
     from hil.experiments import experiment_file
     from hil.learning.estimator import Estimator
     from hil.learning.gradients import gradcheck
+    from hil.outputs import write_result
     from hil.report.gradcheck import write_picture
-    from hil.training.run.atomic import write_json
 
     address = named(device, bench) or "reference:"
     loaded = experiment_file.load(experiment, list(set_ or []))
@@ -69,7 +73,7 @@ def command(
     _print(result, f"{experiment} on {address}, beta {beta}: {given.note}")
     if json is not None:
         facts = {"experiment": experiment, "device": address, "beta": beta, "samples": samples, "data": given.note}
-        write_json(json, facts | result.document())
+        write_result(json, facts | result.document())
     drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
     curves = gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS) if swept else None
     write_picture(drawn, result, curves)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import say
+from hil.commands import Overwrite, say, writable
 
 if TYPE_CHECKING:
     from hil.learning.gradients.comparison import Agreement
@@ -22,6 +22,7 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compares equilibrium propagation with implicit differentiation, parameter by parameter, without training."""
     import torch
@@ -35,6 +36,9 @@ def command(
     from hil.learning.model import build
     from hil.training.stopping import stops
 
+    for name in ("gradients.json", "gradients.html"):
+        if out.is_dir():
+            writable(out / name, overwrite=overwrite)
     loaded = experiment_file.load(experiment, [*(set_ or []), "device=reference:"])
     run, dtype = loaded.run, getattr(torch, loaded.run.dtype)
     counts = [_count(part) for part in sweeps.split(",") if part.strip()]
@@ -62,11 +66,12 @@ def _count(text: str) -> int:
 def _write(out: Path, title: str, rest: list[Agreement], curves: dict[int, list[Agreement]]) -> None:
     from dataclasses import asdict
 
+    from hil.outputs import write_result
     from hil.report.gradients import page
-    from hil.training.run.atomic import write_json, write_text
+    from hil.training.run.atomic import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     cut = {str(count): [asdict(row) for row in rows] for count, rows in curves.items()}
-    write_json(out / "gradients.json", {"at_rest": [asdict(row) for row in rest], "sweeps": cut})
+    write_result(out / "gradients.json", {"at_rest": [asdict(row) for row in rest], "sweeps": cut})
     write_text(out / "gradients.html", page(title, rest, curves))
     say(f"picture: {out / 'gradients.html'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say
+from hil.commands import Overwrite, say
 
 
 def command(
@@ -33,10 +33,11 @@ def command(
     ] = None,
     name: Annotated[str, typer.Option(help="What the device is called.")] = "",
     skip_bad_rows: Annotated[bool, typer.Option(help="Leave bad rows out, and say so, instead of refusing.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Makes a characterization of tables that somebody else measured; hil report, hil twin take it as our own."""
     if form == "aihwkit":
-        _preset(files, out, limits)
+        _preset(files, out, limits, overwrite=overwrite)
         return
     from hil.measuring.characterize.run import load
     from hil.measuring.imports import folder
@@ -62,15 +63,15 @@ def command(
     say(f"report: {out / 'report.html'}; a twin of it: hil twin {out} -o twin.toml")
 
 
-def _preset(files: list[str], out: Path, limits: tuple[float, float] | None) -> None:
+def _preset(files: list[str], out: Path, limits: tuple[float, float] | None, *, overwrite: bool) -> None:
     """A datasheet of one of aihwkit's device presets."""
-    from hil.commands import to_be_written
+    from hil.commands import writable
     from hil.measuring.exchange.from_aihwkit import sheet_of
-    from hil.training.run.atomic import write_text
+    from hil.outputs import write_signed
 
     if len(files) != 1:
         raise typer.BadParameter("one preset a call, e.g. hil import aihwkit ReRamSB -o reram-sb.toml")
-    to_be_written(out)
+    writable(out, overwrite=overwrite)
     made = sheet_of(files[0], limits)
-    write_text(out, made.to_toml())
+    write_signed(out, made.to_toml())
     say(f"datasheet: {out}, open it as emulator:{out}")

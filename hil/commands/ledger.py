@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say, to_be_written
+from hil.commands import Overwrite, say, to_be_written
 
 
 def command(
@@ -16,9 +16,10 @@ def command(
         typer.Argument(help="Folder of a run, or the name of a chip or a part of it; all chips when left out."),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write it here, too.", callback=to_be_written)] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Says what a run, or a chip in its life, was asked to do: counts, time, energy and wear."""
-    from hil.training.run.atomic import write_json
+    from hil.outputs import write_result
     from hil.training.run.folder import RunError, find
     from hil.watching import chips, ledger, lines
 
@@ -26,7 +27,7 @@ def command(
         found = ledger.of_run(find(Path(what)).path)
         for line in lines.of_ledger(found):
             say(line)
-        document: object = found.document()
+        document = dict(found.document())
     else:
         lives = chips.lives(what)
         if not lives:
@@ -39,4 +40,4 @@ def command(
                 say(line)
         document = {life.name: life.document() for life in lives}
     if json is not None:
-        write_json(json, document)
+        write_result(json, document)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import Overwrite, to_be_written
 
 app = typer.Typer(no_args_is_help=True, help="Saves the conductances of a device's cells, and writes them back.")
 Device = Annotated[str, typer.Option(help="serial:..., visa:... or bench:FILE#NAME; a chip that keeps its cells.")]
@@ -18,6 +18,7 @@ def save(
     device: Device,
     out: Annotated[Path, typer.Option("-o", "--out", help="NetCDF file for the map.", callback=to_be_written)],
     reads: Annotated[int, typer.Option(min=1, max=4096, help="Readings of every cell, averaged.")] = 16,
+    overwrite: Overwrite = False,
 ) -> None:
     """Reads the cells of all arrays that have a block; writes none of them."""
     from hil.counterparts.opening.wire import open_crossbar

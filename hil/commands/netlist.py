@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say, to_be_written
+from hil.commands import Overwrite, say, to_be_written
 
 
 def command(
@@ -23,6 +23,7 @@ def command(
     units: Annotated[str, typer.Option(help="Of a datasheet's network: sources, then nodes of each layer.")] = "8,8,4",
     points: Annotated[int, typer.Option(min=1, help="Operating points: test samples, or random source voltages.")] = 1,
     seed: Annotated[int, typer.Option(help="Of a datasheet's random cells and voltages.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Writes a programmed resistive array as an ngspice netlist."""
     from emulator import netlist

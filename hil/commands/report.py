@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say, to_be_written
+from hil.commands import Overwrite, say, to_be_written, writable
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where the page goes.", callback=to_be_written)
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Writes the report of a characterization, a calibration or a training, or sets several beside each other."""
     from drivers.errors import CalibrationExpired
@@ -31,7 +32,7 @@ def command(
     if any(run.is_file() for run in runs):
         if len(runs) > 1:
             raise typer.BadParameter("one calibration file at a time; several characterizations go beside each other")
-        page = out or runs[0].with_suffix(".html")
+        page = out or _page(runs[0].with_suffix(".html"), overwrite=overwrite)
         try:
             calibration.write_report(runs[0], page)
         except CalibrationExpired as error:
@@ -39,10 +40,10 @@ def command(
         say(f"report: {page}")
         return
     if all((run / "config.toml").is_file() for run in runs):
-        _of_trainings(runs, out)
+        _of_trainings(runs, out, overwrite=overwrite)
         return
     found = [load(run) for run in runs]
-    path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
+    path = out or (runs[0] / "report.html" if len(runs) == 1 else _page(Path("comparison.html"), overwrite=overwrite))
     if figures is not None:
         for one in found:
             folder = figures if len(found) == 1 else figures / one.folder.name
@@ -54,14 +55,20 @@ def command(
     say(f"report: {path}")
 
 
-def _of_trainings(runs: list[Path], out: Path | None) -> None:
+def _page(path: Path, *, overwrite: bool) -> Path:
+    """A page where nobody named one: of ours it is replaced."""
+    writable(path, overwrite=overwrite)
+    return path
+
+
+def _of_trainings(runs: list[Path], out: Path | None, *, overwrite: bool) -> None:
     from hil.report.compare import write_comparison
     from hil.report.training import write_report
     from hil.training.run.folder import find
 
     folders = [find(run) for run in runs]
     if len(folders) > 1:
-        page = out or Path("compare.html")
+        page = out or _page(Path("compare.html"), overwrite=overwrite)
         write_comparison(folders, page)
     else:
         page = out or folders[0].report

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import to_be_written
+from hil.commands import Overwrite, to_be_written
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it here.", callback=to_be_written)
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prints the JSON schema of a kind of file: editors complete and check TOML with it.
 
@@ -30,6 +31,7 @@ def command(
     """
     from firmware_specs.refusals import close
     from hil.schemas import KINDS, text_of
+    from hil.training.run.atomic import write_text
 
     if kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is no kind of file; {close(kind, KINDS)}")
@@ -37,5 +39,5 @@ def command(
     if out is None:
         print(text, end="")
     else:
-        out.write_text(text, "utf-8")
+        write_text(out, text)
         print(f"written: {out}; first line of your file: #:schema ./{out.name}")

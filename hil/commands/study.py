@@ -34,7 +34,10 @@ def command(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one process each.")] = 2,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another study in the folder.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", is_eager=True, help="Replace another study in the folder, and the file of --json."),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the table here, too.", callback=to_be_written)] = None,
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""

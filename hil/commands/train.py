@@ -48,7 +48,12 @@ def command(
     init: Annotated[
         Path | None, typer.Option(help="Run folder of an earlier training, whose weights this one begins with.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", is_eager=True, help="Replace an earlier run in the folder, and the file of --json."
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the summary here, too.", callback=to_be_written)] = None,
     dry_run: Annotated[
         bool,
@@ -59,10 +64,10 @@ def command(
     from json import dumps
 
     from hil.cli import DEVICE_FAILED
+    from hil.outputs import write_result
     from hil.terminal import Terminal
     from hil.training import asked
     from hil.training.ranks import RankError, joined
-    from hil.training.run.atomic import write_json
     from hil.training.wording import said
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
@@ -96,7 +101,7 @@ def command(
             ranks.part()  # torchrun ends the others when one has left
             raise typer.Exit(DEVICE_FAILED) from None
     if json is not None and ranks.first:
-        write_json(json, outcome.summary)
+        write_result(json, outcome.summary)
     tested = {f"test_{key}": value for key, value in cast("dict[str, float]", outcome.summary["test"]).items()}
     console.print(
         f"{said(tested, 'test') or 'not tested'}, "
@@ -152,6 +157,7 @@ def _open_and_train(
     init: Path | None,
 ) -> tuple[Outcome, RunFolder]:
     import sys
+    import time
     from contextlib import nullcontext, suppress
     from functools import partial
 
@@ -160,20 +166,23 @@ def _open_and_train(
     from drivers.errors import DeviceError
     from hil import data
     from hil.counterparts.device import recorded_failure
-    from hil.counterparts.opening.bench import check_address, open_bench
+    from hil.counterparts.opening.bench import open_bench
+    from hil.counterparts.opening.meant import check_address
     from hil.counterparts.rack import RackBench, plan_of
     from hil.data.batches import Batches
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import loaded, sync_norm
+    from hil.training import loaded, steps, sync_norm, threads
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
+    from hil.watching import alarm
 
     opened: RunFolder | None = None
+    began = time.time()
     try:
         where, address = ranks.device, experiment.device.replace("{rank}", str(ranks.rank))
         check_address(address)
@@ -200,8 +209,11 @@ def _open_and_train(
             ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
+            if changed := threads.choose(model, run.batch, path if resume else None):
+                console.print(changed, highlight=False, soft_wrap=True)
             if init is not None and not resume:
                 loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
+            steps.refuse_steps_that_cannot_be_taken(run, model, len(dataset.train), ranks)
             if run.sync_batch_norm and ranks.count > 1:
                 sync_norm.synchronized(model, ranks)
             if isinstance(bench, RackBench):
@@ -236,6 +248,8 @@ def _open_and_train(
         if opened is not None and opened.config.is_file() and ranks.first:
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
+            if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:
+                console.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, say, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, say, to_be_written
 
 
 def command(
@@ -29,11 +29,12 @@ def command(
     name: Annotated[str, typer.Option(help="Of an import: what the twin is called.")] = "",
     bench: BenchFile = None,
     visa_library: VisaLibrary = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Fits the emulator's laws to what was measured; emulator:chip42.toml is then a chip like this one."""
     from hil.measuring.characterize.run import load
     from hil.measuring.imports import folder
-    from hil.training.run.atomic import write_text
+    from hil.outputs import write_signed
 
     imported = folder.load(run)
     found = load(run)
@@ -44,7 +45,7 @@ def command(
         if out is None:
             say(fitted.to_toml())
         else:
-            write_text(out, fitted.to_toml())
+            write_signed(out, fitted.to_toml())
             say(f"twin: {out}, open it as emulator:{out}")
     differs = False
     if check:

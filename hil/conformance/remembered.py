@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def failed_before(address: str) -> frozenset[str]:
     """Names of the checks that failed; none where nothing is remembered."""
     try:
         names = json.loads(place(address).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         return frozenset()
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
@@ -35,9 +36,10 @@ def remember(address: str, result: Conformance) -> None:
     made = {outcome.check.name for outcome in result.outcomes}
     failed = [outcome.check.name for outcome in result.outcomes if outcome.verdict == "failed"]
     failed += sorted(failed_before(address) - made)
-    path = place(address)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(failed))
+    with contextlib.suppress(OSError, RuntimeError):  # no home, or a cache that cannot be written: nothing is lost
+        path = place(address)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(failed))
 
 
 def first(checks: Sequence[Check[Any]], names: frozenset[str]) -> tuple[Check[Any], ...]:

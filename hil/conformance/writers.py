@@ -11,6 +11,7 @@ from rich.text import Text
 from firmware_specs.printable import printable
 from hil.conformance.check import Outcome
 from hil.conformance.result import Conformance
+from hil.outputs import MADE_BY, MAKER, PAGE_MARK, XML_MARK
 
 MOST = 2000
 """Characters shown of what was seen."""
@@ -36,7 +37,7 @@ def line(outcome: Outcome, number: int, total: int) -> Text:
 def html(result: Conformance) -> str:
     """A self-contained page."""
     return (
-        f"<!doctype html><meta charset=utf-8><title>Conformance of {escape(result.device)}</title>"
+        f"<!doctype html><meta charset=utf-8>{PAGE_MARK}<title>Conformance of {escape(result.device)}</title>"
         f"<style>{_STYLE}</style>"
         f"<h1>Conformance</h1><p>{escape(result.identity)}</p>{result.to_html()}\n"
     )
@@ -63,9 +64,9 @@ def junit(result: Conformance) -> str:
         elif o.verdict != "passed":
             SubElement(case, "skipped", message=o.seen)
     indent(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suite, encoding="unicode") + "\n"
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + f"{XML_MARK}\n" + tostring(suite, encoding="unicode") + "\n"
 
 
 def to_json(result: Conformance) -> str:
     """`Conformance.to_json` as text."""
-    return json.dumps(result.to_json(), indent=2) + "\n"
+    return json.dumps({MADE_BY: MAKER, **result.to_json()}, indent=2) + "\n"

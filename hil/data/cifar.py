@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hil.data import restricted
+from hil.data import found, restricted
 from hil.data.augment import flip_and_crop
 from hil.data.dataset import DataError, Dataset, Split, label_numbers
 
@@ -31,6 +31,7 @@ class Layout:
         folders: Binary and pickled folder below the data root.
         train: File names of the training samples, without suffix.
         test: File name of the test samples.
+        archives: What they come in.
     """
 
     classes: int
@@ -39,6 +40,7 @@ class Layout:
     folders: tuple[str, str]
     train: tuple[str, ...]
     test: str
+    archives: tuple[str, ...]
 
 
 CIFAR10 = Layout(
@@ -48,8 +50,17 @@ CIFAR10 = Layout(
     ("cifar-10-batches-bin", "cifar-10-batches-py"),
     tuple(f"data_batch_{i}" for i in range(1, 6)),
     "test_batch",
+    ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"),
 )
-CIFAR100 = Layout(100, "fine_labels", 2, ("cifar-100-binary", "cifar-100-python"), ("train",), "test")
+CIFAR100 = Layout(
+    100,
+    "fine_labels",
+    2,
+    ("cifar-100-binary", "cifar-100-python"),
+    ("train",),
+    "test",
+    ("cifar-100-python.tar.gz", "cifar-100-binary.tar.gz"),
+)
 
 
 def load10(root: Path) -> Dataset:
@@ -74,7 +85,10 @@ def read_binary(path: Path, layout: Layout) -> Split:
         raise DataError(f"{path}: cannot be read: {error}") from error
     record = layout.label_bytes + PIXELS
     if len(content) == 0 or len(content) % record:
-        raise DataError(f"{path}: {len(content)} bytes, expected a multiple of {record}: cut off or another layout")
+        raise DataError(
+            f"{path}: {len(content)} bytes, expected a multiple of {record}: cut off or another layout."
+            + found.what_is(found.begin_of(path))
+        )
     rows = content.reshape(-1, record)
     return _split(path, rows[:, layout.label_bytes :], rows[:, layout.label_bytes - 1], layout.classes)
 
@@ -88,34 +102,44 @@ def read_pickled(path: Path, layout: Layout) -> Split:
     content = restricted.read(path)
     missing = [key for key in ("data", layout.label) if key not in content]
     if missing:
-        raise DataError(f"{path}: no {', '.join(missing)}; it has {', '.join(sorted(content))}")
+        raise DataError(
+            f"{path}: no {', '.join(missing)}; it has {', '.join(sorted(content)) or 'nothing'}: is it a file of this "
+            "data set?"
+        )
     return _split(path, content["data"], content[layout.label], layout.classes)
 
 
 def _split(path: Path, pixels: object, labels: object, classes: int) -> Split:
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (PIXELS,)):
-        raise DataError(f"{path}: expected (n, {PIXELS}) uint8 pixels")
+    pixels = found.planes(path, pixels)
     numbers = label_numbers(path, labels)
     if len(numbers) != len(pixels):
         raise DataError(f"{path}: {len(pixels)} images, {len(numbers)} labels: expected as many")
     if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < classes:
         raise DataError(f"{path}: labels {int(numbers.min())} .. {int(numbers.max())}, expected 0 .. {classes - 1}")
-    return Split(torch.from_numpy(np.ascontiguousarray(pixels)).view(-1, *SHAPE), numbers)
+    return Split(torch.from_numpy(pixels).view(-1, *SHAPE), numbers)
 
 
 def _load(name: str, layout: Layout, root: Path) -> Dataset:
-    binary, pickled = (root / folder for folder in layout.folders)
-    if binary.is_dir():
-        read = [read_binary(_file(binary / f"{n}.bin"), layout) for n in (*layout.train, layout.test)]
-    elif pickled.is_dir():
-        read = [read_pickled(_file(pickled / n), layout) for n in (*layout.train, layout.test)]
+    binary, pickled = layout.folders
+    files = (*layout.train, layout.test)
+    if (folder := found.folder_of(root, (binary,), f"{layout.train[0]}.bin") or _there(root / binary)) is not None:
+        read = [read_binary(_file(folder / f"{n}.bin"), layout) for n in files]
+    elif (folder := found.folder_of(root, (pickled,), layout.train[0]) or _there(root / pickled)) is not None:
+        read = [read_pickled(_file(folder / n), layout) for n in files]
     else:
-        raise DataError(f"{name}: neither {binary} nor {pickled} is there; `hil data fetch {name}` says what to do")
+        raise DataError(
+            f"{name}: neither {root / binary} nor {root / pickled} is there; `hil data fetch {name}` says what to do."
+            + found.not_unpacked(root, layout.archives)
+        )
     *parts, test = read
     train = Split(torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]))
     # scaled as in the ff-EBM paper: three times the usual divisor keeps the first layer's neurons off their rails
     std = (3 * 0.2023, 3 * 0.1994, 3 * 0.2010)
     return Dataset(name, train, test, layout.classes, 255.0, (0.4914, 0.4822, 0.4465), std, flip_and_crop)
+
+
+def _there(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
 
 
 def _file(path: Path) -> Path:

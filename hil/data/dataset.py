@@ -32,11 +32,26 @@ def label_numbers(path: Path, labels: object) -> Tensor:
     Raises:
         DataError: they are anything else.
     """
-    if isinstance(labels, list) and all(type(label) is int and abs(label) < 2**31 for label in labels):
-        return torch.tensor(labels, dtype=torch.int64)
-    if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu":
-        return torch.from_numpy(labels.astype(np.int64))
-    raise DataError(f"{path}: expected labels as a list of whole numbers, or an array of one dimension")
+    if isinstance(labels, list | tuple):
+        if all(_is_whole(label) for label in labels):
+            return torch.tensor([int(label) for label in labels], dtype=torch.int64)
+        first = next(label for label in labels if not _is_whole(label))
+        shown = f"{first!r:.40}" if isinstance(first, int | float | str | bytes) else f"a {type(first).__name__}"
+        raise DataError(f"{path}: a label is {shown}; whole numbers are expected, one a picture")
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iuf":
+        flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if flat.ndim == 1 and (flat.dtype.kind != "f" or bool((flat == np.round(flat)).all())):
+            return torch.from_numpy(flat.astype(np.int64))
+        raise DataError(
+            f"{path}: labels of shape {labels.shape} and type {labels.dtype}; whole numbers are expected, one a picture"
+            + (" (numpy.argmax(labels, 1) makes them of one column a class)" if labels.ndim == 2 else "")
+        )
+    kind = "are missing" if labels is None else f"are a {type(labels).__name__}"
+    raise DataError(f"{path}: labels {kind}; a list or an array of whole numbers is expected, one a picture")
+
+
+def _is_whole(label: object) -> bool:
+    return type(label) in (int, float) and abs(label) < 2**31 and label == int(label)  # type: ignore[call-overload, arg-type]
 
 
 class Samples(Protocol):

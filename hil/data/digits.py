@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from emulator.streams import generator
+from hil.data.bundled import bundled
 from hil.data.dataset import Dataset, Split
 
 TEST_SAMPLES = 360
@@ -15,11 +16,9 @@ TEST_SAMPLES = 360
 
 def load(root: Path) -> Dataset:
     """The digits, 1,437 for training and 360 for testing by a fixed shuffle; `root` is not used."""
-    from sklearn.datasets import load_digits  # a second of imports that only this data set needs
-
-    bundled = load_digits()
-    images = torch.from_numpy(bundled.images.astype(np.uint8)).unsqueeze(1)
-    labels = torch.from_numpy(bundled.target.astype(np.int64))
+    table = bundled("digits.csv.gz")
+    images = torch.from_numpy(table[:, :64].astype(np.uint8).reshape(-1, 1, 8, 8))
+    labels = torch.from_numpy(table[:, 64].astype(np.int64))
     order = torch.randperm(len(labels), generator=generator(torch.device("cpu"), "digits split"))
     test, train = order[:TEST_SAMPLES], order[TEST_SAMPLES:]
     return Dataset(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hil.data import packed
 from hil.data.dataset import DataError
+from hil.data.found import begin_of, what_is
 
 _UNSIGNED_BYTE = 0x08
 
@@ -25,7 +26,7 @@ def read(path: Path, dimensions: int) -> Tensor:
     """Reads one file.
 
     Args:
-        path: The file; a name ending in `.gz` is decompressed.
+        path: The file, packed with gzip or not, whatever its name says.
         dimensions: Expected number of dimensions.
 
     Returns:
@@ -37,11 +38,14 @@ def read(path: Path, dimensions: int) -> Tensor:
     header = 4 + 4 * dimensions
     content = _bytes(path, header, dimensions)
     if len(content) < 4:
-        raise DataError(f"{path}: {len(content)} bytes, too short for an IDX header")
+        raise DataError(f"{path}: {len(content)} bytes, too short for an IDX header.{what_is(begin_of(path))}")
     zeros, kind, count = struct.unpack(">HBB", content[:4])
     if zeros != 0 or kind != _UNSIGNED_BYTE or count != dimensions:
         expected = f"00 00 08 {dimensions:02x}"
-        raise DataError(f"{path}: not the expected IDX file: starts with {content[:4].hex(' ')}, expected {expected}")
+        raise DataError(
+            f"{path}: not the expected IDX file: starts with {content[:4].hex(' ')}, expected {expected}."
+            + what_is(begin_of(path))
+        )
     if len(content) < header:
         raise DataError(f"{path}: cut off within its IDX header, {len(content)} of {header} bytes")
     shape = struct.unpack(f">{dimensions}I", content[4:header])

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from hil.data import packed, restricted
+from hil.data import found, packed, restricted
 from hil.data.augment import flip_and_crop
 from hil.data.dataset import DataError, Dataset, Split, label_numbers
 from hil.data.shards import Shards
@@ -41,21 +40,21 @@ def read(path: Path) -> Split:
     """
     content = _npz(path) if path.suffix == ".npz" else restricted.read(path)
     pixels, labels = content.get("data"), content.get("labels")
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (3072,)):
-        raise DataError(f"{path}: expected `data` of (n, 3072) uint8")
+    pixels = found.planes(path, pixels)
     numbers = label_numbers(path, labels)
     if len(numbers) != len(pixels) or len(numbers) == 0:
         raise DataError(f"{path}: {len(pixels)} images, {len(numbers)} labels: expected as many, one at least")
     if not 1 <= int(numbers.min()) <= int(numbers.max()) <= CLASSES:
-        raise DataError(f"{path}: labels {int(numbers.min())} .. {int(numbers.max())}, expected 1 .. {CLASSES}")
-    return Split(torch.from_numpy(np.ascontiguousarray(pixels)).view(-1, *SHAPE), numbers - 1)
+        todo = ": add 1 to those of every file" if int(numbers.min()) == 0 and int(numbers.max()) < CLASSES else ""
+        raise DataError(f"{path}: labels {int(numbers.min())} .. {int(numbers.max())}, expected 1 .. {CLASSES}{todo}")
+    return Split(torch.from_numpy(pixels).view(-1, *SHAPE), numbers - 1)
 
 
 def _npz(path: Path) -> Mapping[str, object]:
     try:
         return packed.read_npz(path, ("data", "labels"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {error}.{found.what_is(found.begin_of(path))}") from error
 
 
 def _find(root: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[Path, ...]:

@@ -53,7 +53,14 @@ def _split(root: Path, name: str, part: str) -> Split:
 
 def find(root: Path, name: str, file: str) -> Path | None:
     """The file that is read: the first of that name, packed or not, in the data set's folders."""
-    looked = (root / folder / f"{file}{suffix}" for folder in FOLDERS[name] for suffix in ("", ".gz"))
+    dotted = file.replace("-idx", ".idx")  # as some archivers and mirrors name them
+    looked = (
+        root / folder / deeper / f"{spelled}{suffix}"
+        for folder in FOLDERS[name]
+        for spelled in (file, dotted)
+        for deeper in ("", file, dotted)  # a folder for each file, as some archivers unpack
+        for suffix in ("", ".gz")
+    )
     return next((path for path in looked if path.is_file()), None)
 
 

@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 
 MOST_BYTES = 1 << 30
 CHUNK = 1 << 20
+GZIP = b"\x1f\x8b"
 
 
 def read_npz(
@@ -39,7 +40,9 @@ def read_npz(
 
 
 def read_bytes(path: Path, header: int, size_of: Any, most: int = MOST_BYTES) -> bytes:
-    """A file, unpacked where its name ends in `.gz`, as far as its header says it goes, and one byte more.
+    """A file, unpacked where it is packed, as far as its header says it goes, and one byte more.
+
+    Browsers unpack without changing the name, and some downloads pack without: what the file begins with counts.
 
     Args:
         path: The file.
@@ -50,7 +53,9 @@ def read_bytes(path: Path, header: int, size_of: Any, most: int = MOST_BYTES) ->
     Raises:
         OSError, EOFError, zlib.error: it cannot be read. ValueError: it is too large.
     """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    with path.open("rb") as file:
+        is_packed = file.read(2) == GZIP
+    with gzip.open(path) if is_packed else path.open("rb") as file:
         begin = _take(file, header)
         wanted = size_of(begin)
         if wanted > most:

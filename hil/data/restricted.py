@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hil.data.dataset import DataError
+from hil.data.found import begin_of, what_is
 
 MOST_BYTES = 1 << 30
 MOST_DIMENSIONS = 8
@@ -50,9 +51,17 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     except _Refused as error:
-        raise DataError(f"{path}: not read: {error}") from error
+        raise DataError(f"{path}: not read: {error}{_other(path)}") from error
     except Exception as error:  # the pickle machine raises nearly everything on damaged input
-        raise DataError(f"{path}: not a pickled data file: {str(error) or type(error).__name__}") from error
+        why = str(error) or type(error).__name__
+        raise DataError(f"{path}: not a pickled data file: {why}{_other(path)}") from error
+
+
+def _other(path: Path) -> str:
+    """What the file is, where it is no pickle at all."""
+    begin = begin_of(path)
+    kind = "" if begin[:1] == b"\x80" else what_is(begin)
+    return f".{kind}" if kind else ""
 
 
 @dataclass
@@ -89,6 +98,7 @@ class _Array:
     shape: tuple[int, ...] = ()
     fortran: bool = False
     content: bytes | bytearray | str = b""
+    axes: object = None
 
     def build(self, state: Any) -> None:
         """Takes type, shape and bytes."""
@@ -109,7 +119,12 @@ class _Array:
         if count * self.kind.dtype.itemsize != len(raw):
             raise _Refused(f"an array of shape {shape} has {len(raw)} bytes")
         flat = np.frombuffer(raw, self.kind.dtype)
-        return flat.reshape(shape, order="F" if self.fortran else "C").copy()  # of bytes it could not be written
+        whole = flat.reshape(shape, order="F" if self.fortran else "C")
+        if isinstance(self.axes, tuple) and self.axes:
+            if sorted(axis for axis in self.axes if type(axis) is int) != list(range(len(shape))):
+                raise _Refused("an array whose axes are none of its own")
+            whole = whole.transpose(self.axes)
+        return whole.copy()  # of bytes it could not be written
 
 
 def _empty_array(kind: object, shape: object, code: object) -> _Array:
@@ -119,9 +134,9 @@ def _empty_array(kind: object, shape: object, code: object) -> _Array:
     return _Array()
 
 
-def _of_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: str) -> _Array:
-    """`numpy.core.numeric._frombuffer`, of protocol 5."""
-    return _Array(kind, shape, order == "F", content)
+def _of_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: str, axes: object = None) -> _Array:
+    """`numpy.core.numeric._frombuffer`, of protocol 5; with axes the array was written in the order of its memory."""
+    return _Array(kind, shape, order == "F", content, axes)
 
 
 def _scalar(kind: _Type, content: bytes | str) -> int | float:

@@ -35,6 +35,7 @@ from hil.learning.surroundings import (
     FIRST_ONLY,
     NO_TRANSFORM,
     NoSecondDerivative,
+    NotScriptable,
     NotTraceable,
     recorded_by_func,
     refuse_recording,
@@ -44,7 +45,7 @@ Observer = Callable[[Settled], None]
 """Told of every settle; a training loop collects settled fraction and clipping with it."""
 
 
-class EnergyBlock(nn.Module, Shown):
+class EnergyBlock(nn.Module, Shown, NotScriptable):
     """An energy part placed on an array of a bench.
 
     Parameters are `weight_i` and `bias_i` for coupling `i` of the topology: (post, pre) for dense couplings,

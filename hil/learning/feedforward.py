@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Protocol
 
 import torch
@@ -13,6 +14,8 @@ from hil.learning.norm import MapNorm
 
 Count = Annotated[int, Field(ge=0)]
 Shape = tuple[int, ...]
+PER_SAMPLE = "values_per_sample"
+"""Attribute of a batch norm: how many values of a channel one sample has; 1 of flat features."""
 
 
 class LayerSection(Protocol):
@@ -116,7 +119,9 @@ class BatchNorm(Section):
     def build(self, shape: Shape) -> nn.Module:
         """The module, over channels or units."""
         norm = MapNorm if len(shape) == 3 else nn.BatchNorm1d
-        return norm(shape[0], momentum=self.momentum, affine=self.learn)
+        built = norm(shape[0], momentum=self.momentum, affine=self.learn)
+        setattr(built, PER_SAMPLE, math.prod(shape[1:]))
+        return built
 
 
 class Relu(Section):

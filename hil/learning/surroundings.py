@@ -13,6 +13,10 @@ FIRST_ONLY = (
     "an energy block has first derivatives only: equilibrium propagation measures a gradient, not a graph of it "
     "(create_graph, hessian, jvp and the like need one); on reference:, differentiate hil.learning.energy yourself"
 )
+NO_RECORDING = (
+    "an energy block cannot be exported or traced: its states are settled by a counterpart, not computed by "
+    "tensor operations. Export the feedforward parts one by one, or save the weights (state_dict)"
+)
 NO_TRANSFORM = (
     "an energy block cannot be transformed by torch.func (vmap, grad, jvp, ...): it talks to a counterpart; batch "
     "along the first axis and call backward()"
@@ -35,10 +39,15 @@ def refuse_recording() -> None:
     """
     exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
     if exporting or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        raise NotTraceable(
-            "an energy block cannot be exported or traced: its states are settled by a counterpart, not computed by "
-            "tensor operations. Export the feedforward parts one by one, or save the weights (state_dict)"
-        )
+        raise NotTraceable(NO_RECORDING)
+
+
+class NotScriptable:
+    """A module that `torch.jit.script` refuses in a sentence, alone or within another one."""
+
+    def __prepare_scriptable__(self) -> None:
+        """What `torch.jit.script` calls first."""
+        raise NotTraceable(NO_RECORDING)
 
 
 def recorded_by_func() -> bool:

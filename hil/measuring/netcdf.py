@@ -28,7 +28,9 @@ def load(path: Path) -> xr.Dataset:
         raise ValueError(f"{path} is not there") from error
     except Exception as error:  # h5py and h5netcdf raise nearly everything on damaged input
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} does not read back: {said}") from error
+        held = any(word in said.lower() for word in ("lock", "already open"))
+        todo = "; another program holds it: close it there" if held else ""
+        raise ValueError(f"{path} does not read back: {said}{todo}") from error
 
 
 def _check(file: h5py.File) -> None:

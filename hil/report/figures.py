@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -36,6 +37,11 @@ STYLE: dict[str, object] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hil",
 }
+
+
+def styled() -> AbstractContextManager[None]:
+    """Our look, on matplotlib's own defaults: what a person or a notebook has set changes no figure of a report."""
+    return matplotlib.style.context(["default", STYLE])
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def drawing(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, w
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with styled():
         figure = Figure(figsize=(width * columns / max(columns, 2), height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for panel, at in zip(panels, axes.flat, strict=False):
@@ -96,14 +102,14 @@ def save(figure: Figure, path: Path) -> None:
         ValueError: a suffix matplotlib does not know.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with styled():
         figure.savefig(path, dpi=130)
 
 
 def to_svg(figure: Figure) -> Markup:
     """A figure as an inline SVG element; the same bytes for the same drawing."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     return Markup(text[text.index("<svg") :])  # noqa: S704 - matplotlib escapes the texts it draws

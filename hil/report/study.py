@@ -10,15 +10,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hil.report.figures import COLOURS, STYLE
+from hil.report.figures import COLOURS, styled
 from hil.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 from hil.training.run.atomic import write_bytes
 
 
 def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:
     """Draws `study.png`: numbers logarithmic where they span a hundredfold, names in their order."""
-    import matplotlib as mpl
-
     if any(a.key == SEED for a in axes) and len(axes) > 1:
         _write_spread(path, title, [a for a in axes if a.key != SEED], over_seeds(rows))
         return
@@ -26,7 +24,7 @@ def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[R
     others = [a for a in axes if a is not along]
     panels = others.pop() if len(others) > 1 else None
     lines = [a.key for a in others]
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+    with styled():
         count = 1 if panels is None else len(panels.values)
         figure = Figure(figsize=(7.2 if count == 1 else 1.2 + 3.0 * count, 4.4), layout="constrained")
         figure.suptitle(title)
@@ -63,10 +61,9 @@ def _draw(plot: Axes, along: Axis, others: Sequence[str], rows: Sequence[Row]) -
 
 def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequence[Spread]) -> None:
     """Means over the seeds of accuracy and training time, with their standard deviations."""
-    import matplotlib as mpl
 
     along, others = axes[0], [a.key for a in axes[1:]]
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+    with styled():
         figure = Figure(figsize=(10.4, 4.4), layout="constrained")
         accuracy, seconds = figure.subplots(1, 2)
         groups = list(dict.fromkeys(_of(s, others) for s in spreads))

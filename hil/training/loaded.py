@@ -135,7 +135,7 @@ def weights_of(folder: RunFolder, which: Which = "newest") -> checkpoint.Checkpo
     found = checkpoint.newest(folder.best if which == "best" else folder.checkpoints)
     if found is None:
         wanted = "weights of a best epoch (run.keep_best = true)" if which == "best" else "checkpoint that reads back"
-        raise RunError(f"{folder.path}: no {wanted}")
+        raise RunError(f"{folder.path}: no {wanted}; put one back from a copy, or name another run")
     return found
 
 

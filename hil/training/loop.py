@@ -281,6 +281,7 @@ def _summarize(
     folder: RunFolder, state: TrainState, experiment: Experiment, recorder: Recorder, why: str
 ) -> dict[str, object]:
     at = state.position
+    finished = at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after)
     summary: dict[str, object] = {
         "title": experiment.title,
         "test_accuracy": at.test_accuracy,
@@ -292,10 +293,10 @@ def _summarize(
         "images_per_second": round(at.images / at.seconds, 1) if at.seconds else None,
         "device": experiment.device,
         "seed": experiment.run.seed,
-        "finished": at.epoch == experiment.run.epochs or best.patience_is_over(at, experiment.run.stop_after),
+        "finished": finished,
         "weights": _weights(state),
         "stopped": why,
-        "ledger": recorder.ended(why),
+        "ledger": recorder.ended(why, "finished" if finished else "stop"),
     }
     if state.cells is not None and (wear := state.cells.wear()):
         summary["wear"] = wear

@@ -7,6 +7,8 @@ one rank and nothing is exchanged.
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,9 +17,13 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 _CPU = torch.device("cpu")
 TEXT_BYTES = 2048
+JOIN_S, PATIENT_S = 60.0, 3.0
+"""How long the other processes are waited for at the start, and after how long that is said."""
+LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class RankError(RuntimeError):
@@ -145,7 +151,7 @@ def _own_device() -> torch.device:
 
     On a GPU float32 products are float32 ones, TF32 would be off by 2^-11, and the same run gives the same bits.
     """
-    local, processes = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    local, processes = _number("LOCAL_RANK", 0), _number("LOCAL_WORLD_SIZE", 1)
     if not torch.cuda.is_available() or torch.cuda.device_count() < processes:
         return _CPU
     torch.backends.cudnn.allow_tf32 = False
@@ -157,18 +163,70 @@ def _own_device() -> torch.device:
 def joined(timeout_s: float = 1800.0) -> Iterator[Ranks]:
     """Joins the processes torchrun started; a single process otherwise.
 
+    Variables that another launcher, or an earlier run, left in the environment name no processes of this run: what is
+    not whole is passed over with a line, and what nobody joins ends after `JOIN_S`.
+
     Args:
         timeout_s: Longest wait for another rank, a test by one of them included.
+
+    Raises:
+        RankError: the others that the environment names did not come.
     """
-    count, device = int(os.environ.get("WORLD_SIZE", "1")), _own_device()
+    count, device = _launched(), _own_device()
     if count == 1:
         yield Ranks(device=device)
         return
     gpu = device.type == "cuda"
     if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout_s))
+    _meet("nccl" if gpu else "gloo", count, timeout_s)
     try:
         yield Ranks(dist.get_rank(), count, device)
     finally:
         dist.destroy_process_group()
+
+
+def _number(name: str, otherwise: int) -> int:
+    """A count in the environment; what is none was not meant for us."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 10 else otherwise
+
+
+def _launched() -> int:
+    """Number of processes of this run, by the variables torchrun sets; 1 where they are not whole."""
+    count = _number("WORLD_SIZE", 1)
+    missing = [name for name in LAUNCHED if not os.environ.get(name)]
+    if count > 1 and (missing or not _number("RANK", count) < count):
+        why = f"without {', '.join(missing)}" if missing else f"with RANK={os.environ['RANK']}"
+        print(
+            f"hil: WORLD_SIZE={count} in the environment {why} is left over from another program: training alone",
+            file=sys.stderr,
+        )
+        return 1
+    return max(1, count)
+
+
+def _meet(backend: str, count: int, timeout_s: float) -> None:
+    """Joins the group; says whom it waits for when that takes long.
+
+    Raises:
+        RankError: they did not come.
+    """
+    others = (
+        f"{count - 1} other processes at {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, as "
+        f"WORLD_SIZE={count} in the environment says"
+    )
+    todo = "start all with torchrun, or remove WORLD_SIZE and RANK from the environment to train alone"
+    said = threading.Timer(PATIENT_S, print, (f"hil: waiting for {others}; {todo}",), {"file": sys.stderr})
+    said.daemon = True
+    said.start()
+    try:
+        met = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_S))))
+        dist.init_process_group(
+            backend, store=met[0], rank=met[1], world_size=met[2], timeout=timedelta(seconds=timeout_s)
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RankError(f"{others}, did not come within {JOIN_S:g} s ({first}): {todo}") from error
+    finally:
+        said.cancel()

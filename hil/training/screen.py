@@ -13,6 +13,8 @@ from hil.training.state import Position
 from hil.training.wording import said
 
 PLAIN_SECONDS = 5.0
+WIDE = 100
+"""Columns from which on there is room for a long bar."""
 
 
 class TrainScreen(Protocol):
@@ -61,12 +63,15 @@ class _Clock:
         return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def _figures(position: Position, record: dict[str, float]) -> str:
-    text = f"loss {record['loss']:.4f}  {said(record)}"
-    text += f"  {position.images / position.seconds:6.0f} images/s"
+def _figures(position: Position, record: dict[str, float], room: int | None = None) -> str:
+    """Figures of a step, the most important first; as many whole ones as there is room for."""
+    parts = [f"loss {record['loss']:.4f}", said(record), f"{position.images / position.seconds:6.0f} images/s"]
     if "settled" in record:
-        text += f"  settled {record['settled']:.1%}  clipped {record['clipped']:.2%}"
-    return text
+        parts += [f"settled {record['settled']:.1%}", f"clipped {record['clipped']:.2%}"]
+    parts = [part for part in parts if part]
+    while room is not None and parts and len("  ".join(parts)) > room:
+        parts.pop()
+    return "  ".join(parts)
 
 
 def _epoch_line(position: Position, epochs: int, record: dict[str, object]) -> str:
@@ -115,11 +120,13 @@ class BarScreen:
 
     def __init__(self, console: Console, epochs: int, batches: int) -> None:
         self._epochs, self._batches = epochs, batches
-        self._clock = _Clock(epochs * batches)
+        self._clock, self._console = _Clock(epochs * batches), console
+        self._bar = 20 if console.width >= WIDE else 8
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}  step {task.fields[batch]}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[figures]}  ETA {task.fields[eta]}"),
+            BarColumn(bar_width=self._bar),
+            TextColumn("ETA {task.fields[eta]}"),
+            TextColumn("{task.fields[figures]}"),  # last: what does not fit is left out
             console=console,
         )
         self._task = self._progress.add_task(
@@ -128,14 +135,11 @@ class BarScreen:
 
     def step(self, position: Position, record: dict[str, float]) -> None:
         """Moves the bar."""
-        self._progress.update(
-            self._task,
-            completed=position.step,
-            epoch=f"{position.epoch + 1}/{self._epochs}",
-            batch=f"{position.batch}/{self._batches}",
-            figures=_figures(position, record),
-            eta=self._clock.remaining(position.step),
-        )
+        epoch, batch = f"{position.epoch + 1}/{self._epochs}", f"{position.batch}/{self._batches}"
+        eta = self._clock.remaining(position.step)
+        taken = len(f"epoch {epoch}  step {batch} ") + self._bar + len(f" ETA {eta} ")
+        figures = _figures(position, record, self._console.width - taken)
+        self._progress.update(self._task, completed=position.step, epoch=epoch, batch=batch, figures=figures, eta=eta)
 
     def epoch(self, position: Position, record: dict[str, object]) -> None:
         """Prints a line above the bar."""

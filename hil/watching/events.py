@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from firmware_specs import platform
+
 Event = dict[str, Any]
 
 FULL_BYTES = 8 << 20
@@ -96,6 +98,17 @@ def read(folder: Path) -> Iterator[Event]:
     yield from Follower(folder).new()
 
 
+def last(folder: Path, kind: str, within: int = 1 << 16) -> Event | None:
+    """The newest event of a kind among the last bytes of a log; None where there is none."""
+    files = sorted(_files(folder))
+    if not files:
+        return None
+    with files[-1][1].open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - within))
+        found = [event for line in file.read().splitlines() if (event := _event(line)) is not None]
+    return next((event for event in reversed(found) if event["kind"] == kind), None)
+
+
 def finite(value: object) -> object:
     """A value as JSON takes it."""
     if isinstance(value, float):
@@ -131,7 +144,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _appending(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | platform.OPEN_FLAGS, 0o644)
 
 
 def _ends_whole(path: Path) -> bool:

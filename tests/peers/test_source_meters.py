@@ -36,10 +36,11 @@ def test_qcodes_2450_reads_and_sets_everything(qcodes, lab, scpi_errors):
     assert len(report.set) >= 50
 
 
-def test_pymeasure_2400_reads_and_sets_everything(pymeasure, lab, scpi_errors):
+@pytest.mark.parametrize("model", ["keithley-2400", "keithley-2450-scpi2400"])
+def test_pymeasure_2400_reads_and_sets_everything(pymeasure, lab, scpi_errors, model):
     from pymeasure.instruments.keithley import Keithley2400
 
-    box = Keithley2400("GPIB0::5::INSTR", visa_library=lab("keithley-2400"))
+    box = Keithley2400("GPIB0::5::INSTR", visa_library=lab(model))
 
     def settle():
         box.write(":ROUT:TERM FRON;:SOUR:FUNC VOLT;:SOUR:VOLT:RANG:AUTO 1;:SOUR:VOLT 0.5;:SENS:CURR:PROT 0.01;:OUTP 1")

@@ -68,7 +68,7 @@ class Wires:
     """Servers of wires: each gives the place to connect to, and hands what comes to `feed`."""
 
     def __init__(self):
-        self.open, self.threads, self.connected = [], [], 0
+        self.open, self.threads = [], []
 
     def pty(self, feed, greeting=b"", deaf_s=0.0):
         """A port whose board says `greeting` when it is opened the first time and hears nothing for a while."""
@@ -94,6 +94,7 @@ class Wires:
         """A port of this host, deaf for a while after each opening; further clients than so many are closed."""
         server = socket.create_server(("127.0.0.1", 0))
         self.open.append(server)
+        connected = []
 
         def one(client):
             with client, contextlib.suppress(OSError):
@@ -102,17 +103,17 @@ class Wires:
                 while chunk := client.recv(65536):
                     if time.monotonic() >= hears:
                         client.sendall(feed(chunk))
-            self.connected -= 1
+            connected.pop()
 
         def serve():
             with contextlib.suppress(OSError):
                 while True:
                     client, _ = server.accept()
                     self.open.append(client)
-                    if self.connected >= clients:
+                    if len(connected) >= clients:
                         client.close()
                         continue
-                    self.connected += 1
+                    connected.append(client)
                     self._start(lambda client=client: one(client))
 
         self._start(serve)

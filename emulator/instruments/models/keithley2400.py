@@ -34,6 +34,7 @@ class Keithley2400(ScpiSmu):
     """One channel; a reading is volts, amperes, ohms, time and status, as far as they are asked for."""
 
     range_name = 1.05
+    command_set = "keithley-2400"
 
     def __init__(self, bench: Stand, name: str, spec: Instrument, inaccuracy: Inaccuracy) -> None:
         smu = SmuChannel(bench, f"{name}.1", spec.facts, inaccuracy)
@@ -46,7 +47,7 @@ class Keithley2400(ScpiSmu):
         self._headers = Headers(FUNCTIONS)
         self._since_s = 0.0
         volts, amps = (1.05 * ranges[-1].full for ranges in (spec.facts.volts, spec.facts.amps))
-        super().__init__(bench, name, spec, load_table("keithley-2400").reaching(volts, amps), {1: smu})
+        super().__init__(bench, name, spec, load_table(self.command_set).reaching(volts, amps), {1: smu})
         self.smu = smu
         self.layers = Layers(self)
         self.actions |= self.layers.actions() | {
@@ -187,3 +188,9 @@ class Keithley2400(ScpiSmu):
         feed = {"CURRent": "amps", "RESistance": "ohms"}.get(str(self.get("limits.feed")), "volts")
         value = getattr(self.taken[-1], feed)
         return int(not self.number("limits.low", number) <= value <= self.number("limits.high", number))
+
+
+class Keithley2450As2400(Keithley2400):
+    """A 2450 that was switched on in its SCPI2400 command set: the commands of a 2400, the ranges of a 2450."""
+
+    command_set = "keithley-2450-scpi2400"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import torch
-
 from drivers.doors import meant
-from emulator.network import Stop
 from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import shipped
-from hil.counterparts.seam import Bench
+
+if TYPE_CHECKING:
+    import torch
+
+    from emulator.network import Stop
+    from hil.counterparts.seam import Bench
 
 FORMS = (
     "reference:[?arithmetic=mixed&over_relaxation=W]  emulator:DATASHEET?seed=N  serial:PORT?baud=N  "
@@ -35,7 +38,7 @@ class Settings:
     visa_library: str | None = None
 
 
-Opener = Callable[[Settings], Bench]
+Opener = Callable[[Settings], "Bench"]
 
 
 def probably(address: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,13 +11,12 @@ from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.addresses import split_options
-from firmware_specs.refusals import close
-from firmware_specs.registry import UnknownName, find, known, names
-from hil.counterparts.opening.address import FORMS, AddressError, Opener, Settings, probably
-from hil.counterparts.opening.bench_file import DeviceEntry, load_device
+from hil.counterparts.opening.address import AddressError, Opener, Settings
+from hil.counterparts.opening.bench_file import DeviceEntry
+from hil.counterparts.opening.meant import check_address, entry_of, opener
 from hil.counterparts.opening.open_device import open_device
 from hil.counterparts.opening.open_rack import on_paper, open_rack
-from hil.counterparts.opening.schemes import chip_of, device_of_wire
+from hil.counterparts.opening.schemes import chip_of
 from hil.counterparts.rack import RackBench
 from hil.counterparts.seam import Bench
 from hil.measuring.calibrate.open import calibrated
@@ -57,16 +54,7 @@ def open_bench(
     for name, value in (("stop", stop), ("nudged_stop", nudged_stop)):
         if value is not None and not isinstance(value, Stop):
             raise TypeError(f"{name}: {value!r:.80}, expected emulator.network.Stop(max_iterations, tolerance)")
-    return _opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library))
-
-
-def check_address(address: str) -> None:
-    """Checks what can be said of an address, its bench file and its datasheet without opening anything.
-
-    Raises:
-        AddressError, drivers.errors.BadAddress, BenchFileError, DatasheetError: as `open_bench`.
-    """
-    _opener(address)
+    return opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library))
 
 
 def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:
@@ -85,65 +73,6 @@ def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:
     return None
 
 
-def _opener(address: str) -> Opener:
-    """Parses an address; what it gives opens the counterpart."""
-    if not isinstance(address, str):
-        raise AddressError(f"{address!r:.80} is not an address, a text is expected. Addresses: {FORMS}")
-    scheme, found, _ = address.partition(":")
-    if not found:
-        raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")
-    if not known("counterparts", scheme) and is_wire(address):
-        return device_of_wire(address)
-    try:
-        parse: Callable[[str], Opener] = find("counterparts", scheme)
-    except UnknownName as error:
-        if known("counterparts", scheme):
-            raise AddressError(f"{address!r}: {error}") from error
-        near = close(scheme, {*names("counterparts"), *names("transports")})
-        meant = f" {near[0].upper()}{near[1:]}" if near.startswith("did") else probably(address)
-        raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{meant} Addresses: {FORMS}") from error
-    return parse(address)
-
-
-def entry_of(address: str) -> tuple[str, str, DeviceEntry]:
-    """The bench file, and name and entry of the device that a `bench:FILE#NAME` address names.
-
-    Raises:
-        AddressError: of another form. BenchFileError: the file is refused.
-    """
-    path, found, name = address.removeprefix("bench:").rpartition("#")
-    if not found or not path or not name:
-        raise AddressError(f"{address!r}: a device of a bench file is bench:FILE#NAME")
-    return path, name, load_device(Path(path), name)
-
-
-@dataclass(frozen=True)
-class Meant:
-    """What an address means: the whole entry of its device, whose limits they are, and where its files are."""
-
-    entry: DeviceEntry
-    source: str
-    folder: Path
-
-
-def meant_by(address: str, visa_library: str | None = None) -> Meant:
-    """The device of an address with all that a bench file says of it; plain addresses say nothing more.
-
-    Raises:
-        AddressError, BenchFileError, drivers.errors.BadAddress: as `open_bench`.
-    """
-    if address.startswith("bench:"):
-        path, _, entry = entry_of(address)
-        return Meant(entry.through(visa_library), f"bench file {path}", Path(path).parent)
-    check_address(address)
-    name, query = split_options(address)
-    if not address.startswith("rack:"):
-        entry = DeviceEntry.model_construct(address=address)
-    else:
-        entry = DeviceEntry(address=name, allow_no_watchdog="allow_no_watchdog" in query)
-    return Meant(entry.through(visa_library), "run", Path())
-
-
 def from_file(address: str) -> Opener:
     """A device by its name in a bench file, with its limits and its calibration: `bench:FILE#NAME`."""
     path, name, entry = entry_of(address)
@@ -152,7 +81,7 @@ def from_file(address: str) -> Opener:
         return lambda told: open_rack(address, entry.through(told.visa_library), Path(path).parent)
     if scheme == "bench":
         raise AddressError(f"{path}: devices.{name}.address: a bench file cannot refer to another one")
-    behind = _opener(entry.address)
+    behind = opener(entry.address)
     if is_wire(entry.address):
         source = f"bench file {path}"
         return lambda told: calibrated(open_device(address, entry.through(told.visa_library), source), entry)

@@ -12,13 +12,15 @@ from drivers.lease import LEASE_S, LONGEST_S
 from drivers.port_opening import Line
 from firmware_specs.addresses import refuse_handlers
 from firmware_specs.datasheet.fabric import UsbIdentity
-from firmware_specs.datasheet.section import Positive, Section
+from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
 from firmware_specs.registry import known
 
 MOST_OPEN_S = 600.0
+End = Literal["trip", "stop", "lost", "failed", "finished"]
+"""How a training ends, to those who are told."""
 
 
 class BenchFileError(ValueError):
@@ -118,14 +120,41 @@ class DeviceEntry(Section):
         return self if visa_library is None else self.model_copy(update={"visa_library": visa_library})
 
 
+class Alarm(Section):
+    """Who is told when a training on a device of this bench is over.
+
+    Attributes:
+        webhook: `http://` or `https://` address that gets the event as JSON by POST.
+        command: Program and its arguments, run without a shell, the event as JSON on its standard input; only from a
+            bench file that belongs to this user and that nobody else may write.
+        on: Which ends are told: a trip, a stop by a signal, a lost device, another failure, a regular end.
+        every_s: After an alarm, none of its kind for so long.
+        timeout_s: How long a receiver may take.
+    """
+
+    webhook: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2000)] | None = None
+    command: tuple[str, ...] = ()
+    on: tuple[End, ...] = ("trip", "stop", "lost", "failed", "finished")
+    every_s: NonNegative = 60.0
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @model_validator(mode="after")
+    def _tells_somebody(self) -> Self:
+        if self.webhook is None and not self.command:
+            raise ValueError("an alarm needs a webhook or a command")
+        return self
+
+
 class BenchFile(Section):
     """The devices of a bench by name.
 
     Attributes:
         devices: A device by the name that `--device` takes.
+        alarm: Who is told when a training on one of them is over.
     """
 
     devices: dict[str, DeviceEntry] = Field(min_length=1)
+    alarm: Alarm | None = None
 
 
 def load_device(path: Path, name: str) -> DeviceEntry:

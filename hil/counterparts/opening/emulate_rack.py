@@ -9,8 +9,8 @@ import tomli_w
 
 from emulator.rack.rack import VirtualRack
 from emulator.rack.serve import RackServer
-from firmware_specs import platform
 from firmware_specs.racks import load_rack
+from hil.outputs import write_signed
 
 DEVICE = "rack"
 
@@ -42,6 +42,4 @@ def bench_file(server: RackServer) -> str:
 
 def write_bench_file(server: RackServer, path: Path) -> None:
     """Writes `bench_file`, the whole file at once."""
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(bench_file(server), "utf-8")
-    platform.replace(scratch, path)
+    write_signed(path, bench_file(server))

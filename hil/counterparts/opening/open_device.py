@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.device_info import DeviceInfo
@@ -11,8 +13,10 @@ from drivers.port_opening import ControlLines
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.printable import printable
 from hil.counterparts.described import completed, datasheet_of, disagreements
-from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench_file import DeviceEntry
+
+if TYPE_CHECKING:
+    from hil.counterparts.device import DeviceBench
 
 OVERRIDES = ("allow_no_watchdog", "allow_long_requests")
 
@@ -85,8 +89,10 @@ def open_device(address: str, entry: DeviceEntry, source: str) -> DeviceBench:
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
     """
     on_file = None if entry.datasheet is None else load(entry.datasheet)
-    crossbar = connected(entry, source)
+    crossbar = connected(entry, source)  # a device that is busy or silent is refused before torch is waited for
     try:
+        from hil.counterparts.device import DeviceBench
+
         said = datasheet_of(crossbar.info, entry.address)
         provenance: dict[str, object] = {"bench": source, "device_address": entry.address}
         if entry.visa_library != "@py":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from drivers.chip_ledger import ChipLedger
 from drivers.rack.opening import chip_of, open_rig
@@ -11,7 +11,9 @@ from drivers.rack.paper import PaperRig
 from drivers.rack.rig import Rig
 from firmware_specs.racks import Rack, load_rack
 from hil.counterparts.opening.bench_file import DeviceEntry
-from hil.counterparts.rack import RackBench
+
+if TYPE_CHECKING:
+    from hil.counterparts.rack import RackBench
 
 
 def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
@@ -33,6 +35,8 @@ def open_rack(address: str, entry: DeviceEntry, folder: Path) -> RackBench:
         lease_s=entry.lease_s,
         allow_no_watchdog=entry.allow_no_watchdog,
     )
+    from hil.counterparts.rack import RackBench
+
     return RackBench(rig, address)
 
 
@@ -42,6 +46,8 @@ def on_paper(address: str, entry: DeviceEntry, folder: Path) -> tuple[RackBench,
     Raises:
         RackError: the rack file is refused.
     """
+    from hil.counterparts.rack import RackBench
+
     rack = rack_of(entry, folder)
     paper = PaperRig(rack, ChipLedger(chip_of(rack)))
     return RackBench(cast(Rig, paper), address), paper  # it plans, and is never entered

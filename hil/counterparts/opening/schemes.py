@@ -1,22 +1,25 @@
-"""The shipped address schemes: each parses an address and gives what opens its counterpart."""
+"""The shipped address schemes: each parses an address and gives what opens its counterpart.
+
+What a counterpart is made of (torch, an emulated chip) is imported where one is opened: a listing, a refusal and the
+clearing of a trip only parse.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drivers.doors import Address
-from emulator.chip import Chip
-from emulator.network import check_over_relaxation
-from emulator.packed import Arithmetic
 from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet, load
-from hil.counterparts.emulator import EmulatorBench
-from hil.counterparts.opening.address import AddressError, Opener, options_of
+from hil.counterparts.opening.address import AddressError, Opener, Settings, options_of
 from hil.counterparts.opening.bench_file import DeviceEntry
 from hil.counterparts.opening.open_device import open_device
 from hil.counterparts.opening.open_rack import open_rack
-from hil.counterparts.product import ProductBench
-from hil.counterparts.reference import ReferenceBench
+
+if TYPE_CHECKING:
+    from emulator.packed import Arithmetic
+    from hil.counterparts.seam import Bench
 
 
 def reference(address: str) -> Opener:
@@ -24,14 +27,28 @@ def reference(address: str) -> Opener:
     query = address.removeprefix("reference:").removeprefix("?")
     options = options_of(address, query, ("arithmetic", "over_relaxation"))
     arithmetic, relaxation = _arithmetic(address, options), _relaxation(address, options)
-    return lambda told: ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
+
+    def opened(told: Settings) -> Bench:
+        from hil.counterparts.reference import ReferenceBench
+
+        return ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
+
+    return opened
 
 
 def emulator(address: str) -> Opener:
     """A software chip with noise, quantization, mismatch and drift: `emulator:DATASHEET?seed=N`."""
     sheet, seed = chip_of(address)
-    kind = EmulatorBench if sheet.product is None else ProductBench
-    return lambda told: kind(Chip(sheet, seed, told.device, told.dtype), address)
+
+    def opened(told: Settings) -> Bench:
+        from emulator.chip import Chip
+        from hil.counterparts.emulator import EmulatorBench
+        from hil.counterparts.product import ProductBench
+
+        kind = EmulatorBench if sheet.product is None else ProductBench
+        return kind(Chip(sheet, seed, told.device, told.dtype), address)
+
+    return opened
 
 
 def device_of_wire(address: str) -> Opener:
@@ -68,7 +85,10 @@ def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
 
 
 def _relaxation(address: str, options: dict[str, str]) -> float:
-    given = options.get("over_relaxation", "1")
+    if (given := options.get("over_relaxation")) is None:
+        return 1.0
+    from emulator.network import check_over_relaxation
+
     try:
         factor = float(given)
     except ValueError as error:

@@ -30,7 +30,8 @@ from firmware_specs.refusals import close
 from firmware_specs.registry import names
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.opening.address import AddressError, probably
-from hil.counterparts.opening.bench import entry_of, meant_by, open_chip
+from hil.counterparts.opening.bench import open_chip
+from hil.counterparts.opening.meant import entry_of, meant_by
 from hil.counterparts.opening.open_device import connected, options_of
 from hil.counterparts.opening.rehearsal import StandIn
 

@@ -26,7 +26,8 @@ from hil.measuring.calibrate.entries import ArrayEntry
 from hil.measuring.calibrate.header import CalibrationHeader
 from hil.measuring.calibrate.measure import ArrayFindings
 from hil.measuring.calibrate.summary import lines
-from hil.training.run.atomic import write_bytes, write_text
+from hil.outputs import write_signed
+from hil.training.run.atomic import write_bytes
 
 
 class CalibrationFile(Section):
@@ -90,7 +91,7 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
         temperature_k=crossbar.session.temperature_k() if crossbar.info.can(Capability.TEMPERATURE) else None,
     )
     maps = _maps(findings).assign_attrs(calibration=header.id, model=header.model, serial=header.serial)
-    cells = path.with_suffix(".cells.nc") if maps.data_vars else None
+    cells = cells_beside(path) if maps.data_vars else None
     if cells is not None:
         write_bytes(cells, bytes(maps.to_netcdf(engine="h5netcdf")))
     made = CalibrationFile(
@@ -98,8 +99,13 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
         cells_file=None if cells is None else cells.name,
         arrays=tuple(ArrayEntry.of(number, found) for number, found in enumerate(findings)),
     )
-    write_text(path, tomli_w.dumps(made.model_dump(exclude_none=True)))
+    write_signed(path, tomli_w.dumps(made.model_dump(exclude_none=True)))
     return made
+
+
+def cells_beside(path: Path) -> Path:
+    """Where the maps of a calibration's cells go."""
+    return path.with_suffix(".cells.nc")
 
 
 def read(path: Path) -> CalibrationFile:

@@ -9,9 +9,6 @@ from hil.counterparts.device import DeviceBench
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench_file import DeviceEntry
 from hil.counterparts.seam import Bench
-from hil.measuring.calibrate import file
-from hil.measuring.calibrate import header as calibration_file
-from hil.measuring.calibrate.bench import CalibratedBench
 
 
 def calibrated(bench: Bench, entry: DeviceEntry) -> Bench:
@@ -22,6 +19,10 @@ def calibrated(bench: Bench, entry: DeviceEntry) -> Bench:
     """
     if entry.calibration is None:
         return bench
+    from hil.measuring.calibrate import file  # half a second of imports that most benches need not
+    from hil.measuring.calibrate import header as calibration_file
+    from hil.measuring.calibrate.bench import CalibratedBench
+
     path = Path(entry.calibration)
     try:
         model, serial = _identity(bench)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
+from firmware_specs.datasheet.section import Plain
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from firmware_specs.registry import find
@@ -39,7 +40,7 @@ class PlanError(ValueError):
     """A plan that cannot be used; the message names file, key and what was expected."""
 
 
-class Plan(BaseModel):
+class Plan(Plain):
     """A characterization; an item that is given as an empty table is measured with its usual settings.
 
     Attributes:
@@ -69,7 +70,7 @@ class Plan(BaseModel):
     pulse_response: PulseResponse | None = None
     symmetric_point: SymmetricPoint | None = None
     endurance: Endurance | None = None
-    own: dict[str, SerializeAsAny[Any]] = {}
+    own: dict[str, SerializeAsAny[Any]] = Field(default={})
 
     @field_validator("own", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet import Datasheet, DatasheetError
 from firmware_specs.datasheet.pulses import Pulses
 
 NODES = 17
@@ -37,11 +37,11 @@ def export(sheet: Datasheet, name: str) -> str:
     """A Python file with `device` and `rpu_config`.
 
     Raises:
-        ValueError: the datasheet has no pulse law.
+        DatasheetError: the datasheet has no pulse law.
     """
     law = sheet.pulses
     if law.law == "none":
-        raise ValueError(f"{name}: no pulse law, which is what a device of aihwkit is")
+        raise DatasheetError(f"{name}: no pulse law, which is what a device of aihwkit is")
     cls, arguments, unsaid = device_of(law)
     if sheet.faults.corrupt:
         arguments |= {"corrupt_devices_prob": sheet.faults.corrupt}

@@ -117,10 +117,12 @@ def test_backward_inside_autocast_is_the_same_as_outside():
     "tool",
     [
         lambda model: torch.jit.trace(model, batch()),
+        lambda model: torch.jit.script(model),
+        lambda model: torch.jit.script(model[1]),
         lambda model: torch.export.export(model, (batch(),)),
         lambda model: torch.export.export(model, (batch(),), strict=True),
     ],
-    ids=["trace", "export", "strict export"],
+    ids=["trace", "script", "script of a block", "export", "strict export"],
 )
 @each_counterpart
 def test_recording_is_refused_in_a_sentence(tool, address):

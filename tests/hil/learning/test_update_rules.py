@@ -101,7 +101,7 @@ def test_the_symmetric_point_of_soft_bounds_is_where_their_steps_are_equal():
     x = array._chip.conductances_s(0)[0] / 1e-3
     # (1 + a) 2 (1 - x) = (1 - a) 2 x
     assert float((x - (1 + asymmetry) / 2).abs().max()) < 0.02
-    assert 0 < sent.pulses <= 4 * 64 * (symmetric_point.pairs_needed(array, 1000) + symmetric_point.BURST)
+    assert 0 < sent.pulses <= 4 * 64 * (symmetric_point.pairs_needed(array, 1000) + 2 * symmetric_point.BURST)
     assert array.wear().pulses == sent.pulses + 2 * 64
 
 

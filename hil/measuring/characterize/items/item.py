@@ -8,10 +8,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.datasheet.section import Plain
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step
@@ -23,7 +24,7 @@ ARITHMETIC = 1e-6
 """Relative error of single-precision arithmetic in a device, and of its conductance codes."""
 
 
-class Settings(BaseModel):
+class Settings(Plain):
     """Settings of a measurement, as a plan gives them: unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,44 @@
+"""`hil status [FOLDER]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hil.commands import say
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")] = Path("runs"),
+    bench: Annotated[
+        Path | None, typer.Option("--bench", help="Bench file: say who has its devices, without opening any.")
+    ] = None,
+    watch: Annotated[
+        float | None,
+        typer.Option("--watch", metavar="SECONDS", min=0.2, help="Say it again so often, until Ctrl-C."),
+    ] = None,
+) -> None:
+    """Says in lines what runs do, from their files alone, and who has which device."""
+    import sys
+    import time
+
+    from hil.watching.status import Looker, devices
+
+    if not folder.is_dir():
+        if bench is None:
+            raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
+        looker = None
+    else:
+        looker = Looker(folder)
+    while True:
+        told = [*(devices(bench) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
+        if watch is not None:
+            print("\033[2J\033[H" if sys.stdout.isatty() else "", end="")
+            say(time.strftime("%Y-%m-%d %H:%M:%S"))
+        for line in told:
+            say(line)
+        if watch is None:
+            return
+        time.sleep(watch)

@@ -1,0 +1,90 @@
+"""What there is to see below a folder: runs, characterizations, studies, each with a name that an address may hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hil.measuring.characterize import folder as characterized
+from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError
+from hil.study.grid import STUDY, rows_in
+from hil.training.run import marked
+from hil.training.run.folder import RUN
+
+DEPTH, MOST = 4, 500
+"""Folders below folders, and things that are shown."""
+
+
+def found(root: Path) -> dict[str, tuple[str, Path]]:
+    """Kind and folder of everything, by its name."""
+    things = {}
+    for kind, path in _walk(root, DEPTH):
+        relative = path.relative_to(root).as_posix()
+        things[hashlib.sha256(relative.encode(errors="surrogateescape")).hexdigest()[:12]] = (kind, path)
+        if len(things) >= MOST:
+            break
+    return things
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
+    for kind, made in (("run", RUN), ("characterization", CHARACTERIZATION), ("study", STUDY)):
+        if marked.is_ours(folder, made):
+            yield kind, folder
+            if kind != "study":
+                return
+    if depth <= 0:
+        return
+    try:
+        inside = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+    except OSError:
+        return
+    for entry in inside:
+        if not entry.name.startswith("."):
+            yield from _walk(entry, depth - 1)
+
+
+def characterization(folder: Path) -> dict[str, Any]:
+    """How far a measurement is, and what it concluded."""
+    said: dict[str, Any] = {"kind": "characterization", "name": folder.name, "title": folder.name}
+    try:
+        begun, concluded = characterized.begun(folder), characterized.concluded(folder)
+    except ChipError as error:
+        return {**said, "state": "damaged", "why": str(error)}
+    if begun is not None:
+        said |= {"title": f"{begun.chip.vendor} {begun.chip.model} {begun.chip.serial}", "address": begun.address}
+    done = sorted(path.stem for path in folder.glob("*.nc"))
+    steps = {
+        path.name: sum(1 for _ in path.glob("*.npz")) for path in sorted(folder.glob("journal/*")) if path.is_dir()
+    }
+    said |= {"items": done, "steps": steps, "state": "running" if _held(folder) else "ended"}
+    if concluded is not None:
+        said["figures"] = [{"name": f.name, "value": str(f.estimate), "note": f.note} for f in concluded.figures[:MOST]]
+        said["skipped"] = dict(list(concluded.skipped.items())[:MOST])
+    elif said["state"] == "ended":
+        said |= {"state": "lost", "why": "it has not concluded: the same command goes on with it"}
+    return said
+
+
+def study(folder: Path) -> dict[str, Any]:
+    """How many points of a study are done, and how they came out."""
+    points = sorted(path for path in (folder / "points").glob("*") if path.is_dir())[:5000]
+    rows = [(path.name, rows_in(path)) for path in points]
+    told = [
+        {"name": name, "accuracy": row.accuracy, "seconds": row.seconds, "note": row.note[:200]}
+        for name, found in rows for row in found or ()
+    ]  # fmt: skip
+    busy = [name for name, found in rows if found is None and _held(folder / "points" / name / "run")]
+    total = marked.facts_of(folder, STUDY).get("points")
+    return {
+        "kind": "study", "name": folder.name, "title": folder.name, "state": "running" if _held(folder) else "ended",
+        "done": sum(1 for _, found in rows if found is not None), "points": total if isinstance(total, int) else None,
+        "busy": busy, "rows": told[:MOST], "failed": sum(1 for row in told if row["accuracy"] is None),
+    }  # fmt: skip
+
+
+def _held(folder: Path) -> bool:
+    from drivers.owner_file import holder_of
+
+    return holder_of(folder / marked.LOCK) is not None

@@ -1,0 +1,197 @@
+"""Alarms: the right ones go out, once, to whom the bench file says, and never hurt the run."""
+
+import http.server
+import json
+import os
+import sys
+import threading
+
+import pytest
+
+from drivers.errors import DeviceFault, LinkLost, OutOfRange
+from drivers.lock import DeviceLock
+from emulator.chip import Chip
+from emulator.device import Device
+from emulator.serve import Board, Doors
+from firmware_specs.codes import ErrorCode
+from firmware_specs.datasheet import load
+from hil.cli import main
+from hil.counterparts.opening.bench_file import Alarm, BenchFileError, parse
+from hil.watching.alarm import kind_of, sound
+from hil.watching.events import EventLog, last, read
+
+SMALL = """
+[data]
+name = "digits"
+train_samples = 100
+test_samples = 20
+[[blocks]]
+feedforward = [{ kind = "flatten" }, { kind = "linear", units = 12 }]
+[blocks.energy]
+couplings = [{ kind = "dense", units = 8 }]
+[run]
+epochs = 2
+batch = 50
+"""
+
+
+@pytest.fixture(autouse=True)
+def notes_of_this_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSBAR_HIL_LEDGERS", str(tmp_path / "state" / "ledgers"))
+    monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
+
+
+@pytest.fixture
+def receiver():
+    """A web server that remembers what it was told; its address and what it got."""
+    got = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(302 if self.path == "/away" else 204)
+            self.send_header("location", "/elsewhere")
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", got
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def board():
+    made = Board(Device(Chip(load("mixed-8bit"), 0)), Doors(tcp=0))
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    yield made
+    made.stop()
+    thread.join(5)
+
+
+def train(tmp_path, address, alarm, name="run"):
+    (tmp_path / "small.toml").write_text(SMALL)
+    lab = tmp_path / "lab.toml"
+    lab.write_text(f'[devices.chip]\naddress = "{address}"\n[alarm]\n{alarm}\n')
+    lab.chmod(0o644)
+    with pytest.raises(SystemExit) as done:
+        main(["train", str(tmp_path / "small.toml"), "--bench", str(lab), "--device", "chip",
+              "--run-dir", str(tmp_path / name)])  # fmt: skip
+    return done.value.code
+
+
+def test_a_training_that_is_done_and_one_that_trips_are_told(tmp_path, receiver, board, capsys):
+    url, got = receiver
+    assert train(tmp_path, board.addresses[0], f'webhook = "{url}/hook"') == 0
+    assert [event["alarm"] for event in got] == ["finished"] and got[0]["run"].endswith("run")
+    assert "the webhook answered 204" in capsys.readouterr().out
+    board.device.chip.conditions.set_temperature(301.0)
+    settle, seen = board.device.chip.settle, []
+
+    def too_hot(*arguments, **more):
+        seen.append(1)
+        if len(seen) == 3:
+            board.device.chip.conditions.set_temperature(900.0)
+        return settle(*arguments, **more)
+
+    board.device.chip.settle = too_hot
+    assert train(tmp_path, board.addresses[0], f'webhook = "{url}/hook"', "hot") == 3
+    assert [event["alarm"] for event in got] == ["finished", "trip"]
+    assert not board.device.outputs.on and last(tmp_path / "hot", "ended")["why"] == "failed"
+    assert any(event["kind"] == "fault" for event in read(tmp_path / "hot"))
+
+
+def test_the_rate_is_limited_by_kind_and_a_kind_may_be_left_out(tmp_path, receiver):
+    url, got = receiver
+    alarm = Alarm(webhook=url, on=("trip", "lost"), every_s=3600)
+    path = tmp_path / "lab.toml"
+    path.write_text("")
+    told = [sound(path, alarm, {"alarm": kind}) for kind in ("trip", "trip", "lost", "finished", "trip")]
+    assert [event["alarm"] for event in got] == ["trip", "lost"]
+    assert "less than 3600 s ago" in told[1] and "nobody asked" in told[3]
+
+
+def test_a_receiver_that_fails_or_sends_elsewhere_is_said_and_nothing_more(tmp_path, receiver):
+    url, got = receiver
+    path = tmp_path / "lab.toml"
+    path.write_text("")
+    assert "failed" in sound(path, Alarm(webhook=f"{url}/away", every_s=0), {"alarm": "trip"}) and len(got) == 1
+    assert "failed" in sound(path, Alarm(webhook="http://127.0.0.1:9", every_s=0), {"alarm": "trip"})
+
+
+def test_a_command_gets_the_event_and_is_run_from_ones_own_file_alone(tmp_path):
+    path, out = tmp_path / "lab.toml", tmp_path / "out"
+    path.write_text("")
+    program = f"import sys, pathlib; pathlib.Path({str(out)!r}).write_text(sys.stdin.read())"
+    alarm = Alarm(command=(sys.executable, "-c", program), every_s=0)
+    path.chmod(0o666)
+    assert "others may write" in sound(path, alarm, {"alarm": "trip"}) and not out.exists()
+    path.chmod(0o644)
+    assert "ended with 0" in sound(path, alarm, {"alarm": "trip", "text": "$(touch x); `id`"})
+    assert json.loads(out.read_text())["text"] == "$(touch x); `id`"
+    assert "failed" in sound(path, Alarm(command=("/no/such/program",), every_s=0), {"alarm": "trip"})
+    if hasattr(os, "chown") and os.getuid() == 0:
+        os.chown(path, 12345, -1)
+        assert "somebody else" in sound(path, alarm, {"alarm": "trip"})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (DeviceFault(ErrorCode.TRIPPED, "tripped: WATCHDOG", asked="x", device="d"), "trip"),
+        (LinkLost("gone"), "lost"),
+        (KeyboardInterrupt(), "stop"),
+        (OutOfRange("no"), "failed"),
+        (ValueError("diverged"), "failed"),
+    ],
+)
+def test_errors_are_told_by_their_kind(error, kind):
+    assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("alarm", "said"),
+    [
+        ("", "an alarm needs a webhook or a command"),
+        ('webhook = "file:///etc/passwd"', "webhook"),
+        ('webhook = "http://x"\non = ["fire"]', "on"),
+        ('webhok = "http://x"', "webhok"),
+    ],
+)
+def test_an_alarm_that_would_never_sound_is_refused_when_the_file_is_read(alarm, said):
+    with pytest.raises(BenchFileError, match=said):
+        parse(f'[devices.a]\naddress = "reference:"\n[alarm]\n{alarm}\n', "lab.toml")
+
+
+def test_status_says_what_runs_and_who_has_which_device(scene, characterized, studied, tmp_path, capsys):
+    scene("one", title="overnight").steps(30).device().running()
+    scene("two").steps(3).tripped()
+    lab = tmp_path / "lab.toml"
+    lab.write_text('[devices.a]\naddress = "serial:/dev/ttyQ7"\n[devices.b]\naddress = "serial:/dev/ttyQ8"\n')
+    with DeviceLock("serial:/dev/ttyQ7"), pytest.raises(SystemExit) as done:
+        main(["status", str(tmp_path / "runs"), "--bench", str(lab)])
+    assert done.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"pid {os.getpid()}" in lines[0] or str(os.getpid()) in lines[0]
+    assert lines[0].startswith("a  serial:/dev/ttyQ7  in use by") and lines[1].endswith("free")
+    assert lines[2].startswith("running") and "step 30/100" in lines[2] and "outputs on, chip 301.5 K" in lines[3]
+    rest = "\n".join(lines[4:])
+    for text in ("acme xbar 7", "2 of 3 points done", "OVER_TEMPERATURE", "1 failed"):
+        assert text in rest
+
+
+def test_the_last_event_is_found_without_reading_all(tmp_path):
+    log = EventLog(tmp_path)
+    for step in range(3000):
+        log.write("step", step=step, loss=0.123456789, accuracy=0.5)
+    log.write("ended", why="x")
+    log.close()
+    assert last(tmp_path, "ended")["why"] == "x" and last(tmp_path, "session") is None

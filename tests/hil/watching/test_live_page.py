@@ -1,0 +1,182 @@
+"""The page in a real browser: what a person sees of a training, a trip, a measurement, and how soon."""
+
+import shutil
+
+import pytest
+
+sync = pytest.importorskip("playwright.sync_api", reason="no browser driver: pip install playwright")
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        except sync.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def look(browser, page, tmp_path):
+    """`look()` opens the page; nothing it does may fail, complain or ask anybody else."""
+    contexts, wrong = [], []
+    (tmp_path / "runs").mkdir(exist_ok=True)
+
+    def make(width=1200, scheme="light"):
+        address = page(tmp_path / "runs")
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
+        shown = contexts[-1].new_page()
+        shown.set_default_timeout(30_000)
+        shown.on("pageerror", lambda error: wrong.append(str(error)))
+        shown.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url))
+        shown.on("request", lambda asked: None if asked.method == "GET" else wrong.append(asked.method))
+        shown.goto(address)
+        return shown
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def into(shown, text):
+    """Opens what the list shows under a title."""
+    shown.locator("a.card", has_text=text).click()
+    shown.locator("h2", has_text=text).wait_for()
+
+
+def test_an_empty_folder_says_so_and_shows_what_comes(look, scene):
+    shown = look()
+    shown.get_by_text("No run, characterization or study is here yet").wait_for()
+    scene(title="the first").steps(3)
+    shown.locator("a.card", has_text="the first").wait_for()
+
+
+def test_a_training_with_progress_eta_charts_device_and_ledger(look, scene):
+    scene(title="overnight").steps(60).counted().device().running()
+    shown = look()
+    into(shown, "overnight")
+    shown.locator(".state", has_text="running").wait_for()
+    assert (
+        "step 60 of 100" in shown.locator(".progress").inner_text() and "ETA" in shown.locator(".progress").inner_text()
+    )
+    shown.locator("#charts canvas").nth(4).wait_for()
+    side = shown.locator("#side").inner_text()
+    for text in (
+        "301.5 K",
+        "watchdog",
+        "frames sent again",
+        "99,999",
+        "pulses up",
+        "settling, in the cells",
+        "1,000 pulses",
+    ):
+        assert text in side, text
+
+
+def test_it_updates_by_itself(look, scene):
+    run = scene(title="going on").steps(10).running()
+    shown = look()
+    into(shown, "going on")
+    run.steps(5, start=11)
+    shown.get_by_text("step 15 of 100").wait_for()
+    run.ended()
+    shown.locator(".state", has_text="ended").wait_for()
+    assert "all epochs done" in shown.locator("#head").inner_text()
+
+
+def test_a_trip(look, scene):
+    scene(title="too hot").steps(40).tripped()
+    shown = look()
+    into(shown, "too hot")
+    assert "DeviceFault: tripped: OVER_TEMPERATURE, chip at 360 K" in shown.locator(".error").inner_text()
+    assert "off" in shown.locator("#side").inner_text() and "failed" not in shown.locator("#said").inner_text()
+
+
+def test_a_run_whose_process_was_killed(look, scene):
+    scene(title="gone").steps(7)
+    shown = look()
+    into(shown, "gone")
+    assert "killed, or the power failed" in shown.locator("#head").inner_text()
+
+
+def test_a_finished_characterization(look, characterized):
+    shown = look()
+    into(shown, "acme xbar 7")
+    text = shown.locator("main").inner_text()
+    assert "read_noise.sigma" in text and "0.01230 +- 0.00040" in text and "no clock" in text and "serial:COM3" in text
+
+
+def test_a_study_with_a_failed_point(look, studied):
+    shown = look()
+    into(shown, "study")
+    text = shown.locator("main").inner_text()
+    assert "2 of 3" in text and "91.0 %" in text and "refused" in text
+
+
+def test_states_contrast_and_cells_as_maps(look, scene):
+    scene(title="pictures").steps(5).picture().running()
+    shown = look()
+    into(shown, "pictures")
+    shown.locator("#pictures canvas").nth(3).wait_for()
+    labels = [canvas.get_attribute("aria-label") for canvas in shown.locator("#pictures canvas").all()]
+    assert labels[0].startswith("layer 0") and "pulses and writes: 1 .. 3" in labels[2] and "energy" in labels[3]
+    assert "layer 0 0.0123" in shown.locator(".contrast").inner_text()
+    first = "c => [...c.getContext('2d').getImageData(0, 0, c.width, 1).data]"
+    pixels = shown.locator("#pictures canvas").nth(0).evaluate(first)
+    assert pixels[:3] == [68, 1, 84] and pixels[8:11] != pixels[:3]  # dark to bright
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone(look, scene, scheme):
+    scene(title="a long title that has to be broken somewhere " * 2).steps(60).counted().device().picture().running()
+    shown = look(width=360, scheme=scheme)
+    into(shown, "a long title")
+    shown.locator("#pictures canvas").nth(0).wait_for()
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+    paper = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = max(int(v) for v in paper.removeprefix("rgb(").removesuffix(")").split(",")) < 80
+    assert dark is (scheme == "dark")
+
+
+def test_text_of_strangers_stays_text(look, scene):
+    title = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+    scene(title=title).steps(3).tripped()
+    shown = look()
+    into(shown, "<img src=x")
+    assert shown.locator("h2").inner_text() == title and shown.title() == "hil live"
+
+
+def test_a_long_run_is_there_within_a_second(look, scene):
+    scene(title="long", epochs=2000).steps(100_000)
+    shown = look()
+    into(shown, "long")
+    shown.reload()
+    shown.locator(".progress").wait_for()
+    paints = "performance.getEntriesByType('paint').map(p => p.startTime)"
+    assert 0 < max(shown.evaluate(paints)) < 1000 * busy()
+    shown.get_by_text("step 100,000 of 100,000").wait_for()
+    points = shown.evaluate("Math.max(...Object.values(charts).map(c => c.plot.data[0].length))")
+    assert 500 < points <= 3001
+
+
+def test_a_server_that_is_gone_is_said_and_looked_for_again(look, scene):
+    scene(title="cut off").steps(3)
+    shown = look()
+    into(shown, "cut off")
+    shown.route("**/api/**", lambda route: route.abort())
+    shown.locator("#said", has_text="no answer from the server").wait_for()
+    shown.unroute("**/api/**")
+    shown.locator("#said", has_text="up to date").wait_for()
+
+
+def busy():
+    """How much longer things may take where others use the machine."""
+    import os
+
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
