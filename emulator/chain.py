@@ -25,6 +25,8 @@ from firmware_specs.topology import Topology
 
 FIRST_LOOK, LONGEST = 4, 8
 """Sweeps before the first look at what changed, and most between two looks."""
+DEAR = 2_000_000
+"""Multiplications of a sweep above which one too many costs more than a look."""
 BUFFER = 1 << 20
 """Most numbers that are kept for one look; larger batches are looked at more often."""
 
@@ -148,7 +150,8 @@ class Chain:
         self._begin(buffer, slots[0], start)
         order = [layer for group in (self.groups[::-1] if backwards else self.groups) for layer in group]
         plans = [self._plan(order, old, new, constants) for old, new in itertools.pairwise(slots)]
-        done, count, seen = 0, min(FIRST_LOOK, longest), list[Tensor]()
+        dear = samples * sum(t.matrix.numel() for layer in self.layers for t in layer.terms) > DEAR
+        done, count, seen = 0, min(2 if dear else FIRST_LOOK, longest), list[Tensor]()
         addmm = torch.addmm
         while True:
             count = min(count, most - done)
@@ -169,7 +172,7 @@ class Chain:
                     at = count if rested is None else first + rested + 1
                     return self._course(slots[at], slots[at - 1], torch.cat(seen), most, tolerance)
             buffer[0].copy_(buffer[count])
-            count = min(longest, _ahead(worst, tolerance)) if tolerance > 0 else longest
+            count = min(longest, max(1, _ahead(worst, tolerance) - dear)) if tolerance > 0 else longest
 
     def _begin(self, buffer: Tensor, slot: Sequence[Tensor], start: Sequence[Tensor] | None) -> None:
         if start is None:
@@ -227,7 +230,9 @@ def _scratch(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 def _ahead(worst: Sequence[float], tolerance: float) -> int:
     """Sweeps until all rest, if changes go on shrinking as they did in the last sweep."""
-    if len(worst) < 2 or not 0 < worst[-1] < worst[-2]:
+    if len(worst) < 2:
+        return 2
+    if not 0 < worst[-1] < worst[-2]:
         return LONGEST
     return max(1, math.ceil(min(LONGEST, math.log(tolerance / worst[-1]) / math.log(worst[-1] / worst[-2]))))
 

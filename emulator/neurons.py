@@ -30,6 +30,8 @@ class Neurons:
     Over-relaxed, `s = clamp(s_old + w (gain * z + offset - s_old), low, high)`: projected successive over-relaxation
     (Cryer 1971). The layer's energy given its neighbours is a parabola in each neuron, so it does not rise for w < 2.
 
+    `emulator.chain` folds gain and offset into the products of a dense net: what is added here has to be added there.
+
     Attributes:
         gain: Scalar or tensor of the layer's shape.
         offset: Scalar or tensor of the layer's shape, in state units; 0 for an ideal layer.

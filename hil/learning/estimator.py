@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal, Protocol, get_args
 
 import torch
@@ -230,9 +231,13 @@ def contrast_weights(levels: tuple[float, ...], effective: Tensor) -> list[Tenso
 
 def stencil(levels: tuple[float, ...]) -> list[float]:
     """Weights whose sum over function values at the levels is the derivative at 0; a lone level is paired with 0."""
+    return list(_stencil(levels))
+
+
+@cache
+def _stencil(levels: tuple[float, ...]) -> tuple[float, ...]:
     nodes = torch.tensor(levels if len(levels) > 1 else (*levels, 0.0), dtype=torch.float64)
     powers = nodes.expand(len(nodes), -1) ** torch.arange(len(nodes))[:, None]
     wanted = torch.zeros(len(nodes), dtype=torch.float64)
     wanted[1] = 1.0
-    weights: list[float] = torch.linalg.solve(powers, wanted).tolist()
-    return weights
+    return tuple(torch.linalg.solve(powers, wanted).tolist())

@@ -1,6 +1,6 @@
 """Dense nets settle by few tensor calls as they do layer by layer, sample by sample, sweep by sweep."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -127,3 +127,7 @@ def test_a_sweep_takes_a_handful_of_tensor_calls():
             relax(network, drive, stop=Stop(sweeps, 1e-30))
         counts.append(counter.calls)
     assert (counts[1] - counts[0]) / 80 < 6
+
+
+def test_all_a_neuron_circuit_has_is_folded():
+    assert [field.name for field in fields(Neurons)] == ["gain", "offset", "low", "high"]
