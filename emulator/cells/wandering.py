@@ -11,7 +11,7 @@ from firmware_specs.datasheet.drift import Drift
 def increments(drift: Drift, age_s: Tensor, later_s: Tensor, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """What the walks add between two ages of their cells, siemens, exact for any times.
 
-    With `S = L (1 + acceleration L)`, `L = ln(t / t0_s)`, over `dS = S(later) - S(age)` a Gaussian walk adds
+    With `S = clock(L)`, `L = ln(t / t0_s)`, over `dS = S(later) - S(age)` a Gaussian walk adds
     `sqrt(variance dS) xi`. A walk by jumps is a variance-gamma process (Madan and Seneta, J. Business 63, 511, 1990):
     with `C ~ Gamma(dS / jumps, scale = jumps)`, of mean `dS`, it adds `m (C - dS) + sqrt((variance - m^2 jumps) C) xi`,
     `m = jump_mean_s`. Mean 0, variance `variance dS`, excess kurtosis `3 jumps / dS` for `m = 0`; sums of increments
@@ -26,9 +26,7 @@ def increments(drift: Drift, age_s: Tensor, later_s: Tensor, generator: torch.Ge
     """
     assert drift.t0_s is not None  # noqa: S101 - the datasheet was checked
     then, now = (torch.log(t.clamp(min=drift.t0_s) / drift.t0_s) for t in (age_s, later_s))
-    if drift.acceleration:
-        then, now = (fold * (1 + drift.acceleration * fold) for fold in (then, now))
-    folds = (now - then).clamp_(min=0).to(dtype)
+    folds = (drift.clock(now) - drift.clock(then)).clamp_(min=0).to(dtype)
     xi = torch.randn(folds.shape, generator=generator, dtype=torch.float32, device=folds.device).to(dtype)
     if drift.jumps == 0:
         return xi * (folds * drift.variance_slope_s2).sqrt()

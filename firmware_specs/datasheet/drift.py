@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.own_law import check
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
-from firmware_specs.datasheet.table import interpolate, refuse_bad
+from firmware_specs.datasheet.table import N, interpolate, refuse_bad
 from firmware_specs.registry import find
 
 
@@ -43,8 +44,8 @@ class ClippedLog(Section):
 
 SHIPPED = ("none", "power", "exponential", "relaxation", "walk")
 WALK = (
-    "mean_curvature_s", "variance_slope_s2", "acceleration", "jumps", "jump_mean_s", "volatility", "levels",
-    "level_factors",
+    "mean_curvature_s", "variance_slope_s2", "acceleration", "clock_ages_s", "clock_folds", "jumps", "jump_mean_s",
+    "volatility", "levels", "level_factors",
 )  # fmt: skip
 """Keys that only a walk has."""
 
@@ -59,9 +60,10 @@ class Drift(Section):
             `relaxation`: from `t0_s` on, `G + mean_slope_s L + (spread_slope_s L + spread_offset_s) xi` with
             `L = ln(t / t0_s)` and one `xi` a write;
             `walk`: from `t0_s` on, `G + f(g) (mean_slope_s L + mean_curvature_s L^2 + w(S))`, `w` a random walk in
-            `S = L (1 + acceleration L)`: of mean 0 and variance `variance_slope_s2 S`, increments of apart times are
-            independent. With `jumps` above 0 it moves by rare jumps (a variance-gamma process) instead of many small
-            ones; with `tau_s` the cell is lost besides: `G` is replaced by `rest_s + (G - rest_s) exp(-t / tau)`.
+            `S = L (1 + acceleration L)`, or a table of time: of mean 0 and variance `variance_slope_s2 S`, increments
+            of apart times are independent. With `jumps` above 0 it moves by rare jumps (a variance-gamma process)
+            instead of many small ones; with `tau_s` the cell is lost besides: `G` is replaced by
+            `rest_s + (G - rest_s) exp(-t / tau)`.
             `f` is the table `level_factors` at `levels`, of `g = G / g_max_s` as written; 1 without one.
             Or one of the registry's kind `drifts` (`hil list drifts`), or `module:attribute`.
         figures: Of a law of one's own, by name.
@@ -77,6 +79,8 @@ class Drift(Section):
         mean_curvature_s: Siemens a squared e-fold of time, `walk`.
         variance_slope_s2: Square siemens an e-fold of time, `walk`.
         acceleration: By how much faster the walk goes an e-fold later, `walk`.
+        clock_ages_s: Ages, rising, after `t0_s`, in place of `acceleration`: a walk as it was measured.
+        clock_folds: `S` at each of them, rising; linear in `ln t` between, from 0 at `t0_s`, and on beyond the last.
         jumps: e-folds of time in which a cell jumps once or so, `walk`: the excess kurtosis at `S` is `3 jumps / S`; 0:
             a Gaussian walk.
         jump_mean_s: Mean displacement an e-fold that comes with the jumps, so that they lean to one side, siemens; part
@@ -104,6 +108,8 @@ class Drift(Section):
     mean_curvature_s: float = 0.0
     variance_slope_s2: NonNegative = 0.0
     acceleration: NonNegative = 0.0
+    clock_ages_s: tuple[float, ...] = ()
+    clock_folds: tuple[float, ...] = ()
     jumps: NonNegative = 0.0
     jump_mean_s: float = 0.0
     volatility: Annotated[float, Field(ge=0, le=2)] = 0.0
@@ -147,6 +153,16 @@ class Drift(Section):
         """True where the law is not a shipped one."""
         return self.law not in SHIPPED
 
+    def clock(self, folds: N) -> N:
+        """How far a walk's own time has come, `S`, at `L = ln(t / t0_s)` of 0 or more."""
+        if not self.clock_ages_s:
+            return folds + folds * folds * self.acceleration if self.acceleration else folds  # type: ignore[operator]
+        at = (0.0, *(math.log(age / (self.t0_s or 1.0)) for age in self.clock_ages_s))
+        values = (0.0, *self.clock_folds)
+        beyond = (values[-1] - values[-2]) / (at[-1] - at[-2])
+        past = folds - at[-1]
+        return interpolate(folds, at, values) + (past + abs(past)) * (beyond / 2)  # type: ignore[operator]
+
     @model_validator(mode="after")
     def _complete(self) -> Drift:
         check("drifts", self.law, self.figures)
@@ -175,6 +191,11 @@ class Drift(Section):
             raise ValueError("jump_mean_s needs jumps above 0")
         if self.jump_mean_s**2 * self.jumps >= self.variance_slope_s2:
             raise ValueError("jump_mean_s^2 jumps must stay below variance_slope_s2, of which it is a part")
+        if self.clock_ages_s or self.clock_folds:
+            refuse_bad("clock_ages_s", self.clock_ages_s, {"clock_folds": self.clock_folds})
+            rising = all(b > a for a, b in pairwise((0.0, *self.clock_folds)))
+            if self.clock_ages_s[0] <= (self.t0_s or 0.0) or not self.clock_folds or not rising or self.acceleration:
+                raise ValueError("clock_ages_s, clock_folds: ages after t0_s, folds that rise from 0, no acceleration")
         if self.levels or self.level_factors:
             refuse_bad("levels", self.levels, {"level_factors": self.level_factors})
             if not self.level_factors or self.levels[0] < 0 or self.levels[-1] > 1:

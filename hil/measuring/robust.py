@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from hil.measuring.estimate import Estimate
 
@@ -11,6 +12,9 @@ Array = NDArray[np.float64]
 REACH = 8.0
 """Median deviations beyond which a value is not of the crowd: 5.4 standard deviations of a normal one."""
 CONFIDENT = 1.96
+ENOUGH = 60
+"""Values of a design from which on its course can be told from scatter."""
+NEIGHBOURS = 5
 
 
 def typical(values: Array, floor: float = 0.0) -> NDArray[np.bool_]:
@@ -40,6 +44,35 @@ def median(values: Array, unit: str = "1") -> Estimate:
     middle = float(np.median(finite))
     deviation = 1.4826 * float(np.median(np.abs(finite - middle)))
     return Estimate(middle, 1.2533 * deviation / float(np.sqrt(finite.size)), unit, freedom=float(finite.size - 1))
+
+
+def designed_median(values: Array, by: Array, unit: str = "1") -> Estimate:
+    """Median of values that follow something chosen, as the level a cell was written to, and scatter about its course.
+
+    What is chosen is the same the next time, so that its course is no uncertainty. A median `m` of independent values
+    of distributions `F_i` and densities `f_i` has the variance `sum F_i (1 - F_i) / (sum f_i)^2` at `m`; here they are
+    normal about the course, and as wide as neighbours differ from it.
+
+    Args:
+        values: Flat.
+        by: What was chosen for each.
+        unit: Of the values.
+    """
+    row = values[np.argsort(by, kind="stable")]
+    row = row[np.isfinite(row)]
+    if row.size < ENOUGH:
+        return median(values, unit)
+    middle = float(np.median(row))
+    course = np.convolve(np.pad(row, NEIGHBOURS // 2, mode="reflect"), np.full(NEIGHBOURS, 1 / NEIGHBOURS), "valid")
+    bend = np.abs(row[2:] - 2 * row[1:-1] + row[:-2])
+    near = np.argsort(np.abs(course[1:-1] - middle))[: max(row.size // 4, ENOUGH // 2)]
+    size = max(1.4826 * float(np.median(bend[near])) / np.sqrt(6), float(np.median(np.abs(np.diff(course))[near])))
+    if size == 0:
+        return Estimate(middle, 0.0, unit)
+    away = (middle - course) / size
+    below, density = stats.norm.cdf(away), stats.norm.pdf(away) / size
+    sigma = float(np.sqrt((below * (1 - below)).sum()) / density.sum())
+    return Estimate(middle, sigma, unit, freedom=float(near.size / 2))
 
 
 def spread(values: Array, error2: Array | float = 0.0, unit: str = "1") -> Estimate:

@@ -64,6 +64,20 @@ def test_the_variance_of_a_walk_is_linear_in_ln_t_however_often_one_looks(jumps,
         assert stats.kstest((moved + 1e-7 * folds) / math.sqrt(variance), "norm").pvalue > 1e-4
 
 
+def test_a_walk_of_a_table_of_time_has_the_variances_of_its_table_and_goes_on_beyond_it():
+    """A walk that hardly moves at first, then in one decade, then again hardly: at, between and beyond its points."""
+    ages, folds = (0.04, 0.4, 4.0), (0.3, 6.3, 6.6)
+    chip = chip_of(drift=WALK | {"clock_ages_s": ages, "clock_folds": folds})
+    write(chip, 0.5)
+    start = seen(chip)
+    expected = {0.04: 0.3, 0.04 * math.sqrt(10): 3.3, 0.4: 6.3, 4.0: 6.6, 40.0: 6.9}
+    for age, folded in expected.items():
+        assert chip.datasheet.drift.clock(math.log(age / 4e-3)) == pytest.approx(folded)
+        wait_until(chip, age)
+        moved = seen(chip) - start
+        assert abs(moved.var() / (0.9e-12 * folded) - 1) < 4.5 * math.sqrt(2 / CELLS)
+
+
 def test_increments_of_a_walk_are_independent_and_begin_anew_with_each_write():
     chip = chip_of(drift=WALK)
     write(chip, 0.5)
@@ -281,6 +295,8 @@ def test_cells_and_units_of_one_very_chip_are_where_the_datasheet_says():
         ({"drift": WALK | {"spread_offset_s": 1e-6}}, "of law 'relaxation'"),
         ({"drift": {"law": "exponential", "tau_s": 1.0, "jumps": 2.0}}, "jumps: of law 'walk'"),
         ({"drift": WALK | {"jumps": 1.0, "jump_mean_s": 1e-6}}, "must stay below variance_slope_s2"),
+        ({"drift": WALK | {"clock_ages_s": [1.0, 10.0], "clock_folds": [2.0, 2.0]}}, "folds that rise from 0"),
+        ({"drift": WALK | {"clock_ages_s": [1e-3, 10.0], "clock_folds": [1.0, 2.0]}}, "ages after t0_s"),
         ({"drift": WALK | {"levels": [0.1, 0.9], "level_factors": [1.0]}}, "1 values for the 2 points"),
         ({"pulses": {"law": "table", "step": 0.01, "levels": [0, 1], "up": [1, 1]}}, "up and down"),
         ({"pulses": {"law": "table", "step": 0.01, "levels": [0.1, 1], "up": [1, 1], "down": [1, 1]}}, "from 0 to 1"),

@@ -20,6 +20,9 @@ MOST = 0.6
 ALIKE = 3.0
 """Groups whose spreads differ by less than so many times their own uncertainty (squared, on average) are alike."""
 
+TINY = 1e-6
+"""Change, microsiemens, below which nothing was seen to move."""
+
 LEVELS = 8
 """Groups of cells of like conductance: their factors are a table in the datasheet."""
 
@@ -69,18 +72,35 @@ class Prepared:
         Least squares of `noise2 + slope (L + acceleration L^2)` over the ages; factors of the groups are 1 in the mean
         square, so that they do not matter.
         """
-        variance = np.nanvar(self.change[:, self.complete], axis=0)
+        variance = np.maximum(np.nanvar(self.change[:, self.complete], axis=0), TINY**2)
         folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 0.0)
         columns = [np.ones_like(folds), folds, folds**2][: max(2, min(3, len(folds) - 1))]
         found = optimize.nnls(np.stack(columns, axis=1) / variance[:, None], np.ones_like(folds))[0]
         slope = max(float(found[1]), 1e-9)
         return slope, float(found[2]) / slope if len(found) > 2 else 0.0, max(float(found[0]), 1e-6)
 
+    def clock(self, log_t0: float) -> tuple[float, Array, float]:
+        """The walk's own time `S` at every age, so that the variance of the changes is as it was measured.
+
+        Returns:
+            The variance of an e-fold of `S`, `S` at the ages (interpolated where few cells were read), and the variance
+            of the noise of two readings.
+        """
+        _, _, noise2 = self.variance(log_t0)
+        folds = np.maximum(np.log(self.age) - log_t0, 1e-6)
+        seen = self.complete
+        grown = np.maximum(np.nanvar(self.change[:, seen], axis=0) - noise2, 0.0)
+        slope = max(float(grown[-1] / folds[seen][-1]), 1e-9)
+        least = 1e-3 * np.arange(1, seen.sum() + 1)
+        rising = np.maximum.accumulate(grown / slope) + least * (np.diff(grown, prepend=0.0) <= 0)
+        rising = np.maximum.accumulate(np.maximum(rising, least))
+        return slope, np.interp(folds, np.concatenate([[0.0], folds[seen]]), np.concatenate([[0.0], rising])), noise2
+
     def drift(self, log_t0: float) -> tuple[float, float]:
         """Mean change an e-fold of time, and a squared one, by least squares."""
         scaled = self.change[:, self.complete]
         folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 1e-3)
-        weight = np.sqrt(np.isfinite(scaled).sum(axis=0) / np.nanvar(scaled, axis=0))
+        weight = np.sqrt(np.isfinite(scaled).sum(axis=0) / np.maximum(np.nanvar(scaled, axis=0), TINY**2))
         degree = [folds, folds**2][: min(2, len(folds) - 1)]
         design = np.stack(degree, axis=1) * weight[:, None]
         found = np.linalg.lstsq(design, np.nanmean(scaled, axis=0) * weight, rcond=None)[0]

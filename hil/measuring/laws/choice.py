@@ -101,5 +101,10 @@ def rank(likelihoods: Mapping[str, tuple[int, Array]], readings: int) -> tuple[s
         sigma = float(np.sqrt(len(lag)) * lag.std(ddof=1)) if len(lag) > 1 else float("nan")
         scores.append(Score(name, parameters, float(ll.sum()) / readings, float(lag.sum()), sigma))
     scores.sort(key=lambda s: s.behind)
-    close = [s for s in scores if s.behind <= SIMPLER * s.sigma or s.behind == 0]
-    return min(close, key=lambda s: (s.parameters, s.behind)).law, scores
+    close = open_to(scores)
+    return min((s for s in scores if s.law in close), key=lambda s: (s.parameters, s.behind)).law, scores
+
+
+def open_to(scores: Sequence[Score]) -> list[str]:
+    """Laws that held-out data do not tell from the best."""
+    return [s.law for s in scores if s.behind <= SIMPLER * s.sigma or s.behind == 0]

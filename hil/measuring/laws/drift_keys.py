@@ -55,11 +55,12 @@ def walk(ready: Prepared, u: Array) -> dict[str, Any]:
 
 def walk_by_jumps(ready: Prepared, u: Array) -> dict[str, Any]:
     """Of the law's parameters, see `drifts` and `bakes`."""
-    jumps, (slope, acceleration, _) = float(np.exp(u[1])), ready.variance(float(u[0]))
+    jumps, (slope, clock, _) = float(np.exp(u[1])), ready.clock(float(u[0]))
     lean = float(np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99)
     first, second = ready.drift(float(u[0]))
     keys = walk(ready, np.array([u[0], first, np.log(slope)]))
-    keys |= {"mean_curvature_s": second * 1e-6, "acceleration": acceleration}
+    keys |= {"mean_curvature_s": second * 1e-6, "clock_ages_s": ready.age[ready.complete].tolist(),
+             "clock_folds": clock[ready.complete].tolist()}  # fmt: skip
     return {**keys, "jumps": jumps, "jump_mean_s": lean * 1e-6, "volatility": float(np.exp(u[3]))}  # fmt: skip
 
 

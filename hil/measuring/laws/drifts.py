@@ -92,13 +92,13 @@ def walk_by_jumps(ready: Prepared, u: Array) -> Array:
 
     Parameters: `ln t0`, `ln jumps`, lean of the jumps, `ln` of the volatility.
     """
-    slope, acceleration, noise2 = ready.variance(float(u[0]))
+    slope, clock, noise2 = ready.clock(float(u[0]))
     jumps, spread = np.exp(u[1]), np.exp(u[3])
     lean = np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99
     folds = e_folds(ready, u[0])[0]
     factor = ready.factor[ready.group] * np.exp(spread * (FEW_NODES[:, None] - spread))
     first, second = ready.drift(float(u[0]))
-    mean, clock = first * folds + second * folds**2, folds * (1 + acceleration * folds)
+    mean = first * folds + second * folds**2
     total = np.zeros(factor.shape)
     for (before, k), rows in ready.increments.items():
         step = max(float(clock[k] - (clock[before] if before >= 0 else 0.0)), 1e-9)

@@ -39,11 +39,17 @@ class Levels:
     inside: float
 
 
-def choose(data: Series, within: Range, seed: int = 0) -> Chosen:
+def choose(data: Series, within: Range, seed: int = 0, traps: bool = True) -> Chosen:
     """The law of read noise, and telegraph noise where cells show it.
 
     White noise is what neighbouring readings differ by; it is additive or relative, as half of the cells say of the
     other half. A single cell is split in halves of time.
+
+    Args:
+        data: Readings.
+        within: Range of the conductances.
+        seed: Of the halves.
+        traps: Look for telegraph noise, too? Of readings whose times nobody knows it has no rates.
     """
     mean = data.siemens.mean(axis=1)
     sigma = robust_spread(np.diff(data.siemens, axis=1), axis=1) / np.sqrt(2)
@@ -62,11 +68,14 @@ def choose(data: Series, within: Range, seed: int = 0) -> Chosen:
     several = len(mean) > 1
     error = float(ratio.std(ddof=1) / np.sqrt(len(mean))) if several else value / np.sqrt(2 * count)
     uncertainty = {"read_noise.sigma": error}
+    said = f"{len(train)} and {len(held)} cells"
+    if not traps:
+        return Chosen(name, sections, uncertainty, scores, said)
     found = [levels(row, data.interval_s) for row in data.siemens]
     sections |= _telegraph(found, mean, within, uncertainty)
     switching = sum(f.amplitude > 0 for f in found)
     notes = [f"{switching} of {len(found)} cells show two levels at least {APART:g} of their own spreads apart"]
-    return Chosen(name, sections, uncertainty, scores, f"{len(train)} and {len(held)} cells", notes)
+    return Chosen(name, sections, uncertainty, scores, said, notes)
 
 
 def levels(row: Array, interval_s: float) -> Levels:

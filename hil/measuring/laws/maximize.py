@@ -7,7 +7,7 @@ twenty sets than for one, and a gradient by differences is then one call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,11 @@ WORTHWHILE = 0.5
 
 IMPOSSIBLE = 1e12
 
+WIDE = 4.0
+"""How far from where it begins a search goes, unless it is told."""
+BEFORE = 1 / WIDE**2
+"""Curvature of the belief before anything was seen: that of a normal one as wide as the search."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -33,13 +38,15 @@ class Found:
 
     Attributes:
         best: Parameters.
-        sigma: Standard uncertainties from the inverse of the curvature; NaN where there is none.
+        sigma: Standard uncertainties.
         log_likelihood: There.
+        curvature: Of the negative logarithm there.
     """
 
     best: Array
     sigma: Array
     log_likelihood: float
+    curvature: Array
 
 
 def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, float]] | None = None) -> Found:
@@ -48,7 +55,7 @@ def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, f
     Args:
         many: Of parameter sets; whatever is not finite counts as impossible.
         start: Where to begin.
-        bounds: Of every parameter; within 4 of the start when omitted.
+        bounds: Of every parameter; within `WIDE` of the start when omitted.
     """
     begin = np.asarray(start, dtype=np.float64)
     count = len(begin)
@@ -63,7 +70,7 @@ def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, f
         found = costs(np.concatenate([u[None], u + eye * STEP, u - eye * STEP]))
         return float(found[0]), (found[1 : count + 1] - found[count + 1 :]) / (2 * STEP)
 
-    limits = bounds or [(b - 4, b + 4) for b in begin]
+    limits = bounds or [(b - WIDE, b + WIDE) for b in begin]
     low, high = np.array(limits).T
     shake = np.random.default_rng(0)
     best, worth = begin, np.inf
@@ -75,11 +82,46 @@ def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, f
             best, worth = np.asarray(done.x), float(done.fun)
         if gained < WORTHWHILE:
             break
-    return Found(best, _sigma(costs, best), -worth)
+    curvature = _curvature(costs, best)
+    return Found(best, _sigma(curvature), -worth, curvature)
 
 
-def _sigma(costs: Many, u: Array) -> Array:
-    """Standard uncertainties from the curvature, by second differences."""
+def widened(found: Found, units: Many) -> Found:
+    """The same with the uncertainty that scores of independent units show, where that is larger.
+
+    With `H` the curvature and `J` the sum of the units' squared scores, `H^-1 J H^-1` holds whether or not the law is
+    true to the letter (Huber 1967, White 1982); where it is, `J = H`. Of few units `J` is itself uncertain, so that the
+    larger of both is taken.
+
+    Args:
+        found: Where the sum of the units is largest.
+        units: Log-likelihoods (sets, units) of independent units.
+    """
+    eye = np.eye(len(found.best)) * CURVE
+    both = units(np.concatenate([found.best + eye, found.best - eye]))
+    up, down = np.split(both, 2)
+    scores = (up - down) / (2 * CURVE)
+    scores = scores - scores.mean(axis=1, keepdims=True)
+    count = scores.shape[1]
+    if count < 2 or not np.isfinite(scores).all():
+        return found
+    inverse = np.linalg.inv(_seen(found.curvature))
+    sandwich = inverse @ (scores @ scores.T * count / (count - 1)) @ inverse
+    return replace(found, sigma=np.maximum(found.sigma, np.sqrt(np.diag(sandwich))))
+
+
+def _seen(curvature: Array) -> Array:
+    """Curvature with that of the belief before: nothing is known worse than the search was wide."""
+    value, vector = np.linalg.eigh(curvature)
+    return np.asarray((vector * (np.maximum(value, 0.0) + BEFORE)) @ vector.T)
+
+
+def _sigma(curvature: Array) -> Array:
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(_seen(curvature)))))
+
+
+def _curvature(costs: Many, u: Array) -> Array:
+    """Second derivatives by differences."""
     count = len(u)
     eye = np.eye(count) * CURVE
     pairs = [(i, j) for i in range(count) for j in range(i)]
@@ -91,14 +133,11 @@ def _sigma(costs: Many, u: Array) -> Array:
         *(u - eye[i] - eye[j] for i, j in pairs),
     ]
     found = costs(np.array(sets))
+    found = np.where(found < IMPOSSIBLE, found, np.nan)
     middle, up, down = found[0], found[1 : count + 1], found[count + 1 : 2 * count + 1]
     hessian = np.diag((up - 2 * middle + down) / CURVE**2)
     above, below = np.split(found[2 * count + 1 :], 2)
     for n, (i, j) in enumerate(pairs):
         mixed = above[n] + below[n] + 2 * middle - up[i] - down[i] - up[j] - down[j]
         hessian[i, j] = hessian[j, i] = mixed / (2 * CURVE**2)
-    try:
-        variance = np.diag(np.linalg.inv(hessian))
-    except np.linalg.LinAlgError:
-        return np.full(count, np.nan)
-    return np.where(variance > 0, np.sqrt(np.abs(variance)), np.nan)
+    return np.where(np.isfinite(hessian), hessian, 0.0)  # beside what is impossible nothing is known

@@ -43,8 +43,8 @@ class Turned:
         return Turned(self.x[chosen], self.pulses[chosen], self.factor[chosen])
 
 
-def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False) -> tuple[Array, int]:
-    """Log-likelihoods (sets, ramps) of parameters (sets, ...).
+def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, parts: int = 1) -> tuple[Array, int]:
+    """Log-likelihoods (sets, ramps * parts) of parameters (sets, ...).
 
     Args:
         ramps: What was read.
@@ -52,6 +52,8 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False) 
         u: Parameters: the family's; with slow noise `ln` of its standard deviation and of the pulses in which it
             forgets; `ln` of the standard deviation of the white noise of a reading.
         slow: Is there noise of the readings that outlives a pulse (first-order autoregressive)?
+        parts: Stretches of time each ramp's likelihood is told apart in; given what was read before, they are
+            independent.
 
     Returns:
         The likelihoods, and how many readings of all sets together were outliers.
@@ -63,7 +65,7 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False) 
     level = np.broadcast_to(x[:, 0], (sets, len(x))).copy()
     beside = np.zeros(level.shape)  # belief of the slow noise: mean, variance, covariance with the level
     p, q, c = (np.broadcast_to(v, level.shape).copy() for v in (white2 + slow2, slow2, -slow2))
-    total, outliers = np.zeros(level.shape), 0
+    total, outliers = np.zeros((*level.shape, parts)), 0
     for n in range(1, x.shape[1]):
         count, seen = ramps.pulses[:, n] * ramps.factor, x[:, n]
         there = np.isfinite(seen)
@@ -78,7 +80,9 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False) 
         off2 = off**2 / variance
         wild = usable & (off2 > OUTLIER2)
         outliers += int(wild.sum())
-        total -= np.where(usable, 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2)), 0.0)
+        total[..., (n - 1) * parts // (x.shape[1] - 1)] -= np.where(
+            usable, 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2)), 0.0
+        )
         anew = there & (wild | ~usable)
         of_level, of_beside = (np.where(there, v / variance, 0.0) for v in (p + c, q + c))
         level = np.where(anew, seen - beside, predicted + np.where(there, of_level * off, 0.0))
@@ -91,4 +95,4 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False) 
                 (-q, c - of_level * (q + c)),
             )
         )
-    return total, outliers
+    return total.reshape(sets, -1), outliers

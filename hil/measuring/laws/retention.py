@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.measuring.laws import bakes, drift_keys, drifts
-from hil.measuring.laws.changes import REFERENCE_K, Prepared, prepare
+from hil.measuring.laws.changes import REFERENCE_K, TINY, Prepared, prepare
 from hil.measuring.laws.choice import Chosen, halves, rank
-from hil.measuring.laws.maximize import Found, maximize
+from hil.measuring.laws.maximize import Found, maximize, widened
 from hil.measuring.laws.samples import OUTLIER, Range, Retention, robust_spread
 
 __all__ = ["LAWS", "REFERENCE_K", "Law", "choose", "fit"]
 Array = NDArray[np.float64]
 MOST_CELLS = 4000
 """Cells that candidates are fitted to; the law that is chosen is fitted to all."""
+
+DRAWS = 30
+"""Draws of cells with replacement."""
 
 REACH = 12.0
 """How far from where they begin parameters may go, mostly logarithms."""
@@ -61,6 +64,8 @@ def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
         seed: Of the halves.
     """
     ready = prepare(data, within)
+    if not np.nanmax(np.abs(ready.change)) > TINY:
+        return Chosen("none", {}, {}, (), f"{len(ready.start):,} cells", ["no reading moved"])
     known = data.temperature_k[np.isfinite(data.temperature_k)]
     hot = len(np.unique(known)) > 1
     laws = [law for law in LAWS if law.hot == hot]
@@ -91,7 +96,9 @@ def fit(ready: Prepared, law: Law) -> Found:
         return np.array([law.likelihood(ready, u).sum() for u in sets])
 
     start = law.start(ready)
-    return maximize(many, start, law.bounds(ready) if law.bounds else [(s - REACH, s + REACH) for s in start])
+    bounds = law.bounds(ready) if law.bounds else [(s - REACH, s + REACH) for s in start]
+    found = maximize(many, start, bounds)
+    return widened(found, lambda sets: np.stack([law.likelihood(ready, u) for u in sets]))
 
 
 def _uncertainty(ready: Prepared, law: Law, found: Found, keys: dict[str, Any]) -> dict[str, float]:
@@ -106,6 +113,17 @@ def _uncertainty(ready: Prepared, law: Law, found: Found, keys: dict[str, Any]) 
             if isinstance(value, float) and isinstance(keys.get(key), float):
                 name = f"drift.{key}"
                 total[name] = float(np.hypot(total.get(name, 0.0), value - keys[key]))
+    return _with_moments(ready, law, found, total) if law.moments else total
+
+
+def _with_moments(ready: Prepared, law: Law, found: Found, total: dict[str, float]) -> dict[str, float]:
+    """What keys that are means and variances of the changes scatter by, from cells drawn with replacement."""
+    rng, count = np.random.default_rng(0), len(ready.start)
+    drawn = [law.keys(ready.of(rng.integers(0, count, count)), found.best) for _ in range(DRAWS)]
+    for key in [k for k, v in drawn[0].items() if isinstance(v, float)]:
+        spread = float(np.std([one[key] for one in drawn], ddof=1))
+        if spread > 0:
+            total[f"drift.{key}"] = float(np.hypot(total.get(f"drift.{key}", 0.0), spread))
     return total
 
 
@@ -138,7 +156,7 @@ def _noise_at(place: int) -> Callable[[Prepared, Array], float]:
 
 
 def _jump_noise(ready: Prepared, u: Array) -> float:
-    return float(np.sqrt(ready.variance(float(u[0]))[2] / 2))
+    return float(np.sqrt(ready.clock(float(u[0]))[2] / 2))
 
 
 def _jump_bounds(ready: Prepared) -> list[tuple[float, float]]:
@@ -160,7 +178,7 @@ LAWS: tuple[Law, ...] = (
     Law("walk", lambda r: [_first(r), -0.05, 2 * _sd(r) - 2, _begin(r)], drifts.gaussian_walk, drift_keys.walk,
         _noise_at(3)),
     Law("walk, jumps", lambda r: [_zero(r), 2.0, 0.0, -1.0], drifts.walk_by_jumps, drift_keys.walk_by_jumps,
-        _jump_noise, bounds=_jump_bounds, moments=5),
+        _jump_noise, bounds=_jump_bounds, moments=8),
     Law("exponential, Arrhenius", lambda r: [20.0, 0.5, 0.0, _sd(r) - 1, 1.0], bakes.exponential,
         drift_keys.hot_exponential, _noise_at(3), True),
     Law("walk, Arrhenius", lambda r: [*_begin_hot(r), 1.0], bakes.walk, drift_keys.hot_walk, _noise_at(3), True),

@@ -13,7 +13,7 @@ from firmware_specs.datasheet import Datasheet
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import samples
 from hil.measuring.laws.choice import halves
-from hil.measuring.laws.ramps import FEW, pieces
+from hil.measuring.laws.ramp_pieces import FEW, alternate, pieces
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins.emulated import emulate
 from hil.measuring.twins.measured import range_of, twin
@@ -93,7 +93,7 @@ def split(readings: Readings, within: Range, seed: int) -> tuple[Readings, Readi
     if readings.kind == "ramps" and len(cells) < FEW:
         readings = pieces(readings)
         cells = np.unique(readings.cell)
-        first = cells[::2]
+        first = cells[alternate(len(cells))[0]]
     else:
         first = cells[halves(len(cells), seed)[0]]
     mine = np.isin(readings.cell, first)

@@ -7,6 +7,7 @@ do not follow and units whose gain was measured are where they are on the device
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,16 @@ import numpy as np
 from firmware_specs.codes import Capability
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize.folder import begun, believed
-from hil.measuring.characterize.items.programming import sigma_by_level
 from hil.measuring.characterize.items.pulse_response import response
 from hil.measuring.characterize.items.transfer import unit_fits
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
-from hil.measuring.laws import ramps, retention, samples
+from hil.measuring.imports.readings import Readings
+from hil.measuring.laws import fluctuation, ramps, retention, samples, writing
 from hil.measuring.laws.choice import Chosen
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins.document import Document, Twin
-from hil.measuring.twins.of_items import readings_of, working
+from hil.measuring.twins.of_items import readings_of, timed, working
 
 SIGNIFICANT = 4.0
 """An effect is taken into the twin when its figure is this many standard uncertainties from none."""
@@ -68,6 +69,10 @@ class _Builder:
     @property
     def resistive(self) -> bool:
         return self.document["fabric"].get("substrate") == "resistive"
+
+    @cached_property
+    def readings(self) -> dict[str, Readings]:
+        return readings_of(self.found)
 
     def has(self, name: str) -> bool:
         return any(f.name == name for f in self.found.figures)
@@ -136,12 +141,12 @@ def _converter(said: dict[str, Any], unit: str) -> dict[str, Any]:
 
 def _cells(b: _Builder) -> None:
     if b.significant("programming.sigma"):
-        sigmas, targets = sigma_by_level(b.found.data["programming"])
-        coefficients = _bent(b, sigmas, targets)
-        if coefficients is None:
+        chosen = writing.choose(samples.writes_of(b.readings["writes"]), b.within)
+        b.chosen.append(chosen)
+        if chosen.law == "constant":
             b.put("cells", "programming_noise", b.value("programming.sigma"))
         else:
-            b.document.setdefault("programming", {})["sigma_coefficients_s"] = coefficients
+            b.document["programming"] = dict(chosen.sections["programming"])
     for figure, key in (
         ("temperature.coefficient", "temperature_coefficient_per_k"),
         ("iv.quadratic", "quadratic_per_v"),
@@ -151,22 +156,6 @@ def _cells(b: _Builder) -> None:
             b.put("cells", key, b.value(figure))
 
 
-def _bent(b: _Builder, sigmas: list[Estimate], targets: np.ndarray) -> list[float] | None:
-    """Coefficients of `sigma(G / g_max)`, siemens, where a constant does not describe it; else None."""
-    value, error = np.array([s.value for s in sigmas]), np.array([max(s.sigma, 1e-12) for s in sigmas])
-    mean = float((value / error**2).sum() / (1 / error**2).sum())
-    if float((((value - mean) / error) ** 2).mean()) < 4 or len(value) < 5:
-        return None
-    low, high = b.document["cells"]["g_min_s"], b.document["cells"]["g_max_s"]
-    g, scale = (low + targets * (high - low)) / high, high - low
-    fitted = np.polynomial.Polynomial.fit(g, value * scale, 2, w=1 / error).convert().coef
-    reach = np.linspace(low / high, 1.0, 51)
-    floor = float(np.polynomial.Polynomial(fitted)(reach).min())
-    if floor < 0:  # the parabola dips below zero at an end that was not measured
-        fitted[0] -= floor
-    return [float(c) for c in fitted]
-
-
 def _read_noise(b: _Builder) -> None:
     if (
         not b.significant("read_noise.relative")
@@ -174,10 +163,14 @@ def _read_noise(b: _Builder) -> None:
         or not b.has("read_noise.exponent")
     ):
         return
-    relative = abs(b.value("read_noise.exponent").value - 1) < abs(b.value("read_noise.exponent").value)
-    law = "relative" if relative else "additive"
-    b.document["read_noise"] = {"law": law}
-    b.put("read_noise", "sigma", b.value(f"read_noise.{law}"))
+    known = timed(b.found.data["read_noise"])
+    chosen = fluctuation.choose(samples.series_of(b.readings["reads"]), b.within, traps=known)
+    b.chosen.append(chosen)
+    b.document["read_noise"] = {"law": chosen.law}
+    b.put("read_noise", "sigma", b.value(f"read_noise.{chosen.law}"))
+    if "telegraph" in chosen.sections:
+        b.document["telegraph"] = dict(chosen.sections["telegraph"])
+        b.uncertainty |= {k: v for k, v in chosen.uncertainty.items() if k.startswith("telegraph.")}
 
 
 def _neurons(b: _Builder) -> None:
@@ -216,11 +209,10 @@ def _settle(b: _Builder) -> None:
 
 
 def _drift(b: _Builder) -> None:
-    readings = readings_of(b.found)
-    if "retention" in readings:
-        chosen = retention.choose(samples.retention_of(readings["retention"]), b.within)
+    if "retention" in b.readings:
+        chosen = retention.choose(samples.retention_of(b.readings["retention"]), b.within)
         b.chosen.append(chosen)
-        if chosen.law.startswith("walk"):  # the laws below are those of the item
+        if chosen.law.startswith(("walk", "relaxation")):  # the laws below are those of the item
             b.document["drift"] = dict(chosen.sections["drift"])
             b.uncertainty |= chosen.uncertainty
             return
@@ -245,7 +237,7 @@ def _pulses(b: _Builder) -> None:
         "amplitude_v": float(data["amplitude"][0]),
         "width_s": float(data["width"][0]),
     }
-    chosen = ramps.choose(samples.ramps_of(readings_of(b.found)["ramps"], b.within))
+    chosen = ramps.choose(samples.ramps_of(b.readings["ramps"], b.within))
     b.chosen.append(chosen)
     if chosen.law not in MEASURED and chosen.law != "power":
         b.document["pulses"] |= dict(chosen.sections["pulses"])

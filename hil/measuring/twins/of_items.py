@@ -24,6 +24,8 @@ def readings_of(found: Characterization) -> dict[str, Readings]:
         readings["ramps"] = _ramps(found.data["pulse_response"], good)
     if "drift" in found.data:
         readings["retention"] = _retention(found.data["drift"], good)
+    if "read_noise" in found.data:
+        readings["reads"] = _reads(found.data["read_noise"])
     if "programming" in found.data:
         readings["writes"] = _writes(found.data["programming"], good)
     return readings
@@ -67,6 +69,26 @@ def _retention(data: xr.Dataset, good: NDArray[np.int64] | None) -> Readings:
     siemens, age = _siemens(data, good), data["age"].to_numpy()
     cell = np.tile(np.arange(siemens.shape[1]), len(age))
     return Readings("retention", cell, {"time": np.repeat(age, siemens.shape[1]), "conductance": siemens.ravel()})
+
+
+TIMED = 20
+"""Ages of the read noise from which on a cell's readings, one an age, are a series in time."""
+
+
+def timed(data: xr.Dataset) -> bool:
+    """Are the readings of the read noise a series whose times are known?"""
+    return int(data.sizes["step"]) >= TIMED
+
+
+def _reads(data: xr.Dataset) -> Readings:
+    """The first reading of every age where there are many ages; else those of the first age, by their number."""
+    low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
+    level = data["level"].to_numpy()
+    level = (level[:, 0] if timed(data) else level[0])[:, health.good(data)]
+    time = data["age"].to_numpy() if timed(data) else np.arange(len(level), dtype=np.float64)
+    cells = level.shape[1]
+    columns = {"time": np.repeat(time, cells), "conductance": (low + level * (high - low)).ravel()}
+    return Readings("reads", np.tile(np.arange(cells), len(level)), columns)
 
 
 def _writes(data: xr.Dataset, good: NDArray[np.int64] | None) -> Readings:

@@ -115,3 +115,14 @@ def test_dead_lines_are_told_from_single_stuck_cells():
     assert (found == health.DEAD_LINE).sum() == 12 + 16
     assert found[1, 3, 4] == health.STUCK_HIGH
     assert (found == health.GOOD).sum() == 2 * 16 * 12 - 29
+
+
+@pytest.mark.parametrize("scatter", [6e-4, 6e-3, 0.2])
+def test_the_median_of_what_follows_a_design_is_as_uncertain_as_its_scatter(scatter):
+    """Values that follow a level over half a decade: their course is no uncertainty, wider than the scatter or not."""
+    rng, level = np.random.default_rng(2), np.linspace(0.2, 0.9, 900)
+    course = 0.1 / level
+    found = [robust.designed_median(course + scatter * rng.normal(size=900), level) for _ in range(60)]
+    assert np.mean([f.sigma for f in found]) == pytest.approx(np.std([f.value for f in found]), rel=0.3)
+    assert robust.designed_median(course, level).sigma < 0.1 * robust.median(course).sigma
+    assert robust.designed_median(level[:20], level[:20]) == robust.median(level[:20])

@@ -55,7 +55,8 @@ class Drift(Settings):
         law = None if sheet is None else sheet.drift
         out = health.left_out(data)
         first, last = (cells(data)[n] for n in (0, -1))
-        kept = robust.median(last / np.where(first > 0, first, np.nan)).widened(arithmetic=ARITHMETIC)
+        share = last / np.where(first > 0, first, np.nan)
+        kept = robust.designed_median(share, first).widened(arithmetic=ARITHMETIC)
         figures = [Figure(f"{self.NAME}.kept", kept, None, out)]
         if follows_exponential(data, self.origin_s(sheet)):
             tau, spread = time_constants(data)

@@ -1,5 +1,6 @@
 """Characterizations: resumed without a repeated pulse, refused where they must be, written so that others can read."""
 
+import csv
 import json
 
 import numpy as np
@@ -143,6 +144,22 @@ def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
     measure(Chip(load("ecram"), seed=1), tmp_path / "run")
     data = xr.load_dataset(tmp_path / "run" / "drift.nc", engine="h5netcdf")
     assert data["age"].attrs["units"] == "s"
+    assert data["conductance"].attrs["ancillary_variables"] == "conductance_sigma"
+    assert data["conductance_sigma"].dims == data["conductance"].dims == ("step", "plane", "row", "column")
+    span = float(data.attrs["g_max_s"]) - float(data.attrs["g_min_s"])
+    assert float(data["conductance_sigma"].max()) < 0.1 * span < float(data["conductance"].max())
+    assert np.diff(data["utc"].to_numpy()).astype(float).min() >= 0  # xarray made dates of them by their unit
+    assert abs(float((data["utc"][0] - np.datetime64("now")) / np.timedelta64(1, "h"))) < 1
+    for path in (tmp_path / "run").glob("*.nc"):
+        data = xr.load_dataset(path, engine="h5netcdf")
+        assert data.attrs["Conventions"].startswith("CF-") and "k = 1" in data.attrs["uncertainty"]
+        for place, count in (("plane", 2), ("row", 6), ("column", 4)):
+            if place in data.dims:
+                assert data[place].to_numpy().tolist() == list(range(count))
+        for name, variable in data.variables.items():
+            assert variable.attrs["long_name"].strip(), (path.name, name)
+            assert name == "utc" or variable.attrs["units"], (path.name, name)
+    data = xr.load_dataset(tmp_path / "run" / "drift.nc", engine="h5netcdf")
     assert data.attrs["serial"] == "seed-1"
     assert data["level"].dims == ("step", "read", "plane", "row", "column")
     begun = json.loads((tmp_path / "run" / "provenance.json").read_text())
@@ -224,6 +241,27 @@ def test_reports_are_one_file_and_need_no_network(tmp_path):
     assert "agrees" in found[0]._repr_html_()
 
 
+def every_drawing_has_its_table(folder):
+    """SVG, PNG and CSV of each, quantities with their units in the table's head and on the axes, numbers below."""
+    drawn = {path.stem for path in folder.glob("*.svg")}
+    assert len(drawn) >= 4
+    for suffix in ("png", "csv"):
+        assert {path.stem for path in folder.glob(f"*.{suffix}")} == drawn
+    siemens = 0
+    for name in drawn:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (folder / f"{name}.svg").read_text()
+        assert "<svg" in svg and "1e-" not in svg.replace("1e-0", "")  # no offset text beside an axis
+        lines = [line for line in (folder / f"{name}.csv").read_text().splitlines() if not line.startswith("#")]
+        head = next(csv.reader(lines))
+        rows = list(csv.reader(lines[1:]))
+        assert rows and all(len(row) == len(head) for row in rows)
+        numbers = [cell for row in rows for cell in row if cell]
+        assert sum(isinstance(float(cell), float) for cell in numbers if cell[0] in "-.0123456789") > 0
+        siemens += any("(S)" in title for title in head)
+    assert siemens > 0
+
+
 def test_the_commands_work_together(tmp_path):
     def hil(*arguments):
         shown = CliRunner().invoke(build_app(), list(map(str, arguments)))
@@ -234,7 +272,8 @@ def test_the_commands_work_together(tmp_path):
     plan_file.write_text("rows = 8\ncolumns = 8\n[programming]\n[read_noise]\n[transfer]\n")
     chip = "emulator:mixed-8bit?seed=4"
     assert "agrees" in hil("characterize", "--device", chip, "--plan", plan_file, "--out", tmp_path / "run")
-    hil("report", tmp_path / "run", "-o", tmp_path / "again.html")
+    hil("report", tmp_path / "run", "-o", tmp_path / "again.html", "--figures", tmp_path / "drawn")
+    every_drawing_has_its_table(tmp_path / "drawn")
     hil("twin", tmp_path / "run", "-o", tmp_path / "twin.toml")
     assert load(tmp_path / "twin.toml").cells.programming_noise == pytest.approx(0.005, rel=0.2)
 

@@ -105,8 +105,8 @@ def theirs(device, ups, downs):
     for sign, count in ((-1.0, ups), (1.0, downs)):
         for _ in range(count):
             tile.tile.update(torch.full((1, SIDE), strength), sign * torch.full((1, 2 * SIDE), strength), False)
-        w = tile.tile.get_weights().numpy()
-        track.append((w.mean(), w.std()))
+        w = tile.tile.get_weights().double().numpy()
+        track.append((float(w.mean()), float(w.std())))
     return track
 
 
