@@ -12,13 +12,14 @@ SEED    ?= $(shell date +%s)
 RELEASE ?= trixie
 EXTENT  ?= full
 
-.PHONY: help setup demo test lint peers bench soak packages fresh test-lowest test-newest lock upgrade clean
+.PHONY: help setup demo test lint peers bench soak docs links notebooks packages fresh test-lowest test-newest lock upgrade clean
 help:
 	@echo "make demo   set up, train the digits experiment on an emulated board, say where the report is"
 	@echo "make test   set up, run the test suite; SEED=N repeats an order, WORKERS=0 runs it in one process"
 	@echo "make lint   style, types and layer rule"
 	@echo "make peers  installs QCoDeS and lets other people's drivers judge the virtual instruments"
 	@echo "make bench  speed tables (minutes); make soak  long fault campaigns"
+	@echo "make docs   the site, its notebooks run; make notebooks writes them as .ipynb; make links looks whether links lead anywhere"
 	@echo "make packages  wheel and sdist in dist/, checked, a training in a bare environment with the wheel"
 	@echo "make fresh  the first commands of README in a bare Debian; RELEASE=trixie, bookworm or sid"
 	@echo "make test-lowest, test-newest  the suite with the oldest and newest packages; EXTENT=short: first commands only"
@@ -59,6 +60,22 @@ bench: $(SETUP)
 soak: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[soak]'
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+DOCS := $(VENV)/.installed-docs
+$(DOCS): $(SETUP)
+	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[docs]'
+	@touch $(DOCS)
+
+# notebooks are run once and kept below build/docs; a warning is an error
+docs: $(DOCS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q --fail-on-warning --keep-going -b html docs build/docs/html
+	@echo "build/docs/html/index.html"
+
+links: $(DOCS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -D nb_execution_mode=off -b linkcheck docs build/docs/links
+
+notebooks: $(DOCS)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/notebooks.py
 
 packages: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[package]'

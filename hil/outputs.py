@@ -22,6 +22,8 @@ _PAGE = re.compile(rb'<meta name="?generator"? content="?crossbar-hil')
 _RESULT = re.compile(rb'^\{\s*"made_by": "crossbar-hil"|^\[\s*\{\s*"values": \{')
 """A result, or the table of a study, which is a list of its points."""
 _XML = re.compile(rb"<!-- made by crossbar-hil -->")
+_TRACE = re.compile(rb"^ *\d+\.\d{6} [<>#!] ")
+"""A dialogue that `hil conform --trace` wrote."""
 _SIGNED = re.compile(rb"# made by crossbar-hil, digest ([0-9a-f]{16})[^\n]*\n")
 PAGE_MARK = f'<meta name="generator" content="{MAKER}">'
 XML_MARK = f"<!-- made by {MAKER} -->"
@@ -58,7 +60,7 @@ def write_result(path: Path, document: Mapping[str, Any]) -> None:
 def _untouched(path: Path) -> bool:
     with path.open("rb") as file:
         begin = file.read(_BEGIN)
-        if any(mark.search(begin) for mark in (_PAGE, _RESULT, _XML)):
+        if any(mark.search(begin) for mark in (_PAGE, _RESULT, _XML, _TRACE)):
             return True
         signed = _SIGNED.match(begin)
         return signed is not None and signed[1].decode() == _digest(begin[signed.end() :] + file.read())

@@ -92,9 +92,18 @@ def checked(c_boards):
     return c_boards.make("check")
 
 
+def _stop(number, frame):
+    raise pytest.exit.Exception("SIGTERM: the suite ends", returncode=2)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer."""
+    """SIGTERM ends a suite with workers as Ctrl-C does.
+
+    The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer.
+    """
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, _stop)
     if config.getoption("timeout", None) is None and hasattr(os, "getloadavg"):
         busy = os.getloadavg()[0] + int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
         config.option.timeout = float(config.getini("timeout")) * min(10.0, max(1.0, busy / (os.cpu_count() or 1)))

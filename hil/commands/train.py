@@ -173,7 +173,7 @@ def _open_and_train(
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
     from hil.report.training import write_report
-    from hil.training import loaded, steps, sync_norm
+    from hil.training import loaded, steps, sync_norm, threads
     from hil.training.loop import train
     from hil.training.run import folder
     from hil.training.run.atomic import write_json
@@ -209,6 +209,8 @@ def _open_and_train(
             ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)
+            if changed := threads.choose(model, run.batch, path if resume else None):
+                console.print(changed, highlight=False, soft_wrap=True)
             if init is not None and not resume:
                 loaded.take_weights(model, loaded.weights_of(folder.find(init)).tensors, f"--init {init}")
             steps.refuse_steps_that_cannot_be_taken(run, model, len(dataset.train), ranks)

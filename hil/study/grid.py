@@ -3,7 +3,8 @@
 Axes are `key=a,b,c`. Keys: `adc_bits`, `dac_bits`, `state_noise_v`, `programming_noise`, `read_noise` and `auto_range`
 for short; `chip.SECTION.KEY` for any value of the datasheet; `device` for the address; `seed` for experiment and chip;
 `experiment` for another experiment, e.g. the same net split otherwise; `rule` for how gradients are obtained, `ep` (as
-the experiment has it), `implicit`, `unrolled` or `coupled`;
+the experiment has it), `implicit`, `unrolled` or `coupled`, or `frozen`, where the cells stay as they began and the
+host's layers learn alone, the baseline of what the array is worth;
 `drift_s` for the seconds a trained chip waits before it is tested (one training serves all of them); anything else is
 a key of the experiment, as in `hil train --set`.
 """
@@ -50,6 +51,8 @@ EXPERIMENT_KEYS = {"auto_range": "estimator.auto_range", "seed": "run.seed"}
 """Short names of experiment keys."""
 
 WAIT, NAMED, RULE, SEED = "drift_s", "experiment", "rule", "seed"
+FROZEN = "frozen"
+"""A value of `rule`."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,18 @@ class Point:
     values: dict[str, Value] = field(default_factory=dict)
     waits_s: tuple[float, ...] = ()
 
-    def rows(self, accuracies: Sequence[float | None], seconds: float | None = None, note: str = "") -> list[Row]:
+    def rows(
+        self,
+        accuracies: Sequence[float | None],
+        seconds: float | None = None,
+        note: str = "",
+        cosine: float | None = None,
+    ) -> list[Row]:
         """Its lines of the table, one a test."""
         if not self.waits_s:
-            return [Row(self.values, accuracies[0], seconds, note)]
+            return [Row(self.values, accuracies[0], seconds, note, cosine)]
         pairs = zip(self.waits_s, accuracies, strict=True)
-        return [Row(self.values | {WAIT: wait}, accuracy, seconds, note) for wait, accuracy in pairs]
+        return [Row(self.values | {WAIT: wait}, accuracy, seconds, note, cosine) for wait, accuracy in pairs]
 
     @property
     def name(self) -> str:
@@ -95,12 +104,14 @@ class Row:
         accuracy: Test accuracy, 0..1; None where the point failed.
         seconds: Of training.
         note: Why it failed.
+        cosine: Of its gradients to implicit differentiation's, at the trained weights; None where it was not asked.
     """
 
     values: dict[str, Value]
     accuracy: float | None
     seconds: float | None = None
     note: str = ""
+    cosine: float | None = None
 
 
 class StudyError(RunError):

@@ -18,8 +18,8 @@ from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.learning import loss as losses
 from hil.learning.model import build
-from hil.study import chip
-from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, NAMED, RULE, WAIT, Point, Row, StudyError, Value
+from hil.study import chip, quality
+from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, FROZEN, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.terminal import Terminal
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
@@ -90,7 +90,10 @@ def _rows(task: Task) -> list[Row]:
         return []
     seconds, tested = (float(str(outcome.summary[key])) for key in ("seconds", "test_accuracy"))
     # without a wait the test at the end of the training is the one that was asked for
-    return task.point.rows(_tests(experiment, opened, task) if task.point.waits_s else [tested], seconds)
+    asked = experiment.device.startswith(quality.OPEN) and task.point.values.get(RULE) != FROZEN
+    cosine = quality.gradient_cosine(run_folder, task.data_root) if asked else None
+    tests = _tests(experiment, opened, task) if task.point.waits_s else [tested]
+    return task.point.rows(tests, seconds, cosine=cosine)
 
 
 def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]:
@@ -154,7 +157,9 @@ def _asked(task: Task) -> tuple[Experiment, dict[str, Value]]:
     rule = values.get(RULE, "ep")
     named = str(values.get(NAMED, task.experiment))
     baseline = experiment_file.load(named, overrides).baseline
-    if rule not in ("ep", baseline.kind):
+    if rule == FROZEN:
+        overrides.append('update={kind="frozen"}')
+    elif rule not in ("ep", baseline.kind):
         overrides.append(f'estimator={{kind="{rule}"}}')
     for key, value in values.items():
         if key in (NAMED, RULE):

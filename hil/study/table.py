@@ -13,11 +13,12 @@ from hil.training.run.atomic import write_json, write_text
 def write_table(path: Path, axes: list[Axis], rows: list[Row]) -> None:
     """`table.md` and `table.json`."""
     keys = [axis.key for axis in axes]
-    lines = [[*keys, "test accuracy", "training", "note"], ["---"] * (len(keys) + 3)]
+    lines = [[*keys, "test accuracy", "gradient cosine", "training", "note"], ["---"] * (len(keys) + 4)]
     for row in rows:
         accuracy = "failed" if row.accuracy is None else f"{row.accuracy:.2%}"
         seconds = "" if row.seconds is None else f"{row.seconds:.0f} s"
-        lines.append([*(str(row.values[k]) for k in keys), accuracy, seconds, row.note])
+        cosine = "" if row.cosine is None else f"{row.cosine:.4f}"
+        lines.append([*(str(row.values[k]) for k in keys), accuracy, cosine, seconds, row.note])
     text = _markdown(lines)
     if SEED in keys and len(keys) > 1:
         text += "\n" + _markdown(_spread_lines(keys, rows))

@@ -39,6 +39,10 @@ class CellUpdates:
             if rule is not None:
                 self._rules[name] = rule
         pulsed = {id(p) for block in self._blocks.values() if block.pulsed for p in block.parameters()}
+        if settings.frozen:
+            for block in self._blocks.values():
+                block.requires_grad_(False)
+            pulsed |= {id(p) for block in self._blocks.values() for p in block.parameters()}
         self.host_parameters = [p for p in model.parameters() if id(p) not in pulsed]
 
     def step(self, number: int, factor: float = 1.0) -> Pulsed | None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from firmware_specs import platform
+
 Event = dict[str, Any]
 
 FULL_BYTES = 8 << 20
@@ -142,7 +144,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _appending(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | platform.OPEN_FLAGS, 0o644)
 
 
 def _ends_whole(path: Path) -> bool:

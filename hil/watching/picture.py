@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from firmware_specs import platform
 from hil.counterparts.counted import CellMaps
 from hil.counterparts.seam import Settled
 
@@ -64,8 +65,8 @@ def smaller(values: NDArray[Any], how: Any) -> list[list[float | None]]:
 def write(folder: Path, content: Mapping[str, Any]) -> None:
     """Replaces the picture of a run; it is worth nothing after a power cut, so nobody waits for the disk."""
     scratch = folder / f".{NAME}.{os.getpid()}"
-    scratch.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False))
-    scratch.replace(folder / NAME)
+    scratch.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False), "utf-8")
+    platform.replace(scratch, folder / NAME)
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from hil.measuring.characterize.items import ITEMS
 from hil.measuring.characterize.plan import Plan
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").rglob("*.md")) if "generated" not in p.parts)]
 FOLDERS = ("hil", "drivers", "emulator", "firmware_specs", "tests", "docs", "benchmarks")
 SHEETS = {path.stem for path in (ROOT / "firmware_specs" / "datasheets").glob("*.toml")}
 

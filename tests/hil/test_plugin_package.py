@@ -165,6 +165,17 @@ def test_its_laws_make_a_chip_that_its_own_wire_and_language_reach_and_its_own_i
         assert "club_glance.moved" in said
     (club / "mine.toml").write_text(EXPERIMENT, encoding="utf-8")
     small = ["--set", "data.train_samples=48", "--set", "data.test_samples=8"]
+    hil(
+        "train",
+        "mine.toml",
+        "--device",
+        "emulator:club.toml",
+        "--run-dir",
+        "pulsed",
+        *small,
+        "--set",
+        "update.kind=club-cautious",
+    )
     hil("train", "mine.toml", "--device", "club:mixed-8bit?seed=1", "--run-dir", "wired", *small)
     assert hil("export", "club.toml", "--to", "club-card").startswith('{"name": "club"')
 

@@ -4,9 +4,12 @@ import json
 import tomllib
 
 import pytest
+import torch
 
 from firmware_specs.datasheet import load
 from hil.cli import main
+from hil.counterparts.opening.bench import open_bench
+from hil.learning.model import build, energy_blocks
 from hil.report import study as picture
 from hil.report.study import write_picture
 from hil.study import grid as study
@@ -14,8 +17,9 @@ from hil.study import point as study_point
 from hil.study.grid import Axis, Point, Row, StudyError, over_seeds
 from hil.study.pairs import pairs
 from hil.study.table import write_table
-from hil.training.run import folder, marked
+from hil.training.run import checkpoint, folder, marked
 from hil.training.run.folder import RunError
+from hil.training.update import CellUpdates
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")
 
@@ -259,3 +263,35 @@ def test_rules_are_compared_seed_by_seed_where_both_finished():
     assert pair.differences == pytest.approx((0.01, 0.03))
     assert (pair.mean, pair.error) == (pytest.approx(0.02), pytest.approx(0.01))
     assert pairs([Row({"rule": "ep"}, 0.5)]) == []
+
+
+def test_a_study_says_how_good_its_gradients_are_and_what_the_host_learns_alone(tmp_path):
+    device, exact, found = "emulator:mixed-8bit", {}, {}
+    for rule in ("ep", "frozen"):
+        (found[rule],) = study_point.run(task(tmp_path / rule, Point({"rule": rule, "adc_bits": 1}), device))
+        tensors = checkpoint.newest(found_run(tmp_path / rule) / "checkpoints").tensors
+        exact[rule] = {k: v for k, v in tensors.items() if ".energy." in k and k.startswith("model.")}
+    assert 0.2 < found["ep"].cosine < 0.97
+    assert found["frozen"].cosine is None and found["frozen"].accuracy is not None
+    (fine,) = study_point.run(task(tmp_path / "fine", Point({"rule": "ep"}), "reference:"))
+    assert fine.cosine > 0.99
+    start = {k: v for k, v in exact["frozen"].items() if "weight" in k}
+    assert start and all(not torch.equal(v, exact["ep"][k]) for k, v in start.items())
+    write_table(tmp_path, [Axis("rule", ("ep", "frozen"))], list(found.values()))
+    assert "gradient cosine" in (tmp_path / "table.md").read_text()
+
+
+def found_run(folder):
+    (run,) = folder.glob("*/run")
+    return run
+
+
+def test_a_frozen_array_keeps_its_first_weights_and_is_asked_for_by_name_in_an_experiment(tmp_path):
+    loaded = study_point._experiment(task(tmp_path, Point({"rule": "frozen"}), device="reference:"))
+    assert loaded.update.kind == "frozen"
+    with open_bench("reference:") as bench:
+        model = build(loaded, bench, (1, 8, 8), 10)
+        cells = {id(p) for block in energy_blocks(model).values() for p in block.parameters()}
+        host = CellUpdates(model, loaded.update, 0).host_parameters
+        assert host and not cells & {id(p) for p in host}
+        assert len(host) + len(cells) == len(list(model.parameters()))

@@ -45,6 +45,18 @@ def at_rest(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> lis
     return _agreements(found, exact)
 
 
+def cosine(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> float:
+    """Cosine of the angle between the two, over all parameters of energy blocks together; NaN where one is zero."""
+    cells = {f"{name}.{p}" for name, block in energy_blocks(model).items() for p, _ in block.named_parameters()}
+    found = _gradients(model, loss, images, labels)
+    exact = _with_rule(model, loss, images, labels, Implicit(unsolved="keep"))
+    both = [name for name in found if name in cells and name in exact]
+    if not both:
+        return float("nan")
+    a, b = (torch.cat([g[name].flatten().double() for name in both]) for g in (found, exact))
+    return float(a @ b / (a.norm() * b.norm()))
+
+
 def over_sweeps(
     model: nn.Module, loss: Loss, images: Tensor, labels: Tensor, sweeps: Sequence[int]
 ) -> dict[int, list[Agreement]]:

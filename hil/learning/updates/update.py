@@ -48,6 +48,8 @@ class Update(Section):
 
     pulsed: ClassVar[bool] = True
     """Whether pulses alone move the weights."""
+    frozen: ClassVar[bool] = False
+    """Whether nothing moves them."""
     beside: ClassVar[int] = 0
     """Arrays a block needs beside the one it settles on."""
 
@@ -65,6 +67,14 @@ class Rewrite(Update):
 
     pulsed: ClassVar[bool] = False
     kind: Literal["rewrite"] = "rewrite"
+
+
+class Frozen(Update):
+    """Cells stay as they were first written: the host's layers learn alone, which is what an array is compared with."""
+
+    pulsed: ClassVar[bool] = False
+    frozen: ClassVar[bool] = True
+    kind: Literal["frozen"] = "frozen"
 
 
 class PulsedUpdate(Update):

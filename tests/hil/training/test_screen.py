@@ -23,5 +23,5 @@ def test_bar_and_time_to_go_are_shown_whatever_the_width_and_figures_as_far_as_t
     assert "epoch 5/12" in line and "step 321/1000" in line
     assert "━" in line and re.search(r"ETA \d+:\d\d:\d\d", line)
     assert "…" not in line
-    assert ("loss 0.1235" in line) == (columns >= 80)
+    assert "loss 0.1235" in line or columns < 80
     assert ("clipped 1.23%" in line) == (columns >= 160)

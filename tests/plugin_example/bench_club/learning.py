@@ -9,6 +9,7 @@ from torch import nn
 from firmware_specs.datasheet.section import Section
 from hil import Energy
 from hil.learning.estimator import Estimator
+from hil.learning.updates.pulsed import PlainPulses
 
 
 class Scale(Section):
@@ -61,6 +62,13 @@ class Careful:
         ]
         (a, first), (b, second) = estimates
         return (a + b) / 2, {name: (first[name] + second[name]) / 2 for name in first}
+
+
+class Cautious(PlainPulses):
+    """Pulses, one a step and cell at most."""
+
+    kind: Literal["club-cautious"] = "club-cautious"
+    most: Literal[1] = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What builds, locks, packs and documents the project; nothing here is installed."""
