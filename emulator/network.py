@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from emulator.chain import Chain
 from emulator.couplings import Coupling, Rounding, Shared, repeated
 from emulator.neurons import Neurons, Past
 from firmware_specs.topology import Topology
@@ -52,6 +54,11 @@ class Network:
 
     def __post_init__(self) -> None:
         check_over_relaxation(self.over_relaxation)
+
+    @cached_property
+    def chain(self) -> Chain | None:
+        """The same network with few tensor calls a sweep, where it is dense throughout and moves to its minima."""
+        return Chain.of(self.topology, self.couplings, self.neurons) if self.over_relaxation == 1.0 else None
 
     def inflow(self, drive: Tensor) -> Tensor:
         """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
@@ -149,6 +156,9 @@ def relax(
     Returns:
         The states and how the phase went. A nudged phase updates the groups in reverse order.
     """
+    quick = _by_chain(network, drive, nudge, start, stop, offsets, copies)
+    if quick is not None:
+        return quick
     every = stop.check_every or look_every(drive.device)
     rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
@@ -184,6 +194,40 @@ def relax(
     unsettled = stop.tolerance > 0 and not change <= stop.tolerance  # NaN is not settled either
     now_at = _moved(states)
     return Relaxed(now_at, done, iterations, residual, restless(now_at, before) if unsettled else None)
+
+
+def _by_chain(
+    network: Network,
+    drive: Tensor,
+    nudge: Nudge | None,
+    start: States | None,
+    stop: Stop,
+    offsets: States | None,
+    copies: int,
+) -> Relaxed | None:
+    """`relax` where a chain serves; None where a nudge follows the state, or a gradient is to be recorded."""
+    if callable(nudge) or stop.check_every is not None or network.chain is None:
+        return None
+    given = [t for t in (drive, nudge, *(start or ()), *(offsets or ())) if t is not None]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        return None
+    currents: list[list[Tensor]] = (
+        [[o] for o in offsets] if offsets is not None else [[] for _ in network.topology.layers]
+    )
+    currents[0].append(repeated(drive, copies))
+    if nudge is not None:
+        currents[-1].append(nudge)
+    bound = stop.max_iterations, stop.tolerance
+    with torch.no_grad():
+        done = network.chain.relax(currents, copies * len(drive), start, bound, backwards=nudge is not None)
+    unsettled = stop.tolerance > 0 and not bool(done.settled.all())
+    return Relaxed(
+        done.states,
+        done.settled,
+        done.iterations,
+        done.residual,
+        restless(done.states, done.before) if unsettled else None,
+    )
 
 
 def restless(new: Sequence[Tensor], old: Sequence[Tensor | None]) -> Tensor:

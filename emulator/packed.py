@@ -48,7 +48,7 @@ def pack(
         coupling = _packed(plain, scratch)
         if arithmetic == "mixed":
             coarse = _packed(replace(plain, weight=plain.weight.bfloat16(), bias=None), coarse_scratch)
-            coupling = replace(coupling, coarse=coarse.exact)
+            coupling = replace(coupling, coarse=coarse.exact, dense=None)
         packed.append(coupling)
     return packed
 
@@ -71,12 +71,14 @@ class PackedCoupling(Coupling):
         coarse: The same without bias in bfloat16; None where arithmetic is full.
         change: `W x + current` with fewer multiplications and more rounding, for changes of the state; None where
             `exact.up` is as fast.
+        dense: The matrix it is, where it is one and arithmetic is full.
     """
 
     pool: bool
     exact: Products
     coarse: Products | None = None
     change: Sum | None = None
+    dense: DenseCoupling | None = None
 
     def up(self, state: Tensor) -> tuple[Tensor, Shared]:
         """Current into the later layer, (batch, *post)."""
@@ -106,7 +108,7 @@ class PackedCoupling(Coupling):
 
 def _packed(plain: DenseCoupling | ConvCoupling, scratch: Scratch) -> PackedCoupling:
     if isinstance(plain, DenseCoupling):
-        return PackedCoupling(False, _dense(plain))
+        return PackedCoupling(False, _dense(plain), dense=plain)
     pool = plain.spec.pool
     if not _reducible(plain):
         return PackedCoupling(pool, _conv(plain))

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from firmware_specs.printable import printable
 from hil.training.run.atomic import write_text
 
 Status = Literal["good", "warning", "bad", "neutral"]
@@ -89,19 +90,30 @@ class Page:
         subtitle: One line under it.
         badges: Verdicts and headline figures.
         sections: The rest; one without parts is left out.
+        lead: What has to be known first, one sentence; empty where there is none.
     """
 
     title: str
     subtitle: str
     badges: Sequence[Badge]
     sections: Sequence[Section]
+    lead: str = ""
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document; every text is escaped, nothing is loaded from anywhere."""
+    """The page as one HTML document; every text is spelled out and escaped, nothing is loaded from anywhere."""
     source = (resources.files("hil.report") / "page.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     return environment.from_string(source).render(page=page)
+
+
+def _shown(value: object) -> object:
+    """Text as it may be shown: files that a report is made of may be anybody's. Drawings are our own markup."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return printable(value, len(value), lines=True)
 
 
 def write(path: Path, page: Page) -> None:

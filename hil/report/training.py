@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.registry import Entry, StaleInstallation, entries, stale
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
-from hil.report import figures, spent
+from hil.report import figures, origin, spent
 from hil.report.figures import Curve, Panel
-from hil.report.page import Badge, Facts, Figure, Fold, Page, Part, Section, Table, Text, write
+from hil.report.page import Badge, Figure, Page, Part, Section, Table, Text, write
 from hil.report.run_data import RunData, of
 from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
@@ -37,7 +36,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
     sections = [section for entry in wanted if (section := _section(entry, folder)) is not None]
     title = run.summary.title or folder.path.name
     subtitle = f"{run.summary.device} · run folder {folder.path.name}"
-    write(path or folder.report, Page(title, subtitle, _badges(run), sections))
+    write(path or folder.report, Page(title, subtitle, _badges(run), sections, origin.ending(folder.path)))
     of.cache_clear()
 
 
@@ -78,7 +77,7 @@ def confusion(folder: RunFolder) -> Section:
 
 def provenance(folder: RunFolder) -> Section:
     """What the run was made with."""
-    return Section("Provenance", _provenance(of(folder)))
+    return Section("Provenance", origin.parts(of(folder).sessions, folder.config))
 
 
 def _section(entry: Entry, folder: RunFolder) -> Section | None:
@@ -221,20 +220,6 @@ def _confusion(run: RunData) -> list[Part]:
             for c, row in enumerate(counts)
         ]
         parts.append(Table(["class", "samples", "recall", "precision"], rows))
-    return parts
-
-
-def _provenance(run: RunData) -> list[Part]:
-    parts: list[Part] = []
-    if run.sessions:
-        last = run.sessions[-1]
-        names = ("started", "from_step", "user", "host", "platform", "python", "torch", "threads", "address", "seed")
-        facts = [(name.replace("_", " "), str(last[name])) for name in names if name in last]
-        facts += [(k, json.dumps(last[k])) for k in ("code", "data") if k in last]
-        parts.append(Facts([("sessions", str(len(run.sessions))), *facts]))
-        parts.append(Fold("All sessions and the counterpart", json.dumps(run.sessions, indent=2)))
-    if run.folder.config.is_file():
-        parts.append(Fold("Experiment", run.folder.config.read_text("utf-8", errors="replace")))
     return parts
 
 

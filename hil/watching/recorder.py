@@ -37,8 +37,8 @@ STEP_S = 0.05
 PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
-SHARE = 0.002
-"""Of the time that pictures may take."""
+NOTES, SHARE = 0.004, 0.001
+"""Of the time that noting steps, and that each kind of picture and question may take."""
 
 
 class Recorder:
@@ -67,7 +67,7 @@ class Recorder:
         self._work = Work(model)
         self._sums: dict[str, float] = {}
         self._steps = 0
-        self._step, self._picture = Rhythm(STEP_S), Rhythm(PICTURE_S, SHARE)
+        self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
         self._seen: dict[str, Any] = {}
         self._maps: dict[str, Any] = {}
@@ -88,7 +88,8 @@ class Recorder:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._steps += 1
         if self._step.due():
-            self._note()
+            with self._step.working():
+                self._note()
         if self._asked.due():
             with self._asked.working():
                 self._stand()

@@ -137,3 +137,12 @@ def test_long_series_are_drawn_as_binned_means_within_their_range():
     assert np.all(mean[kept] <= high[kept])
     drawn = figures.row([figures.Panel("p", figures.lines([figures.Curve("c", x, y)], "x", "y", log=True))])
     assert len(drawn) < 100_000
+
+
+def test_what_a_file_of_a_run_says_does_nothing_in_its_report():
+    from hil.report.page import Facts, Fold, Page, Section, render
+
+    evil = "\x1b[2J\u202e<script>"
+    page = render(Page(evil, evil, [], [Section(evil, [Facts([(evil, evil)]), Fold(evil, f"{evil}\nnext line")])]))
+    assert "\x1b" not in page and "\u202e" not in page and "<script>" not in page
+    assert page.count(r"\x1b[2J\u202e&lt;script&gt;") >= 6 and "\nnext line" in page
