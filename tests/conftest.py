@@ -50,7 +50,7 @@ def _reports_without_rendering(request, monkeypatch):
     figures = sys.modules.get("hil.report.figures")
     if figures is None or "report" in request.path.name or "rendered" in request.fixturenames:
         return
-    monkeypatch.setattr(figures, "to_svg", lambda figure: figures.Markup(f"<svg><!-- {len(figure.axes)} axes --></svg>"))
+    monkeypatch.setattr(figures, "to_svg", lambda drawn: figures.Markup(f"<svg><!-- {len(drawn.axes)} axes --></svg>"))
 
 
 class CBoards:
