@@ -21,6 +21,8 @@ source_suffix = {".md": "myst-nb"}
 myst_enable_extensions = ["attrs_inline", "deflist"]
 myst_heading_anchors = 4
 highlight_language = "text"
+# a short name in a signature that several modules have: it leads to one of them, the page of each is beside it
+suppress_warnings = ["ref.python"]
 
 # executed once and kept below build/, again only where a notebook has changed
 nb_execution_mode = "cache"

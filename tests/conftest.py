@@ -36,6 +36,23 @@ def _same_draws():
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture
+def rendered():
+    """Figures of reports are rendered in this test."""
+
+
+@pytest.fixture(autouse=True)
+def _reports_without_rendering(request, monkeypatch):
+    """Every training writes a report: our drawing of it is done, matplotlib's rendering, a second each, is not.
+
+    Tests about reports, those with `report` in their file's name, and those that ask for `rendered` do render.
+    """
+    figures = sys.modules.get("hil.report.figures")
+    if figures is None or "report" in request.path.name or "rendered" in request.fixturenames:
+        return
+    monkeypatch.setattr(figures, "to_svg", lambda drawn: figures.Markup(f"<svg><!-- {len(drawn.axes)} axes --></svg>"))
+
+
 class CBoards:
     """The reference firmware in C, built once a session outside the source tree."""
 

@@ -21,6 +21,6 @@ if ! "$bin/python" tools/install.py "$(echo dist/*.whl)" 2>"$room/words"; then
 fi
 cd "$room"
 OMP_NUM_THREADS=1 "$bin/hil" train digits --device emulator:discrete-board --set run.epochs=2 --run-dir run
-"$bin/hil" conform --device emulator:discrete-board --only identify
+"$bin/hil" conform --device emulator:discrete-board --only identity
 "$bin/hil" --version
 du -sm "$room/env" | sed 's/\t.*/ MB of environment, torch and all/'

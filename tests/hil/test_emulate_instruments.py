@@ -73,7 +73,7 @@ def test_a_port_may_be_chosen_and_a_taken_one_is_refused(served):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--instrument", "keithley-9999"], "unknown instrument model 'keithley-9999'"),
+        (["--instrument", "keithley-9999"], "unknown instrument model: 'keithley-9999'"),
         (["--instrument", "keithley-2450", "--dut", "resistr:1"], "resistor"),
         (["--dut", "resistor:1"], "give a datasheet"),
         (["--instrument", "keithley-2450", "--rack", "bench-16x16"], "give a datasheet"),

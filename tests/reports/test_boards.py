@@ -62,11 +62,11 @@ SILENT_OR_ODD = [  # what is there, command, state or exit code, words, longest 
     ("nothing answers on a socket", ("tcp", silent), "devices", "silent", "one client at a time", 20),
     ("a log instead of frames", ("pty", logs), "devices", "damaged", "bytes came", 20),
     ("a log instead of frames, training", ("pty", logs), "train", 3, "bytes came with 0 sound frames", 20),
-    ("a log, on a socket", ("tcp", logs), "train", 3, "I (312) wifi", 20),
+    ("a log, on a socket", ("tcp", logs), "clear", 3, "I (312) wifi", 20),
     ("nothing answers, training", ("pty", silent), "train", 3, "Check cable, power and address", 20),
     ("nothing answers, clear", ("pty", silent), "clear", 3, "settle_after_open_s", 20),
     ("a second client is closed", ("full", silent), "train", 3, "one client at a time", 20),
-    ("a second client is kept waiting", ("tcp", silent), "train", 3, "one client at a time", 20),
+    ("a second client is kept waiting", ("tcp", silent), "clear", 3, "one client at a time", 20),
 ]
 
 

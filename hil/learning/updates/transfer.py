@@ -61,7 +61,7 @@ class Transfer(PulsedUpdate):
         if fast.one_sided():
             raise ValueError(
                 "a fast array needs cells that pulses move both ways, and these go one way only: "
-                "use update.kind = 'mixed' or 'residual'"
+                "use update.kind = 'mixed' or 'pulsed'"
             )
         return TransferRule(self, slow, fast)
 

@@ -58,6 +58,7 @@ def test_a_run_in_process_is_counted_as_it_was(trained, capsys):
     said = capsys.readouterr().out
     assert "440" in said and "not known: the datasheet has no figure" in said and "Horowitz" in said
     document = json.loads((trained / "l.json").read_text())
+    document.pop("made_by", None)
     assert document == json.loads((trained / "summary.json").read_text())["ledger"]
     assert document["joules_a_sample"] == pytest.approx(document["known_j"] / 200)
     assert "pulses and writes, in the cells" in (trained / "report.html").read_text()
