@@ -263,7 +263,7 @@ QUEUES = [  # what the error queue answers, codes that were found or words of th
 ]
 
 
-@pytest.mark.parametrize("row", QUEUES, ids=str)
+@pytest.mark.parametrize("row", QUEUES, ids=lambda row: f"{row[0].__name__}: {row[1]}")
 def test_error_queues_of_all_makers_are_emptied_or_refused(row, dialogue):
     drain, said, wanted = row
     replies = iter(said)
