@@ -23,7 +23,7 @@ URLS = {
     "rfc2217://": lambda wires, feed: f"serial:rfc2217://127.0.0.1:{wires.rfc2217(feed)}",
     "rfc2217:// with an option": lambda wires, feed: f"serial:rfc2217://127.0.0.1:{wires.rfc2217(feed)}?timeout=4",
     "spy://": lambda wires, feed: f"serial:spy://{wires.pty(feed)}?file=seen.txt",
-    "alt://": lambda wires, feed: f"serial:alt://{wires.pty(feed)}?class=PosixPollSerial",
+    "alt://": lambda wires, feed: f"serial:alt://{wires.pty(feed)}?class=Serial",
     "hwgrep://": lambda wires, feed: "serial:hwgrep://.*no-such-port.*",
 }
 
