@@ -36,6 +36,16 @@ def _same_draws():
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _what_a_test_registers_is_its_own(monkeypatch):
+    """Plugins that one test names are not there for the next, nor for the processes that it starts."""
+    from firmware_specs.registry import lookup
+
+    monkeypatch.setattr(lookup, "_registered", {kind: dict(own) for kind, own in lookup._registered.items()})
+    monkeypatch.setattr(lookup, "_trusted", set(lookup._trusted))
+    monkeypatch.setattr(lookup, "_plugins", list(lookup._plugins))
+
+
 @pytest.fixture
 def rendered():
     """Figures of reports are rendered in this test."""
