@@ -10,12 +10,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
+from drivers.link_counts import LinkCounts
 from drivers.link_errors import restarted, talks
 from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
@@ -38,16 +38,6 @@ MOST_REPLY = 1 << 20
 """Bytes of a reply whose length follows from nothing that was asked."""
 Request = tuple[Opcode, bytes]
 T = TypeVar("T")
-
-
-@dataclass
-class LinkCounts:
-    """What happened on a link so far."""
-
-    transactions: int = 0
-    damaged: int = 0
-    resent: int = 0
-    syncs: int = 0
 
 
 def fresh_nonce() -> int:
