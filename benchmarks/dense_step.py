@@ -114,7 +114,7 @@ class Version:
         settings = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         command = [sys.executable, str(Path(__file__).resolve()), "serve", name, device, str(root)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=settings, cwd=tree
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=settings, cwd=tree
         )
         self._line()
 

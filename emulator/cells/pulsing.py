@@ -91,7 +91,8 @@ def _train(pulses: Pulses, cells: Sequence[Any], up: bool, count: int, generator
     x, scale, low, high = cells
     noise: Any = (None,) * count
     if pulses.spread_up or pulses.c2c:
-        noise = _plain(torch.randn(count, len(x), generator=generator, dtype=torch.float32, device=generator.device))
+        device = x.device if isinstance(x, Tensor) else "cpu"
+        noise = _plain(torch.randn(count, len(x), generator=generator, dtype=torch.float32, device=device))
     for xi in noise:
         step = pulses.response(x, up).clip(0, None)
         if pulses.spread_up:

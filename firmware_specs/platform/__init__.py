@@ -36,6 +36,7 @@ keep_lines_at_close = here.keep_lines_at_close
 node_permission = here.node_permission
 open_terminal = here.open_terminal
 open_to_all = here.open_to_all
+others_may_write = here.others_may_write
 port_device = here.port_device
 port_users = here.port_users
 refuse_unsafe = here.refuse_unsafe
@@ -65,6 +66,7 @@ __all__ = [
     "node_permission",
     "open_terminal",
     "open_to_all",
+    "others_may_write",
     "port_device",
     "port_users",
     "refuse_unsafe",

@@ -77,6 +77,11 @@ def is_mine(found: os.stat_result) -> bool:
     return found.st_uid == os.getuid()
 
 
+def others_may_write(found: os.stat_result) -> bool:
+    """May others than its owner change a file?"""
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
 def open_to_all(descriptor: int) -> None:
     """Lets every user open a file, whatever the umask."""
     os.fchmod(descriptor, 0o666)

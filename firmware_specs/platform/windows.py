@@ -100,6 +100,11 @@ def is_mine(found: os.stat_result) -> bool:
     return True
 
 
+def others_may_write(found: os.stat_result) -> bool:
+    """Not known: Windows keeps rights elsewhere, and a user's folder to himself."""
+    return False
+
+
 def open_to_all(descriptor: int) -> None:
     """Nothing: a file has the rights of its folder."""
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import stat
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from urllib import request
 
 from drivers.chip_ledger import ledger_folder
 from drivers.errors import DeviceError, DeviceFault, LeaseOver, LinkError
+from firmware_specs import platform
 from firmware_specs.codes import ErrorCode
 from firmware_specs.printable import printable
 from hil.counterparts.opening.bench_file import Alarm, BenchFileError, load
@@ -65,7 +64,7 @@ def of_run(address: str, folder: Path, since: float) -> str | None:
         return f"alarm: {error}"
     if found is None or ended is None or ended["t"] < since:
         return None
-    told = {**ended, "run": str(folder.absolute()), "address": address, "host": platform.node()}
+    told = {**ended, "run": str(folder.absolute()), "address": address, "host": socket.gethostname()}
     return f"alarm: {sound(*found, told)}"
 
 
@@ -130,9 +129,9 @@ def _run(path: Path, alarm: Alarm, event: dict[str, Any]) -> str:
 def _not_ours(path: Path) -> str | None:
     """Why a bench file's command is not to be run; None where the file is this user's alone."""
     found = path.stat()
-    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+    if not platform.is_mine(found):
         return f"{path} belongs to somebody else"
-    if os.name == "posix" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if platform.others_may_write(found):
         return f"others may write {path}: chmod go-w {path}"
     return None
 
@@ -148,7 +147,7 @@ def _due(path: Path, kind: str, every_s: float) -> bool:
         pass
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{path}\n")
+        note.write_text(f"{path}\n", encoding="utf-8")
     except OSError:
         pass
     return True

@@ -18,7 +18,7 @@ def test_the_committed_board_is_fresh():
 
 
 def test_the_page_says_how_long_the_core_is():
-    page = (board.FOLDER.parents[1] / "docs" / "board-in-an-afternoon.md").read_text()
+    page = (board.FOLDER.parents[1] / "docs" / "tutorials" / "first-board.md").read_text()
     said = int(re.search(r"The core is ([\d,]+) lines of code", page)[1].replace(",", ""))
     sources = [re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL) for path in board.FOLDER.glob("core/*.c")]
     assert sum(bool(line.strip()) for text in sources for line in text.splitlines()) == pytest.approx(said, rel=0.02)

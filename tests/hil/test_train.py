@@ -255,6 +255,7 @@ def test_the_run_folder_holds_what_the_design_promises(small):
     path = small / "run"
     main_exits_ok(command(path, "--json", str(small / "out.json"), "--set", "run.seed=7"))
     summary = json.loads((small / "out.json").read_text())
+    assert summary.pop("made_by") == "crossbar-hil"
     assert summary == json.loads((path / "summary.json").read_text())
     assert 0 <= summary["test_accuracy"] <= 1
     assert (summary["epochs"], summary["steps"], summary["seed"]) == (3, 15, 7)

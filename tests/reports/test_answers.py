@@ -263,7 +263,7 @@ QUEUES = [  # what the error queue answers, codes that were found or words of th
 ]
 
 
-@pytest.mark.parametrize("row", QUEUES, ids=str)
+@pytest.mark.parametrize("row", QUEUES, ids=lambda row: f"{row[0].__name__}: {row[1]}")
 def test_error_queues_of_all_makers_are_emptied_or_refused(row, dialogue):
     drain, said, wanted = row
     replies = iter(said)
@@ -285,7 +285,7 @@ RELAYS = [
 ]
 
 
-@pytest.mark.parametrize("row", RELAYS, ids=str)
+@pytest.mark.parametrize("row", RELAYS, ids=lambda row: str(row[0]))
 def test_closed_relays_are_read_or_refused(row, dialogue):
     said, wanted = row
     matrix = Keithley707B(dialogue(lambda data: said.encode() + b"\n"), "m")
@@ -299,7 +299,7 @@ def test_closed_relays_are_read_or_refused(row, dialogue):
 STATES = [("1,0", {"1001"}), ("1.0E+00,0", {"1001"}), ("1", None), ("1,0,0", None), ("1,nil", None), ("1,2", None)]
 
 
-@pytest.mark.parametrize("row", STATES, ids=str)
+@pytest.mark.parametrize("row", STATES, ids=lambda row: str(row[0]))
 def test_relay_states_are_counted_and_read(row, dialogue):
     said, wanted = row
     box = Keysight34980A(

@@ -23,7 +23,7 @@ URLS = {
     "rfc2217://": lambda wires, feed: f"serial:rfc2217://127.0.0.1:{wires.rfc2217(feed)}",
     "rfc2217:// with an option": lambda wires, feed: f"serial:rfc2217://127.0.0.1:{wires.rfc2217(feed)}?timeout=4",
     "spy://": lambda wires, feed: f"serial:spy://{wires.pty(feed)}?file=seen.txt",
-    "alt://": lambda wires, feed: f"serial:alt://{wires.pty(feed)}?class=PosixPollSerial",
+    "alt://": lambda wires, feed: f"serial:alt://{wires.pty(feed)}?class=Serial",
     "hwgrep://": lambda wires, feed: "serial:hwgrep://.*no-such-port.*",
 }
 
@@ -106,7 +106,7 @@ DEAF = [  # the wire, deaf for, what the bench file says, found
 BOOTS = b"ets Jul 29 2019 12:21:46\r\nrst:0x1 (POWERON_RESET)\r\n"
 
 
-@pytest.mark.parametrize("row", DEAF, ids=str)
+@pytest.mark.parametrize("row", DEAF, ids=lambda row: str(row[0]))
 def test_a_board_that_starts_anew_when_its_port_opens_is_asked_until_it_answers(row, wires, board, hil):
     kind, deaf_s, keys, answers = row
     if kind == "pty":

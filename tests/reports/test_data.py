@@ -169,7 +169,7 @@ RANKS = [  # settings of a run, samples, ranks, values of a channel in a sample;
 ]
 
 
-@pytest.mark.parametrize("row", RANKS, ids=str)
+@pytest.mark.parametrize("row", RANKS, ids=lambda row: str(row[0]))
 def test_every_size_of_batch_is_looked_at_on_every_rank(row):
     settings, samples, count, values, words = row
     norm = torch.nn.BatchNorm1d(3)

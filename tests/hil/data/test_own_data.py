@@ -219,7 +219,7 @@ def train(tmp_path, loss, name, validation=0.0, epochs=5, *more):
     return code, json.loads(summary.read_text()) if summary.is_file() else None, run
 
 
-def test_a_regression_learns_and_is_reported_by_its_errors(tmp_path, capsys):
+def test_a_regression_learns_and_is_reported_by_its_errors(tmp_path, capsys, rendered):
     draw = np.random.default_rng(1)
     inputs = draw.uniform(-1, 1, (200, 3))
     np.savez(tmp_path / "r.npz", x=inputs, y=inputs @ [1.0, -2.0, 0.5] + 0.1)
