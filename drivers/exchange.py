@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.portions import UNBOUNDED
+from drivers.sign_of_life import credit
 from firmware_specs.codes import Kind, NakReason, Opcode
 from firmware_specs.fragments import MAX_COUNT, Assembly, frame_count
 from firmware_specs.frame import DELIMITER, MAX_PAYLOAD, Frame, encode
@@ -142,6 +143,11 @@ class Exchange:
         self.resent += 1
         return DELIMITER + call.frame(self.session, call.count - 1)
 
+    def sign_of_life(self) -> bytes:
+        """A frame that tells the device nothing but that we are still there."""
+        call = self.current or self.calls[-1]
+        return credit(self.session, call.sequence, 0 if call.incoming is None else call.incoming.next)
+
     def resume(self, session: int, last: int) -> None:
         """Goes on under a new nonce: asks again for what was executed, sends the rest anew.
 
@@ -187,8 +193,7 @@ class Exchange:
         if call.uncredited < self._credit_after:
             return b""
         call.uncredited = 0
-        credit = Credit(incoming.next).pack()
-        return encode(Frame(Kind.CREDIT, 0, 0, self.session, call.sequence, 0, 1, credit))
+        return credit(self.session, call.sequence, incoming.next)
 
     def _complete(self, call: Call, kind: int, answer: bytes) -> bytes:
         """An answer is whole; asks again for the next one where part of it was lost while it was not its turn."""

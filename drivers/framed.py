@@ -166,6 +166,7 @@ class Framed:
     def reset(self) -> None:
         """Power-on state, and a new session."""
         self._do(Opcode.RESET)
+        self.link.alive.watched(0.0)
         self.link.open(self._timeout_s)
 
     def heartbeat(self) -> None:
@@ -176,7 +177,9 @@ class Framed:
 
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""
-        return self._ask(Opcode.WATCHDOG, pack_number(seconds), parse_number)
+        found_s = self._ask(Opcode.WATCHDOG, pack_number(seconds), parse_number)
+        self.link.alive.watched(found_s)
+        return found_s
 
     def arm(self) -> float:
         """Outputs on; returns the watchdog in force."""

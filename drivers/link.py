@@ -10,15 +10,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.errors import Busy, LinkError, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.exchange import Call, Exchange
 from drivers.frame_reader import FrameReader
+from drivers.link_counts import LinkCounts
 from drivers.link_errors import restarted, talks
 from drivers.portions import UNBOUNDED
 from drivers.refusals import refused
+from drivers.sign_of_life import SignsOfLife, credit
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, Opcode
 from firmware_specs.frame import DELIMITER, Frame, encode
@@ -37,16 +38,6 @@ MOST_REPLY = 1 << 20
 """Bytes of a reply whose length follows from nothing that was asked."""
 Request = tuple[Opcode, bytes]
 T = TypeVar("T")
-
-
-@dataclass
-class LinkCounts:
-    """What happened on a link so far."""
-
-    transactions: int = 0
-    damaged: int = 0
-    resent: int = 0
-    syncs: int = 0
 
 
 def fresh_nonce() -> int:
@@ -81,6 +72,7 @@ class FramedLink:
         self._nonces = nonces
         self._window = window
         self._reader = FrameReader(wire)
+        self.alive = SignsOfLife(wire, self._reader)
         self._lock = threading.RLock()
         self._sequence = 0
         self._asking = 0  # nonce of a SYNC that was not answered yet: repeated, never replaced
@@ -164,7 +156,7 @@ class FramedLink:
                     owner=refusal.text,
                     device=self.address,
                 )
-            time.sleep(wait_s)
+            self.alive.pause(wait_s, credit(self.session, call.sequence, 0))
             call = self._run([(call.opcode, call.payload)], deadline, ANSWER_S, most)[0]
         return call.answer
 
@@ -215,13 +207,13 @@ class FramedLink:
         while exchange.current is not None:
             progress = exchange.progress
             while frames := exchange.outgoing():
-                self._wire.write(frames, until)
-            frame = self._receive(until)
+                self.alive.write(frames, until)
+            frame = self._heard(self.alive.next(until, exchange.sign_of_life))
             answer = exchange.ask_again() if frame is None else exchange.take(frame)
             if exchange.session_lost:
                 raise self._restarted()
             if answer:
-                self._wire.write(answer, until)
+                self.alive.write(answer, until)
             if exchange.surplus:
                 raise ProtocolViolation(exchange.surplus, device=self.address)
             if exchange.progress != progress:
@@ -254,10 +246,12 @@ class FramedLink:
         attempts = 0
         while True:
             try:
-                self._wire.write(request, deadline)
-                until = min(deadline, time.monotonic() + min(doubled(SYNC_S, attempts), MOST_SYNC_S))
+                self.alive.write(request, deadline)
+                until = min(
+                    deadline, time.monotonic() + min(doubled(SYNC_S, attempts), MOST_SYNC_S, self.alive.period_s)
+                )
                 while True:
-                    frame = self._receive(until)
+                    frame = self._heard(self._reader.next(until))
                     if frame is not None and frame.kind == Kind.SYNCED and frame.session == self._asking:
                         return self._begin(self._parse(Synced.parse, frame.payload, "SYNC"))
                     if time.monotonic() >= until:
@@ -279,9 +273,8 @@ class FramedLink:
         self.counts.syncs += 1
         return synced
 
-    def _receive(self, until: float) -> Frame | None:
-        """The next frame; None for a damaged one."""
-        frame = self._reader.next(until)
+    def _heard(self, frame: Frame | None) -> Frame | None:
+        """Counts a damaged frame (None), notes the flags of one of ours."""
         if frame is None:
             self.counts.damaged += 1
         elif frame.session == self.session or frame.session == self._asking:

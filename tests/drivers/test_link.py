@@ -1,6 +1,8 @@
 """The framed link against a device written from PROTOCOL.md alone, over wires that lose, damage and repeat."""
 
+import itertools
 import random
+import threading
 import time
 import zlib
 from collections import Counter
@@ -289,6 +291,48 @@ def campaign(seed, faults, rate=0.05):
 def test_a_thousand_faults_give_no_wrong_value_and_no_lost_or_doubled_pulse():
     link = campaign(seed=3, faults=1000)
     assert link.counts.syncs > 10 and link.counts.damaged > 10 and link.counts.resent > 100
+
+
+class Patient(Loopback):
+    """A wire that waits until the deadline of a read, as real ones do; `talk` is what comes of itself meanwhile."""
+
+    talk = b""
+
+    def read_some(self, deadline):
+        try:
+            return super().read_some(deadline)
+        except LinkTimeout:
+            threading.Event().wait(min(0.02 if self.talk else 60.0, max(0.0, deadline - time.monotonic())))
+            if self.talk and time.monotonic() < deadline:
+                return self.talk
+            raise
+
+
+@pytest.mark.parametrize("trouble", ["lost request", "lost reply", "busy", "old frames"])
+def test_watchdog_is_fed_while_an_answer_is_waited_for(device, trouble):
+    heard, left, watchdog_s = [], [trouble], 0.6
+
+    def feed(data):
+        heard.append(time.monotonic())
+        if b"question" not in data or not left:
+            return device.feed(data)
+        left.clear()
+        if trouble == "busy":
+            device.last += 1
+            return device.frame(3, Opcode.ECHO, device.last, b"\x13\x00" + (1000).to_bytes(4, "little") + b"\0\0")
+        if trouble == "lost reply":
+            device.feed(data)
+        return b""
+
+    wire = Patient(feed)
+    link = FramedLink(wire)
+    link.open()
+    wire.talk = device.frame(2, 9, 0, session=99) if trouble == "old frames" else b""
+    link.alive.watched(watchdog_s)
+    assert link.transact(Opcode.ECHO, b"question", 5.0, 1.0) == b"question"
+    assert not left and heard[-1] - heard[0] > watchdog_s, "it took longer than the watchdog"
+    assert max(after - before for before, after in itertools.pairwise(heard)) < watchdog_s
+    assert [payload for *_, payload in device.executed] == [b"question"]
 
 
 def test_late_answer_is_never_taken_for_the_next_one(device):

@@ -5,6 +5,7 @@ import pytest
 from drivers.errors import LinkTimeout, ProtocolViolation
 from drivers.loopback import Loopback
 from drivers.recording import FlightRecorder, Recorded, Replay
+from drivers.sign_of_life import credit, is_credit
 
 
 def dialogue(transport, deadline):
@@ -73,6 +74,16 @@ def test_replay_does_not_mind_how_a_write_is_split(deadline):
     for byte in b"*IDN?\n":
         replay.write(bytes([byte]), deadline())
     assert replay.read_until(b"\n", 10, deadline()) == b"chip\n"
+
+
+def test_replay_does_not_mind_signs_of_life_that_go_by_the_clock(deadline):
+    wire = Recorded(Loopback(lambda data: answers(data) if data.endswith(b"\n") else b""))
+    wire.write(credit(7, 1, 0), deadline())
+    assert dialogue(wire, deadline) == dialogue(Replay(wire.recorder.entries), deadline)
+    replay = Replay(tuple(entry for entry in wire.recorder.entries if not is_credit(entry.data)))
+    replay.write(credit(7, 2, 0), deadline())
+    dialogue(replay, deadline)
+    replay.close()
 
 
 def test_damaged_recording_names_file_and_line(tmp_path):
