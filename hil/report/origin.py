@@ -16,9 +16,9 @@ MOST_SESSIONS = 30
 
 def ending(folder: Path) -> str:
     """What made a run stop, when, and where it was; that it goes on, or was cut off, where it has not ended."""
-    ended, fault, begun = (last(folder, kind) for kind in ("ended", "fault", "session"))
-    if ended is None or (begun is not None and begun["t"] > ended["t"]):
-        known = last(folder, "step") or begun
+    ended, fault = last(folder, "ended", "session"), last(folder, "fault")
+    if ended is None or ended["kind"] != "ended":
+        known = last(folder, "step") or ended
         return "" if known is None else f"It has not ended: the last word is of {_clock(known['t'])}."
     why = str(ended.get("why") or "unknown")
     if fault is not None and why in ("failed", "interrupted") and fault["t"] <= ended["t"] + 1:

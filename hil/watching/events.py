@@ -98,15 +98,15 @@ def read(folder: Path) -> Iterator[Event]:
     yield from Follower(folder).new()
 
 
-def last(folder: Path, kind: str, within: int = 1 << 16) -> Event | None:
-    """The newest event of a kind among the last bytes of a log; None where there is none."""
+def last(folder: Path, *kinds: str, within: int = 1 << 16) -> Event | None:
+    """The newest event of any of these kinds among the last bytes of a log; None where there is none."""
     files = sorted(_files(folder))
     if not files:
         return None
     with files[-1][1].open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - within))
         found = [event for line in file.read().splitlines() if (event := _event(line)) is not None]
-    return next((event for event in reversed(found) if event["kind"] == kind), None)
+    return next((event for event in reversed(found) if event["kind"] in kinds), None)
 
 
 def finite(value: object) -> object:

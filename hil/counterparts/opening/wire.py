@@ -37,6 +37,8 @@ from hil.counterparts.opening.rehearsal import StandIn
 
 Protocol = Literal["serial", "scpi"]
 """Frames of PROTOCOL.md, or messages of SCPI.md."""
+IN_PROCESS_WATCHDOG_S = 10.0
+"""An emulated chip in this process has no outputs to turn off; a busy machine may stand still for seconds."""
 
 
 def protocol_of(address: str, wanted: Protocol | None = None) -> Protocol:
@@ -105,7 +107,7 @@ def open_crossbar(address: str, visa_library: str | None = None, *, clear_trip: 
     meant = meant_by(address, visa_library)
     entry = meant.entry
     if entry.address.startswith("emulator:"):
-        return crossbar_of_chip(open_chip(entry.address), Options(), entry.address)
+        return crossbar_of_chip(open_chip(entry.address), address=entry.address)
     if not is_wire(entry.address):
         address = entry.address
         what = "is a rack: drivers.rack measures its cells" if address.startswith("rack:") else "is no device"
@@ -116,7 +118,7 @@ def open_crossbar(address: str, visa_library: str | None = None, *, clear_trip: 
 
 def crossbar_of_chip(chip: Chip, options: Options | None = None, address: str = "loopback") -> Crossbar:
     """An emulated chip behind its firmware, with the verbs of any device."""
-    chosen = options or Options()
+    chosen = options or Options(watchdog_s=IN_PROCESS_WATCHDOG_S)
     return crossbar_of(Machine(Device(chip)), chosen, address)
 
 
