@@ -36,7 +36,7 @@ class LakeShore33x(BenchInstrument):
         confirm("the heater (medium)", 1.0, float(heater.range == "medium"), self.name)
 
     def temperature(self) -> float:
-        """Input A, kelvin; `*OPC?` follows, whose answer is no temperature, so that a late one is found before it is used."""
+        """Input A, kelvin; `*OPC?` follows, whose answer is no temperature: a late one is found before it is used."""
         answer = self.dialogue.ask(TEMPERATURE)
         self.dialogue.barrier()
         return reading(answer, TEMPERATURE, self.name)
