@@ -12,8 +12,8 @@ Array = NDArray[np.float64]
 REACH = 8.0
 """Median deviations beyond which a value is not of the crowd: 5.4 standard deviations of a normal one."""
 FEW = 12
-"""Of so many values and fewer the median deviation is itself a matter of chance: of four normal ones it is so small in 8 %
-of all cases that one of them would be left out. The reach grows by `1 + (FEW / n)^2`, which makes that at most 0.2 %."""
+"""Of so few values the median deviation is itself a matter of chance: of four normal ones it is so small in 8 % of all
+cases that one of them would be left out. The reach grows by `1 + (FEW / n)^2`, which makes that at most 0.2 %."""
 LEAST = 4
 """Of fewer values none is left out."""
 CONFIDENT = 1.96
