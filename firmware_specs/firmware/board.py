@@ -62,7 +62,11 @@ def text(sheet: Datasheet, source: str) -> str:
     lines += ["#ifndef PORT_CAPABILITIES", "#define PORT_CAPABILITIES 0", "#endif"]
     lines += ["", *_defines(_identity(sheet)), "", *_defines(_fabric(sheet)), ""]
     lines += [*_tables(sheet), ""]
-    lines += ["/* The software array (chip/model.c) and the energy of a write. */", *_defines(_model(sheet)), *_responses(sheet)]
+    lines += [
+        "/* The software array (chip/model.c) and the energy of a write. */",
+        *_defines(_model(sheet)),
+        *_responses(sheet),
+    ]
     return "\n".join([*lines, "", "#endif", ""])
 
 
