@@ -4,6 +4,7 @@ import contextlib
 import random
 import subprocess
 import tty
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def on_the_host(c_boards):
 
 @contextlib.contextmanager
 def on_qemu(c_boards):
-    with c_boards.on_qemu(1) as terminal, open(terminal, "r+b", buffering=0) as port:
+    with c_boards.on_qemu(1) as terminal, Path(terminal).open("r+b", buffering=0) as port:
         tty.setraw(port)
         yield port.write, port.read
 
