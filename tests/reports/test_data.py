@@ -143,6 +143,7 @@ STEPS = [  # settings, words of the refusal
     (("run.epochs=true",), "run.epochs", "true and false are no numbers"),
     (("run.batch=false",), "run.batch", "true and false are no numbers"),
     (("optimizer.lr=true",), "optimizer.lr", "true and false are no numbers"),
+    (("run.batch=99999999999999999999",), "99999999999999999999", "64 bits"),
     (("data.train_samples=5000",), "data.train_samples", "there are"),
 ]
 
