@@ -16,7 +16,7 @@ from hil.watching import ledger, lines, picture
 from hil.watching.events import Event, Follower
 from hil.watching.thin import Thin
 
-CURVES = ("loss", "accuracy", "mean_squared_error", "settled", "clipped", "rails", "iterations")
+CURVES = ("loss", "accuracy", "mean_squared_error", "settled", "clipped", "rails", "iterations", "gradient_norm")
 AT_ONCE = 4 << 20
 """Bytes of a log that are read before somebody is answered: a long one is caught up with in several looks."""
 FRESH_S = 0.5
