@@ -19,7 +19,9 @@ def command(
     ] = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option("--arm", metavar="DEVICE", help="Let it measure this device with all items: cells lose what they hold."),
+        typer.Option(
+            "--arm", metavar="DEVICE", help="Let it measure this device with all items: cells lose what they hold."
+        ),
     ] = None,
     visa_library: VisaLibrary = None,
 ) -> None:
@@ -38,5 +40,7 @@ def command(
         there = load(bench).devices
         if unknown := [name for name in named if name not in there]:
             raise typer.BadParameter(f"{unknown[0]}: no device of {bench}; there are {', '.join(there)}")
-    acts = Acts(folder.absolute(), bench, measure or (), arm or (), visa_library) if bench is not None and named else None
+    acts = (
+        Acts(folder.absolute(), bench, measure or (), arm or (), visa_library) if bench is not None and named else None
+    )
     server(Seen(folder.absolute(), bench), acts).run("stdio")

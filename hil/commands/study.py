@@ -40,7 +40,9 @@ def command(
     ] = 2,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers train, e.g. tcp://head:8786; not this machine."),
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers train, e.g. tcp://head:8786; not this machine."
+        ),
     ] = None,
     overwrite: Annotated[
         bool,

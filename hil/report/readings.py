@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 MOST_POINTS, MOST_CELLS = 500, 4096

@@ -32,7 +32,6 @@ from hil.training.run.folder import RunFolder, refuse_lost
 from hil.training.state import Position, TrainState
 from hil.training.update import CellUpdates
 
-
 WORKER = "{worker}"
 """In an address: the name of the worker, 0, 1, ... on this machine."""
 

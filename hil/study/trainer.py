@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-STOP_S = 30.0
+STOP_S = 40.0
 """A training that was asked to stop has its checkpoint by then."""
 
 
@@ -29,7 +30,7 @@ class Trainer:
     """
 
     def __init__(self, folder: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "hil.study.worker"],
             cwd=folder,
             stdin=subprocess.PIPE,
@@ -66,13 +67,16 @@ class Trainer:
 
     def stop(self) -> None:
         """Asks it to stop, and waits until it is gone."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it was gone already, with a task unread
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 _one_at_a_time = threading.Lock()
@@ -96,7 +100,10 @@ def train(asked: dict[str, Any]) -> dict[str, Any]:
                     "its folders, e.g. over NFS"}  # fmt: skip
     with _one_at_a_time:
         trainer = _trainers.get(study)
-        if trainer is None or not trainer.alive:
+        if trainer is not None and not trainer.alive:
+            trainer.stop()
+            trainer = None
+        if trainer is None:
             trainer = _trainers[study] = Trainer(folder)
         me, task = get_worker(), asked["task"]
         here = {"worker": str(me.name), "threads": task["threads"] or me.state.nthreads}

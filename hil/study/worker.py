@@ -21,6 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+import typer
+
 from drivers.errors import DeviceError
 from drivers.owner_file import HeldByOther, OwnerFile
 from firmware_specs import platform as system
@@ -28,7 +30,7 @@ from firmware_specs import registry
 from hil.study import point
 from hil.study.grid import Row, rows_in
 
-GRACE_S = 10.0
+GRACE_S = 30.0
 """Time for the checkpoint of the training that was under way."""
 PATIENCE_S, PAUSE_S = 60.0, 0.1
 """How long a point that another process still holds is waited for: one whose worker was killed stops by itself."""
@@ -86,7 +88,10 @@ def _noted(task: point.Task) -> list[Row]:
             log.flush()
 
         note("begun")
-        rows = point.run(task)
+        try:
+            rows = point.run(task)
+        except typer.Exit:  # within a step, which is undone
+            rows = []
         note("ended" if rows else "stopped")
     return rows
 

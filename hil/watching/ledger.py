@@ -49,6 +49,7 @@ class CellsHad(BaseModel):
     most_pulses: Number = 0
     mean_pulses: Number = 0
     energy_j: Number = 0
+    most_energy_j: Number = 0
 
 
 class Kept(BaseModel):
@@ -135,6 +136,11 @@ class Ledger:
         return max((had.most_pulses for had in self.kept.cells.values()), default=0.0)
 
     @property
+    def most_energy_j(self) -> float:
+        """Joules of pulses and writes of the cell that had most, over its life as far as it is known."""
+        return max((had.most_energy_j for had in self.kept.cells.values()), default=0.0)
+
+    @property
     def worn_at(self) -> float | None:
         """When the busiest cell reaches its endurance at this run's rate, seconds since 1970; None: not known."""
         rates = [had.most_pulses - _before(self.kept, name).most_pulses for name, had in self.kept.cells.items()]
@@ -159,6 +165,7 @@ class Ledger:
             "figures_from": self.energy.source or None,
             "digital_arithmetic_j": self.digital_j,
             "most_pulses_of_a_cell": self.most_pulses,
+            "most_energy_of_a_cell_j": self.most_energy_j,
             "endurance": self.endurance,
             "endurance_reached_at": self.worn_at,
         }

@@ -69,8 +69,9 @@ def test_a_report_loads_nothing_and_runs_its_own_script_alone(run):
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (allowed,) = re.findall(r"script-src ([^;\"]*)", text)
-    assert allowed == f"'sha256-{digest}'" and not re.search(r"fetch|XMLHttp|import|\beval|innerHTML|https?:", script.replace(
-        "http://www.w3.org/2000/svg", ""))  # fmt: skip
+    assert allowed == f"'sha256-{digest}'"
+    script = script.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"fetch|XMLHttp|import|\beval|innerHTML|https?:", script)
     assert not any(name.startswith("on") for name, _ in outline.attributes)
     loading = [v for k, v in outline.attributes if k in ("src", "href", "xlink:href", "action", "data")]
     assert all(v.startswith(("#", "data:image/png;")) for v in loading)

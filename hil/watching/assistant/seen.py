@@ -58,7 +58,7 @@ class Seen:
         return [[step, value] for step, value in list(zip(steps, values, strict=True))[::stride]]
 
     def show_ledger(self, id: str | None = None, chip: str | None = None) -> dict[str, Any]:
-        """What a run (id), or chips in their lives (a part of the name; all where neither is given) were asked to do."""
+        """What a run (id) or chips in their lives (a part of the name; all without) were asked to do."""
         if id is not None:
             kind, path = self._thing(id)
             if kind != "run":

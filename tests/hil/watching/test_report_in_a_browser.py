@@ -43,7 +43,8 @@ def pointer_at(shown, panel, x, y):
     return shown.evaluate(
         """([panel, x, y]) => {
         const svg = document.querySelector("figure svg"), a = JSON.parse(svg.dataset.axes)[panel], [l, t, r, b] = a.box;
-        const f = (axis, v) => { const s = w => axis[2] ? Math.log10(w) : w; return (s(v) - s(axis[0])) / (s(axis[1]) - s(axis[0])); };
+        const f = (axis, v) => {
+          const s = w => axis[2] ? Math.log10(w) : w; return (s(v) - s(axis[0])) / (s(axis[1]) - s(axis[0])); };
         const p = new DOMPoint(l + f(a.x, x) * (r - l), b + f(a.y, y) * (t - b)).matrixTransform(svg.getScreenCTM());
         return [p.x, p.y]; }""",
         [panel, x, y],
