@@ -25,7 +25,7 @@ def command(
     ] = None,
     visa_library: VisaLibrary = None,
 ) -> None:
-    """Answers an assistant over the Model Context Protocol, on standard input and output: reads files, unless told more."""
+    """Answers an assistant over the Model Context Protocol on standard input and output; it reads files, or as told."""
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder: name one that has runs")
     named = [*(measure or ()), *(arm or ())]

@@ -1,1 +1,1 @@
-"""What an assistant that speaks the Model Context Protocol may see of the bench, and what it may do where it is told."""
+"""What an assistant that speaks the Model Context Protocol may see, and what it may do where a person says so."""
