@@ -12,9 +12,9 @@ from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hil.study.engine import Engine
-    from hil.study.grid import Row
-    from hil.study.point import Task
+    from hil.training.study.engine import Engine
+    from hil.training.study.grid import Row
+    from hil.training.study.point import Task
 
 
 def command(
@@ -55,12 +55,12 @@ def command(
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
-    from hil.study import engine
-    from hil.study import grid as study
-    from hil.study.point import Task, check
-    from hil.study.table import write_table
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
+    from hil.training.study import engine
+    from hil.training.study import grid as study
+    from hil.training.study.point import Task, check
+    from hil.training.study.table import write_table
 
     console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]

@@ -130,13 +130,13 @@ def test_every_worker_has_a_device_of_its_own(scheduler, tmp_path, capsys):
 
 
 def test_no_scheduler_is_said_in_a_sentence(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("hil.study.engine.LOOK_S", 0.3)
+    monkeypatch.setattr("hil.training.study.engine.LOOK_S", 0.3)
     assert run(arguments(tmp_path / "study", 1, "--scheduler", "tcp://127.0.0.1:9")) == 2
     assert "no scheduler answers there" in capsys.readouterr().err
 
 
 def test_a_folder_the_workers_do_not_have_is_said(tmp_path):
-    from hil.study import trainer
+    from hil.training.study import trainer
 
     class Here:
         name = "node-7"

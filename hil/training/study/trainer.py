@@ -31,7 +31,7 @@ class Trainer:
 
     def __init__(self, folder: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hil.study.worker"],
+            [sys.executable, "-m", "hil.training.study.worker"],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.errors import DeviceError
 from firmware_specs import registry
-from hil.study import trainer
-from hil.study.grid import Row, StudyError
-from hil.study.point import Task
+from hil.training.study import trainer
+from hil.training.study.grid import Row, StudyError
+from hil.training.study.point import Task
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -1,4 +1,4 @@
-"""The process in which a worker's points are trained: `python -m hil.study.worker`.
+"""The process in which a worker's points are trained: `python -m hil.training.study.worker`.
 
 Signals reach a main thread only, and outputs have to go off on them, so nothing is trained in a thread of the engine.
 Tasks come as JSON lines on the standard input and answers leave by the standard output. The end of the input, by word
@@ -27,8 +27,8 @@ from drivers.errors import DeviceError
 from drivers.owner_file import HeldByOther, OwnerFile
 from firmware_specs import platform as system
 from firmware_specs import registry
-from hil.study import point
-from hil.study.grid import Row, rows_in
+from hil.training.study import point
+from hil.training.study.grid import Row, rows_in
 
 GRACE_S = 30.0
 """Time for the checkpoint of the training that was under way."""
