@@ -89,6 +89,12 @@ class Ledger:
     counted: bool = True
 
     @property
+    def figures_from(self) -> str:
+        """Where the energy figures are from; empty where there are none, whatever the datasheet says of that."""
+        known = any(figure is not None for figure in (self.energy.dac_j, self.energy.adc_j, self.energy.circuits_w))
+        return self.energy.source if known else ""
+
+    @property
     def stages(self) -> dict[str, Deeds]:
         """By stage; what a kill cut off before it was noted is `not noted`."""
         found = {name: _deeds(values) for name, values in self.kept.stages.items()}
@@ -162,7 +168,7 @@ class Ledger:
             "joules_an_epoch": known / epochs if epochs else None,
             "device_s_a_sample": self.total.device_s / images if images else None,
             "device_s_an_epoch": self.total.device_s / epochs if epochs else None,
-            "figures_from": self.energy.source or None,
+            "figures_from": self.figures_from or None,
             "digital_arithmetic_j": self.digital_j,
             "most_pulses_of_a_cell": self.most_pulses,
             "most_energy_of_a_cell_j": self.most_energy_j,

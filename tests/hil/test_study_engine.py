@@ -54,7 +54,11 @@ def attempts(folder):
 def in_the_middle(folder):
     """A training that has a checkpoint and is not at its end; its process."""
     for point, noted in attempts(folder).items():
-        if noted[-1]["what"] == "begun" and list((folder / "points" / point / "run" / "checkpoints").glob("*.json")):
+        if (
+            noted
+            and noted[-1]["what"] == "begun"
+            and list((folder / "points" / point / "run" / "checkpoints").glob("*.json"))
+        ):
             return noted[-1]["pid"]
     return None
 

@@ -7,6 +7,7 @@ that is made for it: a scheduler runs whatever it is handed, so nobody else may 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,7 +126,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
     with (
         LocalCluster(
             n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", security=security,
-            dashboard_address=None, memory_limit=0,
+            dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, security=security, set_as_default=False) as client,
     ):  # fmt: skip
