@@ -54,11 +54,8 @@ def attempts(folder):
 def in_the_middle(folder):
     """A training that has a checkpoint and is not at its end; its process."""
     for point, noted in attempts(folder).items():
-        if (
-            noted
-            and noted[-1]["what"] == "begun"
-            and list((folder / "points" / point / "run" / "checkpoints").glob("*.json"))
-        ):
+        checkpoints = folder / "points" / point / "run" / "checkpoints"
+        if noted and noted[-1]["what"] == "begun" and list(checkpoints.glob("*.json")):
             return noted[-1]["pid"]
     return None
 

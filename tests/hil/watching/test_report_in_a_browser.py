@@ -57,7 +57,7 @@ def test_the_value_under_the_pointer_is_said(report):
     words, _, value = shown.locator(".reading").inner_text().partition(": ")
     assert words == "training, step 50" and float(value) == pytest.approx(LOSS[49], rel=1e-3)
     shown.mouse.move(*pointer_at(shown, 1, 0, 1))
-    assert shown.locator(".reading").inner_text() == "true class 1, answer 0: 5"
+    assert shown.locator(".reading").inner_text() == "true class 1, answer 0: 0.05"  # the share that is drawn
     shown.mouse.move(2, 2)
     assert shown.locator(".reading").inner_text() == ""
 
