@@ -12,4 +12,4 @@ def is_real(value: object) -> bool:
 
 def is_whole(value: object, least: int) -> bool:
     """A whole number of at least `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

@@ -132,9 +132,12 @@ class Estimator:
         for name, choices in (("kind", Kind), ("jumps", Jumps), ("nudge", Followed)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
-        for name, choices in (("auto_range", (None, True, False)), ("dither", (True, False))):
-            if getattr(self, name) not in choices or not isinstance(getattr(self, name), bool | None):
-                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        for name, kind, expected in (
+            ("auto_range", bool | None, "True, False or None"),
+            ("dither", bool, "True or False"),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
         if not (is_real(self.beta) and 0 < self.beta < float("inf")):
             raise ValueError(
                 f"beta must be positive and finite, got {self.beta!r}: the sign belongs to the kind of estimator"
