@@ -96,6 +96,11 @@ class RackArray:
             free, tuple(phases), (report,) * (1 + len(constant)), currents_of, self._rig.clock.now_s() - begin
         )
 
+    @property
+    def held_s(self) -> NDArray[np.float64]:
+        """What was last written, siemens, (rows, columns); NaN where nothing was."""
+        return self._written.copy()
+
     def leave(self) -> None:
         """Sources down, relays open."""
         self._leave_network()
