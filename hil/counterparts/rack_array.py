@@ -73,7 +73,7 @@ class RackArray:
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """Sample by sample: sources on, scan; nudge, scan; volts and amperes to model units."""
-        check_inputs(self.topology, drive, nudges)
+        check_inputs(self.topology, drive, nudges, start)
         constant = constant_nudges(nudges)
         session, begin = self._network(), self._rig.clock.now_s()
         sources = drive.flatten(1).detach().cpu().double().numpy() * self._units.state_v
