@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import Overwrite, writable
+from hil.commands import Overwrite, group, writable
 
-app = typer.Typer(help="The reference firmware in C: a folder to begin a board with.", no_args_is_help=True)
+app = group("The reference firmware in C: a folder to begin a board with.")
 PARTS = ("core", "chip", "ports", "example", "Makefile", "README.md")
 
 
