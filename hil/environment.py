@@ -114,8 +114,8 @@ def _fill_standard_streams() -> None:
 
 
 def _readable(stream: IO[str]) -> IO[str]:
-    """What a terminal's alphabet lacks is spelled out, not an error."""
-    if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+    """What a terminal's alphabet lacks is spelled out, not an error; the POSIX locale has `surrogateescape`."""
+    if getattr(stream, "errors", "") in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
         with contextlib.suppress(ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")
     return stream
