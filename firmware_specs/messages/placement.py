@@ -40,7 +40,7 @@ def parse_topology(payload: bytes) -> Topology:
 
 def _topology(reader: Reader) -> Topology:
     substrate: Literal["hopfield", "resistive"] = "resistive" if reader.flag() else "hopfield"
-    source = tuple(reader.uint("u32", 1) for _ in range(reader.uint("u8", 0, 3))) or None
+    source = reader.uints("u32", reader.uint("u8", 0, 3), 1) or None
     try:
         layers = tuple(_layer(reader) for _ in range(reader.uint("u8", 1)))
         couplings = tuple(_coupling(reader) for _ in range(reader.uint("u8")))
@@ -54,7 +54,7 @@ def _layer(reader: Reader) -> Layer:
     at, rank = reader.offset, reader.uint("u8")
     if rank not in (1, 3):
         raise MalformedError(at, f"rank {rank}, expected 1 or 3")
-    shape, clamped = tuple(reader.uint("u32", 1) for _ in range(rank)), reader.flag()
+    shape, clamped = reader.uints("u32", rank, 1), reader.flag()
     at, slope = reader.offset, reader.positive()
     if not LEAST_SLOPE <= slope <= MOST_SLOPE:
         raise MalformedError(at, f"slope {slope:g}, expected {LEAST_SLOPE:g} .. {MOST_SLOPE:g}")

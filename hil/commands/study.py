@@ -12,7 +12,7 @@ from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hil.study.point import Task
+    from hil.training.study.point import Task
 
 
 def command(
@@ -45,11 +45,11 @@ def command(
 
     from hil.experiments import experiment_file
     from hil.report.study import write_picture
-    from hil.study import grid as study
-    from hil.study.point import Task, check
-    from hil.study.table import write_table
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
+    from hil.training.study import grid as study
+    from hil.training.study.point import Task, check
+    from hil.training.study.table import write_table
 
     console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]
@@ -95,8 +95,8 @@ def _work(console: Console, tasks: list[Task], jobs: int) -> None:
     from multiprocessing import get_context
 
     from firmware_specs.registry import plugins
-    from hil.study.point import run
-    from hil.study.worker import begin
+    from hil.training.study.point import run
+    from hil.training.study.worker import begin
 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin, initargs=(plugins(),)) as pool:
         pending = [pool.submit(run, task) for task in tasks]

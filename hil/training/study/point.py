@@ -18,8 +18,6 @@ from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
 from hil.learning import loss as losses
 from hil.learning.model import build
-from hil.study import chip, quality
-from hil.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, FROZEN, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.terminal import Terminal
 from hil.training.evaluate import evaluate
 from hil.training.optimize import optimizer
@@ -28,6 +26,8 @@ from hil.training.run import checkpoint
 from hil.training.run.atomic import write_json, write_text
 from hil.training.run.folder import RunFolder, refuse_lost
 from hil.training.state import Position, TrainState
+from hil.training.study import chip, quality
+from hil.training.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, FROZEN, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.training.update import CellUpdates
 
 
