@@ -9,6 +9,7 @@ def open_box(lab):
     keithley2600 = pytest.importorskip("keithley2600", reason="keithley2600 is not installed: see `make peers`")
 
     def of(model, dut="resistor:1e3"):
+        getattr(keithley2600.Keithley2600, "_instances", set()).clear()  # the driver keeps one an address
         return keithley2600.Keithley2600("GPIB0::5::INSTR", visa_library=lab(model, dut=dut))
 
     return of
