@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -256,7 +256,7 @@ def _points(kind: str) -> Iterator[EntryPoint]:
 
 
 def _of(kind: str, point: EntryPoint) -> Entry:
-    version = "" if point.dist is None else f" {point.dist.version}"
+    version = "" if point.dist is None else f" {_package(point.dist)[1]}"
     return Entry(kind, point.name, _brings(point) + version, point.load)
 
 
@@ -268,7 +268,13 @@ def _contested(one: Entry, other: Entry) -> Entry:
 
 
 def _brings(point: EntryPoint) -> str:
-    return "?" if point.dist is None else point.dist.name
+    return "?" if point.dist is None else _package(point.dist)[0]
+
+
+@lru_cache
+def _package(brought_by: Distribution) -> tuple[str, str]:
+    """Name and version; each question to a distribution reads its file of metadata again."""
+    return brought_by.name, brought_by.version
 
 
 def _identity(thing: object) -> object:

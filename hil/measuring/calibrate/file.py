@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
-import xarray as xr
 from pydantic import ValidationError
 
 from drivers.crossbar import Crossbar
@@ -21,13 +21,15 @@ from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.printable import printable
 from firmware_specs.refusals import explain
 from firmware_specs.topology import Topology
-from hil.measuring import netcdf
 from hil.measuring.calibrate.entries import ArrayEntry
 from hil.measuring.calibrate.header import CalibrationHeader
 from hil.measuring.calibrate.measure import ArrayFindings
 from hil.measuring.calibrate.summary import lines
 from hil.outputs import write_signed
 from hil.training.run.atomic import write_bytes
+
+if TYPE_CHECKING:  # a second of every training, which reads no maps
+    import xarray as xr
 
 
 class CalibrationFile(Section):
@@ -132,6 +134,8 @@ def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:
     Raises:
         CalibrationExpired: they are not there, or another calibration's.
     """
+    from hil.measuring import netcdf
+
     try:
         beside = path.with_name(calibration.cells_file or "")
         found = netcdf.load(beside)
@@ -148,6 +152,8 @@ def _brief(topology: Topology) -> str:
 
 
 def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:
+    import xarray as xr
+
     found = {}
     for array, measured in enumerate(findings):
         for coupling, cells in enumerate(measured.cells):
