@@ -29,14 +29,15 @@ def test_max_norm_must_be_positive():
 
 
 @pytest.mark.parametrize(
-    ("kind", "torchs"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+    ("kind", "torchs", "more"),
+    [("adam", torch.optim.Adam, {}), ("adamw", torch.optim.AdamW, {}), ("sgd", torch.optim.SGD, {"momentum": 0.5})],
 )
-def test_an_optimizer_is_torchs_own_and_leaves_the_compiler_alone(kind, torchs, monkeypatch):
+def test_an_optimizer_is_torchs_own_and_leaves_the_compiler_alone(kind, torchs, more, monkeypatch):
     ours, theirs = nn.Parameter(torch.linspace(-1, 1, 5)), nn.Parameter(torch.linspace(-1, 1, 5))
-    settings = {"lr": 0.1, "weight_decay": 0.01}
+    settings = {"lr": 0.1, "weight_decay": 0.01} | more
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "torch._dynamo", None)  # from here on an import of it is an error
-        made = optimizer(Optimizer(kind=kind, momentum=0.0, **settings), [ours])
+        made = optimizer(Optimizer(kind=kind, **settings), [ours])
         assert isinstance(made, torchs)
         for _ in range(3):
             made.zero_grad()
