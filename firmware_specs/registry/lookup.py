@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from firmware_specs.printable import printable
 from firmware_specs.refusals import close
 from firmware_specs.registry.kinds import KINDS
 
@@ -141,11 +142,11 @@ def find(kind: str, name: str) -> Any:
             return entry.load()
         except Exception as error:
             raise UnknownName(
-                f"{name!r} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
+                f"{_named(name)} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
     if PATH.fullmatch(name):
         return _by_path(name)
-    raise UnknownName(stale(kind, name) or f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+    raise UnknownName(stale(kind, name) or f"{_named(name)} is not {KINDS[kind].noun}; {close(name, names(kind))}")
 
 
 def stale(kind: str, name: str = "") -> str:
@@ -201,12 +202,16 @@ def _entry(kind: str, name: str) -> Entry | None:
     return found or _foreign(kind).get(name)  # other packages are looked through only for what is not ours
 
 
+def _named(name: str) -> str:
+    return f"'{printable(name, 80)}'"
+
+
 def _by_path(path: str) -> object:
     module, _, attribute = path.partition(":")
     if module not in _trusted:
         raise UnknownName(
-            f"{path!r} is code of module {module}, which nobody has named outside of a file; if you trust it, "
-            f"add --plugin {module}"
+            f"{_named(path)} is code of module {printable(module, 80)}, which nobody has named outside of a file; "
+            f"if you trust it, add --plugin {printable(module, 80)}"
         )
     thing: object = _import(module)
     for part in attribute.split("."):
