@@ -200,7 +200,7 @@ def _open_serial(where: Address, options: Options, deadline: float) -> Transport
 def _byte_s(where: Address) -> float:
     """A baud rate counts where it is said, or where the port has one: a USB board's and a terminal's mean nothing."""
     port = where.target if "://" in where.target else os.path.realpath(where.target)
-    if port.startswith("socket://") or (where.baud is None and HAS_NO_BAUD.search(port)):
+    if port.lower().startswith("socket://") or (where.baud is None and HAS_NO_BAUD.search(port)):
         return 0.0
     return BITS_A_BYTE / (where.baud or BAUD)
 
