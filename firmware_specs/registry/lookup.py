@@ -18,8 +18,11 @@ from firmware_specs.refusals import close
 from firmware_specs.registry.kinds import KINDS
 
 OURS = "crossbar-hil"
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 """`module:attribute`."""
+NAME = re.compile(r"\w[\w.-]*")
+"""What something can be registered as."""
 
 Thing = TypeVar("Thing")
 
@@ -90,6 +93,8 @@ def register(kind: str, name: str, thing: object | None = None) -> object:
 
         return decorate
     _check(kind)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UnknownName(f"{name!r} is no name for {KINDS[kind].noun}: letters, digits, - _ . are taken")
     here = _registered[kind].get(name)
     if name in _shipped(kind) or (here is not None and _identity(here.load()) != _identity(thing)):
         raise NameTaken(f"{KINDS[kind].noun} {name!r} is there already; choose another name")
@@ -104,8 +109,8 @@ def plugin(module: str) -> None:
     Raises:
         UnknownName: it cannot be imported, with the reason.
     """
-    _import(module)
     trust(module)
+    _import(module)
     if module not in _plugins:
         _plugins.append(module)
 
@@ -116,7 +121,15 @@ def plugins() -> tuple[str, ...]:
 
 
 def trust(module: str) -> None:
-    """Lets `module:attribute` be used by name: a person has named the module, outside of any file."""
+    """Lets `module:attribute` be used by name: a person has named the module, outside of any file.
+
+    Raises:
+        UnknownName: that is no name of a module.
+    """
+    file = isinstance(module, str) and module.endswith(".py")
+    if file or not isinstance(module, str) or not MODULE.fullmatch(module):
+        meant = f"; leave out the folder and .py: {Path(module).stem}" if file else ", e.g. mine or package.mine"
+        raise UnknownName(f"{module!r} is no name of a module{meant}")
     _trusted.add(module)
 
 
@@ -231,6 +244,8 @@ def _import(module: str) -> object:
 
 
 def _check(kind: str) -> None:
+    if not isinstance(kind, str):
+        raise UnknownName(f"{kind!r:.80} is no kind of thing, a text is expected: {', '.join(KINDS)}")
     if kind not in KINDS:
         raise UnknownName(f"{kind!r} is no kind of thing; {close(kind, KINDS)}")
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The reference firmware in C: a folder to begin a board with.", no_args_is_help=True)
+from hil.commands import group
+
+app = group("The reference firmware in C: a folder to begin a board with.")
 PARTS = ("core", "chip", "ports", "example", "Makefile", "README.md")
 
 

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from hil.report import readings
+
 COLOURS = ("#2563eb", "#d97706", "#0f766e", "#be185d", "#6d28d9", "#4d7c0f", "#0e7490", "#9a3412")
 POINTS = 400
 """Longer series are drawn as means over bins, with the range of each bin behind them."""
@@ -111,8 +113,8 @@ def to_svg(figure: Figure) -> Markup:
     buffer = io.StringIO()
     with styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])  # noqa: S704 - matplotlib escapes the texts it draws
+        text = buffer.getvalue()
+        return Markup("<svg") + readings.beside(figure) + Markup(text[text.index("<svg") + 4 :])  # noqa: S704 - matplotlib escapes the texts it draws
 
 
 def lines(

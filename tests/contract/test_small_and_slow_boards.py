@@ -71,6 +71,7 @@ def sheet_with(changes, name="ideal"):
 
 
 def opened(protocol, machine, byte_s=0.0, sent=lambda data: None, **options):
+    """Open with a watchdog that a busy host does not trip: hardly anything here is about it."""
     endpoint = {"frames": SerialEndpoint, "scpi": ScpiEndpoint}[protocol](machine, "x")
 
     def feed(data):
@@ -82,7 +83,7 @@ def opened(protocol, machine, byte_s=0.0, sent=lambda data: None, **options):
         dialect = Framed(FramedLink(Loopback(feed, "x"), owner="test"), byte_s=byte_s)
     else:
         dialect = Scpi(ScpiLink(Loopback(feed, "x")), byte_s=byte_s)
-    return Crossbar(Session(dialect, **options))
+    return Crossbar(Session(dialect, **{"watchdog_s": 30.0} | options))
 
 
 def everything(crossbar):
@@ -262,7 +263,7 @@ def test_a_slow_line_is_busy_with_no_more_than_half_a_second_of_bytes(protocol, 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_a_line_cannot_carry_within_the_watchdog_is_refused_in_words(protocol):
     machine = Watched(sheet_with({}))
-    with opened(protocol, machine, 10 / 1200) as crossbar:
+    with opened(protocol, machine, 10 / 1200, watchdog_s=2.0) as crossbar:
         crossbar.configure(0, dense_chain([300, 4]))
         crossbar.arm()
         with pytest.raises(OutOfRange, match=r"takes no note for .* at 120 bytes a second.*nothing was sent"):
