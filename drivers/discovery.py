@@ -32,6 +32,8 @@ from firmware_specs.printable import printable
 
 PROBE_S = 1.0
 PLAIN = Options(timeout_s=PROBE_S, open_timeout_s=PROBE_S)
+MOST_NAMED = 4
+"""Programs that have a port open, in its line."""
 MAX_IDENTITY = 1024
 ALONE = "no byte came; a server may take one client at a time: is another program connected to it?"
 MOST_SHOWN = 160
@@ -118,7 +120,8 @@ def _look_at(address: str, words: str, options: Options) -> Found:
         return Found(address, "in use", words, printable(str(owner)))
     users = platform.port_users(where.target) if where.scheme == "serial" else []
     if users:
-        return Found(address, "in use", words, ", ".join(users))
+        more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
+        return Found(address, "in use", words, ", ".join(users[:MOST_NAMED]) + more)
     try:
         with DeviceLock(address):
             return _ask(address, where, words, options)
