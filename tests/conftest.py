@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,29 @@ class CBoards:
             process.terminate()
             said = process.communicate()[1]
         assert ended is None and not said, f"the board ended with {ended}: {said[:3000]}"
+
+    def image(self, frames):
+        """A Cortex-M3's program for QEMU, by frames of its longest message; skips where there is no compiler for it."""
+        if shutil.which("arm-none-eabi-gcc") is None:
+            pytest.skip("no compiler for Cortex-M3: apt-get install gcc-arm-none-eabi")
+        return self.make("mps2", f"FRAMES={frames}", name=f"mps2-{frames}") / "board.elf"
+
+    @contextlib.contextmanager
+    def on_qemu(self, frames):
+        """An emulated Cortex-M3 that runs the firmware; the pseudo-terminal of its UART."""
+        image = self.image(frames)
+        if shutil.which("qemu-system-arm") is None:
+            pytest.skip("no emulated Cortex-M3: apt-get install qemu-system-arm")
+        command = ["qemu-system-arm", "-M", "mps2-an385", "-display", "none", "-monitor", "none", "-serial", "pty"]
+        process = subprocess.Popen(
+            [*command, "-kernel", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        try:
+            yield re.search(r"redirected to (\S+)", process.stdout.readline())[1]
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
     @contextlib.contextmanager
     def wire(self, program, **options):

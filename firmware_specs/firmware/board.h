@@ -99,8 +99,9 @@
 #define BOARD_PULSE_S 1e-06
 #define BOARD_PULSE_THRESHOLD_V 0.0
 #define BOARD_PULSE_ASYMMETRY 0.0
-#define BOARD_PULSE_ZERO 0.5
-#define BOARD_PULSE_SLOPE_UP 0.0
-#define BOARD_PULSE_SLOPE_DOWN 0.0
+/* Relative step of a pulse up and down, at conductances in equal distances over their range. */
+#define BOARD_PULSE_RESPONSES { \
+        {1, 1}, {1, 1}, \
+    }
 
 #endif

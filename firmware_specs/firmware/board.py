@@ -13,9 +13,12 @@ from pathlib import Path
 from firmware_specs import device_numbers
 from firmware_specs.codes import Capability, Parameter
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.datasheet.pulses import Pulses
 
 FOLDER = Path(__file__).parent
 MAX_READS = 4096
+CURVE = 64
+"""Straight pieces of a pulse law that is none."""
 CELL_BYTES = 2 * (4 + 4 + 8) + 4
 MOST_BYTES = 1_000_000_000
 """Of the software array: what an ordinary computer links and runs."""
@@ -59,7 +62,11 @@ def text(sheet: Datasheet, source: str) -> str:
     lines += ["#ifndef PORT_CAPABILITIES", "#define PORT_CAPABILITIES 0", "#endif"]
     lines += ["", *_defines(_identity(sheet)), "", *_defines(_fabric(sheet)), ""]
     lines += [*_tables(sheet), ""]
-    lines += ["/* The software array (chip/model.c) and the energy of a write. */", *_defines(_model(sheet))]
+    lines += [
+        "/* The software array (chip/model.c) and the energy of a write. */",
+        *_defines(_model(sheet)),
+        *_responses(sheet),
+    ]
     return "\n".join([*lines, "", "#endif", ""])
 
 
@@ -71,8 +78,11 @@ def _check(sheet: Datasheet) -> None:
         reason = "it multiplies only, the firmware settles"
     elif "dense" not in sheet.fabric.couplings:
         reason = "it has no dense couplings"
-    elif sheet.pulses.law not in ("none", "constant", "linear", "soft_bounds"):
-        reason = "the software array has pulse laws constant, linear and soft_bounds"
+    elif sheet.pulses.heights is not None or sheet.pulses.reset is not None:
+        reason = (
+            "the software array has no table over the height of pulses and no reset by one: leave out pulses.heights "
+            "and pulses.reset"
+        )
     elif (size := _array_bytes(sheet)) > MOST_BYTES:
         rows, columns, couplings = sheet.fabric.max_rows, sheet.fabric.max_columns, _fabric(sheet)["COUPLINGS"]
         reason = (
@@ -150,7 +160,6 @@ def _table(name: str, entries: list[str]) -> list[str]:
 
 def _model(sheet: Datasheet) -> dict[str, object]:
     pulses, noise = sheet.pulses, sheet.read_noise
-    soft = 1.0 if pulses.law == "soft_bounds" else None
     return {
         "WRITE_ENERGY_J": float(sheet.programming.write_energy_j),
         "STATE_NOISE_V": float(sheet.state_adc.noise_sigma_v),
@@ -161,10 +170,26 @@ def _model(sheet: Datasheet) -> dict[str, object]:
         "PULSE_S": pulses.width_s,
         "PULSE_THRESHOLD_V": pulses.threshold_v,
         "PULSE_ASYMMETRY": pulses.asymmetry,
-        "PULSE_ZERO": pulses.zero,
-        "PULSE_SLOPE_UP": pulses.slope_up if soft is None else soft,
-        "PULSE_SLOPE_DOWN": pulses.slope_down if soft is None else soft,
     }
+
+
+def _responses(sheet: Datasheet) -> list[str]:
+    """A law, any law, as a table: the array goes along straight lines, which the linear laws are themselves."""
+    pulses = sheet.pulses
+    pieces = 1 if pulses.law in ("none", "constant", "linear", "soft_bounds") else CURVE
+    pairs = [[_response(pulses, i / pieces, up) for up in (True, False)] for i in range(pieces + 1)]
+    rows = [f"{{{up:.7g}, {down:.7g}}}" for up, down in pairs]
+    return [
+        "/* Relative step of a pulse up and down, at conductances in equal distances over their range. */",
+        *_table("PULSE_RESPONSES", [", ".join(rows[i : i + 4]) for i in range(0, len(rows), 4)]),
+    ]
+
+
+def _response(pulses: Pulses, x: float, up: bool) -> float:
+    try:
+        return float(pulses.response(x, up))
+    except OverflowError:  # beyond where it has come to its end
+        return -1.0
 
 
 if __name__ == "__main__":

@@ -60,10 +60,10 @@ def _layout() -> list[str]:
 
 
 def _verbs() -> list[str]:
-    """The table of section 7: name, name of its function, armed, capability, whether its request is empty."""
+    """The table of section 7: name, function, armed, bit of the capability or -1, whether the request is empty."""
     rows = [
         f"    X({verb.name}, {verb.name.lower()}, {int(rule.armed)}, "
-        f"{f'CAP_{rule.capability.name}' if rule.capability else 0}, {int(verb in codes.WITHOUT_PAYLOAD)})"
+        f"{rule.capability.value.bit_length() - 1 if rule.capability else -1}, {int(verb in codes.WITHOUT_PAYLOAD)})"
         for verb, rule in codes.RULES.items()
     ]
     return ["#define HIL_VERBS(X) \\", " \\\n".join(rows)]

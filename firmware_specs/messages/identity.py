@@ -60,7 +60,7 @@ class FabricInfo:
         reader = Reader(payload)
         resistive, arrays, layers = reader.flag(), reader.uint("u16", 1), reader.uint("u16", 1)
         units, rows, columns = (reader.uint("u32", 1) for _ in range(3))
-        fixed = tuple(reader.uint("u32", 1) for _ in range(reader.uint("u8")))
+        fixed = reader.uints("u32", reader.uint("u8"), 1)
         reader.end()
         return cls(resistive, arrays, layers, units, rows, columns, fixed)
 

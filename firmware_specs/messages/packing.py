@@ -112,6 +112,14 @@ class Reader:
             raise MalformedError(at, f"{value}, expected {bound}")
         return value
 
+    def uints(self, kind: str, count: int, lowest: int = 0) -> tuple[int, ...]:
+        """`count` integers within bounds: one field, wrong at its first byte whichever of them is."""
+        at = self.offset
+        values = tuple(int(value) for (value,) in _NUMBERS[kind].iter_unpack(self.raw(count * _NUMBERS[kind].size)))
+        if values and min(values) < lowest:
+            raise MalformedError(at, f"{min(values)} is among them, expected {lowest} or more")
+        return values
+
     def flag(self) -> bool:
         """A `u8` that is 0 or 1."""
         return bool(self.uint("u8", 0, 1))

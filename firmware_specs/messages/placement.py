@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import ValidationError
-
 from firmware_specs.messages.packing import MalformedError, Reader, Writer
-from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer, Topology
+from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer, Topology, TopologyError
 
 
 def pack_topology(topology: Topology) -> bytes:
@@ -40,21 +38,21 @@ def parse_topology(payload: bytes) -> Topology:
 
 def _topology(reader: Reader) -> Topology:
     substrate: Literal["hopfield", "resistive"] = "resistive" if reader.flag() else "hopfield"
-    source = tuple(reader.uint("u32", 1) for _ in range(reader.uint("u8", 0, 3))) or None
+    source = reader.uints("u32", reader.uint("u8", 0, 3), 1) or None
     try:
         layers = tuple(_layer(reader) for _ in range(reader.uint("u8", 1)))
         couplings = tuple(_coupling(reader) for _ in range(reader.uint("u8")))
         reader.end()
         return Topology(substrate=substrate, source=source, layers=layers, couplings=couplings)
-    except ValidationError as error:
-        raise ContradictionError(reader.offset, "; ".join(problem["msg"] for problem in error.errors())) from error
+    except TopologyError as error:
+        raise ContradictionError(reader.offset, error.why) from error
 
 
 def _layer(reader: Reader) -> Layer:
     at, rank = reader.offset, reader.uint("u8")
     if rank not in (1, 3):
         raise MalformedError(at, f"rank {rank}, expected 1 or 3")
-    shape, clamped = tuple(reader.uint("u32", 1) for _ in range(rank)), reader.flag()
+    shape, clamped = reader.uints("u32", rank, 1), reader.flag()
     at, slope = reader.offset, reader.positive()
     if not LEAST_SLOPE <= slope <= MOST_SLOPE:
         raise MalformedError(at, f"slope {slope:g}, expected {LEAST_SLOPE:g} .. {MOST_SLOPE:g}")

@@ -58,7 +58,7 @@ class Settle:
         time_s = reader.number()
         if time_s < 0:
             raise MalformedError(at, f"settle time {time_s} s, expected 0 or more")
-        layers = tuple(reader.uint("i8", -1) for _ in range(reader.uint("u8")))
+        layers = reader.uints("i8", reader.uint("u8"), -1)
         drive, *nudges = (reader.block(batch) for _ in range(1 + phases))
         start = tuple(reader.block(batch) for _ in range(reader.uint("u8"))) if started else None
         reader.end()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_specs.shown import html
+
 Array = NDArray[np.float64]
 
 
@@ -88,7 +90,7 @@ class Estimate:
         return f"{self.value:.{digits}f} +- {self.sigma:.{digits}f}{unit}"
 
     def _repr_html_(self) -> str:
-        return f"<code>{str(self).replace('+-', '&plusmn;')}</code>"
+        return f"<code>{html(self).replace('+-', '&plusmn;')}</code>"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hil.report.figures import COLOURS, styled
-from hil.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 from hil.training.run.atomic import write_bytes
+from hil.training.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 
 
 def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hil.measuring.characterize import folder as characterized
 from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError
-from hil.study.grid import STUDY, rows_in
 from hil.training.run import marked
 from hil.training.run.folder import RUN
+from hil.training.study.grid import STUDY, rows_in
 
 DEPTH, MOST = 4, 500
 """Folders below folders, and things that are shown."""

@@ -41,10 +41,10 @@ from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.plan import PlanError
 from hil.report.characterization import write_report
 from hil.report.training import write_report as write_training_report
-from hil.study import grid
 from hil.training.run import checkpoint, documents, metrics
 from hil.training.run.folder import RunFolder
 from hil.training.run.marked import RunError
+from hil.training.study import grid
 
 EVIL = [
     *(0, -1, 1, 2**31, 2**63, 10**30, 1e300, 5e-324, math.nan, math.inf, -math.inf, True),

@@ -12,13 +12,13 @@ from hil.counterparts.opening.bench import open_bench
 from hil.learning.model import build, energy_blocks
 from hil.report import study as picture
 from hil.report.study import write_picture
-from hil.study import grid as study
-from hil.study import point as study_point
-from hil.study.grid import Axis, Point, Row, StudyError, over_seeds
-from hil.study.pairs import pairs
-from hil.study.table import write_table
 from hil.training.run import checkpoint, folder, marked
 from hil.training.run.folder import RunError
+from hil.training.study import grid as study
+from hil.training.study import point as study_point
+from hil.training.study.grid import Axis, Point, Row, StudyError, over_seeds
+from hil.training.study.pairs import pairs
+from hil.training.study.table import write_table
 from hil.training.update import CellUpdates
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "run.epochs=1")

@@ -151,12 +151,16 @@ uint32_t chip_read(const struct cell *cell) {
     return to_code(level[cell->plane][place(cell)] + normal() * (float)BOARD_READ_NOISE, largest());
 }
 
+static const float responses[][2] = BOARD_PULSE_RESPONSES;
+
 void chip_pulse(const struct cell *cell, int up, double volts, double seconds) {
     float *x = &level[cell->plane][place(cell)];
     float effort = (float)((volts - BOARD_PULSE_THRESHOLD_V) / (BOARD_PULSE_V - BOARD_PULSE_THRESHOLD_V) *
                            seconds / BOARD_PULSE_S);
-    float zero = (float)BOARD_PULSE_ZERO, way = up ? (*x - zero) / (1 - zero) : (zero - *x) / zero;
-    float response = 1 - way * (float)(up ? BOARD_PULSE_SLOPE_UP : BOARD_PULSE_SLOPE_DOWN);
+    float at = *x * (COUNT(responses) - 1);
+    unsigned below = at < COUNT(responses) - 2 ? (unsigned)at : COUNT(responses) - 2;
+    float low = responses[below][!up], high = responses[below + 1][!up];
+    float response = low + (high - low) * (at - (float)below);
     float step = (float)(BOARD_PULSE_STEP * (up ? 1 + BOARD_PULSE_ASYMMETRY : 1 - BOARD_PULSE_ASYMMETRY)) * effort;
     if (step <= 0 || response <= 0) return;
     *x = clip(*x + (up ? step : -step) * response, 0, 1);

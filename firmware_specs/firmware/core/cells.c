@@ -56,7 +56,13 @@ bool reads_ok(uint32_t reads) {
 
 static uint32_t cell_max(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }
 
-/* A patch of WRITE_CELLS, which goes through its request several times, a check each time. */
+/* WRITE_CELLS goes through its request several times, a check each time: `asked` and what came of it. */
+static struct writing {
+    uint32_t array, rewrites, patches, first; /* first: where the first patch begins */
+    double tolerance;
+    uint64_t written, pulses, missed;
+} asked;
+
 struct patch {
     uint32_t start;
     struct region region;
@@ -64,15 +70,9 @@ struct patch {
     struct codes positions, codes;
 };
 
-struct writing {
-    uint32_t array, rewrites, patches, first;
-    double tolerance;
-    uint64_t written, pulses, missed;
-};
-
-static struct patch get_patch(uint32_t array) {
+static struct patch get_patch(void) {
     struct patch p = {.start = request.at};
-    p.region = get_region(array, &p.listed);
+    p.region = get_region(asked.array, &p.listed);
     uint64_t count = p.listed ? get(4) : p.region.cells;
     if (p.listed) p.positions = get_codes(4, count);
     for (uint32_t i = 0; i < p.positions.count; i++) {
@@ -83,45 +83,45 @@ static struct patch get_patch(uint32_t array) {
     return p;
 }
 
-static bool each_patch(struct writing *w, void (*step)(struct writing *, const struct patch *)) {
-    request.at = w->first;
-    for (uint32_t n = 0; n < w->patches && !request.code; n++) {
-        struct patch p = get_patch(w->array);
-        step(w, &p);
+static bool each_patch(void (*step)(const struct patch *)) {
+    request.at = asked.first;
+    for (uint32_t n = 0; n < asked.patches && !request.code; n++) {
+        struct patch p = get_patch();
+        step(&p);
     }
     return !request.code;
 }
 
 static uint32_t position_of(const struct patch *p, uint32_t i) { return p->listed ? code_at(&p->positions, i) : i; }
 
-static void apart(struct writing *w, const struct patch *p) {
+static bool meet(uint32_t a, uint32_t as, uint32_t b, uint32_t bs) { return a < (uint64_t)b + bs && b < (uint64_t)a + as; }
+
+static void apart(const struct patch *p) {
     uint32_t end = request.at;
     const struct region *a = &p->region;
-    request.at = w->first;
+    request.at = asked.first;
     while (request.at < p->start && !request.code) {
-        struct region b = get_patch(w->array).region;
-        bool overlap = a->coupling == b.coupling && a->plane == b.plane && a->row < (uint64_t)b.row + b.rows &&
-                       b.row < (uint64_t)a->row + a->rows && a->column < (uint64_t)b.column + b.columns &&
-                       b.column < (uint64_t)a->column + a->columns;
+        struct region b = get_patch().region;
+        bool overlap = a->coupling == b.coupling && a->plane == b.plane && meet(a->row, a->rows, b.row, b.rows) &&
+                       meet(a->column, a->columns, b.column, b.columns);
         allow(!overlap, ERR_MALFORMED, p->start, "regions of patches overlap");
     }
     request.at = end;
 }
 
-static void in_range(struct writing *w, const struct patch *p) {
-    (void)w;
+static void in_range(const struct patch *p) {
     (void)exists(&p->region);
     allow(p->codes.width == width_of(cell_max()), ERR_OUT_OF_RANGE, 0, "codes have the width of cell_bits");
     allow(codes_within(&p->codes, 0, cell_max()), ERR_OUT_OF_RANGE, 0, "a code is above the largest conductance");
 }
 
-static void affordable(struct writing *w, const struct patch *p) {
-    uint64_t most = 1 + (uint64_t)w->rewrites;
+static void affordable(const struct patch *p) {
+    uint64_t most = 1 + (uint64_t)asked.rewrites;
     for (uint32_t i = 0; i < p->codes.count && !request.code; i++)
         (void)afford(&p->region, position_of(p, i), most, (double)most * BOARD_WRITE_ENERGY_J);
 }
 
-static void write(struct writing *w, const struct patch *p) {
+static void write(const struct patch *p) {
     for (uint32_t i = 0; i < p->codes.count && device_working(); i++) {
         struct cell cell = cell_at(&p->region, position_of(p, i));
         uint32_t code = code_at(&p->codes, i), round = 0;
@@ -129,26 +129,24 @@ static void write(struct writing *w, const struct patch *p) {
         do {
             chip_write(&cell, code);
             chip_worn(&cell, 1, BOARD_WRITE_ENERGY_J);
-            w->pulses++;
-            double off = w->rewrites ? (double)chip_read(&cell) - code : 0;
-            missed = (off < 0 ? -off : off) > w->tolerance * cell_max();
-        } while (missed && round++ < w->rewrites);
-        w->written++;
-        w->missed += missed;
+            asked.pulses++;
+            double off = asked.rewrites ? (double)chip_read(&cell) - code : 0;
+            missed = (off < 0 ? -off : off) > asked.tolerance * cell_max();
+        } while (missed && round++ < asked.rewrites);
+        asked.written++;
+        asked.missed += missed;
     }
 }
 
 void verb_write_cells(void) {
-    struct writing w = {.array = (uint32_t)get(2)};
-    uint32_t verify = (uint32_t)get(2);
-    w.rewrites = verify == WRITE_ONCE ? 0 : verify;
-    w.tolerance = get_f32("tolerance is a finite number");
-    w.patches = (uint32_t)get(2);
-    w.first = request.at;
-    if (!each_patch(&w, apart) || !done()) return;
-    allow(ABLE(CAP_VERIFY) || !w.rewrites, ERR_UNSUPPORTED, 22, "write-verify: this device cannot");
-    if (!placed(w.array) || !each_patch(&w, in_range) || !each_patch(&w, affordable) || !each_patch(&w, write)) return;
-    PUT("888", w.written, w.pulses, w.missed);
+    uint32_t array = (uint32_t)get(2), verify = (uint32_t)get(2);
+    double tolerance = get_real(4, -FLT_MAX, FLT_MAX, "tolerance is a finite number");
+    uint32_t patches = (uint32_t)get(2);
+    asked = (struct writing){array, verify == WRITE_ONCE ? 0 : verify, patches, request.at, tolerance, 0, 0, 0};
+    if (!each_patch(apart) || !done()) return;
+    allow(ABLE(CAP_VERIFY) || !asked.rewrites, ERR_UNSUPPORTED, 22, "write-verify: this device cannot");
+    if (placed(array) && each_patch(in_range) && each_patch(affordable) && each_patch(write))
+        PUT("888", asked.written, asked.pulses, asked.missed);
 }
 
 void verb_read_cells(void) {
@@ -168,7 +166,8 @@ void verb_read_cells(void) {
 void verb_pulse(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
     bool up = get_within(1, 0, 1, "polarity is 0 or 1");
-    double volts = get_positive("amplitude is above 0"), width_s = get_positive("width is above 0");
+    double volts = get_real(8, ABOVE_0, DBL_MAX, "amplitude is above 0");
+    double width_s = get_real(8, ABOVE_0, DBL_MAX, "width is above 0");
     bool each = get_within(1, 0, 1, "form is 0 or 1");
     struct codes counts = get_codes(each ? 2 : 4, each ? r.cells : 1);
     bool gentle = done() && exists(&r) && within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v");
@@ -196,16 +195,16 @@ void verb_measure(void) {
     struct region r = get_region((uint32_t)get(2), NULL);
     uint32_t reads = get_reads(), n = get_within(2, 1, UINT16_MAX, "at least one voltage");
     struct codes volts = get_codes(8, n);
-    for (uint32_t i = 0; i < volts.count; i++) require(isfinite(f64_at(&volts, i)), "a voltage is a finite number");
+    for (uint32_t i = 0; i < volts.count; i++) require(isfinite(real_at(&volts, i)), "a voltage is a finite number");
     if (!done() || !exists(&r) || !reads_ok(reads)) return;
     for (uint32_t i = 0; i < n; i++)
-        if (!within(f64_at(&volts, i), LIMIT_MAX_READ_V, "beyond max_read_v")) return;
+        if (!within(real_at(&volts, i), LIMIT_MAX_READ_V, "beyond max_read_v")) return;
     uint64_t each = reads * r.cells, all = n * each;
     if (!reply_fits(4 + 8 * all)) return;
     put(4, all);
     for (uint32_t i = 0; i < all && device_working(); i++) {
         struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
-        put_f64(chip_current(&cell, f64_at(&volts, i / each)));
+        put(8, f64(chip_current(&cell, real_at(&volts, i / each))));
     }
 }
 
@@ -217,6 +216,6 @@ void verb_usage(void) {
         struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
         struct wear worn = chip_wear(&cell);
         if (i < r.cells) put(4, worn.pulses);
-        else put_f64(worn.joules);
+        else put(8, f64(worn.joules));
     }
 }

@@ -198,36 +198,36 @@ enum {
 };
 
 #define HIL_VERBS(X) \
-    X(IDENTIFY, identify, 0, 0, 1) \
-    X(FABRIC, fabric, 0, 0, 1) \
-    X(CONVERTERS, converters, 0, 0, 1) \
-    X(PARAMETERS, parameters, 0, 0, 1) \
-    X(LIMITS, limits, 0, 0, 1) \
-    X(SET_LIMITS, set_limits, 0, 0, 0) \
-    X(STATUS, status, 0, 0, 1) \
-    X(FAULT_LOG, fault_log, 0, 0, 0) \
-    X(CLEAR, clear, 0, 0, 1) \
-    X(SELF_TEST, self_test, 0, CAP_SELF_TEST, 1) \
-    X(RESET, reset, 0, 0, 1) \
-    X(ECHO, echo, 0, 0, 0) \
-    X(HEARTBEAT, heartbeat, 0, 0, 1) \
-    X(WATCHDOG, watchdog, 0, CAP_WATCHDOG, 0) \
-    X(ARM, arm, 0, 0, 1) \
-    X(DISARM, disarm, 0, 0, 1) \
-    X(CONFIGURE, configure, 0, 0, 0) \
-    X(TOPOLOGY, topology, 0, 0, 0) \
-    X(WRITE_CELLS, write_cells, 1, CAP_WRITE, 0) \
-    X(READ_CELLS, read_cells, 1, CAP_READ, 0) \
-    X(PULSE, pulse, 1, CAP_PULSE, 0) \
-    X(MEASURE, measure, 1, CAP_MEASURE, 0) \
-    X(USAGE, usage, 0, CAP_USAGE, 0) \
-    X(SETTLE, settle, 1, CAP_SETTLE, 0) \
-    X(PRODUCT, product, 1, CAP_PRODUCT, 0) \
-    X(TEMPERATURE, temperature, 0, CAP_TEMPERATURE, 1) \
-    X(SET_TEMPERATURE, set_temperature, 0, CAP_SET_TEMPERATURE, 0) \
-    X(CLOCK, clock, 0, CAP_VIRTUAL_CLOCK, 1) \
-    X(WAIT, wait, 0, CAP_VIRTUAL_CLOCK, 0) \
-    X(SNAPSHOT, snapshot, 0, CAP_SNAPSHOT, 1) \
-    X(RESTORE, restore, 0, CAP_SNAPSHOT, 0)
+    X(IDENTIFY, identify, 0, -1, 1) \
+    X(FABRIC, fabric, 0, -1, 1) \
+    X(CONVERTERS, converters, 0, -1, 1) \
+    X(PARAMETERS, parameters, 0, -1, 1) \
+    X(LIMITS, limits, 0, -1, 1) \
+    X(SET_LIMITS, set_limits, 0, -1, 0) \
+    X(STATUS, status, 0, -1, 1) \
+    X(FAULT_LOG, fault_log, 0, -1, 0) \
+    X(CLEAR, clear, 0, -1, 1) \
+    X(SELF_TEST, self_test, 0, 18, 1) \
+    X(RESET, reset, 0, -1, 1) \
+    X(ECHO, echo, 0, -1, 0) \
+    X(HEARTBEAT, heartbeat, 0, -1, 1) \
+    X(WATCHDOG, watchdog, 0, 21, 0) \
+    X(ARM, arm, 0, -1, 1) \
+    X(DISARM, disarm, 0, -1, 1) \
+    X(CONFIGURE, configure, 0, -1, 0) \
+    X(TOPOLOGY, topology, 0, -1, 0) \
+    X(WRITE_CELLS, write_cells, 1, 16, 0) \
+    X(READ_CELLS, read_cells, 1, 17, 0) \
+    X(PULSE, pulse, 1, 2, 0) \
+    X(MEASURE, measure, 1, 11, 0) \
+    X(USAGE, usage, 0, 14, 0) \
+    X(SETTLE, settle, 1, 0, 0) \
+    X(PRODUCT, product, 1, 1, 0) \
+    X(TEMPERATURE, temperature, 0, 7, 1) \
+    X(SET_TEMPERATURE, set_temperature, 0, 9, 0) \
+    X(CLOCK, clock, 0, 8, 1) \
+    X(WAIT, wait, 0, 8, 0) \
+    X(SNAPSHOT, snapshot, 0, 13, 1) \
+    X(RESTORE, restore, 0, 13, 0)
 
 #endif

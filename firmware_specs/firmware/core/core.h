@@ -2,6 +2,7 @@
 #ifndef HIL_CORE_H
 #define HIL_CORE_H
 
+#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,8 @@
 #define ABLE(capability) (((BOARD_CAPABILITIES) & (capability)) != 0)
 #define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u : 1u)
 #define ROUNDING (1 + 1e-9) /* limits hold up to rounding */
+#define ABOVE_0 DBL_TRUE_MIN
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* frame.c: one frame at a time, either way */
 struct frame {
@@ -57,20 +60,18 @@ bool require(bool fine, const char *words); /* of the field got last: else MALFO
 uint64_t get(unsigned bytes);
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
 uint32_t get_width(void);
-float get_f32(const char *words); /* finite, as the next two */
-double get_f64(const char *words);
-double get_positive(const char *words);
+double get_real(unsigned bytes, double low, double high, const char *words); /* f32 or f64, never NaN */
 struct codes get_codes(uint32_t width, uint64_t count);
 uint32_t code_at(const struct codes *of, uint64_t i);
-double f64_at(const struct codes *of, uint64_t i);
+double real_at(const struct codes *of, uint64_t i); /* f32 or f64 by their width */
 bool codes_within(const struct codes *codes, uint32_t low, uint32_t high);
 bool done(void); /* nothing refused so far, and nothing is left */
 void put(unsigned bytes, uint64_t value);
 void put_numbers(const char *widths, const uint64_t *values); /* a digit a number: its bytes */
 #define PUT(widths, ...) put_numbers(widths, (const uint64_t[]){__VA_ARGS__})
 void put_at(uint32_t at, unsigned bytes, uint64_t value);
-void put_f32_at(uint32_t at, float value);
-void put_f64(double value);
+uint64_t f64(double value); /* bits of a number, for the four above */
+uint32_t f32(double value);
 void put_bytes(const void *bytes, uint32_t count);
 void put_text(const char *text);
 bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
@@ -84,8 +85,8 @@ struct fault {
 };
 struct device {
     uint8_t state, trip;
-    bool unseen, begun, reset; /* reset: power on again once the reply is out */
-    uint32_t boot, damaged, faults;
+    bool unseen, reset; /* reset: power on again once the reply is out */
+    uint32_t boot, damaged, faults; /* boot 0: nobody spoke since power-on */
     uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
     double active[LIMIT_COUNT];
     char owner[129];
@@ -93,7 +94,6 @@ struct device {
 };
 extern struct device device;
 void device_power_on(void);
-void device_begin(void); /* somebody speaks: from now on there is a boot number */
 void device_poll(void);
 uint8_t device_flags(void);
 void device_feed(void);

@@ -1,4 +1,6 @@
 /* State of the device around its array: outputs, watchdog, trips, fault log (PROTOCOL.md section 6). */
+#include <string.h>
+
 #include "core.h"
 
 struct device device;
@@ -11,7 +13,7 @@ static const struct {
 } parameters[] = BOARD_PARAMETERS;
 
 const struct converter *converter(unsigned id) {
-    for (size_t i = 0; i < sizeof converters / sizeof *converters; i++)
+    for (size_t i = 0; i < COUNT(converters); i++)
         if (converters[i].id == id) return &converters[i];
     return NULL;
 }
@@ -19,30 +21,25 @@ const struct converter *converter(unsigned id) {
 uint32_t code_max(unsigned bits) { return bits >= 32 ? UINT32_MAX : (UINT32_C(1) << bits) - 1; }
 
 double parameter(unsigned id, double missing) {
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+    for (size_t i = 0; i < COUNT(parameters); i++)
         if (parameters[i].id == id) return parameters[i].value;
     return missing;
-}
-
-void device_power_on(void) {
-    port_outputs(0);
-    device.state = STATE_SAFE;
-    device.trip = TRIP_NONE;
-    device.watchdog = 0;
-    device.owner[0] = 0;
-    device.begun = device.reset = false;
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) device.active[i] = absolute[i];
-    topology_reset();
-}
-
-void device_begin(void) {
-    if (!device.begun) device.boot = port_boot();
-    device.begun = true;
 }
 
 static void off(uint8_t state) {
     port_outputs(0);
     device.state = state;
+}
+
+void device_power_on(void) {
+    off(STATE_SAFE);
+    device.trip = TRIP_NONE;
+    device.watchdog = 0;
+    device.owner[0] = 0;
+    device.boot = 0;
+    device.reset = false;
+    memcpy(device.active, absolute, sizeof absolute);
+    topology_reset();
 }
 
 void device_disarm(void) {
@@ -68,35 +65,31 @@ static bool run_out(void) {
     return device.state == STATE_ARMED && device.watchdog && port_micros() - device.fed >= device.watchdog;
 }
 
-static void trip_by_cause(void) {
-    if (device.state == STATE_ARMED) device_trip(device_cause());
-}
-
-void device_poll(void) {
-    if (run_out()) device_trip(TRIP_WATCHDOG);
-    trip_by_cause();
-}
-
-bool device_working(void) {
-    port_kick();
-    trip_by_cause();
-    return allow(device.state == STATE_ARMED, ERR_TRIPPED, device.trip, "outputs went off meanwhile: CLEAR and ARM");
-}
-
 void device_feed(void) {
     if (!run_out()) device.fed = port_micros(); /* too late is too late */
 }
 
+void device_poll(void) {
+    if (run_out()) device_trip(TRIP_WATCHDOG);
+    if (device.state == STATE_ARMED) device_trip(device_cause());
+}
+
+bool device_working(void) {
+    port_kick();
+    device.fed = port_micros(); /* a request being executed counts as traffic */
+    device_poll();
+    return allow(device.state == STATE_ARMED, ERR_TRIPPED, device.trip, "outputs went off meanwhile: CLEAR and ARM");
+}
+
 uint8_t device_flags(void) {
     device_poll();
-    return (uint8_t)((device.state == STATE_ARMED ? FLAG_OUTPUTS_ON : 0) |
-                     (device.state == STATE_TRIPPED ? FLAG_TRIPPED : 0) | (device.unseen ? FLAG_FAULTS : 0));
+    uint8_t outputs = device.state == STATE_ARMED ? FLAG_OUTPUTS_ON : device.state == STATE_TRIPPED ? FLAG_TRIPPED : 0;
+    return outputs | (device.unseen ? FLAG_FAULTS : 0);
 }
 
 const char *fault_words(unsigned code) {
     static const char *const words[] = {"", "watchdog ran out", "too hot", "link lost", "hardware", "emergency stop"};
-    unsigned cause = code - TRIP_FAULT;
-    return cause < sizeof words / sizeof *words ? words[cause] : "fault";
+    return code - TRIP_FAULT < COUNT(words) ? words[code - TRIP_FAULT] : "fault";
 }
 
 void hil_start(void) {
@@ -107,7 +100,7 @@ void hil_start(void) {
 }
 
 void hil_feed(const uint8_t *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) frame_take(bytes[i]);
+    while (count--) frame_take(*bytes++);
 }
 
 void hil_poll(void) {
@@ -123,38 +116,26 @@ void hil_link_lost(void) {
 
 /* Replies that are the board's numbers. */
 void verb_converters(void) {
-    put(1, sizeof converters / sizeof *converters);
-    for (size_t i = 0; i < sizeof converters / sizeof *converters; i++) {
-        const struct converter *c = &converters[i];
-        PUT("1111", c->id, c->quantity, c->bits, c->ideal);
-        put_f64(c->low);
-        put_f64(c->high);
-    }
+    put(1, COUNT(converters));
+    for (const struct converter *c = converters; c < converters + COUNT(converters); c++)
+        PUT("111188", c->id, c->quantity, c->bits, c->ideal, f64(c->low), f64(c->high));
 }
 
 void verb_parameters(void) {
-    put(2, sizeof parameters / sizeof *parameters);
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        put(2, parameters[i].id);
-        put_f64(parameters[i].value);
-    }
+    put(2, COUNT(parameters));
+    for (size_t i = 0; i < COUNT(parameters); i++) PUT("28", parameters[i].id, f64(parameters[i].value));
 }
 
 void verb_limits(void) {
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(absolute[i]);
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) put_f64(device.active[i]);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) put(8, f64(absolute[i]));
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) put(8, f64(device.active[i]));
 }
 
 static double get_limit(unsigned field) {
     bool endless = field == LIMIT_MAX_ENERGY_PER_CELL_J || field == LIMIT_MAX_SOURCE_V;
-    if (endless && request.size - request.at >= 8 && load(request.in + request.at, 8) == UINT64_C(0x7FF0000000000000)) {
-        request.at += 8;
-        return INFINITY;
-    }
-    double value = get_positive("a limit is positive");
+    double value = get_real(8, ABOVE_0, endless ? INFINITY : DBL_MAX, "a limit is positive");
     bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)value;
-    require(whole, "a number of pulses is whole");
-    return value;
+    return require(whole, "a number of pulses is whole") ? value : 0;
 }
 
 void verb_set_limits(void) {
@@ -167,5 +148,5 @@ void verb_set_limits(void) {
         allow(wanted[i] <= absolute[i], ERR_OUT_OF_RANGE, i, "above the absolute limit");
         allow(!grows || device.state == STATE_SAFE, ERR_CONFLICT, STATE_ARMED, "limits grow only with outputs off");
     }
-    for (unsigned i = 0; i < LIMIT_COUNT && !request.code; i++) put_f64(device.active[i] = wanted[i]);
+    for (unsigned i = 0; i < LIMIT_COUNT && !request.code; i++) put(8, f64(device.active[i] = wanted[i]));
 }

@@ -17,10 +17,9 @@ static uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t count) {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
         0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
     };
-    for (size_t i = 0; i < count; i++) {
-        crc ^= bytes[i];
-        crc = (crc >> 4) ^ table[crc & 15];
-        crc = (crc >> 4) ^ table[crc & 15];
+    for (const uint8_t *end = bytes + count; bytes < end; bytes++) {
+        crc = crc >> 4 ^ table[(crc ^ *bytes) & 15];
+        crc = crc >> 4 ^ table[(crc ^ *bytes >> 4) & 15];
     }
     return crc;
 }
@@ -32,7 +31,7 @@ uint64_t load(const uint8_t *from, unsigned bytes) {
 }
 
 void store(uint8_t *to, unsigned bytes, uint64_t value) {
-    for (unsigned i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> (8 * i));
+    for (; bytes--; value >>= 8) *to++ = (uint8_t)value;
 }
 
 static void add(uint8_t byte) {
@@ -42,12 +41,6 @@ static void add(uint8_t byte) {
 
 void frame_reset(void) { in = (struct progress){.code = 0xFF}; } /* before the first piece there is no zero */
 
-static bool sound(const struct frame *frame) {
-    return !in.broken && !in.left && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame->length &&
-           (crc_add(CRC_START, body, in.length) ^ UINT32_C(0xFFFFFFFF)) == CRC_RESIDUE &&
-           body[AT_VERSION] == PROTOCOL_VERSION && frame->part < frame->parts;
-}
-
 static void end(void) {
     const struct frame frame = {
         .kind = body[AT_KIND], .opcode = body[AT_OPCODE], .session = (uint32_t)load(body + AT_SESSION, 4),
@@ -55,7 +48,10 @@ static void end(void) {
         .parts = (uint16_t)load(body + AT_PARTS, 2), .length = (uint16_t)load(body + AT_LENGTH, 2),
         .payload = body + HEADER_SIZE,
     };
-    bool counts = in.taken && !in.dropping, whole = sound(&frame);
+    bool counts = in.taken && !in.dropping;
+    bool whole = !in.broken && !in.left && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame.length &&
+                 ~crc_add(CRC_START, body, in.length) == CRC_RESIDUE && body[AT_VERSION] == PROTOCOL_VERSION &&
+                 frame.part < frame.parts;
     frame_reset();
     if (counts && whole) link_frame(&frame);
     else if (counts) link_damaged();
@@ -110,8 +106,7 @@ void frame_send(const struct frame *frame) {
     store(header + AT_PART, 2, frame->part);
     store(header + AT_PARTS, 2, frame->parts);
     store(header + AT_LENGTH, 2, frame->length);
-    uint32_t sum = crc_add(crc_add(CRC_START, header, HEADER_SIZE), frame->payload, frame->length);
-    store(crc, CRC_SIZE, sum ^ UINT32_C(0xFFFFFFFF));
+    store(crc, CRC_SIZE, ~crc_add(crc_add(CRC_START, header, HEADER_SIZE), frame->payload, frame->length));
     stuff(header, HEADER_SIZE, false);
     stuff(frame->payload, frame->length, false);
     stuff(crc, CRC_SIZE, true);

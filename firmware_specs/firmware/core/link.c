@@ -15,7 +15,9 @@ struct kept {
     uint8_t payload[MAX_MESSAGE];
 };
 
-static uint32_t session, last, unknown[2]; /* unknown: session and sequence that the last NAK 4 was for */
+#define NOBODY UINT64_MAX
+static uint32_t session, last;
+static uint64_t unknown = NOBODY; /* session and sequence that the last NAK 4 was for */
 static uint16_t host_window, expected, credit_at, parts; /* expected: next frame of the message being received */
 static uint8_t opcode;                                   /* of that message, as parts */
 static bool naked;
@@ -26,16 +28,11 @@ static uint8_t small[8 + 64]; /* payload of frames that are not kept */
 static uint8_t message[MAX_MESSAGE];
 #endif
 
-static void begin_small(void) { request = (struct request){.out = small}; }
+#define SMALL ((struct request){.out = small})
 
 static void send_small(uint8_t kind, uint8_t of, uint32_t nonce, uint32_t sequence) {
     frame_send(&(struct frame){.kind = kind, .opcode = of, .session = nonce, .sequence = sequence, .parts = 1,
                                .length = (uint16_t)request.length, .payload = small});
-}
-
-static void allow_naks(void) {
-    naked = false;
-    unknown[0] = unknown[1] = 0;
 }
 
 static void drop_traffic(void) {
@@ -47,11 +44,10 @@ void link_reset(void) {
     session = last = 0;
     memset(cache, 0, sizeof cache);
     drop_traffic();
-    allow_naks();
 }
 
 static void nak(unsigned reason, uint32_t nonce, uint32_t sequence, uint16_t part) {
-    begin_small();
+    request = SMALL;
     PUT("142", reason, sequence, part);
     send_small(KIND_NAK, 0, nonce, 0);
 }
@@ -77,9 +73,7 @@ static bool utf8(const uint8_t *text, uint32_t length) {
 }
 
 static bool take_sync(const struct frame *frame) {
-    begin_small();
-    request.in = frame->payload;
-    request.size = frame->length;
+    request = (struct request){.in = frame->payload, .size = frame->length, .out = small};
     uint8_t lowest = (uint8_t)get(1), highest = (uint8_t)get(1);
     uint16_t window = (uint16_t)get(2);
     uint32_t previous = (uint32_t)get(4);
@@ -87,17 +81,14 @@ static bool take_sync(const struct frame *frame) {
     if (!done() || owner.count > 128 || window < 2 || !frame->session || frame->sequence || frame->parts != 1 ||
         frame->opcode || !utf8(owner.bytes, owner.count))
         return false;
-    device_begin();
     bool common = lowest <= PROTOCOL_VERSION && PROTOCOL_VERSION <= highest;
     bool repeated = common && frame->session == session;
     bool continued = repeated || (common && previous && previous == session);
-    if (!continued) {
-        device_disarm();
-        link_reset();
-    } else if (!repeated) {
-        drop_traffic();
-    }
-    allow_naks();
+    if (!device.boot) device.boot = port_boot(); /* somebody speaks: from now on there is a number */
+    if (!continued) device_disarm(), link_reset();
+    if (!repeated) drop_traffic();
+    naked = false;
+    unknown = NOBODY;
     session = common ? frame->session : 0;
     host_window = window;
     memcpy(device.owner, owner.bytes, owner.count);
@@ -171,7 +162,7 @@ static void replay(uint32_t sequence, uint8_t of) {
         enqueue(reply, true);
         return;
     }
-    begin_small();
+    request = SMALL;
     allow(false, ERR_STALE, last, "executed already, the reply is no longer kept");
     put_error();
     send_small(KIND_ERROR, of, session, sequence);
@@ -228,7 +219,7 @@ static void take_request(const struct frame *frame) {
         finish(message, least, false);
     } else if (expected - credit_at >= (BOARD_WINDOW + 1) / 2) {
         credit_at = expected;
-        begin_small();
+        request = SMALL;
         put(2, expected);
         send_small(KIND_CREDIT, 0, session, frame->sequence);
     }
@@ -236,10 +227,9 @@ static void take_request(const struct frame *frame) {
 }
 
 static void no_session(const struct frame *frame) { /* once a request, whatever parts of it come */
-    if (frame->session == unknown[0] && frame->sequence == unknown[1]) return;
-    unknown[0] = frame->session;
-    unknown[1] = frame->sequence;
-    nak(NAK_NO_SESSION, frame->session, 0, 0);
+    uint64_t asked = (uint64_t)frame->session << 32 | frame->sequence;
+    if (asked != unknown) nak(NAK_NO_SESSION, frame->session, 0, 0);
+    unknown = asked;
 }
 
 void link_frame(const struct frame *frame) {

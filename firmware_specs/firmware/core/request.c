@@ -6,13 +6,10 @@
 
 struct request request;
 
-union number { /* IEEE 754 */
-    uint64_t bits;
+union number { /* IEEE 754, either size */
+    uint64_t bits64;
     double f64;
-};
-
-union half {
-    uint32_t bits;
+    uint32_t bits32;
     float f32;
 };
 
@@ -44,6 +41,11 @@ bool codes_within(const struct codes *codes, uint32_t low, uint32_t high) {
     return true;
 }
 
+double real_at(const struct codes *of, uint64_t i) {
+    uint64_t bits = load(of->bytes + i * of->width, of->width);
+    return of->width == 8 ? (union number){bits}.f64 : (union number){.bits32 = (uint32_t)bits}.f32;
+}
+
 uint64_t get(unsigned bytes) {
     struct codes one = get_codes(bytes, 1);
     return one.count ? load(one.bytes, bytes) : 0;
@@ -59,28 +61,19 @@ uint32_t get_width(void) {
     return require(width == 1 || width == 2 || width == 4 || width == 8, "width is 1, 2, 4 or 8") ? width : 1;
 }
 
-double f64_at(const struct codes *of, uint64_t i) { return (union number){.bits = load(of->bytes + i * 8, 8)}.f64; }
-
-double get_f64(const char *words) {
-    struct codes one = get_codes(8, 1);
-    double value = one.count ? f64_at(&one, 0) : 0;
-    return require(isfinite(value), words) ? value : 0;
-}
-
-double get_positive(const char *words) {
-    double value = get_f64(words);
-    return require(value > 0, words) ? value : 0;
-}
-
-float get_f32(const char *words) {
-    float value = (union half){.bits = (uint32_t)get(4)}.f32;
-    return require(isfinite(value), words) ? value : 0;
+double get_real(unsigned bytes, double low, double high, const char *words) {
+    struct codes one = get_codes(bytes, 1);
+    double value = one.count ? real_at(&one, 0) : 0;
+    return require(value >= low && value <= high, words) ? value : 0;
 }
 
 bool done(void) {
     request.field = request.at;
     return require(request.at == request.size, "payload is too long");
 }
+
+uint64_t f64(double value) { return (union number){.f64 = value}.bits64; }
+uint32_t f32(double value) { return (union number){.f32 = (float)value}.bits32; }
 
 void put_at(uint32_t at, unsigned bytes, uint64_t value) { store(request.out + at, bytes, value); }
 
@@ -89,12 +82,8 @@ void put(unsigned bytes, uint64_t value) {
     request.length += bytes;
 }
 
-void put_f64(double value) { put(8, (union number){.f64 = value}.bits); }
-
-void put_f32_at(uint32_t at, float value) { put_at(at, 4, (union half){.f32 = value}.bits); }
-
 void put_numbers(const char *widths, const uint64_t *values) {
-    for (; *widths; widths++) put((unsigned)(*widths - '0'), *values++);
+    while (*widths) put((unsigned)(*widths++ - '0'), *values++);
 }
 
 void put_bytes(const void *bytes, uint32_t count) {

@@ -20,19 +20,22 @@ static void fit(bool does, const char *words) {
     if (!does && !misfit) misfit = words;
 }
 
+static struct codes get_shape(uint32_t rank) {
+    struct codes shape = get_codes(4, rank);
+    require(codes_within(&shape, 1, UINT32_MAX), "a shape has no 0");
+    return shape;
+}
+
 static struct layer get_layer(void) {
-    struct layer layer = {0};
     uint64_t units = 1;
     uint32_t rank = get_within(1, 1, 3, "rank is 1 or 3");
     require(rank != 2, "rank is 1 or 3");
-    for (uint32_t i = 0; i < rank && !request.code; i++) {
-        uint32_t size = get_within(4, 1, UINT32_MAX, "a shape has no 0");
-        if (units <= UINT32_MAX) units *= size; /* stays above what any board has */
-    }
-    layer.units = units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
+    struct codes shape = get_shape(rank);
+    for (uint32_t i = 0; i < shape.count; i++)
+        if (units <= UINT32_MAX) units *= code_at(&shape, i); /* stays above what any board has */
+    struct layer layer = {.units = units > UINT32_MAX ? UINT32_MAX : (uint32_t)units};
     layer.clamped = (uint8_t)get_within(1, 0, 1, "clamped is 0 or 1");
-    layer.slope = get_f64("slope is 1e-9 .. 1e9");
-    require(layer.slope >= 1e-9 && layer.slope <= 1e9, "slope is 1e-9 .. 1e9");
+    layer.slope = get_real(8, 1e-9, 1e9, "slope is 1e-9 .. 1e9");
     return layer;
 }
 
@@ -75,9 +78,7 @@ static void check(struct topology *t) {
 static void get_topology(struct topology *t) {
     misfit = NULL;
     fit(!get_within(1, 0, 1, "substrate is 0 or 1"), "this array is Hopfield");
-    unsigned rank = get_within(1, 0, 3, "source nodes have rank 0 to 3");
-    for (unsigned i = 0; i < rank; i++) (void)get_within(4, 1, UINT32_MAX, "a shape has no 0");
-    fit(!rank, "a Hopfield array has no source nodes");
+    fit(!get_shape(get_within(1, 0, 3, "source nodes have rank 0 to 3")).count, "a Hopfield array has no source nodes");
     t->layers = (uint8_t)get_within(1, 1, 255, "there is at least one layer");
     fit(t->layers <= BOARD_MAX_LAYERS, "more layers than the array has");
     for (unsigned i = 0; i < t->layers; i++) t->layer[i < BOARD_MAX_LAYERS ? i : 0] = get_layer();

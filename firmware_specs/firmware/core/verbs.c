@@ -14,19 +14,17 @@ void verb_identify(void) {
 void verb_fabric(void) {
     static const uint32_t fixed[] = BOARD_LAYERS;
     PUT("122", 0, BOARD_ARRAYS, BOARD_MAX_LAYERS); /* 0: Hopfield */
-    PUT("4441", BOARD_MAX_UNITS, BOARD_MAX_ROWS, BOARD_MAX_COLUMNS, sizeof fixed / sizeof *fixed - 1);
+    PUT("4441", BOARD_MAX_UNITS, BOARD_MAX_ROWS, BOARD_MAX_COLUMNS, COUNT(fixed) - 1);
     for (const uint32_t *size = fixed; *size; size++) put(4, *size);
 }
 
-static double seconds(uint64_t micros) { return (double)micros * 1e-6; }
+static uint64_t seconds(uint64_t micros) { return f64((double)micros * 1e-6); }
 
 void verb_status(void) {
     uint64_t now = port_micros(), silent = now - device.fed;
     bool runs = device.state == STATE_ARMED && silent < device.watchdog;
-    PUT("11", device.state, device.trip);
-    put_f64(seconds(device.watchdog));
-    put_f64(runs ? seconds(device.watchdog - silent) : 0);
-    put_f64(seconds(now - device.started));
+    PUT("118", device.state, device.trip, seconds(device.watchdog));
+    PUT("88", seconds(runs ? device.watchdog - silent : 0), seconds(now - device.started));
     PUT("844", device.transactions, device.damaged, device.faults);
     put_text(device.owner);
 }
@@ -42,9 +40,7 @@ void verb_fault_log(void) {
         const char *words = fault_words(fault->code);
         if (n < first) continue;
         if (request.length + 16 + strlen(words) > MAX_MESSAGE) break;
-        put(4, fault->number);
-        put_f64(seconds(fault->micros));
-        put(2, fault->code);
+        PUT("482", fault->number, seconds(fault->micros), fault->code);
         put_text(words);
         count++;
     }
@@ -67,11 +63,9 @@ void verb_self_test(void) {
     if (!allow(device.state == STATE_SAFE, ERR_CONFLICT, device.state, "in SAFE only: DISARM or CLEAR first")) return;
     double kelvin = port_kelvin();
     bool healthy = port_cause() != TRIP_HARDWARE, plausible = kelvin > 200 && kelvin < 500;
-    PUT("121", healthy && plausible, 2, healthy);
-    put_f64(port_cause());
+    PUT("1218", healthy && plausible, 2, healthy, f64(port_cause()));
     put_text("hardware");
-    put(1, plausible);
-    put_f64(kelvin);
+    PUT("18", plausible, f64(kelvin));
     put_text("temperature");
 }
 
@@ -80,33 +74,25 @@ void verb_reset(void) {
     device.reset = true;
 }
 
-void verb_echo(void) { put_bytes(request.in, request.size); }
-
-void verb_heartbeat(void) {}
-
 void verb_watchdog(void) {
-    double wanted = get_f64("seconds are 0.01 to 60");
-    require(wanted >= 0.01 && wanted <= 60, "seconds are 0.01 to 60");
+    double wanted = get_real(8, 0.01, 60, "seconds are 0.01 to 60");
     if (!done()) return;
     device.watchdog = (uint64_t)(wanted * 1e6);
-    device.fed = port_micros();
-    put_f64(seconds(device.watchdog));
+    put(8, seconds(device.watchdog));
 }
 
 void verb_arm(void) {
     allow(device.state != STATE_TRIPPED, ERR_TRIPPED, device.trip, "tripped: CLEAR first");
     if (!cool() || !allow(device.watchdog, ERR_NO_WATCHDOG, 0, "set WATCHDOG before outputs go on")) return;
-    if (device.state == STATE_SAFE) {
-        device.state = STATE_ARMED;
-        device.fed = port_micros();
-        port_outputs(1);
-    }
-    put_f64(seconds(device.watchdog));
+    if (device.state == STATE_SAFE) port_outputs(1);
+    device.state = STATE_ARMED;
+    put(8, seconds(device.watchdog));
 }
 
 void verb_disarm(void) { device_disarm(); }
-
-void verb_temperature(void) { put_f64(port_kelvin()); }
+void verb_echo(void) { put_bytes(request.in, request.size); }
+void verb_heartbeat(void) {}
+void verb_temperature(void) { put(8, f64(port_kelvin())); }
 
 /* The others UNSUPPORTED. */
 #define verb_product NULL
@@ -116,28 +102,22 @@ void verb_temperature(void) { put_f64(port_kelvin()); }
 #define verb_snapshot NULL
 #define verb_restore NULL
 
-#define VERB(name, function, armed, capability, empty) {OP_##name, armed, empty, capability, verb_##function},
+#define VERB(name, function, armed, bit, empty) {OP_##name, armed, empty, bit, verb_##function},
 static const struct verb {
     uint8_t opcode;
     bool armed, empty;
-    uint64_t capability;
+    int8_t bit; /* of its capability, or -1 */
     void (*run)(void);
 } verbs[] = {HIL_VERBS(VERB)};
-
-static uint32_t bit_of(uint64_t capability) {
-    uint32_t bit = 0;
-    while (capability >>= 1) bit++;
-    return bit;
-}
 
 void execute(uint8_t opcode) {
     device_poll();
     device.transactions++;
-    const struct verb *verb = verbs, *end = verbs + sizeof verbs / sizeof *verbs;
+    const struct verb *verb = verbs, *end = verbs + COUNT(verbs);
     while (verb < end && verb->opcode != opcode) verb++;
     if (allow(verb < end, ERR_UNKNOWN_OPCODE, opcode, "no such opcode: see section 7 of the protocol")) {
-        bool able = verb->run && (!verb->capability || ABLE(verb->capability));
-        allow(able, ERR_UNSUPPORTED, bit_of(verb->capability), "this device cannot: see its capabilities");
+        bool able = verb->run && (verb->bit < 0 || (BOARD_CAPABILITIES >> verb->bit & 1));
+        allow(able, ERR_UNSUPPORTED, (uint32_t)verb->bit, "this device cannot: see its capabilities");
         allow(!verb->armed || device.state != STATE_SAFE, ERR_NOT_ARMED, 0, "outputs are off: ARM first");
         allow(!verb->armed || device.state != STATE_TRIPPED, ERR_TRIPPED, device.trip, "tripped: CLEAR and ARM first");
         if (verb->empty) done();

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from firmware_specs.datasheet.section import Section
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.printable import printable
 from firmware_specs.refusals import explain
+from firmware_specs.shown import html
 from firmware_specs.topology import Topology
 from hil.measuring.calibrate.entries import ArrayEntry
 from hil.measuring.calibrate.header import CalibrationHeader
@@ -48,8 +48,8 @@ class CalibrationFile(Section):
     def _repr_html_(self) -> str:
         about = self.calibration
         head = f"{about.model} {about.serial}: {about.id}, made {about.made:%Y-%m-%d %H:%M %Z}"
-        found = "".join(f"<li>{escape(line)}</li>" for line in lines(self.arrays))
-        return f"<p>{escape(head)}, holds {about.valid_days:g} days</p><ul>{found}</ul>"
+        found = "".join(f"<li>{html(line)}</li>" for line in lines(self.arrays))
+        return f"<p>{html(head)}, holds {about.valid_days:g} days</p><ul>{found}</ul>"
 
     def entry(self, array: int, topology: Topology) -> ArrayEntry:
         """What holds for a block on an array.

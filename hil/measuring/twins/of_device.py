@@ -20,11 +20,11 @@ from hil.measuring.characterize.items.transfer import unit_fits
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.estimate import Estimate
 from hil.measuring.imports.readings import Readings
-from hil.measuring.laws import fluctuation, ramps, retention, samples, writing
+from hil.measuring.laws import flicker, fluctuation, ramps, retention, samples, writing
 from hil.measuring.laws.choice import Chosen
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins.document import Document, Twin
-from hil.measuring.twins.of_items import readings_of, timed, working
+from hil.measuring.twins.of_items import readings_of, scatter_of, timed, working
 
 SIGNIFICANT = 4.0
 """An effect is taken into the twin when its figure is this many standard uncertainties from none."""
@@ -165,9 +165,16 @@ def _read_noise(b: _Builder) -> None:
         return
     known = timed(b.found.data["read_noise"])
     chosen = fluctuation.choose(samples.series_of(b.readings["reads"]), b.within, traps=known)
-    b.chosen.append(chosen)
-    b.document["read_noise"] = {"law": chosen.law}
-    b.put("read_noise", "sigma", b.value(f"read_noise.{chosen.law}"))
+    aged = scatter_of(b.found)
+    of_age = None if aged is None else flicker.choose(aged, b.within)
+    if of_age is not None and of_age.law == "flicker":
+        b.chosen.append(of_age)
+        b.document["read_noise"] = dict(of_age.sections["read_noise"])
+        b.uncertainty |= of_age.uncertainty
+    else:
+        b.chosen.append(chosen)
+        b.document["read_noise"] = {"law": chosen.law}
+        b.put("read_noise", "sigma", b.value(f"read_noise.{chosen.law}"))
     if "telegraph" in chosen.sections:
         b.document["telegraph"] = dict(chosen.sections["telegraph"])
         b.uncertainty |= {k: v for k, v in chosen.uncertainty.items() if k.startswith("telegraph.")}
@@ -181,6 +188,8 @@ def _neurons(b: _Builder) -> None:
         keys = [("state_adc", "gain_error_sigma"), ("output_adc", "gain_error_sigma")]
         for section, key in keys if resistive else [("neurons", "gain_mismatch_sigma")]:
             b.put(section, key, b.value("transfer.gain_mismatch"))
+    if not resistive and b.significant("transfer.read_gain_mismatch"):  # of the channels that read the first layer
+        b.put("state_adc", "gain_error_sigma", b.value("transfer.read_gain_mismatch"))
     if b.significant("transfer.offset_mismatch"):
         if not resistive:
             b.put("neurons", "offset_mismatch_sigma_v", b.value("transfer.offset_mismatch"), unit_v)

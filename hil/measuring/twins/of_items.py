@@ -10,6 +10,7 @@ from hil.measuring.characterize import health
 from hil.measuring.characterize.items.item import alive
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.imports.readings import Readings
+from hil.measuring.laws.flicker import AGES, Scatter
 
 Array = NDArray[np.float64]
 
@@ -89,6 +90,23 @@ def _reads(data: xr.Dataset) -> Readings:
     cells = level.shape[1]
     columns = {"time": np.repeat(time, cells), "conductance": (low + level * (high - low)).ravel()}
     return Readings("reads", np.tile(np.arange(cells), len(level)), columns)
+
+
+def scatter_of(found: Characterization) -> Scatter | None:
+    """How readings scatter at several ages since a write: of the drift, else of the read noise; None: too few ages."""
+    for name in ("drift", "read_noise"):
+        if name not in found.data:
+            continue
+        data = found.data[name]
+        age, good = data["age"].to_numpy(), health.good(data)
+        later = age > 0
+        if later.sum() < AGES:
+            continue
+        low, high = float(data.attrs["g_min_s"]), float(data.attrs["g_max_s"])
+        siemens = low + data["level"].to_numpy()[later][:, :, good] * (high - low)
+        mean, variance = siemens.mean(axis=1), siemens.var(axis=1, ddof=1)
+        return Scatter(mean.T, variance.T, age[later], siemens.shape[1] - 1)
+    return None
 
 
 def _writes(data: xr.Dataset, good: NDArray[np.int64] | None) -> Readings:

@@ -85,7 +85,7 @@ uint32_t port_boot(void) {
         if (read(random, &number, sizeof number) < 0) number += 1;
         close(random);
     }
-    return number;
+    return number ? number : 1;
 }
 
 const char *port_serial(void) { return "host-1"; }

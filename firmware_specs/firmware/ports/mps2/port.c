@@ -56,7 +56,7 @@ void port_kick(void) {}
 uint32_t port_boot(void) { /* neither randomness nor memory that lasts: the time until the first SYNC */
     static uint32_t number;
     number = (number + UINT32_MAX - TIMER_VALUE) * 2654435761u;
-    return number;
+    return number ? number : 1;
 }
 
 const char *port_serial(void) { return "mps2-1"; }

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
+import numpy as np
 import xarray as xr
 from pydantic import Field
+from scipy import stats
 
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
-from hil.measuring import robust
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.items.item import ARITHMETIC, READS, Settings
+from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step
+from hil.measuring.estimate import Estimate, of_mean
+
+ALIKE = 0.99
+"""Confidence at which readings scatter by more than their cells do by themselves."""
 
 
 class Found(Settings):
@@ -44,7 +49,30 @@ class Found(Settings):
         """Mean level, one figure a coupling; its uncertainty is that of the reading, not the cells' own spread."""
         found = []
         for name in (str(n) for n in data.data_vars if str(n).startswith("level")):
-            readings = data[name].to_numpy()[0]
-            each = readings.reshape(len(readings), -1).mean(axis=1)
-            found.append(Figure(f"{self.NAME}.{name}", robust.mean(each).widened(arithmetic=ARITHMETIC)))
+            level = mean_level(data[name].to_numpy()[0]).widened(arithmetic=ARITHMETIC)
+            found.append(Figure(f"{self.NAME}.{name}", level))
         return found
+
+
+def mean_level(readings: Array) -> Estimate:
+    """Mean over cells and readings, and the uncertainty that noise of the readings leaves in it.
+
+    Cells are many and readings few: each cell's own scatter, added up over the cells, says the noise better than the
+    scatter of a few means, of which four are alike by chance often enough to matter. Where means scatter by more than
+    that (1 % of an F test) something moves all cells alike, and their own scatter is what counts.
+
+    Args:
+        readings: Of every cell, (reads, ...).
+    """
+    reads = len(readings)
+    flat = readings.reshape(reads, -1)
+    variance = flat.var(axis=0, ddof=1)
+    total = float(variance.sum())
+    if total == 0:
+        return Estimate(float(flat.mean()), 0.0)
+    own = total / flat.shape[1] ** 2  # of the mean of one reading of all cells
+    freedom = (reads + 1) * total**2 / float((variance**2).sum())  # of a sum of variances, each of few readings
+    each = flat.mean(axis=1)
+    if each.var(ddof=1) > own * stats.f.ppf(ALIKE, reads - 1, freedom):
+        return of_mean(each)
+    return Estimate(float(flat.mean()), float(np.sqrt(own / reads)), freedom=freedom)

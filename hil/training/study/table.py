@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil.study import pairs
-from hil.study.grid import SEED, Axis, Row, over_seeds
 from hil.training.run.atomic import write_json, write_text
+from hil.training.study import pairs
+from hil.training.study.grid import SEED, Axis, Row, over_seeds
 
 
 def write_table(path: Path, axes: list[Axis], rows: list[Row]) -> None:

@@ -12,7 +12,7 @@ from firmware_specs.addresses import split_options
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
-from hil.study.grid import StudyError, Value
+from hil.training.study.grid import StudyError, Value
 
 
 def check(address: str, changes: Mapping[str, Value]) -> None:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil.study.grid import RULE, SEED, Row, Value
+from hil.training.study.grid import RULE, SEED, Row, Value
 
 
 @dataclass(frozen=True)
