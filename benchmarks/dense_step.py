@@ -2,9 +2,9 @@
 
 `python -m benchmarks.dense_step [TREE]`: TREE is a checkout of the version to compare with, whose steps run in a
 process of its own, in turn with ours. Settings from the environment: DATA, the folder of the data sets (without it
-MNIST is left out); ROUNDS; ONLY, a part of the lines' names.
+MNIST is left out); ROUNDS; ONLY, a part of the lines' names; THREADS, one unless said.
 
-One thread, CPU time: other work on the machine does not count, but for what it does to the caches.
+CPU time of all threads: other work on the machine does not count, but for what it does to the caches.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def serve(name: str, device: str, root: Path) -> None:
     """Answers every line on standard input: `run` with the CPU seconds of a step, `count` with its tensor calls."""
     # an editable installation would answer for what the other version does not have
     sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     run = prepared(name, device, root)
     for _ in range(WARM):
         run()
@@ -111,7 +111,8 @@ class Version:
     """A process that trains one experiment with one version of the project."""
 
     def __init__(self, tree: Path, name: str, device: str, root: Path) -> None:
-        settings = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        threads = os.environ.get("THREADS", "1")
+        settings = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         command = [sys.executable, str(Path(__file__).resolve()), "serve", name, device, str(root)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=settings, cwd=tree

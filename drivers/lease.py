@@ -49,6 +49,11 @@ class Lease:
         """The owner has shown no life for too long."""
         return self._clock() >= self.end
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until it is over; 0 where it is."""
+        return max(0.0, self.end - self._clock())
+
     def renew(self) -> None:
         """A sign of life."""
         self.renewed = self._clock()

@@ -123,6 +123,11 @@ class Session:
         """The watchdog, as asked for; once armed, as the device says it is in force."""
         return self._outputs.watchdog_s
 
+    @property
+    def lease_left_s(self) -> float:
+        """Seconds until the outputs go off, unless the owner shows life before."""
+        return self._lease.left_s
+
     def call(self, action: Callable[[Dialect], T]) -> T:
         """Runs one verb: checks ownership and heartbeat first, and serializes threads.
 

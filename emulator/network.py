@@ -20,6 +20,7 @@ from torch import Tensor
 from emulator.chain import Chain
 from emulator.couplings import Coupling, Rounding, Shared, repeated
 from emulator.neurons import Neurons, Past
+from firmware_specs.given import is_real, is_whole
 from firmware_specs.topology import Topology
 
 States = tuple[Tensor, ...]
@@ -78,8 +79,8 @@ def check_over_relaxation(factor: float) -> float:
     Raises:
         ValueError: it is none of these.
     """
-    if not 1 <= factor < 2:
-        raise ValueError(f"over_relaxation must be a number from 1 to below 2, got {factor:g}")
+    if not (is_real(factor) and 1 <= factor < 2):
+        raise ValueError(f"over_relaxation must be a number from 1 to below 2, got {factor!r}")
     return factor
 
 
@@ -111,6 +112,14 @@ class Stop:
     max_iterations: int = 500
     tolerance: float = 1e-6
     check_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.max_iterations, 1):
+            raise ValueError(f"max_iterations: {self.max_iterations!r}, expected a whole number of at least 1")
+        if not (is_real(self.tolerance) and 0 <= self.tolerance < float("inf")):
+            raise ValueError(f"tolerance: {self.tolerance!r}, expected a finite number of at least 0")
+        if self.check_every is not None and not is_whole(self.check_every, 1):
+            raise ValueError(f"check_every: {self.check_every!r}, expected a whole number of at least 1, or None")
 
 
 @dataclass(frozen=True)

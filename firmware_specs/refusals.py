@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from firmware_specs.printable import printable
 
+WHOLE = "(whole file)"
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 UNKNOWN_NAME, UNKNOWN_KIND, REFUSED_BY_ITS_OWN = "unknown_name", "unknown_kind", "refused_by_its_own"
 """Problems of what is chosen by name (`firmware_specs.registry`)."""
@@ -33,7 +34,7 @@ def explain(error: ValidationError, document: object = None, model: type[BaseMod
         location = problem["loc"]
         if any(other["loc"][: len(location)] == location != other["loc"] for other in found):
             continue  # a container that is short only because what it holds was refused
-        key = ".".join(_path(location, document, problem["type"] == "missing")) or "(whole file)"
+        key = ".".join(_path(location, document, problem["type"] == "missing")) or WHOLE
         if problem["type"] in UNKNOWN:
             lines.append(f"{key}: unknown key{_instead(location, model)}")
         elif problem["type"] == "missing":

@@ -10,8 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from firmware_specs.given import is_whole
+from firmware_specs.refusals import WHOLE, explain
 from firmware_specs.shown import Shown
 
 MOST_LAYERS = MOST_COUPLINGS = 127
@@ -21,6 +23,14 @@ Window = Annotated[int, Field(gt=0, lt=2**16)]
 Shape = tuple[Size, ...]
 Substrate = Literal["hopfield", "resistive"]
 LEAST_SLOPE, MOST_SLOPE = 1e-9, 1e9
+
+
+class TopologyError(ValueError):
+    """A layer, coupling or topology that cannot be: which one, and what would be right."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.why = why
 
 
 class _Record(BaseModel):
@@ -34,7 +44,11 @@ class _Record(BaseModel):
                     f"{type(self).__name__} takes its fields by name: "
                     f"{', '.join(f'{name}=...' for name in type(self).model_fields)}"
                 )
-            super().__init__(**named)
+            try:
+                super().__init__(**named)
+            except ValidationError as error:
+                found = [line.removeprefix(f"{WHOLE}: ") for line in explain(error, named, type(self))]
+                raise TopologyError(type(self).__name__, "; ".join(found)) from None
 
 
 class Layer(_Record):
@@ -190,6 +204,13 @@ class Topology(_Record, Shown):
         """Shape of one sample's nudge: the last layer."""
         return self.layers[-1].shape
 
+    def weight_shape(self, coupling: Dense | Conv) -> tuple[int, ...]:
+        """Of a coupling's weights: (post, pre) dense, (out, in, k, k) convolutional."""
+        pre, post = self.shape(coupling.pre), self.shape(coupling.post)
+        if isinstance(coupling, Conv):
+            return post[0], pre[0], coupling.kernel, coupling.kernel
+        return math.prod(post), math.prod(pre)
+
     def cells(self, coupling: Dense | Conv) -> tuple[int, int]:
         """Rows and columns of the crossbar that holds a coupling; the last row is the bias line, if there is one."""
         pre, post = self.shape(coupling.pre), self.shape(coupling.post)
@@ -258,6 +279,8 @@ def conv_chain(
     """
     _check_sizes("shape", shape)
     _check_sizes("channels", channels)
+    if not is_whole(kernel, 1):
+        raise TypeError(f"kernel: {kernel!r:.80}, expected a positive whole number, e.g. 3")
     if len(shape) != 3:
         raise ValueError(f"shape: {tuple(shape)}, expected (channels, height, width)")
     shapes: list[tuple[int, ...]] = [tuple(shape)]

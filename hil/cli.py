@@ -6,9 +6,11 @@ import errno
 import os
 import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Annotated
+from inspect import getdoc
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
 
@@ -25,21 +27,63 @@ FILE_SYSTEM = (
 """What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 
 
+class Modules(Mapping[str, Any]):
+    """Commands by name, each made when it is asked for: a module of `hil.commands` is imported for its own command."""
+
+    def __init__(self) -> None:
+        # `import` is a word of Python
+        self._modules = {m.name.strip("_").replace("_", "-"): m.name for m in pkgutil.iter_modules(commands.__path__)}
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            module = self.module(name)
+            app = getattr(module, "app", None)
+            if app is None:
+                app = typer.Typer(add_completion=False, rich_markup_mode=None)
+                app.command(name)(module.command)
+            self._made[name] = typer.main.get_command(app)
+            self._made[name].name = name
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def module(self, name: str) -> ModuleType:
+        """Where a command is written."""
+        return import_module(f"{commands.__name__}.{self._modules[name]}")
+
+
+class Commands(commands.Group):
+    """All commands; `hil --help` needs a sentence of each, not its options."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: Any = Modules()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+    def sentence(self, name: str) -> str:
+        """What a command says of itself."""
+        module = self.commands.module(name)
+        return commands.paragraph(module.app.info.help if hasattr(module, "app") else getdoc(module.command))
+
+
 def build_app() -> typer.Typer:
     """The command line with every module of `hil.commands`."""
     app = typer.Typer(
+        cls=Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # boxes would double what `hil --help` takes
         help="Trains analog crossbar chips with equilibrium propagation.",
     )
     app.callback(invoke_without_command=True)(_root)
-    for found in pkgutil.iter_modules(commands.__path__):
-        module = import_module(f"{commands.__name__}.{found.name}")
-        name = found.name.strip("_").replace("_", "-")  # `import` is a word of Python
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(module.command)
     return app
 
 

@@ -35,6 +35,7 @@ if [ ! -e "$root/etc/debian_version" ]; then
         tail -5 "$room/log"; skip "the release cannot be had from apt's mirror"; }
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost\n' "$(hostname)" >"$root/etc/hosts"  # as an installer writes it
 apt-config dump 2>/dev/null | grep -E '^Acquire::(http|https|Check)' >"$root/etc/apt/apt.conf.d/90-of-the-host" || true
 cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
 chroot "$root" update-ca-certificates >/dev/null 2>&1

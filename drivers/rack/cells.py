@@ -19,6 +19,7 @@ from drivers.rack.checks import finite, within
 from drivers.rack.correct import remove_wires
 from drivers.rack.relays import Path
 from drivers.rack.rig import Rig
+from firmware_specs.deeds import Deeds
 from firmware_specs.racks.facts import Facts
 
 Array = NDArray[np.float64]
@@ -211,6 +212,7 @@ def pair(rig: Rig) -> tuple[float, float]:
     """Current into the sensed column, and the voltage from row to column."""
     rig.wait(rig.rack.timing.line_settle_s)
     sense, force = rig.measure(rig.rack.roles.sense), rig.measure(rig.rack.roles.force)
+    rig.accounts.add(Deeds(reads=1, adc=2, device_s=rig.rack.timing.line_settle_s))
     return sense.amps, force.volts - sense.volts
 
 

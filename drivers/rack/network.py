@@ -17,6 +17,7 @@ from drivers.errors import NotSettled, OutOfRange
 from drivers.rack.checks import finite, within
 from drivers.rack.relays import Path
 from drivers.rack.rig import Rig
+from firmware_specs.deeds import Deeds
 
 Array = NDArray[np.float64]
 
@@ -152,8 +153,13 @@ class NetworkSession:
         ):
             finite(f"{what}s", values, rig.rack.name)
             within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
-        with rig.driving():
-            rig.outputs.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
+        return rig.accounts.run(
+            [self._deeds(nudges_a, free, reads)], lambda: self._settle(source_v, nudges_a, free, reads), self._heat
+        )
+
+    def _settle(self, source_v: Array, nudges_a: Sequence[Array], free: bool, reads: int) -> tuple[Phase, ...]:
+        with self.rig.driving():
+            self.rig.outputs.drive(dict(zip(self.placed.sources, (float(v) for v in source_v), strict=True)))
         phases = [self._read(reads)] if free else []
         for nudge in nudges_a:
             self._nudge(nudge)
@@ -162,9 +168,26 @@ class NetworkSession:
             self._nudge(np.zeros(len(self._nudges)))
         return tuple(phases)
 
+    def _deeds(self, nudges_a: Sequence[Array], free: bool, reads: int) -> Deeds:
+        """What a settle asks of the crossbar; a source that nudges is read once more, for its compliance."""
+        phases = len(nudges_a) + free
+        return Deeds(
+            free=float(free),
+            nudged=len(nudges_a),
+            dac=len(self.placed.sources) + len(nudges_a) * len(self._nudges),
+            adc=phases * reads * len(self._channels) + sum(int(np.count_nonzero(nudge)) for nudge in nudges_a),
+            device_s=phases * self.rig.rack.timing.line_settle_s,
+        )
+
+    def _heat(self, phases: Sequence[Phase]) -> Deeds:
+        """What the sources put into the cells while a phase came to rest, where their currents are measured."""
+        watts = sum(float(p.source_v @ p.source_a) for p in phases if len(p.source_a))
+        return Deeds(array_j=max(0.0, watts) * self.rig.rack.timing.line_settle_s)
+
     def drift_v(self, source_v: Array) -> float:
         """Largest change of any node between two readings of the same free phase; noise, or a network not at rest."""
         first, second = self.settle(source_v)[0], self._read()
+        self.rig.accounts.add(Deeds(adc=len(self._channels), device_s=self.rig.rack.timing.line_settle_s))
         return max(float(np.abs(a - b).max()) for a, b in zip(first.layers_v, second.layers_v, strict=True))
 
     def require_settled(self, source_v: Array, tolerance_v: float) -> None:

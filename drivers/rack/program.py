@@ -16,6 +16,7 @@ from drivers.errors import OutOfRange
 from drivers.rack.cells import measure_range, pair, select
 from drivers.rack.checks import finite, within
 from drivers.rack.rig import Rig
+from firmware_specs.deeds import Deeds
 
 Array = NDArray[np.float64]
 
@@ -106,7 +107,9 @@ def pulse(rig: Rig, volts: float, width_s: float, count: int, row: int, column: 
         rig.outputs.set_level(roles.bias, volts / 2)
         try:
             rig.outputs.sync()
-            rig.outputs.smu(roles.force).pulse(volts, width_s, count)
+            up, down = (count, 0) if volts > 0 else (0, count)
+            done = Deeds(pulses_up=up, pulses_down=down, device_s=width_s * count)
+            rig.accounts.run([done], lambda: rig.outputs.smu(roles.force).pulse(volts, width_s, count))
         finally:
             rig.outputs.set_level(roles.bias, 0.0)
 
@@ -149,6 +152,7 @@ def write(
             missed.append((row, column))
     rig.quiet()
     rig.check_errors()
+    rig.accounts.add(Deeds(written=int(asked.sum()), write_pulses=int((rig.spent.pulses - before).sum())))
     cells = np.array(missed, dtype=np.int64).reshape(-1, 2)
     return Written(seen, rig.spent.pulses - before, cells, rig.clock.now_s() - begin)
 

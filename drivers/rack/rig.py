@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from drivers.accounts import Accounts, of_life
 from drivers.chip_ledger import ChipLedger
 from drivers.errors import DeviceFault, LeaseOver, OutOfRange, OutputsUncertain, ProtocolViolation
 from drivers.heartbeat import Heartbeat
@@ -54,6 +55,7 @@ class Rig:
     Attributes:
         outputs: What drives lines.
         spent: Pulses and joules of the cells, in all sessions.
+        accounts: What the crossbar did in this session.
         left_on: Outputs that were on when the rack was found: it was not left by its own end. They are off now.
         lease: Whoever computes for longer says so: `with rig.lease.busy(seconds)`.
 
@@ -79,6 +81,10 @@ class Rig:
         self.tripped = ""
         self.mode = ""
         self.spent = Spent(rack, ledger)
+        self.accounts = Accounts(0, None, lambda: None)  # instruments number no transactions
+        self._life = None if ledger is None else of_life(ledger.chip)
+        if self._life is not None:
+            self.accounts.count_into(self._life)
         self.relays = Relays(rack, self.boxes)
         self.outputs = Outputs(rack, self.boxes, self.relays, self._alive)
         self.left_on: list[str] = []
@@ -245,6 +251,9 @@ class Rig:
             finally:
                 for box in self.boxes.values():
                     box.close()
+                if self._life is not None:
+                    self.accounts.count_no_more(self._life)
+                    self._life.close()
                 self._signals.stop()
                 self._release()
 

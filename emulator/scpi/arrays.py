@@ -48,8 +48,8 @@ def topology(link: ScpiLink, p: Parameters, query: bool) -> bytes | None:
     try:
         wanted = Topology.model_validate_json(p.block())
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: topology: {problems}") from error
+        problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+        raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: {problems}") from error
     link.verb(Opcode.CONFIGURE, Configure(array, wanted).pack())
     return None
 

@@ -16,7 +16,8 @@ class Energy(Section):
         dac_j: One value converted by a DAC.
         adc_j: One value converted by an ADC.
         circuits_w: All other circuits together while the device works: neurons, references, logic.
-        source: Where the figures are from: a publication with its table, or who measured them and how.
+        source: Where the figures are from: a publication with its table, or who measured them and how; without figures,
+            that there are none.
     """
 
     dac_j: NonNegative | None = None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import ValidationError
-
 from firmware_specs.messages.packing import MalformedError, Reader, Writer
-from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer, Topology
+from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer, Topology, TopologyError
 
 
 def pack_topology(topology: Topology) -> bytes:
@@ -46,8 +44,8 @@ def _topology(reader: Reader) -> Topology:
         couplings = tuple(_coupling(reader) for _ in range(reader.uint("u8")))
         reader.end()
         return Topology(substrate=substrate, source=source, layers=layers, couplings=couplings)
-    except ValidationError as error:
-        raise ContradictionError(reader.offset, "; ".join(problem["msg"] for problem in error.errors())) from error
+    except TopologyError as error:
+        raise ContradictionError(reader.offset, error.why) from error
 
 
 def _layer(reader: Reader) -> Layer:

@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from firmware_specs.printable import printable
 from firmware_specs.refusals import close
 from firmware_specs.registry.kinds import KINDS
 
 OURS = "crossbar-hil"
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 """`module:attribute`."""
+NAME = re.compile(r"\w[\w.-]*")
+"""What something can be registered as."""
 
 Thing = TypeVar("Thing")
 
@@ -89,6 +93,8 @@ def register(kind: str, name: str, thing: object | None = None) -> object:
 
         return decorate
     _check(kind)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UnknownName(f"{name!r} is no name for {KINDS[kind].noun}: letters, digits, - _ . are taken")
     here = _registered[kind].get(name)
     if name in _shipped(kind) or (here is not None and _identity(here.load()) != _identity(thing)):
         raise NameTaken(f"{KINDS[kind].noun} {name!r} is there already; choose another name")
@@ -103,8 +109,8 @@ def plugin(module: str) -> None:
     Raises:
         UnknownName: it cannot be imported, with the reason.
     """
-    _import(module)
     trust(module)
+    _import(module)
     if module not in _plugins:
         _plugins.append(module)
 
@@ -115,7 +121,15 @@ def plugins() -> tuple[str, ...]:
 
 
 def trust(module: str) -> None:
-    """Lets `module:attribute` be used by name: a person has named the module, outside of any file."""
+    """Lets `module:attribute` be used by name: a person has named the module, outside of any file.
+
+    Raises:
+        UnknownName: that is no name of a module.
+    """
+    file = isinstance(module, str) and module.endswith(".py")
+    if file or not isinstance(module, str) or not MODULE.fullmatch(module):
+        meant = f"; leave out the folder and .py: {Path(module).stem}" if file else ", e.g. mine or package.mine"
+        raise UnknownName(f"{module!r} is no name of a module{meant}")
     _trusted.add(module)
 
 
@@ -141,11 +155,11 @@ def find(kind: str, name: str) -> Any:
             return entry.load()
         except Exception as error:
             raise UnknownName(
-                f"{name!r} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
+                f"{_named(name)} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
     if PATH.fullmatch(name):
         return _by_path(name)
-    raise UnknownName(stale(kind, name) or f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+    raise UnknownName(stale(kind, name) or f"{_named(name)} is not {KINDS[kind].noun}; {close(name, names(kind))}")
 
 
 def stale(kind: str, name: str = "") -> str:
@@ -201,12 +215,16 @@ def _entry(kind: str, name: str) -> Entry | None:
     return found or _foreign(kind).get(name)  # other packages are looked through only for what is not ours
 
 
+def _named(name: str) -> str:
+    return f"'{printable(name, 80)}'"
+
+
 def _by_path(path: str) -> object:
     module, _, attribute = path.partition(":")
     if module not in _trusted:
         raise UnknownName(
-            f"{path!r} is code of module {module}, which nobody has named outside of a file; if you trust it, "
-            f"add --plugin {module}"
+            f"{_named(path)} is code of module {printable(module, 80)}, which nobody has named outside of a file; "
+            f"if you trust it, add --plugin {printable(module, 80)}"
         )
     thing: object = _import(module)
     for part in attribute.split("."):
@@ -226,6 +244,8 @@ def _import(module: str) -> object:
 
 
 def _check(kind: str) -> None:
+    if not isinstance(kind, str):
+        raise UnknownName(f"{kind!r:.80} is no kind of thing, a text is expected: {', '.join(KINDS)}")
     if kind not in KINDS:
         raise UnknownName(f"{kind!r} is no kind of thing; {close(kind, KINDS)}")
 
@@ -256,7 +276,7 @@ def _points(kind: str) -> Iterator[EntryPoint]:
 
 
 def _of(kind: str, point: EntryPoint) -> Entry:
-    version = "" if point.dist is None else f" {point.dist.version}"
+    version = "" if point.dist is None else f" {_package(point.dist)[1]}"
     return Entry(kind, point.name, _brings(point) + version, point.load)
 
 
@@ -268,7 +288,13 @@ def _contested(one: Entry, other: Entry) -> Entry:
 
 
 def _brings(point: EntryPoint) -> str:
-    return "?" if point.dist is None else point.dist.name
+    return "?" if point.dist is None else _package(point.dist)[0]
+
+
+@lru_cache
+def _package(brought_by: Distribution) -> tuple[str, str]:
+    """Name and version; each question to a distribution reads its file of metadata again."""
+    return brought_by.name, brought_by.version
 
 
 def _identity(thing: object) -> object:

@@ -5,9 +5,10 @@ They import torch and the rest of the package inside the function, so that `hil 
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from firmware_specs.printable import printable
 
@@ -51,6 +52,29 @@ def needed(device: str | None, bench: Path | None) -> str:
     if address is None:
         raise typer.BadParameter("which device? give --device ADDRESS, or --bench FILE --device NAME")
     return address
+
+
+class Group(TyperGroup):
+    """Commands below one, whose help has a sentence of each in full."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Their names and sentences."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.sentence(name)) for name in self.list_commands(ctx)])
+
+    def sentence(self, name: str) -> str:
+        """The first paragraph of a command's help."""
+        return paragraph(self.commands[name].help)
+
+
+def group(said: str) -> typer.Typer:
+    """A command with commands below it."""
+    return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=said)
+
+
+def paragraph(text: str | None) -> str:
+    """The first one, on one line."""
+    return " ".join((text or "").partition("\n\n")[0].split())
 
 
 Overwrite = Annotated[

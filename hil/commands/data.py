@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say
+from hil.commands import group, say
 
-app = typer.Typer(no_args_is_help=True, help="Checks and downloads data sets.")
+app = group("Checks and downloads data sets.")
 
 Name = Annotated[
     str, typer.Argument(help="digits, iris, mnist, fashion-mnist, kmnist, cifar10, cifar100 or imagenet32.")

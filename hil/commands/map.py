@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import Overwrite, to_be_written
+from hil.commands import Overwrite, group, to_be_written
 
-app = typer.Typer(no_args_is_help=True, help="Saves the conductances of a device's cells, and writes them back.")
+app = group("Saves the conductances of a device's cells, and writes them back.")
 Device = Annotated[str, typer.Option(help="serial:..., visa:... or bench:FILE#NAME; a chip that keeps its cells.")]
 
 

@@ -12,6 +12,8 @@ from hil.commands import BenchFile, VisaLibrary, named, to_be_written
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hil.training.study.engine import Engine
+    from hil.training.study.grid import Row
     from hil.training.study.point import Task
 
 
@@ -33,7 +35,15 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the experiment.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one process each.")] = 2,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Trainings at a time on this machine; {worker} in --device is 0, 1, ...")
+    ] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers train, e.g. tcp://head:8786; not this machine."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", is_eager=True, help="Replace another study in the folder, and the file of --json."),
@@ -47,6 +57,7 @@ def command(
     from hil.report.study import write_picture
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
+    from hil.training.study import engine
     from hil.training.study import grid as study
     from hil.training.study.point import Task, check
     from hil.training.study.table import write_table
@@ -57,7 +68,7 @@ def command(
     folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"
     overrides = tuple(set_ or ())
     experiment_file.load(experiment, overrides)
-    threads = max(1, torch.get_num_threads() // jobs)
+    threads = max(1, torch.get_num_threads() // jobs) if scheduler is None else 0
     every = [
         Task(
             experiment,
@@ -74,11 +85,16 @@ def command(
     for task in every:
         check(task)
     asked = {"experiment": experiment, "device": address, "set": list(overrides), "sweep": sorted(sweep)}
-    with study.opened(folder, asked, overwrite=overwrite):
+    with study.opened(folder, asked, overwrite=overwrite, points=len(grid)):
         tasks = [task for task in every if study.rows_in(task.folder) is None]
         console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
-        _work(console, tasks, jobs)
-        rows = study.rows_of(folder, grid)
+        left = []
+        if tasks:
+            with engine.opened(folder, min(jobs, len(tasks)), scheduler) as workers:
+                if scheduler is not None:
+                    console.print(f"{scheduler}: {workers.workers} workers", highlight=False, soft_wrap=True)
+                left = _work(console, workers, tasks)
+        rows = study.rows_of(folder, grid) + left
         write_table(folder, axes, rows)
         write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
     if json is not None:
@@ -89,23 +105,14 @@ def command(
         raise typer.Exit(1)
 
 
-def _work(console: Console, tasks: list[Task], jobs: int) -> None:
-    """Runs points in processes of their own; a stop lets each write its checkpoint, and drops what has not begun."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    from firmware_specs.registry import plugins
-    from hil.training.study.point import run
-    from hil.training.study.worker import begin
-
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin, initargs=(plugins(),)) as pool:
-        pending = [pool.submit(run, task) for task in tasks]
-        try:
-            for future in as_completed(pending):
-                for row in future.result():
-                    told = "failed: " + row.note if row.accuracy is None else f"{row.accuracy:.2%}"
-                    place = ", ".join(f"{key}={value}" for key, value in row.values.items())
-                    console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+def _work(console: Console, workers: Engine, tasks: list[Task]) -> list[Row]:
+    """Has every task done, and says how it went; rows of those that left nothing in their folder."""
+    failed = []
+    for task, rows in workers.results(tasks):
+        for row in rows:
+            told = "failed: " + row.note if row.accuracy is None else f"{row.accuracy:.2%}"
+            place = ", ".join(f"{key}={value}" for key, value in row.values.items())
+            console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
+        if not (task.folder / "point.json").is_file():
+            failed += rows
+    return failed

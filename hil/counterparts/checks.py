@@ -9,15 +9,42 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError
+from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError, States
 
 
-def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> None:
+def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge], start: States | None = None) -> None:
+    """`check_currents` for an array that holds a crossbar network."""
+    layers = [layer.shape for layer in topology.layers]
+    check_currents(topology.drive_shape, topology.nudge_shape, layers, drive, nudges, start)
+
+
+def check_currents(
+    drive_shape: tuple[int, ...],
+    nudge_shape: tuple[int, ...],
+    layers: Sequence[tuple[int, ...]],
+    drive: Tensor,
+    nudges: Sequence[Nudge],
+    start: States | None,
+) -> None:
     """Checks shapes and finiteness of a settle's currents; a nudge that follows the state is not looked into.
 
+    Args:
+        drive_shape: Of one sample.
+        nudge_shape: Of one sample.
+        layers: Shape of every layer of one sample.
+        drive: What is driven with.
+        nudges: One a phase.
+        start: States of an earlier free phase, if they are given.
+
     Raises:
-        ValueError: naming the input, what it is and what is expected.
+        ValueError: naming the input, what it is and what is expected. TypeError: no tensor, or no sequence of them.
     """
+    if not isinstance(drive, Tensor):
+        raise TypeError(f"drive: {type(drive).__name__}, expected a tensor (batch, *{drive_shape})")
+    if not isinstance(nudges, Sequence):
+        raise TypeError(f"nudges: {type(nudges).__name__}, expected a list, a tensor (batch, *{nudge_shape}) a phase")
+    if start is not None:
+        _check_start(layers, len(drive), start)
     named = {"drive": drive}
     for index, nudge in enumerate(nudges):
         if isinstance(nudge, Hold):
@@ -25,10 +52,18 @@ def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge]) -> 
         if isinstance(nudge, Tensor):
             named[f"nudge {index}"] = nudge
     for name, value in named.items():
-        expected = (len(drive), *(topology.drive_shape if name == "drive" else topology.nudge_shape))
+        expected = (len(drive), *(drive_shape if name == "drive" else nudge_shape))
         if value.shape != expected:
             raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
     _check_finite(named, "sent")
+
+
+def _check_start(layers: Sequence[tuple[int, ...]], batch: int, start: States) -> None:
+    """States to go on from are one tensor a layer."""
+    expected = [(batch, *layer) for layer in layers]
+    given = [tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__ for state in start]
+    if given != expected or isinstance(start, Tensor):
+        raise ValueError(f"start: {given}, expected a tensor a layer of shapes {expected}")
 
 
 def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
@@ -59,19 +94,19 @@ def check_parameters(topology: Topology, parameters: Parameters) -> int:
     for index, coupling in enumerate(topology.couplings):
         rows, columns = topology.cells(coupling)
         total += rows * columns
-        named |= _sized(parameters, f"weight_{index}", columns * (rows - coupling.bias))
+        named |= _sized(parameters, f"weight_{index}", topology.weight_shape(coupling))
         if coupling.bias:
-            named |= _sized(parameters, f"bias_{index}", columns)
+            named |= _sized(parameters, f"bias_{index}", (columns,))
     _check_finite(named, "written")
     return total
 
 
-def _sized(parameters: Parameters, name: str, size: int) -> dict[str, Tensor]:
+def _sized(parameters: Parameters, name: str, shape: tuple[int, ...]) -> dict[str, Tensor]:
     if name not in parameters:
         raise ValueError(f"{name}: missing; the block has {', '.join(sorted(parameters)) or 'no parameters'}")
     value = parameters[name]
-    if value.numel() != size:
-        raise ValueError(f"{name}: {value.numel()} values, the crossbar needs {size}")
+    if value.shape != shape:
+        raise ValueError(f"{name}: shape {tuple(value.shape)}, the crossbar needs {shape}")
     return {name: value}
 
 

@@ -97,6 +97,7 @@ class DeviceBench(ShownBench, OneOfAKind):
             "outputs": session.armed,
             "watchdog_s": session.watchdog_s,
             "lease_s": session.lease_s,
+            "lease_left_s": session.lease_left_s,
         }
         counts = getattr(getattr(session.dialect, "link", None), "counts", None)
         if counts is not None:
@@ -105,6 +106,7 @@ class DeviceBench(ShownBench, OneOfAKind):
             told |= {"temperature_k": session.temperature_k()}
         limits = session.guard.limits
         told |= {"most_temperature_k": limits.max_temperature_k.value, "pulses": limits.max_pulses_per_cell.value}
+        told |= {"energy_j": limits.max_energy_per_cell_j.value}
         return told
 
     def deeds(self) -> Deeds:

@@ -105,7 +105,7 @@ class EmulatedArray(PulsedCells):
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """One transaction: model units in, measured states in model units out, in the drive's dtype and device."""
-        check_inputs(self.topology, drive, nudges)
+        check_inputs(self.topology, drive, nudges, start)
         current_a, unit_v = self._mapping.current_unit_a, self._mapping.state_unit_v
         constant = constant_nudges(nudges)
         exact = torch.promote_types(drive.dtype, self._chip.dtype)  # a half-precision host has a whole chip

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emulator.network import Stop
 from firmware_specs.topology import Topology
+from hil.counterparts.checks import check_currents
 from hil.counterparts.seam import (
     Hold,
     NotFinite,
@@ -62,8 +63,7 @@ class EnergyArray:
         """Minimizes freely, then once for every nudge from there; constant nudges run as one batch."""
         if self._parameters is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
-        if not bool(drive.isfinite().all()):
-            raise NotFinite("drive: not all values are finite")
+        check_currents(self.energy.drive_shape, self.energy.nudge_shape, self.energy.layers, drive, nudges, start)
         with torch.no_grad():
             free = self._minimum(drive, None, start, self.stop) if start is None else _given(start)
             nudged = self._nudged(drive, nudges, free.states) if nudges else []

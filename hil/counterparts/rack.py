@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drivers.deed_file import DeedFile
 from drivers.errors import BudgetSpent
 from drivers.rack.plan import Plan, Work, plan
 from drivers.rack.rig import Rig
 from drivers.rack.stage import bring_to, temperature_k
+from firmware_specs.deeds import Deeds
 from firmware_specs.topology import Topology
+from hil.counterparts.counted import CellMaps
 from hil.counterparts.notebook import ShownBench
 from hil.counterparts.one_of_a_kind import OneOfAKind
 from hil.counterparts.rack_array import RackArray
@@ -114,6 +118,42 @@ class RackBench(ShownBench, OneOfAKind):
             return done
         work = self._plan.work
         return {"planned_s": self._plan.seconds, "planned_phases": work.free_phases + work.nudged_phases, **done}
+
+    def deeds(self) -> Deeds:
+        """What the crossbar did for this session."""
+        return self.rig.accounts.done.total
+
+    @contextmanager
+    def counting(self, file: DeedFile) -> Iterator[None]:
+        """Within it, a file counts along; it gets what was done so far."""
+        self.rig.accounts.count_into(file)
+        try:
+            yield
+        finally:
+            self.rig.accounts.count_no_more(file)
+
+    def cells(self) -> dict[str, CellMaps]:
+        """What the cells have had in all sessions, and what was last written into them."""
+        spent = self.rig.spent
+        held = np.full(spent.pulses.shape, np.nan) if self._array is None else self._array.held_s
+        return {"crossbar": CellMaps(spent.pulses[None].copy(), spent.joules[None].copy(), held[None])}
+
+    def standing(self) -> dict[str, object]:
+        """How the rack is right now, for those who watch, by what it was told; no instrument is asked."""
+        outputs, limits, lease = self.rig.outputs, self.rig.limits, self.rig.lease
+        on, levels = outputs.on_by_box(), dict(outputs.levels)
+        holds = f"at most {limits.current_a:g} A, {limits.nudge_v:g} V"
+        instruments = []
+        for name in self.rig.boxes:
+            channels = [(c, levels.get(f"{name}.{c}")) for c in on.get(name, ())]
+            told = ", ".join(c if level is None else f"{c} at {level:.4g}" for c, level in channels)
+            sources = any(level is not None for _, level in channels)
+            output = f"on: {told}" if told else "off"
+            instruments.append({"name": name, "output": output, "compliance": holds if sources else ""})
+        return {
+            "outputs": bool(on), "lease_s": lease.seconds, "lease_left_s": lease.left_s, "instruments": instruments,
+            "pulses": limits.pulses_per_cell, "energy_j": limits.energy_per_cell_j,
+        }  # fmt: skip
 
     def set_temperature(self, kelvin: float) -> None:
         """Brings the crossbar to a temperature by the rack's stage; raises as `drivers.rack.stage.bring_to`."""

@@ -73,7 +73,7 @@ class RackArray:
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """Sample by sample: sources on, scan; nudge, scan; volts and amperes to model units."""
-        check_inputs(self.topology, drive, nudges)
+        check_inputs(self.topology, drive, nudges, start)
         constant = constant_nudges(nudges)
         session, begin = self._network(), self._rig.clock.now_s()
         sources = drive.flatten(1).detach().cpu().double().numpy() * self._units.state_v
@@ -95,6 +95,11 @@ class RackArray:
         return Settled(
             free, tuple(phases), (report,) * (1 + len(constant)), currents_of, self._rig.clock.now_s() - begin
         )
+
+    @property
+    def held_s(self) -> NDArray[np.float64]:
+        """What was last written, siemens, (rows, columns); NaN where nothing was."""
+        return self._written.copy()
 
     def leave(self) -> None:
         """Sources down, relays open."""

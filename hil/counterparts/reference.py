@@ -61,7 +61,7 @@ class ReferenceArray:
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1
     ) -> Settled:
         """Relaxes to the stated tolerance; constant nudges run as one batch, and `start` is taken as settled."""
-        check_inputs(self.topology, drive, nudges)
+        check_inputs(self.topology, drive, nudges, start)
         if self._network is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
         with torch.no_grad():

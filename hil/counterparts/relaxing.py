@@ -114,7 +114,7 @@ class Relaxation:
             reads: Sweeps to average.
             noise_a: Standard deviation of one plane's reading of one tile.
         """
-        check_inputs(self._topology, drive, nudges)
+        check_inputs(self._topology, drive, nudges, start)
         self._floors = self._noise_floors(noise_a)
         constant = constant_nudges(nudges)
         with torch.no_grad():

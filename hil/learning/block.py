@@ -21,13 +21,16 @@ from firmware_specs.topology import Topology
 from hil.counterparts.cell_array import CellArray
 from hil.counterparts.seam import Bench, Nudge, PlacementError, Settled, States
 from hil.learning.energies import Crossbar, Energy
+from hil.learning.energies.checks import check_energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.inputs import (
     Unsettled,
     check_drive,
-    check_options,
+    check_option,
+    check_place,
     complaints,
     equal,
+    in_own_precision,
     tell_once,
 )
 from hil.learning.placing import placed, placed_beside
@@ -37,6 +40,7 @@ from hil.learning.surroundings import (
     NoSecondDerivative,
     NotScriptable,
     NotTraceable,
+    is_batched,
     recorded_by_func,
     refuse_recording,
 )
@@ -82,8 +86,11 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         beside: int = 0,
     ) -> None:
         super().__init__()
-        check_options(topology, bench, estimator, reads, unsettled)
+        check_place(topology, bench, beside)
         self.energy = topology if isinstance(topology, Energy) else Crossbar.of(topology)
+        drawn = self.energy.initial()
+        if self.energy.topology is None:
+            check_energy(self.energy, drawn)
         self.array = placed(self.energy, bench)
         self.beside = tuple(placed_beside(self.energy, bench) for _ in range(beside))
         self.quantized = bench.quantized
@@ -99,12 +106,20 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         if pulsed:
             self.register_buffer("prepared", torch.tensor(False))
         self._programmed: tuple[Tensor, ...] | None = None
-        drawn = self.energy.initial()
         self._names = tuple(drawn)
         for name, value in drawn.items():
+            if hasattr(self, name):
+                raise ValueError(
+                    f"{self.energy.name}.initial: {name!r} is taken by the block: call the parameter otherwise"
+                )
             self.register_parameter(name, nn.Parameter(value))
         self.project()
         _BLOCKS.add(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Options may be exchanged at any time; each is checked where it is given."""
+        check_option(name, value)
+        super().__setattr__(name, value)
 
     @property
     def topology(self) -> Topology:
@@ -126,7 +141,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         Raises:
             ValueError: a drive of another shape, or one that is not finite.
         """
-        refuse_recording()
+        refuse_recording(drive)
         if torch.compiler.is_compiling():
             from hil.learning.opaque import run
 
@@ -139,9 +154,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
             raise NotTraceable(NO_TRANSFORM)
         parameters = self.current()
         like = next(iter(parameters.values()), None)
-        given = drive
-        if like is not None and torch.is_autocast_enabled(like.device.type) and drive.is_floating_point():
-            given = drive.to(like.dtype)
+        given = in_own_precision(drive, like)
         check_drive(given, self.energy.drive_shape, like)
         with torch.autocast(given.device.type, enabled=False):
             self.program()
@@ -275,6 +288,8 @@ class _Settle(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # create_graph: what comes from here has no graph
             raise NoSecondDerivative(FIRST_ONLY)
+        if recorded_by_func() or is_batched(gradients[0]):  # is_grads_batched, jacobian(vectorize=True)
+            raise NotTraceable(NO_TRANSFORM)
         block: EnergyBlock = ctx.block
         heard, drive, *rest = ctx.saved_tensors
         parameters = dict(zip(ctx.names, rest, strict=False))

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
+from firmware_specs.given import is_real, is_whole
 from hil.counterparts.seam import Nudge, Parameters, Settled, States
 from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
@@ -131,16 +132,22 @@ class Estimator:
         for name, choices in (("kind", Kind), ("jumps", Jumps), ("nudge", Followed)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
-        if not 0 < self.beta < float("inf"):
+        for name, kind, expected in (
+            ("auto_range", bool | None, "True, False or None"),
+            ("dither", bool, "True or False"),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+        if not (is_real(self.beta) and 0 < self.beta < float("inf")):
             raise ValueError(
-                f"beta must be positive and finite, got {self.beta}: the sign belongs to the kind of estimator"
+                f"beta must be positive and finite, got {self.beta!r}: the sign belongs to the kind of estimator"
             )
-        if not 0 < self.range_fraction <= 1:
-            raise ValueError(f"range_fraction must be in (0, 1], got {self.range_fraction}")
-        if self.points not in (2, 4, 6, 8) or (self.points > 2 and self.kind != "centered"):
-            raise ValueError(f"points must be 2, 4, 6 or 8, and 2 unless centered, got {self.points} ({self.kind})")
-        if self.largest is not None and not 0 < self.largest < float("inf"):
-            raise ValueError(f"largest must be positive and finite, got {self.largest}")
+        if not (is_real(self.range_fraction) and 0 < self.range_fraction <= 1):
+            raise ValueError(f"range_fraction must be in (0, 1], got {self.range_fraction!r}")
+        if not is_whole(self.points, 2) or self.points not in ((2, 4, 6, 8) if self.kind == "centered" else (2,)):
+            raise ValueError(f"points must be 2, 4, 6 or 8, and 2 unless centered, got {self.points!r} ({self.kind})")
+        if self.largest is not None and not (is_real(self.largest) and 0 < self.largest < float("inf")):
+            raise ValueError(f"largest must be positive and finite, got {self.largest!r}")
         if self.jumps == "one_sided" and (self.kind != "centered" or self.points != 2):
             raise ValueError(
                 f"jumps = 'one_sided' needs a centered estimate of 2 points, got {self.kind}, {self.points}"

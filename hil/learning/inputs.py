@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from firmware_specs.given import is_whole
 from firmware_specs.topology import Topology
 from hil.counterparts.seam import Programmed, Settled
 from hil.learning.energies import Energy
@@ -21,8 +23,8 @@ class SettlingWarning(UserWarning):
     """A settle clipped values or did not come to rest."""
 
 
-def check_options(topology: object, bench: object, estimator: object, reads: object, unsettled: object) -> None:
-    """Refuses what a block would stumble over later, in a sentence."""
+def check_place(topology: object, bench: object, beside: object) -> None:
+    """Refuses what no block can be made of, in a sentence."""
     if not isinstance(topology, Topology | Energy):
         raise TypeError(
             f"topology: {topology!r:.80} is no topology: expected e.g. dense_chain([64, 32]), a Topology or an Energy"
@@ -33,12 +35,39 @@ def check_options(topology: object, bench: object, estimator: object, reads: obj
         raise TypeError(f"bench: {bench!r:.80} is no open bench: expected what open_bench(address) gives")
     if getattr(bench, "closed", False):
         raise ValueError(f"bench: {getattr(bench, 'address', bench)} is closed; open it again")
-    if not hasattr(estimator, "gradients") or isinstance(estimator, type):
-        raise TypeError(f"estimator: {estimator!r:.80} is no rule: expected e.g. Estimator(kind='centered')")
-    if isinstance(reads, bool) or not isinstance(reads, int) or reads < 1:
-        raise ValueError(f"reads: {reads!r}, expected a whole number of at least 1")
-    if unsettled not in get_args(Unsettled):
-        raise ValueError(f"unsettled: {unsettled!r}, expected one of {', '.join(get_args(Unsettled))}")
+    if not is_whole(beside, 0):
+        raise ValueError(f"beside: {beside!r:.80}, expected a whole number of at least 0")
+
+
+def check_option(name: str, value: object) -> None:
+    """Refuses a value that an option of a block cannot have; attributes that are no options pass."""
+    if name not in _OPTIONS:
+        return
+    fits, expected = _OPTIONS[name]
+    if not fits(value):
+        raise ValueError(f"{name}: {value!r:.80}{expected}")
+
+
+def _is_rule(value: object) -> bool:
+    return hasattr(value, "gradients") and not isinstance(value, type)
+
+
+_OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "estimator": (_is_rule, " is no rule: expected e.g. Estimator(kind='centered')"),
+    "observer": (lambda v: v is None or callable(v), ", expected a function that takes what was settled, or None"),
+    "generator": (lambda v: v is None or isinstance(v, torch.Generator), ", expected a torch.Generator or None"),
+    "reads": (lambda v: is_whole(v, 1), ", expected a whole number of at least 1"),
+    "unsettled": (lambda v: v in get_args(Unsettled), f", expected one of {', '.join(get_args(Unsettled))}"),
+    "pulsed": (lambda v: isinstance(v, bool), ", expected True or False"),
+}
+"""What an option can be, and how its refusal ends."""
+
+
+def in_own_precision(drive: Tensor, like: Tensor | None) -> Tensor:
+    """Under autocast what a neighbour made in another precision, in the block's own; anything else as it is."""
+    if like is None or like.device.type == "meta" or not isinstance(drive, Tensor) or not drive.is_floating_point():
+        return drive
+    return drive.to(like.dtype) if torch.is_autocast_enabled(like.device.type) else drive
 
 
 def check_drive(drive: Tensor, shape: tuple[int, ...], like: Tensor | None) -> None:
@@ -54,6 +83,8 @@ def check_drive(drive: Tensor, shape: tuple[int, ...], like: Tensor | None) -> N
     """
     if not isinstance(drive, Tensor):
         raise TypeError(f"drive: {type(drive).__name__}, expected a tensor (batch, *{shape})")
+    if drive.is_nested or drive.layout != torch.strided:
+        raise TypeError(f"drive: a sparse or nested tensor, expected a dense one (batch, *{shape}): drive.to_dense()")
     if tuple(drive.shape[1:]) not in (shape, (math.prod(shape),)):
         raise ValueError(f"drive: shape {tuple(drive.shape)}, expected (batch, *{shape}), or that flat")
     if not drive.is_floating_point():
@@ -62,6 +93,8 @@ def check_drive(drive: Tensor, shape: tuple[int, ...], like: Tensor | None) -> N
         raise ValueError("drive: an empty batch; at least one sample is needed")
     if like is None:
         return
+    if like.device.type == "meta":
+        raise ValueError("the block is on the meta device and has no weights: move it with .to_empty(device=...)")
     if drive.device != like.device:
         raise ValueError(f"drive: on {drive.device}, the block is on {like.device}: move one with .to(...)")
     if drive.dtype != like.dtype:

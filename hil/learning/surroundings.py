@@ -8,6 +8,7 @@ operations is refused in a sentence.
 from __future__ import annotations
 
 import torch
+from torch.fx import Proxy
 
 FIRST_ONLY = (
     "an energy block has first derivatives only: equilibrium propagation measures a gradient, not a graph of it "
@@ -31,14 +32,14 @@ class NoSecondDerivative(RuntimeError):
     """A gradient of a block was to be differentiated."""
 
 
-def refuse_recording() -> None:
-    """Refuses export, ONNX and `torch.jit.trace`.
+def refuse_recording(drive: object) -> None:
+    """Refuses export, ONNX, `torch.jit.trace` and `torch.fx`, which hands over no tensor.
 
     Raises:
         NotTraceable: one of them is running.
     """
     exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
-    if exporting or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+    if exporting or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or isinstance(drive, Proxy):
         raise NotTraceable(NO_RECORDING)
 
 
@@ -54,3 +55,8 @@ def recorded_by_func() -> bool:
     """Whether a transform of `torch.func` is running."""
     stack = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
     return stack() is not None
+
+
+def is_batched(gradient: torch.Tensor) -> bool:
+    """Whether a gradient stands for many at once, as the older `vmap` of `torch.autograd.grad` has it."""
+    return torch._C._functorch.is_batchedtensor(gradient) or torch._C._functorch.is_legacy_batchedtensor(gradient)

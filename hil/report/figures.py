@@ -15,6 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from hil.outputs import PICTURE_MARKS
+from hil.report import readings
+
 COLOURS = ("#2563eb", "#d97706", "#0f766e", "#be185d", "#6d28d9", "#4d7c0f", "#0e7490", "#9a3412")
 POINTS = 400
 """Longer series are drawn as means over bins, with the range of each bin behind them."""
@@ -96,14 +99,16 @@ def drawing(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, w
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure in the format of the file's suffix: png, svg or pdf.
+    """Writes a figure in the format of the file's suffix: png, svg or pdf, with our mark.
 
     Raises:
-        ValueError: a suffix matplotlib does not know.
+        ValueError: another suffix.
     """
+    if (mark := PICTURE_MARKS.get(path.suffix.lower())) is None:
+        raise ValueError(f"{path}: a picture is a .png, .svg or .pdf file")
     path.parent.mkdir(parents=True, exist_ok=True)
     with styled():
-        figure.savefig(path, dpi=130)
+        figure.savefig(path, dpi=130, metadata=dict(mark))
 
 
 def to_svg(figure: Figure) -> Markup:
@@ -111,8 +116,8 @@ def to_svg(figure: Figure) -> Markup:
     buffer = io.StringIO()
     with styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])  # noqa: S704 - matplotlib escapes the texts it draws
+        text = buffer.getvalue()
+        return Markup("<svg") + readings.beside(figure) + Markup(text[text.index("<svg") + 4 :])  # noqa: S704 - matplotlib escapes the texts it draws
 
 
 def lines(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -101,12 +103,21 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document; every text is spelled out and escaped, nothing is loaded from anywhere."""
+    """The page as one HTML document; every text is spelled out and escaped, nothing is loaded from anywhere.
+
+    One script, which reads the drawings (`page.js`), is allowed by its hash; no other can run.
+    """
     source = (resources.files("hil.report") / "page.html.j2").read_text("utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
-    return environment.from_string(source).render(page=page)
+    script = (resources.files("hil.report") / "page.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.from_string(source).render(
+        page=page,
+        script=Markup(script),  # noqa: S704 - our own, and the only one that the page lets run
+        script_hash=f"sha256-{digest}",
+    )
 
 
 def _shown(value: object) -> object:

@@ -21,8 +21,8 @@ def parts(folder: Path) -> list[Part]:
     rows = {name: dict(lines.counted(deeds)) for name, deeds in stages.items()}
     table = [[what, *(rows[stage].get(what, "-") for stage in stages)] for what in rows["in all"]]
     said: list[Part] = [Table(["", *stages], table), Facts([*lines.joules(found), *lines.shares(found)])]
-    if found.energy.source:
-        said.append(Text(f"Energy figures from: {found.energy.source}."))
+    if found.figures_from:
+        said.append(Text(f"Energy figures from: {found.figures_from}."))
     if wear := lines.wear(found):
         said.append(Facts(wear))
     if found.doubtful:

@@ -18,6 +18,7 @@ from hil.report import figures, origin, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Figure, Page, Part, Section, Table, Text, write
 from hil.report.run_data import RunData, of
+from hil.training.gradient_norms import PREFIX, TOTAL
 from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
 
@@ -119,8 +120,18 @@ def _learning(run: RunData) -> list[Part]:
         Panel(words.capitalize(), figures.lines(_over_the_run(run, measure), "step", words)),
         Panel("Learning rate", figures.lines([run.curve("lr", "learning rate")], "step", "learning rate", low=0)),
     ]
+    if norms := _gradient_norms(run):
+        panels.append(Panel("Norm of the gradient", figures.lines(norms, "step", "norm", log=True)))
     caption = "Long runs are drawn as means over neighbouring steps, with their range behind."
     return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
+
+
+def _gradient_norms(run: RunData) -> list[Curve]:
+    """Of every part of the model; of all where there is one only, or where a run recorded no more."""
+    parts = sorted({key for r in run.steps[:1] for key in r if key.startswith(PREFIX)})
+    if len(parts) > 1:
+        return [run.curve(key, _short(key.removeprefix(PREFIX))) for key in parts]
+    return [run.curve(TOTAL, "all")] if any(TOTAL in r for r in run.steps[:1]) else []
 
 
 def _over_the_run(run: RunData, key: str) -> list[Curve]:

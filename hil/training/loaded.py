@@ -98,6 +98,8 @@ def load_run(
     Raises:
         RunError: there is no run, no such checkpoint, or weights that only its own chip has.
     """
+    if not isinstance(run, str | Path):
+        raise RunError(f"{run!r:.80} names no run: the folder of one is expected, e.g. load_run('runs/digits')")
     folder = find(Path(run))
     experiment = experiment_file.load(folder.config)
     found = weights_of(folder, which)

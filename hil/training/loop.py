@@ -24,6 +24,7 @@ from hil.learning.loss import Task, task
 from hil.learning.model import observed
 from hil.training import best
 from hil.training.evaluate import Evaluation, evaluate
+from hil.training.gradient_norms import GradientNorms
 from hil.training.optimize import learning_rate, optimizer
 from hil.training.ranks import ALONE, RankError, Ranks
 from hil.training.run import checkpoint, provenance
@@ -105,7 +106,7 @@ def train(
     provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
     part = (ranks.rank, ranks.count)
     batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
-    tally = Tally()
+    tally, norms = Tally(), GradientNorms(model)
 
     with (
         MetricsFile(folder.metrics, metrics_bytes) as metrics,
@@ -145,7 +146,7 @@ def train(
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take(), **pulsed}
+                    record = {"lr": lr, **means, **tally.take(), **norms.take(), **pulsed}
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
                     recorder.step(record)

@@ -49,6 +49,7 @@ class CellsHad(BaseModel):
     most_pulses: Number = 0
     mean_pulses: Number = 0
     energy_j: Number = 0
+    most_energy_j: Number = 0
 
 
 class Kept(BaseModel):
@@ -86,6 +87,12 @@ class Ledger:
     energy: Energy = field(default_factory=Energy)
     endurance: float | None = None
     counted: bool = True
+
+    @property
+    def figures_from(self) -> str:
+        """Where the energy figures are from; empty where there are none, whatever the datasheet says of that."""
+        known = any(figure is not None for figure in (self.energy.dac_j, self.energy.adc_j, self.energy.circuits_w))
+        return self.energy.source if known else ""
 
     @property
     def stages(self) -> dict[str, Deeds]:
@@ -135,6 +142,11 @@ class Ledger:
         return max((had.most_pulses for had in self.kept.cells.values()), default=0.0)
 
     @property
+    def most_energy_j(self) -> float:
+        """Joules of pulses and writes of the cell that had most, over its life as far as it is known."""
+        return max((had.most_energy_j for had in self.kept.cells.values()), default=0.0)
+
+    @property
     def worn_at(self) -> float | None:
         """When the busiest cell reaches its endurance at this run's rate, seconds since 1970; None: not known."""
         rates = [had.most_pulses - _before(self.kept, name).most_pulses for name, had in self.kept.cells.items()]
@@ -156,9 +168,10 @@ class Ledger:
             "joules_an_epoch": known / epochs if epochs else None,
             "device_s_a_sample": self.total.device_s / images if images else None,
             "device_s_an_epoch": self.total.device_s / epochs if epochs else None,
-            "figures_from": self.energy.source or None,
+            "figures_from": self.figures_from or None,
             "digital_arithmetic_j": self.digital_j,
             "most_pulses_of_a_cell": self.most_pulses,
+            "most_energy_of_a_cell_j": self.most_energy_j,
             "endurance": self.endurance,
             "endurance_reached_at": self.worn_at,
         }

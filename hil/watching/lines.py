@@ -81,8 +81,8 @@ def of_ledger(ledger: Ledger) -> Iterator[str]:
     for name, deeds in ledger.stages.items():
         yield from _block(f"of it {name}", counted(deeds))
     yield from _block("energy", joules(ledger))
-    if ledger.energy.source:
-        yield f"figures from: {ledger.energy.source}"
+    if ledger.figures_from:
+        yield f"figures from: {ledger.figures_from}"
     yield from _block("shares", shares(ledger))
     yield from _block("wear", wear(ledger))
     if ledger.doubtful:

@@ -202,7 +202,7 @@ class Recorder:
         return {
             name: ledger.CellsHad(
                 most_pulses=float(maps.pulses.max()), mean_pulses=float(maps.pulses.mean()),
-                energy_j=float(maps.energy_j.sum()),
+                energy_j=float(maps.energy_j.sum()), most_energy_j=float(maps.energy_j.max()),
             )
             for name, maps in self._bench.cells().items() if maps.pulses.size
         }  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hil.watching import ledger, lines, picture
 from hil.watching.events import Event, Follower
 from hil.watching.thin import Thin
 
-CURVES = ("loss", "accuracy", "mean_squared_error", "settled", "clipped", "rails", "iterations")
+CURVES = ("loss", "accuracy", "mean_squared_error", "settled", "clipped", "rails", "iterations", "gradient_norm")
 AT_ONCE = 4 << 20
 """Bytes of a log that are read before somebody is answered: a long one is caught up with in several looks."""
 FRESH_S = 0.5
@@ -114,6 +115,7 @@ class RunView:
         return {
             "done": lines.counted(found.total), "joules": lines.joules(found), "wear": lines.wear(found),
             "shares": lines.shares(found), "most_pulses": found.most_pulses,
+            "most_energy_j": found.most_energy_j,
         }  # fmt: skip
 
     def _calibration(self) -> dict[str, Any] | None:
@@ -123,7 +125,18 @@ class RunView:
             return None
         said = sessions[-1].get("counterpart") if sessions else None
         found = said.get("calibration") if isinstance(said, dict) else None
-        return found if isinstance(found, dict) else None
+        return _aged(found, sessions[-1].get("started")) if isinstance(found, dict) else None
+
+
+def _aged(calibration: dict[str, Any], started: object) -> dict[str, Any]:
+    """What provenance says of a calibration, its age brought forward from when the session began to now."""
+    age = _number(calibration.get("age_days"))
+    try:
+        began = datetime.fromisoformat(str(started))
+        since = (datetime.now(UTC) - began).total_seconds() / 86400
+    except (ValueError, TypeError):  # no time, or one without its zone
+        return calibration
+    return calibration if age is None else calibration | {"age_days": round(age + max(0.0, since), 3)}
 
 
 def picture_of(folder: Path) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def check_signal(start_host, state, name):
     print(f"{name} while {state}: outputs off after {1000 * seconds:.0f} ms")
     assert any(word in why for word in ASKED), why
     assert seconds < 1.0
-    _, errors = host.communicate(timeout=10)
+    _, errors = host.communicate()
     assert host.returncode in (128 + getattr(signal, name), -getattr(signal, name)), errors
     assert device.outputs.state is State.SAFE
     assert "could not be confirmed" not in errors
@@ -129,7 +129,7 @@ def test_second_interrupt_does_not_stop_the_switching_off(start_host):
     for _ in range(5):
         host.send_signal(signal.SIGINT)
     wait_for(lambda: not device.outputs.on)
-    host.communicate(timeout=10)
+    host.communicate()
     assert any(word in device.journal.of("outputs")[-1].text for word in ASKED)
 
 

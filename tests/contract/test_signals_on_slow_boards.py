@@ -115,7 +115,7 @@ def check(slow_board, start_host, doing, door, name, again=0):
     print(f"{name} while {doing}, {door}: outputs off after {1000 * (off.time_s - sent):.0f} ms")
     assert off.time_s - sent < 1.0
     assert "asked by" in off.text or "new session" in off.text
-    _, errors = host.communicate(timeout=10)
+    _, errors = host.communicate()
     assert host.returncode in (128 + number, -number), errors
     assert "could not be confirmed" not in errors
     assert device.outputs.state is State.SAFE
@@ -158,7 +158,7 @@ def test_a_training_is_off_within_a_second_and_says_the_sentence(slow_board, sta
     assert off.time_s - sent < 1.0
     for _ in range(again):
         host.send_signal(signal.SIGINT)
-    said, errors = host.communicate(timeout=30)
+    said, errors = host.communicate()
     assert host.returncode == 130, errors
     assert "stopped by SIGINT" in said and "--resume goes on" in said
     assert not errors.strip()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import SourceDac
-from firmware_specs.topology import Conv, Dense, Layer, Topology, resistive_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology, TopologyError, resistive_chain
 
 BOARD = tomllib.loads((resources.files("firmware_specs.datasheets") / "resistive-board.toml").read_text())
 
@@ -56,7 +56,7 @@ def test_resistive_chain_joins_sources_to_the_first_layer():
     ],
 )
 def test_resistive_network_that_is_no_dense_chain_is_refused(layers, couplings, reason):
-    with pytest.raises(ValidationError, match=reason):
+    with pytest.raises(TopologyError, match=reason):
         Topology(
             substrate="resistive",
             source=(2, 6, 6),

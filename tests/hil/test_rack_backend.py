@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from drivers.deed_file import DeedFile
 from drivers.errors import BudgetSpent, OutOfRange
 from drivers.loopback import Loopback
 from drivers.rack.rig import Rig
@@ -115,3 +116,25 @@ def test_more_outputs_than_nudge_sources_are_refused():
     _, rack = bench()
     with rack, pytest.raises(OutOfRange, match="4 outputs need as many nudge sources"):
         rack.place(network(outputs=4))
+
+
+def test_the_ledger_counts_what_the_virtual_instruments_did(tmp_path):
+    virtual, rack = bench()
+    with DeedFile(tmp_path / "ledger.bin") as file, rack, rack.counting(file):
+        array = rack.place(network())
+        array.program(weights())
+        array.settle(torch.tensor([[5.0, -5.0, 2.0], [1.0, 4.0, -3.0]]), [torch.full((2, 2), 2.0)], reads=3)
+        standing = rack.standing()
+        cells = rack.cells()["crossbar"]
+        done = rack.deeds()
+        assert file.total == done
+    log = virtual.bench.log
+    at, high = rack.rig.rack.roles.force, rack.rig.limits.pulse_v
+    volts = [e.value for e in log.of("level") if e.subject == at and abs(e.value) == pytest.approx(high)]
+    assert (done.pulses_up, done.pulses_down) == (sum(v > 0 for v in volts), sum(v < 0 for v in volts))
+    assert done.pulses_up > 0 and cells.pulses.sum() == len(volts)
+    assert (done.free, done.nudged) == (2 + 1, 2)  # the first is looked at twice: is it at rest?
+    assert done.adc == len(log.of("reading"))
+    assert standing["outputs"] and any(i["output"].startswith("on") for i in standing["instruments"])
+    assert all(not i["compliance"] for i in standing["instruments"] if i["output"] == "off")
+    assert not rack.standing()["outputs"]

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -60,10 +62,17 @@ def test_a_run_leaves_a_report_with_every_section(run):
     assert "block_1.energy.weight_0" in text
 
 
-def test_a_report_loads_nothing_and_runs_nothing(run):
+def test_a_report_loads_nothing_and_runs_its_own_script_alone(run):
     text = run.report.read_text()
     outline = _Outline(text)
-    assert not outline.tags & {"script", "link", "img", "iframe", "object"}
+    assert not outline.tags & {"link", "img", "iframe", "object"}
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (allowed,) = re.findall(r"script-src ([^;\"]*)", text)
+    assert allowed == f"'sha256-{digest}'"
+    script = script.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"fetch|XMLHttp|import|\beval|innerHTML|https?:", script)
+    assert not any(name.startswith("on") for name, _ in outline.attributes)
     loading = [v for k, v in outline.attributes if k in ("src", "href", "xlink:href", "action", "data")]
     assert all(v.startswith(("#", "data:image/png;")) for v in loading)
     assert not re.search(r"url\((?!#)|@import", text)
@@ -144,5 +153,5 @@ def test_what_a_file_of_a_run_says_does_nothing_in_its_report():
 
     evil = "\x1b[2J\u202e<script>"
     page = render(Page(evil, evil, [], [Section(evil, [Facts([(evil, evil)]), Fold(evil, f"{evil}\nnext line")])]))
-    assert "\x1b" not in page and "\u202e" not in page and "<script>" not in page
+    assert "\x1b" not in page and "\u202e" not in page and page.count("<script>") == 1  # its own
     assert page.count(r"\x1b[2J\u202e&lt;script&gt;") >= 6 and "\nnext line" in page

@@ -168,7 +168,7 @@ def test_outputs_go_off_however_it_ends(number, tmp_path):
         event = board.device.journal.of("outputs")[-1]
         assert any(word in event.text for word in ("asked by", "new session")), event.text
         assert event.time_s - sent < 1.0
-        host.communicate(timeout=10)
+        host.communicate()
     finally:
         host.kill()
         host.communicate()

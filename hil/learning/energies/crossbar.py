@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from firmware_specs.topology import Conv, Dense, Topology
+from firmware_specs.topology import Topology
 from hil.counterparts.seam import Parameters, States
 from hil.learning import energy
 from hil.learning.energies.energy import Energy, Shape
@@ -53,7 +53,7 @@ class Crossbar(Energy):
         """
         drawn: dict[str, Tensor] = {}
         for index, coupling in enumerate(self.network.couplings):
-            shape = weight_shape(self.network, coupling)
+            shape = self.network.weight_shape(coupling)
             bound = math.prod(shape[1:]) ** -0.5
             drawn[f"weight_{index}"] = torch.empty(shape).uniform_(-bound, bound)
             if coupling.bias:
@@ -77,11 +77,3 @@ class Crossbar(Energy):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Closed forms, as `hil.learning.energy.contrast`."""
         return energy.contrast(self.network, parameters, drive, phases, weights, source_currents, windows)
-
-
-def weight_shape(topology: Topology, coupling: Dense | Conv) -> tuple[int, ...]:
-    """Of a coupling's weights: (post, pre) dense, (out, in, k, k) convolutional."""
-    if isinstance(coupling, Conv):
-        channels = topology.shape(coupling.pre)[0]
-        return topology.shape(coupling.post)[0], channels, coupling.kernel, coupling.kernel
-    return topology.layers[coupling.post].units, topology.cells(coupling)[0] - coupling.bias

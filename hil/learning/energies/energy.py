@@ -108,5 +108,7 @@ class Energy(ABC):
         with torch.enable_grad():
             energies = self.energy(leaves, source.repeat(len(phases), *[1] * (drive.dim() - 1)), joined)
             total = (energies * torch.cat(list(weights))).sum()
+            if not total.requires_grad:
+                raise ValueError(f"{self.name}.energy depends on no parameter and no drive: nothing to learn")
             by_drive, *rest = torch.autograd.grad(total, [source, *leaves.values()], materialize_grads=True)
         return by_drive, dict(zip(leaves, rest, strict=True))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from emulator import network
+from firmware_specs.given import is_real, is_whole
 from hil.counterparts.seam import Parameters, States
 from hil.learning.energies import implicit
 from hil.learning.energy import ideal_network
@@ -59,10 +60,14 @@ class Implicit:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if not ((self.tolerance is None or 0 < self.tolerance < 1) and self.max_iterations > 0):
+        tolerated = self.tolerance is None or (is_real(self.tolerance) and 0 < self.tolerance < 1)
+        if not (tolerated and is_whole(self.max_iterations, 1)):
             raise ValueError(
-                f"0 < tolerance < 1 and max_iterations > 0 are needed, got {self.tolerance} and {self.max_iterations}"
+                "0 < tolerance < 1 and a whole number max_iterations > 0 are needed, got "
+                f"{self.tolerance!r} and {self.max_iterations!r}"
             )
+        if self.unsolved not in ("refuse", "keep"):
+            raise ValueError(f"unsolved must be one of refuse, keep, got {self.unsolved!r}")
         network.check_over_relaxation(self.over_relaxation)
 
     def gradients(
@@ -145,8 +150,8 @@ class Unrolled:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if self.sweeps < 1:
-            raise ValueError(f"sweeps must be at least 1, got {self.sweeps}")
+        if not is_whole(self.sweeps, 1):
+            raise ValueError(f"sweeps must be at least 1, got {self.sweeps!r}: a whole number is expected")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from firmware_specs.given import is_real
 from hil.counterparts.seam import Hold, Parameters, States
 from hil.learning.estimator import Site, contrast_weights, contrasted
 
@@ -35,8 +36,8 @@ class Coupled:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if not 0 < self.eta < float("inf"):
-            raise ValueError(f"eta must be positive and finite, got {self.eta}")
+        if not (is_real(self.eta) and 0 < self.eta < float("inf")):
+            raise ValueError(f"eta must be positive and finite, got {self.eta!r}")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor

@@ -23,7 +23,6 @@ from torch import Tensor
 from firmware_specs.datasheet.section import Fraction, Positive
 from hil.counterparts.cell_array import CellArray, Pulsed, added
 from hil.experiments.parts import Count
-from hil.learning.energies.crossbar import weight_shape
 from hil.learning.updates import symmetric_point
 from hil.learning.updates.update import PulsedUpdate
 
@@ -246,7 +245,7 @@ class TransferRule:
 def _zeros(array: CellArray) -> dict[str, Tensor]:
     topology, zeros = array.topology, {}
     for n, coupling in enumerate(topology.couplings):
-        zeros[f"weight_{n}"] = torch.zeros(weight_shape(topology, coupling))
+        zeros[f"weight_{n}"] = torch.zeros(topology.weight_shape(coupling))
         if coupling.bias:
             zeros[f"bias_{n}"] = torch.zeros(topology.cells(coupling)[1])
     return zeros

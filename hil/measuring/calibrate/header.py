@@ -69,7 +69,8 @@ def check(path: Path, model: str, serial: str, allow: str | None, now: datetime 
             f"calibration {header.id} ({path}): " + "; ".join(problems),
             todo=f'Calibrate again, or use it by name: allow_calibration = "{header.id}" in the bench file',
         )
-    return {"id": header.id, "file": str(path), "age_days": round(age, 3), "overridden": problems}
+    told = {"id": header.id, "file": str(path), "age_days": round(age, 3), "valid_days": header.valid_days}
+    return {**told, "overridden": problems}
 
 
 def _load(path: Path) -> CalibrationHeader:

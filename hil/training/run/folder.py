@@ -195,7 +195,7 @@ def find(path: Path) -> RunFolder:
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
-        raise RunError(f"{path} holds no run: name the folder of one with --run-dir")
+        raise RunError(f"{path} holds no run: name the folder of one, with config.toml in it (--run-dir)")
     return folder
 
 

@@ -29,7 +29,10 @@ from hil.training.run.marked import Made, RunError
 
 STUDY = Made(
     "study",
-    re.compile(r"study\.(json|png|html)|table\.(json|md)|points/[^/]+/(point\.json|log\.txt|chip\.toml)"),
+    re.compile(
+        r"study\.(json|png|html)|table\.(json|md)|points/\.worker-[^/]+\.lock|"
+        r"points/[^/]+/(point\.json|log\.txt|chip\.toml|attempts\.jsonl|\.lock)"
+    ),
     re.compile(r"points(/[^/]+(/run)?)?"),
 )
 """What a study makes in its folder, besides the runs of its points."""
@@ -151,7 +154,7 @@ def points(axes: list[Axis]) -> list[Point]:
 
 
 @contextlib.contextmanager
-def opened(path: Path, document: Mapping[str, object], *, overwrite: bool) -> Iterator[None]:
+def opened(path: Path, document: Mapping[str, object], *, overwrite: bool, points: int = 0) -> Iterator[None]:
     """Starts a study's folder, or goes on with the one that asked for the same, and keeps others out of it.
 
     Raises:
@@ -165,6 +168,8 @@ def opened(path: Path, document: Mapping[str, object], *, overwrite: bool) -> It
                 _clear(path)
             marked.mark(path, STUDY)
             write_json(path / "study.json", document)
+        if marked.is_ours(path, STUDY):
+            marked.mark(path, STUDY, points=points)
         yield
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import tomli_w
 import torch
@@ -30,6 +32,9 @@ from hil.training.study import chip, quality
 from hil.training.study.grid import CHIP_KEYS, EXPERIMENT_KEYS, FROZEN, NAMED, RULE, WAIT, Point, Row, StudyError, Value
 from hil.training.update import CellUpdates
 
+WORKER = "{worker}"
+"""In an address: the name of the worker, 0, 1, ... on this machine."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -42,8 +47,9 @@ class Task:
         point: Which.
         folder: Of the point.
         data_root: Folder of the data sets.
-        threads: Torch threads.
+        threads: Torch threads; 0: as many as the worker has.
         visa_library: In place of what a bench file says.
+        worker: Name of the worker that has it; `{worker}` in an address stands for it.
     """
 
     experiment: str
@@ -54,16 +60,43 @@ class Task:
     data_root: Path
     threads: int
     visa_library: str | None = None
+    worker: str = "0"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"folder": str(self.folder), "data_root": str(self.data_root.absolute())}
+
+    @classmethod
+    def of_document(cls, found: dict[str, Any]) -> Self:
+        """The task of a document."""
+        point = Point(found["point"]["values"], tuple(found["point"]["waits_s"]))
+        places = {"folder": Path(found["folder"]), "data_root": Path(found["data_root"])}
+        return cls(**{**found, "overrides": tuple(found["overrides"]), "point": point, **places})
+
+    @property
+    def address(self) -> str | None:
+        """Of the counterpart, as it was asked for; None where the experiment says it."""
+        asked = self.point.values.get("device", self.device)
+        return None if asked is None else str(asked)
+
+    @property
+    def has_device_of_worker(self) -> bool:
+        """Whether every worker has a device of its own."""
+        return WORKER in (self.address or "")
+
+    def failed(self, note: str) -> list[Row]:
+        """Rows of the point where it failed."""
+        return self.point.rows([None] * max(1, len(self.point.waits_s)), note=note)
 
 
 def run(task: Task) -> list[Row]:
     """Trains, or goes on training, tests, and leaves `point.json`; a refusal or failure becomes a row that says so."""
-    torch.set_num_threads(task.threads)
+    torch.set_num_threads(max(1, task.threads))
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
         rows = _rows(task)
     except (ValueError, ArithmeticError) as error:
-        rows = task.point.rows([None] * max(1, len(task.point.waits_s)), note=str(error))
+        rows = task.failed(str(error))
     if rows:
         write_json(task.folder / "point.json", [vars(row) for row in rows])
     return rows
@@ -75,6 +108,8 @@ def _rows(task: Task) -> list[Row]:
     refuse_lost(opened)
     resume = bool(checkpoint.names(opened.checkpoints))
     experiment = experiment_file.load(opened.config) if resume else _experiment(task)
+    if resume and task.has_device_of_worker:  # another worker may go on with it, on its own device
+        experiment = experiment.model_copy(update={"device": _asked(task)[0].device})
     with (task.folder / "log.txt").open("a", encoding="utf-8") as log:
         outcome, opened = open_and_train(
             Terminal(file=log),
@@ -169,7 +204,7 @@ def _asked(task: Task) -> tuple[Experiment, dict[str, Value]]:
     loaded = experiment_file.load(named, overrides)
     if rule == baseline.kind:
         loaded = loaded.model_copy(update={"estimator": baseline})
-    address = str(values.get("device", task.device or loaded.device))
+    address = _of_worker(task.address or loaded.device, task.worker)
     changes = {
         place: value
         for key, value in values.items()
@@ -178,6 +213,17 @@ def _asked(task: Task) -> tuple[Experiment, dict[str, Value]]:
     if changes and not address.startswith("emulator:"):
         raise StudyError(f"{', '.join(changes)}: keys of an emulated chip, but the device is {address}")
     return loaded.model_copy(update={"device": address}), changes
+
+
+def _of_worker(address: str, worker: str) -> str:
+    """An address with the worker's name in it.
+
+    Raises:
+        StudyError: the name is none that an address can have.
+    """
+    if WORKER in address and not re.fullmatch(r"[A-Za-z0-9_-]+", worker):
+        raise StudyError(f"{address}: {worker!r} names no device: start workers with names, `dask worker --name 0`")
+    return address.replace(WORKER, worker)
 
 
 def _toml(value: Value) -> str:

@@ -1,37 +1,127 @@
-"""What a study's worker does when the study itself is killed."""
+"""The process in which a worker's points are trained: `python -m hil.training.study.worker`.
+
+Signals reach a main thread only, and outputs have to go off on them, so nothing is trained in a thread of the engine.
+Tasks come as JSON lines on the standard input and answers leave by the standard output. The end of the input, by word
+or because whoever wrote there is gone, is a request to stop: the training under way writes its checkpoint.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
-from multiprocessing import parent_process
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TextIO
 
-from firmware_specs import platform, registry
+import typer
 
-GRACE_S = 10.0
+from drivers.errors import DeviceError
+from drivers.owner_file import HeldByOther, OwnerFile
+from firmware_specs import platform as system
+from firmware_specs import registry
+from hil.training.study import point
+from hil.training.study.grid import Row, rows_in
+
+GRACE_S = 30.0
 """Time for the checkpoint of the training that was under way."""
+PATIENCE_S, PAUSE_S = 60.0, 0.1
+"""How long a point that another process still holds is waited for: one whose worker was killed stops by itself."""
 
 
-def begin(plugins: Sequence[str]) -> None:
-    """Begins a worker of a study: it knows what its parent knows, and ends with it."""
-    for module in plugins:
-        registry.plugin(module)
-    end_with_parent()
+def main() -> None:
+    """Answers one task after another until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    waiting: SimpleQueue[str | None] = SimpleQueue()
+    busy = threading.Event()
+    threading.Thread(target=_listen, args=(sys.stdin, waiting, busy), daemon=True).start()
+    while (line := waiting.get()) is not None:
+        busy.set()
+        said = json.dumps(_answer(json.loads(line)))
+        busy.clear()
+        try:
+            print(said, file=answers, flush=True)
+        except BrokenPipeError:
+            os._exit(0)  # nobody listens any more, and what there is to say lies in the point's folder
 
 
-def end_with_parent() -> None:
-    """Makes this process stop, as on SIGTERM, when its parent is gone; a pool's worker would wait for work forever."""
-    threading.Thread(target=_watch, daemon=True).start()
+def _listen(lines: TextIO, waiting: SimpleQueue[str | None], busy: threading.Event) -> None:
+    for line in lines:
+        waiting.put(line)
+    waiting.put(None)
+    if busy.is_set():
+        system.end_this_process()
+        time.sleep(GRACE_S)
+        os._exit(128 + signal.SIGTERM)
 
 
-def _watch() -> None:
-    parent = parent_process()
-    if parent is None:
-        return
-    parent.join()
-    platform.end_this_process()
-    time.sleep(GRACE_S)
-    os._exit(128 + signal.SIGTERM)
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    for module in asked["plugins"]:
+        if module not in registry.plugins():
+            registry.plugin(module)
+    task = point.Task.of_document(asked["task"])
+    try:
+        with _alone(task):
+            rows = rows_in(task.folder) or _noted(task)
+    except DeviceError as error:
+        return {"device_failed": str(error)}
+    except Exception:
+        return {"failed": traceback.format_exc()}
+    return {"rows": [vars(row) for row in rows]}
+
+
+def _noted(task: point.Task) -> list[Row]:
+    """Runs a point; who did it and when goes into its `attempts.jsonl`."""
+    who = {"worker": task.worker, "host": platform.node(), "pid": os.getpid()}
+    with (task.folder / "attempts.jsonl").open("a", encoding="utf-8") as log:
+
+        def note(what: str) -> None:
+            log.write(json.dumps({"t": round(time.time(), 3), "what": what, **who}) + "\n")
+            log.flush()
+
+        note("begun")
+        try:
+            rows = point.run(task)
+        except typer.Exit:  # within a step, which is undone
+            rows = []
+        note("ended" if rows else "stopped")
+    return rows
+
+
+@contextmanager
+def _alone(task: point.Task) -> Iterator[None]:
+    """Holds a point, and where every worker has a device of its own that one, too."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    held = [_hold(task.folder / ".lock", task.point.name)]
+    try:
+        if task.has_device_of_worker:
+            held.append(_hold(task.folder.parent / f".worker-{task.worker}.lock", f"the device of {task.worker}"))
+        yield
+    finally:
+        for lock in held:
+            lock.release()
+
+
+def _hold(path: Path, what: str) -> OwnerFile:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return OwnerFile(path, what)
+        except HeldByOther:
+            if time.monotonic() > until:
+                raise
+            time.sleep(PAUSE_S)
+        except FileNotFoundError:
+            continue  # it was released and taken away this moment
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
-"""Sixty wrong uses of the Python API: one sentence each, none silent."""
+"""Wrong uses of the Python API, sixty and more: one sentence each, none silent."""
 
 import re
 import warnings
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 import hil
 from emulator.network import Stop
 from firmware_specs.topology import resistive_chain
-from hil import Conv, Dense, EnergyBlock, Estimator, Layer, Topology, conv_chain, dense_chain, open_bench
+from hil import Conv, Dense, Energy, EnergyBlock, Estimator, Layer, Topology, conv_chain, dense_chain, open_bench
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.gradients.coupled import Coupled
 from hil.learning.inputs import SettlingWarning
@@ -51,6 +52,52 @@ def reevaluated():
 
 def flat_hopfield_source():
     return Topology(source=(4,), layers=(Layer(shape=(3,)),))
+
+
+def settled(drive=None, nudges=(), start=None):
+    made = block()
+    made.program()
+    return made.settle(torch.ones(2, 4) if drive is None else drive, nudges, start)
+
+
+def replaced(address, name, *shape):
+    made = EnergyBlock(BLOCK, open_bench(address))
+    setattr(made, name, torch.nn.Parameter(torch.zeros(shape)))
+    return made(drive(2, 4))
+
+
+def exchanged(name, value):
+    setattr(block(), name, value)
+
+
+def batched():
+    v = drive(2, 4, requires_grad=True)
+    return torch.autograd.grad(block()(v), v, torch.ones(5, 2, 3), is_grads_batched=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Springs(Energy):
+    """A unit a weight, each drawn to what drives it."""
+
+    @property
+    def layers(self):
+        return ((3,),)
+
+    def initial(self):
+        return {"w": torch.ones(3, 4)}
+
+    def energy(self, parameters, drive, states):
+        return (states[0] ** 2).sum(1) / 2 - (states[0] * (drive @ parameters["w"].T)).sum(1)
+
+
+def energy(drive_shape=(4,), **wrong):
+    kind = dataclass(frozen=True, kw_only=True)(type("Mine", (Springs,), wrong))
+    block = EnergyBlock(kind(drive_shape=drive_shape), open_bench("reference:"))
+    return block(drive(2, 4)).sum().backward()
+
+
+def of_states(function):
+    return energy(energy=lambda self, parameters, drive, states: function(states[0]))
 
 
 USES = [
@@ -124,6 +171,65 @@ USES = [
     (lambda: hil.register("loses", "x", print), "'loses' is no kind of thing; did you mean losses"),
     (lambda: hil.register("losses", "mse", print), "a loss 'mse' is there already"),
     (lambda: hil.no_such_name, "module 'hil' has no attribute 'no_such_name'"),
+    (lambda: block(generator=3), "generator: 3, expected a torch.Generator or None"),
+    (lambda: block(observer=3), "observer: 3, expected a function"),
+    (lambda: block(pulsed="yes"), "pulsed: 'yes', expected True or False"),
+    (lambda: block(beside=-1), "beside: -1, expected a whole number of at least 0"),
+    (lambda: exchanged("estimator", "implicit"), "estimator: 'implicit' is no rule"),
+    (lambda: exchanged("reads", 0), "reads: 0, expected a whole number of at least 1"),
+    (lambda: exchanged("unsettled", "drop"), "unsettled: 'drop', expected one of"),
+    (lambda: Estimator(beta="0.1"), "beta must be positive and finite, got '0.1'"),
+    (lambda: Estimator(beta=True), "beta must be positive and finite, got True"),
+    (lambda: Estimator(points=2.0), "points must be 2, 4, 6 or 8"),
+    (lambda: Estimator(auto_range="no"), "auto_range must be True, False or None, got 'no'"),
+    (lambda: Estimator(dither="no"), "dither must be True or False, got 'no'"),
+    (lambda: Estimator(range_fraction="all"), "range_fraction must be in (0, 1], got 'all'"),
+    (lambda: Implicit(tolerance="small"), "0 < tolerance < 1"),
+    (lambda: Implicit(unsolved="drop"), "unsolved must be one of refuse, keep, got 'drop'"),
+    (lambda: Unrolled(sweeps=2.5), "sweeps must be at least 1, got 2.5"),
+    (lambda: Stop(0, 1e-6), "max_iterations: 0, expected a whole number of at least 1"),
+    (lambda: Stop(3, float("nan")), "tolerance: nan, expected a finite number of at least 0"),
+    (lambda: Stop(3, 1e-6, 0), "check_every: 0, expected a whole number of at least 1, or None"),
+    (lambda: settled("x"), "drive: str, expected a tensor"),
+    (lambda: settled(nudges=3), "nudges: int, expected a list"),
+    (lambda: settled(nudges=torch.zeros(2, 3)), "nudges: Tensor, expected a list"),
+    (lambda: settled(nudges=[torch.zeros(1, 3)]), "nudge 0: shape (1, 3), expected (2, 3)"),
+    (
+        lambda: settled(start=(torch.zeros(2, 9), torch.zeros(2, 3))),
+        "start: [(2, 9), (2, 3)], expected a tensor a layer",
+    ),
+    (lambda: replaced("reference:", "weight_0", 4, 3), "weight_0: shape (4, 3), the crossbar needs (3, 4)"),
+    (lambda: replaced("emulator:ideal", "weight_0", 4, 3), "weight_0: shape (4, 3), the crossbar needs (3, 4)"),
+    (lambda: replaced("emulator:ideal", "bias_0", 1), "bias_0: shape (1,), the crossbar needs (3,)"),
+    (lambda: block()(drive(2, 4).to_sparse()), "drive: a sparse or nested tensor"),
+    (lambda: block().to("meta")(drive(2, 4)), "the block is on the meta device"),
+    (batched, "an energy block cannot be transformed by torch.func"),
+    (lambda: torch.fx.symbolic_trace(block()), "an energy block cannot be exported or traced"),
+    (lambda: energy(drive_shape=()), "Mine.drive_shape: (), expected sizes of at least 1"),
+    (lambda: energy(layers=(3,)), "Mine.layers: 3, expected sizes of at least 1"),
+    (lambda: energy(rails=lambda self: ((1, 0),)), "Mine.rails: ((1, 0),), expected the lowest and highest state"),
+    (lambda: energy(bounds=lambda self, name: 3), "Mine.bounds('w'): 3, expected a lowest and a highest value"),
+    (lambda: energy(initial=lambda self: [torch.zeros(3)]), "Mine.initial: list, expected parameters by name"),
+    (lambda: energy(initial=lambda self: {"w": [1.0]}), "Mine.initial: w is list, expected a tensor"),
+    (lambda: of_states(lambda s: s**2), "Mine.energy: shape (2, 3) of two samples"),
+    (lambda: of_states(lambda s: 3.0), "Mine.energy: float, expected a tensor with one number a sample"),
+    (lambda: of_states(lambda s: (s.detach() ** 2).sum(1)), "does not depend on the states as autograd sees it"),
+    (lambda: of_states(lambda s: (s**2).sum(1) * float("nan")), "Mine.energy: is NaN at states of 0"),
+    (lambda: of_states(lambda s: (s**2).sum(1)), "depends on no parameter and no drive"),
+    (lambda: hil.load_run(3), "3 names no run: the folder of one is expected"),
+    (lambda: hil.load_run("nowhere"), "nowhere holds no run"),
+    (lambda: hil.register("losses", "my loss", print), "'my loss' is no name for a loss"),
+    (lambda: hil.register(3, "x", print), "3 is no kind of thing"),
+    (lambda: hil.plugin("sub/mine.py"), "'sub/mine.py' is no name of a module; leave out the folder and .py: mine"),
+    (lambda: hil.trust(""), "'' is no name of a module"),
+    (lambda: dense_chain([4, 3], slope=0), "Layer: slope: Input should be greater than or equal to 0.000000001, got 0"),
+    (lambda: Layer(shape=3), "Layer: shape: Input should be a valid tuple, got 3"),
+    (lambda: Layer(shape=(-1,)), "Layer: shape.0: Input should be greater than 0, got -1"),
+    (lambda: Layer(shape=(4,), units=3), "Layer: units: unknown key; known: clamped, shape, slope"),
+    (lambda: conv_chain((1, 8, 8), [4], kernel="3"), "kernel: '3', expected a positive whole number"),
+    (lambda: Topology(), "Topology: layers: missing"),
+    (lambda: Topology(layers=[{"shape": [4], "colour": 1}]), "colour: unknown key"),
+    (lambda: Topology(layers=[Layer(shape=(4,))], couplings=[Dense(pre=0, post=5)]), "there are 1 layers"),
 ]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import shutil
 import threading
 import time
 
@@ -149,3 +150,18 @@ def page():
             return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
 
         yield serve
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser; skipped with the reason where there is none."""
+    sync = pytest.importorskip("playwright.sync_api", reason="no browser driver: pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    there = next((found for name in names if (found := shutil.which(name))), None)
+    with sync.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=there, args=["--no-sandbox"])
+        except sync.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()

@@ -1,24 +1,6 @@
 """The page in a real browser: what a person sees of a training, a trip, a measurement, and how soon."""
 
-import shutil
-
 import pytest
-
-sync = pytest.importorskip("playwright.sync_api", reason="no browser driver: pip install playwright")
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync.sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        except sync.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

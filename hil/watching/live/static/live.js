@@ -2,10 +2,11 @@
 "use strict";
 const EVERY_MS = 1000, PICTURE_MS = 3000;
 const WORDS = { loss: "loss", accuracy: "accuracy", mean_squared_error: "squared error", settled: "settled",
-  clipped: "clipped", rails: "at the rails", iterations: "sweeps a phase" };
+  clipped: "clipped", rails: "at the rails", iterations: "sweeps a phase", gradient_norm: "gradient norm" };
 const SHARES = ["accuracy", "settled", "clipped", "rails"];
 const CHARTS = [["Loss", ["loss"], true], ["Accuracy", ["accuracy", "mean_squared_error"]],
-  ["Settled", ["settled"]], ["Clipped and at the rails", ["clipped", "rails"]], ["Sweeps a phase", ["iterations"]]];
+  ["Settled", ["settled"]], ["Clipped and at the rails", ["clipped", "rails"]], ["Sweeps a phase", ["iterations"]],
+  ["Norm of the gradient", ["gradient_norm"], true]];
 const main = document.getElementById("main"), said = document.getElementById("said");
 let shown = null, charts = {}, pictureAt = 0, timer = null;
 
@@ -63,7 +64,7 @@ function device(run) {
   if (!d) return null;
   const pairs = [["outputs", d.outputs ? "on" : "off", d.outputs ? "running" : "soft"]];
   if (d.watchdog_s !== undefined) pairs.push(["watchdog", number(d.watchdog_s) + " s"]);
-  if (d.lease_s !== undefined) pairs.push(["lease", number(d.lease_s) + " s"]);
+  if (d.lease_s !== undefined) pairs.push(["lease, " + (d.lease_left_s === undefined ? "" : `${number(d.lease_left_s)} s of it left then`), number(d.lease_s) + " s"]);
   if (d.temperature_k !== undefined) pairs.push(["chip, at most " + number(d.most_temperature_k) + " K", number(d.temperature_k) + " K",
     d.temperature_k > 0.97 * d.most_temperature_k ? "lost" : ""]);
   if (d.resent !== undefined) pairs.push(["frames sent again", number(d.resent), d.resent ? "warn" : ""]);
@@ -81,6 +82,16 @@ function spent(run) {
   if (l.wear.length) add(box, el("h3", "Wear"), rows(l.wear));
   const budget = run.device && run.device.pulses;
   if (budget) add(box, el("p", `busiest cell: ${number(l.most_pulses)} of ${number(budget)} pulses allowed`, "soft"));
+  const joules = run.device && run.device.energy_j;
+  if (joules) add(box, el("p", `busiest cell: ${number(l.most_energy_j)} of ${number(joules)} J allowed`, "soft"));
+  return box;
+}
+function calibration(run) {
+  const c = run.calibration;
+  if (!c) return null;
+  const old = c.valid_days !== undefined && c.age_days > c.valid_days, of = c.valid_days === undefined ? "" : `, holds for ${number(c.valid_days)} d`;
+  const box = card("Calibration", figures([["age" + of, number(c.age_days) + " d", old ? "lost" : ""]]), el("p", [c.id, c.file].filter(Boolean).join(" · "), "soft"));
+  for (const why of c.overridden || []) add(box, el("p", "used by name although " + why, "warn"));
   return box;
 }
 function epochs(run) {
@@ -165,8 +176,7 @@ function showRun(run) {
   now.replaceChildren(...parts);
   now.className = "cards";
   draw(run);
-  const calibration = run.calibration ? card("Calibration", rows(Object.entries(run.calibration).slice(0, 12).map(([k, v]) => [k.replaceAll("_", " "), typeof v === "object" ? JSON.stringify(v) : String(v)]))) : null;
-  document.getElementById("side").replaceChildren(...[device(run), spent(run), epochs(run), calibration].filter(Boolean));
+  document.getElementById("side").replaceChildren(...[device(run), spent(run), epochs(run), calibration(run)].filter(Boolean));
 }
 function showOther(thing) {
   const parts = [head(thing)];

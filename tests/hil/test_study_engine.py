@@ -1,0 +1,150 @@
+"""Studies on Dask: workers, trainings and the study itself are killed, and every point still ends once."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import LocalCluster
+
+from hil.cli import main
+
+SMALL = ("data.train_samples=96", "data.test_samples=50", "optimizer.lr=0.001")
+PATIENCE_S = 50 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+"""Longer where others use the machine."""
+
+
+def arguments(folder, epochs, *more):
+    sweep = ["study", "digits", "--device", "emulator:mixed-8bit", "--sweep", "seed=1,2", "--run-dir", str(folder)]
+    settings = [part for value in (*SMALL, f"run.epochs={epochs}") for part in ("--set", value)]
+    return [*sweep, *settings, "--data-root", str(folder.parent), *more]
+
+
+@contextlib.contextmanager
+def started(folder, epochs, *more):
+    command = [sys.executable, "-m", "hil", *arguments(folder, epochs, *more)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=folder.parent) as study:
+        try:
+            yield study
+        finally:
+            study.kill()
+
+
+def wait_for(condition):
+    until = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def attempts(folder):
+    """What was noted of every point: `begun`, `ended` or `stopped`, and by which process."""
+    lines = {path.parent.name: path.read_text().splitlines() for path in folder.glob("points/*/attempts.jsonl")}
+    return {point: [json.loads(line) for line in noted] for point, noted in lines.items()}
+
+
+def in_the_middle(folder):
+    """A training that has a checkpoint and is not at its end; its process."""
+    for point, noted in attempts(folder).items():
+        checkpoints = folder / "points" / point / "run" / "checkpoints"
+        if noted and noted[-1]["what"] == "begun" and list(checkpoints.glob("*.json")):
+            return noted[-1]["pid"]
+    return None
+
+
+def ended_once(folder):
+    whats = {point: [note["what"] for note in noted].count("ended") for point, noted in attempts(folder).items()}
+    return whats == {"seed=1": 1, "seed=2": 1}
+
+
+def run(call):
+    with pytest.raises(SystemExit) as ended:
+        main(call)
+    return ended.value.code
+
+
+@pytest.fixture
+def scheduler():
+    """An existing scheduler with a worker that has a name."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(scheduler, tmp_path, capsys):
+    folder = tmp_path / "study"
+    with started(folder, 12, "--scheduler", scheduler) as study:
+        pid = wait_for(lambda: in_the_middle(folder))
+        os.kill(pid, signal.SIGKILL)
+        assert study.wait(PATIENCE_S) == 0
+    noted = attempts(folder)
+    assert ended_once(folder) and sum(len(notes) for notes in noted.values()) == 5  # one began twice
+    sessions = [json.loads(p.read_text())["sessions"] for p in folder.glob("points/*/run/provenance.json")]
+    assert sorted(len(found) for found in sessions) == [1, 2]
+    steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
+    assert steps == [12 * 3] * 2
+    assert run(arguments(folder, 12, "--scheduler", scheduler)) == 0
+    assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
+
+
+def test_a_worker_of_this_machine_that_is_killed_is_replaced(tmp_path):
+    folder = tmp_path / "study"
+    with started(folder, 15, "--jobs", "2") as study:
+        trains = wait_for(lambda: in_the_middle(folder))
+        worker = psutil.Process(trains).parent()
+        assert worker.ppid() == study.pid
+        worker.kill()
+        assert study.wait(PATIENCE_S) == 0
+    assert ended_once(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+def test_a_study_that_is_stopped_leaves_checkpoints_and_no_process(number, tmp_path):
+    folder = tmp_path / "study"
+    with started(folder, 100_000, "--jobs", "1") as study:
+        pid = wait_for(lambda: in_the_middle(folder))
+        study.send_signal(number)
+        study.stdout.read()  # ends when the last process that could write there has ended
+        assert study.wait(PATIENCE_S) == (130 if number is signal.SIGINT else -number)
+        wait_for(lambda: not psutil.pid_exists(pid))
+    (noted,) = attempts(folder).values()
+    assert [note["what"] for note in noted] == ["begun", "stopped"]
+
+
+def test_every_worker_has_a_device_of_its_own(scheduler, tmp_path, capsys):
+    (tmp_path / "lab.toml").write_text('[devices.chip0]\naddress = "emulator:mixed-8bit?seed=7"\n')
+    folder = tmp_path / "study"
+    call = arguments(folder, 1, "--scheduler", scheduler, "--bench", str(tmp_path / "lab.toml"))
+    call[call.index("--device") + 1] = "chip{worker}"
+    assert run(call) == 0, capsys.readouterr()
+    sessions = [json.loads(p.read_text())["sessions"][0] for p in folder.glob("points/*/run/provenance.json")]
+    assert [session["address"] for session in sessions] == ["emulator:mixed-8bit?seed=7"] * 2
+
+
+def test_no_scheduler_is_said_in_a_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hil.training.study.engine.LOOK_S", 0.3)
+    assert run(arguments(tmp_path / "study", 1, "--scheduler", "tcp://127.0.0.1:9")) == 2
+    assert "no scheduler answers there" in capsys.readouterr().err
+
+
+def test_a_folder_the_workers_do_not_have_is_said(tmp_path):
+    from hil.training.study import trainer
+
+    class Here:
+        name = "node-7"
+
+    trainer.get_worker, before = (lambda: Here), trainer.get_worker
+    try:
+        answer = trainer.train({"study": str(tmp_path / "none"), "folder": str(Path.cwd())})
+    finally:
+        trainer.get_worker = before
+    assert "is not on the machine of worker node-7" in answer["refused"]
