@@ -22,6 +22,7 @@ from firmware_specs.codes import DeviceFlag, ErrorCode, Kind, NakReason, Opcode,
 from firmware_specs.datasheet import load
 from firmware_specs.frame import Decoder, Frame, encode
 from firmware_specs.messages import LimitsRecord, MalformedError, SettleReply, Sync, WriteCells
+from firmware_specs.messages.packing import Reader
 from hil.conformance.suite import SERIAL
 
 
@@ -481,6 +482,13 @@ def details_are_counted_from_the_field(end, patch):
     set_verb(end, Opcode.CONFIGURE, off_by_two)
 
 
+def a_shape_is_a_field_for_each_size(end, patch):
+    def each(self, kind, count, lowest=0):
+        return tuple(self.uint(kind, lowest) for _ in range(count))
+
+    patch.setattr(Reader, "uints", each)
+
+
 def any_rank_is_taken(end, patch):
     def lenient(device, payload, door):
         return b"\x01\0" + bytes(8)
@@ -533,6 +541,7 @@ DEFECTS = {
     stale_is_flagged_as_replayed: "transactions.stale",
     the_rest_of_a_reply_comes_after_a_sync: "messages.sync",
     details_are_counted_from_the_field: "errors.topology-fields",
+    a_shape_is_a_field_for_each_size: "errors.topology-fields",
     any_rank_is_taken: "errors.topology-fields",
     overlapping_patches_are_written: "errors.overlap",
     half_a_pulse_is_a_limit: "limits.whole",

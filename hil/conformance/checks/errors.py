@@ -44,6 +44,7 @@ def _topology_fields(subject: FrameSubject) -> None:
     two = Writer().put("u8 u8 u8", 0, 0, 2).done()
     wrong = {
         5: two + b"\x02" + bytes(20),
+        6: two + Writer().put("u8 u32 u32 u32", 3, 2, 0, 4).done() + bytes(20),
         11: two + Writer().put("u8 u32 u8 f64", 1, 3, 1, 0.0).done() + bytes(20),
         38: two + 2 * Writer().put("u8 u32 u8 f64", 1, 3, 1, 1.0).done() + _dense(kernel=3),
     }
