@@ -21,7 +21,7 @@ from serial.tools import list_ports
 from drivers import answers, flight_log
 from drivers.connect import dialect_over, open_wire
 from drivers.device_kind import is_served
-from drivers.doors import SCPI, Address, Options
+from drivers.doors import BAUD, SCPI, Address, Options
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.lock import DeviceLock, owner_of
@@ -32,6 +32,8 @@ from firmware_specs.printable import printable
 
 PROBE_S = 1.0
 PLAIN = Options(timeout_s=PROBE_S, open_timeout_s=PROBE_S)
+MOST_NAMED = 4
+"""Programs that have a port open, in its line."""
 MAX_IDENTITY = 1024
 ALONE = "no byte came; a server may take one client at a time: is another program connected to it?"
 MOST_SHOWN = 160
@@ -118,7 +120,8 @@ def _look_at(address: str, words: str, options: Options) -> Found:
         return Found(address, "in use", words, printable(str(owner)))
     users = platform.port_users(where.target) if where.scheme == "serial" else []
     if users:
-        return Found(address, "in use", words, ", ".join(users))
+        more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
+        return Found(address, "in use", words, ", ".join(users[:MOST_NAMED]) + more)
     try:
         with DeviceLock(address):
             return _ask(address, where, words, options)
@@ -174,7 +177,7 @@ def _damaged(where: Address, came: bytes, error: DeviceError) -> str:
     if where.dialect == SCPI:
         return f"{len(came)} bytes came that are no answer to *IDN?: {shown}"
     if isinstance(error, LinkTimeout):
-        speed = "" if "://" in where.target else f": another baud rate than {where.baud}, or other firmware?"
+        speed = "" if "://" in where.target else f": another baud rate than {where.baud or BAUD}, or other firmware?"
         return f"{len(came)} bytes came that are no frame{speed} They begin with {shown}"
     return f"{len(came)} bytes came: {error.what}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 
 import pyvisa.errors
 import serial
@@ -16,6 +17,8 @@ from pyvisa.constants import StatusCode
 from drivers.device_kind import is_served
 from drivers.errors import Busy, DeviceError, LinkLost, LinkTimeout, OutOfRange
 
+OPENING = "opening"
+"""How what is asked begins while an address is made a connection."""
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
 """What a call into a library is guarded with: pyvisa-py raises bare `Exception` where it has nothing better."""
 
@@ -40,6 +43,10 @@ _INSTALL = (
     "Install the library it names (`pip install pyusb` for USB, `gpib-ctypes` for GPIB, a maker's VISA for @ivi), or "
     "name another one with --visa-library"
 )
+_NO_SUCH_HOST = re.compile(r"name or service not known|getaddrinfo|nodename nor|name resolution|does not resolve", re.I)
+_SPELL = "Look how the host's name is spelled, and whether this machine can look it up"
+_NO_PORT = "Name a serial port; `hil devices` lists what there is"
+_OF_A_HOST = re.compile(r"(?:socket|rfc2217)://|^visa:TCPIP", re.I)
 _LIBRARY = re.compile(
     r"could not (?:locate|open) (?:a )?VISA|no module named|please install|backend|not installed|wrapper not found"
     r"|library|missing dependenc",
@@ -71,8 +78,15 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         return LinkLost(f"{asked} found nothing there ({said})", device=device, todo="`hil devices` lists what answers")
     if _lacks_library(error, status):
         return OutOfRange(f"{asked} needs a library that is not here ({said})", device=device, todo=_INSTALL)
-    if _is_bad_setting(error):
-        return OutOfRange(f"{asked} was refused ({said})", device=device, todo="Check the address and its options")
+    if isinstance(error, socket.gaierror) or _NO_SUCH_HOST.search(str(error)):
+        return LinkLost(f"{asked} found no such host ({said})", device=device, todo=_SPELL)
+    if code == errno.ENOTTY:
+        return LinkLost(f"{asked} found what is no serial port ({said})", device=device, todo=_NO_PORT)
+    if _is_bad_setting(error) or (asked.startswith(OPENING) and code is None and _comes_of_a_bad_address(error)):
+        hint = "; HOST and PORT, 1 to 65535, are needed" if _OF_A_HOST.search(device) else ""
+        return OutOfRange(
+            f"{asked} was refused ({said})", device=device, todo=f"Check the address and its options{hint}"
+        )
     todo = _HUNG_UP if is_served(device) and (isinstance(error, ConnectionError) or code in _HUNG_UP_ERRNO) else _REPLUG
     return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=todo)
 
@@ -91,6 +105,16 @@ def _is_bad_setting(error: Exception) -> bool:
         return False
     kinds = (ValueError, TypeError, pyvisa.errors.VisaTypeError, pyvisa.errors.OSNotSupported)
     return isinstance(error, kinds) and not isinstance(error, pyvisa.errors.InvalidSession)
+
+
+def _comes_of_a_bad_address(error: Exception) -> bool:
+    """pyserial words what it cannot read in an address as a port that cannot be opened, pyvisa-py as `Exception`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ValueError | TypeError | LookupError | OverflowError) or "port must be" in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _errno(error: Exception) -> int | None:

@@ -72,6 +72,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise DocumentError(f"not TOML: {error}{_hint(text, str(error))}") from error
     if _deeper_than(document, MOST_DEPTH):
         raise DocumentError(f"not TOML of ours: nested deeper than {MOST_DEPTH}")
+    if (number := _beyond_64_bits(document)) is not None:
+        raise DocumentError(f"not TOML: {printable(str(number), 24)} is beyond whole numbers of 64 bits")
     return document
 
 
@@ -91,6 +93,13 @@ def _deeper_than(document: object, most: int) -> bool:
     for _ in range(most):
         level = [child for node in level for child in _children(node)]
     return bool(level)
+
+
+def _beyond_64_bits(node: object) -> int | None:
+    """A whole number that TOML has no place for, where there is one; nothing else would refuse it everywhere."""
+    if isinstance(node, int):
+        return node if not -(1 << 63) <= node < 1 << 63 else None
+    return next((found for child in _children(node) if (found := _beyond_64_bits(child)) is not None), None)
 
 
 def _children(node: object) -> list[Any]:

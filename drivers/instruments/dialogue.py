@@ -106,6 +106,8 @@ class Dialogue:
         self.fence.check(text)
         with self._lock:
             self._not_dirty()
+            if "?" in text:
+                self._nothing_waits()  # a question whose answer is read apart
             self.asked, self.answered = text, ""
             self._send(text, "" if self._around is None else self._around.probe)
             if self._around is not None:
@@ -157,7 +159,7 @@ class Dialogue:
                 whole, self.asked, self.address, f"the number {tie} of the question is expected, too"
             )
         if number != tie:
-            raise self._out_of_turn(whole.encode())
+            raise self.out_of_turn(whole.encode())
 
     def barrier(self, *, timeout_s: float = 0.0) -> None:
         """Waits until everything told has been done; the answer, 1, is no reading, so a late one is found here.
@@ -168,7 +170,7 @@ class Dialogue:
         with self._lock:
             said = self.ask("*OPC?", timeout_s=timeout_s)
             if answers.maybe(said) != 1.0:
-                raise self._out_of_turn(said.encode())
+                raise self.out_of_turn(said.encode())
 
     def read(self, *, timeout_s: float = 0.0) -> str:
         """The next line; for libraries that write and read apart."""
@@ -272,9 +274,10 @@ class Dialogue:
             self._dirty = True
             raise
         if here and self.asked and not answers.only_prompts(here):
-            raise self._out_of_turn(here)
+            raise self.out_of_turn(here)
 
-    def _out_of_turn(self, came: bytes) -> ProtocolViolation:
+    def out_of_turn(self, came: bytes) -> ProtocolViolation:
+        """Ends the dialogue: the error about what is no answer to the last question."""
         self._dirty = True
         return ProtocolViolation(
             f"{answers.line(came)[: answers.SHOWN]!r} came out of turn, after {self.asked!r}: an answer is late or "

@@ -133,7 +133,7 @@ class Keithley4200Channel(SmuChannel):
         answer = self._box.dialogue.ask(f"US;{verb}{self._number}", timeout_s=self.measure_s)
         status, channel, what = answer[:1], answer[1:2], answer[2:3]
         if (channel, what) != (chr(ord("A") + int(self._number) - 1), verb[1]):
-            raise ProtocolViolation(f"{verb} of SMU {self._number} answered {answer!r}", device=self.name)
+            raise self._box.dialogue.out_of_turn(answer.encode())
         if status in "LVX":
             raise DeviceFault(-222, f"the reading {answer} is marked {status}", asked=verb, device=self.name)
         return reading(answer[3:], verb, self.name), status == "C"

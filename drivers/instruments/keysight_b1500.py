@@ -158,7 +158,7 @@ class KeysightB1500Channel(SmuChannel):
         answer = self._box.dialogue.ask(f"{verb} {self._slot}{fixed}", timeout_s=self.measure_s)
         status, channel, what = answer[:1], answer[1:2], answer[2:3]
         if (channel, what) != (chr(ord("A") + int(self._slot) - 1), verb[1]):
-            raise ProtocolViolation(f"{verb} of slot {self._slot} answered {answer!r}", device=self.name)
+            raise self._box.dialogue.out_of_turn(answer.encode())
         if status in BROKEN:
             raise DeviceFault(-222, f"the reading {answer} is marked {status}", asked=verb, device=self.name)
         return reading(answer[3:], verb, self.name), status == OURS

@@ -13,6 +13,7 @@ from drivers.instruments.readback import confirm, reading
 from firmware_specs.racks.facts import Facts
 
 OUTPUT = "1"
+TEMPERATURE = "KRDG? A"
 
 
 class LakeShore33x(BenchInstrument):
@@ -35,8 +36,10 @@ class LakeShore33x(BenchInstrument):
         confirm("the heater (medium)", 1.0, float(heater.range == "medium"), self.name)
 
     def temperature(self) -> float:
-        """Input A, kelvin."""
-        return reading(str(self.maintained.input_A.kelvin), "KRDG? A", self.name)
+        """Input A, kelvin; `*OPC?` follows, whose answer is no temperature: a late one is found before it is used."""
+        answer = self.dialogue.ask(TEMPERATURE)
+        self.dialogue.barrier()
+        return reading(answer, TEMPERATURE, self.name)
 
     def _off_lines(self) -> list[str]:
         return [f"RANGE {OUTPUT},0"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import group
+from hil.commands import Overwrite, group, writable
 
 app = group("The reference firmware in C: a folder to begin a board with.")
 PARTS = ("core", "chip", "ports", "example", "Makefile", "README.md")
@@ -35,18 +35,28 @@ def new(
         else:
             shutil.copyfile(source, folder / name)
     (folder / "board.toml").write_text(toml, "utf-8")
-    (folder / "board.h").write_text(header, "utf-8")
+    _write(folder / "board.h", header)
     typer.echo(f"{folder}: next, `make -C {folder}`, then `{folder}/build/board`, and `hil conform --device` with the")
     typer.echo("address that it prints. Without a C compiler: pip install 'crossbar-hil[firmware]', and make with")
     typer.echo('CC="python -m ziglang cc".')
 
 
 @app.command("board")
-def renew(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `hil firmware new` made.")]) -> None:
+def renew(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `hil firmware new` made.")],
+    overwrite: Overwrite = False,
+) -> None:
     """Makes a folder's board.h anew from its board.toml."""
     header, _ = _numbers(str(folder / "board.toml"))
-    (folder / "board.h").write_text(header, "utf-8")
+    writable(folder / "board.h", overwrite=overwrite)
+    _write(folder / "board.h", header)
     typer.echo(f"{folder / 'board.h'} is made anew")
+
+
+def _write(path: Path, header: str) -> None:
+    from hil.outputs import write_signed
+
+    write_signed(path, header, comment="/*", end=" */")
 
 
 def _numbers(datasheet: str | None) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, to_be_written, writable
 
 if TYPE_CHECKING:
     from hil.learning.gradients.gradcheck import Gradcheck
@@ -57,10 +57,13 @@ def command(
     from hil.experiments import experiment_file
     from hil.learning.estimator import Estimator
     from hil.learning.gradients import gradcheck
-    from hil.outputs import write_result
+    from hil.outputs import PICTURE_MARKS, write_result
     from hil.report.gradcheck import write_picture
 
     address = named(device, bench) or "reference:"
+    drawn = picture or _usual_picture(experiment, overwrite=overwrite)
+    if drawn.suffix.lower() not in PICTURE_MARKS:
+        raise typer.BadParameter(f"{drawn}: a picture is a .png, .svg or .pdf file", param_hint="--picture")
     loaded = experiment_file.load(experiment, list(set_ or []))
     base = loaded.estimator if isinstance(loaded.estimator, Estimator) else Estimator()
     estimator = replace(base, beta=beta)
@@ -74,7 +77,6 @@ def command(
     if json is not None:
         facts = {"experiment": experiment, "device": address, "beta": beta, "samples": samples, "data": given.note}
         write_result(json, facts | result.document())
-    drawn = picture or Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
     curves = gradcheck.curves(loaded, estimator, given.first(CURVE_SAMPLES), CURVE_SWEEPS) if swept else None
     write_picture(drawn, result, curves)
     print(f"picture: {drawn}")
@@ -83,6 +85,15 @@ def command(
     )
     if too_far:
         raise typer.Exit(1)
+
+
+def _usual_picture(experiment: str, *, overwrite: bool) -> Path:
+    from hil.experiments import experiment_file
+
+    path = Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
+    if path.exists():
+        writable(path, overwrite=overwrite)
+    return path
 
 
 def _print(result: Gradcheck, what: str) -> None:

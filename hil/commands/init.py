@@ -32,7 +32,7 @@ def command(
     wanted = Wanted(
         device or _asked(ask, "Where is the chip?", "emulator:discrete-board"),
         data or _asked(ask, "What should it learn?", "digits"),
-        units or int(_asked(ask, "How many neurons in each of the array's two layers?", "32")),
+        units or _count(ask, "How many neurons in each of the array's two layers?", 32),
     )
     for path in write(wanted, folder):
         print(f"written: {path}")
@@ -42,3 +42,7 @@ def command(
 
 def _asked(ask: bool, question: str, usual: str) -> str:
     return str(typer.prompt(question, default=usual)) if ask else usual
+
+
+def _count(ask: bool, question: str, usual: int) -> int:
+    return int(typer.prompt(question, default=usual, type=int)) if ask else usual

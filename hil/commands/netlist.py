@@ -31,7 +31,7 @@ def command(
     from hil.counterparts.opening.bench import open_bench
     from hil.experiments import experiment_file
     from hil.measuring import netlist as circuits
-    from hil.training.run.atomic import write_text
+    from hil.outputs import write_signed
     from hil.training.run.folder import find
 
     if _is_datasheet(name):
@@ -46,7 +46,8 @@ def command(
             circuit, drives_v = circuits.of_experiment(
                 experiment, bench, data_root, points, None if folder is None else folder.checkpoints
             )
-    write_text(output, netlist.write(circuit, drives_v, raw=f"{output.stem}.raw"))
+    title, _, rest = netlist.write(circuit, drives_v, raw=f"{output.stem}.raw").partition("\n")
+    write_signed(output, rest, comment="*", title=f"{title}\n")
     cells = sum(int((circuit.cells_s(n) > 0).sum()) for n in range(len(circuit.topology.layers)))
     say(f"{output}: {circuit.sources} sources, {len(circuit.nodes)} nodes, {cells} cells, {points} point(s)")
 

@@ -26,6 +26,7 @@ def command(
     """Writes the report of a characterization, a calibration or a training, or sets several beside each other."""
     from drivers.errors import CalibrationExpired
     from hil.measuring.characterize.run import load
+    from hil.outputs import NotReplaced
     from hil.report import calibration
     from hil.report.characterization import write_comparison, write_figures, write_report
 
@@ -47,7 +48,12 @@ def command(
     if figures is not None:
         for one in found:
             folder = figures if len(found) == 1 else figures / one.folder.name
-            typer.echo(f"figures: {len(write_figures(one, folder))} files in {folder}")
+            _no_file(folder)
+            try:
+                written = write_figures(one, folder, overwrite=overwrite)
+            except NotReplaced as error:
+                raise typer.BadParameter(str(error), param_hint="--figures") from error
+            say(f"figures: {len(written)} files in {folder}")
     if len(found) == 1:
         write_report(found[0], path)
     else:
@@ -59,6 +65,11 @@ def _page(path: Path, *, overwrite: bool) -> Path:
     """A page where nobody named one: of ours it is replaced."""
     writable(path, overwrite=overwrite)
     return path
+
+
+def _no_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is a file; the name of a folder is expected", param_hint="--figures")
 
 
 def _of_trainings(runs: list[Path], out: Path | None, *, overwrite: bool) -> None:

@@ -56,12 +56,12 @@ def made(name: str, train: Pair, test: Pair, *, standardize: bool = False) -> Da
     if inputs.shape[1:] != tests.shape[1:]:
         shapes = f"training inputs of {tuple(inputs.shape[1:])}, test inputs of {tuple(tests.shape[1:])}"
         raise DataError(f"{name}: {shapes}")
-    targets, (labels, checks), outputs = _targets(train[1], test[1], name)
-    for what, values, answers in (("training", inputs, labels), ("test", tests, checks)):
-        if len(values) != len(answers) or len(values) == 0:
-            raise DataError(f"{name}: {len(values)} {what} inputs, {len(answers)} targets: expected as many, not none")
+    for what, values, given in (("training", inputs, train[1]), ("test", tests, test[1])):
+        if len(values) != _count(given) or len(values) == 0:
+            raise DataError(f"{name}: {len(values)} {what} inputs, {_count(given)} targets: expected as many, not none")
         if values.is_floating_point() and not bool(values.isfinite().all()):
             raise DataError(f"{name}: a {what} input is not finite")
+    targets, (labels, checks), outputs = _targets(train[1], test[1], name)
     whole = inputs.dtype == torch.uint8
     mean, std = ((0.0,), (1.0,)) if not standardize else _spread(inputs)
     return Dataset(
@@ -72,8 +72,9 @@ def made(name: str, train: Pair, test: Pair, *, standardize: bool = False) -> Da
 def split(name: str, whole: Pair, *, standardize: bool = False) -> Dataset:
     """The same from one pair of arrays: a fifth, by a fixed shuffle, is for testing."""
     inputs, targets = np.asarray(whole[0]), np.asarray(whole[1])
-    if len(inputs) != len(targets) or len(inputs) < 5:
-        raise DataError(f"{name}: {len(inputs)} inputs, {len(targets)} targets: expected as many, at least 5")
+    if _count(inputs) != _count(targets) or _count(inputs) < 5:
+        counts = f"{_count(inputs)} inputs, {_count(targets)} targets"
+        raise DataError(f"{name}: {counts}: expected as many, at least 5")
     order = torch.randperm(len(inputs), generator=generator(torch.device("cpu"), "own data split")).numpy()
     test, train = order[: len(order) // 5], order[len(order) // 5 :]
     return made(name, (inputs[train], targets[train]), (inputs[test], targets[test]), standardize=standardize)
@@ -147,7 +148,10 @@ def _targets(train: Any, test: Any, name: str) -> tuple[Targets, tuple[Tensor, T
     if first.ndim == 1 and (first.dtype.kind in "iubUS" or first.dtype == object):
         seen = sorted(set(first.tolist()))
         if strange := sorted(set(both[1].tolist()) - set(seen)):
-            raise DataError(f"{name}: {strange[0]!r} is a class in the test part only")
+            raise DataError(
+                f"{name}: {strange[0]!r} is a class in the test part only; training has "
+                f"{', '.join(repr(label) for label in seen[:10])}"
+            )
         number = {label: index for index, label in enumerate(seen)}
         return "classes", (_numbered(both[0], number), _numbered(both[1], number)), len(seen)
     if first.ndim > 2 or first.dtype.kind not in "iufb":
@@ -157,6 +161,12 @@ def _targets(train: Any, test: Any, name: str) -> tuple[Targets, tuple[Tensor, T
         raise DataError(f"{name}: a target is not finite")
     marks = first.ndim == 2 and all(bool(((r == 0) | (r == 1)).all()) for r in rows)
     return "labels" if marks else "values", (rows[0], rows[1]), rows[0].shape[1]
+
+
+def _count(values: Any) -> int:
+    """Samples in an array; a single number has none."""
+    shape = np.shape(values)
+    return shape[0] if shape else 0
 
 
 def _numbered(labels: np.ndarray, number: Mapping[object, int]) -> Tensor:

@@ -7,6 +7,7 @@ fixed shuffle, a fifth for testing.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ import numpy as np
 from firmware_specs.addresses import split_options
 from hil.data import foreign, packed
 from hil.data.dataset import DataError, Dataset
+from hil.data.found import begin_of, what_is
 
 PARTS = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("X_train", "Y_train")),
@@ -22,6 +24,7 @@ PARTS = {
 }
 WHOLE = (("x", "y"), ("X", "Y"), ("X", "y"), ("images", "labels"), ("data", "labels"), ("data", "target"))
 TARGETS = ("label", "labels", "target", "class", "y")
+_COMMA = re.compile(r"[-+]?\d+,\d+")
 MOST_ROWS = 10_000_000
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
@@ -37,7 +40,7 @@ def npz(root: Path, argument: str) -> Dataset:
     try:
         found = packed.read_npz(path, tuple(dict.fromkeys(names)))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {error}.{what_is(begin_of(path))}") from error
     pairs = {part: next((p for p in known if all(n in found for n in p)), None) for part, known in PARTS.items()}
     whole = next((pair for pair in WHOLE if all(n in found for n in pair)), None)
     if pairs["train"] is not None and pairs["test"] is not None:
@@ -114,7 +117,9 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
             file.seek(0)
             delimiter = max(",;\t", key=sample.partition("\n")[0].count)
             rows = [row for _, row in zip(range(MOST_ROWS), csv.reader(file, delimiter=delimiter), strict=False) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: save it as UTF-8 ({error.reason} at byte {error.start})") from error
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if len(rows) < 3:
         raise DataError(f"{path}: {len(rows)} lines; a header and at least two rows are needed")
@@ -132,7 +137,10 @@ def _numbers(path: Path, rows: list[list[str]], names: list[str], name: str) -> 
         try:
             values[number] = float(row[column])
         except ValueError:
-            raise DataError(f"{path}:{number + 2}: {name}: {row[column]!r:.40} is no number") from None
+            said = row[column].strip()
+            hint = "; leave the row out or fill it in" if not said else ""
+            hint = "; a number has a decimal point, no comma" if _COMMA.fullmatch(said) else hint
+            raise DataError(f"{path}:{number + 2}: {name}: {row[column]!r:.40} is no number{hint}") from None
         if not np.isfinite(values[number]):
             raise DataError(
                 f"{path}:{number + 2}: {name}: {row[column]} is not finite; leave the row out or fill it in"

@@ -76,7 +76,10 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, 
     with archive.open(info) as member:
         shape, fortran, dtype = _header(member)  # type: ignore[arg-type]
         if dtype.kind not in "biuf" or dtype.hasobject or dtype.subdtype is not None:
-            raise ValueError(f"{info.filename} holds {dtype}; only numbers are read")
+            raise ValueError(
+                f"{info.filename} holds {dtype}; only numbers are read: "
+                "words as labels are made numbers by numpy.unique(labels, return_inverse=True)[1]"
+            )
         size = math.prod(shape) * dtype.itemsize
         if size > info.file_size:
             raise ValueError(f"{info.filename}: shape {shape} of {dtype} does not fit its {info.file_size} bytes")

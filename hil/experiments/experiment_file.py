@@ -167,8 +167,14 @@ def _child(node: object, part: str, where: str) -> object:
     return node[int(part)]
 
 
+MOST_DIGITS = 18
+"""Of a whole number that surely has 64 bits."""
+
+
 def _value(text: str) -> object:
     try:
         return parse_toml(f"value = {text}")["value"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError) as error:
+        if len(text) > MOST_DIGITS and text.strip().lstrip("+-").isdigit():  # no text, but a number that is none
+            raise ExperimentError(f"--set ...={text}: {error}") from error
         return text

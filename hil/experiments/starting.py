@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from firmware_specs.refusals import explain
+from hil.outputs import NotReplaced, refuse_replacing
 
 NAME = "chip"
 BENCH = """#:schema ./bench.schema.json
@@ -87,13 +88,22 @@ def write(wanted: Wanted, folder: Path) -> list[Path]:
     }
     _check(texts)
     texts |= {f"{kind}.schema.json": text_of(kind) for kind in ("bench", "experiment")}
-    there = [name for name in ("bench.toml", "experiment.toml") if (folder / name).exists()]
+    there = [name for name in texts if (folder / name).exists() and not _schema_of_ours(folder / name)]
     if there:
         raise StartError(f"{folder / there[0]} is there already, and was left as it is; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
     return [folder / name for name in texts]
+
+
+def _schema_of_ours(path: Path) -> bool:
+    """A schema that `hil schema` or an earlier `hil init` wrote."""
+    try:
+        refuse_replacing(path, overwrite=False)
+    except NotReplaced:
+        return False
+    return path.suffix == ".json" and path.is_file()
 
 
 def _more(address: str) -> str:

@@ -16,6 +16,7 @@ from drivers.crossbar import Crossbar
 from firmware_specs.topology import Topology
 from hil.measuring import netcdf
 from hil.measuring.placed import PlacedBlock, present_topology
+from hil.outputs import MADE
 from hil.training.run.atomic import write_bytes
 
 READS = 16
@@ -80,6 +81,7 @@ def save(crossbar: Crossbar, path: Path, reads: int = READS) -> int:
         "reads": str(reads),
         "saved": datetime.now(UTC).isoformat(timespec="seconds"),
         "Conventions": "CF-1.11",
+        "made_by": MADE,
     }
     write_bytes(path, bytes(xr.Dataset(variables, attrs=about).to_netcdf(engine="h5netcdf")))
     return sum(int(np.size(v[1])) for v in variables.values())

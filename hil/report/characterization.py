@@ -94,9 +94,18 @@ def _figure_table(found: Characterization) -> Table:
     return Table(head, [row(f) for f in found.figures], caption)
 
 
-def write_figures(found: Characterization, folder: Path) -> list[Path]:
-    """Every drawing of a characterization as SVG and PNG, with its table as CSV; returns the files."""
-    return [path for drawn in plots(found).values() for plot in drawn for path in plot.save(folder)]
+def write_figures(found: Characterization, folder: Path, *, overwrite: bool = True) -> list[Path]:
+    """Every drawing of a characterization as SVG and PNG, with its table as CSV; returns the files.
+
+    Raises:
+        NotReplaced: without `overwrite`, one of them is there and somebody else's, or a table has other numbers;
+            nothing was written.
+    """
+    drawn = [plot for some in plots(found).values() for plot in some]
+    if not overwrite:
+        for plot in drawn:
+            plot.refuse_replacing(folder)
+    return [path for plot in drawn for path in plot.save(folder)]
 
 
 def _provenance(found: Characterization) -> list[Part]:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from hil.outputs import PICTURE_MARKS
 from hil.report import readings
 
 COLOURS = ("#2563eb", "#d97706", "#0f766e", "#be185d", "#6d28d9", "#4d7c0f", "#0e7490", "#9a3412")
@@ -98,14 +99,16 @@ def drawing(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.6, w
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure in the format of the file's suffix: png, svg or pdf.
+    """Writes a figure in the format of the file's suffix: png, svg or pdf, with our mark.
 
     Raises:
-        ValueError: a suffix matplotlib does not know.
+        ValueError: another suffix.
     """
+    if (mark := PICTURE_MARKS.get(path.suffix.lower())) is None:
+        raise ValueError(f"{path}: a picture is a .png, .svg or .pdf file")
     path.parent.mkdir(parents=True, exist_ok=True)
     with styled():
-        figure.savefig(path, dpi=130)
+        figure.savefig(path, dpi=130, metadata=dict(mark))
 
 
 def to_svg(figure: Figure) -> Markup:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, ScalarFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from hil.outputs import refuse_replacing, refuse_replacing_other
 from hil.report import figures
 from hil.report.figures import COLOURS, Panel
 from hil.training.run.atomic import write_bytes
@@ -55,14 +56,23 @@ class Plot:
         """By itself, for a notebook or a paper."""
         return figures.drawing([self.panel], columns=1, height=3.2, width=9.0)
 
+    def refuse_replacing(self, folder: Path) -> None:
+        """Raises `NotReplaced` where `save` would replace what somebody wrote."""
+        for path in self._paths(folder)[:2]:
+            refuse_replacing(path, overwrite=False)
+        refuse_replacing_other(self._paths(folder)[2], self.csv().encode(), overwrite=False)
+
     def save(self, folder: Path) -> list[Path]:
         """Writes `name.svg`, `name.png` and `name.csv` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{self.name}.{kind}" for kind in FORMATS]
+        paths = self._paths(folder)
         for path in paths[:2]:
             figures.save(self.figure(), path)
         write_bytes(paths[2], self.csv().encode())
         return paths
+
+    def _paths(self, folder: Path) -> list[Path]:
+        return [folder / f"{self.name}.{kind}" for kind in FORMATS]
 
     def csv(self) -> str:
         """The table as comma-separated values with a header."""

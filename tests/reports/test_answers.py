@@ -16,6 +16,7 @@ from drivers.instruments.keithley2450 import Keithley2450
 from drivers.instruments.keithley2600 import Keithley2600
 from drivers.instruments.keysight34980a import Keysight34980A
 from drivers.instruments.keysight_b2900 import KeysightB2900
+from drivers.instruments.lakeshore import LakeShore33x
 from drivers.instruments.meters import KeithleyDAQ6510, Keysight34465A
 from drivers.loopback import Loopback
 from drivers.scpi_dialect import Scpi
@@ -127,6 +128,7 @@ BOXES = {  # how it is opened, the question for a reading, what it and others ar
     "34980A": (
         lambda d: scanned(Keysight34980A(d, "x")), "READ?", {"READ?": "{k:.6E},0.5"}, "9.999,0.5",
     ),
+    "335": (lambda d: LakeShore33x(d, "t").temperature, "KRDG?", {"KRDG?": "{k:+.4f}", "*OPC?": "1"}, "+9.9990"),
 }  # fmt: skip
 
 

@@ -89,6 +89,57 @@ def test_imagenet32_from_zero_and_as_npz_says_what_to_do(tmp_path):
         imagenet32.read(tmp_path / "c.npz")
 
 
+INPUTS, CLASSES = np.random.default_rng(1).random((20, 8)).astype("f4"), np.arange(20) % 3
+OWN = {  # arrays of one's own, words of the refusal
+    "fewer targets than inputs": (
+        {"x_train": INPUTS, "y_train": CLASSES[:5], "x_test": INPUTS, "y_test": CLASSES},
+        "20 training inputs, 5 targets",
+    ),
+    "a number for all inputs": ({"x": np.float32(3), "y": CLASSES}, "0 inputs, 20 targets"),
+    "a number for all targets": ({"x": INPUTS, "y": np.int64(3)}, "20 inputs, 0 targets"),
+    "no training inputs": (
+        {"x_train": INPUTS[:0], "y_train": CLASSES[:0], "x_test": INPUTS, "y_test": CLASSES}, "0 training inputs",
+    ),
+    "words for classes": ({"x": INPUTS, "y": CLASSES.astype(str)}, "return_inverse"),
+    "a class that training lacks": (
+        {"x_train": INPUTS, "y_train": CLASSES, "x_test": INPUTS, "y_test": CLASSES + 7}, "training has 0, 1, 2",
+    ),
+    "other names": ({"a": INPUTS, "b": CLASSES}, "x_train, y_train"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_arrays_of_ones_own_that_do_not_fit_are_named_with_what_would(case, tmp_path):
+    arrays, words = OWN[case]
+    np.savez(tmp_path / "own.npz", **arrays)
+    with pytest.raises(DataError, match=words):
+        data.load(Data(name=f"npz:{tmp_path / 'own.npz'}"), tmp_path)
+
+
+TABLE = "a,b,label\n" + "".join(f"{n},{n % 5},{n % 3}\n" for n in range(30))
+TABLES = {  # what is in the file, words of the refusal, or "" where it is read
+    "byte order mark": (TABLE.encode("utf-8-sig"), ""),
+    "ends of an old Macintosh": (TABLE.replace("\n", "\r").encode(), ""),
+    "semicolons": (TABLE.replace(",", ";").encode(), ""),
+    "UTF-16": (TABLE.encode("utf-16"), "save it as UTF-8"),
+    "Latin-1": (TABLE.replace("a,", "\u00e4,").encode("latin1"), "save it as UTF-8"),
+    "decimal commas": (TABLE.replace(",", ";").replace("7;", "7,5;").encode(), "decimal point, no comma"),
+    "an empty field": (TABLE.encode() + b",1,2\n", "fill it in"),
+    "a field too few": (TABLE.encode() + b"1,2\n", "2 fields, the header has 3"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_of_spreadsheets_are_read_or_refused_with_line_and_remedy(case, tmp_path):
+    content, words = TABLES[case]
+    (tmp_path / "own.csv").write_bytes(content)
+    if not words:
+        assert len(data.load(Data(name=f"csv:{tmp_path / 'own.csv'}"), tmp_path).train) == 24
+        return
+    with pytest.raises(DataError, match=words):
+        data.load(Data(name=f"csv:{tmp_path / 'own.csv'}"), tmp_path)
+
+
 def idx(name, count):
     images = struct.pack(">HBB3I", 0, 8, 3, count, 28, 28) + bytes(784 * count)
     return images if "images" in name else struct.pack(">HBBI", 0, 8, 1, count) + bytes(range(count))
@@ -143,6 +194,7 @@ STEPS = [  # settings, words of the refusal
     (("run.epochs=true",), "run.epochs", "true and false are no numbers"),
     (("run.batch=false",), "run.batch", "true and false are no numbers"),
     (("optimizer.lr=true",), "optimizer.lr", "true and false are no numbers"),
+    (("run.batch=99999999999999999999",), "99999999999999999999", "64 bits"),
     (("data.train_samples=5000",), "data.train_samples", "there are"),
 ]
 

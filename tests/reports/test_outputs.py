@@ -12,7 +12,7 @@ import pytest
 
 from hil import commands
 from hil.measuring.characterize import plan as plans
-from hil.outputs import write_result, write_signed
+from hil.outputs import NotReplaced, refuse_replacing, write_result, write_signed
 
 MINE = "what I wrote\n"
 SMALL = ("--set", "run.epochs=1", "--set", "data.train_samples=64", "--set", "data.test_samples=32")
@@ -74,6 +74,8 @@ NAMED = [  # a command that writes a file which is named; {mine} is there and so
     "calibrate --experiment digits --device emulator:ideal -o {mine}",
     "map save --device emulator:ideal -o {mine}",
     "twin chip -o {mine}",
+    "schema bench -o {mine}",
+    "ledger run --json {mine}",
 ]
 
 
@@ -140,6 +142,52 @@ def test_pages_and_results_of_ours_are_made_again_and_foreign_files_in_a_run_sta
     found = hil("train", "digits", *SMALL, "--run-dir", run, "--overwrite")
     assert found.code == 0, found.said
     assert (run / "notes.txt").read_text() == (run / "checkpoints" / "thesis.tex").read_text() == MINE
+
+
+AGAIN = [  # a command that writes what is no text of ours, the file
+    ("gradcheck digits --samples 2 --picture p.svg", "p.svg"),
+    ("netlist resistive-ideal -o n.cir", "n.cir"),
+    ("schema lab -o s.json", "s.json"),
+    ("report chip --figures figures", "figures/*.csv"),
+    ("report chip --figures figures", "figures/*.png"),
+    ("firmware board board", "board/board.h"),
+]
+
+
+@pytest.mark.parametrize("row", AGAIN, ids=" ".join)
+def test_what_a_command_makes_twice_is_replaced_and_what_somebody_put_there_is_not(row, hil, chip, tmp_path):
+    line, name = row
+    if "firmware" in line:
+        assert hil("firmware", "new", "board").code == 0
+    for _ in range(2):
+        found = hil(*line.split())
+        assert found.code == 0, found.said
+    path = first(tmp_path, name)
+    path.write_text(MINE, encoding="utf-8")
+    found = hil(*line.split())
+    assert found.code == 2 and "--overwrite" in " ".join(found.said.split()), found.said
+    assert path.read_text(encoding="utf-8") == MINE
+    assert hil(*line.split(), "--overwrite").code == 0
+    assert path.read_bytes() != MINE.encode()
+
+
+FOREIGN = {  # pictures and measurements that others made, or that are data of ours and no output
+    "foreign.png": lambda path, _: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(3000)),
+    "foreign.pdf": lambda path, _: path.write_bytes(b"%PDF-1.4\n" + bytes(3000)),
+    "measured.nc": lambda path, chip: shutil.copy(chip / "read_noise.nc", path),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_picture_or_a_measurement_of_others_is_not_ours(name, chip, tmp_path):
+    FOREIGN[name](tmp_path / name, chip)
+    with pytest.raises(NotReplaced, match=r"--overwrite"):
+        refuse_replacing(tmp_path / name, overwrite=False)
+
+
+def test_pictures_are_refused_by_their_suffix_before_anything_is_measured(hil):
+    found = hil("gradcheck", "digits", "--picture", "p.tiffany")
+    assert found.code == 2 and ".png, .svg or .pdf" in " ".join(found.said.split()), found.said
 
 
 def cut(path, to=0.5):
