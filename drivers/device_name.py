@@ -47,6 +47,7 @@ def _serial(target: str) -> str:
     scheme, found, rest = target.partition("://")
     if not found:
         return _port(target.partition("?")[0])
+    scheme = scheme.lower()  # as pyserial takes it
     if scheme in _WRAPPERS:
         return _serial(rest.partition("?")[0])
     if scheme == "hwgrep":

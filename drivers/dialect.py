@@ -60,6 +60,7 @@ class Dialect(Protocol):
 
     address: str
     sizes: Sizes
+    byte_s: float
 
     @property
     def outputs_on(self) -> bool | None: ...

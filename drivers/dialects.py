@@ -24,7 +24,8 @@ def frames(wire: Transport, where: Address, options: Options) -> Dialect:
 
 def scpi(wire: Transport, where: Address, options: Options) -> Dialect:
     """Messages of SCPI.md."""
-    return Scpi(ScpiLink(wire), options.timeout_s)
+    door: Door = find("transports", where.scheme)
+    return Scpi(ScpiLink(wire), options.timeout_s, door.byte_s(where))
 
 
 def whoami() -> str:

@@ -21,7 +21,7 @@ from serial.tools import list_ports
 from drivers import answers, flight_log
 from drivers.connect import dialect_over, open_wire
 from drivers.device_kind import is_served
-from drivers.doors import SCPI, Address, Options
+from drivers.doors import BAUD, SCPI, Address, Options
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
 from drivers.lock import DeviceLock, owner_of
@@ -177,7 +177,7 @@ def _damaged(where: Address, came: bytes, error: DeviceError) -> str:
     if where.dialect == SCPI:
         return f"{len(came)} bytes came that are no answer to *IDN?: {shown}"
     if isinstance(error, LinkTimeout):
-        speed = "" if "://" in where.target else f": another baud rate than {where.baud}, or other firmware?"
+        speed = "" if "://" in where.target else f": another baud rate than {where.baud or BAUD}, or other firmware?"
         return f"{len(came)} bytes came that are no frame{speed} They begin with {shown}"
     return f"{len(came)} bytes came: {error.what}"
 

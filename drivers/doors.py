@@ -6,6 +6,8 @@ names what is spoken on it, one of the registry's `dialects`, in place of what i
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from firmware_specs.registry import UnknownName, find, known, names
 FORMS = "serial:PORT?baud=N (any pyserial URL), visa:RESOURCE (any VISA resource name)"
 BAUD = 115200
 BITS_A_BYTE = 10
+HAS_NO_BAUD = re.compile(r"://|/pts/|ttyACM|usbmodem")
 OPEN_S = 5.0
 """Boards that start anew when their port opens are deaf for up to three seconds."""
 SCPI, FRAMES = "scpi", "frames"
@@ -78,14 +81,14 @@ class Address:
     Attributes:
         scheme: Name of a door.
         target: Port, URL, resource name: what the door opens.
-        baud: Bits per second of a serial port.
+        baud: Bits per second of a serial port; None where nothing is said.
         dialect: What is spoken there.
         options: Of a door of one's own, by name.
     """
 
     scheme: str
     target: str
-    baud: int = BAUD
+    baud: int | None = None
     dialect: str = FRAMES
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -119,7 +122,7 @@ class Door:
         dialect: What is usually spoken on it.
         takes: Options of its addresses, beside `dialect`.
         read: `f(address, scheme, rest) -> Address`; by default target and options.
-        byte_s: Seconds that a byte takes on it, for deadlines; by default none.
+        byte_s: Seconds that a byte takes on it, for deadlines and the cutting of requests; by default none.
         summary: One line for `hil list`.
     """
 
@@ -172,12 +175,13 @@ def meant(address: str) -> str:
 
 def _read_serial(address: str, scheme: str, rest: str) -> Address:
     target, options = options_of(address, rest)
-    baud, dialect = options.pop("baud", str(BAUD)), options.pop("dialect", FRAMES)
-    if not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
+    baud, dialect = options.pop("baud", None), options.pop("dialect", FRAMES)
+    if baud is not None and not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
         raise BadAddress(f"{address!r}: baud is {baud!r}, a positive integer is needed")
     if options and "://" not in target:
         raise BadAddress(f"{address!r}: unknown option {', '.join(sorted(options))}; a port takes baud and dialect")
-    return Address(scheme, f"{target}?{urlencode(options)}" if options else target, int(baud), dialect)
+    url = f"{target}?{urlencode(options)}" if options else target
+    return Address(scheme, url, None if baud is None else int(baud), dialect)
 
 
 def _read_visa(address: str, scheme: str, rest: str) -> Address:
@@ -186,11 +190,19 @@ def _read_visa(address: str, scheme: str, rest: str) -> Address:
 
 
 def _open_serial(where: Address, options: Options, deadline: float) -> Transport:
-    port = SerialPort(where.target, where.baud, deadline=deadline, lines=options.lines)
+    port = SerialPort(where.target, where.baud or BAUD, deadline=deadline, lines=options.lines)
     if options.settle_after_open_s:
         time.sleep(options.settle_after_open_s)
         port.waiting()
     return port
+
+
+def _byte_s(where: Address) -> float:
+    """A baud rate counts where it is said, or where the port has one: a USB board's and a terminal's mean nothing."""
+    port = where.target if "://" in where.target else os.path.realpath(where.target)
+    if port.lower().startswith("socket://") or (where.baud is None and HAS_NO_BAUD.search(port)):
+        return 0.0
+    return BITS_A_BYTE / (where.baud or BAUD)
 
 
 def _open_visa(where: Address, options: Options, deadline: float) -> Transport:
@@ -200,7 +212,7 @@ def _open_visa(where: Address, options: Options, deadline: float) -> Transport:
 SERIAL = Door(
     _open_serial,
     read=_read_serial,
-    byte_s=lambda where: 0.0 if "://" in where.target else BITS_A_BYTE / where.baud,
+    byte_s=_byte_s,
     summary="A serial port, or any pyserial URL: `serial:PORT?baud=N`.",
 )
 VISA = Door(_open_visa, SCPI, read=_read_visa, summary="A VISA resource: `visa:RESOURCE`.")

@@ -12,6 +12,7 @@ from drivers.link import ANSWER_S, MOST_REPLY, FramedLink
 from drivers.portions import HEAD, Sizes, together
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from firmware_specs.codes import DeviceFlag, Opcode, State
+from firmware_specs.frame import MAX_FRAME
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
@@ -51,6 +52,9 @@ from firmware_specs.topology import Topology
 
 T = TypeVar("T")
 FAULTS = 64
+UNKNOWN = (MOST_REPLY, SNAPSHOT)
+LINE_REPLY = 1024
+"""Bytes of a reply of unknown length, as the wait on a slow line is reckoned: a longer one is asked for again."""
 FAULT_BYTES = 1040
 """Of the longest entry of the fault log."""
 DISARM_SHARE = 0.75
@@ -68,16 +72,16 @@ class Framed:
     Args:
         link: The link; opened by `open`.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
-        byte_s: Time one byte takes on the wire; 0 where it does not count.
+        byte_s: Time one byte takes on the line; 0 where it does not count.
     """
 
-    sizes = Sizes(statistics=13, clipped=4, usage=12, volt=8)
+    sizes = Sizes(statistics=13, clipped=4, usage=12, volt=8, unheard=MAX_FRAME)
 
     def __init__(self, link: FramedLink, timeout_s: float = 5.0, byte_s: float = 0.0) -> None:
         self.address = link.address
         self.link = link
         self._timeout_s = timeout_s
-        self._byte_s = byte_s
+        self.byte_s = byte_s
         self._replies = ReplySizes()
 
     @property
@@ -273,10 +277,13 @@ class Framed:
         self, requests: Sequence[tuple[Opcode, bytes]], seconds: Sequence[float], sizes: Sequence[int]
     ) -> list[bytes]:
         """Transactions, given the seconds the device needs for each and the most bytes its reply has."""
-        known = sum(size for size in sizes if size not in (MOST_REPLY, SNAPSHOT))
-        on_wire_s = 2.0 * self._byte_s * (sum(len(payload) for _, payload in requests) + known + 4096)
-        answer_s = ANSWER_S + 2.0 * sum(seconds) + on_wire_s
-        timeout_s, ahead = self._timeout_s + answer_s, together(max(seconds))
+        each_s = [
+            2.0 * (stated_s + self.byte_s * (HEAD + len(payload) + (LINE_REPLY if size in UNKNOWN else size)))
+            for (_, payload), stated_s, size in zip(requests, seconds, sizes, strict=True)
+        ]
+        ahead = together(max(each_s) / 2.0)
+        answer_s = ANSWER_S + sum(sorted(each_s)[-ahead:])  # it waits for what is under way together, and no more
+        timeout_s = self._timeout_s + ANSWER_S + sum(each_s)
         return self.link.transact_all(requests, timeout_s, answer_s, max(sizes), ahead)
 
     def _parsed(self, opcode: Opcode, parse: Callable[[bytes], T], reply: bytes) -> T:

@@ -37,7 +37,7 @@ def _summed(session: Session, whole: Product, lines: int, max_code: int, sample_
     step = min(len(codes), portions.most("multiplying one sample", each))
     requests = [replace(whole, inputs=codes[start : start + step]) for start in range(0, len(codes), step)]
     replies: list[ProductReply] = []
-    for group in portions.groups(requests, step * sample_s):
+    for group in portions.groups(requests, each.times(step)):
         seconds = [len(request.inputs) * sample_s for request in group]
         asked = [deeds.of_product(request, lines, each_s) for request, each_s in zip(group, seconds, strict=True)]
         replies += session.counted(lambda device: device.product(group, seconds), asked)  # noqa: B023 - called here

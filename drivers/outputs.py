@@ -85,7 +85,7 @@ class Outputs:
     def set_watchdog(self) -> None:
         """Sets the watchdog; raises `ProtocolViolation` where what is in force is not what was asked for."""
         said_s = self.told(lambda device: device.set_watchdog(self._asked_s))
-        self.watchdog_s = watchdog.in_force(self._asked_s, said_s, self._device)
+        self.watchdog_s = self._portions.watchdog_s = watchdog.in_force(self._asked_s, said_s, self._device)
 
     def on(self, beat: Callable[[], None], at_exit: Callable[[], None]) -> None:
         """Outputs on; the watchdog is set.

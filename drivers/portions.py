@@ -3,7 +3,8 @@
 A device executes requests in order, so switching it off waits for those under way. Whoever promises outputs off within
 a second cuts its work (PROTOCOL.md 9.4), and a small board takes and sends small messages only (4.2). Both are seen to
 here, for every verb and for every protocol: a verb says what one sample, cell, pulse or reading costs, and is told how
-many of them fit a request.
+many of them fit a request. On a line with a baud rate its bytes take time, too, and a watchdog hears nothing before a
+frame is whole (6.3).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ AT_ONCE_S = 2.0
 HEAD = 64
 """Bytes of a request or reply besides its arrays, at most."""
 UNBOUNDED = 1 << 40
+SILENCE = 0.8
+"""Of the watchdog: how long a line may be busy with bytes that the device takes no note of yet."""
 
 T = TypeVar("T")
 
@@ -41,12 +44,14 @@ class Sizes:
         clipped: Of a settle's reply, for every sample.
         usage: Of a cell's pulses and joules.
         volt: Of a voltage to measure at.
+        unheard: Of a request that come before the device takes note of any, at most.
     """
 
     statistics: int
     clipped: int
     usage: int
     volt: int
+    unheard: int = UNBOUNDED
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,11 @@ class Cost:
 
 
 class Messages(Protocol):
-    """What is asked of a protocol: its address, the bytes of things, and its largest messages."""
+    """What is asked of a protocol: its address, the bytes of things, seconds a byte on the line, largest messages."""
 
     address: str
     sizes: Sizes
+    byte_s: float
 
     @property
     def max_request(self) -> int:
@@ -86,10 +92,12 @@ class Portions:
 
     Attributes:
         excess_s: How much longer than `PORTION_S` the longest request so far was; switching off may take as much more.
+        watchdog_s: The device's, where it has one; infinite before it is set.
     """
 
     def __init__(self, messages: Messages, *, allow_long: bool = False) -> None:
         self.excess_s = 0.0
+        self.watchdog_s = math.inf
         self._messages = messages
         self._allow_long = allow_long
 
@@ -104,7 +112,7 @@ class Portions:
         Raises:
             OutOfRange: not even one fits, or takes longer than may pass before outputs are off.
         """
-        fit = self._by_time(what, each.seconds)
+        fit = min(self._by_time(what, each.seconds), self._by_line(what, each, head))
         for way, size, most in (
             ("request", each.request, self._messages.max_request),
             ("reply", each.reply, self._messages.max_reply),
@@ -171,8 +179,9 @@ class Portions:
                         yield _part(region, rows, columns), part
             left -= now
 
-    def groups(self, requests: Sequence[T], each_s: float) -> Iterator[Sequence[T]]:
-        """Requests in rows that take at most `AT_ONCE_S` together."""
+    def groups(self, requests: Sequence[T], each: Cost) -> Iterator[Sequence[T]]:
+        """Requests of such a cost in rows that take at most `AT_ONCE_S` together."""
+        each_s = self._taken_s(each)
         step = max(1, math.floor(AT_ONCE_S / each_s)) if each_s > 0 else UNBOUNDED
         for start in range(0, len(requests), step):
             yield requests[start : start + step]
@@ -189,6 +198,27 @@ class Portions:
             )
         self.excess_s = max(self.excess_s, seconds - PORTION_S)
         return together(seconds)
+
+    def _by_line(self, what: str, each: Cost, head: int) -> int:
+        """Bytes that wait on a line hold up switching off as a busy device does, and feed no watchdog."""
+        byte_s = self._messages.byte_s
+        if not byte_s:
+            return UNBOUNDED
+        unheard_s = byte_s * min(head + each.request, self._messages.sizes.unheard)
+        if unheard_s > SILENCE * self.watchdog_s:
+            raise OutOfRange(
+                f"{what} needs a request of {head + each.request} bytes, of which the device takes no note for "
+                f"{unheard_s:.2g} s at {1 / byte_s:.0f} bytes a second; its watchdog of {self.watchdog_s:g} s would "
+                "turn the outputs off; nothing was sent",
+                device=self._messages.address,
+                todo="Take a higher baud rate, or a larger watchdog_s",
+            )
+        each_s, besides_s = self._taken_s(each), 2 * head * byte_s
+        self.excess_s = max(self.excess_s, each_s + besides_s - PORTION_S)
+        return max(1, math.floor((PORTION_S - besides_s) / each_s)) if each_s > 0 else UNBOUNDED
+
+    def _taken_s(self, each: Cost) -> float:
+        return each.seconds + self._messages.byte_s * (each.request + each.reply)
 
 
 def counted(messages: Messages, region: Region) -> Iterator[Region]:

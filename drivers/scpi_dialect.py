@@ -12,7 +12,7 @@ from drivers import scpi_values as scpi
 from drivers.answers import line, maybe
 from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
-from drivers.portions import Sizes, counted
+from drivers.portions import HEAD, Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
 from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
@@ -46,6 +46,8 @@ from firmware_specs.printable import printable
 from firmware_specs.scpi import block
 from firmware_specs.topology import Topology
 
+LINE_REPLY = 512
+"""Bytes of a reply of unknown length, as the wait on a slow line is reckoned: a longer one is asked for again."""
 MAX_BLOCK = 1 << 25
 """Longest block we send or ask for; instruments take more, a transaction should not."""
 NUMBER = 8
@@ -59,15 +61,16 @@ class Scpi:
     Args:
         link: The link; opened by `open`.
         timeout_s: Deadline of a transaction beyond what the device itself needs.
+        byte_s: Time one byte takes on the line; 0 where it does not count.
     """
 
     sizes = Sizes(statistics=32, clipped=8, usage=16, volt=24)
 
-    def __init__(self, link: ScpiLink, timeout_s: float = 5.0) -> None:
+    def __init__(self, link: ScpiLink, timeout_s: float = 5.0, byte_s: float = 0.0) -> None:
         self.address = link.address
         self.link = link
         self.max_request = self.max_reply = 0
-        self._timeout_s = timeout_s
+        self._timeout_s, self.byte_s = timeout_s, byte_s
         self._replies = ReplySizes()
 
     @property
@@ -148,6 +151,7 @@ class Scpi:
     def reset(self) -> None:
         """Power-on state."""
         self._ask(b"*RST", "*RST", count=0)
+        self.link.watched(0.0)
         self._byte_order()
 
     def heartbeat(self) -> None:
@@ -157,7 +161,9 @@ class Scpi:
     def set_watchdog(self, seconds: float) -> float:
         """Sets the watchdog; returns the delay in force."""
         reply = self._ask(f":OUTP:PROT:WDOG {scpi.number(seconds)};WDOG?".encode(), "OUTPut:PROTection:WDOG")
-        return scpi.number_of(reply[0], self.address)
+        found_s = scpi.number_of(reply[0], self.address)
+        self.link.watched(found_s)
+        return found_s
 
     def arm(self) -> float:
         """Outputs on, read back; returns the watchdog in force."""
@@ -288,6 +294,7 @@ class Scpi:
         Where the answer is data, of about `size` bytes by PROTOCOL.md, it has to show that it belongs to its question.
         """
         most, tied = MOST_REPLY + REALS * size, size > 0
+        seconds += self._line_s(message, size)
         parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once, tied=tied)
         return self._all_there(what, parts, count)
 
@@ -298,8 +305,14 @@ class Scpi:
         return parts
 
     def _act(self, message: bytes, what: str, seconds: float) -> list[Part] | None:
+        seconds += self._line_s(message, 0)
         parts = self.link.act(message, what, self._timeout_s + seconds, ANSWER_S + seconds)
         return None if parts is None else self._all_there(what, parts, 1)
+
+    def _line_s(self, message: bytes, size: int) -> float:
+        """Twice the time on the line."""
+        known = size if size < SNAPSHOT else 0
+        return 2.0 * self.byte_s * (HEAD + len(message) + (REALS * known or LINE_REPLY)) if self.byte_s else 0.0
 
     def _text(self, message: bytes, what: str, timeout_s: float) -> str:
         return self._all_there(what, self.link.ask(message, what, timeout_s), 1)[0].decode(errors="replace").strip()

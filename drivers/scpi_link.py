@@ -8,6 +8,7 @@ caused it (SCPI.md 3.3). After a timeout the device is cleared and has to repeat
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 import threading
 import time
@@ -22,6 +23,7 @@ from drivers.refusals import refused
 from drivers.scpi_blocks import PIECE, BlockReader
 from drivers.scpi_ends import BUSY_FOR, ERRORS, NAMED, split_errors
 from drivers.scpi_numbers import Numbers
+from drivers.sign_of_life import SHARE, SHORTEST_S
 from drivers.transport import Transport, back_off, doubled
 from firmware_specs.codes import ErrorCode
 
@@ -31,6 +33,11 @@ MAX_LINE = 1 << 20
 NONCE_S, MOST_NONCE_S = 0.5, 1.0
 AGAIN = "The link is re-synchronized before it is used again"
 ANSWER_S = 0.5
+"""How long a first answer is waited for, where nothing else is said; who says more adds twice the stated time."""
+PROMPT_S = 0.1
+"""What a device needs besides its stated time (PROTOCOL.md 9.2)."""
+WAITS = 2
+"""Shares of the watchdog that an answer is waited for in silence: two signs of life behind it may get lost."""
 MOST_REPLY = 1 << 20
 """Bytes of the blocks of a reply whose length follows from nothing that was asked."""
 MOST_PARTS = 16
@@ -64,7 +71,12 @@ class ScpiLink:
         self._dirty = True
         self._deeds = 0
         self._numbers = Numbers()
+        self._period_s = math.inf
         self._ties = itertools.count(1)
+
+    def watched(self, watchdog_s: float) -> None:
+        """The device's watchdog from now on, seconds; 0 for none: no silence of ours may outlast it."""
+        self._period_s = max(SHORTEST_S, watchdog_s / SHARE) if watchdog_s > 0 else math.inf
 
     def ask(
         self,
@@ -101,7 +113,8 @@ class ScpiLink:
             while True:
                 self._clean(deadline)
                 try:
-                    return self._exchange(named, what, _until(deadline, timeout_s, answer_s, attempts), most, tie)
+                    until = self._until(deadline, timeout_s, answer_s, attempts)
+                    return self._exchange(named, what, until, most, tie)
                 except _NotNow as error:
                     self._wait(what, error, deadline)
                     named = self._numbers.fresh(message) if once else message
@@ -121,7 +134,7 @@ class ScpiLink:
             while True:
                 self._clean(deadline)
                 try:
-                    until = _until(deadline, timeout_s, answer_s, attempts)
+                    until = self._until(deadline, timeout_s, answer_s, attempts)
                     parts = self._exchange(named, what, until, MOST_REPLY)
                     self._deeds = before + 1
                     return parts
@@ -153,7 +166,12 @@ class ScpiLink:
         if time.monotonic() + busy.seconds >= deadline:
             text = f"{what} found the device busy until its deadline"
             raise Busy(text, owner=busy.words, device=self.address) from busy
-        time.sleep(busy.seconds)
+        end = time.monotonic() + busy.seconds
+        while (left_s := end - time.monotonic()) > 0:
+            time.sleep(min(left_s, self._period_s))
+            if left_s > self._period_s:
+                self._dirty = True
+                self._clean(deadline)  # a sign of life
 
     def _give_up(self, what: str, error: LinkError, attempts: int, deadline: float) -> None:
         """Raises when the time is up, and when what comes back is rubbish again and again."""
@@ -244,7 +262,9 @@ class ScpiLink:
         attempts, began = 0, time.monotonic()
         while self._dirty:
             try:
-                self._prove(min(deadline, time.monotonic() + min(doubled(NONCE_S, attempts), MOST_NONCE_S)))
+                self._prove(
+                    min(deadline, time.monotonic() + min(doubled(NONCE_S, attempts), MOST_NONCE_S, self._period_s))
+                )
             except (LinkTimeout, CorruptFrame) as error:
                 if time.monotonic() >= deadline:
                     kind = LinkLost if deadline - began > 2 * QUIET_S else LinkTimeout
@@ -277,7 +297,15 @@ class ScpiLink:
             return refused(ErrorCode[name], said, asked=what, device=self.address)
         return DeviceFault(code, words, asked=what, device=self.address)
 
+    def _until(self, deadline: float, timeout_s: float, answer_s: float, attempts: int) -> float:
+        """How long this attempt waits: long enough for the device, short enough for retries and its watchdog.
 
-def _until(deadline: float, timeout_s: float, answer_s: float, attempts: int) -> float:
-    """How long this attempt waits: long enough for the device, short enough for retries and its watchdog."""
-    return min(deadline, time.monotonic() + doubled(min(answer_s, timeout_s / ATTEMPTS), attempts))
+        A device that works does not count time (PROTOCOL.md 6.3), one that a message never reached does; which it is
+        nobody knows here. One that keeps its answers is asked again early. One that does not draws new noise when it
+        is asked again, and would never come to an end if it were asked too early for ever.
+        """
+        wait_s = doubled(min(answer_s, timeout_s / ATTEMPTS), attempts)
+        if self._numbers.kept or answer_s <= ANSWER_S:
+            least_s = PROMPT_S + (answer_s - ANSWER_S) / 2
+            wait_s = min(wait_s, max(WAITS * self._period_s, least_s))
+        return min(deadline, time.monotonic() + wait_s)

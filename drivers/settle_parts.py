@@ -56,7 +56,7 @@ def _settled(
     requests = codec.parts(whole, step)
     read = sum(codec.units(layer) for layer in whole.layers)
     replies: list[SettleReply] = []
-    for group in session.portions.groups(requests, step * sample_s):
+    for group in session.portions.groups(requests, each.times(step)):
         seconds = [len(request.drive) * sample_s for request in group]
         asked = [deeds.of_settle(request, read, each_s) for request, each_s in zip(group, seconds, strict=True)]
         replies += session.counted(lambda device: device.settle(group, seconds), asked)  # noqa: B023 - called here

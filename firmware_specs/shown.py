@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from firmware_specs.printable import printable
+
+
+def html(text: object) -> str:
+    """Anybody's text as it may stand in a page: no control characters, no markup."""
+    return escape(printable(str(text)))
+
 
 class Shown:
     """Gives a class `_repr_html_` from `facts`."""
@@ -14,8 +21,8 @@ class Shown:
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in self.facts().items())
-        return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"
+        rows = "".join(f"<tr><th>{html(k)}</th><td>{html(v)}</td></tr>" for k, v in self.facts().items())
+        return f"<table><caption>{html(type(self).__name__)}</caption>{rows}</table>"
 
 
 def told(thing: object, facts: Mapping[str, object]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.circuits.part import Part
 from emulator.circuits.parts import Capacitor
+from firmware_specs.printable import printable
 from firmware_specs.refusals import close
 from firmware_specs.registry import UnknownName, find, known, names
 
@@ -32,7 +33,8 @@ def make_dut(text: str) -> Part:
     try:
         maker = find("duts", name)
     except UnknownName as error:
-        raise DutError(f"{text!r}: {error}; {close(name, names('duts'))}, or module:Class of your own") from error
+        near = close(printable(name, 80), names("duts"))
+        raise DutError(f"'{printable(text, 80)}': {error}; {near}, or module:Class of your own") from error
     by_place: list[Any] = []
     by_name: dict[str, Any] = {}
     for part in filter(None, figures.replace("?", ",").replace("&", ",").split(",")):
@@ -45,7 +47,7 @@ def make_dut(text: str) -> Part:
         made: Part = maker(*by_place, **by_name)
         float(made.amps(0.0))
     except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
-        raise DutError(f"{text!r}: {error}") from error
+        raise DutError(f"'{printable(text, 80)}': {printable(str(error), 400)}") from error
     return made
 
 

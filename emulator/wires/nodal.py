@@ -12,8 +12,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from firmware_specs.datasheet.wires import Wires
 
@@ -46,6 +44,9 @@ def port_admittance(conductance_s: Floats, wires: Wires) -> Floats:
         *_line_edges(column_node, wires.column_ohm, wires.terminal_ohm, np.arange(rows, ports), first=False),
     ]
     a, b, g = (np.concatenate([edge[k] for edge in edges]) for k in range(3))
+    from scipy import sparse  # chips without wires do without SciPy, half a second to import
+    from scipy.sparse.linalg import splu
+
     laplacian = sparse.coo_matrix(
         (np.concatenate([g, g, -g, -g]), (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a]))),
         shape=(total, total),
@@ -138,6 +139,8 @@ def _line_edges(
 
 
 def _refuse_islands(admittance: Floats, fixed: NDArray[np.intp]) -> None:
+    from scipy import sparse
+
     _, island = sparse.csgraph.connected_components(sparse.csr_matrix(admittance != 0), directed=False)
     lost = np.flatnonzero(~np.isin(island, island[fixed]))
     if lost.size:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from firmware_specs.printable import printable
 from firmware_specs.refusals import close
 from firmware_specs.registry.kinds import KINDS
 
@@ -154,11 +155,11 @@ def find(kind: str, name: str) -> Any:
             return entry.load()
         except Exception as error:
             raise UnknownName(
-                f"{name!r} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
+                f"{_named(name)} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
     if PATH.fullmatch(name):
         return _by_path(name)
-    raise UnknownName(stale(kind, name) or f"{name!r} is not {KINDS[kind].noun}; {close(name, names(kind))}")
+    raise UnknownName(stale(kind, name) or f"{_named(name)} is not {KINDS[kind].noun}; {close(name, names(kind))}")
 
 
 def stale(kind: str, name: str = "") -> str:
@@ -214,12 +215,16 @@ def _entry(kind: str, name: str) -> Entry | None:
     return found or _foreign(kind).get(name)  # other packages are looked through only for what is not ours
 
 
+def _named(name: str) -> str:
+    return f"'{printable(name, 80)}'"
+
+
 def _by_path(path: str) -> object:
     module, _, attribute = path.partition(":")
     if module not in _trusted:
         raise UnknownName(
-            f"{path!r} is code of module {module}, which nobody has named outside of a file; if you trust it, "
-            f"add --plugin {module}"
+            f"{_named(path)} is code of module {printable(module, 80)}, which nobody has named outside of a file; "
+            f"if you trust it, add --plugin {printable(module, 80)}"
         )
     thing: object = _import(module)
     for part in attribute.split("."):
@@ -271,7 +276,7 @@ def _points(kind: str) -> Iterator[EntryPoint]:
 
 
 def _of(kind: str, point: EntryPoint) -> Entry:
-    version = "" if point.dist is None else f" {point.dist.version}"
+    version = "" if point.dist is None else f" {_package(point.dist)[1]}"
     return Entry(kind, point.name, _brings(point) + version, point.load)
 
 
@@ -283,7 +288,13 @@ def _contested(one: Entry, other: Entry) -> Entry:
 
 
 def _brings(point: EntryPoint) -> str:
-    return "?" if point.dist is None else point.dist.name
+    return "?" if point.dist is None else _package(point.dist)[0]
+
+
+@lru_cache
+def _package(brought_by: Distribution) -> tuple[str, str]:
+    """Name and version; each question to a distribution reads its file of metadata again."""
+    return brought_by.name, brought_by.version
 
 
 def _identity(thing: object) -> object:

@@ -27,6 +27,9 @@ def command(
         str, typer.Option(help="Of an import: the datasheet whose circuits are put about the cells.")
     ] = "mixed-8bit",
     name: Annotated[str, typer.Option(help="Of an import: what the twin is called.")] = "",
+    calibration: Annotated[
+        Path | None, typer.Option(help="A calibration of the same chip: errors of its converters.")
+    ] = None,
     bench: BenchFile = None,
     visa_library: VisaLibrary = None,
     overwrite: Overwrite = False,
@@ -39,7 +42,9 @@ def command(
     imported = folder.load(run)
     found = load(run)
     if out is not None or not (check or against):
-        fitted = _of_import(run, imported, like, name) if imported else _of_device(found)
+        if imported and calibration is not None:
+            raise typer.BadParameter("--calibration: an imported table is of cells alone, without converters")
+        fitted = _of_import(run, imported, like, name) if imported else _of_device(found, calibration)
         for one in fitted.chosen:
             say("\n".join([one.why, *(f"  {note}" for note in one.notes)]))
         if out is None:
@@ -59,10 +64,11 @@ def command(
         raise typer.Exit(1)
 
 
-def _of_device(found):  # type: ignore[no-untyped-def]
+def _of_device(found, calibration: Path | None):  # type: ignore[no-untyped-def]
+    from hil.measuring.calibrate.file import read
     from hil.measuring.twins import of_device
 
-    return of_device.fit(found)
+    return of_device.fit(found, None if calibration is None else read(calibration))
 
 
 def _of_import(run: Path, imported, like: str, name: str):  # type: ignore[no-untyped-def]

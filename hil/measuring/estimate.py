@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+
+from firmware_specs.shown import html
 
 Array = NDArray[np.float64]
 
@@ -65,8 +66,10 @@ class Estimate:
         freedom = self.freedom
         if self.statistical > 0 and math.isfinite(freedom):
             freedom = max(1.0, freedom * min((self.sigma / self.statistical) ** 4, 1e12))
-        quantile = stats.norm if not math.isfinite(freedom) or freedom > MANY else stats.t(freedom)
-        return float(quantile.ppf(0.5 + level / 2)) * self.sigma
+        from scipy import special
+
+        below, normal = 0.5 + level / 2, not math.isfinite(freedom) or freedom > MANY
+        return float(special.ndtri(below) if normal else special.stdtrit(freedom, below)) * self.sigma
 
     def agrees(self, truth: float, sigmas: float = 3.0) -> bool:
         """True where a value lies within so many standard uncertainties."""
@@ -87,7 +90,7 @@ class Estimate:
         return f"{self.value:.{digits}f} +- {self.sigma:.{digits}f}{unit}"
 
     def _repr_html_(self) -> str:
-        return f"<code>{str(self).replace('+-', '&plusmn;')}</code>"
+        return f"<code>{html(self).replace('+-', '&plusmn;')}</code>"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -194,6 +197,8 @@ def curve(
     Raises:
         ValueError: the fit does not converge.
     """
+    from scipy import optimize  # half a second that a training does without
+
     stated = None if sigma is None else np.broadcast_to(np.asarray(sigma, dtype=np.float64), y.shape)
     try:
         best, covariance = optimize.curve_fit(

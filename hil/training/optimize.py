@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +13,18 @@ from torch import nn
 from firmware_specs.registry import find
 from hil.experiments.schema import Experiment
 from hil.experiments.schema import Optimizer as Settings
+
+
+def _without_compiler(kind: type[torch.optim.Optimizer]) -> Any:
+    """The same optimizer; at its first call torch's own imports the whole compiler, 2.5 s of every training."""
+    shielded = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in shielded}
+    return type(kind.__name__, (kind,), plain | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
+
+
+Adam = _without_compiler(torch.optim.Adam)
+AdamW = _without_compiler(torch.optim.AdamW)
+SGD = _without_compiler(torch.optim.SGD)
 
 
 def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -34,17 +47,17 @@ def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.opti
 
 def adam(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Adam; `weight_decay` is L2."""
-    return torch.optim.Adam(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)  # one pass, not ten
+    return Adam(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)  # one pass, not ten
 
 
 def adamw(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay."""
-    return torch.optim.AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)
+    return AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def sgd(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Stochastic gradient descent with `momentum`."""
-    return torch.optim.SGD(groups, settings.lr, settings.momentum, weight_decay=settings.weight_decay, fused=True)
+    return SGD(groups, settings.lr, settings.momentum, weight_decay=settings.weight_decay, fused=True)
 
 
 def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:

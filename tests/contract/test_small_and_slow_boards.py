@@ -70,13 +70,20 @@ def sheet_with(changes, name="ideal"):
     return Datasheet.model_validate(document)
 
 
-def opened(protocol, machine, **options):
-    """Open with a watchdog that a busy host does not trip: nothing here is about it."""
+def opened(protocol, machine, byte_s=0.0, sent=lambda data: None, **options):
+    """Open with a watchdog that a busy host does not trip: hardly anything here is about it."""
+    endpoint = {"frames": SerialEndpoint, "scpi": ScpiEndpoint}[protocol](machine, "x")
+
+    def feed(data):
+        answer = endpoint.feed(data)
+        sent(len(data) + len(answer))
+        return answer
+
     if protocol == "frames":
-        dialect = Framed(FramedLink(Loopback(SerialEndpoint(machine, "x").feed, "x"), owner="test"))
+        dialect = Framed(FramedLink(Loopback(feed, "x"), owner="test"), byte_s=byte_s)
     else:
-        dialect = Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x")))
-    return Crossbar(Session(dialect, watchdog_s=30.0, **options))
+        dialect = Scpi(ScpiLink(Loopback(feed, "x")), byte_s=byte_s)
+    return Crossbar(Session(dialect, **{"watchdog_s": 30.0} | options))
 
 
 def everything(crossbar):
@@ -239,6 +246,51 @@ def test_requests_under_way_together_are_bounded_by_time_too(batch):
         crossbar.settle(0, np.zeros((batch, 200)))
     assert machine.count(Opcode.SETTLE) > batch // 14
     assert 0 < max(together_s) <= LONGEST_S
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_slow_line_is_busy_with_no_more_than_half_a_second_of_bytes(protocol, uncut_small):
+    """Switching off waits behind them, and no watchdog hears a frame that is not whole."""
+    byte_s, sent, machine = 10 / 19200, [], Watched(sheet_with({}))
+    with opened(protocol, machine, byte_s, sent.append) as crossbar:
+        found = few_of_everything(crossbar, sent.clear)
+        assert len(sent) > 20
+        assert max(sent) * byte_s <= LONGEST_S
+    for name, values in found.items():
+        np.testing.assert_allclose(flat(values), flat(uncut_small[name]), rtol=2e-3, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_a_line_cannot_carry_within_the_watchdog_is_refused_in_words(protocol):
+    machine = Watched(sheet_with({}))
+    with opened(protocol, machine, 10 / 1200, watchdog_s=2.0) as crossbar:
+        crossbar.configure(0, dense_chain([300, 4]))
+        crossbar.arm()
+        with pytest.raises(OutOfRange, match=r"takes no note for .* at 120 bytes a second.*nothing was sent"):
+            crossbar.settle(0, np.zeros((1, 300)))
+    assert not machine.count(Opcode.SETTLE)
+
+
+def few_of_everything(crossbar, begun=lambda: None):
+    """Every verb that carries arrays, on 20 x 10 cells."""
+    draw, region = np.random.default_rng(5), Region(0, 0, 1, 0, 20, 0, 10)
+    crossbar.configure(0, dense_chain([19, 10], slope=0.5))
+    crossbar.arm()
+    begun()
+    crossbar.program(0, [draw.uniform(1e-6, 1e-4, (2, 20, 10))])
+    found = {"read": crossbar.read_conductances(0, 0), "measured": crossbar.measure(region, [0.1, -0.1], reads=2)}
+    crossbar.pulse(
+        region, up=True, amplitude_v=1.0, width_s=1e-4, count=draw.integers(0, 3, (20, 10)).astype(np.uint16)
+    )
+    found["usage"] = crossbar.usage(region)
+    drive, nudges = draw.uniform(-1e-4, 1e-4, (40, 19)), [draw.uniform(-1e-5, 1e-5, (40, 10)) for _ in range(2)]
+    return found | {"states": crossbar.settle(0, drive, nudges).states_v}
+
+
+@pytest.fixture(scope="module")
+def uncut_small():
+    with opened("frames", Watched(sheet_with({}))) as crossbar:
+        return few_of_everything(crossbar)
 
 
 def test_a_small_board_keeps_no_snapshot():

@@ -7,13 +7,16 @@ import time
 import zlib
 from collections import Counter
 
+import numpy as np
 import pytest
 from cobs import cobs
 
 from drivers.errors import Busy, CorruptFrame, DeviceFault, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
+from drivers.framed import Framed
 from drivers.link import FramedLink
 from drivers.loopback import Loopback
 from firmware_specs.codes import DeviceFlag, Opcode
+from firmware_specs.messages import Product
 
 FULL = 4056
 
@@ -333,6 +336,23 @@ def test_watchdog_is_fed_while_an_answer_is_waited_for(device, trouble):
     assert not left and heard[-1] - heard[0] > watchdog_s, "it took longer than the watchdog"
     assert max(after - before for before, after in itertools.pairwise(heard)) < watchdog_s
     assert [payload for *_, payload in device.executed] == [b"question"]
+
+
+@pytest.mark.parametrize(("each_s", "together"), [(0.1, 4), (0.3, 1), (0.001, 20)])
+def test_a_lost_request_is_missed_after_what_is_under_way_with_it_and_no_later(device, each_s, together):
+    waits = []
+
+    class Lost(FramedLink):
+        def transact_all(self, requests, timeout_s, answer_s, most, ahead):
+            waits.append((timeout_s, answer_s))
+            raise LinkTimeout("lost")
+
+    request = Product(0, 0, 255, False, np.zeros((1, 4), np.uint8), 1)
+    with pytest.raises(LinkTimeout):
+        Framed(Lost(Loopback(device.feed)), timeout_s=10.0).product([request] * 20, [each_s] * 20)
+    ((timeout_s, answer_s),) = waits
+    assert together * each_s < answer_s <= 0.5 + 2 * together * each_s + 1e-9
+    assert timeout_s >= 10.0 + 20 * each_s
 
 
 def test_late_answer_is_never_taken_for_the_next_one(device):

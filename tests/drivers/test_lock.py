@@ -126,6 +126,7 @@ def test_release_of_a_lost_lock_leaves_the_new_owners_file(tmp_path):
         ),
         (
             "serial:socket://localhost:4001",
+            "serial:SOCKET://localhost:4001",
             "serial:socket://127.0.0.1:4001",
             "serial:rfc2217://127.1:4001",
             "serial:socket://[::1]:4001",

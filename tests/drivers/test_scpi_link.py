@@ -1,5 +1,8 @@
 """The SCPI link against a scripted instrument, and the dialect over a wire that loses and delays messages."""
 
+import itertools
+import threading
+import time
 from collections import Counter
 
 import numpy as np
@@ -108,6 +111,52 @@ def test_rubbish_for_an_answer_is_asked_again_and_then_given_up():
     with pytest.raises(ProtocolViolation, match="does not end with the errors"):
         link_to(script).ask(b"Q?", "asking", 30.0)
     assert script.asked.count(b"Q?") == 3
+
+
+class Patient(Loopback):
+    """A wire that waits until the deadline of a read, as real ones do."""
+
+    def _fill(self, deadline):
+        if not self._arrived:
+            threading.Event().wait(max(0.0, deadline - time.monotonic()))
+        return super()._fill(deadline)
+
+
+@pytest.mark.parametrize("trouble", ["lost message", "lost message and nonces", "busy"])
+def test_watchdog_is_fed_while_an_answer_is_waited_for(trouble):
+    heard, left, watchdog_s = [], [], 0.6
+    busy = b'-200,"Execution error;BUSY: 1000 ms, nothing was done"\n'
+
+    class Numbered(Script):
+        def feed(self, data):
+            heard.append(time.monotonic())
+            if data.startswith(b":SYST:SEQ 0;SEQ?"):
+                return b"0;" + NO_ERROR
+            if b"Q?" in data:
+                left.append(data)
+                if len(left) == 1:
+                    return busy if trouble == "busy" else b""
+                assert (left[1] == left[0]) is (trouble != "busy"), (
+                    "repeated under its number, asked anew under another"
+                )
+                return b"7;" + NO_ERROR
+            if (
+                trouble == "lost message and nonces"
+                and len(left) == 1
+                and not self.asked.append(data)
+                and len(self.asked) < 4
+            ):
+                return b""
+            return super().feed(data)
+
+    link = ScpiLink(Patient(Numbered().feed, "scpi"))
+    link.open(1.0)
+    link.watched(watchdog_s)
+    heard.clear()
+    assert link.ask(b"Q?", "asking", 5.0, 1.3, once=True) == [b"7"]
+    assert len(heard) > 2
+    silent_s = max(after - before for before, after in itertools.pairwise(heard))
+    assert silent_s < watchdog_s, "a device that never got the message counts that as silence"
 
 
 def test_late_answer_is_never_taken_for_the_next_one():

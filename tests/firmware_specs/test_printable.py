@@ -1,6 +1,9 @@
 import pytest
 
 from firmware_specs.printable import printable
+from firmware_specs.registry import UnknownName, find
+from firmware_specs.shown import Shown
+from hil.measuring.estimate import Estimate
 
 NASTY = [
     "\x1b[2J\x1b[31mgone",
@@ -44,3 +47,20 @@ def test_bytes_that_are_no_text_are_shown():
 def test_length_is_bounded(text):
     assert len(printable(text)) < 5000
     assert "more characters" in printable(text)
+
+
+def test_a_notebook_is_shown_what_strangers_say_as_text():
+    class Board(Shown):
+        def facts(self):
+            return {"serial \x1b]0;x\x07": "<b>\u202e</b>"}
+
+    shown = Board()._repr_html_() + Estimate(1.0, 0.1, "<i>\x1b</i>")._repr_html_()
+    assert shown.isprintable()
+    assert "<b>" not in shown and "<i>" not in shown
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "\x1b[2J", "m" * 100_000 + ":Class"])
+def test_a_name_that_nothing_answers_to_is_said_again_in_part(name):
+    with pytest.raises(UnknownName) as refused:
+        find("duts", name)
+    assert len(str(refused.value)) < 1000 and str(refused.value).isprintable()

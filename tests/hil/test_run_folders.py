@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -302,6 +303,55 @@ def test_fifty_pairs_of_concurrent_runs_lose_and_double_nothing(run, more):
     pairs(run, 25, more)
 
 
+FORKING = """
+import os, sys
+import hil.training.loop
+from hil.cli import main
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        main(line.split())
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Trainings:
+    """Processes that train, one after the other, forked off one that has paid for the imports."""
+
+    def __init__(self):
+        command = [sys.executable, "-c", FORKING]
+        quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
+        self.parent = subprocess.Popen(command, text=True, **quiet)
+
+    def start(self, *arguments):
+        self.parent.stdin.write(" ".join(map(str, arguments)) + "\n")
+        self.parent.stdin.flush()
+        self.child = int(self.parent.stdout.readline())
+
+    @property
+    def ended(self):
+        return bool(select.select([self.parent.stdout], [], [], 0.001)[0])
+
+    def kill(self):
+        """Exit code; the parent has not reaped the child before it is read, so its number is still its own."""
+        if not self.ended:
+            os.kill(self.child, signal.SIGKILL)
+        return self.code()
+
+    def code(self):
+        return int(self.parent.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.parent.stdin.close()
+        self.parent.stdout.close()
+        self.parent.wait()
+
+
 @pytest.mark.soak
 def test_two_hundred_kills_lose_and_double_nothing(run):
     shutil.rmtree(run)
@@ -310,24 +360,23 @@ def test_two_hundred_kills_lose_and_double_nothing(run):
     )
     killed = 0
     more = ()
-    while killed < 200:
-        child = start_train(run, *more)
-        before = steps_done(run)
-        while child.poll() is None and steps_done(run) < before + 1:
-            time.sleep(0.001)
-        if child.poll() is not None:
-            assert child.returncode == 0, child.communicate()[1]
-            shutil.rmtree(run)
-            more = ()
-            continue
-        time.sleep(killed % 20 / 400)  # anywhere in the writing of the next ones
-        child.kill()
-        child.communicate()
-        assert child.returncode in (-signal.SIGKILL, 0)
-        killed, more = killed + 1, ("--resume",)
-        checkpoint_step = checkpoint.newest(run / "checkpoints").facts["position"]["step"]
-        assert checkpoint_step >= before
-    assert train(run, "--resume")[0] == 0
+    with Trainings() as trainings:
+        while killed < 200:
+            before = steps_done(run)
+            trainings.start("train", run.parent / "small.toml", "--run-dir", run, *more)
+            while not trainings.ended and steps_done(run) < before + 1:
+                pass
+            if trainings.ended:
+                assert trainings.code() == 0
+                whole(run, 300)
+                shutil.rmtree(run)
+                more = ()
+                continue
+            time.sleep(killed % 20 / 400)  # anywhere in the writing of the next ones
+            assert trainings.kill() in (-signal.SIGKILL, 0)
+            killed, more = killed + 1, ("--resume",)
+            assert checkpoint.newest(run / "checkpoints").facts["position"]["step"] >= before
+    assert train(run, *more)[0] == 0
     whole(run, 300)
 
 

@@ -1,13 +1,15 @@
 """Walks over other people's driver classes: every parameter read, every settable one set to the ends and the middle.
 
 A walk says what it could not read or set, by name. The tests name what stays so and whose doing that is; everything
-else must pass.
+else must pass. What the instrument took and gave back as it was sent, and the driver misread, is kept apart: the
+wire is the judge there.
 """
 
 import contextlib
 import inspect
 import math
 import warnings
+from functools import partial
 
 import pytest
 
@@ -26,15 +28,44 @@ between = ["a", "gnd"]
 
 
 class Report:
-    """What passed, and why the others did not, by name."""
+    """What passed, what the driver misread though it came back as sent, and why the others failed, by name."""
 
     def __init__(self):
-        self.read, self.set, self.failed_read, self.failed_set = [], [], {}, {}
+        self.read, self.set, self.misread, self.failed_read, self.failed_set = [], [], {}, {}, {}
 
     def line(self):
-        r, s = len(self.read), len(self.set)
-        rt, st = r + len(self.failed_read), s + len(self.failed_set)
-        return f"read {r}/{rt}, set {s}/{st}"
+        r, s, w = len(self.read), len(self.set), len(self.set) + len(self.misread)
+        return f"read {r}/{r + len(self.failed_read)}, set {s}/{w + len(self.failed_set)}, on the wire {w}"
+
+    def note(self, name, problems):
+        """Problems of one name's points: (what, whether it came back on the wire as it was sent)."""
+        if wrong := [what for what, came_back in problems if not came_back]:
+            self.failed_set[name] = wrong[0]
+        elif problems:
+            self.misread[name] = problems[0][0]
+        else:
+            self.set.append(name)
+
+
+class Wire:
+    """The last command, and the last query with its answer."""
+
+    command = query = answer = ""
+
+    def came_back(self):
+        """Did the query of the same header answer what the command sent, a shorter or longer spelling aside?"""
+        header, _, sent = self.command.strip().partition(" ")
+        asked, got = self.query.strip().split("?")[0], self.answer.strip()
+        if header.lstrip(":").upper() != asked.lstrip(":").upper():
+            return False
+        sent, got = ({"ON": "1", "OFF": "0"}.get(word, word) for word in (t.strip("\"'").upper() for t in (sent, got)))
+        try:
+            return float(sent) == float(got)
+        except ValueError:
+            return len(got) > 2 and (sent.startswith(got) or got.startswith(f"{sent}:"))
+
+
+WIRE = Wire()
 
 
 def number(value):
@@ -46,7 +77,7 @@ def number(value):
 
 def same(wanted, got, holds):
     wanted, got = (v if isinstance(v, bool) else number(v) for v in (wanted, got))
-    if isinstance(wanted, bool) or isinstance(got, bool) or isinstance(wanted, str) or isinstance(got, str):
+    if any(isinstance(v, bool | str | list | dict) for v in (wanted, got)):
         return wanted == got
     wanted, got = float(wanted), float(got)
     if holds:
@@ -84,18 +115,19 @@ def qcodes_points(parameter):
     return []
 
 
-def walk_qcodes(instrument, errors, before=lambda: None):
+def walk_qcodes(instrument, errors, before=lambda name: None, points=None):
     """Reads and sets everything.
 
     Args:
         instrument: An open driver.
         errors: Gives what is in the instrument's error queue, as a list.
-        before: Puts things right before a parameter is touched.
+        before: Puts things right before a parameter is touched, by its name.
+        points: What to set where the driver's own validator names nothing, by name.
     """
     report = Report()
     for parameter in qcodes_parameters(instrument):
         name = parameter.full_name.removeprefix(instrument.name + "_")
-        before()
+        before(name)
         if parameter.gettable:
             try:
                 parameter.get()
@@ -111,12 +143,12 @@ def walk_qcodes(instrument, errors, before=lambda: None):
             and parameter.gettable
             and parameter._implements_set_raw | (parameter.set_raw is not None)
         ):
-            _set_qcodes(parameter, name, errors, report)
+            _set_qcodes(parameter, name, errors, report, (points or {}).get(name))
     print(type(instrument).__name__, report.line())  # shown by `pytest -rP`
     return report
 
 
-def _set_qcodes(parameter, name, errors, report):
+def _set_qcodes(parameter, name, errors, report, points):
     from qcodes.parameters import ParameterWithSetpoints
 
     if isinstance(parameter, ParameterWithSetpoints):
@@ -126,30 +158,40 @@ def _set_qcodes(parameter, name, errors, report):
         errors()
     except Exception:
         first = None
-    points = qcodes_points(parameter) or ([] if first is None else [first])
+    points = points or qcodes_points(parameter) or ([] if first is None else [first])
     if not points:
         return
     holds = "range" in name and "auto" not in name
-    for point in points:
-        try:
-            parameter.set(point)
-            got = parameter.get()
-            problem = "; ".join(errors())
-            mapping = parameter.val_mapping or {}
-            alike = point in mapping and got in mapping and mapping[point] == mapping[got]
-            if not problem and not alike and not same(point, got, holds):
-                problem = f"set {point!r}, got {got!r}"
-        except Exception as error:
-            problem = f"{point!r}: {type(error).__name__}: {str(error)[:160]} {'; '.join(errors())}"
-        if problem:
-            report.failed_set[name] = f"{point!r}: {problem}"
-            break
-    else:
-        report.set.append(name)
+    mapping = parameter.val_mapping or {}
+
+    def alike(point, got):
+        return point in mapping and got in mapping and mapping[point] == mapping[got]
+
+    report.note(name, _problems(points, parameter.set, parameter.get, errors, holds, alike if mapping else None))
     if first is not None:
         with contextlib.suppress(Exception):
             parameter.set(first)
         errors()
+
+
+def _problems(points, put, get, errors, holds, alike=None):
+    """What is wrong with each point that does not come back: (what, whether it does on the wire)."""
+    found = []
+    for point in points:
+        came_back = False
+        try:
+            put(point)
+            got = get()
+            came_back = WIRE.came_back()
+            problem = "" if same(point, got, holds) or (alike and alike(point, got)) else f"got {got!r}"
+        except Exception as error:
+            came_back = WIRE.came_back()
+            problem = f"{type(error).__name__}: {str(error)[:160]}"
+        if wrong := errors():
+            problem, came_back = f"{problem} {'; '.join(wrong)}", False
+        if problem:
+            found.append((f"set {point!r}: {problem}", came_back))
+    return found
 
 
 def pymeasure_properties(cls):
@@ -176,6 +218,15 @@ def pymeasure_points(prop):
     return [low, (low + high) // 2 if whole else (low + high) / 2, high]
 
 
+def pymeasure_names(prop):
+    """Tells whether two names of a property's map are of one value; None where it has no map."""
+    found = inspect.signature(prop.fset).parameters.get("values")
+    values = found.default if found else None
+    if not isinstance(values, dict):
+        return None
+    return lambda one, other: one in values and other in values and values[one] == values[other]
+
+
 def pymeasure_has(function, command):
     """Properties of PyMeasure have both functions; one without a command only raises."""
     if function is None:
@@ -184,13 +235,13 @@ def pymeasure_has(function, command):
     return found is None or found.default is not None
 
 
-def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
+def walk_pymeasure(instrument, errors, skip=(), before=lambda name: None, cls=None, points=None):
     """As `walk_qcodes`; `skip`: what the class itself calls deprecated."""
     report = Report()
     for name, prop in pymeasure_properties(cls or type(instrument)):
         if name in skip:
             continue
-        before()
+        before(name)
         first = None
         gettable = pymeasure_has(prop.fget, "get_command")
         if gettable:
@@ -206,28 +257,42 @@ def walk_pymeasure(instrument, errors, skip=(), before=lambda: None, cls=None):
         if not pymeasure_has(prop.fset, "set_command") or not gettable:
             continue
         holds = ("range" in name and "enabled" not in name) or name.startswith("compliance")
-        points = pymeasure_points(prop) or ([] if first is None else [first])
-        for point in points:
-            try:
-                setattr(instrument, name, point)
-                got = getattr(instrument, name)
-                problem = "; ".join(errors())
-                if not problem and not same(point, got, holds):
-                    problem = f"set {point!r}, got {got!r}"
-            except Exception as error:
-                problem = f"{type(error).__name__}: {str(error)[:160]} {'; '.join(errors())}"
-            if problem:
-                report.failed_set[name] = f"{point!r}: {problem}"
-                break
-        else:
-            if points:
-                report.set.append(name)
+        levels = (points or {}).get(name) or pymeasure_points(prop) or ([] if first is None else [first])
+        if not levels:
+            continue
+        put, get = partial(setattr, instrument, name), partial(getattr, instrument, name)
+        report.note(name, _problems(levels, put, get, errors, holds, pymeasure_names(prop)))
         if first is not None:
             with contextlib.suppress(Exception):
                 setattr(instrument, name, first)
             errors()
     print(type(instrument).__name__, report.line())
     return report
+
+
+@pytest.fixture(autouse=True)
+def wire(monkeypatch):
+    """Listens to what goes over the wires of the laboratory."""
+    from emulator.visa.library import HilVisaLibrary
+
+    written, said = HilVisaLibrary.write, HilVisaLibrary.read
+
+    def write(library, session, data):
+        text = bytes(data).decode("latin-1")
+        if "?" in text:
+            WIRE.query, WIRE.answer = text, ""
+        else:
+            WIRE.command = text
+        return written(library, session, data)
+
+    def read(library, session, count):
+        data, status = said(library, session, count)
+        WIRE.answer += bytes(data).decode("latin-1")
+        return data, status
+
+    monkeypatch.setattr(HilVisaLibrary, "write", write)
+    monkeypatch.setattr(HilVisaLibrary, "read", read)
+    return WIRE
 
 
 @pytest.fixture

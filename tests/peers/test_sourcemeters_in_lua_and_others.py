@@ -30,13 +30,32 @@ def test_qcodes_2600_reads_and_sets_everything(qcodes, lab, tsp_errors, model):
     for channel in box.channels:
         channel.timetrace_npts(5)
         channel.timetrace_dt(0.1)
-    report = qcodes(box, tsp_errors(box.ask_raw), lambda: box.write("smua.source.output=1 smub.source.output=1"))
+    report = qcodes(box, tsp_errors(box.ask_raw), lambda name: box.write("smua.source.output=1 smub.source.output=1"))
     assert set(report.failed_read) == {"smua_fastsweep", "smub_fastsweep"}  # to be set up first: see below
     measured = {"smua_volt", "smua_curr", "smub_volt", "smub_curr"}  # set a level, read a measurement: see below
     too_wide = {"smua_limiti", "smub_limiti"} if model == "2612B" else set()  # lets 3 A through, the box has 1.5 A
     assert set(report.failed_set) <= measured | too_wide
     assert len(report.read) >= 49
     assert len(report.set) >= 33
+
+
+@pytest.mark.parametrize(("dut", "mode"), [("open", "voltage"), ("resistor:0.1", "current")])
+@pytest.mark.parametrize(("model", "volts"), [("2602B", 40), ("2612B", 200), ("2636B", 200)])
+def test_qcodes_2600_measures_the_level_that_it_sets(qcodes, lab, model, volts, dut, mode):
+    """`volt` and `curr` set a level and read a measurement: an open end holds any voltage, a shunt any current."""
+    from qcodes.instrument_drivers import Keithley
+
+    from firmware_specs.racks import facts
+
+    name = f"keithley-{model.lower()}"
+    stated = facts(name)
+    smu = getattr(Keithley, f"Keithley{model}")("k", "GPIB0::5::INSTR", visalib=lab(name, dut=dut)).smua
+    smu.mode(mode)
+    smu.output(True)
+    level, unit, most = (smu.volt, "volts", volts) if mode == "voltage" else (smu.curr, "amps", 1)
+    for wanted in (-most, 0, most / 2, most):
+        level(wanted)
+        assert level() == pytest.approx(wanted, abs=2 * stated.range_for(unit, abs(wanted)).uncertainty(wanted))
 
 
 def test_qcodes_2600_sweeps_fast_and_traces(qcodes, lab):

@@ -6,7 +6,8 @@ import struct
 from importlib import resources
 from typing import Any
 
-from emulator.instruments.models.keithley2600_buffers import ReadingBuffer
+from emulator.instruments.models.keithley2600_buffers import BUFFER_NAMES, ReadingBuffer
+from emulator.instruments.models.keithley2600_overlapped import Overlapped
 from emulator.instruments.models.keithley2600_smu import SmuObject
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import SmuChannel
@@ -20,6 +21,7 @@ ASCII, REAL32 = 1, 2
 OVER = 1.01
 NO_BUFFER = Refused(-286, "TSP Runtime error at line 1: a reading buffer was expected")
 MOST_BUFFERS = 1000
+SWEEPING = "status.operation.sweeping.condition"
 DISPLAY = (
     "settext", "clear", "setcursor", "sendkey", "getannunciators", "getlastkey", "locallockout", "loadmenu.add",
 )  # fmt: skip
@@ -35,12 +37,14 @@ class Keithley2600(TspBox):
         }
         self.smus: dict[str, SmuObject] = {}
         self.buffers: dict[str, ReadingBuffer] = {}
+        self.overlapped = Overlapped()
         super().__init__(bench, name, spec, "keithley-2600")
 
     def furnish(self) -> None:
         """Channels, buffers, functions of the box."""
         model = self.spec.facts.identity.split(",")[1].split()[-1]
         self.tree.computed["localnode.model"] = lambda: model
+        self.tree.computed[SWEEPING] = self.overlapped.condition
         for letter, channel in self.channels.items():
             smu = SmuObject(self, f"smu{letter}", channel)
             self.smus[letter] = smu
@@ -78,6 +82,10 @@ class Keithley2600(TspBox):
         self.buffers[path] = ReadingBuffer(int(size))
         return path
 
+    def names(self, path: str) -> str:
+        """Buffers have attributes of their own."""
+        return BUFFER_NAMES if path in self.buffers else super().names(path)
+
     def item(self, path: str, index: float) -> Any:
         """A reading by its number; nil where there is none."""
         owner, _, column = path.rpartition(".")
@@ -97,11 +105,18 @@ class Keithley2600(TspBox):
         return super().other(path, *given)
 
     def _host(self, verb: str, *given: Any) -> Any:
-        """Attributes of buffers are their own."""
+        """Attributes of buffers are their own; sweeps under way come first."""
+        if self.overlapped.under_way and _waits(verb, given):
+            self.overlapped.finish()
         buffer = self.buffers.get(given[0]) if verb in ("get", "put") else None
         if buffer is not None and isinstance(given[1], str):
             return buffer.get(given[1]) if verb == "get" else buffer.put(given[1], given[2])
         return super()._host(verb, *given)
+
+    def _arrived(self, line: str) -> None:
+        """`*TRG` starts the sweeps that wait for it."""
+        if not (line.upper() == "*TRG" and self.overlapped.trigger()):
+            super()._arrived(line)
 
     def printbuffer(self, *given: Any) -> None:
         """`first, last, column, ...`: readings in turn; a buffer alone means its readings."""
@@ -124,3 +139,10 @@ class Keithley2600(TspBox):
             return
         order = "<" if self.tree.get("format.byteorder") else ">"
         self.say(b"#0" + struct.pack(f"{order}{len(values)}{'f' if form == REAL32 else 'd'}", *values) + b"\n")
+
+
+def _waits(verb: str, given: tuple[Any, ...]) -> bool:
+    """Does a script ask for what a sweep under way changes?"""
+    if verb in ("get", "put", "call"):
+        return given[0].startswith(("smu", "buffer", "waitcomplete", "reset"))
+    return verb in ("printbuffer", "delay")

@@ -12,6 +12,8 @@ SETTINGS = (
     "appendmode", "collecttimestamps", "collectsourcevalues", "timestampresolution", "cachemode", "fillmode",
     "fillcount", "collectstatuses",
 )  # fmt: skip
+BUFFER_NAMES = " ".join(("n", "capacity", "basetimestamp", *(f"{name}=" for name in SETTINGS)))
+"""As a script learns them, `=` behind those that may be set."""
 FULL = Refused(4915, "Reading buffer is full")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Protocol
 
 from emulator.instruments.models.keithley2600_buffers import ReadingBuffer
+from emulator.instruments.models.keithley2600_overlapped import Overlapped
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import INFINITE, OffMode, SmuChannel, SmuReading, Unit
 from emulator.instruments.sweeps import linear, logarithmic
@@ -30,6 +32,7 @@ class Scripted(Protocol):
     bench: Stand
     tree: Tree
     methods: dict[str, Method]
+    overlapped: Overlapped
 
     def buffer(self, path: Any) -> ReadingBuffer:
         """A buffer a script hands over."""
@@ -56,7 +59,7 @@ class SmuObject:
         methods: dict[str, Method] = {f"measure.{q}": partial(self.measure, q) for q in (*QUANTITIES, "iv")}
         methods |= {
             "reset": lambda *_: self.reset(),
-            "abort": lambda *_: None,
+            "abort": lambda *_: self.box.overlapped.forget(path),
             "trigger.initiate": lambda *_: self.initiate(),
             **{f"measure.overlapped{q}": partial(self.measure, q) for q in (*QUANTITIES, "iv")},
             **{f"trigger.measure.{q}": partial(self._into, q) for q in (*QUANTITIES, "iv")},
@@ -89,6 +92,7 @@ class SmuObject:
         self.channel.reset()
         self.channel.limit = {"amps": min(0.1, self.channel.facts.amps[-1].full), "volts": 20.0}
         self.channel.set_output(False)
+        self.box.overlapped.forget(self.path)
         self.sweep, self.into = None, {}
 
     def condition(self) -> int:
@@ -128,9 +132,17 @@ class SmuObject:
         return channel.read()
 
     def initiate(self) -> None:
-        """The trigger model: a level and a reading for every point of the sweep, `trigger.count` of them an arm."""
+        """The trigger model: at once, or when the event comes that its arm layer waits for."""
         if self.sweep is None and self._get("trigger.source.action"):
             raise Refused(-221, "Settings conflict")
+        if self._get("trigger.arm.stimulus"):
+            self.box.overlapped.arm(self)
+            return
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[None]:
+        """A level, then a reading, for every point of the sweep, `trigger.count` of them an arm."""
         unit, levels = self.sweep or (self.channel.source, (self.channel.level[self.channel.source],))
         count, arms = int(self._get("trigger.count")), max(1, int(self._get("trigger.arm.count")))
         if count * arms > MOST_READINGS:
@@ -141,8 +153,10 @@ class SmuObject:
         for number_ in range(count * arms):
             if self._get("trigger.source.action") and self.sweep:
                 self.channel.set_level(unit, levels[number_ % len(levels)])
+            yield
             if self._get("trigger.measure.action"):
                 self._store(self.read())
+            yield
         if not self._get("trigger.endsweep.action"):
             self.channel.set_level(unit, before)
 

@@ -57,6 +57,7 @@ class TspBox:
             "reset": lambda *_: self.reset(),
             "status.reset": lambda *_: None,
             "opc": self._complete,
+            "waitcomplete": lambda *_: None,
             "beeper.beep": lambda *_: None,
             "timer.reset": lambda *_: self._start_timer(),
             "timer.measure.t": lambda *_: self.bench.now_s - self._timer_s,
@@ -81,7 +82,7 @@ class TspBox:
         for path in self.tree.objects(self.methods):
             self.lua.make("object", path)
         for path in self.methods:
-            if path not in ("trigger.clear", "opc"):
+            if path not in ("trigger.clear", "opc", "waitcomplete"):
                 self.lua.make("method", path)
         for path, value in self.tree.constants.items():
             self.lua.set(path, value)
@@ -233,6 +234,8 @@ class TspBox:
                 return self.tree.get(f"{given[0]}.{given[1]}") if isinstance(given[1], str) else self.item(*given)
             case "put":
                 self.tree.put(f"{given[0]}.{given[1]}", given[2])
+            case "names":
+                return self.names(given[0])
             case "call":
                 return self.methods[given[0]](*given[1:]) if given[0] in self.methods else self.other(*given)
             case "print":
@@ -257,6 +260,10 @@ class TspBox:
             digits = int(number(self.tree.get("format.asciiprecision")))
             return f"{float(value):.{max(0, digits - 1)}e}"
         return "nil" if value is None else str(value)
+
+    def names(self, path: str) -> str:
+        """Attributes of an object, with `=` behind those that may be set."""
+        return self.tree.names(path)
 
     def item(self, path: str, index: float) -> Any:
         """An element of an object by number."""

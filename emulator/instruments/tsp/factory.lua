@@ -52,3 +52,11 @@ local function pulse(source, measure)
   end
 end
 PulseVMeasureI, PulseIMeasureV = pulse("v", "i"), pulse("i", "v")
+
+-- event blenders: taken, without effect, since a sweep here is one point after the other whatever blends its events
+-- (2600B Reference Manual, trigger.blender)
+local blenders = {}
+for i = 1, 6 do
+  blenders[i] = { orenable = false, stimulus = {}, EVENT_ID = 100 + i, overrun = false, clear = function() end }
+end
+rawset(trigger, "blender", blenders)

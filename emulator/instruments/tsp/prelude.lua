@@ -4,6 +4,7 @@ local host, bound, hook = ...
 local yield, create, resume, status = coroutine.yield, coroutine.create, coroutine.resume, coroutine.status
 local coroutine_running = coroutine.running
 local sethook, loadstring_, rawget_, type_, error_ = debug.sethook, loadstring, rawget, type, error
+local tostring_, metatable = tostring, getmetatable
 local rep, find, gsub, len = string.rep, string.find, string.gsub, string.len
 
 local function checked(ok, ...)
@@ -24,6 +25,21 @@ local function object(path)
     __index = function(_, key) return call("get", path, key) end,
     __newindex = function(_, key, value) call("put", path, key, paths[value] or value) end,
   })
+end
+
+-- what a script learns of an object: its attributes are functions of its metatable, as in the boxes (from the driver
+-- keithley2600 2.1, which reads a box's whole tree that way); a copy, so that nobody reaches the real one
+local columns = { readings = true, timestamps = true, sourcevalues = true, statuses = true, units = true }
+local function described(path)
+  local made = { Getters = {}, Setters = {}, Objects = {} }
+  for name, sets in string.gmatch(call("names", path), "([%w_]+)(=?)") do
+    made.Getters[name] = function() return call("get", path, name) end
+    if sets ~= "" then made.Setters[name] = function(value) call("put", path, name, paths[value] or value) end end
+  end
+  local last = string.match(path, "[^.]+$")
+  if columns[last] then made.luatype = "synchronous_table" end
+  if string.find(last, "buffer", 1, true) then made.luatype = "reading_buffer" end
+  return made
 end
 
 local function handed(...)  -- objects are handed to the instrument by name
@@ -52,9 +68,12 @@ local kinds = {
 local function buffer(path)  -- a reading buffer: attributes, columns and `clear`
   local made = object(path)
   for _, column in ipairs({ "readings", "timestamps", "sourcevalues", "statuses", "units" }) do
-    rawset(made, column, object(path .. "." .. column))
+    local values = object(path .. "." .. column)
+    rawset(values, "getreading", function(index) return values[index] end)
+    rawset(made, column, values)
   end
   rawset(made, "clear", function() return call("call", path .. ".clear") end)
+  rawset(made, "clearcache", function() end)
   return made
 end
 kinds.buffer = function(path) place(path, buffer(path)) end
@@ -62,7 +81,14 @@ kinds.buffer = function(path) place(path, buffer(path)) end
 -- functions of the box ---------------------------------------------------------------------------------------------
 local waiting = {}
 kinds.builtin = function()
-  print = function(...) call("print", handed(...)) end
+  print = function(...)
+    local given, count = { ... }, select("#", ...)
+    for i = 1, count do
+      local kind = type_(given[i])
+      if kind == "table" or kind == "function" then given[i] = tostring_(given[i]) end
+    end
+    call("print", unpack(given, 1, count))
+  end
   printnumber = function(...) call("printnumber", handed(...)) end
   printbuffer = function(...) call("printbuffer", handed(...)) end
   delay = function(seconds) call("delay", seconds) end
@@ -71,7 +97,7 @@ kinds.builtin = function()
   rawset(trigger, "clear", function() call("call", "trigger.clear") end)
   makegetter = function(owner, name) return function() return owner[name] end end
   makesetter = function(owner, name) return function(value) owner[name] = value end end
-  waitcomplete = function() end
+  waitcomplete = function() call("call", "waitcomplete") end
   opc = function() call("call", "opc") end
   script_of = function(run)  -- a script: it runs when it is called, and by its `run`
     return setmetatable({ run = run, source = "" }, { __call = function(_, ...) return run(...) end })
@@ -102,6 +128,10 @@ for name in pairs(_G) do
   if not kept then _G[name] = nil end
 end
 string.dump = nil
+getmetatable = function(value)
+  if paths[value] then return described(paths[value]) end
+  return metatable(value)
+end
 os = { time = function() return call("time") end, clock = function() return call("clock") end }
 collectgarbage = function() return 0 end
 loadstring = function(text, name)

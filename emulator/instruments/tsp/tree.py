@@ -55,6 +55,14 @@ class Tree:
             found |= {".".join(nodes[: i + 1]) for i in range(len(nodes))}
         return sorted(found - {"trigger"}, key=lambda path: (path.count("."), path))
 
+    def names(self, path: str) -> str:
+        """Attributes of an object by their own names, with `=` behind those that may be set."""
+        found = {command.header: "=" * command.sets for command in self._commands.values()} | dict.fromkeys(
+            self._set, "="
+        )
+        own = {name.rpartition(".")[2]: sets for name, sets in found.items() if name.rpartition(".")[0] == path}
+        return " ".join(name + sets for name, sets in own.items())
+
     def forget(self, prefix: str = "") -> None:
         """Attributes back to their defaults."""
         self._set = {path: value for path, value in self._set.items() if not path.startswith(prefix)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
-import xarray as xr
 from pydantic import ValidationError
 
 from drivers.crossbar import Crossbar
@@ -20,14 +19,17 @@ from firmware_specs.datasheet.section import Section
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.printable import printable
 from firmware_specs.refusals import explain
+from firmware_specs.shown import html
 from firmware_specs.topology import Topology
-from hil.measuring import netcdf
 from hil.measuring.calibrate.entries import ArrayEntry
 from hil.measuring.calibrate.header import CalibrationHeader
 from hil.measuring.calibrate.measure import ArrayFindings
 from hil.measuring.calibrate.summary import lines
 from hil.outputs import write_signed
 from hil.training.run.atomic import write_bytes
+
+if TYPE_CHECKING:  # a second of every training, which reads no maps
+    import xarray as xr
 
 
 class CalibrationFile(Section):
@@ -46,8 +48,8 @@ class CalibrationFile(Section):
     def _repr_html_(self) -> str:
         about = self.calibration
         head = f"{about.model} {about.serial}: {about.id}, made {about.made:%Y-%m-%d %H:%M %Z}"
-        found = "".join(f"<li>{escape(line)}</li>" for line in lines(self.arrays))
-        return f"<p>{escape(head)}, holds {about.valid_days:g} days</p><ul>{found}</ul>"
+        found = "".join(f"<li>{html(line)}</li>" for line in lines(self.arrays))
+        return f"<p>{html(head)}, holds {about.valid_days:g} days</p><ul>{found}</ul>"
 
     def entry(self, array: int, topology: Topology) -> ArrayEntry:
         """What holds for a block on an array.
@@ -132,6 +134,8 @@ def maps(path: Path, calibration: CalibrationFile) -> xr.Dataset:
     Raises:
         CalibrationExpired: they are not there, or another calibration's.
     """
+    from hil.measuring import netcdf
+
     try:
         beside = path.with_name(calibration.cells_file or "")
         found = netcdf.load(beside)
@@ -148,6 +152,8 @@ def _brief(topology: Topology) -> str:
 
 
 def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:
+    import xarray as xr
+
     found = {}
     for array, measured in enumerate(findings):
         for coupling, cells in enumerate(measured.cells):

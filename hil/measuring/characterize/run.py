@@ -14,6 +14,7 @@ import xarray as xr
 from drivers.crossbar import Crossbar
 from firmware_specs.codes import Capability, ConverterId, Parameter
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.shown import html
 from hil.measuring.characterize.budget import check_budget
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
@@ -61,8 +62,8 @@ class Characterization:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td><code>{f.name}</code></td><td>{f.measured._repr_html_()}</td>"
-            f"<td>{'' if f.stated is None else f'{f.stated:.4g}'}</td><td>{f.verdict}</td></tr>"
+            f"<tr><td><code>{html(f.name)}</code></td><td>{f.measured._repr_html_()}</td>"
+            f"<td>{'' if f.stated is None else f'{f.stated:.4g}'}</td><td>{html(f.verdict)}</td></tr>"
             for f in self.figures
         )
         return f"<table><tr><th>figure</th><th>measured</th><th>datasheet</th><th>verdict</th></tr>{rows}</table>"

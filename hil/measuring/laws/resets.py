@@ -28,7 +28,7 @@ def choose(data: Resets, seed: int = 0) -> Chosen:
     u = (volts - volts.mean()) / max(float(np.ptp(volts)), 1e-12)
 
     def polynomial(degree: int) -> Callable[[Array], Array]:
-        return lambda rows: np.polyval(np.polyfit(u, np.nanmedian(rows, axis=0), degree), u)
+        return lambda rows: np.asarray(np.polyval(np.polyfit(u, np.nanmedian(rows, axis=0), degree), u), np.float64)
 
     laws = {"constant": (1, polynomial(0)), "line": (2, polynomial(1)), "cubic": (4, polynomial(3)),
             "table": (len(volts), lambda rows: np.nanmean(rows, axis=0))}  # fmt: skip

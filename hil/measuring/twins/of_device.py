@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from firmware_specs.codes import Capability
+from hil.measuring.calibrate.file import CalibrationFile
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize.folder import begun, believed
 from hil.measuring.characterize.items.pulse_response import response
@@ -23,6 +24,7 @@ from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import flicker, fluctuation, ramps, retention, samples, writing
 from hil.measuring.laws.choice import Chosen
 from hil.measuring.laws.samples import Range
+from hil.measuring.twins import converters
 from hil.measuring.twins.document import Document, Twin
 from hil.measuring.twins.of_items import readings_of, scatter_of, timed, working
 
@@ -33,21 +35,27 @@ MEASURED = ("constant", "linear", "soft_bounds")
 """Pulse laws whose figures the item `pulse_response` measures itself."""
 
 
-def fit(found: Characterization) -> Twin:
+def fit(found: Characterization, calibration: CalibrationFile | None = None) -> Twin:
     """Fits a twin.
 
     Args:
         found: A finished characterization; what it did not measure is left without effect.
+        calibration: Of the same chip: what it says of the converters.
 
     Raises:
-        ChipError: what is in its folder does not fit together.
+        ChipError: what is in its folder does not fit together. TwinError: the calibration is of another chip.
     """
+    if calibration is not None:
+        converters.of_same_chip(calibration, found.chip)
     said, plan = begun(found.folder), plans.of(found.folder)
     with believed(found.folder):
         own = _own_words(found, said.device if said else {})
         builder = _Builder(found, own, {}, plan.rows, plan.array)
         for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
             part(builder)
+        if calibration is not None:
+            for section, key, figure in converters.figures(calibration, builder.document):
+                builder.put(section, key, figure)
         twin = Twin(builder.document, builder.uncertainty, builder.chosen)
         assert twin.datasheet  # noqa: S101 - refuses what contradicts itself
         return twin

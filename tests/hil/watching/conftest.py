@@ -6,6 +6,7 @@ import math
 import shutil
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -58,10 +59,18 @@ class Scene:
         return self
 
     def device(self, **more):
-        told = {"outputs": True, "watchdog_s": 2.0, "lease_s": 10.0, "temperature_k": 301.5,
-                "most_temperature_k": 350.0,
+        told = {"outputs": True, "watchdog_s": 2.0, "lease_s": 10.0, "lease_left_s": 9.5, "energy_j": 0.002,
+                "temperature_k": 301.5, "most_temperature_k": 350.0,
                 "resent": 3, "damaged": 0, "pulses": 1000.0}  # fmt: skip
         self.log.write("device", **(told | more))
+        return self
+
+    def calibrated(self, days_ago, age_days, valid_days):
+        """A session that began some days ago with a calibration of an age."""
+        began = datetime.now(UTC) - timedelta(days=days_ago)
+        said = {"id": "cal-7", "age_days": age_days, "valid_days": valid_days, "overridden": []}
+        sessions = [{"started": began.isoformat(timespec="seconds"), "counterpart": {"calibration": said}}]
+        (self.folder / "provenance.json").write_text(json.dumps({"sessions": sessions}))
         return self
 
     def tripped(self):

@@ -119,7 +119,7 @@ def test_a_device_somebody_else_has_stays_theirs(ask, scene, tmp_path, monkeypat
     from hil.watching.assistant import acts
 
     def taken(address, visa):
-        raise Busy("process 7 of ada on bench since 9:00", device=address)
+        raise Busy("opening it", owner="process 7 of ada on bench since 9:00", device=address)
 
     monkeypatch.setattr(acts, "open_crossbar", taken)
     assert "process 7 of ada" in refused(ask("read_cells", bench=lab, measure=["chip"], device="chip"))

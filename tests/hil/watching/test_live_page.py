@@ -1,5 +1,7 @@
 """The page in a real browser: what a person sees of a training, a trip, a measurement, and how soon."""
 
+import json
+
 import pytest
 
 
@@ -59,6 +61,20 @@ def test_a_training_with_progress_eta_charts_device_and_ledger(look, scene):
         "1,000 pulses",
     ):
         assert text in side, text
+
+
+def test_lease_energy_budget_and_the_age_of_the_calibration(look, scene):
+    run = scene(title="budgets").steps(3).counted().device().calibrated(2.0, 3.0, 4.5).running()
+    had = {"most_pulses": 12, "mean_pulses": 3, "energy_j": 0.004, "most_energy_j": 0.0005}
+    (run.folder / "ledger.json").write_text(json.dumps({"cells": {"array 0 coupling 0": had}}))
+    shown = look()
+    into(shown, "budgets")
+    shown.locator("h3", has_text="Calibration").wait_for()
+    side = shown.locator("#side").inner_text()
+    for text in ("lease, 9.5 s of it left", "5.00e-4 of 0.002 J allowed", "holds for 4.5 d", "cal-7"):
+        assert text in side, (text, side)
+    age = shown.locator(".lost", has_text=" d")
+    assert float(age.inner_text().split()[0]) == pytest.approx(5.0, abs=0.01)  # older than it holds
 
 
 def test_it_updates_by_itself(look, scene):

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +52,22 @@ def measure(chip, folder, what=SMALL, sheet=None):
         return run.characterize(crossbar, what, folder, sheet)
 
 
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A chip measured to the end, once for all: folder, chip, findings, and what its cells and clock said then."""
+    folder, chip = tmp_path_factory.mktemp("whole") / "run", Chip(load("ecram"), seed=1)
+    found = measure(chip, folder)
+    return SimpleNamespace(
+        folder=folder, chip=chip, found=found, taken=chip.usage(0, 0)[0].numpy().copy(), clock_s=chip.conditions.clock_s
+    )
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """Its folder, to write in."""
+    return shutil.copytree(whole.folder, tmp_path / "run")
+
+
 def cut_at(monkeypatch, owner, name, count, after):
     """Lets the call with this number end the program, before or after it did its work."""
     sound, calls = getattr(owner, name), []
@@ -87,36 +105,30 @@ def test_an_offset_agrees_as_far_as_the_datasheet_says_that_the_converters_bow(t
     [(steps.Pulses, "apply", 1), (steps.Pulses, "apply", 6), (Store, "keep", 8), (Store, "intend", 9),
      (steps.Wait, "apply", 2)],
 )  # fmt: skip
-def test_cut_off_anywhere_it_goes_on_without_a_repeated_pulse(owner, name, count, after, tmp_path, monkeypatch):
-    whole = Chip(load("ecram"), seed=1)
-    measure(whole, tmp_path / "whole")
+def test_cut_off_anywhere_it_goes_on_without_a_repeated_pulse(owner, name, count, after, whole, tmp_path, monkeypatch):
     broken = Chip(load("ecram"), seed=1)
     with monkeypatch.context() as patch, pytest.raises(Cut):
         cut_at(patch, owner, name, count, after)
         measure(broken, tmp_path / "broken")
     measure(broken, tmp_path / "broken")
-    taken = [chip.usage(0, 0)[0].numpy() for chip in (whole, broken)]
+    taken = [whole.taken, broken.usage(0, 0)[0].numpy()]
     rewritten = 1 if owner is Store else 0  # a write that was cut off is made again, pulses never
     assert np.all(taken[1] >= taken[0])
     assert np.all(taken[1] - taken[0] <= rewritten)
-    assert broken.conditions.clock_s == pytest.approx(whole.conditions.clock_s, abs=1.0)
+    assert broken.conditions.clock_s == pytest.approx(whole.clock_s, abs=1.0)
 
 
-def test_a_finished_characterization_is_not_measured_again(tmp_path):
-    chip = Chip(load("ecram"), seed=1)
-    first = measure(chip, tmp_path / "run")
-    before = chip.usage(0, 0)[0].sum()
-    second = measure(chip, tmp_path / "run")
-    assert chip.usage(0, 0)[0].sum() == before
-    assert [f.measured for f in first.figures] == [f.measured for f in second.figures]
+def test_a_finished_characterization_is_not_measured_again(whole, finished):
+    second = measure(whole.chip, finished)
+    assert np.array_equal(whole.chip.usage(0, 0)[0].numpy(), whole.taken)
+    assert [f.measured for f in whole.found.figures] == [f.measured for f in second.figures]
 
 
-def test_another_chip_or_plan_is_refused_by_name(tmp_path):
-    measure(Chip(load("ecram"), seed=1), tmp_path / "run")
+def test_another_chip_or_plan_is_refused_by_name(finished):
     with pytest.raises(run.ChipError, match="seed-2"):
-        measure(Chip(load("ecram"), seed=2), tmp_path / "run")
+        measure(Chip(load("ecram"), seed=2), finished)
     with pytest.raises(run.ChipError, match="another plan"):
-        measure(Chip(load("ecram"), seed=1), tmp_path / "run", SMALL.model_copy(update={"rows": 4}))
+        measure(Chip(load("ecram"), seed=1), finished, SMALL.model_copy(update={"rows": 4}))
 
 
 def test_a_plan_beyond_its_pulse_budget_is_refused_before_anything_is_written(tmp_path):
@@ -140,9 +152,9 @@ def test_a_bad_plan_is_refused_with_file_and_key(text, match, tmp_path):
     assert str(path) in str(refusal.value)
 
 
-def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
-    measure(Chip(load("ecram"), seed=1), tmp_path / "run")
-    data = xr.load_dataset(tmp_path / "run" / "drift.nc", engine="h5netcdf")
+def test_data_have_units_and_provenance_and_can_be_read_by_anyone(whole):
+    folder = whole.folder
+    data = xr.load_dataset(folder / "drift.nc", engine="h5netcdf")
     assert data["age"].attrs["units"] == "s"
     assert data["conductance"].attrs["ancillary_variables"] == "conductance_sigma"
     assert data["conductance_sigma"].dims == data["conductance"].dims == ("step", "plane", "row", "column")
@@ -150,7 +162,7 @@ def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
     assert float(data["conductance_sigma"].max()) < 0.1 * span < float(data["conductance"].max())
     assert np.diff(data["utc"].to_numpy()).astype(float).min() >= 0  # xarray made dates of them by their unit
     assert abs(float((data["utc"][0] - np.datetime64("now")) / np.timedelta64(1, "h"))) < 1
-    for path in (tmp_path / "run").glob("*.nc"):
+    for path in folder.glob("*.nc"):
         data = xr.load_dataset(path, engine="h5netcdf")
         assert data.attrs["Conventions"].startswith("CF-") and "k = 1" in data.attrs["uncertainty"]
         for place, count in (("plane", 2), ("row", 6), ("column", 4)):
@@ -159,10 +171,10 @@ def test_data_have_units_and_provenance_and_can_be_read_by_anyone(tmp_path):
         for name, variable in data.variables.items():
             assert variable.attrs["long_name"].strip(), (path.name, name)
             assert name == "utc" or variable.attrs["units"], (path.name, name)
-    data = xr.load_dataset(tmp_path / "run" / "drift.nc", engine="h5netcdf")
+    data = xr.load_dataset(folder / "drift.nc", engine="h5netcdf")
     assert data.attrs["serial"] == "seed-1"
     assert data["level"].dims == ("step", "read", "plane", "row", "column")
-    begun = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    begun = json.loads((folder / "provenance.json").read_text())
     assert begun["plan"]["rows"] == 6 and begun["chip"]["model"] == "ecram"
 
 
