@@ -15,7 +15,8 @@ def parameters(topology, seed=1):
     found = {}
     for index, coupling in enumerate(topology.couplings):
         rows, columns = topology.cells(coupling)
-        found[f"weight_{index}"] = torch.randn(columns, rows - 1, generator=generator) * 0.1
+        drawn = torch.randn(columns, rows - 1, generator=generator) * 0.1
+        found[f"weight_{index}"] = drawn.view(topology.weight_shape(coupling))
         found[f"bias_{index}"] = torch.randn(columns, generator=generator) * 0.1
     return found
 

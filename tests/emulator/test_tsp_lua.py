@@ -56,7 +56,10 @@ def test_nothing_leads_out_of_the_box(box, name):
 def test_byte_code_is_not_loaded_and_objects_hide_their_tables(box):
     box.ask("f = loadstring('\\27Lua')")
     assert error_of(box)[0] == -286
-    assert box.ask("print(getmetatable(smua))") == "false\n"
+    box.ask("getmetatable(smua).Getters = nil")
+    assert box.ask("print(getmetatable(smua).__index, getmetatable(smua).Getters ~= nil)") == "nil\ttrue\n"
+    box.ask("setmetatable(smua, {})")
+    assert error_of(box)[0] == -286
     box.ask("\x1bLuaQ")
     assert error_of(box)[0] == -285
 

@@ -160,7 +160,7 @@ def calibration(tmp_path):
 
 def test_calibration_that_fits_is_recorded_with_its_age(calibration):
     found = calibration_file.check(calibration, "mixed-8bit", "seed-5", None, NOW)
-    assert found == {"id": "cal-7", "file": str(calibration), "age_days": 30.0, "overridden": []}
+    assert found == {"id": "cal-7", "file": str(calibration), "age_days": 30.0, "valid_days": 30.0, "overridden": []}
 
 
 @pytest.mark.parametrize(

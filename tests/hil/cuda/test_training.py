@@ -131,7 +131,13 @@ def test_it_learns_what_it_learns_on_the_cpu(pretended, tmp_path, name, device):
         there = run(tmp_path / "gpu", name, *settings)
     for mine, theirs in zip(here, there, strict=True):
         numbers = {key: value for key, value in mine.items() if isinstance(value, float)}
-        assert {key: theirs[key] for key in numbers} == pytest.approx(numbers, rel=1e-6)
+        norms = {key for key in numbers if key.startswith("gradient_norm")}
+        assert {k: theirs[k] for k in numbers.keys() - norms} == pytest.approx(
+            {k: numbers[k] for k in numbers.keys() - norms}, rel=1e-6
+        )
+        # where a state lies between two codes of a converter, the last bit decides which: one code in all gradients
+        within = 1e-6 if device == "reference:" else 1e-3
+        assert {k: theirs[k] for k in norms} == pytest.approx({k: numbers[k] for k in norms}, rel=within)
 
 
 @pytest.mark.parametrize("sheet", ["mixed-8bit", "openmena-8x8-like", "resistive-board"])
