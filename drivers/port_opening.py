@@ -42,9 +42,9 @@ class ControlLines:
 def opened(url: str, baud: int, lines: ControlLines) -> Any:
     """The open port; raises whatever pyserial does."""
     bare = "://" not in url
-    if url.lower().startswith(("socket://", "rfc2217://")):
-        if urlsplit(url).port is None:  # raises ValueError itself for none that can be
-            raise ValueError(f"{url} names no port")  # pyserial would leave a socket open
+    # `port` raises ValueError itself for one that cannot be; pyserial would leave a socket open
+    if url.lower().startswith(("socket://", "rfc2217://")) and urlsplit(url).port is None:
+        raise ValueError(f"{url} names no port")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pyserial starts its threads in the old way
         port: Any = serial.serial_for_url(
