@@ -285,6 +285,7 @@ class Scpi:
     def _byte_order(self) -> None:
         if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
+        self.link.told = b":FORM:BORD SWAP;"
 
     def _ask(
         self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0, *, once: bool = False

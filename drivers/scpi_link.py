@@ -60,11 +60,16 @@ class ScpiLink:
     Args:
         wire: The byte seam.
         nonces: Where the numbers come from that prove a clean link; a replay gives the recorded ones.
+
+    Attributes:
+        resynchronized: How often it was cleared and proven clean.
+        told: Units, each with its `;`, that a cleared link is told first: it may be a new one.
     """
 
     def __init__(self, wire: Transport, nonces: Callable[[], int] | None = None) -> None:
         self.address = wire.address
         self.resynchronized = 0
+        self.told = b""
         self._wire, self._blocks = wire, BlockReader(wire)
         self._nonces = nonces or (lambda: secrets.randbelow(1 << 31))
         self._lock = threading.RLock()
@@ -281,7 +286,7 @@ class ScpiLink:
     def _prove(self, until: float) -> None:
         proof = f'"{self._nonces()}"'.encode()
         self._wire.drain(QUIET_S, until)
-        self._wire.write(b"\n*CLS;:SYST:ECHO? " + proof + b"\n", until)
+        self._wire.write(b"\n*CLS;" + self.told + b":SYST:ECHO? " + proof + b"\n", until)
         while stripped(self._wire.read_until(b"\n", MAX_LINE, until)) != proof:
             if time.monotonic() >= until:
                 raise talks(self.address)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from drivers import scpi_dialect, scpi_link
+from drivers.crossbar import Crossbar
 from drivers.errors import Busy, DeviceFault, LinkError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.loopback import Loopback
 from drivers.scpi_dialect import Scpi
 from drivers.scpi_link import ScpiLink
 from drivers.scpi_numbers import Numbers
+from drivers.session import Session
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.faults import FaultPlan, Faulty, message_cutter
@@ -311,3 +313,32 @@ def test_the_dialect_sends_no_longer_blocks_than_the_instrument_takes():
     dialect = Scpi(ScpiLink(Loopback(ScpiEndpoint(Machine(device), "door").feed, "scpi")))
     dialect.open(1.0)
     assert dialect.max_request == 5000 < dialect.max_reply
+
+
+class OpenedAnew(Loopback):
+    """A session that cannot be cleared: draining it opens another one, whose settings are those of a new link."""
+
+    def __init__(self, machine):
+        self.machine, self.sessions = machine, itertools.count(1)
+        self.again()
+
+    def again(self):
+        super().__init__(ScpiEndpoint(self.machine, f"session {next(self.sessions)}").feed, "scpi")
+
+    def drain(self, quiet_s, deadline):
+        self.again()
+        return super().drain(quiet_s, deadline)
+
+
+def test_blocks_keep_their_byte_order_when_the_session_had_to_be_opened_anew():
+    wire = OpenedAnew(Machine(Device(Chip(load("discrete-board"), 0))))
+    with Crossbar(Session(Scpi(ScpiLink(wire)))) as crossbar:
+        crossbar.configure(0, dense_chain([6, 4]))
+        before = next(wire.sessions)
+        crossbar.session.dialect.link._dirty = True  # as after an answer that never came
+        crossbar.arm()
+        assert next(wire.sessions) > before + 1
+        low_s, high_s = crossbar.g_range_s
+        wanted_s = np.random.default_rng(0).uniform(low_s, high_s, (2, 7, 4))
+        crossbar.program(0, [wanted_s])
+        np.testing.assert_allclose(crossbar.read_conductances(0, 0, reads=10), wanted_s, atol=0.05 * high_s)
