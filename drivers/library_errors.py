@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+from collections.abc import Iterator
 
 import pyvisa.errors
 import serial
@@ -109,22 +110,24 @@ def _is_bad_setting(error: Exception) -> bool:
 
 def _comes_of_a_bad_address(error: Exception) -> bool:
     """pyserial words what it cannot read in an address as a port that cannot be opened, pyvisa-py as `Exception`."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ValueError | TypeError | LookupError | OverflowError) or "port must be" in str(cause):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
+    kinds = (ValueError, TypeError, LookupError, OverflowError)
+    return any(isinstance(cause, kinds) or "port must be" in str(cause) for cause in _causes(error))
 
 
 def _errno(error: Exception) -> int | None:
     """The errno of an OSError, or the first argument of termios.error, or that of what the error was raised from."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         code = getattr(cause, "errno", None)
         if code is None and cause.args and type(cause).__module__ == "termios":
             code = cause.args[0]
         if isinstance(code, int):
             return code
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _causes(error: Exception) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -46,6 +46,8 @@ from firmware_specs.printable import printable
 from firmware_specs.scpi import block
 from firmware_specs.topology import Topology
 
+SWAPPED = b":FORM:BORD SWAP;"
+"""What every link is told before blocks pass: a new one is big-endian (SCPI.md 2.4)."""
 LINE_REPLY = 512
 """Bytes of a reply of unknown length, as the wait on a slow line is reckoned: a longer one is asked for again."""
 MAX_BLOCK = 1 << 25
@@ -283,9 +285,9 @@ class Scpi:
         return product_reply(request, adc.max_code, part, self.address)
 
     def _byte_order(self) -> None:
-        if self._text(b":FORM:BORD SWAP;:FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
+        if self._text(SWAPPED + b":FORM:BORD?", "FORMat:BORDer", self._timeout_s) != "SWAP":
             raise ProtocolViolation("the byte order was not taken", device=self.address)
-        self.link.told = b":FORM:BORD SWAP;"
+        self.link.told = SWAPPED
 
     def _ask(
         self, message: bytes, what: str, seconds: float = 0.0, count: int = 1, size: int = 0, *, once: bool = False
