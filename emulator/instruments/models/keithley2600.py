@@ -12,7 +12,7 @@ from emulator.instruments.models.keithley2600_smu import SmuObject
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import SmuChannel
 from emulator.instruments.tsp.box import TspBox
-from emulator.instruments.tsp.common import number
+from emulator.instruments.tsp.common import whole
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
 from firmware_specs.racks.wiring import Instrument
@@ -120,9 +120,10 @@ class Keithley2600(TspBox):
 
     def printbuffer(self, *given: Any) -> None:
         """`first, last, column, ...`: readings in turn; a buffer alone means its readings."""
-        first, last = int(number(given[0] if given else None)), int(number(given[1] if len(given) > 1 else None))
+        first, last = (whole(given[i] if len(given) > i else None) for i in (0, 1))
         columns = [self._column(path) for path in given[2:]]
-        values = [column[i] for i in range(first - 1, last) for column in columns if 0 <= i < len(column)]
+        last = min(last, max(map(len, columns), default=0))
+        values = [column[i] for i in range(max(0, first - 1), last) for column in columns if i < len(column)]
         self.write_numbers(values)
 
     def _column(self, path: Any) -> list[float]:

@@ -12,7 +12,7 @@ from emulator.instruments.refused import Refused
 from emulator.instruments.smu import INFINITE, OffMode, SmuChannel, SmuReading, Unit
 from emulator.instruments.sweeps import linear, logarithmic
 from emulator.instruments.tsp.box import Method
-from emulator.instruments.tsp.common import number
+from emulator.instruments.tsp.common import number, whole
 from emulator.instruments.tsp.tree import Tree
 from emulator.rack.stand import Stand
 
@@ -210,10 +210,10 @@ class SmuObject:
         self.into = dict(zip(quantity, (str(path) for path in buffers if self.box.buffer(path)), strict=False))
 
     def _linear(self, unit: Unit, start: Any, stop: Any, points: Any) -> None:
-        self.sweep = unit, linear(number(start), number(stop), int(number(points)))
+        self.sweep = unit, linear(number(start), number(stop), whole(points))
 
     def _log(self, unit: Unit, start: Any, stop: Any, points: Any, asymptote: Any = 0.0) -> None:
-        self.sweep = unit, logarithmic(number(start), number(stop), int(number(points)), number(asymptote or 0.0))
+        self.sweep = unit, logarithmic(number(start), number(stop), whole(points), number(asymptote or 0.0))
 
     def _list(self, unit: Unit, values: Any) -> None:
         try:

@@ -44,11 +44,14 @@ class TspBox:
         service: Called when the status byte begins to ask for service.
     """
 
+    columns = "readings timestamps sourcevalues statuses units"
+    """What a reading buffer holds beside its attributes."""
+
     def __init__(self, bench: Stand, name: str, spec: Instrument, table: str) -> None:
         self.bench, self.name, self.spec = bench, name, spec
         self.queue: deque[tuple[int, str]] = deque()
         self.status = Status()
-        self.tree = Tree(table, spec.facts.channels)
+        self.tree = self.make_tree(table)
         self.service: Callable[[], None] = lambda: None
         self.methods: dict[str, Method] = {
             "errorqueue.next": self._next_error,
@@ -75,6 +78,10 @@ class TspBox:
         self._triggered = self._in_message = self._asked = False
         self._until: float | None = None
         self.furnish()
+
+    def make_tree(self, table: str) -> Tree:
+        """The box's attributes."""
+        return Tree(table, self.spec.facts.channels)
 
     def furnish(self) -> None:
         """Gives a new interpreter the box's objects; models add theirs."""
@@ -250,6 +257,8 @@ class TspBox:
                 return self.bench.now_s
             case "makebuffer":
                 return self.make_buffer(number(given[0] if given else None))
+            case "columns":
+                return self.columns
         return None
 
     def text(self, value: object) -> str:
