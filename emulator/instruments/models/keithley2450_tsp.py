@@ -95,7 +95,8 @@ class Keithley2450Tsp(TspBox):
         for path in ("defbuffer1", "defbuffer2"):
             self.lua.make("buffer", path)
         self.lua.make("maker", "buffer.make")
-        self.lua.run((resources.files("emulator.instruments.tsp") / "interactive.lua").read_text("utf-8"))
+        for name in ("shared", "interactive"):
+            self.lua.run((resources.files("emulator.instruments.tsp") / f"{name}.lua").read_text("utf-8"))
 
     def reset(self) -> None:
         """`reset()` and `*RST`: everything to defaults, output off."""

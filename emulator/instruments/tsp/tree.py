@@ -31,6 +31,7 @@ class Tree:
         hooks: Path -> what looks at a value before it is kept.
         computed: Path -> what answers instead.
         constants: Path -> value.
+        defaults: Key of an attribute -> its default, where it is not the table's.
     """
 
     def __init__(self, table: str, channels: Iterable[str]) -> None:
@@ -42,7 +43,7 @@ class Tree:
             if not any(part in f"{command.header}." for part in absent)
         }
         self._open = tuple(document.get("open", ()))
-        self._defaults: dict[str, Any] = document.get("defaults", {})
+        self.defaults: dict[str, Any] = document.get("defaults", {})
         self.constants: dict[str, float | str | bool] = {
             path: value for path, value in document.get("constants", {}).items() if not path.startswith(absent or "?")
         }
@@ -88,7 +89,7 @@ class Tree:
             return self._set[key]
         command = self._commands.get(path)
         if command is not None:
-            return self._defaults.get(key, command.reset) if self._defaults else command.reset
+            return self.defaults.get(key, command.reset)
         if path.startswith(self._open or ("?",)):
             return None
         raise Refused(-286, f"TSP Runtime error at line 1: no attribute {path!r}")
