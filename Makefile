@@ -51,7 +51,7 @@ lint: $(SETUP)
 peers: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[peers]'
 	@$(BIN)/python tools/install.py --torch $(TORCH) --no-deps instrumentkit==0.6.0
-	@$(BIN)/python tools/install.py --torch $(TORCH) tm_devices==3.7.0
+	@$(BIN)/python -m pip install --quiet --upgrade --target $(BIN)/../tm_devices tm_devices==3.7.0
 	$(BIN)/python -m pytest tests/peers -rP -n 0
 
 bench: $(SETUP)

@@ -1,4 +1,12 @@
-"""The maker's own package, tm_devices, on the virtual 2450 in its TSP command set and on a 2600B: its whole tree."""
+"""The maker's own package, tm_devices, on the virtual 2450 in its TSP command set and on a 2600B: its whole tree.
+
+`make peers` installs it in a folder of its own: with it comes `gpib_ctypes`, which makes PyVISA warn wherever it can be
+imported and there is no GPIB library.
+"""
+
+import logging
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +30,9 @@ between = ["a", "gnd"]
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
     """Opens a source meter of tm_devices' on a virtual one; its log goes into the test's folder."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(sys.prefix) / "tm_devices")])
     package = pytest.importorskip("tm_devices", reason="tm_devices is not installed: see `make peers`")
+    monkeypatch.setattr(logging.getLogger("tm_devices"), "propagate", False)  # it logs every byte
     monkeypatch.chdir(tmp_path)
     manager = package.DeviceManager(verbose=False)
 
