@@ -32,7 +32,7 @@ def opened(tmp_path, monkeypatch):
     """Opens a source meter of tm_devices' on a virtual one; its log goes into the test's folder."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path(sys.prefix) / "tm_devices")])
     package = pytest.importorskip("tm_devices", reason="tm_devices is not installed: see `make peers`")
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # it logs every byte
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # it logs every byte
     monkeypatch.chdir(tmp_path)
     manager = package.DeviceManager(verbose=False)
 
