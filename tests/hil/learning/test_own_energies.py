@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -99,9 +98,9 @@ def test_training_through_the_same_block_learns(name, tmp_path, capsys):
     assert epochs[-1]["loss"] < 0.9 * epochs[0]["loss"]
 
 
-def test_a_run_without_the_plugin_says_how_to_name_it(tmp_path):
-    call = [sys.executable, "-m", "hil", "train", str(experiment(tmp_path, "tanh")), "--run-dir", str(tmp_path / "r")]
-    done = subprocess.run(call, capture_output=True, text=True)
+def test_a_run_without_the_plugin_says_how_to_name_it(python, tmp_path):
+    call = ["-m", "hil", "train", experiment(tmp_path, "tanh"), "--run-dir", tmp_path / "r"]
+    done = python.run(call, capture_output=True)
     assert done.returncode == 2
     assert "blocks.0.energy.kind: 'tanh' is not an energy; known: crossbar" in done.stderr
 
