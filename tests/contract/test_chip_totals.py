@@ -1,8 +1,5 @@
 """Pulse and energy totals belong to the chip: a device that does not count, and a rack, are counted on the host."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -118,7 +115,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_host_has_counted_what_went_out(tmp_path, monkeypatch):
+def test_a_killed_host_has_counted_what_went_out(python, tmp_path, monkeypatch):
     import threading
 
     monkeypatch.setenv("CROSSBAR_HIL_LEDGERS", str(tmp_path / "ledgers"))
@@ -127,7 +124,7 @@ def test_a_killed_host_has_counted_what_went_out(tmp_path, monkeypatch):
     thread = threading.Thread(target=board.run, daemon=True)
     thread.start()
     try:
-        killed = subprocess.run([sys.executable, "-c", KILLED, board.addresses[0]], capture_output=True, text=True)
+        killed = python.run(["-c", KILLED, board.addresses[0]], capture_output=True)
         assert killed.returncode == -9, killed.stderr
         assert int(board.device.chip.usage(0, 0)[0].max()) == 15
         with connect(board.addresses[0], Options(limits=LIMITS)) as crossbar, pytest.raises(BudgetSpent):
