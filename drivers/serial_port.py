@@ -8,6 +8,7 @@ elsewhere (COM ports), and under a handler that watches what pyserial does (`spy
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import time
 
@@ -16,6 +17,7 @@ import serial
 from drivers.descriptor import Descriptor
 from drivers.errors import LinkTimeout
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.network_port import NetworkPort, network_port
 from drivers.port_opening import ControlLines, finish_watching, is_watched, opened, refuse_replacing, socket_of
 from drivers.transport import ReadBuffer, within
 from firmware_specs import platform
@@ -50,6 +52,7 @@ class SerialPort:
             )
         except LIBRARY_ERRORS as error:
             raise translate(error, "opening the port", self.address) from error
+        self._network = network_port(self._port)
         self._wire = None if is_watched(url) else _descriptor(self._port, self.address)
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
         if self._wire is not None:
@@ -61,10 +64,15 @@ class SerialPort:
         if self._wire is not None:
             self._wire.write(data, deadline)
             return
+        if self._network is not None:
+            self._network.deadline = deadline
         try:
             self._port.write(data)
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
+        finally:
+            if self._network is not None:
+                self._network.deadline = math.inf
 
     def read_exact(self, count: int, deadline: float) -> bytes:
         """Exactly `count` bytes."""
@@ -128,7 +136,7 @@ def _close_quietly(port: serial.SerialBase) -> None:
     with contextlib.suppress(*LIBRARY_ERRORS):
         port.close()
     finish_watching(port)
-    if isinstance(wire, socket.socket):
+    if isinstance(wire, socket.socket | NetworkPort):
         wire.close()  # pyserial forgets it where the other side has hung up first
 
 

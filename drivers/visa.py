@@ -14,21 +14,26 @@ import contextlib
 import math
 import os
 import socket
+import sys
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyvisa
 from pyvisa import constants
 from pyvisa.resources import MessageBasedResource
-from pyvisa_py.protocols.hislip import Instrument
 
 from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.opening_sockets import opening
 from drivers.transport import ReadBuffer, within
+from drivers.vxi11_calls import Vxi11Calls, calls_of
 from firmware_specs import platform
+
+if TYPE_CHECKING:
+    from pyvisa_py.protocols.hislip import Instrument
 
 CLOSE_S = 0.5
 NEARLY = 0.9
@@ -57,7 +62,7 @@ class VisaSession:
         self._name, self._library = resource, library
         self._session: Any = None
         self._wire: Descriptor | None = None
-        self._timed: tuple[DeadlineSocket, ...] = ()
+        self._timed: tuple[DeadlineSocket | Vxi11Calls, ...] = ()
         self._quiet = contextlib.ExitStack()
         self._open(time.monotonic() + 5.0 if deadline is None else deadline)
 
@@ -129,21 +134,28 @@ class VisaSession:
             self._arm(deadline)
             self._visa.clear(self._session)
         except LIBRARY_ERRORS:
-            self.close()
+            self._leave(min(deadline, time.monotonic() + CLOSE_S))
+            if time.monotonic() >= deadline:
+                raise LinkTimeout("clearing it did not end before the deadline", device=self.address) from None
             self._open(deadline)
         return 0
 
     def close(self) -> None:
         """Closes the session; a close that hangs is left behind."""
+        self._leave(time.monotonic() + CLOSE_S)
+
+    def _leave(self, until: float) -> None:
         if self._session is None:
             return
         self._session = None
         if self._wire is not None:
             self._wire.forget()
         self._quiet.close()
+        for timed in self._timed:
+            timed.deadline = time.monotonic() + CLOSE_S
         with contextlib.suppress(LinkTimeout):
             within(
-                time.monotonic() + CLOSE_S,
+                until,
                 lambda: _close_quietly(self._resource),
                 lambda _: None,
                 "closing the session",
@@ -164,7 +176,7 @@ class VisaSession:
             self._session = resource.session
             self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
             self._wire = self._past_the_library(resource)
-            self._timed = _timed_sockets(resource)
+            self._timed = _timed(resource)
             self._asrl = self._name.upper().startswith("ASRL")
             self._stream = self._wire is None and (resource.resource_class == "SOCKET" or self._asrl)
         except LIBRARY_ERRORS as error:
@@ -211,10 +223,9 @@ class VisaSession:
         left_ms = math.ceil((deadline - time.monotonic()) * 1000.0)
         if left_ms <= 0:
             raise LinkTimeout("the deadline has passed", device=self.address)
-        if self._timed:
-            for timed in self._timed:
-                timed.deadline = deadline
-        elif not NEARLY * self._timeout_ms <= left_ms <= self._timeout_ms:
+        for timed in self._timed:
+            timed.deadline = deadline
+        if not self._numbered and not NEARLY * self._timeout_ms <= left_ms <= self._timeout_ms:
             self._visa.set_attribute(self._session, _TIMEOUT, left_ms)
             self._timeout_ms = left_ms
 
@@ -227,7 +238,8 @@ class VisaSession:
 def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
     manager = pyvisa.ResourceManager(library)
     left_ms = max(1, int((deadline - time.monotonic()) * 1000.0))
-    resource = manager.open_resource(name, open_timeout=left_ms)
+    with opening(deadline):
+        resource = manager.open_resource(name, open_timeout=left_ms)
     if not isinstance(resource, MessageBasedResource):
         resource.close()
         raise ValueError(f"{name} is a {type(resource).__name__}; a message-based resource is needed")
@@ -244,17 +256,19 @@ def _close_quietly(resource: MessageBasedResource) -> None:
 def _hislip_of(resource: MessageBasedResource) -> Instrument | None:
     """The HiSLIP client under a pyvisa-py session.
 
-    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on.
+    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on. The
+    library is not imported for the question: that alone would look for the machine's USB devices, in a thread.
     """
-    interface = _interface_of(resource)
-    return interface if isinstance(interface, Instrument) else None
+    interface, loaded = _interface_of(resource), sys.modules.get("pyvisa_py.protocols.hislip")
+    return interface if loaded is not None and isinstance(interface, loaded.Instrument) else None
 
 
-def _timed_sockets(resource: MessageBasedResource) -> tuple[DeadlineSocket, ...]:
-    """Puts sockets that keep deadlines under a pyvisa-py HiSLIP session; none of other sessions."""
+def _timed(resource: MessageBasedResource) -> tuple[DeadlineSocket | Vxi11Calls, ...]:
+    """Puts what keeps deadlines under a HiSLIP or VXI-11 session of pyvisa-py; nothing under others."""
     client = _hislip_of(resource)
     if client is None:
-        return ()
+        calls = calls_of(_interface_of(resource))
+        return () if calls is None else (calls,)
     client._sync, client._async = DeadlineSocket(client._sync), DeadlineSocket(client._async)
     return client._sync, client._async
 

@@ -12,7 +12,8 @@ from firmware_specs.messages import LimitsRecord, packing
 
 HEADER = Path(__file__).parent / "core" / "codes.h"
 _HEADER_FIELDS = ("version", "kind", "opcode", "flags", "session", "sequence", "part", "parts", "length")
-_SIZES = {"B": 1, "H": 2, "I": 4}
+_TYPES = {"B": ("uint8_t", 1), "H": ("uint16_t", 2), "I": ("uint32_t", 4)}
+_OF_EMULATORS = (codes.Capability.VIRTUAL_CLOCK, codes.Capability.SNAPSHOT)
 _GROUPS: dict[str, type[IntEnum]] = {
     "KIND": codes.Kind, "NAK": codes.NakReason, "STATE": codes.State, "TRIP": codes.Trip, "OP": codes.Opcode,
     "ERR": codes.ErrorCode, "CONV": codes.ConverterId, "QUANTITY": codes.Quantity, "PARAM": codes.Parameter,
@@ -51,22 +52,36 @@ def _layout() -> list[str]:
     }  # fmt: skip
     lines = [f"#define {name} {value}" for name, value in numbers.items()]
     lines.append(f"#define CRC_RESIDUE UINT32_C({frame.RESIDUE:#x})")
-    at = 0
+    at, rows = 0, []
     for name, kind in zip(_HEADER_FIELDS, frame.HEADER.format.removeprefix("<"), strict=True):
         lines.append(f"#define AT_{name.upper()} {at}")
-        at += _SIZES[kind]
+        rows.append(f"    X({name.upper()}, {name}, {_TYPES[kind][0]})")
+        at += _TYPES[kind][1]
+    lines += ["", "#define HIL_HEADER(X) \\", " \\\n".join(rows)]
     names = [field.name.upper() for field in fields(LimitsRecord)]
     return [*lines, "", *_enum("LIMIT", ((name, i) for i, name in enumerate([*names, "COUNT"])))]
 
 
 def _verbs() -> list[str]:
     """The table of section 7: name, function, armed, bit of the capability or -1, whether the request is empty."""
+    emulators = [verb for verb, rule in codes.RULES.items() if rule.capability in _OF_EMULATORS]
+    boards = [verb for verb in codes.RULES if verb not in emulators]
+    return [
+        *_table("HIL_VERBS", boards),
+        "",
+        "/* What no board does, see 7.1. */",
+        *_table("HIL_EMULATOR_VERBS", emulators),
+    ]
+
+
+def _table(name: str, verbs: Iterable[codes.Opcode]) -> list[str]:
     rows = [
         f"    X({verb.name}, {verb.name.lower()}, {int(rule.armed)}, "
         f"{rule.capability.value.bit_length() - 1 if rule.capability else -1}, {int(verb in codes.WITHOUT_PAYLOAD)})"
-        for verb, rule in codes.RULES.items()
+        for verb in verbs
+        for rule in (codes.RULES[verb],)
     ]
-    return ["#define HIL_VERBS(X) \\", " \\\n".join(rows)]
+    return [f"#define {name}(X) \\", " \\\n".join(rows)]
 
 
 if __name__ == "__main__":

@@ -410,10 +410,13 @@ def test_syncs_sound_and_malformed(pair):
         raw(**sync, payload=Sync(0, 0, "who").pack()),
         raw(**sync, payload=Sync(8, 0, "o" * 129).pack()),
         raw(**sync, payload=Sync(8, 0, "o" * 200).pack()),
-        raw(**sync, payload=sound[:-3] + b"\xff\xfe\xfd"),
         raw(**sync, payload=b""),
+        *(raw(**sync, payload=owned(text)) for text in NO_UTF8),
     ):
         pair.probe(data, data)
+        pair.ask(Opcode.STATUS)
+    for text in ("\x7f\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff", "Zürich ∞"):
+        pair.probe(raw(**sync, payload=Sync(8, 0, text).pack()))
         pair.ask(Opcode.STATUS)
     pair.probe(raw(**sync, payload=sound))
     pair.ask(Opcode.STATUS)
@@ -425,6 +428,20 @@ def test_syncs_sound_and_malformed(pair):
     pair.sync()
     pair.ask(Opcode.STATUS)
     pair.agree(30)
+
+
+NO_UTF8 = (
+    b"\xff\xfe\xfd", b"\x80", b"\xbf.", b"\xc3", b"\xc3(", b"\xe2\x82", b"\xe2\x28\xa1", b"\xf0\x90\x80",
+    b"\xc0\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xf0\x8f\xbf\xbf",
+    b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
+)  # fmt: skip
+"""Alone, cut off, overlong, surrogates, beyond the last."""
+
+
+def owned(text):
+    """A SYNC's payload with these bytes as the owner."""
+    empty = Sync(8, 0, "").pack()
+    return empty[:-2] + len(text).to_bytes(2, "little") + text
 
 
 def test_long_replies_wait_for_credit_and_end_with_a_sync(pair):

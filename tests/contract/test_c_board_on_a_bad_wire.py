@@ -14,6 +14,7 @@ from drivers.link import FramedLink
 from drivers.loopback import Loopback
 from firmware_specs import messages
 from firmware_specs.codes import Kind, Opcode
+from firmware_specs.fragments import cut
 from firmware_specs.frame import Decoder, Frame, encode
 from firmware_specs.messages import Pulse, Region
 from firmware_specs.topology import dense_chain
@@ -104,3 +105,32 @@ def campaign(wire, seed, pulses):
     wire.rate = 0.0
     used = messages.CellUsage.parse(link.transact(Opcode.USAGE, CELL.pack(), 30.0)).pulses
     assert int(used[0, 0]) == wanted and wire.faults > 3
+
+
+def test_a_request_that_finds_no_room_is_asked_for_from_a_frame_that_it_has(c_boards):
+    """PROTOCOL.md 5.4: a NAK says from where to go on; here two replies wait for CREDIT and a third request comes."""
+    decoder, texts = Decoder(), [bytes([n]) * (2 * 4056 + 5) for n in (1, 2, 3)]
+
+    def tell(*frames):
+        """Sends frames, then a request of a session that nobody has; the frames that came before its NAK."""
+        write(b"".join(map(encode, (*frames, Frame(Kind.REQUEST, 1, 0, MARKER, len(told) + 1)))))
+        told.append([])
+        while not told[-1] or told[-1][-1].session != MARKER:
+            told[-1] += decoder.feed(read(65536))
+        return told[-1][:-1]
+
+    def credit(sequence):
+        return Frame(Kind.CREDIT, 0, 0, 5, sequence, payload=messages.Credit(2).pack())
+
+    with on_the_host(c_boards) as (write, read):
+        told = []
+        tell(Frame(Kind.SYNC, 0, 0, 5, 0, payload=messages.Sync(2, 0, "who").pack()))
+        requests = [cut(Kind.REQUEST, Opcode.ECHO, 0, 5, n, text) for n, text in enumerate(texts, 1)]
+        for request in requests[:2]:
+            assert len([f for f in tell(*request) if f.kind == Kind.NAK]) == 0
+        naks = [messages.Nak.parse(f.payload) for f in tell(*requests[2]) if f.kind == Kind.NAK]
+        assert [(nak.reason, nak.sequence) for nak in naks] == [(3, 3)] and naks[0].part < len(requests[2])
+        tell(credit(1))
+        tell(credit(2))
+        answer = tell(*requests[2][naks[0].part :], credit(3)) + tell(credit(3))
+    assert b"".join(f.payload for f in answer if f.kind == Kind.REPLY) == texts[2]

@@ -135,26 +135,26 @@ uint32_t chip_state(unsigned layer, uint32_t unit) {
     return to_code((volts - (float)c->low) / (float)(c->high - c->low), code_max(c->bits));
 }
 
-static uint32_t place(const struct cell *cell) {
-    return cell->coupling * CROSSBAR + cell->row * BOARD_MAX_COLUMNS + cell->column;
+static uint32_t place(struct cell cell) {
+    return cell.coupling * CROSSBAR + cell.row * BOARD_MAX_COLUMNS + cell.column;
 }
 
 static uint32_t largest(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }
 
-void chip_write(const struct cell *cell, uint32_t code) {
+void chip_write(struct cell cell, uint32_t code) {
     float wanted = (float)code / (float)largest() + normal() * (float)BOARD_PROGRAMMING_NOISE;
-    level[cell->plane][place(cell)] = clip(wanted, 0, 1);
+    level[cell.plane][place(cell)] = clip(wanted, 0, 1);
     stale = true;
 }
 
-uint32_t chip_read(const struct cell *cell) {
-    return to_code(level[cell->plane][place(cell)] + normal() * (float)BOARD_READ_NOISE, largest());
+uint32_t chip_read(struct cell cell) {
+    return to_code(level[cell.plane][place(cell)] + normal() * (float)BOARD_READ_NOISE, largest());
 }
 
 static const float responses[][2] = BOARD_PULSE_RESPONSES;
 
-void chip_pulse(const struct cell *cell, int up, double volts, double seconds) {
-    float *x = &level[cell->plane][place(cell)];
+void chip_pulse(struct cell cell, int up, double volts, double seconds) {
+    float *x = &level[cell.plane][place(cell)];
     float effort = (float)((volts - BOARD_PULSE_THRESHOLD_V) / (BOARD_PULSE_V - BOARD_PULSE_THRESHOLD_V) *
                            seconds / BOARD_PULSE_S);
     float at = *x * (COUNT(responses) - 1);
@@ -167,18 +167,18 @@ void chip_pulse(const struct cell *cell, int up, double volts, double seconds) {
     stale = true;
 }
 
-double chip_current(const struct cell *cell, double volts) {
-    float x = level[cell->plane][place(cell)] + normal() * (float)BOARD_READ_NOISE;
+double chip_current(struct cell cell, double volts) {
+    float x = level[cell.plane][place(cell)] + normal() * (float)BOARD_READ_NOISE;
     return (double)(g_low + g_range * clip(x, 0, 1)) * volts;
 }
 
-struct wear chip_wear(const struct cell *cell) {
+struct wear chip_wear(struct cell cell) {
     uint32_t at = place(cell);
-    return (struct wear){pulses[cell->plane][at], joules[cell->plane][at]};
+    return (struct wear){pulses[cell.plane][at], joules[cell.plane][at]};
 }
 
-void chip_worn(const struct cell *cell, uint32_t more, double more_j) {
+void chip_worn(struct cell cell, uint32_t more, double more_j) {
     uint32_t at = place(cell);
-    pulses[cell->plane][at] += more;
-    joules[cell->plane][at] += more_j;
+    pulses[cell.plane][at] += more;
+    joules[cell.plane][at] += more_j;
 }

@@ -1,23 +1,27 @@
 /* Cells: write, read, pulse, measure, count (PROTOCOL.md 7.6). All checks come before the first cell is touched. */
 #include "core.h"
 
+/* WRITE_CELLS goes through its request several times, a check each time: what it asks for and what came of it. */
+static struct writing {
+    uint32_t array, rewrites, patches, first; /* first: where the first patch begins */
+    double tolerance;
+    uint64_t written, pulses, missed;
+} asked;
+
 struct region {
-    uint32_t array, coupling, plane, row, rows, column, columns;
+    uint32_t start, array, coupling, plane, row, rows, column, columns; /* start: where in the request it begins */
     uint64_t cells;
+    bool listed; /* of patches alone: cells at `positions`, else all in order */
+    struct codes positions, codes;
 };
 
-/* `listed`: where a region of WRITE_CELLS says whether positions follow. */
-static struct region get_region(uint32_t array, bool *listed) {
-    struct region r = {.array = array};
-    r.coupling = (uint32_t)get(2);
-    r.plane = (uint32_t)get(1);
-    if (listed) *listed = get_within(1, 0, 1, "form is 0 or 1");
-    r.row = (uint32_t)get(4);
-    r.rows = get_within(4, 1, UINT32_MAX, "a region has rows");
-    r.column = (uint32_t)get(4);
-    r.columns = get_within(4, 1, UINT32_MAX, "a region has columns");
-    r.cells = (uint64_t)r.rows * r.columns;
-    return r;
+static struct region get_region(bool patch) {
+    uint32_t start = request.at, array = patch ? asked.array : get(2), coupling = get(2), plane = get(1);
+    bool listed = patch && get_within(1, 0, 1, "form is 0 or 1");
+    uint32_t row = get(4), rows = get_within(4, 1, UINT32_MAX, "a region has rows");
+    uint32_t column = get(4), columns = get_within(4, 1, UINT32_MAX, "a region has columns");
+    uint64_t cells = (uint64_t)rows * columns;
+    return (struct region){start, array, coupling, plane, row, rows, column, columns, cells, .listed = listed};
 }
 
 uint32_t get_reads(void) { return get_within(2, 1, UINT16_MAX, "at least one read"); }
@@ -32,22 +36,24 @@ static bool exists(const struct region *r) {
     return allow(inside, ERR_OUT_OF_RANGE, 0, "the region goes beyond the coupling's cells");
 }
 
-static struct cell cell_at(const struct region *r, uint32_t position) {
-    return (struct cell){r->coupling, r->plane, r->row + position / r->columns, r->column + position % r->columns};
+static uint32_t position_of(const struct region *r, uint32_t i) { return r->listed ? code_at(r->positions, i) : i; }
+
+static struct cell cell_at(const struct region *r, uint32_t i) {
+    uint32_t at = position_of(r, i);
+    return (struct cell){r->coupling, r->plane, r->row + at / r->columns, r->column + at % r->columns};
 }
 
-static bool within(double value, unsigned limit, const char *words) {
-    double most = device.active[limit] * ROUNDING;
+bool within(double value, unsigned limit, const char *words) {
+    double most = device.active[limit] * (1 + 1e-9); /* limits hold up to rounding */
     return allow(value <= most && value >= -most, ERR_LIMIT, limit, words);
 }
 
-static bool afford(const struct region *r, uint32_t position, uint64_t pulses, double joules) {
-    struct cell cell = cell_at(r, position);
-    struct wear worn = chip_wear(&cell);
-    uint64_t total = worn.pulses + pulses;
-    bool few = (double)total <= device.active[LIMIT_MAX_PULSES_PER_CELL] && total <= UINT32_MAX;
-    bool fine = !pulses || (few && worn.joules + joules <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]);
-    return allow(fine, ERR_BUDGET, position, "beyond the budget of pulses or energy of a cell");
+static void afford(const struct region *r, uint32_t i, uint32_t pulses, double each_j) {
+    struct wear worn = chip_wear(cell_at(r, i));
+    double total = (double)worn.pulses + pulses, total_j = worn.joules + pulses * each_j;
+    bool few = total <= device.active[LIMIT_MAX_PULSES_PER_CELL] && total <= UINT32_MAX;
+    bool fine = !pulses || (few && total_j <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]);
+    allow(fine, ERR_BUDGET, position_of(r, i), "beyond the budget of pulses or energy of a cell");
 }
 
 bool reads_ok(uint32_t reads) {
@@ -56,81 +62,61 @@ bool reads_ok(uint32_t reads) {
 
 static uint32_t cell_max(void) { return code_max((unsigned)parameter(PARAM_CELL_BITS, 1)); }
 
-/* WRITE_CELLS goes through its request several times, a check each time: `asked` and what came of it. */
-static struct writing {
-    uint32_t array, rewrites, patches, first; /* first: where the first patch begins */
-    double tolerance;
-    uint64_t written, pulses, missed;
-} asked;
-
-struct patch {
-    uint32_t start;
-    struct region region;
-    bool listed;
-    struct codes positions, codes;
-};
-
-static struct patch get_patch(void) {
-    struct patch p = {.start = request.at};
-    p.region = get_region(asked.array, &p.listed);
-    uint64_t count = p.listed ? get(4) : p.region.cells;
+static struct region get_patch(void) {
+    struct region p = get_region(true);
+    uint64_t count = p.listed ? get(4) : p.cells;
     if (p.listed) p.positions = get_codes(4, count);
     for (uint32_t i = 0; i < p.positions.count; i++) {
-        uint32_t here = code_at(&p.positions, i);
-        require(here < p.region.cells && (!i || here > code_at(&p.positions, i - 1)), "positions rise, in the region");
+        uint32_t here = code_at(p.positions, i);
+        require(here < p.cells && (!i || here > code_at(p.positions, i - 1)), "positions rise, in the region");
     }
     p.codes = get_codes(get_width(), count);
     return p;
 }
 
-static bool each_patch(void (*step)(const struct patch *)) {
+static bool each_patch(void (*step)(const struct region *)) {
     request.at = asked.first;
     for (uint32_t n = 0; n < asked.patches && !request.code; n++) {
-        struct patch p = get_patch();
+        struct region p = get_patch();
         step(&p);
     }
     return !request.code;
 }
 
-static uint32_t position_of(const struct patch *p, uint32_t i) { return p->listed ? code_at(&p->positions, i) : i; }
+static bool meet(uint64_t a, uint32_t as, uint64_t b, uint32_t bs) { return a < b + bs && b < a + as; }
 
-static bool meet(uint32_t a, uint32_t as, uint32_t b, uint32_t bs) { return a < (uint64_t)b + bs && b < (uint64_t)a + as; }
-
-static void apart(const struct patch *p) {
+static void apart(const struct region *p) { /* from those before it */
     uint32_t end = request.at;
-    const struct region *a = &p->region;
     request.at = asked.first;
     while (request.at < p->start && !request.code) {
-        struct region b = get_patch().region;
-        bool overlap = a->coupling == b.coupling && a->plane == b.plane && meet(a->row, a->rows, b.row, b.rows) &&
-                       meet(a->column, a->columns, b.column, b.columns);
+        struct region b = get_patch();
+        bool overlap = p->coupling == b.coupling && p->plane == b.plane && meet(p->row, p->rows, b.row, b.rows) &&
+                       meet(p->column, p->columns, b.column, b.columns);
         allow(!overlap, ERR_MALFORMED, p->start, "regions of patches overlap");
     }
     request.at = end;
 }
 
-static void in_range(const struct patch *p) {
-    (void)exists(&p->region);
+static void in_range(const struct region *p) {
+    (void)exists(p);
     allow(p->codes.width == width_of(cell_max()), ERR_OUT_OF_RANGE, 0, "codes have the width of cell_bits");
-    allow(codes_within(&p->codes, 0, cell_max()), ERR_OUT_OF_RANGE, 0, "a code is above the largest conductance");
+    allow(codes_within(p->codes, 0, cell_max()), ERR_OUT_OF_RANGE, 0, "a code is above the largest conductance");
 }
 
-static void affordable(const struct patch *p) {
-    uint64_t most = 1 + (uint64_t)asked.rewrites;
-    for (uint32_t i = 0; i < p->codes.count && !request.code; i++)
-        (void)afford(&p->region, position_of(p, i), most, (double)most * BOARD_WRITE_ENERGY_J);
+static void affordable(const struct region *p) {
+    for (uint32_t i = 0; i < p->codes.count; i++) afford(p, i, 1 + asked.rewrites, BOARD_WRITE_ENERGY_J);
 }
 
-static void write(const struct patch *p) {
+static void write(const struct region *p) {
     for (uint32_t i = 0; i < p->codes.count && device_working(); i++) {
-        struct cell cell = cell_at(&p->region, position_of(p, i));
-        uint32_t code = code_at(&p->codes, i), round = 0;
+        struct cell cell = cell_at(p, i);
+        uint32_t code = code_at(p->codes, i), round = 0;
         bool missed;
         do {
-            chip_write(&cell, code);
-            chip_worn(&cell, 1, BOARD_WRITE_ENERGY_J);
+            chip_write(cell, code);
+            chip_worn(cell, 1, BOARD_WRITE_ENERGY_J);
             asked.pulses++;
-            double off = asked.rewrites ? (double)chip_read(&cell) - code : 0;
+            double off = asked.rewrites ? (double)chip_read(cell) - code : 0;
             missed = (off < 0 ? -off : off) > asked.tolerance * cell_max();
         } while (missed && round++ < asked.rewrites);
         asked.written++;
@@ -139,10 +125,10 @@ static void write(const struct patch *p) {
 }
 
 void verb_write_cells(void) {
-    uint32_t array = (uint32_t)get(2), verify = (uint32_t)get(2);
+    uint32_t array = get(2), verify = get(2), rewrites = verify == WRITE_ONCE ? 0 : verify;
     double tolerance = get_real(4, -FLT_MAX, FLT_MAX, "tolerance is a finite number");
-    uint32_t patches = (uint32_t)get(2);
-    asked = (struct writing){array, verify == WRITE_ONCE ? 0 : verify, patches, request.at, tolerance, 0, 0, 0};
+    uint32_t patches = get(2);
+    asked = (struct writing){array, rewrites, patches, .first = request.at, .tolerance = tolerance};
     if (!each_patch(apart) || !done()) return;
     allow(ABLE(CAP_VERIFY) || !asked.rewrites, ERR_UNSUPPORTED, 22, "write-verify: this device cannot");
     if (placed(array) && each_patch(in_range) && each_patch(affordable) && each_patch(write))
@@ -150,71 +136,64 @@ void verb_write_cells(void) {
 }
 
 void verb_read_cells(void) {
-    struct region r = get_region((uint32_t)get(2), NULL);
+    struct region r = get_region(false);
     uint32_t reads = get_reads();
     unsigned width = width_of((uint64_t)reads * cell_max());
     if (!done() || !exists(&r) || !reads_ok(reads) || !reply_fits(9 + r.cells * width)) return;
     PUT("441", r.rows, r.columns, width);
     for (uint32_t i = 0; i < r.cells && device_working(); i++) {
-        struct cell cell = cell_at(&r, i);
         uint64_t sum = 0;
-        for (uint32_t n = 0; n < reads; n++) sum += chip_read(&cell);
+        for (uint32_t n = 0; n < reads; n++) sum += chip_read(cell_at(&r, i));
         put(width, sum);
     }
 }
 
 void verb_pulse(void) {
-    struct region r = get_region((uint32_t)get(2), NULL);
+    struct region r = get_region(false);
     bool up = get_within(1, 0, 1, "polarity is 0 or 1");
     double volts = get_real(8, ABOVE_0, DBL_MAX, "amplitude is above 0");
     double width_s = get_real(8, ABOVE_0, DBL_MAX, "width is above 0");
     bool each = get_within(1, 0, 1, "form is 0 or 1");
     struct codes counts = get_codes(each ? 2 : 4, each ? r.cells : 1);
-    bool gentle = done() && exists(&r) && within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v");
-    if (!gentle || !within(width_s, LIMIT_MAX_PULSE_S, "beyond max_pulse_s")) return;
+    if (!done() || !exists(&r)) return;
+    (void)within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v");
+    (void)within(width_s, LIMIT_MAX_PULSE_S, "beyond max_pulse_s");
     double most_j = volts * volts * width_s * parameter(PARAM_G_MAX_S, 0);
-    for (uint32_t i = 0; i < r.cells; i++) {
-        uint32_t n = code_at(&counts, each ? i : 0);
-        if (!afford(&r, i, n, n * most_j)) return;
-    }
+    for (uint32_t i = 0; i < r.cells && !request.code; i++) afford(&r, i, code_at(counts, each ? i : 0), most_j);
     uint64_t delivered = 0;
     uint32_t most = 0;
-    for (uint32_t i = 0; i < r.cells; i++) {
+    for (uint32_t i = 0; i < r.cells && !request.code; i++) {
         struct cell cell = cell_at(&r, i);
-        for (uint32_t n = code_at(&counts, each ? i : 0); n && device_working(); n--, delivered++) {
-            chip_worn(&cell, 1, volts * chip_current(&cell, volts) * width_s); /* counted even if power fails now */
-            chip_pulse(&cell, up, volts, width_s);
+        for (uint32_t n = code_at(counts, each ? i : 0); n && device_working(); n--, delivered++) {
+            chip_worn(cell, 1, volts * chip_current(cell, volts) * width_s); /* counted even if power fails now */
+            chip_pulse(cell, up, volts, width_s);
         }
-        uint32_t has = chip_wear(&cell).pulses;
+        uint32_t has = chip_wear(cell).pulses;
         if (has > most) most = has;
     }
     PUT("84", delivered, most);
 }
 
 void verb_measure(void) {
-    struct region r = get_region((uint32_t)get(2), NULL);
+    struct region r = get_region(false);
     uint32_t reads = get_reads(), n = get_within(2, 1, UINT16_MAX, "at least one voltage");
     struct codes volts = get_codes(8, n);
-    for (uint32_t i = 0; i < volts.count; i++) require(isfinite(real_at(&volts, i)), "a voltage is a finite number");
+    for (uint32_t i = 0; i < volts.count; i++) require(isfinite(real_at(volts, i)), "a voltage is a finite number");
     if (!done() || !exists(&r) || !reads_ok(reads)) return;
-    for (uint32_t i = 0; i < n; i++)
-        if (!within(real_at(&volts, i), LIMIT_MAX_READ_V, "beyond max_read_v")) return;
+    for (uint32_t i = 0; i < n; i++) (void)within(real_at(volts, i), LIMIT_MAX_READ_V, "beyond max_read_v");
     uint64_t each = reads * r.cells, all = n * each;
     if (!reply_fits(4 + 8 * all)) return;
     put(4, all);
-    for (uint32_t i = 0; i < all && device_working(); i++) {
-        struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
-        put(8, f64(chip_current(&cell, real_at(&volts, i / each))));
-    }
+    for (uint32_t i = 0; i < all && device_working(); i++)
+        put(8, f64(chip_current(cell_at(&r, (uint32_t)(i % r.cells)), real_at(volts, i / each))));
 }
 
 void verb_usage(void) {
-    struct region r = get_region((uint32_t)get(2), NULL);
+    struct region r = get_region(false);
     if (!done() || !exists(&r) || !reply_fits(8 + 12 * r.cells)) return;
     PUT("44", r.rows, r.columns);
     for (uint64_t i = 0; i < 2 * r.cells; i++) { /* pulses of all, then energies of all */
-        struct cell cell = cell_at(&r, (uint32_t)(i % r.cells));
-        struct wear worn = chip_wear(&cell);
+        struct wear worn = chip_wear(cell_at(&r, (uint32_t)(i % r.cells)));
         if (i < r.cells) put(4, worn.pulses);
         else put(8, f64(worn.joules));
     }

@@ -5,7 +5,25 @@
 
 #include <stdint.h>
 
-#include "topology.h"
+#include "board.h"
+
+/* A topology (PROTOCOL.md 7.5): dense Hopfield layers and couplings. */
+struct layer {
+    uint8_t clamped;
+    uint32_t units;
+    double slope;
+};
+
+struct coupling {
+    uint8_t pre, post, bias;
+    uint32_t rows, columns;
+};
+
+struct topology {
+    uint8_t layers, couplings;
+    struct layer layer[BOARD_MAX_LAYERS];
+    struct coupling coupling[BOARD_COUPLINGS];
+};
 
 /* A cell of the array that chip_place told of: plane 0 is G+, 1 is G-. */
 struct cell {
@@ -31,12 +49,12 @@ struct settled {
 struct settled chip_settle(double seconds, int start);
 uint32_t chip_state(unsigned layer, uint32_t unit); /* one conversion of a state */
 
-void chip_write(const struct cell *cell, uint32_t code);
-uint32_t chip_read(const struct cell *cell); /* one reading, conductance code */
-void chip_pulse(const struct cell *cell, int up, double volts, double seconds);
-double chip_current(const struct cell *cell, double volts); /* amperes, one conversion */
+void chip_write(struct cell cell, uint32_t code);
+uint32_t chip_read(struct cell cell); /* one reading, conductance code */
+void chip_pulse(struct cell cell, int up, double volts, double seconds);
+double chip_current(struct cell cell, double volts); /* amperes, one conversion */
 
-struct wear chip_wear(const struct cell *cell); /* what a cell has had in its life: it outlives power */
-void chip_worn(const struct cell *cell, uint32_t pulses, double joules);
+struct wear chip_wear(struct cell cell); /* what a cell has had in its life: it outlives power */
+void chip_worn(struct cell cell, uint32_t pulses, double joules);
 
 #endif

@@ -185,6 +185,17 @@ enum {
 #define AT_PARTS 14
 #define AT_LENGTH 16
 
+#define HIL_HEADER(X) \
+    X(VERSION, version, uint8_t) \
+    X(KIND, kind, uint8_t) \
+    X(OPCODE, opcode, uint8_t) \
+    X(FLAGS, flags, uint8_t) \
+    X(SESSION, session, uint32_t) \
+    X(SEQUENCE, sequence, uint32_t) \
+    X(PART, part, uint16_t) \
+    X(PARTS, parts, uint16_t) \
+    X(LENGTH, length, uint16_t)
+
 enum {
     LIMIT_MAX_DRIVE_A = 0,
     LIMIT_MAX_READ_V = 1,
@@ -224,7 +235,10 @@ enum {
     X(SETTLE, settle, 1, 0, 0) \
     X(PRODUCT, product, 1, 1, 0) \
     X(TEMPERATURE, temperature, 0, 7, 1) \
-    X(SET_TEMPERATURE, set_temperature, 0, 9, 0) \
+    X(SET_TEMPERATURE, set_temperature, 0, 9, 0)
+
+/* What no board does, see 7.1. */
+#define HIL_EMULATOR_VERBS(X) \
     X(CLOCK, clock, 0, 8, 1) \
     X(WAIT, wait, 0, 8, 0) \
     X(SNAPSHOT, snapshot, 0, 13, 1) \

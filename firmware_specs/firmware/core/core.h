@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "board.h"
 #include "chip.h"
@@ -16,15 +17,13 @@
 #define MAX_MESSAGE (BOARD_FRAMES * (uint32_t)MAX_PAYLOAD)
 #define ABLE(capability) (((BOARD_CAPABILITIES) & (capability)) != 0)
 #define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u : 1u)
-#define ROUNDING (1 + 1e-9) /* limits hold up to rounding */
 #define ABOVE_0 DBL_TRUE_MIN
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* frame.c: one frame at a time, either way */
-struct frame {
-    uint8_t kind, opcode, flags; /* flags out: beside those of the device's state */
-    uint32_t session, sequence;
-    uint16_t part, parts, length;
+struct frame { /* on its way out `version` and the flags of the device's state are added */
+#define FIELD(NAME, name, type) type name;
+    HIL_HEADER(FIELD)
     const uint8_t *payload;
 };
 void frame_reset(void);
@@ -57,14 +56,14 @@ struct codes { /* an array of numbers in a request */
 /* Refuses the request unless it is fine; the first refusal counts. True while nothing is refused. */
 bool allow(bool fine, unsigned code, uint32_t detail, const char *words);
 bool require(bool fine, const char *words); /* of the field got last: else MALFORMED */
-uint64_t get(unsigned bytes);
+uint32_t get(unsigned bytes); /* at most 4 */
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words);
 uint32_t get_width(void);
 double get_real(unsigned bytes, double low, double high, const char *words); /* f32 or f64, never NaN */
 struct codes get_codes(uint32_t width, uint64_t count);
-uint32_t code_at(const struct codes *of, uint64_t i);
-double real_at(const struct codes *of, uint64_t i); /* f32 or f64 by their width */
-bool codes_within(const struct codes *codes, uint32_t low, uint32_t high);
+uint32_t code_at(struct codes of, uint64_t i);
+double real_at(struct codes of, uint64_t i); /* f32 or f64 by their width */
+bool codes_within(struct codes codes, uint32_t low, uint32_t high);
 bool done(void); /* nothing refused so far, and nothing is left */
 void put(unsigned bytes, uint64_t value);
 void put_numbers(const char *widths, const uint64_t *values); /* a digit a number: its bytes */
@@ -78,30 +77,29 @@ bool reply_fits(uint64_t bytes); /* TOO_LARGE before anything is done */
 unsigned width_of(uint64_t largest);
 
 /* device.c: state, limits, watchdog, trips, fault log */
-struct fault {
-    uint32_t number;
-    uint64_t micros;
-    uint16_t code;
-};
 struct device {
     uint8_t state, trip;
-    bool unseen, reset; /* reset: power on again once the reply is out */
-    uint32_t boot, damaged, faults; /* boot 0: nobody spoke since power-on */
-    uint64_t started, fed, watchdog, transactions; /* microseconds; watchdog 0: not set */
-    double active[LIMIT_COUNT];
+    bool reset;        /* power on again once the reply is out */
+    uint32_t boot;     /* 0: nobody spoke since power-on */
+    uint64_t watchdog; /* microseconds; 0: not set */
     char owner[129];
-    struct fault log[BOARD_FAULTS];
+    bool unseen; /* faults; from here on what outlives RESET */
+    uint32_t damaged, faults;
+    uint64_t started, fed, transactions; /* the first two in microseconds */
+    double active[LIMIT_COUNT];
+    struct fault {
+        uint64_t micros;
+        uint8_t trip;
+    } log[BOARD_FAULTS];
 };
 extern struct device device;
 void device_power_on(void);
 void device_poll(void);
 uint8_t device_flags(void);
 void device_feed(void);
-void device_disarm(void);
 void device_trip(unsigned cause);
 unsigned device_cause(void); /* a cause of a trip that lasts, or 0 */
 bool device_working(void);   /* between two steps of a request: false when outputs went off */
-const char *fault_words(unsigned code);
 
 /* board numbers */
 struct converter {
@@ -120,5 +118,6 @@ void topology_reset(void);
 const struct topology *placed(uint32_t array); /* NULL and a refusal where there is none */
 uint32_t get_reads(void);
 bool reads_ok(uint32_t reads);
+bool within(double value, unsigned limit, const char *words); /* of the limit, either sign: else LIMIT */
 
 #endif

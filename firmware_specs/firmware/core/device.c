@@ -1,16 +1,11 @@
 /* State of the device around its array: outputs, watchdog, trips, fault log (PROTOCOL.md section 6). */
-#include <string.h>
-
 #include "core.h"
 
 struct device device;
 
 static const struct converter converters[] = BOARD_CONVERTERS;
 static const double absolute[LIMIT_COUNT] = BOARD_LIMITS;
-static const struct {
-    uint16_t id;
-    double value;
-} parameters[] = BOARD_PARAMETERS;
+static const double parameters[][2] = BOARD_PARAMETERS; /* number and value */
 
 const struct converter *converter(unsigned id) {
     for (size_t i = 0; i < COUNT(converters); i++)
@@ -22,7 +17,7 @@ uint32_t code_max(unsigned bits) { return bits >= 32 ? UINT32_MAX : (UINT32_C(1)
 
 double parameter(unsigned id, double missing) {
     for (size_t i = 0; i < COUNT(parameters); i++)
-        if (parameters[i].id == id) return parameters[i].value;
+        if (parameters[i][0] == id) return parameters[i][1];
     return missing;
 }
 
@@ -33,16 +28,12 @@ static void off(uint8_t state) {
 
 void device_power_on(void) {
     off(STATE_SAFE);
-    device.trip = TRIP_NONE;
-    device.watchdog = 0;
-    device.owner[0] = 0;
-    device.boot = 0;
-    device.reset = false;
+    memset(&device, 0, offsetof(struct device, unseen));
     memcpy(device.active, absolute, sizeof absolute);
     topology_reset();
 }
 
-void device_disarm(void) {
+void verb_disarm(void) {
     if (device.state == STATE_ARMED) off(STATE_SAFE);
 }
 
@@ -50,8 +41,7 @@ void device_trip(unsigned cause) {
     if (device.state != STATE_ARMED || cause == TRIP_NONE) return; /* nothing trips that is off */
     off(STATE_TRIPPED);
     device.trip = (uint8_t)cause;
-    struct fault *fault = &device.log[device.faults % BOARD_FAULTS];
-    *fault = (struct fault){device.faults++, port_micros() - device.started, (uint16_t)(TRIP_FAULT + cause)};
+    device.log[device.faults++ % BOARD_FAULTS] = (struct fault){port_micros() - device.started, device.trip};
     device.unseen = true;
 }
 
@@ -87,11 +77,6 @@ uint8_t device_flags(void) {
     return outputs | (device.unseen ? FLAG_FAULTS : 0);
 }
 
-const char *fault_words(unsigned code) {
-    static const char *const words[] = {"", "watchdog ran out", "too hot", "link lost", "hardware", "emergency stop"};
-    return code - TRIP_FAULT < COUNT(words) ? words[code - TRIP_FAULT] : "fault";
-}
-
 void hil_start(void) {
     device.started = port_micros();
     device_power_on();
@@ -123,24 +108,22 @@ void verb_converters(void) {
 
 void verb_parameters(void) {
     put(2, COUNT(parameters));
-    for (size_t i = 0; i < COUNT(parameters); i++) PUT("28", parameters[i].id, f64(parameters[i].value));
+    for (size_t i = 0; i < COUNT(parameters); i++) PUT("28", (uint64_t)parameters[i][0], f64(parameters[i][1]));
 }
 
 void verb_limits(void) {
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) put(8, f64(absolute[i]));
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) put(8, f64(device.active[i]));
-}
-
-static double get_limit(unsigned field) {
-    bool endless = field == LIMIT_MAX_ENERGY_PER_CELL_J || field == LIMIT_MAX_SOURCE_V;
-    double value = get_real(8, ABOVE_0, endless ? INFINITY : DBL_MAX, "a limit is positive");
-    bool whole = field != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)value;
-    return require(whole, "a number of pulses is whole") ? value : 0;
+    for (unsigned i = 0; i < 2 * LIMIT_COUNT; i++)
+        put(8, f64(i < LIMIT_COUNT ? absolute[i] : device.active[i - LIMIT_COUNT]));
 }
 
 void verb_set_limits(void) {
     double wanted[LIMIT_COUNT];
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) wanted[i] = get_limit(i);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        bool endless = i == LIMIT_MAX_ENERGY_PER_CELL_J || i == LIMIT_MAX_SOURCE_V;
+        double value = wanted[i] = get_real(8, ABOVE_0, endless ? INFINITY : DBL_MAX, "a limit is positive");
+        bool whole = i != LIMIT_MAX_PULSES_PER_CELL || value >= 9e15 || value == (double)(uint64_t)value;
+        require(whole, "a number of pulses is whole");
+    }
     done();
     allow(device.state != STATE_TRIPPED, ERR_CONFLICT, STATE_TRIPPED, "in SAFE or ARMED only: CLEAR first");
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {

@@ -2,14 +2,12 @@
 #include "core.h"
 
 #define MAX_BODY (HEADER_SIZE + MAX_PAYLOAD + CRC_SIZE)
-#define CRC_START UINT32_C(0xFFFFFFFF)
 
 static uint8_t body[MAX_BODY];
 static struct progress {
-    uint32_t length;    /* bytes of body so far */
-    uint32_t taken;     /* encoded bytes since the last delimiter */
+    uint32_t length;    /* bytes of the body so far; those beyond MAX_BODY are not kept */
+    uint32_t taken;     /* encoded bytes since the last delimiter, MAX_FRAME: too many, the rest is dropped */
     uint8_t code, left; /* of the present COBS piece, and bytes of it to come */
-    bool broken, dropping;
 } in;
 
 static uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t count) {
@@ -35,22 +33,18 @@ void store(uint8_t *to, unsigned bytes, uint64_t value) {
 }
 
 static void add(uint8_t byte) {
-    if (in.length < MAX_BODY) body[in.length++] = byte;
-    else in.broken = true;
+    if (in.length < MAX_BODY) body[in.length] = byte;
+    in.length++;
 }
 
 void frame_reset(void) { in = (struct progress){.code = 0xFF}; } /* before the first piece there is no zero */
 
 static void end(void) {
-    const struct frame frame = {
-        .kind = body[AT_KIND], .opcode = body[AT_OPCODE], .session = (uint32_t)load(body + AT_SESSION, 4),
-        .sequence = (uint32_t)load(body + AT_SEQUENCE, 4), .part = (uint16_t)load(body + AT_PART, 2),
-        .parts = (uint16_t)load(body + AT_PARTS, 2), .length = (uint16_t)load(body + AT_LENGTH, 2),
-        .payload = body + HEADER_SIZE,
-    };
-    bool counts = in.taken && !in.dropping;
-    bool whole = !in.broken && !in.left && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame.length &&
-                 ~crc_add(CRC_START, body, in.length) == CRC_RESIDUE && body[AT_VERSION] == PROTOCOL_VERSION &&
+#define TAKEN(NAME, name, type) .name = (type)load(body + AT_##NAME, sizeof(type)),
+    const struct frame frame = {HIL_HEADER(TAKEN) .payload = body + HEADER_SIZE};
+    bool counts = in.taken && in.taken < MAX_FRAME, fits = in.length <= MAX_BODY && !in.left;
+    bool whole = fits && in.length == HEADER_SIZE + CRC_SIZE + (uint32_t)frame.length &&
+                 ~crc_add(UINT32_MAX, body, in.length) == CRC_RESIDUE && frame.version == PROTOCOL_VERSION &&
                  frame.part < frame.parts;
     frame_reset();
     if (counts && whole) link_frame(&frame);
@@ -60,10 +54,7 @@ static void end(void) {
 void frame_take(uint8_t byte) {
     if (byte == 0) {
         end();
-    } else if (in.dropping) {
-        return;
-    } else if (++in.taken >= MAX_FRAME) {
-        in.dropping = true;
+    } else if (in.taken < MAX_FRAME && ++in.taken == MAX_FRAME) {
         link_damaged();
     } else if (in.left) {
         add(byte);
@@ -85,30 +76,25 @@ static void flush(void) {
     filled = 0;
 }
 
-static void stuff(const uint8_t *bytes, size_t count, bool last) {
-    bool full = false; /* a body that ends with a full run: nothing follows */
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i]) piece[1 + filled++] = bytes[i];
-        full = filled == 254;
-        if (full || !bytes[i]) flush();
+static void stuff(const uint8_t *bytes, size_t count) {
+    for (const uint8_t *end = bytes + count; bytes < end; bytes++) {
+        if (filled == 254) flush(); /* a full run stands for no zero */
+        if (*bytes) piece[1 + filled++] = *bytes;
+        else flush();
     }
-    if (last && !full) flush();
 }
 
 void frame_send(const struct frame *frame) {
-    uint8_t header[HEADER_SIZE] = {
-        [AT_VERSION] = PROTOCOL_VERSION, [AT_KIND] = frame->kind, [AT_OPCODE] = frame->opcode,
-        [AT_FLAGS] = (uint8_t)(device_flags() | frame->flags),
-    };
-    uint8_t crc[CRC_SIZE];
-    store(header + AT_SESSION, 4, frame->session);
-    store(header + AT_SEQUENCE, 4, frame->sequence);
-    store(header + AT_PART, 2, frame->part);
-    store(header + AT_PARTS, 2, frame->parts);
-    store(header + AT_LENGTH, 2, frame->length);
-    store(crc, CRC_SIZE, ~crc_add(crc_add(CRC_START, header, HEADER_SIZE), frame->payload, frame->length));
-    stuff(header, HEADER_SIZE, false);
-    stuff(frame->payload, frame->length, false);
-    stuff(crc, CRC_SIZE, true);
+#define STORED(NAME, name, type) store(header + AT_##NAME, sizeof(type), whole.name);
+    uint8_t header[HEADER_SIZE], crc[CRC_SIZE];
+    struct frame whole = *frame;
+    whole.version = PROTOCOL_VERSION;
+    whole.flags |= device_flags();
+    HIL_HEADER(STORED)
+    store(crc, CRC_SIZE, ~crc_add(crc_add(UINT32_MAX, header, HEADER_SIZE), whole.payload, whole.length));
+    stuff(header, HEADER_SIZE);
+    stuff(whole.payload, whole.length);
+    stuff(crc, CRC_SIZE);
+    flush();
     port_send((const uint8_t[]){0}, 1);
 }

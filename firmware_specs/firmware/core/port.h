@@ -14,8 +14,8 @@ uint64_t port_micros(void);
 /* Called at least every 10 ms of a running request: restart the microcontroller's own watchdog. */
 void port_kick(void);
 
-/* A number above 0 that changes with every power-on and RESET: a counter in memory that lasts, or a random one. Asked for
- * when the first host speaks, so that a board without either can take the time until then. */
+/* A number above 0 that changes with every power-on and RESET: a counter in memory that lasts, or a random one. Asked
+ * for when the first host speaks, so that a board without either can take the time until then. */
 uint32_t port_boot(void);
 
 /* Serial number of this specimen, printable, at most 64 bytes: no two boards of a model have the same. */

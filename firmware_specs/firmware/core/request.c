@@ -1,7 +1,5 @@
 /* Fields out of a request's payload, fields into its reply. A refusal stops nothing by itself: fields read behind it
  * are 0, and `done` says so before anything is driven. */
-#include <string.h>
-
 #include "core.h"
 
 struct request request;
@@ -25,45 +23,42 @@ bool allow(bool fine, unsigned code, uint32_t detail, const char *words) {
 bool require(bool fine, const char *words) { return allow(fine, ERR_MALFORMED, request.field, words); }
 
 struct codes get_codes(uint32_t width, uint64_t count) {
+    static const uint8_t zeros[8]; /* what is not there */
     uint32_t left = request.size - request.at;
     if (!request.code) request.field = request.at;
     bool here = require(count <= left && count * width <= left, "payload is too short");
-    struct codes codes = {request.in + request.at, width, here ? (uint32_t)count : 0};
+    struct codes codes = {here ? request.in + request.at : zeros, width, here ? (uint32_t)count : 0};
     request.at += codes.count * width;
     return codes;
 }
 
-uint32_t code_at(const struct codes *of, uint64_t i) { return (uint32_t)load(of->bytes + i * of->width, of->width); }
+uint32_t code_at(struct codes of, uint64_t i) { return (uint32_t)load(of.bytes + i * of.width, of.width); }
 
-bool codes_within(const struct codes *codes, uint32_t low, uint32_t high) {
-    for (uint32_t i = 0; i < codes->count; i++)
+bool codes_within(struct codes codes, uint32_t low, uint32_t high) {
+    for (uint32_t i = 0; i < codes.count; i++)
         if (code_at(codes, i) < low || code_at(codes, i) > high) return false;
     return true;
 }
 
-double real_at(const struct codes *of, uint64_t i) {
-    uint64_t bits = load(of->bytes + i * of->width, of->width);
-    return of->width == 8 ? (union number){bits}.f64 : (union number){.bits32 = (uint32_t)bits}.f32;
+double real_at(struct codes of, uint64_t i) {
+    uint64_t bits = load(of.bytes + i * of.width, of.width);
+    return of.width == 8 ? (union number){bits}.f64 : (union number){.bits32 = (uint32_t)bits}.f32;
 }
 
-uint64_t get(unsigned bytes) {
-    struct codes one = get_codes(bytes, 1);
-    return one.count ? load(one.bytes, bytes) : 0;
-}
+uint32_t get(unsigned bytes) { return code_at(get_codes(bytes, 1), 0); }
 
 uint32_t get_within(unsigned bytes, uint32_t low, uint32_t high, const char *words) {
-    uint32_t value = (uint32_t)get(bytes);
+    uint32_t value = get(bytes);
     return require(value >= low && value <= high, words) ? value : 0; /* what is refused counts nothing */
 }
 
 uint32_t get_width(void) {
-    uint32_t width = (uint32_t)get(1);
+    uint32_t width = get(1);
     return require(width == 1 || width == 2 || width == 4 || width == 8, "width is 1, 2, 4 or 8") ? width : 1;
 }
 
 double get_real(unsigned bytes, double low, double high, const char *words) {
-    struct codes one = get_codes(bytes, 1);
-    double value = one.count ? real_at(&one, 0) : 0;
+    double value = real_at(get_codes(bytes, 1), 0);
     return require(value >= low && value <= high, words) ? value : 0;
 }
 

@@ -9,36 +9,29 @@ static struct {
     double time_s;
     struct codes layers;
     const struct topology *on;
-    uint32_t columns[MAX_PHASES]; /* of the block of drive codes, then of those of the nudges */
-    struct codes block[MAX_PHASES];
+    struct codes block[MAX_PHASES]; /* drive codes, then those of each nudge */
 } asked;
 
-static struct codes get_block(uint32_t *columns) {
-    uint32_t width = get_width();
-    *columns = (uint32_t)get(4);
-    return get_codes(width, (uint64_t)asked.batch * *columns);
+static struct codes get_block(void) {
+    uint32_t width = get_width(), columns = get(4);
+    return get_codes(width, (uint64_t)asked.batch * columns);
 }
 
 static bool parse(void) {
-    asked.array = (uint32_t)get(2);
-    uint32_t flags = get_within(1, 0, 1, "flags are 0 or 1"), columns;
+    asked.array = get(2);
+    uint32_t flags = get_within(1, 0, 1, "flags are 0 or 1");
     asked.phases = 1 + get_within(1, 0, MAX_PHASES - 1, "at most 15 nudged phases");
     asked.batch = get_within(4, 1, UINT32_MAX, "at least one sample");
     asked.reads = get_reads();
     asked.time_s = get_real(8, 0, DBL_MAX, "time_s is 0 or more");
     asked.layers = get_codes(1, get(1));
-    bool sources = false;
-    for (uint32_t i = 0; i < asked.layers.count; i++) {
-        int8_t layer = (int8_t)code_at(&asked.layers, i);
-        require(layer >= -1, "a layer is -1 or a number");
-        sources |= layer < 0;
-    }
-    for (uint32_t p = 0; p < asked.phases; p++) asked.block[p] = get_block(&asked.columns[p]);
-    uint32_t started = flags ? (uint32_t)get(1) : 0;
-    for (uint32_t i = 0; i < started; i++) (void)get_block(&columns);
+    for (uint32_t i = 0; i < asked.layers.count; i++)
+        require((int8_t)code_at(asked.layers, i) >= -1, "a layer is -1 or a number");
+    for (uint32_t p = 0; p < asked.phases; p++) asked.block[p] = get_block();
+    for (uint32_t n = flags ? get(1) : 0; n > 0; n--) (void)get_block();
     done();
     allow(!flags, ERR_UNSUPPORTED, 6, "start states: this device cannot");
-    allow(!sources, ERR_UNSUPPORTED, 20, "source currents: this device cannot");
+    allow(codes_within(asked.layers, 0, 127), ERR_UNSUPPORTED, 20, "source currents: this device cannot");
     allow(ABLE(CAP_SETTLE_TIME) || asked.time_s == 0, ERR_UNSUPPORTED, 12, "this device has one settle time");
     if (asked.time_s == 0) asked.time_s = parameter(PARAM_SETTLE_TIME_S, 0);
     asked.rows = (uint64_t)asked.phases * asked.batch;
@@ -51,22 +44,18 @@ static const struct layer *target(uint32_t phase) { return &asked.on->layer[phas
 
 static void check_range(uint32_t phase) {
     uint32_t largest = code_max(dac(phase)->bits);
-    const struct codes *block = &asked.block[phase];
-    allow(asked.columns[phase] == target(phase)->units, ERR_OUT_OF_RANGE, 0, "a block has a column for each unit");
-    allow(block->width == width_of(largest), ERR_OUT_OF_RANGE, 0, "codes have the width of their DAC");
+    struct codes block = asked.block[phase];
+    uint64_t codes = (uint64_t)asked.batch * target(phase)->units;
+    allow(block.count == codes, ERR_OUT_OF_RANGE, 0, "a block has a column for each unit");
+    allow(block.width == width_of(largest), ERR_OUT_OF_RANGE, 0, "codes have the width of their DAC");
     allow(codes_within(block, 0, largest), ERR_OUT_OF_RANGE, 0, "a code is above the DAC's largest");
 }
 
-static uint32_t whole(double code, uint32_t most) { return code <= 0 ? 0 : code >= most ? most : (uint32_t)code; }
-
-/* The codes within max_drive_a, so that no sample costs arithmetic in double precision. */
 static void check_limit(uint32_t phase) {
     const struct converter *c = dac(phase);
-    uint32_t largest = code_max(c->bits);
-    double most = device.active[LIMIT_MAX_DRIVE_A] * ROUNDING, lsb = (c->high - c->low) / largest;
-    uint32_t lowest = whole((-most - c->low) / lsb + 1 - 1e-6, largest), highest = whole((most - c->low) / lsb, largest);
-    bool fine = most >= c->low && codes_within(&asked.block[phase], lowest, highest);
-    allow(fine, ERR_LIMIT, LIMIT_MAX_DRIVE_A, "beyond max_drive_a");
+    double lsb = (c->high - c->low) / code_max(c->bits);
+    for (uint32_t i = 0; i < asked.block[phase].count; i++)
+        (void)within(c->low + code_at(asked.block[phase], i) * lsb, LIMIT_MAX_DRIVE_A, "beyond max_drive_a");
 }
 
 static unsigned state_width(const struct layer *layer) {
@@ -78,7 +67,7 @@ static unsigned state_width(const struct layer *layer) {
 static uint64_t block_at(uint32_t n) {
     uint64_t at = 6 + 13 * asked.rows + 4 * (uint64_t)asked.batch;
     for (uint32_t i = 0; i < n; i++) {
-        const struct layer *layer = &asked.on->layer[code_at(&asked.layers, i)];
+        const struct layer *layer = &asked.on->layer[code_at(asked.layers, i)];
         at += 5 + asked.rows * layer->units * state_width(layer);
     }
     return at;
@@ -86,7 +75,7 @@ static uint64_t block_at(uint32_t n) {
 
 static void read_states(uint32_t row) {
     for (uint32_t i = 0; i < asked.layers.count; i++) {
-        uint32_t l = code_at(&asked.layers, i), at = (uint32_t)block_at(i), units = asked.on->layer[l].units;
+        uint32_t l = code_at(asked.layers, i), at = (uint32_t)block_at(i), units = asked.on->layer[l].units;
         unsigned width = state_width(&asked.on->layer[l]);
         put_at(at, 1, width);
         put_at(at + 1, 4, units);
@@ -98,21 +87,18 @@ static void read_states(uint32_t row) {
     }
 }
 
-static uint32_t code_of(uint32_t phase, uint32_t sample, uint32_t unit) {
-    return code_at(&asked.block[phase], (uint64_t)sample * asked.columns[phase] + unit);
-}
-
 static void run_sample(uint32_t sample) {
     uint32_t rows = (uint32_t)asked.rows, largest = code_max(dac(0)->bits), clipped = 0;
     uint32_t rest = (uint32_t)(-dac(1)->low / (dac(1)->high - dac(1)->low) * code_max(dac(1)->bits) + 0.5);
-    for (uint32_t u = 0; u < target(0)->units; u++) {
-        uint32_t code = code_of(0, sample, u);
+    for (uint32_t u = 0, units = target(0)->units; u < units; u++) {
+        uint32_t code = code_at(asked.block[0], (uint64_t)sample * units + u);
         clipped += code == 0 || code == largest;
         chip_drive(u, code);
     }
     put_at(6 + 13 * rows + 4 * sample, 4, clipped);
     for (uint32_t p = 0; p < asked.phases && (!p || device_working()); p++) {
-        for (uint32_t u = 0; u < target(1)->units; u++) chip_nudge(u, p ? code_of(p, sample, u) : rest);
+        for (uint32_t u = 0, units = target(1)->units; u < units; u++)
+            chip_nudge(u, p ? code_at(asked.block[p], (uint64_t)sample * units + u) : rest);
         struct settled settled = chip_settle(asked.time_s, p == 0);
         uint32_t row = p * asked.batch + sample;
         put_at(6 + row, 1, settled.residual <= (float)parameter(PARAM_SETTLE_TOLERANCE, 1e-3));
@@ -125,7 +111,7 @@ static void run_sample(uint32_t sample) {
 
 void verb_settle(void) {
     if (!parse() || !(asked.on = placed(asked.array)) || !reads_ok(asked.reads)) return;
-    allow(codes_within(&asked.layers, 0, asked.on->layers - 1u), ERR_OUT_OF_RANGE, 0, "there is no such layer");
+    allow(codes_within(asked.layers, 0, asked.on->layers - 1u), ERR_OUT_OF_RANGE, 0, "there is no such layer");
     for (uint32_t p = 0; p < asked.phases; p++) check_range(p);
     for (uint32_t p = 0; p < asked.phases && !request.code; p++) check_limit(p);
     if (request.code || !reply_fits(block_at(asked.layers.count))) return;

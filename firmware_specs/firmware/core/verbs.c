@@ -1,6 +1,4 @@
 /* The verbs and the order of checks (PROTOCOL.md section 7), and what a device says of itself. */
-#include <string.h>
-
 #include "core.h"
 
 void verb_identify(void) {
@@ -31,18 +29,16 @@ void verb_status(void) {
 
 /* As many entries as fit; a host asks on from the next number. */
 void verb_fault_log(void) {
-    uint32_t first = (uint32_t)get(4), most = (uint32_t)get(2), count = 0;
+    static const char *const words[] = {"", "watchdog ran out", "too hot", "link lost", "hardware", "emergency stop"};
+    uint32_t first = get(4), most = get(2), count = 0;
+    uint32_t oldest = device.faults < BOARD_FAULTS ? 0 : device.faults - BOARD_FAULTS;
     if (!done()) return;
-    uint32_t kept = device.faults < BOARD_FAULTS ? device.faults : BOARD_FAULTS;
     PUT("42", device.faults, 0);
-    for (uint32_t n = device.faults - kept; n < device.faults && count < most; n++) {
+    for (uint32_t n = first > oldest ? first : oldest; n < device.faults && count < most; n++, count++) {
         const struct fault *fault = &device.log[n % BOARD_FAULTS];
-        const char *words = fault_words(fault->code);
-        if (n < first) continue;
-        if (request.length + 16 + strlen(words) > MAX_MESSAGE) break;
-        PUT("482", fault->number, seconds(fault->micros), fault->code);
-        put_text(words);
-        count++;
+        if (request.length + 16 + strlen(words[fault->trip]) > MAX_MESSAGE) break;
+        PUT("482", n, seconds(fault->micros), TRIP_FAULT + fault->trip);
+        put_text(words[fault->trip]);
     }
     put_at(4, 2, count);
 }
@@ -70,7 +66,7 @@ void verb_self_test(void) {
 }
 
 void verb_reset(void) {
-    device_disarm();
+    verb_disarm();
     device.reset = true;
 }
 
@@ -89,26 +85,21 @@ void verb_arm(void) {
     put(8, seconds(device.watchdog));
 }
 
-void verb_disarm(void) { device_disarm(); }
 void verb_echo(void) { put_bytes(request.in, request.size); }
 void verb_heartbeat(void) {}
 void verb_temperature(void) { put(8, f64(port_kelvin())); }
 
-/* The others UNSUPPORTED. */
-#define verb_product NULL
+#define verb_product NULL /* UNSUPPORTED */
 #define verb_set_temperature NULL
-#define verb_clock NULL
-#define verb_wait NULL
-#define verb_snapshot NULL
-#define verb_restore NULL
 
+#define NEVER(name, function, armed, bit, empty) {OP_##name, armed, empty, bit, NULL},
 #define VERB(name, function, armed, bit, empty) {OP_##name, armed, empty, bit, verb_##function},
 static const struct verb {
     uint8_t opcode;
     bool armed, empty;
     int8_t bit; /* of its capability, or -1 */
     void (*run)(void);
-} verbs[] = {HIL_VERBS(VERB)};
+} verbs[] = {HIL_VERBS(VERB) HIL_EMULATOR_VERBS(NEVER)};
 
 void execute(uint8_t opcode) {
     device_poll();

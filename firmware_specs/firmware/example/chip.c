@@ -13,8 +13,8 @@ void mux_select(unsigned coupling, unsigned plane, uint32_t row, uint32_t column
 void pulse_fire(int positive, double seconds);    /* on the selected cell, at the height the pulse DAC has */
 double cell_amperes(double volts);                /* selected cell, by the transimpedance amplifier */
 void wait_seconds(double seconds);                /* calls port_kick meanwhile */
-struct wear nvm_wear(const struct cell *cell);    /* FRAM or flash: budgets outlive power */
-void nvm_worn(const struct cell *cell, uint32_t pulses, double joules);
+struct wear nvm_wear(struct cell cell);    /* FRAM or flash: budgets outlive power */
+void nvm_worn(struct cell cell, uint32_t pulses, double joules);
 enum { FIRST_STATE_CHANNEL = 0, UNITS_PER_BOARD_LAYER = BOARD_MAX_UNITS };
 
 void chip_place(const struct topology *topology) {
@@ -36,7 +36,7 @@ uint32_t chip_state(unsigned layer, uint32_t unit) {
 }
 
 /* Pulses until the cell reads what was asked, or your limit of tries. */
-void chip_write(const struct cell *cell, uint32_t code) {
+void chip_write(struct cell cell, uint32_t code) {
     for (int tries = 0; tries < 100; tries++) {
         uint32_t now = chip_read(cell);
         if (now == code) return;
@@ -44,24 +44,24 @@ void chip_write(const struct cell *cell, uint32_t code) {
     }
 }
 
-uint32_t chip_read(const struct cell *cell) {
+uint32_t chip_read(struct cell cell) {
     double low = parameter(PARAM_G_MIN_S, 0), high = parameter(PARAM_G_MAX_S, 1), volts = 0.1;
     double share = (chip_current(cell, volts) / volts - low) / (high - low);
     uint32_t most = code_max((unsigned)parameter(PARAM_CELL_BITS, 8));
     return share <= 0 ? 0 : share >= 1 ? most : (uint32_t)(share * most + 0.5);
 }
 
-void chip_pulse(const struct cell *cell, int up, double volts, double seconds) {
-    mux_select(cell->coupling, cell->plane, cell->row, cell->column);
+void chip_pulse(struct cell cell, int up, double volts, double seconds) {
+    mux_select(cell.coupling, cell.plane, cell.row, cell.column);
     dac_write(PULSE_DAC, 0, (uint32_t)(volts * 1000)); /* millivolts, say */
     pulse_fire(up, seconds);
 }
 
-double chip_current(const struct cell *cell, double volts) {
-    mux_select(cell->coupling, cell->plane, cell->row, cell->column);
+double chip_current(struct cell cell, double volts) {
+    mux_select(cell.coupling, cell.plane, cell.row, cell.column);
     return cell_amperes(volts);
 }
 
-struct wear chip_wear(const struct cell *cell) { return nvm_wear(cell); }
+struct wear chip_wear(struct cell cell) { return nvm_wear(cell); }
 
-void chip_worn(const struct cell *cell, uint32_t pulses, double joules) { nvm_worn(cell, pulses, joules); }
+void chip_worn(struct cell cell, uint32_t pulses, double joules) { nvm_worn(cell, pulses, joules); }

@@ -37,7 +37,7 @@ int main(void) {
         unsigned kind, opcode, flags, session, sequence, part, parts;
         text[0] = 0;
         if (sscanf(line, "e %u %u %u %u %u %u %u %s", &kind, &opcode, &flags, &session, &sequence, &part, &parts, text) >= 7) {
-            struct frame frame = {(uint8_t)kind, (uint8_t)opcode, (uint8_t)flags, session, sequence, (uint16_t)part,
+            struct frame frame = {0, (uint8_t)kind, (uint8_t)opcode, (uint8_t)flags, session, sequence, (uint16_t)part,
                                   (uint16_t)parts, (uint16_t)from_hex(text), bytes};
             frame_send(&frame);
         } else if (sscanf(line, "d %s", text) == 1) {
