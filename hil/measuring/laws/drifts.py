@@ -14,7 +14,7 @@ FEW_WEIGHTS = FEW_WEIGHTS / FEW_WEIGHTS.sum()
 
 
 def e_folds(ready: Prepared, log_t0: Array, ea: Array | None = None) -> Array:
-    """`ln(t / t0)`, of the reference temperature, at least 0; (sets, cells or 1, ages), for `log_t0` and `ea` (sets,)."""
+    """`ln(t / t0)` of the reference temperature, at least 0: (sets, cells or 1, ages), of `log_t0` and `ea` (sets,)."""
     log = np.log(np.maximum(ready.age, 1e-30))
     log = (log if log.ndim == 2 else log[None]) - log_t0[:, None, None]
     return np.maximum(log if ea is None else log + ea[:, None, None] * ready.inverse_t[:, None], 0.0)

@@ -46,7 +46,7 @@ def jumping(x: Array, folds: float, variance: float, jumps: float, lean: float, 
 
 
 def correlated(off: Array, covariance: Array) -> Array:
-    """Logarithm of multivariate normal densities about 0, (..., cells), of rows (..., cells, n) with one (..., n, n)."""
+    """Logarithms (..., cells) of normal densities about 0 of rows (..., cells, n), with one covariance (..., n, n)."""
     count = covariance.shape[-1]
     size = np.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
     root = np.linalg.cholesky(covariance + np.eye(count) * 1e-12 * size)
