@@ -14,14 +14,14 @@ import contextlib
 import math
 import os
 import socket
+import sys
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyvisa
 from pyvisa import constants
 from pyvisa.resources import MessageBasedResource
-from pyvisa_py.protocols.hislip import Instrument
 
 from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, Descriptor
@@ -31,6 +31,9 @@ from drivers.opening_sockets import opening
 from drivers.transport import ReadBuffer, within
 from drivers.vxi11_calls import Vxi11Calls, calls_of
 from firmware_specs import platform
+
+if TYPE_CHECKING:
+    from pyvisa_py.protocols.hislip import Instrument
 
 CLOSE_S = 0.5
 NEARLY = 0.9
@@ -253,10 +256,11 @@ def _close_quietly(resource: MessageBasedResource) -> None:
 def _hislip_of(resource: MessageBasedResource) -> Instrument | None:
     """The HiSLIP client under a pyvisa-py session.
 
-    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on.
+    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on. The
+    library is not imported for the question: that alone would look for the machine's USB devices, in a thread.
     """
-    interface = _interface_of(resource)
-    return interface if isinstance(interface, Instrument) else None
+    interface, loaded = _interface_of(resource), sys.modules.get("pyvisa_py.protocols.hislip")
+    return interface if loaded is not None and isinstance(interface, loaded.Instrument) else None
 
 
 def _timed(resource: MessageBasedResource) -> tuple[DeadlineSocket | Vxi11Calls, ...]:

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -45,11 +46,12 @@ def _same_draws():
 @pytest.fixture(autouse=True)
 def _what_a_test_registers_is_its_own(monkeypatch):
     """Plugins that one test names are not there for the next, nor for the processes that it starts."""
-    from firmware_specs.registry import lookup
+    from firmware_specs.registry import lookup, modules
 
     monkeypatch.setattr(lookup, "_registered", {kind: dict(own) for kind, own in lookup._registered.items()})
-    monkeypatch.setattr(lookup, "_trusted", set(lookup._trusted))
-    monkeypatch.setattr(lookup, "_plugins", list(lookup._plugins))
+    monkeypatch.setattr(modules, "_trusted", set(modules._trusted))
+    monkeypatch.setattr(modules, "_plugins", list(modules._plugins))
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a named module's folder comes to its end
 
 
 @pytest.fixture
@@ -135,6 +137,37 @@ class CBoards:
 
         with self.running(program, "--tcp", "0", **options) as address, open_wire(address) as wire:
             yield wire
+
+
+def _warm():
+    spec = importlib.util.spec_from_file_location("warm_client", Path(__file__).with_name("warm") / "client.py")
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    return client
+
+
+@pytest.fixture(scope="session")
+def python(request):
+    """Starts programs in processes of their own, as `subprocess` does, but for seconds of imports each."""
+    client, given = _warm(), getattr(request.config, "workerinput", {})
+    if not hasattr(os, "fork"):
+        yield client.Cold()
+    elif "warm" in given:
+        yield client.Python(given["warm"])
+    else:
+        server = client.Server()
+        yield client.Python(server.address)
+        server.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """All workers share one server of warm processes."""
+    if hasattr(os, "fork"):
+        if not hasattr(node.config, "warm"):
+            node.config.warm = _warm().Server()
+            node.config.add_cleanup(node.config.warm.stop)
+        node.workerinput["warm"] = node.config.warm.address
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def _run(
     trace: Path | None, watch: bool, pulse: tuple[float, float] | None,
 ) -> tuple[Conformance, int | None]:  # fmt: skip
     """One run, a line a check as it finishes; with `watch` the boot number afterwards, too."""
+    from drivers.chip_ledger import ChipLedger
     from drivers.errors import DeviceError
     from hil.conformance import writers
     from hil.conformance.check import Outcome
@@ -134,7 +135,7 @@ def _run(
             if tracing is not None:
                 tracing.say("#", f"{outcome.check.name} {outcome.verdict} {outcome.seen}")
 
-        result = suite.run(wire, checks, patience_s=patience_s, observer=finished, pulse=pulse)
+        result = suite.run(wire, checks, patience_s=patience_s, observer=finished, pulse=pulse, ledger=ChipLedger)
         boot = None
         if watch and not result.stopped:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,6 +56,14 @@ class Answer:
     payload: bytes
 
 
+Told = Callable[[int, bytes], None]
+"""Is told opcode and payload of a request before it goes out."""
+
+
+def not_told(opcode: int, payload: bytes) -> None:
+    """Nobody wants to know."""
+
+
 class Conversation:
     """Frames over a transport.
 
@@ -75,6 +84,7 @@ class Conversation:
         self.damaged: list[Damaged] = []
         self.longest = 0
         self.flags = 0
+        self.told: Told = not_told
         self._heard = b""
 
     def send(self, data: bytes) -> None:
@@ -149,6 +159,7 @@ class Conversation:
 
     def request(self, opcode: int, payload: bytes = b"") -> Answer:
         """A transaction by the rules: sends, gives and obeys credit, collects the answer."""
+        self.told(opcode, payload)
         self.sequence += 1
         return self.exchange(cut(Kind.REQUEST, opcode, 0, self.session, self.sequence, payload))
 

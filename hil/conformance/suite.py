@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from drivers.chip_ledger import ChipLedger
 from drivers.errors import DeviceError, LinkError, LinkLost, LinkTimeout
 from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
 from hil.conformance.conversation import Conversation, Failed, NoSession, Skipped
+from hil.conformance.counting import Counting
 from hil.conformance.result import Conformance
 from hil.conformance.scpi.checks import CHECKS as SCPI_CHECKS
 from hil.conformance.scpi.subject import ScpiSubject
@@ -60,6 +62,7 @@ class Suite:
         patience_s: float = 2.0,
         observer: Callable[[Outcome], None] = lambda _: None,
         pulse: tuple[float, float] | None = None,
+        ledger: Callable[[str], ChipLedger] | None = None,
     ) -> Conformance:
         """Runs checks against a device.
 
@@ -69,12 +72,15 @@ class Suite:
             patience_s: How long to wait for one answer.
             pulse: Amplitude and width of its pulses, V and s; the device's own nominal ones where not given.
             observer: Told of every outcome as it comes.
+            ledger: Opens the total of a chip that does not count itself, by who it is: the checks' pulses belong to it.
 
         Raises:
             LinkError: the link broke and cannot be opened again. A cable that was pulled is no finding.
         """
         subject = self.subject(transport, patience_s)
         subject.chosen_pulse = pulse
+        if ledger is not None:
+            subject.verbs.told = Counting(subject, ledger)
         wanted, outcomes, stopped = self.checks if checks is None else checks, [], ""
         try:
             for check in wanted:

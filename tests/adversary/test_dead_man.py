@@ -4,7 +4,6 @@ What only the main thread does is the lease's to notice; what stops the whole pr
 """
 
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -67,14 +66,13 @@ WATCHDOGS = ("stopped", "interpreter_held")
 DOORS = ("pty", "scpi", "hislip")
 
 
-def off_after(board, how):
+def off_after(python, board, how):
     """Seconds from the host's last verb until the device's outputs were off, by the device."""
-    host = subprocess.Popen(
-        [sys.executable, "-c", HOST, board.addresses[0], how, str(LEASE_S), str(WATCHDOG_S)],
+    host = python.popen(
+        ["-c", HOST, board.addresses[0], how, str(LEASE_S), str(WATCHDOG_S)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     try:
         armed, at = host.stdout.readline().split() or (host.stderr.read(), 0)
@@ -90,8 +88,8 @@ def off_after(board, how):
         host.communicate()
 
 
-def check(board, how):
-    seconds = off_after(board, how)
+def check(python, board, how):
+    seconds = off_after(python, board, how)
     print(f"{how} at {board.addresses[0]}: outputs off after {seconds:.2f} s")
     assert 0.5 * min(LEASE_S, WATCHDOG_S) < seconds < LEASE_S + 1.0
     outputs = board.device.outputs
@@ -102,15 +100,15 @@ def check(board, how):
 
 
 @pytest.mark.parametrize("how", HANGS)
-def test_hung_host_loses_its_outputs(served, how):
-    check(served(DOORS[HANGS.index(how) % len(DOORS)]), how)
+def test_hung_host_loses_its_outputs(python, served, how):
+    check(python, served(DOORS[HANGS.index(how) % len(DOORS)]), how)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("how", HANGS)
-def test_hung_host_loses_its_outputs_at_every_door(served, how, door):
-    check(served(door), how)
+def test_hung_host_loses_its_outputs_at_every_door(python, served, how, door):
+    check(python, served(door), how)
 
 
 @pytest.fixture

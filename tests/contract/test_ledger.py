@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -121,17 +120,16 @@ def test_the_life_of_a_chip_goes_on_over_sessions(served):
     assert counts(total) == counts(board.device.chip.done.total) and total.free == 4 and doubtful == 0
 
 
-def killed_in_training(address, run_dir, experiment, after):
+def killed_in_training(python, address, run_dir, experiment, after):
     """Starts `hil train` and kills it with -9 once it has counted so many phases; returns what was counted."""
-    program = "import sys; from hil.cli import main; main(sys.argv[1:])"
-    command = [sys.executable, "-c", program, "train", str(experiment), "--device", address, "--run-dir", str(run_dir)]
+    command = ["-m", "hil", "train", str(experiment), "--device", address, "--run-dir", str(run_dir)]
     command += ["--resume"] if run_dir.exists() else ["--set", "run.epochs=40"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = python.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     path = run_dir / ledger.COUNTS
     try:
         while process.poll() is None and not (path.is_file() and read(path)[0].free >= after):
             time.sleep(0.002)
-        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        assert process.poll() is None, process.stderr.read()[-2000:]
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -139,12 +137,12 @@ def killed_in_training(address, run_dir, experiment, after):
 
 
 @pytest.mark.parametrize("name", ["socket", "scpi socket"])
-def test_kill_9_and_resume_lose_no_count_and_invent_none(served, tmp_path, name):
+def test_kill_9_and_resume_lose_no_count_and_invent_none(python, served, tmp_path, name):
     experiment = tmp_path / "small.toml"
     experiment.write_text(SMALL)
     board, run = served(WIRES[name], "mixed-8bit", seed=5), tmp_path / "run"
-    first = killed_in_training(board.addresses[0], run, experiment, 700)
-    second = killed_in_training(board.addresses[0], run, experiment, first.free + 900)
+    first = killed_in_training(python, board.addresses[0], run, experiment, 700)
+    second = killed_in_training(python, board.addresses[0], run, experiment, first.free + 900)
     assert second.free > first.free
     more = ["train", str(experiment), "--resume", "--device", board.addresses[0], "--run-dir", str(run)]
     with pytest.raises(SystemExit) as done:

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -54,18 +53,15 @@ ASKED = ("asked by", "new session")
 
 
 @pytest.fixture
-def start_host(served):
+def start_host(served, python):
     """Starts a host process on a virtual instrument of its own and waits until its outputs are on."""
     running = []
 
     def start(state, watchdog_s=60.0, doors=None):
         faults = FaultPlan({"lost_reply": 0.1}, seed=1) if state == "reconnecting" else None
         board = served(doors or Doors(pty=True), "pulsed", faults=faults)
-        host = subprocess.Popen(
-            [sys.executable, "-c", HOST, board.addresses[0], state, str(watchdog_s)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        host = python.popen(
+            ["-c", HOST, board.addresses[0], state, str(watchdog_s)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         running.append(host)
         assert host.stdout.readline() == "armed\n", host.stderr.read()
@@ -193,16 +189,10 @@ def test_watchdog_is_set_before_outputs_go_on(board, crossbar):
     assert texts.index("WATCHDOG") < texts.index("ARM")
 
 
-def test_second_process_is_told_who_owns_the_device(board, crossbar):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from drivers.connect import connect; connect(sys.argv[1])",
-            board.addresses[0],
-        ],
+def test_second_process_is_told_who_owns_the_device(python, board, crossbar):
+    done = python.run(
+        ["-c", "import sys; from drivers.connect import connect; connect(sys.argv[1])", board.addresses[0]],
         capture_output=True,
-        text=True,
     )
     assert "Busy" in done.stderr and f"process {os.getpid()} of" in done.stderr
     assert board.device.journal.of("link")[-1].text != "second connection refused: one client at a time"

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -78,13 +77,11 @@ def slow_board():
 
 
 @pytest.fixture
-def start_host():
+def start_host(python):
     running = []
 
     def start(*command):
-        host = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )  # fmt: skip
+        host = python.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         running.append(host)
         return host
 

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 import tomllib
@@ -121,13 +120,10 @@ with open_rig(rack, watchdog_s=float(sys.argv[2]), allow_no_watchdog=True) as ri
 """
 
 
-def start_forcing(path, watchdog_s=2.0, then="sleep"):
+def start_forcing(python, path, watchdog_s=2.0, then="sleep"):
     """A process of its own that holds outputs on."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), str(watchdog_s), then],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    child = python.popen(
+        ["-c", CHILD, str(path), str(watchdog_s), then], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert child.stdout.readline() == "forcing\n"
     return child
@@ -146,9 +142,9 @@ def wait_until(true, seconds):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
+def test_a_signal_leaves_every_output_off_and_every_relay_open(python, served, number):
     server, path = served
-    child = start_forcing(path)
+    child = start_forcing(python, path)
     assert server.virtual.bench.outputs_on()
     child.send_signal(number)
     ended(child)
@@ -157,9 +153,9 @@ def test_a_signal_leaves_every_output_off_and_every_relay_open(served, number):
     assert not server.virtual.bench.closed
 
 
-def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(served):
+def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(python, served):
     server, path = served
-    child = start_forcing(path, watchdog_s=1.5)
+    child = start_forcing(python, path, watchdog_s=1.5)
     assert server.virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
     child.kill()
     ended(child)
@@ -167,9 +163,9 @@ def test_kill_9_leaves_no_sourcemeter_on_for_longer_than_its_own_watch(served):
     assert server.virtual.bench.outputs_on() == []
 
 
-def test_a_host_that_only_thinks_for_long_keeps_its_outputs(served):
+def test_a_host_that_only_thinks_for_long_keeps_its_outputs(python, served):
     server, path = served
-    child = start_forcing(path, watchdog_s=1.5)
+    child = start_forcing(python, path, watchdog_s=1.5)
     began, virtual = time.monotonic(), server.virtual
     wait_until(lambda: time.monotonic() > began + 2.5, 4.0)
     assert virtual.bench.outputs_on() == ["smu1.a", "smu1.b"]
@@ -177,9 +173,9 @@ def test_a_host_that_only_thinks_for_long_keeps_its_outputs(served):
     ended(child)
 
 
-def test_a_host_that_stood_still_is_told_that_its_outputs_are_off(served):
+def test_a_host_that_stood_still_is_told_that_its_outputs_are_off(python, served):
     server, path = served
-    child = start_forcing(path, watchdog_s=1.5, then="measure")
+    child = start_forcing(python, path, watchdog_s=1.5, then="measure")
     child.send_signal(signal.SIGSTOP)
     wait_until(lambda: not server.virtual.bench.outputs_on(), 5.0)
     child.send_signal(signal.SIGCONT)
@@ -189,9 +185,9 @@ def test_a_host_that_stood_still_is_told_that_its_outputs_are_off(served):
 
 
 @pytest.mark.parametrize("served", ["keysight-8x8"], indirect=True)
-def test_what_a_killed_host_left_on_is_found_named_and_switched_off(served, capsys):
+def test_what_a_killed_host_left_on_is_found_named_and_switched_off(python, served, capsys):
     server, path = served
-    child = start_forcing(path)
+    child = start_forcing(python, path)
     child.kill()
     ended(child)
     left = server.virtual.bench.outputs_on()

@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,20 +41,22 @@ def arguments(folder, path, *more):
     return ["train", str(folder / "small.toml"), "--run-dir", str(path), *more]
 
 
-def launcher(ranks):
-    """torchrun of one machine, whose own name nobody needs to resolve: a bare container's does not."""
-    here = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(ranks)]
-    return [sys.executable, "-m", "torch.distributed.run", *here]
+@pytest.fixture
+def torchrun(python):
+    """torchrun of two ranks on one machine, whose own name nobody needs to resolve: a bare container's does not."""
+    here = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2", "--no-python"]
+
+    def run(*command, **environment):
+        """Runs a Python program as a person would."""
+        launched = ["-m", "torch.distributed.run", *here, *python.program, *command]
+        return python.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True)
+
+    return run
 
 
-def torchrun(ranks, folder, path, *more):
-    """Trains as a person would; returns exit code and what was said."""
-    done = subprocess.run(
-        [*launcher(ranks), "-m", "hil", *arguments(folder, path, *more)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+def trained(torchrun, folder, path, *more):
+    """Exit code and what was said."""
+    done = torchrun("-m", "hil", *arguments(folder, path, *more))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -82,10 +82,10 @@ def largest_difference(one, other):
     return max(float((a[n] - b[n]).abs().max()) for n in a)
 
 
-def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(tmp_path):
+def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(torchrun, tmp_path):
     write(tmp_path)
     main_exits_ok(arguments(tmp_path, tmp_path / "one"))
-    code, said = torchrun(2, tmp_path, tmp_path / "two")
+    code, said = trained(torchrun, tmp_path, tmp_path / "two")
     assert code == 0, said
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
     one, two = (json.loads((tmp_path / n / "summary.json").read_text()) for n in ("one", "two"))
@@ -97,18 +97,18 @@ def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(tm
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
 
 
-def test_a_run_of_one_process_goes_on_as_two(tmp_path):
+def test_a_run_of_one_process_goes_on_as_two(torchrun, tmp_path):
     write(tmp_path, run=EXPERIMENT["run"] | {"epochs": 1})
     main_exits_ok(arguments(tmp_path, tmp_path / "whole"))
     shutil.copytree(tmp_path / "whole", tmp_path / "grown")
     cut(tmp_path / "grown", 3)
-    code, said = torchrun(2, tmp_path, tmp_path / "grown", "--resume")
+    code, said = trained(torchrun, tmp_path, tmp_path / "grown", "--resume")
     assert code == 0, said
     assert largest_difference(tmp_path / "whole", tmp_path / "grown") < 1e-12
     assert checkpoint.newest(tmp_path / "grown/ranks/1/checkpoints").facts["position"]["step"] == 6
 
 
-def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(tmp_path):
+def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(torchrun, tmp_path):
     run = EXPERIMENT["run"] | {"dtype": "float32"}
     write(tmp_path, device="emulator:mixed-8bit?seed={rank}", estimator={}, run=run)
     fail = tmp_path / "failing.py"
@@ -127,12 +127,8 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
         "EmulatedArray.settle = failing\n"
         "main()\n"
     )
-    done = subprocess.run(
-        [*launcher(2), str(fail), *arguments(tmp_path, tmp_path / "run")],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-    )
+    root = str(Path(__file__).parents[2])
+    done = torchrun(str(fail), *arguments(tmp_path, tmp_path / "run"), PYTHONPATH=root)
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("hil: ")]
     assert len(said) == 1, done.stderr[-3000:]
@@ -153,11 +149,11 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
     assert any(not torch.equal(state[n], other[n]) for n in state if n.startswith("bench."))
 
 
-def test_a_rank_that_cannot_begin_stops_all_with_one_message_and_leaves_no_folder(tmp_path):
+def test_a_rank_that_cannot_begin_stops_all_with_one_message_and_leaves_no_folder(torchrun, tmp_path):
     write(tmp_path)
     (tmp_path / "lab.toml").write_text('[devices.chip0]\naddress = "emulator:mixed-8bit"\n')
     named = ("--bench", str(tmp_path / "lab.toml"), "--device", "chip{rank}")
-    code, said = torchrun(2, tmp_path, tmp_path / "run", *named)
+    code, said = trained(torchrun, tmp_path, tmp_path / "run", *named)
     assert code != 0
     (message,) = (line for line in said.splitlines() if line.startswith("hil: "))
     assert "rank 1 of 2: " in message and "no device 'chip1'" in message and "before the first step" in message

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,10 +26,9 @@ def arguments(folder, epochs, *more):
 
 
 @contextlib.contextmanager
-def started(folder, epochs, *more):
-    command = [sys.executable, "-m", "hil", *arguments(folder, epochs, *more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=folder.parent) as study:
+def started(python, folder, epochs, *more):
+    command = ["-m", "hil", *arguments(folder, epochs, *more)]
+    with python.popen(command, stdout=subprocess.PIPE, cwd=folder.parent) as study:
         try:
             yield study
         finally:
@@ -75,14 +73,19 @@ def run(call):
 def scheduler():
     """An existing scheduler with a worker that has a name."""
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
         yield cluster.scheduler_address
 
 
-def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(scheduler, tmp_path, capsys):
+def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(python, scheduler, tmp_path, capsys):
     folder = tmp_path / "study"
-    with started(folder, 12, "--scheduler", scheduler) as study:
+    with started(python, folder, 12, "--scheduler", scheduler) as study:
         pid = wait_for(lambda: in_the_middle(folder))
         os.kill(pid, signal.SIGKILL)
         assert study.wait(PATIENCE_S) == 0
@@ -96,9 +99,9 @@ def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(sche
     assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
 
 
-def test_a_worker_of_this_machine_that_is_killed_is_replaced(tmp_path):
+def test_a_worker_of_this_machine_that_is_killed_is_replaced(python, tmp_path):
     folder = tmp_path / "study"
-    with started(folder, 15, "--jobs", "2") as study:
+    with started(python, folder, 15, "--jobs", "2") as study:
         trains = wait_for(lambda: in_the_middle(folder))
         worker = psutil.Process(trains).parent()
         assert worker.ppid() == study.pid
@@ -108,9 +111,9 @@ def test_a_worker_of_this_machine_that_is_killed_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
-def test_a_study_that_is_stopped_leaves_checkpoints_and_no_process(number, tmp_path):
+def test_a_study_that_is_stopped_leaves_checkpoints_and_no_process(python, number, tmp_path):
     folder = tmp_path / "study"
-    with started(folder, 100_000, "--jobs", "1") as study:
+    with started(python, folder, 100_000, "--jobs", "1") as study:
         pid = wait_for(lambda: in_the_middle(folder))
         study.send_signal(number)
         study.stdout.read()  # ends when the last process that could write there has ended

@@ -1,10 +1,7 @@
 import errno
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -94,11 +91,9 @@ def small(tmp_path):
     return tmp_path
 
 
-def kill_at_step(path, step, *more):
+def kill_at_step(python, path, step, *more):
     """Runs `hil train` in a process of its own and kills it -9 once the checkpoint of a step is there."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "hil", *command(path, *more)], env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    child = python.popen(["-m", "hil", *command(path, *more)])
     try:
         while not list((path / "checkpoints").glob(f"step_{step:09d}.*")):
             assert child.poll() is None, "ended before it could be killed"
@@ -109,12 +104,12 @@ def kill_at_step(path, step, *more):
     assert child.returncode == -signal.SIGKILL
 
 
-def test_a_run_killed_twice_at_random_steps_goes_on_bit_exactly(small):
+def test_a_run_killed_twice_at_random_steps_goes_on_bit_exactly(python, small):
     main_exits_ok(command(small / "whole"))
     first, second = sorted(random.sample(range(1, 14), 2))
     print(f"killed at {first} and {second}")
-    kill_at_step(small / "broken", first)
-    kill_at_step(small / "broken", second, "--resume")
+    kill_at_step(python, small / "broken", first)
+    kill_at_step(python, small / "broken", second, "--resume")
     main_exits_ok(command(small / "broken", "--resume"))
     whole, broken = (json.loads((small / name / "summary.json").read_text()) for name in ("whole", "broken"))
     assert broken["weights"] == whole["weights"]

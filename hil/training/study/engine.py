@@ -77,9 +77,9 @@ class Engine:
         """
         from distributed import as_completed
 
-        plugins = list(registry.plugins())
+        named = {"plugins": list(registry.plugins()), "trusted": list(registry.trusted())}
         for task in tasks:
-            asked = {"study": self._study, "folder": str(Path.cwd()), "plugins": plugins, "task": task.document()}
+            asked = {"study": self._study, "folder": str(Path.cwd()), **named, "task": task.document()}
             future = self._client.submit(trainer.train, asked, key=f"{self._study}/{task.point.name}",
                                          pure=False, retries=RETRIES)  # fmt: skip
             self._futures[future] = task
@@ -126,7 +126,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
     with (
         LocalCluster(
             n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", security=security,
-            dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
+            dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, security=security, set_as_default=False) as client,
     ):  # fmt: skip

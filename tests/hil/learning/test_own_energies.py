@@ -2,14 +2,13 @@
 
 import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from firmware_specs.registry import lookup
+from firmware_specs.registry import lookup, modules
 from firmware_specs.registry.kinds import KINDS
 from hil import EnergyBlock, Estimator, open_bench
 from hil.cli import main
@@ -38,7 +37,7 @@ def hil(arguments):
 
 
 def energy_of(name, **settings):
-    lookup.plugin(f"{name}_energy")
+    modules.plugin(f"{name}_energy")
     return lookup.find("energies", name)(**settings)
 
 
@@ -99,9 +98,9 @@ def test_training_through_the_same_block_learns(name, tmp_path, capsys):
     assert epochs[-1]["loss"] < 0.9 * epochs[0]["loss"]
 
 
-def test_a_run_without_the_plugin_says_how_to_name_it(tmp_path):
-    call = [sys.executable, "-m", "hil", "train", str(experiment(tmp_path, "tanh")), "--run-dir", str(tmp_path / "r")]
-    done = subprocess.run(call, capture_output=True, text=True)
+def test_a_run_without_the_plugin_says_how_to_name_it(python, tmp_path):
+    call = ["-m", "hil", "train", experiment(tmp_path, "tanh"), "--run-dir", tmp_path / "r"]
+    done = python.run(call, capture_output=True)
     assert done.returncode == 2
     assert "blocks.0.energy.kind: 'tanh' is not an energy; known: crossbar" in done.stderr
 

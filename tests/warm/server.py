@@ -1,0 +1,115 @@
+"""Processes that have imported what commands import before they begin, forked from one that paid for it.
+
+Run as `server.py SOCKET`: each connection is one process to be, a request with the descriptors of its standard streams.
+What comes back is its number, and in the end its exit code. It imports when the first one asks, and ends when its
+standard input does.
+"""
+
+import array
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import types
+from pathlib import Path
+
+STREAMS = 3
+
+
+def request_of(connection):
+    """What is to be run, the descriptors in its streams' places."""
+    first, passed, _, _ = connection.recvmsg(4, socket.CMSG_LEN(STREAMS * array.array("i").itemsize))
+    size, said = int.from_bytes(first, "big"), b""
+    while len(said) < size:
+        said += connection.recv(size - len(said))
+    streams = array.array("i")
+    streams.frombytes(passed[0][2])
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    return json.loads(said)
+
+
+def watch(connection, child):
+    """Says the child's number and how it ended; until that is read, no other process gets the number."""
+    connection.sendall(f"{child}\n".encode())
+    for number in range(STREAMS):
+        os.close(number)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(f"{code}\n".encode())
+    os._exit(0)
+
+
+def pay():
+    """Imports what commands import, once."""
+    import hil.cli
+    import hil.commands.train
+    import hil.training.loop  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def next_request(listener):
+    """Serves until it is a process to run something; returns what. Ends where nobody is left who could ask."""
+    paid = False
+    while True:
+        ready, _, _ = select.select([listener, 0], [], [])
+        if 0 in ready:
+            os._exit(0)
+        connection, _ = listener.accept()
+        if not paid:
+            pay()
+            paid = True
+        if os.fork():
+            connection.close()
+            continue
+        listener.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        request = request_of(connection)
+        child = os.fork()
+        if child:
+            watch(connection, child)
+        connection.close()
+        return request
+
+
+def run(arguments, environment, folder):
+    """As `python ARGUMENTS` would."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    there = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
+    kind, *rest = arguments
+    if kind == "-m":
+        sys.path[:0] = [folder, *there]
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.path[:0] = ["", *there]
+        sys.argv = ["-c", *rest[1:]]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), main.__dict__)
+    else:
+        sys.path[:0] = [str(Path(kind).absolute().parent), *there]
+        sys.argv = arguments
+        runpy.run_path(kind, run_name="__main__")
+
+
+def main():
+    sys.path.pop(0)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(sys.argv[1])
+        listener.listen(32)
+        print("ready", flush=True)
+        return next_request(listener)
+
+
+if __name__ == "__main__":
+    run(**main())
