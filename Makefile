@@ -19,7 +19,7 @@ help:
 	@echo "make demo   set up, train the digits experiment on an emulated board, say where the report is"
 	@echo "make test   set up, run the test suite; SEED=N repeats an order, WORKERS=0 runs it in one process"
 	@echo "make lint   style, types and layer rule"
-	@echo "make peers  installs QCoDeS, InstrumentKit and others and lets other people's drivers judge the virtual instruments"
+	@echo "make peers  installs QCoDeS, InstrumentKit, tm_devices and others and lets other people's drivers judge the virtual instruments"
 	@echo "make bench  speed tables (minutes); make soak  long fault campaigns"
 	@echo "make docs   the site, its notebooks run; make notebooks writes them as .ipynb; make links looks whether links lead anywhere"
 	@echo "make packages  wheel and sdist in dist/, checked, a training in a bare environment with the wheel"
@@ -53,6 +53,7 @@ lint: $(SETUP)
 peers: $(SETUP)
 	@$(BIN)/python tools/install.py --torch $(TORCH) --editable '.[peers]'
 	@$(BIN)/python tools/install.py --torch $(TORCH) --no-deps instrumentkit==0.6.0
+	@$(BIN)/python -m pip install --quiet --upgrade --target $(BIN)/../tm_devices tm_devices==3.7.0
 	$(BIN)/python -m pytest tests/peers -rP -n 0
 
 bench: $(SETUP)

@@ -132,13 +132,18 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 def _trust_modules_of(arguments: list[str]) -> None:
-    """A person who writes `module:attribute` on the command line has named the module; nothing is imported yet."""
-    values = [value for argument in arguments if ":" in argument for value in (argument, argument.partition("=")[2])]
-    if values:
+    """A person who writes `module:attribute` on the command line has named the module; nothing is imported yet.
+
+    It may stand alone, behind `KEY=`, among others behind commas, and before the rest of an address; `npz:FILE`,
+    `bench:FILE#NAME` and the like name no module.
+    """
+    given = [value for argument in arguments if ":" in argument for value in (argument, argument.partition("=")[2])]
+    for text in (part.strip("\"' ") for value in given for part in value.split(",")):
         from firmware_specs import registry
 
-        for value in values:
-            registry.trust_path(value.strip("\"'"))
+        head = text.partition(":")[0]
+        if not any(registry.known(kind, head) for kind in ("counterparts", "transports", "data")):
+            registry.trust_path(text)
 
 
 def _plugins_first(arguments: list[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pymeasure.instruments.keithley.keithley2450 import Keithley2450 as Maintained
 
 from drivers import answers
@@ -17,27 +19,45 @@ from firmware_specs.racks.facts import Facts
 READ = ':READ? "defbuffer1",SOUR,READ'
 
 
+OFF = (":SOUR:VOLT:LEV 0;:SOUR:CURR:LEV 0", "OUTPUT OFF")
+OFF_ELSEWHERE = ("*RST",)
+"""What every one of its command sets takes; the output is off after it."""
+
+
 class Keithley2450(BenchInstrument):
-    """One box with channel `1`."""
+    """One box with channel `1`. In another command set than SCPI it is switched off and refused."""
+
+    WAKING = ("endscript", "abort")
+    """Words that end what somebody may have left in its TSP command set."""
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts)
         self.maintained = adapted(Maintained, dialogue, name)
         self.channels = {"1": Keithley2450Channel(self)}
+        self._off: Sequence[str] = OFF
 
     def reset(self) -> None:
         """Defaults, output off; refuses a box that speaks another command set."""
+        self._check_language()
+        super().reset()
+
+    def left_on(self, outputs: Sequence[str] = ()) -> list[str]:
+        """Is its output on? Refuses a box that speaks another command set."""
+        self._check_language()
+        return super().left_on(outputs)
+
+    def _check_language(self) -> None:
         language = self.dialogue.ask("*LANG?")
         if language != "SCPI":
+            self._off = OFF_ELSEWHERE
             raise ProtocolViolation(
                 f"the command set is {language!r}, SCPI is needed",
                 device=self.name,
                 todo="Send `*LANG SCPI` and switch it off and on",
             )
-        super().reset()
 
     def _off_lines(self) -> list[str]:
-        return [":SOUR:VOLT:LEV 0;:SOUR:CURR:LEV 0", "OUTPUT OFF"]
+        return list(self._off)
 
 
 class Keithley2450Channel(SmuChannel):

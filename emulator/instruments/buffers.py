@@ -6,8 +6,8 @@ import datetime
 import math
 from dataclasses import dataclass, field
 
-EPOCH = datetime.datetime(2026, 1, 1)
-"""When a virtual bench was switched on: time stamps are its seconds after that."""
+EPOCH, EPOCH_S = datetime.datetime(2026, 1, 1), 1_767_225_600
+"""When a virtual bench was switched on, as a date and in seconds: time stamps are its seconds after that."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Entry:
         source_unit: Its unit.
         at_s: When, seconds of the bench.
         status: Status word of the reading.
+        source_status: Status word of the source.
     """
 
     value: float
@@ -29,6 +30,7 @@ class Entry:
     source_unit: str
     at_s: float
     status: int = 0
+    source_status: int = 0
 
 
 @dataclass
@@ -104,8 +106,10 @@ def element(name: str, entry: Entry, first_s: float, reading: str) -> float | st
             return entry.sourced
         case "RELative":
             return entry.at_s - first_s
-        case "STATus" | "SOURSTATus":
+        case "STATus":
             return entry.status
+        case "SOURSTATus":
+            return entry.source_status
         case "UNIT":
             return entry.unit
         case "SOURUNIT":

@@ -72,6 +72,7 @@ class SmuChannel:
         full: Source ranges.
         auto: Does the source range follow the level?
         limit: Compliance, by the unit it limits.
+        reach: Largest compliance, where it goes beyond the ranges.
         measure: Measurement ranges; None is automatic.
         nplc: Integration.
         delay_s: Wait before a conversion.
@@ -92,6 +93,7 @@ class SmuChannel:
     full: dict[Unit, float] = field(default_factory=dict)
     auto: dict[Unit, bool] = field(default_factory=dict)
     limit: dict[Unit, float] = field(default_factory=dict)
+    reach: dict[Unit, float] = field(default_factory=dict)
     measure: dict[Unit, float | None] = field(default_factory=dict)
     nplc: float = 1.0
     delay_s: float = 0.0
@@ -145,13 +147,14 @@ class SmuChannel:
             return fixed
         if unit == self.source:
             return self.full[unit]
-        last = self._last[unit]
-        return self.range(unit, self.limit[unit] if last is None else min(last, self.limit[unit])).full
+        last, most = self._last[unit], min(self.limit[unit], getattr(self.facts, unit)[-1].full)
+        return self.range(unit, most if last is None else min(last, most)).full
 
     def set_limit(self, unit: Unit, value: float) -> None:
         """Compliance."""
-        self.range(unit, value)
-        if value <= 0:
+        if unit not in self.reach:
+            self.range(unit, value)
+        if not 0 < value <= self.reach.get(unit, math.inf):
             raise OUT_OF_RANGE
         self.limit[unit] = value
         self.bench.log.add("limit", self.terminal, value, unit)

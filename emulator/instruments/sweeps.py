@@ -21,6 +21,7 @@ class Sweep:
         buffer: Where readings go.
         abort: Ends at the first reading in compliance.
         fixed: Keeps the source range as it is; otherwise it follows.
+        switches: Turns the output on before and off after; otherwise it stays as it is.
     """
 
     levels: tuple[float, ...]
@@ -29,6 +30,7 @@ class Sweep:
     buffer: str = ""
     abort: bool = False
     fixed: bool = False
+    switches: bool = True
 
 
 def linear(start: float, stop: float, points: int) -> tuple[float, ...]:

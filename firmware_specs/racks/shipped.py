@@ -40,6 +40,7 @@ KEITHLEY_2450 = _2450("keithley-2450")
 KEITHLEY_2450_SCPI2400 = _model(
     "keithley-2450-scpi2400", "keithley2400:Keithley2400", "keithley2400:Keithley2450As2400"
 )
+KEITHLEY_2450_TSP = _model("keithley-2450-tsp", "keithley2450:Keithley2450", "keithley2450_tsp:Keithley2450Tsp")
 KEITHLEY_2470 = _2450("keithley-2470")
 KEITHLEY_2601B = _2600("keithley-2601b")
 KEITHLEY_2602B = _2600("keithley-2602b")

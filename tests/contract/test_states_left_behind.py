@@ -87,6 +87,41 @@ B2900 = {
     "trace full": [":TRAC1:POIN 1", ":TRAC1:FEED:CONT NEXT", ":READ? (@1)"],
     "protection on": [":OUTP1:PROT ON"],
 }
+K2450_TSP = {
+    "found as it starts": [],
+    "output on": ["smu.source.level=0.1 smu.source.output=smu.ON"],
+    "output on at a current": ["smu.source.func=smu.FUNC_DC_CURRENT smu.source.level=1e-6 smu.source.output=smu.ON"],
+    "print gone": ["smu.source.output=smu.ON print=nil"],
+    "print replaced": ["function print() end smu.source.output=smu.ON"],
+    "channel gone": ["smu.source.output=smu.ON smu=nil"],
+    "reset replaced": ["smu.source.output=smu.ON reset=function() end smu.reset=reset"],
+    "event log gone": ["eventlog=nil smu.source.output=smu.ON"],
+    "an event after every command": ["localnode.showevents=7 smu.source.output=smu.ON"],
+    "a prompt after every command": ["localnode.prompts=localnode.ENABLE smu.source.output=smu.ON"],
+    "binary format": ["format.data=format.REAL64 format.byteorder=format.BIGENDIAN"],
+    "few digits": ["format.asciiprecision=2"],
+    "a script that never ended": ["smu.source.output=smu.ON while true do end"],
+    "memory full of a table": ["smu.source.output=smu.ON t={} for i=1,1e9 do t[i]=i end"],
+    "half a script": ["smu.source.output=smu.ON", "loadscript mine", "x=1"],
+    "buffer full": ["t=buffer.make(10) smu.measure.count=20 smu.measure.read(t)"],
+    "buffers of others": ["for i=1,90 do _G['b'..i]=buffer.make(100) end"],
+    "many readings": ["smu.measure.count=100"],
+    "slow integration": ["smu.measure.nplc=10 smu.measure.filter.enable=smu.ON smu.measure.filter.count=100"],
+    "a long delay": ["smu.source.delay=100"],
+    "relative on": ["smu.measure.rel.level=1e-3 smu.measure.rel.enable=smu.ON"],
+    "math on": ["smu.measure.math.format=smu.MATH_RECIPROCAL smu.measure.math.enable=smu.ON"],
+    "limits on": ["smu.measure.limit[1].enable=smu.ON"],
+    "high impedance off": ["smu.source.offmode=smu.OFFMODE_HIGHZ"],
+    "rear terminals": ["smu.terminals=smu.TERMINALS_REAR smu.source.output=smu.ON"],
+    "a sweep set up": ["smu.source.sweeplinear('s', 0, 1, 11)"],
+    "a sweep run": ["smu.source.sweeplinear('s', 0, 0.1, 11) trigger.model.initiate()"],
+    "trigger blocks": ["trigger.model.setblock(1, trigger.BLOCK_SOURCE_OUTPUT, smu.ON) trigger.model.initiate()"],
+    "configuration lists": ["smu.source.configlist.create('l') smu.source.configlist.store('l')"],
+    "four wires": ["smu.measure.sense=smu.SENSE_4WIRE"],
+    "service requests on": ["status.request_enable=255 status.standard.enable=255"],
+    "errors in the queue": ["nonsense("] * 120,
+    "names of ours": ["hil_watch_s=0 hil_tripped=0"],
+}
 TSP = {
     "output on": ["smua.source.levelv=0.1 smua.source.output=1"],
     "both outputs on": ["smua.source.levelv=0.1 smua.source.output=1 smub.source.output=1"],
@@ -239,6 +274,16 @@ def opened(rack, box, lines):
     return virtual
 
 
+def in_another_set(rack, box, model, lines):
+    """A rack in which one box was switched on in another command set than the bench file thinks."""
+    wired = load_rack(rack)
+    spec = wired.instruments[box].model_copy(update={"model": model})
+    virtual = VirtualRack(wired.model_copy(update={"instruments": {**wired.instruments, box: spec}}))
+    for line in lines:
+        virtual.feed(box)(line.encode() + b"\n")
+    return virtual
+
+
 def try_rack(virtual):
     """Opens it and measures a cell; gives what it said, or what it measured over what there is."""
     try:
@@ -261,6 +306,21 @@ def test_a_rack_opens_and_measures_right_or_says_what_is_in_its_way(rack, box):
             assert "\n" not in said, f"{name}: {said}"
         else:
             assert said == pytest.approx(1, abs=0.05), name
+
+
+def test_a_2450_in_its_tsp_command_set_is_switched_off_and_refused_in_one_sentence():
+    for name, lines in K2450_TSP.items():
+        virtual = in_another_set("keithley-8x8", "smu1", "keithley-2450-tsp", lines)
+        said = try_rack(virtual)
+        assert virtual.bench.outputs_on() == [], f"{name}: outputs stayed on; {said}"
+        assert isinstance(said, str) and "'TSP', SCPI is needed" in said and "\n" not in said, f"{name}: {said}"
+
+
+def test_a_2450_in_its_2400_command_set_works_for_the_driver_that_is_named_and_goes_off():
+    for lines in ([], [":SOUR:VOLT 0.1;:OUTP ON"], [":SOUR:FUNC CURR;:SOUR:CURR 1e-6;:OUTP ON"]):
+        virtual = in_another_set("keithley-8x8", "smu1", "keithley-2450-scpi2400", lines)
+        assert try_rack(virtual) == pytest.approx(1, abs=0.05)
+        assert virtual.bench.outputs_on() == []
 
 
 @pytest.mark.parametrize("clears", [True, False], ids=["cleared by the interface", "a plain socket"])

@@ -1,6 +1,9 @@
 """Command tables, and that every instrument keeps what its table says."""
 
 import math
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from firmware_specs.instruments import load_table, tables
 from firmware_specs.labs import single
 from firmware_specs.racks import model, models
 
+ROOT = Path(__file__).parents[2]
 KEPT_APART = ("keep.", "list.", "sweep.")
 SCPI = [name for name in models() if isinstance(Laboratory(single(name, "open")).boxes["instrument"], ScpiInstrument)]
 
@@ -18,6 +22,15 @@ def box_of(model, dut="resistor:1e3"):
     laboratory = Laboratory(single(model, dut))
     feed = laboratory.feed("instrument")
     return laboratory.boxes["instrument"], lambda line: feed(line.encode() + b"\n").decode().rstrip("\n")
+
+
+def commands_of(name):
+    """Commands of a table that no included file brings unchanged."""
+    included = tomllib.loads((ROOT / "firmware_specs" / "instruments" / f"{name}.toml").read_text("utf-8")).get(
+        "include", []
+    )
+    shared = {command.header: command for other in included for command in load_table(other).commands}
+    return [command for command in load_table(name).commands if shared.get(command.header) != command]
 
 
 def short(header):
@@ -44,6 +57,19 @@ def test_every_row_names_a_source_and_its_default_fits_its_own_range(name):
         assert any(word in table.sources for word in words), command
         if isinstance(command.reset, int | float) and not isinstance(command.reset, bool) and command.kind.unit:
             assert command.kind.low <= command.reset <= command.kind.high, command
+
+
+def test_the_page_counts_what_is_from_memory():
+    """Commands of each file, without those that it includes; `U` alone, and `U` beside another source."""
+    every = whole = part = 0
+    for name in [*tables(), "common-ieee"]:
+        for command in commands_of(name):
+            keys = {word for word in re.findall(r"[A-Z]+", command.source) if word in load_table(name).sources}
+            every += 1
+            whole += keys == {"U"}
+            part += "U" in keys and keys != {"U"}
+    page = (ROOT / "docs" / "how-to" / "virtual-laboratory.md").read_text("utf-8")
+    assert f"{whole} of {every:,} commands whole; {part} more" in " ".join(page.split())
 
 
 @pytest.mark.parametrize("model", SCPI)

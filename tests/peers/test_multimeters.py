@@ -1,9 +1,19 @@
 """QCoDeS and PyMeasure drivers of multimeters on the virtual DAQ6510 and 34465A, over VISA."""
 
+import datetime
 import warnings
 
 import numpy as np
 import pytest
+
+TEN_A = "10 A is the DMM6500's at its rear, a DAQ6510 has 3 A (their manuals, measure.range)"
+LARGEST = "0 stands for the largest there is, and its size is read (manual, bufferVar.capacity)"
+
+
+def same_time(sent, got):
+    """Numbers of a date, and the text that a box gives: `Sun Nov 29 20:30:59 2026`."""
+    wanted = datetime.datetime(*map(int, sent.split(",")))
+    return 0 <= (datetime.datetime.strptime(got.strip(), "%a %b %d %H:%M:%S %Y") - wanted).total_seconds() < 5
 
 
 def test_pymeasure_dmm6500_reads_and_sets_everything(pymeasure, lab, scpi_errors):
@@ -15,15 +25,22 @@ def test_pymeasure_dmm6500_reads_and_sets_everything(pymeasure, lab, scpi_errors
         box.write(":SYST:PCAR1 2000;:ROUT:SCAN:CRE (@1:3);:TRAC:CLE")  # the card the class is for
         box.mode = "voltage ac" if name == "detector_bandwidth" else "voltage"
 
-    given = {"scan_channels_list": [[1, 2, 3], [2]], "detector_bandwidth": [3, 30, 300]}
-    report = pymeasure(box, scpi_errors(box.ask), before=settle, points=given)
-    assert report.failed_read == {}
-    assert set(report.failed_set) == {
-        "buffer_points", "buffer_size",  # 0 is the largest there is, and read as that
-        "current_range", "current_ac_range",  # 10 A is the DMM6500's at its rear; a DAQ6510 has 3 A
-        "period_threshold",  # the driver sends `:SENS:PRE:THR:RANG`
-        "scan_modes",  # set as one word for all channels, read as a word a channel
-        "system_time",  # set as numbers, read as text
+    clock = ["2026, 11, 29, 20, 30, 59"]  # as its docstring has it; it is read as text
+    given = {
+        "scan_channels_list": [[1, 2, 3], [2]], "detector_bandwidth": [3, 30, 300],
+        "scan_modes": ["voltage", "current"], "system_time": clock,
+    }  # fmt: skip
+    report = pymeasure(
+        box, "keithley-daq6510", scpi_errors(box.ask), before=settle, points=given, alike={"system_time": same_time},
+        pages={
+            "TRAC:POIN": (lambda value: value == 0, LARGEST),
+            "SENS:CURR:RANG": (lambda value: value > 3, TEN_A), "SENS:CURR:AC:RANG": (lambda value: value > 3, TEN_A),
+        },
+    )  # fmt: skip
+    assert (report.failed_read, report.failed_set) == ({}, {})
+    assert set(report.theirs) == {
+        "buffer_points", "buffer_size", "current_range", "current_ac_range", "period_threshold",
+        "scan_modes",  # of a channel it knows `CURR`, and reads `CURR:DC`
     }  # fmt: skip
     assert len(report.read) >= 93
     assert len(report.set) >= 65
@@ -33,9 +50,13 @@ def test_pymeasure_daq6510_reads_and_sets_everything(pymeasure, lab, scpi_errors
     from pymeasure.instruments.keithley import KeithleyDAQ6510
 
     box = KeithleyDAQ6510("GPIB0::5::INSTR", visa_library=lab("keithley-daq6510"))
-    report = pymeasure(box, scpi_errors(box.ask))
-    assert set(report.failed_read) == {"buffer_data", "sense_mode"}  # a 2000's command; knows `CURR`
-    assert (set(report.failed_set), set(report.misread)) == (set(), {"sense_mode"})
+    report = pymeasure(box, "keithley-daq6510", scpi_errors(box.ask))
+    assert (report.failed_read, report.failed_set) == ({}, {})
+    assert report.theirs_read == {
+        "buffer_data": "leaves out the parameters of TRAC:DATA?",  # a 2000 needs none
+        "sense_mode": "misreads 'VOLT:DC'",  # knows `VOLT`
+    }
+    assert report.theirs == {"sense_mode": "misreads what came back"}
     box.measure_resistance(resistance=1e3, auto_range=False)
     assert box.resistance == pytest.approx(1e3, rel=1e-3)
 
@@ -44,10 +65,11 @@ def test_qcodes_6500_reads_and_sets_everything(qcodes, lab, scpi_errors):
     from qcodes.instrument_drivers.Keithley import Keithley6500
 
     box = Keithley6500("k", "GPIB0::5::INSTR", visalib=lab("keithley-daq6510"))
-    report = qcodes(box, scpi_errors(box.ask))
-    assert report.failed_read == {}
-    assert set(report.failed_set) == {"digits"}  # the driver sets by `DISP:VOLT:DC:DIG? 4`
-    assert set(report.misread) == {
+    report = qcodes(box, "keithley-daq6510", scpi_errors(box.ask))
+    assert (report.failed_read, report.failed_set) == ({}, {})
+    assert report.theirs.pop("digits").startswith("sets by a query: DISP:VOLT:DC:DIG?")
+    assert set(report.theirs.values()) == {"misreads what came back"}
+    assert set(report.theirs) == {
         "mode",  # knows `FREQ`, reads `FREQ:VOLT`
         "auto_range_enabled", "averaging_enabled",  # the driver takes the text "0" for true
         "display_backlight",  # knows `BLACkout`, reads `BLAC`
@@ -62,7 +84,7 @@ def test_qcodes_34465a_reads_sets_measures_and_traces(qcodes, lab, scpi_errors):
     box = Keysight34465A("k", "GPIB0::5::INSTR", visalib=lab("keysight-34465a"))
     box.timetrace_npts(10)
     box.timetrace_dt(0.5)
-    report = qcodes(box, scpi_errors(box.ask))
+    report = qcodes(box, "keysight-34465a", scpi_errors(box.ask))
     assert report.failed_read == {}
     assert set(report.failed_set) == {"autozero"}  # `ONCE` is an action and reads as off
     assert len(report.read) == 32
@@ -81,7 +103,7 @@ def test_pymeasure_34410a_measures(pymeasure, lab, scpi_errors):
         from pymeasure.instruments.agilent import Agilent34410A
 
         box = Agilent34410A("GPIB0::5::INSTR", visa_library=lab("keysight-34465a"))
-    report = pymeasure(box, scpi_errors(box.ask))
+    report = pymeasure(box, "keysight-34465a", scpi_errors(box.ask))
     assert report.failed_read == {}
     assert len(report.read) >= 11
     assert box.resistance == pytest.approx(1e3, rel=1e-3)

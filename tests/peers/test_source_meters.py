@@ -5,6 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
+LEAST = "a compliance below 0.1 % of the measuring range is refused (2400S-900-01, 18-68; 2450-901-01, 6-71)"
+NO_COMPLIANCE = dict.fromkeys(
+    ("SENSE:CURRENT:PROTECTION", "SENSE:VOLTAGE:PROTECTION", "SOUR:VOLT:ILIM", "SOUR:CURR:VLIM"),
+    (lambda value: value == 0, LEAST),
+)
 PYMEASURE_2400_DEPRECATED = ("auto_zero", "filter_state", "filter_type", "auto_output_off", "error",
                              "source_delay_auto", "line_frequency_auto")  # fmt: skip
 
@@ -24,12 +29,12 @@ def test_qcodes_2450_reads_and_sets_everything(qcodes, lab, scpi_errors):
         box.source.sweep_setup(0, 1, 10)
         box.sense.sweep.setpoints = (box.source.sweep_axis,)
 
-    report = qcodes(box, scpi_errors(box.ask), settle)
+    report = qcodes(box, "keithley-2450", scpi_errors(box.ask), settle)
     assert report.failed_read == {
         "source_sweep_axis": report.failed_read["source_sweep_axis"]
     }  # of the function that is not sourced: the driver wants its sweep set up first
     assert report.failed_set == {}
-    assert set(report.misread) == {"terminals"}  # the driver sets `front` and reads `FRON`
+    assert report.theirs == {"terminals": "misreads what came back"}  # `FRON`
     assert len(report.read) >= 64
     assert len(report.set) >= 51
 
@@ -45,13 +50,15 @@ def test_pymeasure_2400_reads_and_sets_everything(pymeasure, lab, scpi_errors, m
         box.write(":TRAC:FEED:CONT NEXT;:READ?")
         box.read()
 
-    report = pymeasure(box, scpi_errors(box.ask), PYMEASURE_2400_DEPRECATED, settle)
-    assert report.failed_read == {}
-    assert set(report.failed_set) == {
-        "arm_timer",  # the driver writes its own limit 99999.99 as 100000 (%g)
-        "trigger_delay",  # and 999.9999 as 1000
-        "compliance_current",  # 0 is no compliance
-        "compliance_voltage",
+    report = pymeasure(
+        box, "keithley-2400", scpi_errors(box.ask), PYMEASURE_2400_DEPRECATED, settle, pages=NO_COMPLIANCE
+    )
+    assert (report.failed_read, report.failed_set) == ({}, {})
+    assert report.theirs == {
+        "arm_timer": "was given 99999.99 and sends 100000, beyond the end",  # %g
+        "trigger_delay": "was given 999.9999 and sends 1000, beyond the end",
+        "compliance_current": f"sends 0: {LEAST}",
+        "compliance_voltage": f"sends 0: {LEAST}",
     }
     assert len(report.read) >= 71
     assert len(report.set) >= 42
@@ -70,9 +77,9 @@ def test_qcodes_2400_reads_and_sets_everything(qcodes, lab, scpi_errors):
         box.output.get()
 
     functions = {"sense": ["CURR:DC", "VOLT:DC", "RES"]}
-    report = qcodes(box, scpi_errors(box.ask), settle, functions)
+    report = qcodes(box, "keithley-2400", scpi_errors(box.ask), settle, functions)
     assert (report.failed_read, report.failed_set) == ({}, {})
-    assert set(report.misread) == {"sense"}  # the driver reads it with its quotes
+    assert report.theirs == {"sense": "misreads what came back"}  # with its quotes
 
 
 def test_pymeasure_2450_reads_and_sets_what_both_command_sets_have(pymeasure, lab, scpi_errors):
@@ -85,19 +92,17 @@ def test_pymeasure_2450_reads_and_sets_what_both_command_sets_have(pymeasure, la
     box.source_voltage = 0.5
     box.measure_current()
     box.enable_source()
-    report = pymeasure(box, scpi_errors(box.ask), ("error",))
+    report = pymeasure(box, "keithley-2450", scpi_errors(box.ask), ("error",), pages=NO_COMPLIANCE)
     statistics = {f"{s}_{q}" for s in ("max", "min", "mean", "std") for q in ("current", "voltage", "resistance")}
-    assert set(report.failed_read) == statistics | {
-        "buffer_data",
-        "options",
-    }  # of the 2400 set
-    assert set(report.failed_set) == {
-        "compliance_current",  # 2400: a compliance may be negative
+    assert (report.failed_read, report.failed_set) == ({}, {})
+    assert set(report.theirs_read) == statistics | {"buffer_data", "options"}  # of the 2400 set
+    assert set(report.theirs) == {
+        "compliance_current",  # 0
         "compliance_voltage",
-        "current_range",  # 2400: so may a measuring range
+        "current_range",  # 2400: a measuring range may be negative
         "voltage_range",
+        "current_filter_state",  # sets `ON` and reads 1
     }
-    assert set(report.misread) == {"current_filter_state"}  # the driver sets `ON` and reads 1
     assert len(report.set) >= 21
 
 

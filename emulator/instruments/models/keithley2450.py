@@ -8,20 +8,18 @@ from functools import partial
 from emulator.instruments.buffers import Entry
 from emulator.instruments.core import Call, Reply
 from emulator.instruments.keithley_buffers import Buffers
-from emulator.instruments.refused import Refused
-from emulator.instruments.smu import OTHER, SmuChannel, SmuReading, Unit
-from emulator.instruments.smu_scpi import CONFLICT, OFF_MODES, UNITS, ScpiSmu
+from emulator.instruments.models.keithley2450_engine import Engine
+from emulator.instruments.smu import SmuChannel, Unit
+from emulator.instruments.smu_scpi import OFF_MODES, UNITS, ScpiSmu
 from emulator.instruments.sweeps import Sweep, both_ways, linear, logarithmic, stepped
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
 from firmware_specs.instruments import load_table
+from firmware_specs.instruments.kinds import Value
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Parameters
 
 QUANTITIES = {"VOLTage[:DC]": "volts", "CURRent[:DC]": "amps", "RESistance": "ohms"}
-NAMES = {"volts": "V", "amps": "A", "ohms": "Ohm"}
-LIMIT_STATUS = 0x08
-NO_MODEL = Refused(-221, "Settings conflict; no trigger model is loaded")
 
 
 class Keithley2450(ScpiSmu):
@@ -32,7 +30,7 @@ class Keithley2450(ScpiSmu):
         volts, amps = (1.05 * ranges[-1].full for ranges in (spec.facts.volts, spec.facts.amps))
         super().__init__(bench, name, spec, load_table("keithley-2450").reaching(volts, amps), {1: smu})
         self.smu = smu
-        self.sweep: Sweep | None = None
+        self.engine = Engine(self, smu)
         self.buffers = Buffers(self)
         self.actions |= self.buffers.actions() | {
             "*TRG": lambda c: None,
@@ -40,7 +38,7 @@ class Keithley2450(ScpiSmu):
             "read": lambda c: self._read(c.p),
             "measure.now": lambda c: self._read(c.p),
             "fetch": lambda c: self.buffers.last(c.p),
-            "initiate": lambda c: self._initiate(),
+            "initiate": lambda c: self.engine.initiate(),
             "abort": lambda c: None,
             "trigger.state": lambda c: "IDLE;IDLE;0",
             "trigger.load": self._load,
@@ -49,6 +47,8 @@ class Keithley2450(ScpiSmu):
         for word, quantity in QUANTITIES.items():
             self.actions[f"measure.as.{quantity}"] = partial(self._measure_as, word)
             self.actions[f"relative.acquire.{quantity}"] = partial(self._acquire, quantity)
+            self.actions[f"limits.clear.{quantity}"] = partial(self._clear_limit, quantity)
+            self.computed[f"limits.fail.{quantity}"] = partial(self.engine.failed, quantity)
         for unit in UNITS:
             self._wire_sweeps(unit)
 
@@ -57,7 +57,8 @@ class Keithley2450(ScpiSmu):
         super().reset()
         if hasattr(self, "buffers"):
             self.buffers.reset()
-            self.sweep = None
+            self.engine.sweep = None
+            self.engine.fails = {}
 
     @property
     def quantity(self) -> str:
@@ -98,66 +99,36 @@ class Keithley2450(ScpiSmu):
         for level in levels:
             self.smu.range(unit, level)
         whole = (both_ways(levels) if dual else levels) * max(1, count)
-        self.sweep = Sweep(whole, unit, max(0.0, delay), buffer, abort, fixed)
+        self.engine.sweep = Sweep(whole, unit, max(0.0, delay), buffer, abort, fixed)
 
     def _load(self, call: Call) -> Reply:
         """`"SimpleLoop", count, delay, buffer`, `"Empty"`; other templates are not there."""
         template, p = call.p.spelled(("SimpleLoop", "Empty")), call.p
         if template == "Empty":
-            self.sweep = None
+            self.engine.sweep = None
             return None
         count, delay = p.integer(1), (p.number() if p.left else 0.0)
         unit = self.smu.source
-        self.sweep = Sweep((self.smu.level[unit],) * count, unit, delay, self.buffers.name(p))
+        self.engine.sweep = Sweep((self.smu.level[unit],) * count, unit, delay, self.buffers.name(p), switches=False)
         return None
 
-    def _initiate(self) -> None:
-        """Runs the trigger model: output on, a reading a level, output off."""
-        if self.sweep is None:
-            raise NO_MODEL
-        sweep, unit = self.sweep, self.smu.source
-        if sweep.unit != unit:
-            raise CONFLICT
-        before, auto, full = self.smu.level[unit], self.smu.auto[unit], self.smu.full[unit]
-        self.buffers.reset_readings(sweep.buffer)
-        self._prepare()
-        self.smu.auto[unit] = auto or not sweep.fixed
-        self.smu.set_output(True)
-        try:
-            for level in sweep.levels:
-                self.smu.set_level(unit, level)
-                self.bench.advance(sweep.delay_s)
-                reading = self.smu.read()
-                self._keep(sweep.buffer, reading)
-                if sweep.abort and reading.limited:
-                    break
-        finally:
-            self.smu.full[unit], self.smu.auto[unit] = full, auto
-            self.smu.set_level(unit, before)
-            self.smu.set_output(False)
+    def setting(self, name: str, function: str, *numbers: int) -> Value:
+        """As the engine asks for it."""
+        full = f"{name}.{function}"
+        value = self.get(full, *numbers)
+        return self.named[full].kind.answer(value) if isinstance(value, str) else value
 
-    def _prepare(self) -> None:
-        """Integration, filter, delay and autozero of the function that is measured."""
-        quantity, smu = self.quantity, self.smu
-        smu.nplc = self.number(f"nplc.{quantity}")
-        smu.autozero = bool(self.get(f"autozero.{quantity}"))
-        smu.averages = int(self.number(f"filter.count.{quantity}")) if self.get(f"filter.on.{quantity}") else 1
-        auto = self.get(f"delay.auto.{smu.source}")
-        smu.delay_s = 0.0 if auto else self.number(f"delay.{smu.source}")
+    def add(self, buffer: str, entry: Entry) -> None:
+        """Keeps a reading in a buffer."""
+        self.buffers.add(buffer, entry)
 
-    def _value(self, reading: SmuReading) -> float:
-        value = {"volts": reading.volts, "amps": reading.amps, "ohms": reading.ohms}[self.quantity]
-        return value - self.number(f"relative.{self.quantity}") if self.get(f"relative.on.{self.quantity}") else value
+    def empty(self, buffer: str) -> None:
+        """Takes all readings out of a buffer."""
+        self.buffers.reset_readings(buffer)
 
     def _take(self, buffer: str) -> None:
         """As many readings as `SENSe:COUNt` says."""
-        if not self.smu.on:
-            raise CONFLICT
-        self._prepare()
-        with_current = self.quantity == "ohms" and not self.smu.level[self.smu.source]
-        for _ in range(int(self.number("sense.count"))):
-            reading = self.smu.read_ohms(self.number("measure.ohms")) if with_current else self.smu.read()
-            self._keep(buffer, reading)
+        self.engine.take(buffer, int(self.number("sense.count")))
 
     def _read(self, p: Parameters) -> bytes | str:
         name, wanted = self.buffers.asked(p)
@@ -168,20 +139,14 @@ class Keithley2450(ScpiSmu):
         self.keep("sense.function", word)
         return self._read(call.p)
 
+    def _clear_limit(self, quantity: str, call: Call) -> None:
+        self.engine.fails.pop((quantity, call.suffixes[-1]), None)
+
     def _acquire(self, quantity: str, call: Call) -> None:
         self.keep(f"relative.on.{quantity}", False)
         self._take("defbuffer1")
         self.keep(f"relative.{quantity}", self.buffers.of("defbuffer1").entries[-1].value)
 
-    def _keep(self, buffer: str, reading: SmuReading) -> None:
-        """A reading with its source value: measured, or as set where read back is off."""
-        unit = self.smu.source
-        measured = reading.volts if unit == "volts" else reading.amps
-        sourced = measured if self.get(f"readback.{unit}") else reading.level
-        status = LIMIT_STATUS if reading.limited else 0
-        entry = Entry(self._value(reading), NAMES[self.quantity], sourced, NAMES[unit], reading.at_s, status)
-        self.buffers.add(buffer, entry)
-
     def tripped(self, unit: Unit, channel: SmuChannel) -> bool:
         """Does the limit of the other unit hold now?"""
-        return channel.source == OTHER[unit] and channel.limited()
+        return self.engine.tripped(unit)

@@ -12,9 +12,10 @@ from emulator.instruments.models.keithley2600_smu import SmuObject
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import SmuChannel
 from emulator.instruments.tsp.box import TspBox
-from emulator.instruments.tsp.common import number
+from emulator.instruments.tsp.common import whole
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
+from firmware_specs.racks.identity import fields
 from firmware_specs.racks.wiring import Instrument
 
 ASCII, REAL32 = 1, 2
@@ -23,7 +24,7 @@ NO_BUFFER = Refused(-286, "TSP Runtime error at line 1: a reading buffer was exp
 MOST_BUFFERS = 1000
 SWEEPING = "status.operation.sweeping.condition"
 DISPLAY = (
-    "settext", "clear", "setcursor", "sendkey", "getannunciators", "getlastkey", "locallockout", "loadmenu.add",
+    "settext", "clear", "setcursor", "sendkey", "getannunciators", "getlastkey", "loadmenu.add",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ class Keithley2600(TspBox):
         """Channels, buffers, functions of the box."""
         model = self.spec.facts.identity.split(",")[1].split()[-1]
         self.tree.computed["localnode.model"] = lambda: model
+        self.tree.computed["localnode.revision"] = lambda: fields(self.spec.facts.identity)[3]
         self.tree.computed[SWEEPING] = self.overlapped.condition
         for letter, channel in self.channels.items():
             smu = SmuObject(self, f"smu{letter}", channel)
@@ -59,7 +61,8 @@ class Keithley2600(TspBox):
                 self.lua.make("buffer", path)
         for letter in self.channels:
             self.lua.make("smu", f"smu{letter}")
-        self.lua.run((resources.files("emulator.instruments.tsp") / "factory.lua").read_text("utf-8"))
+        for name in ("shared", "factory"):
+            self.lua.run((resources.files("emulator.instruments.tsp") / f"{name}.lua").read_text("utf-8"))
 
     def reset(self) -> None:
         """All channels and the format to defaults."""
@@ -120,9 +123,10 @@ class Keithley2600(TspBox):
 
     def printbuffer(self, *given: Any) -> None:
         """`first, last, column, ...`: readings in turn; a buffer alone means its readings."""
-        first, last = int(number(given[0] if given else None)), int(number(given[1] if len(given) > 1 else None))
+        first, last = (whole(given[i] if len(given) > i else None) for i in (0, 1))
         columns = [self._column(path) for path in given[2:]]
-        values = [column[i] for i in range(first - 1, last) for column in columns if 0 <= i < len(column)]
+        last = min(last, max(map(len, columns), default=0))
+        values = [column[i] for i in range(max(0, first - 1), last) for column in columns if i < len(column)]
         self.write_numbers(values)
 
     def _column(self, path: Any) -> list[float]:

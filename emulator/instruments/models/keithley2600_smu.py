@@ -12,8 +12,8 @@ from emulator.instruments.refused import Refused
 from emulator.instruments.smu import INFINITE, OffMode, SmuChannel, SmuReading, Unit
 from emulator.instruments.sweeps import linear, logarithmic
 from emulator.instruments.tsp.box import Method
-from emulator.instruments.tsp.common import number
-from emulator.instruments.tsp.tree import Tree
+from emulator.instruments.tsp.common import number, whole
+from emulator.instruments.tsp.tree import TOO_BIG, TOO_SMALL, Tree
 from emulator.rack.stand import Stand
 
 UNITS: dict[str, Unit] = {"v": "volts", "i": "amps"}
@@ -22,6 +22,10 @@ VOLTAGE_LIMIT, CURRENT_LIMIT = 1, 2
 IN_COMPLIANCE = 64
 """Status bit of a reading (compliance); U."""
 QUANTITIES = "virp"
+LOW_V = 40.0
+"""Models that reach so far (2601B, 2602B, 2604B) limit to 40 V and 1 A after a reset, the others to 20 V and 0.1 A."""
+FINE_A = 1e-7
+"""Models with a range below this (2634B to 2636B) limit to 1.5 A at most, the others to 3 A (manual, 9-244)."""
 NO_LIST = Refused(-286, "TSP Runtime error at line 1: a table of numbers was expected")
 MOST_READINGS = 1_000_000
 
@@ -84,13 +88,21 @@ class SmuObject:
             f"{path}.source.compliance": channel.limited,
             f"status.measurement.instrument.{path}.condition": self.condition,
         }
+        facts = channel.facts
+        fine = facts.amps[0].full < FINE_A
+        channel.reach = {"volts": facts.volts[-1].full, "amps": 1.5 if fine else 3.0}
+        for letter, unit in UNITS.items():
+            lowest = getattr(facts, unit)[0].full
+            tree.defaults |= {f"{path}.{side}.lowrange{letter}": lowest for side in ("source", "measure")}
+        tree.defaults[f"{path}.measure.delay"] = -1 if fine else 0
         self.reset()
 
     def reset(self) -> None:
         """Defaults."""
         self.box.tree.forget(f"{self.path}.")
         self.channel.reset()
-        self.channel.limit = {"amps": min(0.1, self.channel.facts.amps[-1].full), "volts": 20.0}
+        low = self.channel.facts.volts[-1].full <= LOW_V
+        self.channel.limit = {"amps": 1.0, "volts": 40.0} if low else {"amps": 0.1, "volts": 20.0}
         self.channel.set_output(False)
         self.box.overlapped.forget(self.path)
         self.sweep, self.into = None, {}
@@ -183,7 +195,7 @@ class SmuObject:
             f"{path}.source.level{letter}": lambda v: channel.set_level(unit, v),
             f"{path}.source.range{letter}": lambda v: channel.set_range(unit, v),
             f"{path}.source.autorange{letter}": lambda v: channel.set_auto(unit, bool(v)),
-            f"{path}.source.limit{letter}": lambda v: channel.set_limit(unit, v),
+            f"{path}.source.limit{letter}": lambda v: self._limit(unit, v),
             f"{path}.measure.range{letter}": lambda v: channel.set_measure(unit, v),
             f"{path}.measure.autorange{letter}": lambda v: channel.set_measure(
                 unit, None if v else channel.measure_range(unit)
@@ -206,14 +218,22 @@ class SmuObject:
         self.channel.set_off_mode(OFF[int(self._get("source.offmode"))])
         self.channel.set_output(bool(state))
 
+    def _limit(self, unit: Unit, value: float) -> None:
+        """From a tenth of the lowest range up to the model's reach (manual, 9-244)."""
+        if value < getattr(self.channel.facts, unit)[0].full / 10 * (1 - 1e-9):
+            raise TOO_SMALL
+        if value > self.channel.reach[unit] * (1 + 1e-9):
+            raise TOO_BIG
+        self.channel.set_limit(unit, min(value, self.channel.reach[unit]))
+
     def _into(self, quantity: str, *buffers: Any) -> None:
         self.into = dict(zip(quantity, (str(path) for path in buffers if self.box.buffer(path)), strict=False))
 
     def _linear(self, unit: Unit, start: Any, stop: Any, points: Any) -> None:
-        self.sweep = unit, linear(number(start), number(stop), int(number(points)))
+        self.sweep = unit, linear(number(start), number(stop), whole(points))
 
     def _log(self, unit: Unit, start: Any, stop: Any, points: Any, asymptote: Any = 0.0) -> None:
-        self.sweep = unit, logarithmic(number(start), number(stop), int(number(points)), number(asymptote or 0.0))
+        self.sweep = unit, logarithmic(number(start), number(stop), whole(points), number(asymptote or 0.0))
 
     def _list(self, unit: Unit, values: Any) -> None:
         try:

@@ -6,7 +6,6 @@ time, not the bench's: it is about a host that has fallen silent.
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import Any
 from emulator.instruments.refused import Refused
 from emulator.instruments.tsp.common import common, number
 from emulator.instruments.tsp.lua import Lua
+from emulator.instruments.tsp.scripts import Loading
 from emulator.instruments.tsp.tree import Tree
 from emulator.rack.stand import Stand
 from firmware_specs.racks.wiring import Instrument
@@ -22,9 +22,7 @@ from firmware_specs.scpi.status import Status, event_bit
 
 Method = Callable[..., Any]
 QUEUE = 100
-SCRIPT_LIMIT = 1 << 20
 LINE_LIMIT = 1 << 16
-_LOAD = re.compile(r"load(andrun)?script\b\s*(\w*)\s*$", re.IGNORECASE)
 SEVERE = 20.0
 
 
@@ -44,11 +42,14 @@ class TspBox:
         service: Called when the status byte begins to ask for service.
     """
 
+    columns = "readings timestamps sourcevalues statuses units"
+    """What a reading buffer holds beside its attributes."""
+
     def __init__(self, bench: Stand, name: str, spec: Instrument, table: str) -> None:
         self.bench, self.name, self.spec = bench, name, spec
         self.queue: deque[tuple[int, str]] = deque()
         self.status = Status()
-        self.tree = Tree(table, spec.facts.channels)
+        self.tree = self.make_tree(table)
         self.service: Callable[[], None] = lambda: None
         self.methods: dict[str, Method] = {
             "errorqueue.next": self._next_error,
@@ -70,11 +71,15 @@ class TspBox:
         self._bus_s, self._timer_s = spec.facts.bus_s, 0.0
         self._line = bytearray()
         self._inbox: deque[str] = deque()
-        self._script: tuple[bool, str, list[str]] | None = None
+        self._script: Loading | None = None
         self._output: list[bytes] = []
         self._triggered = self._in_message = self._asked = False
         self._until: float | None = None
         self.furnish()
+
+    def make_tree(self, table: str) -> Tree:
+        """The box's attributes."""
+        return Tree(table, self.spec.facts.channels)
 
     def furnish(self) -> None:
         """Gives a new interpreter the box's objects; models add theirs."""
@@ -181,9 +186,9 @@ class TspBox:
         if self.bench.log.commands:
             self.bench.log.add("command", self.name, text=line)
         if self._script is not None:
-            self._collect(line)
-        elif started := _LOAD.match(line):
-            self._script = (bool(started[1]), started[2], [])
+            self._collect(self._script, line)
+        elif script := Loading.begun(line):
+            self._script = script
         elif line.startswith("*"):
             common(self, line.upper())
         else:
@@ -208,24 +213,17 @@ class TspBox:
         if seconds is not None:
             self._until, self._in_message = time.monotonic() + seconds, False
 
-    def _collect(self, line: str) -> None:
-        """Lines of a script, up to `endscript`; a named one becomes a function of that name, and `NAME.run`."""
-        assert self._script is not None  # noqa: S101 - called while there is one
-        run, name, lines = self._script
-        if line.lower() != "endscript":
-            lines.append(line)
-            if sum(map(len, lines)) > SCRIPT_LIMIT:
-                self._script = None
-                self.fail(-223, "Too much data")
+    def _collect(self, script: Loading, line: str) -> None:
+        try:
+            chunks = script.take(line)
+        except Refused as refused:
+            self._script = None
+            self.fail(refused.code, refused.text)
             return
-        self._script = None
-        text = "\n".join(lines)
-        if name:
-            self.chunk(f"{name} = script_of(function(...)\n{text}\nend)")
-        else:
-            self.chunk(f"script_anonymous = function(...)\n{text}\nend")
-        if run:
-            self.chunk(text)
+        if chunks is not None:
+            self._script = None
+            for chunk in chunks:
+                self.chunk(chunk)
 
     def _host(self, verb: str, *given: Any) -> Any:
         """What the prelude calls."""
@@ -250,6 +248,8 @@ class TspBox:
                 return self.bench.now_s
             case "makebuffer":
                 return self.make_buffer(number(given[0] if given else None))
+            case "columns":
+                return self.columns
         return None
 
     def text(self, value: object) -> str:
@@ -274,16 +274,16 @@ class TspBox:
         raise Refused(-286, f"TSP Runtime error at line 1: attempt to call {path!r}")
 
     def make_buffer(self, size: float) -> str:
-        """A new reading buffer, by its path."""
-        raise Refused(-286, "TSP Runtime error at line 1: attempt to call 'makebuffer'")
+        """A new reading buffer, by its path; a box without buffers has no such function."""
+        return str(self.other("makebuffer", size))
 
     def printnumber(self, *values: Any) -> None:
         """Numbers in the present format."""
         self.write_numbers([number(value) for value in values])
 
     def printbuffer(self, *given: Any) -> None:
-        """Columns of buffers."""
-        raise Refused(-286, "TSP Runtime error at line 1: attempt to call 'printbuffer'")
+        """Columns of buffers; a box without buffers has no such function."""
+        self.other("printbuffer", *given)
 
     def write_numbers(self, values: Iterable[float]) -> None:
         """Text with commas, or a block open to the end of the message."""

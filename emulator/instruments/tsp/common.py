@@ -9,6 +9,7 @@ from typing import Protocol
 from emulator.instruments.refused import Refused
 from firmware_specs.scpi.status import Status
 
+LARGEST = 1e12
 SYNTAX = "TSP Syntax error at line 1: unexpected symbol near '*'"
 
 
@@ -62,6 +63,14 @@ def common(box: Starred, line: str) -> None:
         status.events |= 1
     elif word != "*WAI":
         box.fail(-285, SYNTAX)
+
+
+def whole(value: object) -> int:
+    """A whole number of a script, of a size that counts something."""
+    found = number(value)
+    if not abs(found) < LARGEST:
+        raise Refused(1103, "Parameter too big")
+    return int(found)
 
 
 def number(value: object) -> float:

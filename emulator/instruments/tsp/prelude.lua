@@ -50,12 +50,13 @@ local function handed(...)  -- objects are handed to the instrument by name
   return unpack(given, 1, count)
 end
 
-local function place(path, value)
+local function place(path, value)  -- a node that is a number is an index: `limit.1` is limit[1]
   local at = _G
   for node in string.gmatch(path, "([^.]+)%.") do
-    at = rawget_(at, node)
+    at = rawget_(at, tonumber(node) or node)
   end
-  rawset(at, string.match(path, "[^.]+$"), value)
+  local last = string.match(path, "[^.]+$")
+  rawset(at, tonumber(last) or last, value)
 end
 
 local kinds = {
@@ -67,7 +68,7 @@ local kinds = {
 
 local function buffer(path)  -- a reading buffer: attributes, columns and `clear`
   local made = object(path)
-  for _, column in ipairs({ "readings", "timestamps", "sourcevalues", "statuses", "units" }) do
+  for column in string.gmatch(call("columns"), "%w+") do
     local values = object(path .. "." .. column)
     rawset(values, "getreading", function(index) return values[index] end)
     rawset(made, column, values)
@@ -77,9 +78,12 @@ local function buffer(path)  -- a reading buffer: attributes, columns and `clear
   return made
 end
 kinds.buffer = function(path) place(path, buffer(path)) end
+kinds.maker = function(path)  -- a function that makes buffers
+  place(path, function(...) return buffer(call("makebuffer", ...)) end)
+end
 
 -- functions of the box ---------------------------------------------------------------------------------------------
-local waiting = {}
+local waiting, ended = {}, {}
 kinds.builtin = function()
   print = function(...)
     local given, count = { ... }, select("#", ...)
@@ -99,10 +103,15 @@ kinds.builtin = function()
   makesetter = function(owner, name) return function(value) owner[name] = value end end
   waitcomplete = function() call("call", "waitcomplete") end
   opc = function() call("call", "opc") end
-  script_of = function(run)  -- a script: it runs when it is called, and by its `run`
-    return setmetatable({ run = run, source = "" }, { __call = function(_, ...) return run(...) end })
+  script_of = function(run)  -- a script: it runs when it is called, and by its `run`; nothing outlives the session
+    return setmetatable({ run = run, source = "", save = function() end }, { __call = function(_, ...) return run(...) end })
   end
-  script = { run = function(...) return script_anonymous(...) end, anonymous = { run = function(...) return script_anonymous(...) end } }
+  exit = function() error_(ended, 0) end
+  script = {
+    run = function(...) return script_anonymous(...) end,
+    anonymous = { run = function(...) return script_anonymous(...) end },
+    delete = function(name) _G[name] = nil end,
+  }
   run = script.run
 end
 kinds.indexed = function(path)  -- `slot.1` becomes slot[1]
@@ -188,6 +197,7 @@ function interface.start(text, name)
 end
 function interface.go(...)
   local ok, what, seconds = resume(thread, ...)
+  if not ok and what == ended then return "done" end
   if not ok then return "error", what end
   if status(thread) == "dead" then return "done" end
   if what == waiting then return "wait", seconds end

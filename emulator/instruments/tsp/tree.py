@@ -1,6 +1,7 @@
 """Attributes of a TSP box: a table of paths with kinds and defaults, by the same files as SCPI commands.
 
 A path whose parent is in the table's `open` list takes any attribute (`display`): it is remembered, without effect.
+Words of a table (`smu.ON`) are constants that are printed by their names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from firmware_specs.instruments import Command, load_table
 from firmware_specs.instruments.kinds import Value
 
 NOT_A_NUMBER = "TSP Runtime error at line 1: {path}: a number was expected"
+NOT_A_WORD = "TSP Runtime error at line 1: {path}: one of {words} was expected"
 TOO_SMALL, TOO_BIG = Refused(1102, "Parameter too small"), Refused(1103, "Parameter too big")
 
 
@@ -29,6 +31,7 @@ class Tree:
         hooks: Path -> what looks at a value before it is kept.
         computed: Path -> what answers instead.
         constants: Path -> value.
+        defaults: Key of an attribute -> its default, where it is not the table's.
     """
 
     def __init__(self, table: str, channels: Iterable[str]) -> None:
@@ -40,8 +43,12 @@ class Tree:
             if not any(part in f"{command.header}." for part in absent)
         }
         self._open = tuple(document.get("open", ()))
+        self.defaults: dict[str, Any] = document.get("defaults", {})
         self.constants: dict[str, float | str | bool] = {
             path: value for path, value in document.get("constants", {}).items() if not path.startswith(absent or "?")
+        }
+        self.constants |= {
+            word: word for c in self._commands.values() if c.kind.name == "word" for word in c.kind.words
         }
         self.hooks: dict[str, Callable[[Any], object]] = {}
         self.computed: dict[str, Callable[[], Any]] = {}
@@ -57,9 +64,8 @@ class Tree:
 
     def names(self, path: str) -> str:
         """Attributes of an object by their own names, with `=` behind those that may be set."""
-        found = {command.header: "=" * command.sets for command in self._commands.values()} | dict.fromkeys(
-            self._set, "="
-        )
+        found = {command.header: "=" * command.sets for command in self._commands.values()}
+        found |= {key.partition("@")[0]: "=" for key in self._set}
         own = {name.rpartition(".")[2]: sets for name, sets in found.items() if name.rpartition(".")[0] == path}
         return " ".join(name + sets for name, sets in own.items())
 
@@ -74,13 +80,16 @@ class Tree:
             Refused: there is none.
         """
         compute = self.computed.get(path)
-        if compute is not None:
-            return compute()
-        if path in self._set:
-            return self._set[path]
+        return self.kept(path) if compute is None else compute()
+
+    def kept(self, path: str) -> Any:
+        """What was set, or the default, whatever answers instead."""
+        key = self.key(path)
+        if key in self._set:
+            return self._set[key]
         command = self._commands.get(path)
         if command is not None:
-            return command.reset
+            return self.defaults.get(key, command.reset)
         if path.startswith(self._open or ("?",)):
             return None
         raise Refused(-286, f"TSP Runtime error at line 1: no attribute {path!r}")
@@ -103,7 +112,15 @@ class Tree:
         hook = self.hooks.get(path)
         if hook is not None:
             hook(kept)
-        self._set[path] = kept
+        self._set[self.key(path)] = kept
+
+    def settable(self, prefix: str) -> list[str]:
+        """Attributes that may be set, by how their paths begin."""
+        return [path for path, command in self._commands.items() if command.sets and path.startswith(prefix)]
+
+    def key(self, path: str) -> str:
+        """Where the value of an attribute is kept: by its path, unless a model has several of one path."""
+        return path
 
 
 def _fitting(command: Command, value: Any) -> Value:
@@ -111,6 +128,10 @@ def _fitting(command: Command, value: Any) -> Value:
     kind = command.kind
     if kind.name == "string":
         return str(value)
+    if kind.name == "word":
+        if value not in kind.words:
+            raise Refused(-286, NOT_A_WORD.format(path=command.header, words=", ".join(kind.words)))
+        return value
     if isinstance(value, bool) and kind.name == "bool":
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
