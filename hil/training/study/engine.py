@@ -26,6 +26,13 @@ RETRIES = 2
 """So often a point begins again whose process was lost; a worker that is lost counts by Dask's own rule."""
 LOOK_S = 10.0
 """For the scheduler."""
+LITTLE = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.active-memory-manager.start": False,
+}
+"""Of a cluster that only waits for trainings: what Dask by default looks at a hundred times a second."""
 
 
 class DeviceOfPointFailed(DeviceError):
@@ -111,6 +118,7 @@ def _rows(task: Task, future: Any) -> list[Row]:
 
 @contextmanager
 def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
+    import dask
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
@@ -124,6 +132,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
         return
     security = Security.temporary()
     with (
+        dask.config.set(LITTLE),
         LocalCluster(
             n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", security=security,
             dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL,
