@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from drivers.errors import CorruptFrame, DeviceError, LinkTimeout
 from drivers.transport import Transport
-from firmware_specs.codes import ErrorCode, Kind, Opcode
+from firmware_specs.codes import VERSION, ErrorCode, Kind, Opcode
 from firmware_specs.fragments import Assembly, cut
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
-from hil.conformance.diagnosis import of_silence
+from hil.conformance.diagnosis import LAST, of_silence
 
 T = TypeVar("T")
 OWN_WINDOW = 8
@@ -32,7 +32,7 @@ class Failed(AssertionError):
 
 
 class NoSession(Failed):
-    """SYNC is not answered: nothing else can be asked."""
+    """No session is open: nothing else can be asked."""
 
 
 class Skipped(Exception):
@@ -131,6 +131,9 @@ class Conversation:
         """Opens a session, or continues `previous`."""
         nonce = nonce or secrets.randbelow(0xFFFFFFFE) + 1
         answer = self.sync_raw(nonce, Sync(window=OWN_WINDOW, previous=previous, owner="hil conform"))
+        if answer.version == 0:
+            came = f"{len(self._heard)} bytes came, the last: {self._heard[-LAST:].hex(' ')}"
+            raise NoSession(f"SYNC offered version {VERSION} and was answered with version 0, none in common ({came})")
         self.session, self.window = nonce, answer.window
         self.sequence = answer.last
         self.max_request, self.max_reply = answer.max_request, answer.max_reply
