@@ -28,6 +28,15 @@ Pulses = NDArray[np.int64]
 Joules = NDArray[np.float64]
 
 
+MOST_COUNT = 2**53
+"""Pulses of a cell; more is no count."""
+
+
+def plane_name(array: int, coupling: int, plane: int) -> str:
+    """What the cells of a plane are kept under."""
+    return f"array {array} coupling {coupling} plane {plane}"
+
+
 class ChipLedger:
     """Pulses and joules by crossbar, each an array of (rows, columns).
 
@@ -88,7 +97,7 @@ class ChipLedger:
             raise self._unfit(f"is damaged ({error})") from error
         for name, values in found.items():
             wanted = np.int64 if name.endswith(".pulses") else np.float64
-            if values.ndim != 2 or values.dtype != wanted or not (values >= 0).all():
+            if values.ndim != 2 or values.dtype != wanted or not ((values >= 0) & (values <= MOST_COUNT)).all():
                 raise self._unfit(f"is damaged ({name})")
         return {name: values.copy() for name, values in found.items()}
 

@@ -24,7 +24,7 @@ from drivers.transport import Transport
 from drivers.visa import VisaSession
 from firmware_specs.addresses import split_options
 from firmware_specs.refusals import close
-from firmware_specs.registry import UnknownName, find, known, names
+from firmware_specs.registry import UnknownName, find, known, names, scheme_of
 
 FORMS = "serial:PORT?baud=N (any pyserial URL), visa:RESOURCE (any VISA resource name)"
 BAUD = 115200
@@ -95,7 +95,7 @@ class Address:
     @classmethod
     def parse(cls, address: str) -> Address:
         """From text; raises `BadAddress` with the forms there are."""
-        scheme, _, rest = address.partition(":")
+        scheme, _, rest = scheme_of(address)
         try:
             door: Door = find("transports", scheme)
         except UnknownName as error:
@@ -147,9 +147,14 @@ class Door:
 
 
 def is_wire(address: str) -> bool:
-    """Whether an address is of a device behind a wire; nothing is loaded."""
-    scheme, found, _ = address.partition(":")
-    return bool(found) and scheme not in NO_DEVICES and known("transports", scheme)
+    """Whether an address is of a device behind a wire; nothing is loaded, unless a person named it by its place."""
+    scheme, found, _ = scheme_of(address)
+    if ":" in scheme:
+        try:
+            return find("transports", scheme) is not None
+        except UnknownName:
+            return False
+    return found and scheme not in NO_DEVICES and known("transports", scheme)
 
 
 def options_of(address: str, rest: str) -> tuple[str, dict[str, str]]:

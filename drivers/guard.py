@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from drivers.chip_ledger import ChipLedger
+from drivers.chip_ledger import ChipLedger, plane_name
 from drivers.errors import BudgetSpent, OutOfRange
 from firmware_specs.messages import PULSES_A_CELL, LimitsRecord, Region
 
@@ -167,7 +167,7 @@ class Guard:
         """Takes over what the cells of a plane have had; never lowers what is known already."""
         pulses, energy_j = pulses.astype(np.int64), energy_j.astype(np.float64)
         if self._kept is not None:
-            had, heat = self._kept.had(_name(plane), pulses.shape)
+            had, heat = self._kept.had(plane_name(*plane), pulses.shape)
             pulses, energy_j = np.maximum(pulses, had), np.maximum(energy_j, heat)
         known = self._pulses.get(plane)
         if known is not None and known.shape == pulses.shape:
@@ -224,7 +224,7 @@ class Guard:
     def _keep(self, plane: Plane) -> None:
         """Writes down what a plane has had, before it has it."""
         if self._kept is not None:
-            self._kept.keep(_name(plane), self._pulses[plane], self._energy_j[plane])
+            self._kept.keep(plane_name(*plane), self._pulses[plane], self._energy_j[plane])
 
     def _charge(self, region: Region, counts: NDArray[np.int64], joules: NDArray[np.float64]) -> None:
         plane = (region.array, region.coupling, region.plane)
@@ -265,7 +265,3 @@ class Guard:
         largest = max(float(values.max()), -float(values.min()))
         if not largest <= limit.value:
             raise OutOfRange(f"{what} {largest:g} is beyond {limit}; nothing was sent", device=self._device)
-
-
-def _name(plane: Plane) -> str:
-    return "array {} coupling {} plane {}".format(*plane)

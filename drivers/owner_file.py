@@ -103,6 +103,11 @@ class OwnerFile:
         """False once it was released, removed or replaced."""
         return self._descriptor >= 0 and _same_file(self._descriptor, self.path)
 
+    @property
+    def lost(self) -> bool:
+        """Removed or replaced by somebody else, or its folder moved away, while it was held."""
+        return self._descriptor >= 0 and not _same_file(self._descriptor, self.path)
+
     def release(self) -> None:
         """Gives it free; calling it again does nothing."""
         if self._descriptor < 0:
@@ -151,6 +156,11 @@ def holder_of(path: Path) -> Owner | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def was_lost(path: Path) -> bool:
+    """Does this process hold a file that is no longer the one of that name?"""
+    return any(held.lost for held in list(_HELD) if held.path == path)
 
 
 def user_name() -> str:

@@ -287,9 +287,16 @@ class ScpiLink:
         proof = f'"{self._nonces()}"'.encode()
         self._wire.drain(QUIET_S, until)
         self._wire.write(b"\n*CLS;" + self.told + b":SYST:ECHO? " + proof + b"\n", until)
-        while stripped(self._wire.read_until(b"\n", MAX_LINE, until)) != proof:
-            if time.monotonic() >= until:
-                raise talks(self.address)
+        came = b""
+        try:
+            while (line := stripped(self._wire.read_until(b"\n", MAX_LINE, until))) != proof:
+                came = line
+                if time.monotonic() >= until:
+                    raise talks(self.address)
+        except LinkTimeout as error:
+            if not came:
+                raise
+            raise LinkTimeout(f"{came!r} came in its place", last=came) from error
         self.resynchronized += 1
         self._dirty = False
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware_specs.printable import printable
 from hil import commands
 from hil.completion import ASKED, attach
 from hil.environment import shielded
@@ -63,6 +64,16 @@ class Commands(commands.Group):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands: Any = Modules()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs one; what is said of wrong usage may quote a file, and is made printable."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if (said := getattr(error, "format_message", None)) is not None:  # click's, or the one within typer
+                text = printable(said(), commands.MOST, lines=True)
+                error.format_message = lambda: text  # type: ignore[attr-defined]
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
@@ -132,13 +143,18 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 def _trust_modules_of(arguments: list[str]) -> None:
-    """A person who writes `module:attribute` on the command line has named the module; nothing is imported yet."""
-    values = [value for argument in arguments if ":" in argument for value in (argument, argument.partition("=")[2])]
-    if values:
+    """A person who writes `module:attribute` on the command line has named the module; nothing is imported yet.
+
+    It may stand alone, behind `KEY=`, among others behind commas, and before the rest of an address; `npz:FILE`,
+    `bench:FILE#NAME` and the like name no module.
+    """
+    given = [value for argument in arguments if ":" in argument for value in (argument, argument.partition("=")[2])]
+    for text in (part.strip("\"' ") for value in given for part in value.split(",")):
         from firmware_specs import registry
 
-        for value in values:
-            registry.trust_path(value.strip("\"'"))
+        head = text.partition(":")[0]
+        if not any(registry.known(kind, head) for kind in ("counterparts", "transports", "data")):
+            registry.trust_path(text)
 
 
 def _plugins_first(arguments: list[str]) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any
 
 ASKED = "_HIL_COMPLETE"
 """Set by a shell that wants to complete."""
-SCHEMES = ("reference:", "emulator:", "serial:", "visa:", "rack:", "bench:")
 
 
 def attach(command: Any) -> None:
@@ -42,7 +41,7 @@ def _completer(find: Callable[[Any, str], Iterable[str]], item: type) -> Callabl
 
 
 def _experiments(context: Any, incomplete: str) -> Iterable[str]:
-    from hil.experiments.experiment_file import shipped
+    from hil.experiments import shipped
 
     return [*shipped(), *_files(incomplete)]
 
@@ -63,6 +62,12 @@ def _instruments(context: Any, incomplete: str) -> Iterable[str]:
     from firmware_specs.registry import names
 
     return names("instruments")
+
+
+def _exports(context: Any, incomplete: str) -> Iterable[str]:
+    from firmware_specs.registry import names
+
+    return names("exports")
 
 
 def _kinds(context: Any, incomplete: str) -> Iterable[str]:
@@ -93,7 +98,9 @@ def _devices(context: Any, incomplete: str) -> Iterable[str]:
         return [f"serial:{port.device}" for port in list_ports.comports()]
     if incomplete.startswith("bench:"):
         return [f"bench:{name}#" for name in _files(file)]
-    return SCHEMES
+    from firmware_specs.registry import names
+
+    return [f"{scheme}:" for scheme in dict.fromkeys([*names("counterparts"), *names("transports")])]
 
 
 def _named_in(bench: Path) -> Iterable[str]:
@@ -118,4 +125,5 @@ FINDERS: dict[str, Callable[[Any, str], Iterable[str]]] = {
     "rack": _racks,
     "instrument": _instruments,
     "kind": _kinds,
+    "to": _exports,
 }

@@ -46,11 +46,12 @@ def _same_draws():
 @pytest.fixture(autouse=True)
 def _what_a_test_registers_is_its_own(monkeypatch):
     """Plugins that one test names are not there for the next, nor for the processes that it starts."""
-    from firmware_specs.registry import lookup
+    from firmware_specs.registry import lookup, modules
 
     monkeypatch.setattr(lookup, "_registered", {kind: dict(own) for kind, own in lookup._registered.items()})
-    monkeypatch.setattr(lookup, "_trusted", set(lookup._trusted))
-    monkeypatch.setattr(lookup, "_plugins", list(lookup._plugins))
+    monkeypatch.setattr(modules, "_trusted", set(modules._trusted))
+    monkeypatch.setattr(modules, "_plugins", list(modules._plugins))
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a named module's folder comes to its end
 
 
 @pytest.fixture

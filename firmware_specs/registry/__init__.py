@@ -7,26 +7,13 @@ or from Python (`trust`). A file alone never makes anything be imported.
 """
 
 from firmware_specs.registry.choice import choice, registered
+from firmware_specs.registry.errors import NameTaken, NoSuchModule, StaleInstallation, UnfitThing, UnknownName
 from firmware_specs.registry.kinds import KINDS
-from firmware_specs.registry.lookup import (
-    Entry,
-    NameTaken,
-    StaleInstallation,
-    UnknownName,
-    entries,
-    find,
-    known,
-    names,
-    plugin,
-    plugins,
-    register,
-    shipped,
-    stale,
-    trust,
-    trust_path,
-)
+from firmware_specs.registry.lookup import Entry, entries, find, known, names, register, scheme_of, shipped, stale
+from firmware_specs.registry.modules import plugin, plugins, trust, trust_path, trusted
 
 __all__ = [
-    "KINDS", "Entry", "NameTaken", "StaleInstallation", "UnknownName", "choice", "entries", "find", "known", "names",
-    "plugin", "plugins", "register", "registered", "shipped", "stale", "trust", "trust_path",
+    "KINDS", "Entry", "NameTaken", "NoSuchModule", "StaleInstallation", "UnfitThing", "UnknownName", "choice",
+    "entries", "find", "known", "names", "plugin", "plugins", "register", "registered", "scheme_of", "shipped",
+    "stale", "trust", "trust_path", "trusted",
 ]  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from dataclasses import field, is_dataclass, make_dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union, get_args, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -13,11 +15,13 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    create_model,
 )
 from pydantic_core import PydanticCustomError
 
 from firmware_specs.refusals import REFUSED_BY_ITS_OWN, UNKNOWN_KIND, UNKNOWN_NAME, close, explain
-from firmware_specs.registry.lookup import StaleInstallation, UnknownName, entries, find, names, stale
+from firmware_specs.registry.errors import StaleInstallation, UnknownName
+from firmware_specs.registry.lookup import entries, find, names, stale
 
 OTHER = "of another package"
 
@@ -80,11 +84,36 @@ def choice(kind: str, default: str | None = None) -> Any:
 
 
 def _validated(section: Any, value: dict[str, object]) -> object:
-    fields = getattr(section, "model_fields", None) or getattr(section, "__dataclass_fields__", {})
-    given = value if "kind" in fields else {key: content for key, content in value.items() if key != "kind"}
+    answering = _answering(section, str(value["kind"]))
     try:
-        return TypeAdapter(section).validate_python(given)
+        return TypeAdapter(answering).validate_python(value)
     except ValidationError as error:
-        model = section if isinstance(section, type) and issubclass(section, BaseModel) else None
-        lines = explain(error, given, model)
+        model = answering if issubclass(answering, BaseModel) else None
+        lines = explain(error, value, model)
         raise PydanticCustomError(REFUSED_BY_ITS_OWN, "{why}", {"why": "; ".join(lines), "lines": lines}) from error
+
+
+@lru_cache
+def _answering(section: Any, name: str) -> Any:
+    """The section, with a `kind` that is the name it was chosen by, so that what is written down is read back.
+
+    Its own `kind` may be another one (it was chosen by its place, or its package calls it otherwise), or missing.
+    """
+    of_pydantic = isinstance(section, type) and issubclass(section, BaseModel)
+    if not of_pydantic and not (isinstance(section, type) and is_dataclass(section)):
+        what = section.__name__ if isinstance(section, type) else f"{section!r:.60}"
+        why = f"{name!r} is {what}, expected a dataclass or a pydantic model with its settings as fields"
+        raise PydanticCustomError(UNKNOWN_KIND, "{why}", {"why": why})
+    own = get_type_hints(section).get("kind")
+    if own is str or name in get_args(own):
+        return section
+    kind: Any = Literal[name]
+    if of_pydantic:
+        return create_model(section.__name__, __base__=section, __module__=section.__module__, kind=(kind, name))
+    return make_dataclass(
+        section.__name__,
+        [("kind", kind, field(default=name, kw_only=True))],
+        bases=(section,),
+        frozen=section.__dataclass_params__.frozen,
+        namespace={"__module__": section.__module__},
+    )

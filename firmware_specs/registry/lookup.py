@@ -8,39 +8,24 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from firmware_specs.printable import printable
 from firmware_specs.refusals import close
+from firmware_specs.registry import modules
+from firmware_specs.registry.contract import check_thing
+from firmware_specs.registry.errors import NameTaken, UnknownName
 from firmware_specs.registry.kinds import KINDS
 
 OURS = "crossbar-hil"
-MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-"""`module:attribute`."""
 NAME = re.compile(r"\w[\w.-]*")
 """What something can be registered as."""
 
 Thing = TypeVar("Thing")
 
 _registered: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-_trusted: set[str] = set()
-_plugins: list[str] = []
-
-
-class UnknownName(ValueError):
-    """A name that nothing answers to; the message says what is close, or why the thing could not be loaded."""
-
-
-class StaleInstallation(UnknownName):
-    """The code is newer than the installation that says what it brings."""
-
-
-class NameTaken(ValueError):
-    """A name that two things want."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +69,8 @@ def register(kind: str, name: str, thing: object | None = None) -> object:
     """Makes a thing known by a name in this process; as a decorator where no thing is given.
 
     Raises:
-        UnknownName: there is no such kind. NameTaken: the name belongs to something else.
+        UnknownName: there is no such kind, or the thing is not what it asks for. NameTaken: the name belongs to
+            something else.
     """
     if thing is None:
 
@@ -98,45 +84,10 @@ def register(kind: str, name: str, thing: object | None = None) -> object:
     here = _registered[kind].get(name)
     if name in _shipped(kind) or (here is not None and _identity(here.load()) != _identity(thing)):
         raise NameTaken(f"{KINDS[kind].noun} {name!r} is there already; choose another name")
+    check_thing(kind, name, thing)
     origin = getattr(thing, "__module__", None) or sys.argv[0] or "interactive"
     _registered[kind][name] = Entry(kind, name, str(origin), lambda: thing)
     return thing
-
-
-def plugin(module: str) -> None:
-    """Imports a module that a person named; what it registers is known from then on, and its attributes by path.
-
-    Raises:
-        UnknownName: it cannot be imported, with the reason.
-    """
-    trust(module)
-    _import(module)
-    if module not in _plugins:
-        _plugins.append(module)
-
-
-def plugins() -> tuple[str, ...]:
-    """Modules named by `--plugin`, for provenance and for processes that this one starts."""
-    return tuple(_plugins)
-
-
-def trust(module: str) -> None:
-    """Lets `module:attribute` be used by name: a person has named the module, outside of any file.
-
-    Raises:
-        UnknownName: that is no name of a module.
-    """
-    file = isinstance(module, str) and module.endswith(".py")
-    if file or not isinstance(module, str) or not MODULE.fullmatch(module):
-        meant = f"; leave out the folder and .py: {Path(module).stem}" if file else ", e.g. mine or package.mine"
-        raise UnknownName(f"{module!r} is no name of a module{meant}")
-    _trusted.add(module)
-
-
-def trust_path(text: str) -> None:
-    """`trust` for the module of a `module:attribute`; any other text is left alone."""
-    if PATH.fullmatch(text):
-        trust(text.partition(":")[0])
 
 
 def find(kind: str, name: str) -> Any:
@@ -147,18 +98,19 @@ def find(kind: str, name: str) -> Any:
         name: A registered name, or `module:attribute` where a person has named the module.
 
     Raises:
-        UnknownName: there is none, or it cannot be loaded.
+        UnknownName: there is none, it cannot be loaded, or it is not what its kind asks for.
     """
     entry = _entry(kind, name)
     if entry is not None:
         try:
-            return entry.load()
+            thing = entry.load()
         except Exception as error:
             raise UnknownName(
                 f"{_named(name)} of {entry.origin} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
-    if PATH.fullmatch(name):
-        return _by_path(name)
+        return thing if entry.shipped else check_thing(kind, name, thing)
+    if modules.PATH.fullmatch(name):
+        return check_thing(kind, name, modules.at(name))
     raise UnknownName(stale(kind, name) or f"{_named(name)} is not {KINDS[kind].noun}; {close(name, names(kind))}")
 
 
@@ -192,6 +144,18 @@ def known(kind: str, name: str) -> bool:
     return _entry(kind, name) is not None
 
 
+def scheme_of(address: str) -> tuple[str, bool, str]:
+    """Scheme of an address, whether there is one, and what follows; the scheme is a name, or a `module:attribute`.
+
+    `mine:simulator:x` has the scheme `mine:simulator` where `mine` is no scheme and a person has named that module.
+    """
+    head, found, rest = address.partition(":")
+    place = modules.place_first(address)
+    if not place or known("counterparts", head) or known("transports", head):
+        return head, bool(found), rest
+    return place, True, address[len(place) :].removeprefix(":")
+
+
 def shipped(kind: str) -> frozenset[str]:
     """Names of the shipped things of a kind; nothing is loaded."""
     _check(kind)
@@ -217,30 +181,6 @@ def _entry(kind: str, name: str) -> Entry | None:
 
 def _named(name: str) -> str:
     return f"'{printable(name, 80)}'"
-
-
-def _by_path(path: str) -> object:
-    module, _, attribute = path.partition(":")
-    if module not in _trusted:
-        raise UnknownName(
-            f"{_named(path)} is code of module {printable(module, 80)}, which nobody has named outside of a file; "
-            f"if you trust it, add --plugin {printable(module, 80)}"
-        )
-    thing: object = _import(module)
-    for part in attribute.split("."):
-        if not hasattr(thing, part):
-            raise UnknownName(f"{path!r}: {getattr(thing, '__name__', module)} has no attribute {part!r}")
-        thing = getattr(thing, part)
-    return thing
-
-
-def _import(module: str) -> object:
-    try:
-        return import_module(module)
-    except NameTaken:
-        raise
-    except Exception as error:
-        raise UnknownName(f"module {module!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _check(kind: str) -> None:

@@ -74,8 +74,6 @@ def command(
     if show:
         _list(suite, only)
         return
-    if watch and spoken == "scpi":
-        raise typer.BadParameter("--watch follows the boot number of the serial protocol; SCPI has none")
     if bool(pulse_v) != bool(pulse_s):
         raise typer.BadParameter("--pulse-v and --pulse-s belong together")
     pulse = (pulse_v, pulse_s) if pulse_v else None
@@ -86,12 +84,12 @@ def command(
         checks = _selected(suite, only)
         if failed_first:
             checks = remembered.first(checks, remembered.failed_before(address))
-        result, boot = _run(suite, checks, address, wanted, visa_library, patience, trace, watch, pulse)
+        result, boot = _run(suite, checks, address, spoken, visa_library, patience, trace, watch, pulse)
         remembered.remember(address, result)
         _write(result, json, html, junit)
         if not watch:
             break
-        _wait(address, wanted, visa_library, boot)
+        _wait(address, spoken, visa_library, boot)
     if not result.conforms:
         raise typer.Exit(1)
 
@@ -109,10 +107,11 @@ def _list(suite: Suite, only: list[str] | None) -> None:
 
 
 def _run(
-    suite: Suite, checks: Checks, address: str, wanted: Spoken | None, visa_library: str | None, patience_s: float,
+    suite: Suite, checks: Checks, address: str, spoken: Spoken, visa_library: str | None, patience_s: float,
     trace: Path | None, watch: bool, pulse: tuple[float, float] | None,
 ) -> tuple[Conformance, int | None]:  # fmt: skip
     """One run, a line a check as it finishes; with `watch` the boot number afterwards, too."""
+    from drivers.chip_ledger import ChipLedger
     from drivers.errors import DeviceError
     from hil.conformance import writers
     from hil.conformance.check import Outcome
@@ -124,7 +123,7 @@ def _run(
 
     console, made = Terminal(), []
     with ExitStack() as stack:
-        wire = stack.enter_context(open_wire(address, wanted, visa_library))
+        wire = stack.enter_context(open_wire(address, spoken, visa_library))
         tracing = None
         if trace is not None:
             out = stack.enter_context(trace.open("w", encoding="utf-8", buffering=1))
@@ -136,14 +135,14 @@ def _run(
             if tracing is not None:
                 tracing.say("#", f"{outcome.check.name} {outcome.verdict} {outcome.seen}")
 
-        result = suite.run(wire, checks, patience_s=patience_s, observer=finished, pulse=pulse)
+        result = suite.run(wire, checks, patience_s=patience_s, observer=finished, pulse=pulse, ledger=ChipLedger)
         boot = None
         if watch and not result.stopped:
             try:
-                boot = boot_of(wire)
+                boot = boot_of(wire, spoken)
             except (DeviceError, Failed):
                 boot = None
-    if result.stopped:
+    if result.stopped and result.stopped != result.outcomes[-1].seen:
         console.print(f"stopped: {result.stopped}", soft_wrap=True)
     console.print(f"{result.identity}\n{result.summary}", soft_wrap=True)
     return result, boot
@@ -168,12 +167,12 @@ def _rehearse(
         Terminal().print(line, soft_wrap=True)
 
 
-def _wait(address: str, wanted: Spoken | None, visa_library: str | None, boot: int | None) -> None:
+def _wait(address: str, spoken: Spoken, visa_library: str | None, boot: int | None) -> None:
     from hil.conformance.watching import come_back
     from hil.counterparts.opening.wire import open_wire
 
     typer.echo("waiting for the device to restart or come back; Ctrl-C ends", err=True)
-    come_back(lambda: open_wire(address, wanted, visa_library), boot)
+    come_back(lambda: open_wire(address, spoken, visa_library), boot, spoken)
 
 
 def _write(result: Conformance, json: Path | None, html: Path | None, junit: Path | None) -> None:

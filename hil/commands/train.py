@@ -175,7 +175,7 @@ def _open_and_train(
     from hil.report.training import write_report
     from hil.training import loaded, steps, sync_norm, threads
     from hil.training.loop import train
-    from hil.training.run import folder
+    from hil.training.run import folder, marked
     from hil.training.run.atomic import write_json
     from hil.training.screen import open_screen
     from hil.training.stopping import stops
@@ -245,7 +245,7 @@ def _open_and_train(
             ranks.check(error, NOT_BEGUN)  # the others wait for this one, and are to say why
         raise
     finally:
-        if opened is not None and opened.config.is_file() and ranks.first:
+        if opened is not None and opened.config.is_file() and ranks.first and not marked.taken_away(path):
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
             if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:

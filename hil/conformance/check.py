@@ -42,9 +42,11 @@ class Outcome:
         verdict: `passed`, `failed` or `skipped`.
         seen: What was seen, or why it was skipped; empty where it passed.
         seconds: How long it took.
+        set_up: Was the device brought to the known state that a check begins from?
     """
 
     check: Check[Any]
     verdict: Verdict
     seen: str
     seconds: float
+    set_up: bool = True

@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.errors import CorruptFrame, DeviceError, LinkTimeout
 from drivers.transport import Transport
-from firmware_specs.codes import ErrorCode, Kind, Opcode
+from firmware_specs.codes import VERSION, ErrorCode, Kind, Opcode
 from firmware_specs.fragments import Assembly, cut
 from firmware_specs.frame import DELIMITER, MAX_FRAME, Damaged, Frame, decode, encode
 from firmware_specs.messages import Credit, MalformedError, Nak, Refusal, Sync, Synced
-from hil.conformance.diagnosis import of_silence
+from hil.conformance.diagnosis import LAST, of_silence
 
 T = TypeVar("T")
 OWN_WINDOW = 8
@@ -31,7 +32,7 @@ class Failed(AssertionError):
 
 
 class NoSession(Failed):
-    """SYNC is not answered: nothing else can be asked."""
+    """No session is open: nothing else can be asked."""
 
 
 class Skipped(Exception):
@@ -55,6 +56,14 @@ class Answer:
     payload: bytes
 
 
+Told = Callable[[int, bytes], None]
+"""Is told opcode and payload of a request before it goes out."""
+
+
+def not_told(opcode: int, payload: bytes) -> None:
+    """Nobody wants to know."""
+
+
 class Conversation:
     """Frames over a transport.
 
@@ -75,6 +84,7 @@ class Conversation:
         self.damaged: list[Damaged] = []
         self.longest = 0
         self.flags = 0
+        self.told: Told = not_told
         self._heard = b""
 
     def send(self, data: bytes) -> None:
@@ -121,6 +131,9 @@ class Conversation:
         """Opens a session, or continues `previous`."""
         nonce = nonce or secrets.randbelow(0xFFFFFFFE) + 1
         answer = self.sync_raw(nonce, Sync(window=OWN_WINDOW, previous=previous, owner="hil conform"))
+        if answer.version == 0:
+            came = f"{len(self._heard)} bytes came, the last: {self._heard[-LAST:].hex(' ')}"
+            raise NoSession(f"SYNC offered version {VERSION} and was answered with version 0, none in common ({came})")
         self.session, self.window = nonce, answer.window
         self.sequence = answer.last
         self.max_request, self.max_reply = answer.max_request, answer.max_reply
@@ -146,6 +159,7 @@ class Conversation:
 
     def request(self, opcode: int, payload: bytes = b"") -> Answer:
         """A transaction by the rules: sends, gives and obeys credit, collects the answer."""
+        self.told(opcode, payload)
         self.sequence += 1
         return self.exchange(cut(Kind.REQUEST, opcode, 0, self.session, self.sequence, payload))
 

@@ -60,7 +60,7 @@ class Conformance:
     def summary(self) -> str:
         """One sentence."""
         counts = ", ".join(f"{self.count(v)} {v}" for v in ("passed", "failed", "skipped"))
-        left = f", {self.not_made} not made, as no session can be opened" if self.stopped else ""
+        left = f", {self.not_made} not made, as they would fail like the last one" if self.stopped else ""
         return f"{counts}{left}: {self.device} {'conforms' if self.conforms else 'does not conform'}"
 
     def to_html(self) -> str:

@@ -40,7 +40,7 @@ from firmware_specs.messages import (
     parse_parameters,
 )
 from firmware_specs.topology import Dense, Layer, Topology
-from hil.conformance.conversation import Answer, Conversation, Failed, Skipped, demand, parsed
+from hil.conformance.conversation import Answer, Conversation, Failed, Skipped, Told, demand, parsed
 
 WATCHDOG_S = 5.0
 """Of checks about something else: a busy host that stalls for 2 s shall not make them say that the device changed."""
@@ -52,9 +52,11 @@ class Verbs(Protocol):
 
     Attributes:
         has_details: Does a refusal carry a number, too?
+        told: Is told of every request before it goes out.
     """
 
     has_details: bool
+    told: Told
 
     @property
     def max_request(self) -> int:

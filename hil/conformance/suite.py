@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.errors import DeviceError, LinkError, LinkLost
+from drivers.chip_ledger import ChipLedger
+from drivers.errors import DeviceError, LinkError, LinkLost, LinkTimeout
 from drivers.reopenable import Reopenable
 from drivers.transport import Transport
 from hil.conformance.check import Check, Outcome
 from hil.conformance.checks import CHECKS
 from hil.conformance.conversation import Conversation, Failed, NoSession, Skipped
+from hil.conformance.counting import Counting
 from hil.conformance.result import Conformance
 from hil.conformance.scpi.checks import CHECKS as SCPI_CHECKS
 from hil.conformance.scpi.subject import ScpiSubject
@@ -21,6 +23,8 @@ from hil.conformance.subject import FrameSubject, Subject
 from hil.counterparts.opening.wire import Protocol
 
 Checks = tuple[Check[Any], ...]
+SET_UP = "set-up, before the check itself: "
+UNKNOWN = "a device that does not say who it is"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Suite:
         patience_s: float = 2.0,
         observer: Callable[[Outcome], None] = lambda _: None,
         pulse: tuple[float, float] | None = None,
+        ledger: Callable[[str], ChipLedger] | None = None,
     ) -> Conformance:
         """Runs checks against a device.
 
@@ -67,12 +72,15 @@ class Suite:
             patience_s: How long to wait for one answer.
             pulse: Amplitude and width of its pulses, V and s; the device's own nominal ones where not given.
             observer: Told of every outcome as it comes.
+            ledger: Opens the total of a chip that does not count itself, by who it is: the checks' pulses belong to it.
 
         Raises:
             LinkError: the link broke and cannot be opened again. A cable that was pulled is no finding.
         """
         subject = self.subject(transport, patience_s)
         subject.chosen_pulse = pulse
+        if ledger is not None:
+            subject.verbs.told = Counting(subject, ledger)
         wanted, outcomes, stopped = self.checks if checks is None else checks, [], ""
         try:
             for check in wanted:
@@ -80,47 +88,51 @@ class Suite:
                 outcomes.append(outcome)
                 observer(outcome)
                 if outcome.verdict == "failed":
-                    stopped = _reach(subject, transport, patience_s, len(outcomes))
+                    stopped = _reach(subject, transport, patience_s, outcomes)
                 if stopped:
                     break
         finally:
             if not stopped:
                 with contextlib.suppress(DeviceError, Failed):
                     subject.settle_down()
-        name = f"unknown ({stopped})" if stopped else _named(subject)
+        name = UNKNOWN if stopped else _named(subject)
         return Conformance(transport.address, name, tuple(outcomes), stopped, len(wanted) - len(outcomes))
 
 
-def _reach(subject: Subject, transport: Transport, patience_s: float, done: int) -> str:
+def _reach(subject: Subject, transport: Transport, patience_s: float, made: list[Outcome]) -> str:
     """Opens the link again where the last check broke it, so that the next one is not blamed for that.
 
     Returns:
-        Why no session can be opened, and all other checks would only say the same; else nothing.
+        Why no session can be opened, or the set-up fails again, and all other checks would only say the same; else
+        nothing.
     """
+    last = made[-1]
     try:
         subject.settle_down()
     except NoSession as silence:
-        return str(silence)
+        return str(silence) if last.set_up else last.seen
+    except Failed:
+        return "" if last.set_up else last.seen  # at the second failure in a row: a check may have left a trace
     except LinkLost as lost:
         if not isinstance(transport, Reopenable):
-            return str(lost)
+            return str(lost) if last.set_up else last.seen
         try:
             transport.reopen(time.monotonic() + patience_s)
         except LinkError as error:
-            error.add_note(f"The link broke in check {done}, and those after it were not made: no verdict.")
+            error.add_note(f"The link broke in check {len(made)}, and those after it were not made: no verdict.")
             raise
-        return _answers(subject)
-    except (DeviceError, Failed):
+        return _answers(subject, last)
+    except DeviceError:
         return ""  # it answers: the next checks say how
     return ""
 
 
-def _answers(subject: Subject) -> str:
+def _answers(subject: Subject, last: Outcome) -> str:
     """Nothing, or why a link that was opened again is of no use."""
     try:
         subject.settle_down()
     except (NoSession, LinkLost) as error:
-        return str(error)
+        return str(error) if last.set_up else last.seen
     except (DeviceError, Failed):
         return ""
     return ""
@@ -138,12 +150,13 @@ def suite_of(protocol: Protocol) -> Suite:
 def perform(subject: Subject, check: Check[Any]) -> Outcome:
     """One check, from a known state."""
     started = time.perf_counter()
-    verdict, seen = "passed", ""
+    verdict, seen, set_up = "passed", "", False
     try:
         try:
             subject.settle_down()
-        except Failed as failure:
-            raise Failed(f"set-up, before the check itself: {failure}") from failure
+        except (Failed, LinkTimeout, LinkLost) as failure:
+            raise Failed(f"{SET_UP}{failure}") from failure
+        set_up = True
         check.run(subject)
     except Skipped as reason:
         verdict, seen = "skipped", str(reason)
@@ -151,12 +164,12 @@ def perform(subject: Subject, check: Check[Any]) -> Outcome:
         verdict, seen = "failed", str(failure)
     except DeviceError as error:
         verdict, seen = "failed", f"the link broke: {error}"
-    return Outcome(check, verdict, seen, time.perf_counter() - started)  # type: ignore[arg-type]
+    return Outcome(check, verdict, seen, time.perf_counter() - started, set_up)  # type: ignore[arg-type]
 
 
 def _named(subject: Subject) -> str:
     try:
         identity = subject.identity
     except (DeviceError, Failed) as error:
-        return f"unknown ({error})"
+        return f"{UNKNOWN} ({error})"
     return f"{identity.vendor} {identity.model}, serial {identity.serial}, firmware {identity.firmware}"

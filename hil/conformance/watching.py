@@ -9,19 +9,26 @@ from contextlib import AbstractContextManager
 from drivers.errors import DeviceError
 from drivers.transport import Transport
 from hil.conformance.conversation import Conversation, Failed
+from hil.conformance.scpi.subject import ScpiSubject
+from hil.counterparts.opening.wire import Protocol
 
 PAUSE_S = 0.5
 PATIENCE_S = 1.0
 
 
-def boot_of(wire: Transport) -> int:
-    """Boot number of the device at a wire; raises `Failed` where no session can be opened."""
-    return Conversation(wire, PATIENCE_S).sync().boot
+def boot_of(wire: Transport, protocol: Protocol = "serial") -> int:
+    """Boot number of the device at a wire; raises `Failed` where it does not answer."""
+    if protocol == "serial":
+        return Conversation(wire, PATIENCE_S).sync().boot
+    instrument = ScpiSubject(wire, PATIENCE_S)
+    instrument.device_clear()
+    return round(instrument.talk.number(":SYST:BOOT?"))
 
 
 def come_back(
     open_wire: Callable[[], AbstractContextManager[Transport]],
     before: int | None,
+    protocol: Protocol = "serial",
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -30,6 +37,7 @@ def come_back(
     Args:
         open_wire: Opens a wire to it.
         before: Its boot number after the last run; None where it did not answer.
+        protocol: What it speaks.
         pause: Waits so many seconds.
 
     Returns:
@@ -38,7 +46,7 @@ def come_back(
     while True:
         try:
             with open_wire() as wire:
-                boot = boot_of(wire)
+                boot = boot_of(wire, protocol)
         except (DeviceError, Failed):
             before = None  # it is away
         else:

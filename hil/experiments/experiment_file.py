@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from firmware_specs.addresses import refuse_handlers
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain, no_such
+from hil.experiments import shipped
 from hil.experiments.schema import Experiment
 
 MOST_BASES = 16
@@ -19,12 +20,6 @@ MOST_BASES = 16
 
 class ExperimentError(ValueError):
     """An experiment that cannot be used; the message names file, key and what was expected."""
-
-
-def shipped() -> list[str]:
-    """Names of the shipped experiments."""
-    folder = resources.files("hil.experiments")
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from drivers.errors import NotSettled
 from firmware_specs.shown import Shown
@@ -22,18 +20,20 @@ from hil.counterparts.cell_array import CellArray
 from hil.counterparts.seam import Bench, Nudge, PlacementError, Settled, States
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.energies.checks import check_energy
-from hil.learning.estimator import Estimator, Rule
+from hil.learning.estimator import Estimator, Rule, check_gradients
 from hil.learning.inputs import (
     Unsettled,
     check_drive,
     check_option,
     check_place,
+    clipped_weights,
     complaints,
     equal,
     in_own_precision,
     tell_once,
 )
 from hil.learning.placing import placed, placed_beside
+from hil.learning.projecting import projected_after_steps
 from hil.learning.surroundings import (
     FIRST_ONLY,
     NO_TRANSFORM,
@@ -114,7 +114,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
                 )
             self.register_parameter(name, nn.Parameter(value))
         self.project()
-        _BLOCKS.add(self)
+        projected_after_steps(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Options may be exchanged at any time; each is checked where it is given."""
@@ -173,7 +173,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         compared, not version counters: fused optimizers, `.data`, `vector_to_parameters` and averaged copies write
         without counting.
         """
-        if self._bench_closed():
+        if getattr(self._bench, "closed", False):
             raise ValueError(f"{self.address} is closed: keep the bench open as long as its blocks are used")
         if self.pulsed:
             self._prepare()
@@ -186,13 +186,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         programmed = self.array.program(named)
         self._programmed = tuple(value.clone() for value in values)
         if self.observer is None and programmed.clipped:
-            tell_once(
-                self._told,
-                {
-                    "weights": f"{programmed.clipped} of {programmed.cells} weights and biases are beyond "
-                    "what the cells can hold and were clipped. project() moves the parameters there"
-                },
-            )
+            tell_once(self._told, clipped_weights(programmed))
 
     def _prepare(self) -> None:
         prepared = self.get_buffer("prepared")
@@ -211,8 +205,8 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 own = self.energy.bounds(name)
-                low, high = ranges.weight if name.startswith("weight") else ranges.bias
-                low, high = max(low, own[0]), min(high, own[1])
+                cells = ranges.weight if name.startswith("weight") else ranges.bias
+                low, high = max(cells[0], own[0]), min(cells[1], own[1])
                 if math.isfinite(high):
                     parameter.clamp_(low, high)
                 elif math.isfinite(low):
@@ -237,9 +231,6 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
                     raise NotSettled(f"{name}: {complaint}", todo="Allow more sweeps or time, or a larger tolerance")
         return settled
 
-    def _bench_closed(self) -> bool:
-        return bool(getattr(self._bench, "closed", False))
-
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: it programs its array at its first forward pass."""
         return self.__dict__ | {"_programmed": None}
@@ -247,7 +238,7 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a copy (`copy.deepcopy`, pickle): its optimizers project it, too; its array is a copy of its own."""
         super().__setstate__(state)
-        _BLOCKS.add(self)
+        projected_after_steps(self)
 
     def extra_repr(self) -> str:
         """Layers, counterpart and rule."""
@@ -298,22 +289,11 @@ class _Settle(torch.autograd.Function):
         if heard is not None:
             by_output = by_output * heard.view(-1, *[1] * (by_output.dim() - 1))
         with torch.autocast(drive.device.type, enabled=False):
-            by_drive, by_parameter = block.estimator.gradients(block, drive, parameters, free, by_output)
+            found = block.estimator.gradients(block, drive, parameters, free, by_output)
+        by_drive, by_parameter = check_gradients(block.estimator, found, drive, parameters)
         return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
         """Forward-mode derivatives are refused."""
         raise NoSecondDerivative(FIRST_ONLY)
-
-
-def _project_after_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
-    """What the cells cannot hold, negative conductances above all, ends at their range."""
-    moved = {id(p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None}
-    for block in list(_BLOCKS):
-        if any(id(p) in moved for p in block.parameters()):
-            block.project()
-
-
-_BLOCKS: WeakSet[EnergyBlock] = WeakSet()
-register_optimizer_step_post_hook(_project_after_step)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.given import is_real, is_whole
+from firmware_specs.registry import UnfitThing
 from hil.counterparts.seam import Nudge, Parameters, Settled, States
 from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
@@ -80,6 +81,33 @@ class Rule(Protocol):
             Gradient by the drive, (batch, *drive_shape), and by every parameter.
         """
         ...
+
+
+def check_gradients(
+    rule: Rule, found: object, drive: Tensor, parameters: Parameters
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a rule found, where it has the form that `Rule.gradients` asks for.
+
+    Raises:
+        UnfitThing: it has not; the message says what is expected.
+    """
+    match found:
+        case (Tensor() as by_drive, dict() as by_parameter):
+            wrong = [name for name, value in parameters.items() if not _is_like(by_parameter.get(name), value)]
+            wrong += [] if _is_like(by_drive, drive) else ["the drive"]
+        case _:
+            wrong = ["anything"]
+    if wrong:
+        asked = ", ".join(f"{name} {tuple(value.shape)}" for name, value in parameters.items())
+        raise UnfitThing(
+            f"estimator {getattr(rule, 'kind', type(rule).__name__)!r}: gradients gives nothing of use for {wrong[0]}: "
+            f"expected a gradient by the drive, {tuple(drive.shape)}, and a dict of those by {asked}"
+        )
+    return by_drive, by_parameter
+
+
+def _is_like(gradient: object, value: Tensor) -> bool:
+    return isinstance(gradient, Tensor) and gradient.shape == value.shape
 
 
 @dataclass(frozen=True)

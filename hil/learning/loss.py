@@ -8,13 +8,13 @@ A loss takes scores (batch, outputs) and labels and is averaged over the batch. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from firmware_specs.registry import find
+from firmware_specs.registry import UnfitThing, find, shipped
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Targets = Literal["classes", "labels", "values"]
@@ -40,6 +40,10 @@ class Task:
     loss: Loss
     targets: Targets = "classes"
     summary: str = ""
+
+    def __call__(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss."""
+        return self.loss(scores, labels)
 
     @property
     def measure(self) -> str:
@@ -81,4 +85,24 @@ def task(name: str) -> Task:
         firmware_specs.registry.UnknownName: there is no such loss.
     """
     found = find("losses", name)
-    return found if isinstance(found, Task) else Task(found)
+    known = found if isinstance(found, Task) else Task(found)
+    return known if name in shipped("losses") else replace(known, loss=_scalar(name, known.loss))
+
+
+def _scalar(name: str, loss: Loss) -> Loss:
+    """A loss of somebody's own; refused in a sentence where it is none for its scores."""
+
+    def checked(scores: Tensor, labels: Tensor) -> Tensor:
+        given = loss(scores, labels)
+        what = f"loss {name!r} gives "
+        if not isinstance(given, Tensor):
+            raise UnfitThing(f"{what}{given!r:.60}, expected a tensor with one number, the mean over the batch")
+        if given.dim():
+            raise UnfitThing(
+                f"{what}a tensor of shape {tuple(given.shape)}, expected one number, the mean over the batch"
+            )
+        if scores.requires_grad and not given.requires_grad:
+            raise UnfitThing(f"{what}a number that does not depend on the scores as autograd sees it")
+        return given
+
+    return checked

@@ -161,6 +161,8 @@ def _block(
     for index, layer in enumerate(part.feedforward):
         try:
             module = layer.build(shape)
+            if not isinstance(module, nn.Module):
+                raise ValueError(f"build gives {module!r:.60}, expected a torch.nn.Module")
             shape = tuple(module.eval()(torch.zeros(1, *shape)).shape[1:])
             module.train()
         except (ValueError, RuntimeError) as error:

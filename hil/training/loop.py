@@ -30,6 +30,7 @@ from hil.training.ranks import ALONE, RankError, Ranks
 from hil.training.run import checkpoint, provenance
 from hil.training.run.atomic import write_json
 from hil.training.run.folder import RunError, RunFolder, note_checkpoint
+from hil.training.run.marked import refuse_taken_away
 from hil.training.run.metrics import MetricsFile
 from hil.training.state import Position, TrainState
 from hil.training.tally import Tally
@@ -116,6 +117,7 @@ def train(
         every_block = recorder.observers(model, tally.add)
 
         def save(between_steps: bool = True) -> None:
+            refuse_taken_away(folder.shared.path)
             with busy(bench, SAVING_S):
                 whole = state.checkpoint(metrics.sync(), between_steps)
                 checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
@@ -147,6 +149,7 @@ def train(
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
                     record = {"lr": lr, **means, **tally.take(), **norms.take(), **pulsed}
+                    refuse_taken_away(folder.shared.path)
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)
                     recorder.step(record)

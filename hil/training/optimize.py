@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from firmware_specs.registry import find
+from firmware_specs.registry import UnfitThing, find
 from hil.experiments.schema import Experiment
 from hil.experiments.schema import Optimizer as Settings
+
+_OPTIONAL = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 
 
 def _without_compiler(kind: type[torch.optim.Optimizer]) -> Any:
@@ -42,7 +44,13 @@ def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.o
 
 def _optimizer(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     make: Callable[..., torch.optim.Optimizer] = find("optimizers", settings.kind)
-    return make(settings, [{"params": parameters}])  # torch refuses an empty list, not an empty group
+    made = make(settings, [{"params": parameters}])  # torch refuses an empty list, not an empty group
+    what = f"optimizer {settings.kind!r} gives {type(made).__name__}"
+    if not isinstance(made, torch.optim.Optimizer):
+        raise UnfitThing(f"{what}, expected a torch.optim.Optimizer of the groups it is given")
+    if inspect.signature(made.step).parameters.get("closure", _OPTIONAL).default is inspect.Parameter.empty:
+        raise UnfitThing(f"{what}, whose step needs a closure: a step measures one gradient, so use one without")
+    return made
 
 
 def adam(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -71,9 +79,19 @@ def learning_rate(experiment: Experiment, epoch: int, batch: int, batches: int) 
     """
     schedule = experiment.schedule
     plan: Callable[[Experiment, int, int, int], float] = find("schedules", schedule.kind)
-    rate = plan(experiment, epoch, batch, batches)
+    rate = _rate(schedule.kind, plan(experiment, epoch, batch, batches))
     step = epoch * batches + batch + 1
     return rate * step / schedule.warmup if step < schedule.warmup else rate
+
+
+def _rate(name: str, given: Any) -> float:
+    try:
+        rate = float(given)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not 0 <= rate < math.inf:
+        raise UnfitThing(f"schedule {name!r} gives {given!r:.60}, expected a learning rate, finite and not negative")
+    return rate
 
 
 def constant(experiment: Experiment, epoch: int, batch: int, batches: int) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_specs import platform
+from hil.training.run.atomic import of_one_name
 
 Event = dict[str, Any]
 
@@ -37,6 +38,7 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._number, newest = max(_files(folder), default=(1, None))
+        of_one_name(_path(folder, self._number))
         self._file = _appending(_path(folder, self._number))
         self._size = os.fstat(self._file).st_size
         if newest is not None and not _ends_whole(newest):

@@ -23,7 +23,7 @@ from hil.counterparts.seam import Bench, Settled
 from hil.experiments.schema import Experiment
 from hil.learning.model import energy_blocks
 from hil.training.run import documents
-from hil.training.run.atomic import write_json
+from hil.training.run.atomic import of_one_name, write_json
 from hil.training.run.folder import RunFolder
 from hil.training.state import Position
 from hil.watching import ledger, picture
@@ -160,7 +160,8 @@ class Recorder:
     def _counts(self) -> DeedFile | None:
         if self._bench is None:
             return None
-        file = self._held.enter_context(DeedFile(self._folder.path / ledger.COUNTS))
+        of_one_name(path := self._folder.path / ledger.COUNTS)
+        file = self._held.enter_context(DeedFile(path))
         self._held.enter_context(self._bench.counting(file))
         self._since = file.total
         return file

@@ -16,6 +16,7 @@ from drivers.session import Session
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
+from emulator.scpi.endpoint import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Board, Doors
 from firmware_specs.codes import Capability
@@ -24,6 +25,7 @@ from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import Region
 from firmware_specs.racks import load_rack
 from firmware_specs.topology import dense_chain
+from hil.conformance.suite import SCPI, SERIAL
 
 REGION = Region(0, 0, 1, 2, 3, 1, 2)
 LIMITS = {"this test": {"max_pulses_per_cell": 20.0}}
@@ -148,6 +150,29 @@ def test_a_damaged_ledger_is_told_and_nothing_is_assumed(tmp_path, content):
     if content.endswith(b"{}      "):
         assert ChipLedger("chip", tmp_path).had("crossbar", (2, 2))[0].max() == 0  # whole, and empty
         return
+    with pytest.raises(OutOfRange, match="damaged"):
+        ChipLedger("chip", tmp_path)
+
+
+@pytest.mark.parametrize("suite", [SERIAL, SCPI], ids=["frames", "scpi"])
+def test_what_a_conformance_run_does_belongs_to_the_chip(suite, tmp_path):
+    """Writes and pulses of the checks, cell by cell: what the host counts is never less than what the chip had."""
+    chip = device()
+    machine = Machine(chip)
+    end = SerialEndpoint(machine, "x") if suite is SERIAL else ScpiEndpoint(machine, "x")
+    run = suite.run(Loopback(end.feed, "x"), suite.select(["cells", "pulses.direction", "errors"]),
+                    ledger=lambda name: ChipLedger(name, tmp_path))  # fmt: skip
+    assert run.conforms, [(o.check.name, o.seen) for o in run.outcomes if o.verdict == "failed"]
+    ledger = ChipLedger("crossbar-hil mixed-8bit a", tmp_path)
+    for plane, had in enumerate(chip.chip.usage(0, 0)[0].numpy()):
+        counted, joules = ledger.had(f"array 0 coupling 0 plane {plane}", had.shape)
+        assert had.max() > 0 and (counted >= had).all() and counted.max() < 200 and np.isfinite(joules).all()
+
+
+def test_a_count_that_no_chip_can_have_is_damage(tmp_path):
+    """Near the end of its numbers one more pulse would make it negative, below every limit."""
+    ledger = ChipLedger("chip", tmp_path)
+    ledger.keep("crossbar", np.full((2, 2), 2**63 - 5), np.zeros((2, 2)))
     with pytest.raises(OutOfRange, match="damaged"):
         ChipLedger("chip", tmp_path)
 

@@ -14,7 +14,7 @@ from firmware_specs.registry import KINDS
 from hil.cli import build_app
 from hil.conformance.suite import SCPI, SERIAL
 from hil.counterparts.opening.bench_file import BenchFile, DeviceEntry, LimitsEntry
-from hil.experiments.experiment_file import shipped
+from hil.experiments import shipped
 from hil.experiments.schema import Experiment
 from hil.measuring.characterize.items import ITEMS
 from hil.measuring.characterize.plan import Plan

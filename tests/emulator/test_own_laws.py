@@ -10,7 +10,7 @@ from emulator.crossbar import EVERYWHERE
 from firmware_specs import registry
 from firmware_specs.datasheet import DatasheetError
 from firmware_specs.datasheet.load import parse, text_of
-from firmware_specs.registry import KINDS, lookup
+from firmware_specs.registry import KINDS, lookup, modules
 from firmware_specs.topology import Dense, Layer, Topology
 
 MODULE = '''
@@ -40,7 +40,7 @@ TOPOLOGY = Topology(layers=(Layer(shape=(4,)), Layer(shape=(3,))), couplings=(De
 @pytest.fixture
 def laws(tmp_path, monkeypatch):
     monkeypatch.setattr(lookup, "_registered", {kind: {} for kind in KINDS})
-    monkeypatch.setattr(lookup, "_trusted", set())
+    monkeypatch.setattr(modules, "_trusted", set())
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "my_laws.py").write_text(MODULE, encoding="utf-8")
     yield "my_laws"
@@ -122,7 +122,7 @@ def test_a_drift_law_of_ones_own_is_what_conductances_follow_and_refreshes_are_p
 )  # fmt: skip
 def test_wrong_laws_and_figures_are_refused_in_a_sentence(laws, section, lines, why):
     registry.plugin(laws)
-    lookup._trusted.clear()
+    modules._trusted.clear()
     with pytest.raises(DatasheetError, match=rf"mine.toml: {section}.*{why}"):
         sheet(**{section: lines})
 

@@ -8,15 +8,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from firmware_specs import registry
 from firmware_specs.refusals import explain
-from firmware_specs.registry import KINDS, NameTaken, UnknownName, lookup
+from firmware_specs.registry import KINDS, NameTaken, UnknownName, lookup, modules
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """What a test registers or trusts is gone after it."""
     monkeypatch.setattr(lookup, "_registered", {kind: {} for kind in KINDS})
-    monkeypatch.setattr(lookup, "_trusted", set())
-    monkeypatch.setattr(lookup, "_plugins", [])
+    monkeypatch.setattr(modules, "_trusted", set())
+    monkeypatch.setattr(modules, "_plugins", [])
 
 
 @pytest.fixture
@@ -147,8 +147,8 @@ def foreign(monkeypatch):
 
 
 def test_another_package_brings_things_and_cannot_replace_shipped_ones(foreign):
-    foreign(("theirs", "losses", "l1", "math:fabs"), ("theirs", "losses", "mse", "math:sqrt"))
-    assert registry.find("losses", "l1")(-2.0) == 2.0
+    foreign(("theirs", "losses", "l1", "math:dist"), ("theirs", "losses", "mse", "math:sqrt"))
+    assert registry.find("losses", "l1")([0.0], [2.0]) == 2.0
     assert registry.find("losses", "mse").__name__ == "half_squared_error"
     assert "theirs 1.2" in [entry.origin for entry in registry.entries("losses")]
 

@@ -15,14 +15,15 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
-from firmware_specs.codes import Kind, Opcode
+from firmware_specs.codes import ErrorCode, Kind, Opcode
 from firmware_specs.datasheet import load
-from firmware_specs.frame import Frame, encode
-from firmware_specs.messages import Synced
+from firmware_specs.frame import Decoder, Frame, encode
+from firmware_specs.messages import Refusal, Synced
 from hil.cli import build_app
 from hil.conformance import remembered
 from hil.conformance.suite import SCPI, SERIAL
 from hil.conformance.watching import come_back
+from hil.counterparts.opening.wire import links_of
 
 SYNCED = Synced(1, False, 8, 0, 1, 4096, 4096, 8).pack()
 BROKEN = bytearray(encode(Frame(Kind.SYNCED, 0, 0, 7, 0, payload=SYNCED)))
@@ -59,9 +60,52 @@ def test_a_session_that_cannot_be_opened_is_said_once_with_its_reason(what):
     assert f"{result.not_made} not made" in result.summary
 
 
-def test_an_instrument_that_keeps_silent_ends_the_run_too():
-    result = SCPI.run(Loopback(lambda data: b""), patience_s=0.05)
-    assert len(result.outcomes) == 1 and result.stopped and not result.conforms
+def answering(version, verbs=lambda frame: []):
+    """A device that opens sessions of this version, and beyond that does what `verbs` does."""
+    decoder = Decoder()
+
+    def feed(data):
+        out = []
+        for frame in decoder.feed(data):
+            if getattr(frame, "kind", None) == Kind.SYNC:
+                synced = Synced(version, False, 8, 0, 1, 4096, 4096, 8).pack()
+                out.append(Frame(Kind.SYNCED, 0, 0, frame.session, 0, payload=synced))
+            elif isinstance(frame, Frame):
+                out += verbs(frame)
+        return b"".join(map(encode, out))
+
+    return Loopback(feed)
+
+
+def refusing(frame):
+    payload = Refusal(ErrorCode.INTERNAL, 0, "not today").pack()
+    return [Frame(Kind.ERROR, frame.opcode, 0, frame.session, frame.sequence, payload=payload)]
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        (answering(0), "version 0, none in common"),
+        (answering(1), "opcode 0x12 (1 frames) was not answered"),
+        (answering(1, refusing), "DISARM was refused with 0x31: not today"),
+    ],
+    ids=["another version", "sessions and nothing else", "nothing but refusals"],
+)
+def test_what_would_fail_before_every_check_is_said_once(device, why):
+    result = SERIAL.run(device, patience_s=0.05)
+    assert len(result.outcomes) == 1 and not result.conforms and result.not_made == len(SERIAL.checks) - 1
+    assert why in result.outcomes[0].seen and result.stopped == result.outcomes[0].seen
+    assert why not in result.identity + result.summary
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [(b"", "nothing came"), (b"ERR\n", "45 52 52"), (b"boot 1.2\r\n> ", "boot 1.2")],
+)
+def test_an_instrument_that_keeps_silent_or_talks_nonsense_ends_the_run_too(answer, what):
+    result = SCPI.run(Loopback(lambda data: answer), patience_s=0.05)
+    assert len(result.outcomes) == 1 and not result.conforms
+    assert result.stopped == result.outcomes[0].seen and what in result.stopped
 
 
 def test_a_device_that_dies_in_the_middle_ends_the_run_there():
@@ -155,6 +199,17 @@ def test_watching_waits_for_a_restart_or_a_return():
 
     looks.extend([None] * 5)
     assert come_back(wire, 5, pause=restarting) == 6
+
+
+def test_watching_follows_the_boot_number_of_an_instrument_too():
+    machine, waits = Machine(Device(Chip(load("mixed-8bit"), seed=1), boot=5)), []
+
+    def restarting(seconds):
+        waits.append(seconds)
+        machine.device.restart()
+
+    wire = contextlib.nullcontext(Reopenable(links_of(machine, "loopback", "scpi")))
+    assert come_back(lambda: wire, 5, "scpi", pause=restarting) == 6 and len(waits) == 1
 
 
 def test_json_says_that_a_run_was_stopped(tmp_path):

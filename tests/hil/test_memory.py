@@ -19,6 +19,15 @@ BLOCKS = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_there_before_is_not_searched():
+    """Garbage of the steps is younger; a look at all that a whole session has imported takes a second each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def stepper(address, batch):
     experiment = Experiment.model_validate({"data": {"name": "digits"}, "blocks": BLOCKS})
     model = build(experiment, open_bench(address, stop=Stop(5, 1e-30)), (1, 8, 8), 10)

@@ -19,7 +19,7 @@ from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import Rack
 from firmware_specs.racks.wiring import Instrument
-from firmware_specs.registry import KINDS, lookup
+from firmware_specs.registry import KINDS, lookup, modules
 from hil.counterparts.opening.emulate_lab import open_instrument
 
 FILE = Path(__file__).parents[2] / "docs/examples/own_meter.py"
@@ -28,7 +28,7 @@ FILE = Path(__file__).parents[2] / "docs/examples/own_meter.py"
 @pytest.fixture
 def own_meter(monkeypatch):
     monkeypatch.setattr(lookup, "_registered", {kind: {} for kind in KINDS})
-    monkeypatch.setattr(lookup, "_trusted", set())
+    monkeypatch.setattr(modules, "_trusted", set())
     monkeypatch.syspath_prepend(str(FILE.parent))
     yield "own_meter"
     sys.modules.pop("own_meter", None)

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from hil.counterparts.opening.bench import open_bench
-from hil.experiments.experiment_file import load, shipped
+from hil.experiments import shipped
+from hil.experiments.experiment_file import load
 from hil.learning.model import build
 
 ROOT = Path(__file__).parents[2]

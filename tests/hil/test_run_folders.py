@@ -16,6 +16,7 @@ import pytest
 from hil.cli import main
 from hil.experiments.experiment_file import dump
 from hil.experiments.schema import Experiment
+from hil.training import loop
 from hil.training.run import checkpoint, folder, marked, metrics
 from hil.training.run.folder import RunError
 
@@ -148,6 +149,68 @@ def test_metrics_of_a_copy_made_of_hard_links_grow_alone(run):
         os.link(copy / "metrics.jsonl", run.parent / "another")
         file.write({"a": 1})
     assert everything(copy)["checkpoints/step_000000005.json"] == before["checkpoints/step_000000005.json"]
+
+
+def test_a_copy_made_of_hard_links_stays_as_it_was(tmp_path):
+    """Of a run on a chip: counts, events and metrics go on in the run and not in the copy."""
+    on_chip = SMALL.model_copy(update={"device": "emulator:ideal?seed=1"})
+    (tmp_path / "small.toml").write_text(dump(on_chip))
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    assert train(run) == (0, "")
+    shutil.copytree(run, copy, copy_function=os.link)
+    before = everything(copy)
+    assert train(run, "--resume", "--set", "run.epochs=2") == (0, "")
+    assert everything(copy) == before
+    assert (run / "ledger.bin").read_bytes() != before["ledger.bin"]
+
+
+@pytest.mark.parametrize("place", ["empty", "another run"])
+def test_a_run_whose_folder_is_moved_away_writes_nothing_at_its_old_place(place, run, monkeypatch):
+    """Somebody moves it after the second step, and maybe begins another one there."""
+    moved, steps = run.parent / "moved", []
+    shutil.copytree(run, other := run.parent / "other")
+    step = loop.step
+
+    def moving(*arguments):
+        steps.append(len(steps))
+        if len(steps) == 3:
+            run.rename(moved)
+            if place == "another run":
+                other.rename(run)
+                run.joinpath("metrics.jsonl").write_text("")
+        return step(*arguments)
+
+    monkeypatch.setattr(loop, "step", moving)
+    before = everything(other) | {"metrics.jsonl": b""}
+    code, said = train(run, "--overwrite")
+    assert code == 2 and "no longer this process's" in said
+    assert not run.exists() if place == "empty" else everything(run) == before
+    assert checkpoint.newest(moved / "checkpoints").facts["position"]["step"] == 2
+    monkeypatch.undo()
+    assert hil("train", "--run-dir", moved, "--resume") == (0, "")
+    whole(moved, 5)
+
+
+def test_a_run_whose_lock_was_removed_stops(run, monkeypatch):
+    step = loop.step
+
+    def unlocked(*arguments):
+        (run / ".lock").unlink(missing_ok=True)
+        return step(*arguments)
+
+    monkeypatch.setattr(loop, "step", unlocked)
+    code, said = train(run, "--overwrite")
+    assert code == 2 and "no longer this process's" in said
+
+
+def test_what_has_neither_marker_nor_checkpoint_is_not_gone_on_with(run):
+    """Files with the names of ours beside a configuration: somebody else's."""
+    (run / ".crossbar-hil").unlink()
+    shutil.rmtree(run / "checkpoints")
+    before = everything(run)
+    code, said = train(run, "--resume")
+    assert code == 2 and "neither the marker of a run" in said
+    assert everything(run) == before
 
 
 def damage_all(run, how):

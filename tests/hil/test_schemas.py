@@ -1,6 +1,9 @@
 """JSON schemas: they take every shipped file, refuse what the models refuse, and have a text for every key."""
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -118,6 +121,8 @@ def complete(words, capsys, monkeypatch):
         ("conform --device bench:lab.toml#r", "bench:lab.toml#right", "left"),
         ("emulate --instrument keithley-24", "keithley-2450", "keysight"),
         ("schema ben", "bench", "rack"),
+        ("train --device v", "visa:", "serial:"),
+        ("export pcm --to cr", "crosssim", "aihwkit"),
     ],
 )
 def test_a_shell_completes(words, found, not_found, tmp_path, capsys, monkeypatch):
@@ -127,6 +132,15 @@ def test_a_shell_completes(words, found, not_found, tmp_path, capsys, monkeypatc
     said = complete(words, capsys, monkeypatch)
     said = said.replace("\\\\:", ":")  # as zsh wants its colons
     assert found in said and not_found not in said.replace(found, "")
+
+
+def test_completing_an_experiment_does_not_wait_for_torch():
+    asked = {"_HIL_COMPLETE": "complete_bash", "COMP_WORDS": "hil train dig", "COMP_CWORD": "2"}
+    told = (
+        "import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); from hil.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=os.environ | asked)
+    assert done.stdout.split() == ["digits", "digits-three-conv", "digits-three-dense", "False"], done.stderr
 
 
 def test_init_writes_a_bench_and_an_experiment_that_train(tmp_path, capsys, monkeypatch):

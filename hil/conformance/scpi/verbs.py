@@ -35,7 +35,7 @@ from firmware_specs.messages import (
     parse_number,
 )
 from firmware_specs.scpi import BY_CODE
-from hil.conformance.conversation import Answer, Failed, NoSession
+from hil.conformance.conversation import Answer, Failed, NoSession, Told, not_told
 
 QUIET_S = 0.02
 MAX_REQUEST = 1 << 20
@@ -56,6 +56,7 @@ class ScpiVerbs:
     def __init__(self, transport: Transport, patience_s: float) -> None:
         self._transport, self._patience_s = transport, patience_s
         self._dialect = Scpi(ScpiLink(transport), patience_s)
+        self.told: Told = not_told
 
     @property
     def max_request(self) -> int:
@@ -110,6 +111,7 @@ class ScpiVerbs:
     def _run(self, opcode: Opcode, payload: bytes) -> bytes:
         if opcode not in VERBS:
             raise Failed(f"{opcode.name} has no command in this suite")
+        self.told(opcode, payload)
         try:
             return VERBS[opcode](self._dialect, payload)
         except LinkTimeout as error:

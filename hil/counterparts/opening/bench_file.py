@@ -16,7 +16,7 @@ from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.racks import Rack
 from firmware_specs.refusals import close, explain
-from firmware_specs.registry import known
+from firmware_specs.registry import known, scheme_of
 
 MOST_OPEN_S = 600.0
 End = Literal["trip", "stop", "lost", "failed", "finished"]
@@ -97,9 +97,13 @@ class DeviceEntry(Section):
     @field_validator("address")
     @classmethod
     def _has_a_scheme(cls, address: str) -> str:
-        scheme, found, target = address.partition(":")
+        scheme, found, target = scheme_of(address)
         wire = is_wire(address)
-        if not (wire or known("counterparts", scheme)) or not found or ((wire or scheme == "emulator") and not target):
+        if (
+            not (wire or ":" in scheme or known("counterparts", scheme))
+            or not found
+            or ((wire or scheme == "emulator") and not target)
+        ):
             raise ValueError(
                 "an address is serial:PORT?baud=N, visa:RESOURCE, rack:, rack:FILE, emulator:DATASHEET?seed=N or "
                 "reference:"

@@ -9,7 +9,7 @@ from pathlib import Path
 from drivers.doors import is_wire
 from firmware_specs.addresses import split_options
 from firmware_specs.refusals import close
-from firmware_specs.registry import UnknownName, find, known, names
+from firmware_specs.registry import NoSuchModule, UnknownName, find, known, names, scheme_of
 from hil.counterparts.opening.address import FORMS, AddressError, Opener, probably
 from hil.counterparts.opening.bench_file import DeviceEntry, load_device
 from hil.counterparts.opening.schemes import device_of_wire
@@ -67,7 +67,7 @@ def opener(address: str) -> Opener:
     """Parses an address; what it gives opens the counterpart."""
     if not isinstance(address, str):
         raise AddressError(f"{address!r:.80} is not an address, a text is expected. Addresses: {FORMS}")
-    scheme, found, _ = address.partition(":")
+    scheme, found, _ = scheme_of(address)
     if not found:
         raise AddressError(f"{address!r} is not an address: a scheme is missing.{probably(address)} Addresses: {FORMS}")
     if not known("counterparts", scheme) and is_wire(address):
@@ -75,8 +75,9 @@ def opener(address: str) -> Opener:
     try:
         parse: Callable[[str], Opener] = find("counterparts", scheme)
     except UnknownName as error:
-        if known("counterparts", scheme):
+        if not isinstance(error, NoSuchModule) and (":" in scheme or known("counterparts", scheme)):
             raise AddressError(f"{address!r}: {error}") from error
+        scheme = scheme.partition(":")[0]
         near = close(scheme, {*names("counterparts"), *names("transports")})
         meant = f" {near[0].upper()}{near[1:]}" if near.startswith("did") else probably(address)
         raise AddressError(f"{address!r}: unknown scheme {scheme!r}.{meant} Addresses: {FORMS}") from error

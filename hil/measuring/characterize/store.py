@@ -21,6 +21,7 @@ from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.health import ATTRIBUTES, Codes
 from hil.measuring.characterize.metadata import described
 from hil.measuring.characterize.steps import Mark, Record
+from hil.training.run import marked
 from hil.training.run.atomic import write_bytes, write_json
 from hil.training.run.documents import Count, DocumentError, Number, read
 
@@ -82,7 +83,8 @@ class Store:
         return 0 if noted is None else noted.pulses
 
     def keep(self, item: str, step: int, record: Record, at: Mapping[str, float]) -> None:
-        """Keeps what a step gave."""
+        """Keeps what a step gave; raises `RunError` where the folder is another one by now."""
+        marked.refuse_taken_away(self.folder)
         buffer = io.BytesIO()
         stamped = {**at, "utc": time.time()}
         np.savez(buffer, **{f"at_{k}": np.float64(v) for k, v in stamped.items()}, **record)  # type: ignore[arg-type]

@@ -54,8 +54,8 @@ class Prepared:
     outliers: float
 
     @cached_property
-    def blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-        """Cells of one group that were read at the same ages: group, the ages' places, the cells."""
+    def blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64], Array]]:
+        """Cells of one group that were read at the same ages: group, the ages' places, the cells, their changes."""
         seen = np.isfinite(self.change)
         found = []
         for pattern in np.unique(seen, axis=0):
@@ -63,7 +63,7 @@ class Prepared:
             for g in range(LEVELS):
                 rows = np.flatnonzero(same & (self.group == g))
                 if len(rows) and pattern.any():
-                    found.append((g, np.flatnonzero(pattern), rows))
+                    found.append((g, ages := np.flatnonzero(pattern), rows, self.change[np.ix_(rows, ages)]))
         return found
 
     def variance(self, log_t0: float) -> tuple[float, float, float]:
@@ -72,7 +72,7 @@ class Prepared:
         Least squares of `noise2 + slope (L + acceleration L^2)` over the ages; factors of the groups are 1 in the mean
         square, so that they do not matter.
         """
-        variance = np.maximum(np.nanvar(self.change[:, self.complete], axis=0), TINY**2)
+        variance = np.maximum(self.moments[1], TINY**2)
         folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 0.0)
         columns = [np.ones_like(folds), folds, folds**2][: max(2, min(3, len(folds) - 1))]
         found = optimize.nnls(np.stack(columns, axis=1) / variance[:, None], np.ones_like(folds))[0]
@@ -89,7 +89,7 @@ class Prepared:
         _, _, noise2 = self.variance(log_t0)
         folds = np.maximum(np.log(self.age) - log_t0, 1e-6)
         seen = self.complete
-        grown = np.maximum(np.nanvar(self.change[:, seen], axis=0) - noise2, 0.0)
+        grown = np.maximum(self.moments[1] - noise2, 0.0)
         slope = max(float(grown[-1] / folds[seen][-1]), 1e-9)
         least = 1e-3 * np.arange(1, seen.sum() + 1)
         rising = np.maximum.accumulate(grown / slope) + least * (np.diff(grown, prepend=0.0) <= 0)
@@ -98,12 +98,12 @@ class Prepared:
 
     def drift(self, log_t0: float) -> tuple[float, float]:
         """Mean change an e-fold of time, and a squared one, by least squares."""
-        scaled = self.change[:, self.complete]
+        mean, variance, count = self.moments
         folds = np.maximum(np.log(self.age[self.complete]) - log_t0, 1e-3)
-        weight = np.sqrt(np.isfinite(scaled).sum(axis=0) / np.maximum(np.nanvar(scaled, axis=0), TINY**2))
+        weight = np.sqrt(count / np.maximum(variance, TINY**2))
         degree = [folds, folds**2][: min(2, len(folds) - 1)]
         design = np.stack(degree, axis=1) * weight[:, None]
-        found = np.linalg.lstsq(design, np.nanmean(scaled, axis=0) * weight, rcond=None)[0]
+        found = np.linalg.lstsq(design, mean * weight, rcond=None)[0]
         return float(found[0]), float(found[1]) if len(found) > 1 else 0.0
 
     @cached_property
@@ -111,6 +111,12 @@ class Prepared:
         """Ages at which most cells were read: the others speak of a selection."""
         count = np.isfinite(self.change).sum(axis=0)
         return np.asarray(count > MOST * count.max())
+
+    @cached_property
+    def moments(self) -> tuple[Array, Array, NDArray[np.int64]]:
+        """Mean and variance of the changes at the ages that most cells were read at, and of how many cells."""
+        change = self.change[:, self.complete]
+        return np.nanmean(change, axis=0), np.nanvar(change, axis=0), np.isfinite(change).sum(axis=0)
 
     @cached_property
     def increments(self) -> dict[tuple[int, int], NDArray[np.int64]]:

@@ -1,8 +1,6 @@
-"""Drift laws at one temperature: likelihoods of every cell, changes in microsiemens."""
+"""Drift laws at one temperature: likelihoods (sets, cells) of parameters (sets, ...), changes in microsiemens."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,76 +13,83 @@ FEW_NODES, FEW_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 FEW_WEIGHTS = FEW_WEIGHTS / FEW_WEIGHTS.sum()
 
 
-def e_folds(ready: Prepared, log_t0: float, ea: float = 0.0) -> Array:
-    """`ln(t / t0)`, of the reference temperature, at least 0; (cells or 1, ages)."""
-    log = np.log(np.maximum(ready.age, 1e-30)) - log_t0
-    log = log if log.ndim == 2 else log[None]
-    return np.maximum(log + ea * ready.inverse_t[:, None] if ea else log, 0.0)
+def e_folds(ready: Prepared, log_t0: Array, ea: Array | None = None) -> Array:
+    """`ln(t / t0)` of the reference temperature, at least 0: (sets, cells or 1, ages), of `log_t0` and `ea` (sets,)."""
+    log = np.log(np.maximum(ready.age, 1e-30))
+    log = (log if log.ndim == 2 else log[None]) - log_t0[:, None, None]
+    return np.maximum(log if ea is None else log + ea[:, None, None] * ready.inverse_t[:, None], 0.0)
 
 
-def _grouped(ready: Prepared, mean: Callable[[int], Array], covariance: Callable[[int], Array]) -> Array:
-    """Joint normal likelihood, group by group."""
-    total = np.zeros(len(ready.start))
-    laws = [(mean(g), covariance(g)) for g in range(LEVELS)]
-    for g, seen, rows in ready.blocks:
-        middle, wide = laws[g]
-        total[rows] = correlated(ready.change[np.ix_(rows, seen)] - middle[seen], wide[np.ix_(seen, seen)])
+def _grouped(ready: Prepared, mean: Array, covariance: Array) -> Array:
+    """Joint normal likelihood, group by group: mean (sets, groups, ages), covariance (sets, groups, ages, ages)."""
+    total = np.zeros((len(mean), len(ready.start)))
+    for g, seen, rows, change in ready.blocks:
+        wide = covariance[:, g][:, seen[:, None], seen]
+        total[:, rows] = correlated(change - mean[:, g][:, None, seen], wide)
     return total
 
 
-def _noise(count: int, sigma: float) -> Array:
-    """Covariance of differences to one first reading, all with the same noise."""
-    return np.asarray(sigma**2 * (np.eye(count) + 1))
+def _noise(count: int, sigma: Array) -> Array:
+    """Covariance of differences to one first reading, all with the same noise, of each of `sigma`."""
+    return np.asarray(sigma[..., None, None] ** 2 * (np.eye(count) + 1))
+
+
+def _alike(of_all: Array) -> Array:
+    """The same for every group."""
+    return np.broadcast_to(of_all[:, None], (len(of_all), LEVELS, *of_all.shape[1:]))
 
 
 def none_law(ready: Prepared, u: Array) -> Array:
     """Nothing but noise of the readings: `ln` of it."""
     count = ready.change.shape[1]
-    return _grouped(ready, lambda g: np.zeros(count), lambda g: _noise(count, np.exp(u[0])))
+    return _grouped(ready, np.zeros((len(u), LEVELS, count)), _alike(_noise(count, np.exp(u[:, 0]))))
 
 
-def _relative(ready: Prepared, of: Array, kept: Array, slope: Array, spread: float, noise: float) -> Array:
-    """Changes that are in proportion to something of each cell: `of (kept - 1 + spread slope xi)`, and noise."""
-    total = np.zeros(len(ready.start))
-    for _, seen, rows in ready.blocks:
-        scale = np.maximum(np.abs(of[rows]), 1e-9)
-        off = ready.change[np.ix_(rows, seen)] / scale[:, None] * np.sign(of[rows])[:, None] - (kept[seen] - 1)
-        typical = float(np.median(scale))
-        wide = spread**2 * np.outer(slope[seen], slope[seen]) + _noise(len(seen), noise / typical)
-        total[rows] = correlated(off, wide) - len(seen) * np.log(scale)
+def _relative(ready: Prepared, of: Array, kept: Array, slope: Array, spread: Array, noise: Array) -> Array:
+    """Changes that are in proportion to something of each cell: `of (kept - 1 + spread slope xi)`, and noise.
+
+    `of` is (sets or 1, cells), `kept` and `slope` are (sets, ages), `spread` and `noise` (sets,).
+    """
+    total = np.zeros((len(kept), len(ready.start)))
+    scale, sign = np.maximum(np.abs(of), 1e-9), np.sign(of)
+    for _, seen, rows, change in ready.blocks:
+        mine = scale[:, rows]
+        off = change / mine[..., None] * sign[:, rows, None] - (kept[:, None, seen] - 1)
+        lean = spread[:, None] * slope[:, seen]
+        wide = lean[:, :, None] * lean[:, None] + _noise(len(seen), noise / np.median(mine, axis=1))
+        total[:, rows] = correlated(off, wide) - len(seen) * np.log(mine)
     return total
 
 
 def power(ready: Prepared, u: Array) -> Array:
     """Parameters: `ln t0`, mean exponent, `ln` of its spread, `ln` of the noise."""
-    t0, nu, spread, noise = np.exp(u[0]), u[1], np.exp(u[2]), np.exp(u[3])
-    log = np.log1p(ready.age / t0)
-    kept = np.exp(-nu * log)
-    return _relative(ready, ready.start, kept, kept * log, spread, noise)
+    log = np.log1p(ready.age / np.exp(u[:, :1]))
+    kept = np.exp(-u[:, 1:2] * log)
+    return _relative(ready, ready.start[None], kept, kept * log, np.exp(u[:, 2]), np.exp(u[:, 3]))
 
 
 def exponential(ready: Prepared, u: Array) -> Array:
     """Parameters: `ln tau`, `ln` of its spread, rest, `ln` of the noise."""
-    tau, spread, rest, noise = np.exp(u[0]), np.exp(u[1]), u[2], np.exp(u[3])
-    kept = np.exp(-ready.age / tau)
-    return _relative(ready, ready.start - rest, kept, kept * ready.age / tau, spread, noise)
+    lives = ready.age / np.exp(u[:, :1])
+    kept = np.exp(-lives)
+    return _relative(ready, ready.start - u[:, 2:3], kept, kept * lives, np.exp(u[:, 1]), np.exp(u[:, 3]))
 
 
 def relaxation(ready: Prepared, u: Array) -> Array:
     """Parameters: `ln t0`, mean slope, `ln` of the slope and of the offset of the spread, `ln` of the noise."""
-    folds = e_folds(ready, u[0])[0]
-    spread = np.exp(u[2]) * folds + np.exp(u[3])
-    return _grouped(
-        ready, lambda g: u[1] * folds, lambda g: np.outer(spread, spread) + _noise(len(folds), np.exp(u[4]))
-    )
+    folds = e_folds(ready, u[:, 0])[:, 0]
+    spread = np.exp(u[:, 2:3]) * folds + np.exp(u[:, 3:4])
+    wide = spread[:, :, None] * spread[:, None] + _noise(folds.shape[1], np.exp(u[:, 4]))
+    return _grouped(ready, _alike(u[:, 1:2] * folds), _alike(wide))
 
 
 def gaussian_walk(ready: Prepared, u: Array) -> Array:
     """Parameters: `ln t0`, mean slope, `ln` of the variance slope, `ln` of the noise."""
-    folds = e_folds(ready, u[0])[0]
-    variance = np.exp(u[2]) * np.minimum.outer(folds, folds)
-    return _grouped(ready, lambda g: ready.factor[g] * u[1] * folds,
-                    lambda g: ready.factor[g] ** 2 * variance + _noise(len(folds), np.exp(u[3])))  # fmt: skip
+    folds = e_folds(ready, u[:, 0])[:, None, 0]
+    factor = ready.factor[:, None]
+    walk = np.exp(u[:, 2, None, None, None]) * np.minimum(folds[..., None], folds[..., None, :])
+    wide = factor[..., None] ** 2 * walk + _noise(folds.shape[-1], np.exp(u[:, 3]))[:, None]
+    return _grouped(ready, factor * u[:, 1, None, None] * folds, wide)
 
 
 def walk_by_jumps(ready: Prepared, u: Array) -> Array:
@@ -92,13 +97,17 @@ def walk_by_jumps(ready: Prepared, u: Array) -> Array:
 
     Parameters: `ln t0`, `ln jumps`, lean of the jumps, `ln` of the volatility.
     """
-    slope, clock, noise2 = ready.clock(float(u[0]))
+    timed = {t0: (ready.clock(t0), ready.drift(t0)) for t0 in dict.fromkeys(u[:, 0].tolist())}
+    return np.stack([_by_jumps(ready, one, *timed[float(one[0])]) for one in u])
+
+
+def _by_jumps(ready: Prepared, u: Array, timed: tuple[float, Array, float], drift: tuple[float, float]) -> Array:
+    slope, clock, noise2 = timed
     jumps, spread = np.exp(u[1]), np.exp(u[3])
     lean = np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99
-    folds = e_folds(ready, u[0])[0]
+    folds = e_folds(ready, u[:1])[0, 0]
     factor = ready.factor[ready.group] * np.exp(spread * (FEW_NODES[:, None] - spread))
-    first, second = ready.drift(float(u[0]))
-    mean = first * folds + second * folds**2
+    mean = drift[0] * folds + drift[1] * folds**2
     total = np.zeros(factor.shape)
     for (before, k), rows in ready.increments.items():
         step = max(float(clock[k] - (clock[before] if before >= 0 else 0.0)), 1e-9)

@@ -59,34 +59,43 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
         The likelihoods, and how many readings of all sets together were outliers.
     """
     x, sets = ramps.x, len(u)
+    step_at, spread_at = family.step(u), family.spread(u)
     white2 = np.exp(2 * u[:, -1:])
     slow2 = np.exp(2 * u[:, -3:-2]) if slow else np.zeros_like(white2)
     memory = np.exp(-np.exp(-u[:, -2:-1])) if slow else np.zeros_like(white2)
     level = np.broadcast_to(x[:, 0], (sets, len(x))).copy()
     beside = np.zeros(level.shape)  # belief of the slow noise: mean, variance, covariance with the level
     p, q, c = (np.broadcast_to(v, level.shape).copy() for v in (white2 + slow2, slow2, -slow2))
-    total, outliers = np.zeros((*level.shape, parts)), 0
+    total, outliers = np.zeros((parts, *level.shape)), 0
+    counts, spreads2 = ramps.pulses * ramps.factor[:, None], ramps.pulses * ramps.factor[:, None] ** 2
+    whole = [bool(np.isfinite(column).all()) for column in x.T]
     for n in range(1, x.shape[1]):
-        count, seen = ramps.pulses[:, n] * ramps.factor, x[:, n]
-        there = np.isfinite(seen)
-        step = family.step(u, level)
-        growth = 1 + count * (family.step(u, level + SLOPE) - step) / SLOPE
-        p = p * growth**2 + count * ramps.factor * family.spread(u, level) ** 2
-        beside, q, c = memory * beside, memory**2 * q + (1 - memory**2) * slow2, memory * growth * c
+        count, seen = counts[:, n], x[:, n]
+        there = True if whole[n] else np.isfinite(seen)
+        step, beyond = step_at(np.stack([level, level + SLOPE]))
+        growth = 1 + count * (beyond - step) / SLOPE
+        p = p * growth**2 + spreads2[:, n] * spread_at(level, step) ** 2
         predicted = level + count * step
-        variance = p + q + 2 * c + white2
-        off = seen - predicted - beside
+        expected, variance = predicted, p + white2
+        if slow:
+            beside, q, c = memory * beside, memory**2 * q + (1 - memory**2) * slow2, memory * growth * c
+            expected, variance = predicted + beside, variance + q + 2 * c
+        off = seen - expected if whole[n] else np.where(there, seen - expected, 0.0)
         usable = there & (predicted > END) & (predicted < 1 - END)
         off2 = off**2 / variance
         wild = usable & (off2 > OUTLIER2)
-        outliers += int(wild.sum())
-        total[..., (n - 1) * parts // (x.shape[1] - 1)] -= np.where(
-            usable, 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2)), 0.0
-        )
+        outliers += int(np.count_nonzero(wild))
+        nats = 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2))
+        total[(n - 1) * parts // (x.shape[1] - 1)] -= np.where(usable, nats, 0.0)
         anew = there & (wild | ~usable)
-        of_level, of_beside = (np.where(there, v / variance, 0.0) for v in (p + c, q + c))
-        level = np.where(anew, seen - beside, predicted + np.where(there, of_level * off, 0.0))
-        beside = np.where(anew, beside, beside + np.where(there, of_beside * off, 0.0))
+        of_level = (p + c) / variance if slow else p / variance
+        of_level = of_level if whole[n] else np.where(there, of_level, 0.0)
+        level = np.where(anew, seen - beside if slow else seen, predicted + of_level * off)
+        if not slow:
+            p = np.where(anew, white2, p - of_level * p)
+            continue
+        of_beside = (q + c) / variance if whole[n] else np.where(there, (q + c) / variance, 0.0)
+        beside = np.where(anew, beside, beside + of_beside * off)
         p, q, c = (
             np.where(anew, fresh, kept)
             for fresh, kept in (
@@ -95,4 +104,4 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
                 (-q, c - of_level * (q + c)),
             )
         )
-    return total.reshape(sets, -1), outliers
+    return np.moveaxis(total, 0, -1).reshape(sets, -1), outliers

@@ -94,7 +94,7 @@ def _judged(
     for (t, d2d), (train, held) in zip(cut, split, strict=True):
         best = fit(t.of(train), family, d2d, slow).found.best[None]
         seen.append(log_likelihood(t.of(held), family, best, slow)[0][0])
-        middle.append(float(family.step(best, np.array([[0.5]]))[0, 0]))
+        middle.append(float(family.step(best)(np.array([[0.5]]))[0, 0]))
     size = (family.parameters + 1 + 2 * slow) * len(cut)
     return (size, np.concatenate(seen)), np.array(middle)
 

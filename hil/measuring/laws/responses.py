@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Response = Callable[[Array, Array], Array]
+At = Callable[[Array], Array]
+"""Something at levels, (..., sets, ramps)."""
+Response = Callable[[Array], At]
+"""The mean step under parameters (sets, ...), whose exponentials are taken once."""
 KNOTS = np.linspace(0.0, 1.0, 9)
 """Levels of a fitted table; aihwkit's PiecewiseStep device wants them equidistant as well."""
 PARTS = len(KNOTS) - 1
@@ -28,7 +31,7 @@ class Family:
         name: The law's name in a datasheet; "table with spreads" where the spread is a table of its own.
         size: Number of parameters of the mean step.
         start: Those to begin with, from the step at mid-range and the steps at `KNOTS`.
-        step: Mean step at levels, shares of the range a pulse.
+        step: Mean step at levels, shares of the range a pulse, for given parameters.
         spreads: Is the spread from pulse to pulse a table of its own, or a constant share of the step?
     """
 
@@ -43,45 +46,60 @@ class Family:
         """How many it has, read noise apart."""
         return self.size + (len(KNOTS) if self.spreads else 1)
 
-    def spread(self, u: Array, x: Array) -> Array:
-        """Standard deviation of a step at levels, shares of the range."""
+    def spread(self, u: Array) -> Callable[[Array, Array], Array]:
+        """Standard deviation of a step, shares of the range, by the level and the mean step there."""
         if self.spreads:
-            return table(u[:, self.size : self.size + len(KNOTS)], x)
-        return self.step(u, x) * np.exp(u[:, self.size, None])
+            own = table(u[:, self.size : self.size + len(KNOTS)])
+            return lambda x, step: own(x)
+        share = np.exp(u[:, self.size, None])
+        return lambda x, step: step * share
 
 
-def table(logs: Array, x: Array) -> Array:
+def table(logs: Array) -> At:
     """Value at levels, linear between the knots: `logs` are logarithms at the knots, (sets, knots)."""
-    place = np.clip(x, 0, 1) * PARTS
-    left = np.minimum(place.astype(np.int64), PARTS - 1)
-    share = place - left
     values = np.exp(logs)
-    low, high = np.take_along_axis(values, left, axis=1), np.take_along_axis(values, left + 1, axis=1)
-    return low + share * (high - low)
+    rise = np.zeros_like(values)  # at the last knot the share is 0
+    rise[:, :-1] = np.diff(values, axis=1)
+    values, rise = values.ravel(), rise.ravel()
+    row = np.arange(len(logs))[:, None] * len(KNOTS)
+
+    def at(x: Array) -> Array:
+        place = np.fmin(np.fmax(x, 0.0), 1.0) * PARTS
+        left = place.astype(np.int64)
+        share = place - left
+        left += row
+        return np.asarray(values.take(left) + share * rise.take(left))
+
+    return at
 
 
-def _constant(u: Array, x: Array) -> Array:
-    return np.exp(u[:, :1]) + np.zeros_like(x)
+def _constant(u: Array) -> At:
+    step = np.exp(u[:, :1])
+    return lambda x: np.broadcast_to(step, x.shape)
 
 
-def _linear(u: Array, x: Array) -> Array:
-    return np.exp(u[:, :1]) * np.maximum(1 - u[:, 1:2] * (2 * x - 1), 1e-6)
+def _linear(u: Array) -> At:
+    step, slope = np.exp(u[:, :1]), u[:, 1:2]
+    return lambda x: step * np.maximum(1 - slope * (2 * x - 1), 1e-6)
 
 
-def _soft(u: Array, x: Array) -> Array:
-    return np.exp(u[:, :1]) * np.maximum(1 - x, 1e-6) / 0.5
+def _soft(u: Array) -> At:
+    step = np.exp(u[:, :1])
+    return lambda x: step * np.maximum(1 - x, 1e-6) / 0.5
 
 
-def _power(u: Array, x: Array) -> Array:
-    return np.exp(u[:, :1]) * np.clip(1 - x, 1e-6, None) ** np.exp(u[:, 1:2])
+def _power(u: Array) -> At:
+    step, gamma = np.exp(u[:, :1]), np.exp(u[:, 1:2])
+    return lambda x: step * np.maximum(1 - x, 1e-6) ** gamma
 
 
-def _exponential(u: Array, x: Array) -> Array:
-    return np.exp(u[:, :1]) * np.maximum(1 - u[:, 1:2] * np.exp(np.exp(u[:, 2:3]) * (2 * x - 1)), 1e-6)
+def _exponential(u: Array) -> At:
+    step, amplitude, gamma = np.exp(u[:, :1]), u[:, 1:2], np.exp(u[:, 2:3])
+    return lambda x: step * np.maximum(1 - amplitude * np.exp(gamma * (2 * x - 1)), 1e-6)
 
 
-def _table(u: Array, x: Array) -> Array:
-    return table(u[:, : len(KNOTS)], x)
+def _table(u: Array) -> At:
+    return table(u[:, : len(KNOTS)])
 
 
 def _bend(steps: Array) -> float:

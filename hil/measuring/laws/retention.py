@@ -27,7 +27,10 @@ REACH = 12.0
 """How far from where they begin parameters may go, mostly logarithms."""
 
 Likelihood = Callable[[Prepared, Array], Array]
-"""Log-likelihood of every cell under parameters of order one."""
+"""Log-likelihoods (sets, cells) of parameters (sets, ...) of order one."""
+
+CHUNK = 1 << 15
+"""Numbers worked at together: parameter sets times cells that stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
     likelihoods: dict[str, tuple[int, Array]] = {}
     for law in laws:
         found = fit(ready.of(some), law)
-        likelihoods[law.name] = (len(found.best) + law.moments, law.likelihood(ready.of(held), found.best))
+        likelihoods[law.name] = (len(found.best) + law.moments, law.likelihood(ready.of(held), found.best[None])[0])
     readings = int(np.isfinite(ready.change[held]).sum())
     name, scores = rank(likelihoods, readings)
     law = next(one for one in laws if one.name == name)
@@ -92,13 +95,15 @@ def choose(data: Retention, within: Range, seed: int = 0) -> Chosen:
 def fit(ready: Prepared, law: Law) -> Found:
     """Fits a law."""
 
-    def many(sets: Array) -> Array:
-        return np.array([law.likelihood(ready, u).sum() for u in sets])
+    together = max(1, CHUNK // len(ready.start))
+
+    def units(sets: Array) -> Array:
+        parts = range(0, len(sets), together)
+        return np.concatenate([law.likelihood(ready, sets[first : first + together]) for first in parts])
 
     start = law.start(ready)
     bounds = law.bounds(ready) if law.bounds else [(s - REACH, s + REACH) for s in start]
-    found = maximize(many, start, bounds)
-    return widened(found, lambda sets: np.stack([law.likelihood(ready, u) for u in sets]))
+    return widened(maximize(lambda sets: units(sets).sum(axis=1), start, bounds), units)
 
 
 def _uncertainty(ready: Prepared, law: Law, found: Found, keys: dict[str, Any]) -> dict[str, float]:

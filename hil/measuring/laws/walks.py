@@ -34,19 +34,22 @@ def jumping(x: Array, folds: float, variance: float, jumps: float, lean: float, 
     # noise far below the grid's step cannot be seen on it
     smooth = max(noise2, (2.5 * REACH * scale / GRID) ** 2)
     dx = 2 * REACH * scale / GRID
-    u = 2 * np.pi * np.fft.fftfreq(GRID, dx)
+    u = 2 * np.pi * np.fft.rfftfreq(GRID, dx)  # the density is real: the other half follows
     single = variance - lean**2 * jumps
-    phi = (1 - 1j * u * lean * jumps + 0.5 * single * jumps * u**2) ** (-folds / jumps)
-    phi = phi * np.exp(-1j * u * lean * folds - 0.5 * smooth * u**2)
-    density = np.fft.fftshift(np.fft.fft(phi)).real / (GRID * dx)
-    at = (np.arange(GRID) - GRID // 2) * dx
-    far = 1e-12 / scale
-    return np.log(np.maximum(np.interp(x, at, density, left=far, right=far), far))
+    jumped = np.log(1 - 1j * u * lean * jumps + 0.5 * single * jumps * u**2)
+    phi = np.exp(-folds / jumps * jumped - 1j * u * lean * folds - 0.5 * smooth * u**2)
+    density = np.fft.fftshift(np.fft.hfft(phi, GRID)) / (GRID * dx)
+    place = x / dx + GRID // 2
+    left = np.clip(place, 0, GRID - 2).astype(np.int64)
+    within = density.take(left) + (place - left) * np.diff(density).take(left)
+    return np.log(np.maximum(np.where((place >= 0) & (place <= GRID - 1), within, 0.0), 1e-12 / scale))
 
 
 def correlated(off: Array, covariance: Array) -> Array:
-    """Logarithm of a multivariate normal density of rows about 0, (cells, n), of one covariance (n, n)."""
-    count = off.shape[1]
-    root = np.linalg.cholesky(covariance + np.eye(count) * 1e-12 * np.trace(covariance))
-    white = np.linalg.solve(root, off.T)
-    return np.asarray(-0.5 * (white**2).sum(axis=0) - np.log(np.diag(root)).sum() - 0.5 * count * np.log(2 * np.pi))
+    """Logarithms (..., cells) of normal densities about 0 of rows (..., cells, n), with one covariance (..., n, n)."""
+    count = covariance.shape[-1]
+    size = np.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
+    root = np.linalg.cholesky(covariance + np.eye(count) * 1e-12 * size)
+    white = np.linalg.solve(root, np.swapaxes(off, -1, -2))
+    own = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1) + 0.5 * count * np.log(2 * np.pi)
+    return np.asarray(-0.5 * (white**2).sum(axis=-2) - own[..., None])

@@ -42,6 +42,12 @@ def _replace(path: Path, content: bytes) -> None:
     platform.sync_folder(path.parent)
 
 
+def of_one_name(path: Path) -> None:
+    """Of a file with several names (a copy made of links) makes one of its own, before it is added to."""
+    if path.is_file() and path.stat().st_nlink > 1:
+        write_bytes(path, path.read_bytes())
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a text file."""
     write_bytes(path, text.encode())

@@ -177,6 +177,8 @@ def begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if marked.taken_away(folder.shared.path):
+            raise
         if new and not (folder.metrics.is_file() and folder.metrics.stat().st_size):
             marked.clear(folder.path, RUN, keep=frozenset({folder.flight.name}))
             if marked.content(folder.path) <= {folder.flight.name}:
@@ -211,6 +213,8 @@ def reopen(path: Path) -> RunFolder:
         raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
     marked.refuse_links(path, RUN)
     refuse_lost(folder)
+    if not marked.is_ours(path, RUN) and checkpoint.newest(folder.checkpoints) is None:
+        raise RunError(f"{path} has neither the marker of a run (.crossbar-hil) nor a checkpoint: nothing was changed")
     sessions(folder.provenance)
     return folder
 

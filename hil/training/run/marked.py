@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.owner_file import HeldByOther, NotALock, OwnerFile, holder_of
+from drivers.owner_file import HeldByOther, NotALock, OwnerFile, holder_of, was_lost
 from hil.training.run.atomic import write_json
 
 MARKER, LOCK = ".crossbar-hil", ".lock"
@@ -128,7 +128,7 @@ def written(folder: Path, made: Made, todo: str) -> Iterator[None]:
         refuse_links(folder, made)
         yield
     finally:
-        left = not content(folder)
+        left = not held.lost and not content(folder)
         if left:
             unmark(folder)
         held.release()
@@ -141,6 +141,20 @@ def refuse_written(folder: Path, todo: str) -> None:
     """Raises `RunError` where a process writes a folder now; looks only."""
     if (owner := holder_of(folder / LOCK)) is not None:
         raise _taken(folder, str(owner), todo)
+
+
+def taken_away(folder: Path) -> bool:
+    """Did this process hold a folder that is another one by now, or anybody's?"""
+    return was_lost(folder / LOCK)
+
+
+def refuse_taken_away(folder: Path) -> None:
+    """Raises `RunError` where this process held a folder that is another one by now, or anybody's."""
+    if taken_away(folder):
+        raise RunError(
+            f"{folder} is no longer this process's: it was moved, or its {LOCK} was removed, and another one may write "
+            "it. Nothing more is written there; --resume goes on with it where it is now"
+        )
 
 
 def _hold(folder: Path, todo: str) -> OwnerFile:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hil.training.run.atomic import write_bytes
+from hil.training.run.atomic import of_one_name
 from hil.training.run.documents import record
 from hil.training.run.marked import RunError
 
@@ -25,8 +25,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        if path.is_file() and path.stat().st_nlink > 1:
-            write_bytes(path, path.read_bytes())  # of a copy made of links, this one alone grows
+        of_one_name(path)
         self._file = path.open("ab")
         if self._file.tell() < size:
             self._file.close()

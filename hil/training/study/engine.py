@@ -77,9 +77,9 @@ class Engine:
         """
         from distributed import as_completed
 
-        plugins = list(registry.plugins())
+        named = {"plugins": list(registry.plugins()), "trusted": list(registry.trusted())}
         for task in tasks:
-            asked = {"study": self._study, "folder": str(Path.cwd()), "plugins": plugins, "task": task.document()}
+            asked = {"study": self._study, "folder": str(Path.cwd()), **named, "task": task.document()}
             future = self._client.submit(trainer.train, asked, key=f"{self._study}/{task.point.name}",
                                          pure=False, retries=RETRIES)  # fmt: skip
             self._futures[future] = task

@@ -64,6 +64,8 @@ def _listen(lines: TextIO, waiting: SimpleQueue[str | None], busy: threading.Eve
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    for module in asked["trusted"]:
+        registry.trust(module)
     for module in asked["plugins"]:
         if module not in registry.plugins():
             registry.plugin(module)

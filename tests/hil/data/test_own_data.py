@@ -28,10 +28,10 @@ def blobs(samples=60, features=4, seed=0):
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     """Writes `somebody.py`, trusted as one that was named on a command line."""
-    from firmware_specs.registry import lookup
+    from firmware_specs.registry import modules
 
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(lookup, "_trusted", {"somebody"})
+    monkeypatch.setattr(modules, "_trusted", {"somebody"})
 
     def write(text):
         (tmp_path / "somebody.py").write_text("import numpy as np, torch\n" + text, encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from firmware_specs.registry import lookup
+from firmware_specs.registry import lookup, modules
 from firmware_specs.registry.kinds import KINDS
 from hil import EnergyBlock, Estimator, open_bench
 from hil.cli import main
@@ -37,7 +37,7 @@ def hil(arguments):
 
 
 def energy_of(name, **settings):
-    lookup.plugin(f"{name}_energy")
+    modules.plugin(f"{name}_energy")
     return lookup.find("energies", name)(**settings)
 
 
