@@ -1,7 +1,8 @@
 """Virtual Keysight B1500A: the FLEX commands of DC sources and spot readings, an HRSMU in every slot.
 
-From the B1500A Programming Guide, from memory: commands, range numbers, `*LRN?`, data format 1. Sweeps, pulses,
-capacitance and the other modules are not here; their commands are the box's error 100.
+From the B1500A Programming Guide, from memory: commands, range numbers, `*LRN?`. Triggered spot measurements (`MM 1`,
+`XE`) and the data formats 1, 11 and 21 are as PyMeasure's and QCoDeS's drivers read them. Sweeps, pulses, capacitance
+and the other modules are not here; their commands are the box's error 100.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ SYNTAX = Refused(100, "Undefined GPIB command.")
 VALUE = Refused(120, "Incorrect parameter value.")
 OFF = Refused(200, "Channel output switch must be ON.")
 _COMMAND = re.compile(r"([A-Z]+)\s*(.*)")
-_TAKEN = {"FMT", "AIT", "AAD", "AV", "AZ", "CM", "BC", "TSR", "FL", "CMM", "RI", "RV", "*CLS"}
+_TAKEN = {"AIT", "AAD", "AV", "AZ", "CM", "BC", "TSR", "FL", "WT", "WM", "*CLS"}
+"""Taken without effect; `WT` and `WM` prepare sweeps, which QCoDeS's driver does when it opens the box."""
+FORMATS = {1: ("{letter}", 5), 11: ("{letter}", 6), 21: ("{number:03d}", 6)}
+"""Status before a reading, a letter or a number, and decimals of the value."""
+SPOT = 1
+"""The measurement mode that is here."""
+COMPLIANCE_SIDE, FORCE_SIDE = 0, 3
+MEASURES: dict[int, Unit] = {1: "amps", 2: "volts"}
+STATUS = {"N": 0, "C": 8, "V": 1}
+LEARNT = {"32": ("RI", "RV"), "46": ("CMM",)}
+"""Settings that `*LRN?` tells by these numbers."""
 
 
 class KeysightB1500(PlainBox):
@@ -45,6 +56,7 @@ class KeysightB1500(PlainBox):
         self.queue: deque[tuple[int, str]] = deque(maxlen=30)
         self._said: dict[int, str] = {}
         self._nplc = 0.05
+        self._settings: dict[str, dict[int, int]] = {}
         self._reset()
 
     def carry_out(self, line: str) -> str | None:
@@ -68,9 +80,11 @@ class KeysightB1500(PlainBox):
             case "*RST":
                 self._reset()
                 return None
-            case "UNT?":
+            case "*STB?":
+                return "0"
+            case "UNT?" | "UNT? 0":
                 return ";".join(MODULE if slot in self.channels else "0,0" for slot in range(1, 11))
-            case "ERRX?":
+            case "ERRX?" | "ERRX? 0":
                 code, text = self.queue.popleft() if self.queue else (0, "No Error.")
                 return f'{code:+d},"{text}"'
         if upper.startswith("*LRN?"):
@@ -87,11 +101,15 @@ class KeysightB1500(PlainBox):
             return None
         if verb in READS:
             return self._spot(verb, given)
+        if verb == "XE":
+            return self._triggered()
         if verb in ("CN", "CL", "DZ"):
             for slot in self._slots(given):
                 self._switch(verb, slot)
             return None
-        if verb == "AIT" and len(given) > 1:
+        if verb in ("FMT", "MM", "CMM", "RI", "RV"):
+            self._set(verb, [int(_number(part)) for part in given])
+        elif verb == "AIT" and len(given) > 1:
             self._nplc = float(_number(given[2])) if given[1] == "2" and len(given) > 2 else 0.05
         elif verb not in _TAKEN:
             raise SYNTAX
@@ -140,6 +158,35 @@ class KeysightB1500(PlainBox):
         channel.set_level(unit, level)
         self._said[slot] = f"{verb}{slot},{index},{level:+.4E},{limit:+.4E}"
 
+    def _set(self, verb: str, given: Sequence[int]) -> None:
+        match verb, given:
+            case "FMT", [form, *_] if form in FORMATS:
+                self._settings["FMT"] = {0: form}
+            case "MM", [mode, *slots] if mode == SPOT and slots and set(slots) <= set(self.channels):
+                self._settings["MM"] = dict.fromkeys(slots, mode)
+            case "CMM", [slot, mode] if slot in self.channels and mode in (COMPLIANCE_SIDE, *MEASURES, FORCE_SIDE):
+                self._settings["CMM"][slot] = mode
+            case "RI" | "RV", [slot, index] if slot in self.channels and abs(index) in (
+                0,
+                *RANGES[READS[f"T{verb[1]}"]],
+            ):
+                self._settings[verb][slot] = index
+            case _:
+                raise VALUE
+
+    def _triggered(self) -> str:
+        """`XE` in spot mode: a reading of every channel of `MM`, on the side that `CMM` names."""
+        if not self._settings["MM"]:
+            raise VALUE
+        found = []
+        for slot in self._settings["MM"]:
+            source, mode = self.channels[slot].source, self._settings["CMM"][slot]
+            other: Unit = "amps" if source == "volts" else "volts"
+            unit = MEASURES.get(mode, source if mode == FORCE_SIDE else other)
+            verb = "TI" if unit == "amps" else "TV"
+            found.append(self._spot(verb, [str(slot), str(self._settings[f"R{verb[1]}"][slot])]))
+        return ",".join(found)
+
     def _spot(self, verb: str, given: Sequence[str]) -> str:
         (slot,) = self._slots(given[:1] or ["0"])
         unit, channel = READS[verb], self.channels[slot]
@@ -153,12 +200,19 @@ class KeysightB1500(PlainBox):
         seen = channel.read()
         value = seen.amps if unit == "amps" else seen.volts
         status = "V" if abs(value) >= INFINITE else "C" if seen.limited else "N"
-        return f"{status}{chr(ord('A') + slot - 1)}{verb[1]}{value:+.6E}"
+        before, decimals = FORMATS[self._settings["FMT"][0]]
+        head = before.format(letter=status, number=STATUS[status])
+        return f"{head}{chr(ord('A') + slot - 1)}{verb[1]}{value:+.{decimals}E}"
 
     def _learn(self, what: str) -> str:
         if what == "0":
             on = [str(slot) for slot, channel in self.channels.items() if channel.on]
             return f"CN{','.join(on)}" if on else "CL"
+        if what == "31":
+            return ",".join([f"MM{SPOT}", *map(str, self._settings["MM"])]) if self._settings["MM"] else "MM0"
+        if what in LEARNT:
+            settings = ((verb, self._settings[verb].items()) for verb in LEARNT[what])
+            return ";".join(f"{verb}{slot},{value}" for verb, pairs in settings for slot, value in pairs)
         if not what.isdigit() or int(what) not in self.channels:
             return ""
         return self._said.get(int(what), f"CL{what}")
@@ -169,6 +223,8 @@ class KeysightB1500(PlainBox):
             channel.set_off_mode("himp")
         self.queue.clear()
         self._said.clear()
+        self._settings = {"FMT": {0: 1}, "MM": {}}
+        self._settings |= {verb: dict.fromkeys(self.channels, 0) for verb in ("CMM", "RI", "RV")}
 
 
 def _number(text: str) -> float:
