@@ -11,6 +11,8 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 
 SEED    ?= $(shell date +%s)
 RELEASE ?= trixie
 EXTENT  ?= full
+# where this is set, every worker and every process of the tests would compile all of it again
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test lint peers bench soak docs links notebooks packages fresh test-lowest test-newest lock upgrade clean
 help:
@@ -39,7 +41,7 @@ demo: $(SETUP)
 	OMP_NUM_THREADS=1 $(BIN)/hil train digits --device emulator:discrete-board --run-dir runs/demo --overwrite
 
 test: $(SETUP)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --randomly-seed $(SEED)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --randomly-seed $(SEED)
 
 lint: $(SETUP)
 	$(BIN)/ruff check .

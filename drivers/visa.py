@@ -27,13 +27,13 @@ from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
-from drivers.opening_sockets import opening
 from drivers.transport import ReadBuffer, within
-from drivers.vxi11_calls import Vxi11Calls, calls_of
 from firmware_specs import platform
 
 if TYPE_CHECKING:
     from pyvisa_py.protocols.hislip import Instrument
+
+    from drivers.vxi11_calls import Vxi11Calls
 
 CLOSE_S = 0.5
 NEARLY = 0.9
@@ -238,6 +238,8 @@ class VisaSession:
 def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
     manager = pyvisa.ResourceManager(library)
     left_ms = max(1, int((deadline - time.monotonic()) * 1000.0))
+    from drivers.opening_sockets import opening  # with pyvisa-py: as it is imported it looks for USB devices
+
     with opening(deadline):
         resource = manager.open_resource(name, open_timeout=left_ms)
     if not isinstance(resource, MessageBasedResource):
@@ -267,6 +269,8 @@ def _timed(resource: MessageBasedResource) -> tuple[DeadlineSocket | Vxi11Calls,
     """Puts what keeps deadlines under a HiSLIP or VXI-11 session of pyvisa-py; nothing under others."""
     client = _hislip_of(resource)
     if client is None:
+        from drivers.vxi11_calls import calls_of
+
         calls = calls_of(_interface_of(resource))
         return () if calls is None else (calls,)
     client._sync, client._async = DeadlineSocket(client._sync), DeadlineSocket(client._async)

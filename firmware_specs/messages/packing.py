@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_TEXT = 1024
-_NUMBERS = {name: Struct("<" + code) for name, code in zip(
-    ("u8", "u16", "u32", "u64", "i8", "f32", "f64"), "BHIQbfd", strict=True)}  # fmt: skip
+_LETTERS = dict(zip(("u8", "u16", "u32", "u64", "i8", "f32", "f64"), "BHIQbfd", strict=True))
+_NUMBERS = {name: Struct("<" + code) for name, code in _LETTERS.items()}
 WIDTHS = (1, 2, 4, 8)
 
 Codes = NDArray[np.unsignedinteger]
@@ -28,6 +29,12 @@ class MalformedError(ValueError):
     def __init__(self, offset: int, problem: str) -> None:
         super().__init__(f"byte {offset}: {problem}")
         self.offset = offset
+
+
+@cache
+def _row(kinds: str) -> Struct:
+    """Several numbers in a row, `u16 f64`."""
+    return Struct("<" + "".join(_LETTERS[kind] for kind in kinds.split()))
 
 
 def width_for(largest: int) -> int:
@@ -51,8 +58,7 @@ class Writer:
 
     def put(self, kinds: str, *values: float) -> Writer:
         """Numbers, `kinds` naming the type of each: `put("u16 f64", 3, 0.5)`."""
-        for kind, value in zip(kinds.split(), values, strict=True):
-            self._parts.append(_NUMBERS[kind].pack(value))
+        self._parts.append(_row(kinds).pack(*values))
         return self
 
     def text(self, value: str) -> Writer:
@@ -92,12 +98,16 @@ class Reader:
 
     def raw(self, size: int) -> bytes:
         """The next `size` bytes."""
-        end = self.offset + size
+        at = self._past(size)
+        return self._data[at : at + size]
+
+    def _past(self, size: int) -> int:
+        """Steps over `size` bytes; returns where they begin."""
+        at, end = self.offset, self.offset + size
         if end > len(self._data):
-            raise MalformedError(self.offset, f"{size} bytes expected, {len(self._data) - self.offset} left")
-        data = self._data[self.offset : end]
+            raise MalformedError(at, f"{size} bytes expected, {len(self._data) - at} left")
         self.offset = end
-        return data
+        return at
 
     def rest(self) -> bytes:
         """All that is left."""
@@ -105,8 +115,9 @@ class Reader:
 
     def uint(self, kind: str, lowest: int = 0, highest: int | None = None) -> int:
         """An integer (`u8` .. `u64`, `i8`) within bounds."""
-        at = self.offset
-        value = int(_NUMBERS[kind].unpack(self.raw(_NUMBERS[kind].size))[0])
+        number = _NUMBERS[kind]
+        at = self._past(number.size)
+        value: int = number.unpack_from(self._data, at)[0]
         if value < lowest or (highest is not None and value > highest):
             bound = f"{lowest} or more" if highest is None else f"{lowest} .. {highest}"
             raise MalformedError(at, f"{value}, expected {bound}")
@@ -126,8 +137,9 @@ class Reader:
 
     def number(self, kind: str = "f64", *, infinite: bool = False) -> float:
         """A floating-point number, finite unless `infinite` is allowed; never NaN."""
-        at = self.offset
-        value = float(_NUMBERS[kind].unpack(self.raw(_NUMBERS[kind].size))[0])
+        number = _NUMBERS[kind]
+        at = self._past(number.size)
+        value: float = number.unpack_from(self._data, at)[0]
         if math.isnan(value) or (math.isinf(value) and not infinite):
             raise MalformedError(at, f"{value}, expected a finite number")
         return value

@@ -8,6 +8,8 @@ from typing import Self
 from firmware_specs.codes import State, Trip
 from firmware_specs.messages.packing import Reader, Writer
 
+_LAST_STATE, _LAST_TRIP = max(State), max(Trip)
+
 
 def pack_number(value: float) -> bytes:
     """One `f64`: WATCHDOG, TEMPERATURE, SET_TEMPERATURE, CLOCK, WAIT and the reply of ARM."""
@@ -59,8 +61,8 @@ class Status:
     def parse(cls, payload: bytes) -> Self:
         """From a payload; raises `MalformedError`."""
         reader = Reader(payload)
-        state, trip = State(reader.uint("u8", 0, max(State))), Trip(reader.uint("u8", 0, max(Trip)))
-        watchdog_s, remaining_s, uptime_s = (reader.number() for _ in range(3))
+        state, trip = State(reader.uint("u8", 0, _LAST_STATE)), Trip(reader.uint("u8", 0, _LAST_TRIP))
+        watchdog_s, remaining_s, uptime_s = reader.number(), reader.number(), reader.number()
         transactions, damaged, faults = reader.uint("u64"), reader.uint("u32"), reader.uint("u32")
         owner = reader.text()
         reader.end()

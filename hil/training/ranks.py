@@ -6,7 +6,9 @@ one rank and nothing is exchanged.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -206,6 +209,23 @@ def _launched() -> int:
     return max(1, count)
 
 
+def _store(count: int) -> dist.Store:
+    """Where the processes meet. Where no launcher keeps it, the first of them does.
+
+    It then listens at MASTER_ADDR, where torch's own would listen at every address of the machine; on loopback the
+    processes speak to each other over that, too.
+    """
+    host, port, patience = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timedelta(seconds=JOIN_S)
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    if ipaddress.ip_address(place[0]).is_loopback:
+        own = (name for name, known in psutil.net_if_addrs().items() if any(a.address == place[0] for a in known))
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", next(own, ""))
+    if _number("RANK", 0) or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return next(iter(rendezvous("env://", timeout=patience)))[0]
+    listening = socket.create_server(place[:2], family=family).detach()
+    return dist.TCPStore(host, port, count, True, patience, multi_tenant=True, master_listen_fd=listening)
+
+
 def _meet(backend: str, count: int, timeout_s: float) -> None:
     """Joins the group; says whom it waits for when that takes long.
 
@@ -221,10 +241,10 @@ def _meet(backend: str, count: int, timeout_s: float) -> None:
     said.daemon = True
     said.start()
     try:
-        met = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_S))))
         dist.init_process_group(
-            backend, store=met[0], rank=met[1], world_size=met[2], timeout=timedelta(seconds=timeout_s)
-        )
+            backend, store=_store(count), rank=_number("RANK", 0), world_size=count,
+            timeout=timedelta(seconds=timeout_s),
+        )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RankError(f"{others}, did not come within {JOIN_S:g} s ({first}): {todo}") from error

@@ -209,3 +209,10 @@ def test_open_that_hangs_is_given_up_and_closed_when_it_ends():
         within(time.monotonic() + 0.05, slow, lambda port: closed.set(), "opening the port", "serial:x")
     release.set()
     assert closed.wait(2)
+
+
+def test_nothing_looks_for_usb_devices_before_a_visa_session_is_asked_for(python):
+    loaded = python.run(
+        ["-c", "import sys; print([n for n in ('usb', 'pyvisa_py') if n in sys.modules])"], capture_output=True
+    )
+    assert loaded.stdout == "[]\n"

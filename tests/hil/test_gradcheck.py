@@ -62,6 +62,13 @@ def test_the_ideal_chip_gives_the_exact_gradient():
     assert result.max_norm_error < 0.02
 
 
+@pytest.fixture
+def unseen(monkeypatch):
+    """The picture, most of what a small check costs, is looked at in other tests."""
+    monkeypatch.setattr("hil.report.gradcheck.write_picture", lambda *_: None)
+
+
+@pytest.mark.usefixtures("unseen")
 def test_samples_at_a_kink_are_left_out_counted_and_kept_on_request(tmp_path):
     figures = {}
     for every in (False, True):
@@ -107,6 +114,7 @@ def test_a_gradient_that_is_rounding_alone_is_zero():
     assert gradcheck.agreement(whole, rounding, 1e-9) == gradcheck.Agreement(0.0, 0.0)
 
 
+@pytest.mark.usefixtures("unseen")
 def test_random_images_through_batch_norm_show_no_false_alarm(tmp_path):
     out = tmp_path / "check.json"
     command.command("mnist-dense", data_root=tmp_path, samples=32, json=out, picture=tmp_path / "p.svg")

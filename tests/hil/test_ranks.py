@@ -44,11 +44,11 @@ def arguments(folder, path, *more):
 @pytest.fixture
 def torchrun(python):
     """torchrun of two ranks on one machine, whose own name nobody needs to resolve: a bare container's does not."""
-    here = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2", "--no-python"]
+    here = ["--local-addr", "127.0.0.1", "--nproc-per-node", "2", "--no-python"]
 
-    def run(*command, **environment):
+    def run(*command, meet=("--standalone",), **environment):
         """Runs a Python program as a person would."""
-        launched = ["-m", "torch.distributed.run", *here, *python.program, *command]
+        launched = ["-m", "torch.distributed.run", *meet, *here, *python.program, *command]
         return python.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True)
 
     return run
@@ -159,6 +159,31 @@ def test_a_rank_that_cannot_begin_stops_all_with_one_message_and_leaves_no_folde
     assert "rank 1 of 2: " in message and "no device 'chip1'" in message and "before the first step" in message
     assert "[rank" not in said  # a traceback of ours
     assert not (tmp_path / "run").exists()
+
+
+LISTENING = """
+import sys
+import psutil
+from hil.training.ranks import Ranks
+part = Ranks.wait
+def listening(self):
+    ports = [c.laddr for p in psutil.Process().parent().parent().children(recursive=True) for c in p.net_connections()
+             if c.status == psutil.CONN_LISTEN]
+    print("listening", {port.ip for port in ports}, flush=True)
+    part(self)
+Ranks.wait = listening
+from hil.training.ranks import joined
+with joined() as ranks:
+    ranks.wait()
+"""
+
+
+def test_on_one_machine_nothing_need_listen_on_a_network(torchrun, tmp_path):
+    (tmp_path / "listening.py").write_text(LISTENING)
+    in_a_file = ("--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file")
+    done = torchrun(str(tmp_path / "listening.py"), meet=in_a_file, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    said = [line for line in done.stdout.splitlines() if line.startswith("listening")]
+    assert said == ["listening {'127.0.0.1'}"] * 2, done.stdout + done.stderr
 
 
 def main_exits_ok(command):

@@ -51,6 +51,7 @@ def pay():
     import hil.commands.train
     import hil.training.loop  # noqa: F401
 
+    assert "usb" not in sys.modules, "its devices are looked for in a thread, which no forked process has"
     gc.collect()
     gc.freeze()
 

@@ -74,6 +74,7 @@ def deviations(seed, folder):
     return {name: (found[name].measured.value - v) / found[name].measured.sigma for name, v in true.items()}
 
 
+@pytest.mark.usefixtures("unpublished")
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_figures_agree_with_the_truth_within_3_sigma_and_95_percent_intervals_cover(seeds, tmp_path):
     found = {seed: deviations(seed, tmp_path) for seed in seeds}

@@ -84,6 +84,7 @@ def cut_at(monkeypatch, owner, name, count, after):
     monkeypatch.setattr(owner, name, cutting)
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_an_offset_agrees_as_far_as_the_datasheet_says_that_the_converters_bow(tmp_path):
     sheet = load("reram")
     straight = {
@@ -99,6 +100,7 @@ def test_an_offset_agrees_as_far_as_the_datasheet_says_that_the_converters_bow(t
     assert verdicts == ["agrees", "differs"]
 
 
+@pytest.mark.usefixtures("unpublished")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("owner", "name", "count"),
@@ -192,6 +194,7 @@ def test_a_device_that_does_not_count_its_pulses_is_characterized_all_the_same(t
     assert "USAGE" in found.skipped["pulse_response"]
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_stuck_cells_are_counted(tmp_path):
     sheet = load("mixed-8bit").model_dump() | {"faults": {"stuck_on": 0.1, "stuck_off": 0.05}}
     what = plan.Plan(rows=32, columns=16, programming=Programming())
@@ -200,6 +203,7 @@ def test_stuck_cells_are_counted(tmp_path):
     assert found["programming.stuck_off"].measured.agrees(0.05)
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_a_twin_behaves_like_its_source_on_held_out_measurements(tmp_path):
     what = plan.Plan(
         rows=16, columns=16, transfer=Transfer(), programming=Programming(), read_noise=ReadNoise(),
@@ -220,6 +224,7 @@ def test_a_twin_behaves_like_its_source_on_held_out_measurements(tmp_path):
     assert not [d for d in distances if d.rejected]
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_a_twin_of_another_kind_of_chip_is_told_apart(tmp_path):
     what = plan.Plan(rows=16, columns=16, programming=Programming(), read_noise=ReadNoise(reads=16))
     both = [measure(Chip(load(name), seed=1), tmp_path / name, what) for name in ("ecram", "reram")]
@@ -235,6 +240,7 @@ def test_a_measurement_does_not_go_on_in_cells_that_were_lost(tmp_path, monkeypa
         measure(Chip(sheet, seed=1), tmp_path / "run")
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_drives_that_a_coarse_converter_makes_one_are_measured_once(tmp_path):
     sheet = load("reram")
     found = measure(Chip(sheet, seed=3), tmp_path / "run", plan.Plan(rows=4, columns=4, transfer=Transfer(repeats=8)))
@@ -311,6 +317,7 @@ def test_a_measurement_that_was_broken_off_says_how_it_goes_on(tmp_path, monkeyp
         run.load(tmp_path)
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_a_resistive_board_is_characterized_and_has_a_twin(tmp_path):
     sheet = load("resistive-board").model_dump()
     sheet["output_adc"] |= {"gain_error_sigma": 0.01}
