@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware_specs.printable import printable
 from hil import commands
 from hil.completion import ASKED, attach
 from hil.environment import shielded
@@ -63,6 +64,16 @@ class Commands(commands.Group):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands: Any = Modules()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs one; what is said of wrong usage may quote a file, and is made printable."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if (said := getattr(error, "format_message", None)) is not None:  # click's, or the one within typer
+                text = printable(said(), commands.MOST, lines=True)
+                error.format_message = lambda: text  # type: ignore[attr-defined]
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.rack.circuit import DiodePort, OnePort, VoltagePort, current, open_volts, solve
+from emulator.rack.circuit import DiodePort, Factors, OnePort, VoltagePort, current, open_volts, solve
 from emulator.rack.crossbar import BareCrossbar
 from emulator.rack.events import Log
 from emulator.rack.stand import ROOM_K, Fixtures, Relay
@@ -60,6 +60,7 @@ class Bench:
         self._volts: Array | None = None
         self._calm: Array | None = None  # the solution that was seen to stress nothing
         self._guess = np.zeros(len(self._nodes))
+        self._factors = Factors()
 
     @property
     def line_hz(self) -> float:
@@ -175,7 +176,7 @@ class Bench:
             for number, port in ports:
                 if isinstance(port, VoltagePort):
                     guess[number] = port.volts
-            self._volts = self._guess = solve(admittance, ports, guess)
+            self._volts = self._guess = solve(admittance, ports, guess, self._factors)
         return self._volts
 
     def terminal_volts(self, terminal: str) -> float:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgetrf, dgetrs
 
 Array = NDArray[np.float64]
 LEAK_S = 1e-12
@@ -136,7 +138,28 @@ class NotConverged(RuntimeError):
     """The network has no solution Newton's method finds; a fault of the circuit given, with its size named."""
 
 
-def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> Array:
+class Factors:
+    """Factors of the matrix that was solved last: while only levels of sources change, it is the same again."""
+
+    def __init__(self) -> None:
+        self._matrix: Array = np.empty((0, 0))
+        self._factors: tuple[Any, Any] | None = None
+        self._one_at_a_time = Lock()  # SciPy's `dgetrs` changes the pivots it is given and changes them back
+
+    def solve(self, matrix: Array, right: Array) -> Array:
+        """As `numpy.linalg.solve`, by the same routines.
+
+        Args:
+            matrix: (nodes, nodes); not to be changed afterwards.
+            right: (nodes,).
+        """
+        with self._one_at_a_time:
+            if self._factors is None or not np.array_equal(self._matrix, matrix):
+                self._matrix, self._factors = matrix, dgetrf(matrix)[:2]
+            return np.asarray(dgetrs(*self._factors, right)[0], dtype=np.float64)
+
+
+def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array, factors: Factors | None = None) -> Array:
     """Node voltages at which all currents balance.
 
     Newton's method on the co-content; a step is halved until the co-content still falls at its end, which from any
@@ -146,20 +169,21 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array) -> 
         admittance: (nodes, nodes), symmetric.
         ports: Node and what hangs on it.
         start: First guess, (nodes,).
+        factors: What is remembered of the solution before.
 
     Raises:
         NotConverged: 200 steps did not do.
     """
-    base = admittance.copy()
-    diagonal = np.arange(len(base))
-    base[diagonal, diagonal] += LEAK_S
+    base, diagonal = admittance.copy(), slice(None, None, len(admittance) + 1)
+    base.flat[diagonal] += LEAK_S
     loads = _Loads.of(ports, len(start))
+    factors = factors or Factors()
     volts = start
     for _ in range(200):
         pushed, slope = loads.push(volts)
         jacobian = base.copy()
-        jacobian[diagonal, diagonal] -= slope
-        step = np.asarray(np.linalg.solve(jacobian, pushed - base @ volts), dtype=np.float64)
+        jacobian.flat[diagonal] -= slope
+        step = factors.solve(jacobian, pushed - base @ volts)
         whole = volts + step
         wanted = pushed + slope * step
         if np.abs(loads.push(whole)[0] - wanted).max() <= 1e-11 + 1e-9 * np.abs(wanted).max():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import Overwrite, group, writable
+from hil.commands import Overwrite, group, say, writable
 
 app = group("The reference firmware in C: a folder to begin a board with.")
 PARTS = ("core", "chip", "ports", "example", "Makefile", "README.md")
@@ -36,9 +36,9 @@ def new(
             shutil.copyfile(source, folder / name)
     (folder / "board.toml").write_text(toml, "utf-8")
     _write(folder / "board.h", header)
-    typer.echo(f"{folder}: next, `make -C {folder}`, then `{folder}/build/board`, and `hil conform --device` with the")
-    typer.echo("address that it prints. Without a C compiler: pip install 'crossbar-hil[firmware]', and make with")
-    typer.echo('CC="python -m ziglang cc".')
+    say(f"{folder}: next, `make -C {folder}`, then `{folder}/build/board`, and `hil conform --device` with the")
+    say("address that it prints. Without a C compiler: pip install 'crossbar-hil[firmware]', and make with")
+    say('CC="python -m ziglang cc".')
 
 
 @app.command("board")
@@ -50,7 +50,7 @@ def renew(
     header, _ = _numbers(str(folder / "board.toml"))
     writable(folder / "board.h", overwrite=overwrite)
     _write(folder / "board.h", header)
-    typer.echo(f"{folder / 'board.h'} is made anew")
+    say(f"{folder / 'board.h'} is made anew")
 
 
 def _write(path: Path, header: str) -> None:

@@ -72,6 +72,10 @@ class DeviceBench(ShownBench, OneOfAKind):
             self._armed = True
             self.crossbar.arm()
 
+    def rest(self) -> None:
+        """Outputs off, confirmed."""
+        self.crossbar.session.disarm()
+
     def busy(self, seconds: float) -> AbstractContextManager[None]:
         """Work on the host that takes longer than the lease on the outputs, and at most so long."""
         return self.crossbar.session.busy(seconds)

@@ -47,6 +47,10 @@ class RackBench(ShownBench, OneOfAKind):
         self._begin = rig.clock.now_s()
         self._plan: Plan | None = None
 
+    def rest(self) -> None:
+        """Outputs off, relays open; that they are is asked for when the rack is left."""
+        self.rig.safe()
+
     def busy(self, seconds: float) -> AbstractContextManager[None]:
         """Work on the host that takes longer than the lease on the outputs, and at most so long."""
         return self.rig.lease.busy(seconds)

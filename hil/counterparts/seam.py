@@ -7,13 +7,14 @@ which the block programs and settles. Implementations: `reference`, `emulator`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
+from drivers.errors import DeviceError
 from firmware_specs.shown import Shown, told
 from firmware_specs.topology import Topology
 from hil.counterparts.values import Parameters, States
@@ -243,6 +244,22 @@ class Leased(Protocol):
     def busy(self, seconds: float) -> AbstractContextManager[None]:
         """Work on the host without a verb that takes longer than the lease, and at most so long."""
         ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A bench that can switch its outputs off before it is left."""
+
+    def rest(self) -> None:
+        """Outputs off; raises `DeviceError` where that is not confirmed."""
+        ...
+
+
+def rest(bench: Bench) -> None:
+    """Outputs off before the host does what is slow; who does not confirm it is asked again at the end."""
+    if isinstance(bench, Resting):
+        with suppress(DeviceError):
+            bench.rest()
 
 
 def busy(bench: Bench, seconds: float) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from firmware_specs.printable import printable
-from firmware_specs.shown import Shown
+from firmware_specs.shown import Shown, told
 from hil import data
 from hil.counterparts.device_snapshot import below
 from hil.counterparts.opening.bench import open_bench
@@ -31,7 +31,7 @@ from hil.training.stopping import stops
 Which = Literal["newest", "best"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedRun(Shown):
     """An open run; close it, or use it in a `with` statement.
 
@@ -61,6 +61,10 @@ class LoadedRun(Shown):
     def facts(self) -> dict[str, object]:
         """Folder, counterpart and what the run measured."""
         return {**self.folder.facts(), "on": self.bench.address}
+
+    def __repr__(self) -> str:
+        """The facts in a line."""
+        return told(self, self.facts())
 
     def close(self) -> None:
         """Leaves the counterpart in its safe state."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drivers.errors import DeviceError
-from hil.counterparts.seam import Bench, NotFinite, busy
+from hil.counterparts.seam import Bench, NotFinite, busy, rest
 from hil.data import Dataset, check_fits
 from hil.data.ahead import ahead
 from hil.data.batches import Batches
@@ -116,10 +116,13 @@ def train(
     ):
         every_block = recorder.observers(model, tally.add)
 
-        def save(between_steps: bool = True) -> None:
+        def save(between_steps: bool = True, last: bool = False) -> None:
             refuse_taken_away(folder.shared.path)
             with busy(bench, SAVING_S):
-                whole = state.checkpoint(metrics.sync(), between_steps)
+                whole = state.checkpoint(metrics.size, between_steps)
+                if last:
+                    rest(bench)  # the disk may be slow
+                metrics.sync()
                 checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
                 note_checkpoint(folder)
 
@@ -157,7 +160,7 @@ def train(
                     signalled = ranks.largest(asked_to_stop() or 0)
                     stopped = signal.Signals(signalled) if signalled else None
                     if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
-                        save()
+                        save(last=stopped is not None)
                     if stopped:
                         return Outcome(_summarize(folder, state, experiment, recorder, stopped.name), stopped)
 
@@ -188,7 +191,7 @@ def train(
         except (DeviceError, RankError, KeyboardInterrupt):
             if before is not None:
                 state.undo_step(before)
-            save(between_steps=False)
+            save(between_steps=False, last=True)
             raise
 
 

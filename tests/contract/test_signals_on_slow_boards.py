@@ -160,3 +160,35 @@ def test_a_training_is_off_within_a_second_and_says_the_sentence(slow_board, sta
     assert "stopped by SIGINT" in said and "--resume goes on" in said
     assert not errors.strip()
     assert device.outputs.state is State.SAFE
+
+
+SLOW_DISK = """
+import os, sys, time
+real = os.fsync
+os.fsync = lambda file: (time.sleep(2.0 if os.path.exists(sys.argv[1]) else 0.0), real(file))[1]
+from hil.cli import main
+main(sys.argv[2:])
+"""
+
+
+def test_a_slow_disk_does_not_hold_up_the_switching_off(slow_board, start_host, tmp_path):
+    """The checkpoint of a training that is stopped takes its time, behind outputs that are off."""
+    board, flag = slow_board("settling", DOORS["pty"]), tmp_path / "slow"
+    device = board.device
+    host = start_host(
+        "-c", SLOW_DISK, str(flag),
+        "train", "digits", "--device", board.addresses[0], "--run-dir", str(tmp_path / "run"),
+        "--set", "run.epochs=1", "--set", "data.train_samples=320", "--set", "data.test_samples=32",
+    )  # fmt: skip
+    wait_for(lambda: any(event.text == "SETTLE" for event in device.journal.of("request")), 50)
+    flag.touch()
+    sent = time.monotonic()
+    host.send_signal(signal.SIGTERM)
+    wait_for(lambda: not device.outputs.on)
+    off = device.journal.of("outputs")[-1]
+    print(f"SIGTERM while training, slow disk: outputs off after {1000 * (off.time_s - sent):.0f} ms")
+    assert off.time_s - sent < 1.0
+    flag.unlink()
+    _, errors = host.communicate()
+    assert host.returncode == 143 and not errors.strip()
+    assert device.outputs.state is State.SAFE

@@ -37,6 +37,15 @@ def test_complaint_quotes_files_and_notes_harmlessly(capsys):
     assert harmless(said) and "[/x]" in said
 
 
+def test_wrong_usage_quotes_a_file_harmlessly(tmp_path, capsys):
+    """Names of devices in somebody's bench file."""
+    (tmp_path / "lab.toml").write_text('[devices."\\u001b]0;x\\u0007\\u202e"]\naddress = "serial:/dev/x"\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["mcp", str(tmp_path), "--bench", str(tmp_path / "lab.toml"), "--measure", "zzz"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "no device of" in said and harmless(said)
+
+
 def test_console_reads_no_markup_and_obeys_no_escape():
     out = io.StringIO()
     console = Terminal(file=out)

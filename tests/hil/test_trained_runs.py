@@ -80,6 +80,7 @@ def test_a_run_is_loaded_in_one_line(trained):
         assert loaded.evaluate().accuracy > 0.3
         assert loaded.experiment.run.epochs == 2
         assert "<td>" in loaded._repr_html_()
+        assert "on: reference:" in repr(loaded) and len(repr(loaded)) < 400
 
 
 def test_weights_of_another_model_are_refused_with_the_name_that_differs(trained, tmp_path, capsys):

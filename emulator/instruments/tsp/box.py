@@ -136,7 +136,7 @@ class TspBox:
                 came, self._triggered = self._triggered, False
                 self._take_message()
                 self._in_message = came
-                self._go(came)
+                self._advance(self.lua.go, came)
             else:
                 break
         said, self._output = b"".join(self._output), []
@@ -152,10 +152,10 @@ class TspBox:
 
     def _prompt(self) -> None:
         """After a command: errors and the prompt, where somebody switched them on (2600B manual; form from memory)."""
-        if self.tree.get("localnode.showerrors"):
+        if self.tree.was_set("localnode.showerrors"):
             while self.queue:
                 self.say(("\t".join(self.text(value) for value in self._next_error()) + "\n").encode())
-        if self.tree.get("localnode.prompts"):
+        if self.tree.was_set("localnode.prompts"):
             self.say(b"TSP>\n")
 
     def fail(self, code: int, text: str) -> None:
@@ -187,7 +187,7 @@ class TspBox:
             self.bench.log.add("command", self.name, text=line)
         if self._script is not None:
             self._collect(self._script, line)
-        elif script := Loading.begun(line):
+        elif line[:4].lower() == "load" and (script := Loading.begun(line)):
             self._script = script
         elif line.startswith("*"):
             common(self, line.upper())
@@ -196,17 +196,12 @@ class TspBox:
 
     def chunk(self, text: str) -> None:
         """Runs a piece of Lua."""
-        try:
-            self.lua.start(text)
-        except Refused as refused:
-            self.fail(refused.code, refused.text)
-            return
-        self._go()
+        self._advance(self.lua.start, text)
 
-    def _go(self, *given: bool) -> None:
+    def _advance(self, run: Callable[..., float | None], *given: object) -> None:
         self._until = None
         try:
-            seconds = self.lua.go(*given)
+            seconds = run(*given)
         except Refused as refused:
             self.fail(refused.code, refused.text)
             return

@@ -66,39 +66,41 @@ class Lua:
         """Runs a chunk of the box's own, for functions that are written in Lua."""
         self._runtime.execute(text)
 
-    def start(self, text: str) -> None:
-        """Compiles a message; it is the one that `go` goes on with.
+    def start(self, text: str) -> float | None:
+        """Compiles a message and runs it until it ends (None) or waits for a trigger (for so many seconds).
 
         Raises:
-            Refused: -285, it is not Lua; -225, there is no memory for it.
+            Refused: -285, it is no Lua; what the instrument refused; -286, an error of the script; -225, no memory.
         """
-        try:
-            problem = self._interface.start(text, "tsp")
-        except lua51.LuaMemoryError as error:
-            raise self._out() from error
-        if problem is not None:
-            line, words = _placed(str(problem))
-            raise Refused(-285, f"TSP Syntax error at line {line}: {words}")
+        return self._advanced(self._interface.start, text, "tsp", INSTRUCTIONS)
 
     def go(self, *given: object) -> float | None:
-        """Runs the message until it ends (None) or waits for a trigger (for so many seconds).
+        """Goes on with the message that waited.
 
         Args:
             given: What the waiting statement returns: whether a trigger came.
 
         Raises:
-            Refused: what the instrument refused, -286 for an error of the script, -225 out of memory.
+            Refused: as `start`.
         """
-        self._interface.begin(INSTRUCTIONS)
+        return self._advanced(self._interface.go, INSTRUCTIONS, *given)
+
+    def _advanced(self, run: Callable[..., Any], *given: object) -> float | None:
         try:
-            what, more = self._both(self._interface.go(*given))
+            found = run(*given)
         except lua51.LuaMemoryError as error:
             raise self._out() from error
+        if found == "done":
+            return None
+        what, more = self._both(found)
+        if what == "syntax":
+            line, words = _placed(str(more))
+            raise Refused(-285, f"TSP Syntax error at line {line}: {words}")
         if what == "error":
             if "not enough memory" in str(more):
                 raise self._out()
             raise self._refusal(str(more))
-        return None if what == "done" else float(more or 0.0)
+        return float(more or 0.0)
 
     def _out(self) -> Refused:
         """Out of memory: what nobody holds is given back; what a script still holds goes with all its globals."""

@@ -179,28 +179,32 @@ end
 local interface = {}
 function interface.make(kind, path) kinds[kind](path) end
 function interface.set(path, value) place(path, value) end
-function interface.begin(budget) left = budget end
 local thread  -- of the one message that is being carried out
 local byte = string.byte
 local compiled, kept = {}, 0
-function interface.start(text, name)
-  local chunk = compiled[text]
-  if not chunk then
-    if byte(text) == 27 then return "unexpected symbol" end
-    local problem
-    chunk, problem = loadstring_(text, name)
-    if not chunk then return problem end
-    if kept < 200 and len(text) < 200 then kept, compiled[text] = kept + 1, chunk end
-  end
-  thread = create(chunk)
-  sethook(thread, tick, "", hook)
-end
-function interface.go(...)
-  local ok, what, seconds = resume(thread, ...)
+local function advance(ok, what, seconds)
   if not ok and what == ended then return "done" end
   if not ok then return "error", what end
   if status(thread) == "dead" then return "done" end
   if what == waiting then return "wait", seconds end
   return "error", "attempt to yield from outside a coroutine"
+end
+function interface.start(text, name, budget)  -- compiles a message and runs it until it ends or waits
+  local chunk = compiled[text]
+  if not chunk then
+    if byte(text) == 27 then return "syntax", "unexpected symbol" end
+    local problem
+    chunk, problem = loadstring_(text, name)
+    if not chunk then return "syntax", problem end
+    if kept < 200 and len(text) < 200 then kept, compiled[text] = kept + 1, chunk end
+  end
+  thread = create(chunk)
+  sethook(thread, tick, "", hook)
+  left = budget
+  return advance(resume(thread))
+end
+function interface.go(budget, ...)
+  left = budget
+  return advance(resume(thread, ...))
 end
 return interface

@@ -114,6 +114,10 @@ class Tree:
             hook(kept)
         self._set[self.key(path)] = kept
 
+    def was_set(self, path: str) -> Any:
+        """What a script set an attribute to; None where none did."""
+        return self._set.get(path)
+
     def settable(self, prefix: str) -> list[str]:
         """Attributes that may be set, by how their paths begin."""
         return [path for path, command in self._commands.items() if command.sets and path.startswith(prefix)]

@@ -37,6 +37,11 @@ class MetricsFile:
         """Adds one line; values that JSON has no form for (NaN, infinities) become null."""
         self._file.write(json.dumps({k: _finite(v) for k, v in record.items()}).encode() + b"\n")
 
+    @property
+    def size(self) -> int:
+        """Length in bytes, with what is not on disk yet."""
+        return self._file.tell()
+
     def sync(self) -> int:
         """Puts everything on disk and returns the length in bytes."""
         self._file.flush()
