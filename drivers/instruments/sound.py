@@ -8,6 +8,7 @@ of it is caught where the rack calls its instruments.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from drivers import answers
@@ -33,19 +34,16 @@ class Sound:
     def __getattr__(self, attribute: str) -> Any:
         if not hasattr(type(self._inner), attribute):  # no property: nothing is asked
             return getattr(self._inner, attribute)
-        found = self._try(lambda: getattr(self._inner, attribute))
-        return self._guarded(found) if callable(found) else found
+        found = self._try(getattr, self._inner, attribute)
+        return partial(self._try, found) if callable(found) else found
 
     def __setattr__(self, attribute: str, value: Any) -> None:
-        self._try(lambda: setattr(self._inner, attribute, value))
+        self._try(setattr, self._inner, attribute, value)
 
-    def _guarded(self, act: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **options: self._try(lambda: act(*args, **options))
-
-    def _try(self, act: Callable[[], Any]) -> Any:
+    def _try(self, act: Callable[..., Any], *args: Any, **options: Any) -> Any:
         before = self._dialogue.last_traffic
         try:
-            return act()
+            return act(*args, **options)
         except NONSENSE as error:
             said = printable(f"{type(error).__name__}: {error}", 200)
             if self._dialogue.last_traffic == before:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any, Protocol
 
@@ -70,7 +71,7 @@ class VoltagePort:
     series_s: float = STEEP_S
     constant_a = 0.0
 
-    @property
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """`clip((V - v) G, -limit, limit)`."""
         return (Piece(self.series_s, self.volts, -self.limit_a, self.limit_a),)
@@ -92,7 +93,7 @@ class CurrentPort:
     constant_a: float
     limit_v: float
 
-    @property
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """Clamps that pull back beyond the compliance."""
         return (Piece(STEEP_S, self.limit_v, high=0.0), Piece(STEEP_S, -self.limit_v, low=0.0))
@@ -126,7 +127,7 @@ class DiodePort:
     ceiling: bool = False
     constant_a = 0.0
 
-    @property
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """Conducts on one side only."""
         if self.ceiling:
@@ -186,14 +187,14 @@ def solve(admittance: Array, ports: list[tuple[int, OnePort]], start: Array, fac
         step = factors.solve(jacobian, pushed - base @ volts)
         whole = volts + step
         wanted = pushed + slope * step
-        if np.abs(loads.push(whole)[0] - wanted).max() <= 1e-11 + 1e-9 * np.abs(wanted).max():
+        if np.abs(loads.amps(whole) - wanted).max() <= 1e-11 + 1e-9 * np.abs(wanted).max():
             return whole  # every port stayed on its segment, so the step was exact
         scale = 1.0
-        while scale > 1e-18 and float((base @ whole - loads.push(whole)[0]) @ step) > 0:
+        while scale > 1e-18 and float((base @ whole - loads.amps(whole)) @ step) > 0:
             scale /= 2
             whole = volts + scale * step
         volts = whole
-    left = float(np.abs(loads.push(volts)[0] - base @ volts).max())
+    left = float(np.abs(loads.amps(volts) - base @ volts).max())
     raise NotConverged(f"no balance of {len(volts)} nodes with {len(ports)} sources: {left:g} A are left")
 
 
@@ -219,8 +220,20 @@ class _Loads:
 
     def push(self, volts: Array) -> tuple[Array, Array]:
         """Current into every node, and its slope."""
-        free = self.siemens * (self.volts - volts[self.node])
+        free = self._free(volts)
         inside = (free >= self.low) & (free <= self.high)
-        amps = np.bincount(self.node, np.minimum(np.maximum(free, self.low), self.high), len(volts))
-        slope: Array = np.bincount(self.node, np.where(inside, -self.siemens, 0.0), len(volts)).astype(np.float64)
-        return self.constant + amps, slope
+        slope: Array = np.bincount(self.node, -self.siemens * inside, len(volts))
+        return self._clamped(free), slope
+
+    def amps(self, volts: Array) -> Array:
+        """Current into every node."""
+        return self._clamped(self._free(volts))
+
+    def _free(self, volts: Array) -> Array:
+        """Of every piece, without its ends."""
+        return self.siemens * (self.volts - volts[self.node])
+
+    def _clamped(self, free: Array) -> Array:
+        ends = np.minimum(np.maximum(free, self.low), self.high)
+        found: Array = self.constant + np.bincount(self.node, ends, len(self.constant))
+        return found

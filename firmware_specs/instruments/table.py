@@ -110,7 +110,7 @@ class Table:
         most = {"V": volts, "A": amps}
         now = {unit: max(c.kind.high for c in self.commands if c.kind.unit == unit) for unit in most}
         commands = tuple(_reaching(command, now, most) for command in self.commands)
-        return replace(self, commands=commands, index=Headers(c.header for c in commands))
+        return replace(self, commands=commands)  # the headers are the same, and so their index
 
     def find(self, header: str) -> tuple[Command, tuple[int | None, ...]]:
         """The command a header spells, and its suffixes; raises as `Headers.find`."""
