@@ -206,19 +206,26 @@ class SmuChannel:
             self.front = front
         self._connect()
 
-    def pulse(self, volts: float, width_s: float) -> None:
-        """One pulse from the present level and back."""
-        before = self.level["volts"]
-        self.set_level("volts", volts)
-        self.bench.log.add("pulse", self.terminal, volts, f"{width_s:g}")
+    def pulse(self, level: float, width_s: float) -> SmuReading:
+        """One pulse of what it sources, from the present level and back; the reading is from its end."""
+        unit = self.source
+        before = self.level[unit]
+        self.set_level(unit, level)
+        self.bench.log.add("pulse", self.terminal, level, f"{width_s:g}")
         self.bench.advance(width_s)
-        self.set_level("volts", before)
+        reading = self._converted()
+        self.set_level(unit, before)
+        return reading
 
     def read(self) -> SmuReading:
-        """One reading: takes its time, sees what the network gives, with the errors of the ranges used."""
+        """One reading: takes its time, then sees what is there."""
         conversions = (self.facts.autozero if self.autozero else 1) * self.averages
         integrated = conversions * self.nplc / self.bench.line_hz
         self.bench.advance(self.delay_s + self.facts.settle_s + integrated)
+        return self._converted()
+
+    def _converted(self) -> SmuReading:
+        """What the network gives now, with the errors of the ranges used."""
         volts, amps = self.bench.terminal_volts(self._wired), self.bench.terminal_amps(self._wired)
         limited = self.limited(volts)
         seen_v, seen_a = self._seen("volts", volts), self._seen("amps", amps)

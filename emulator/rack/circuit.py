@@ -222,7 +222,7 @@ class _Loads:
         """Current into every node, and its slope."""
         free = self._free(volts)
         inside = (free >= self.low) & (free <= self.high)
-        slope: Array = np.bincount(self.node, -self.siemens * inside, len(volts))
+        slope: Array = np.bincount(self.node, -self.siemens * inside, len(volts)).astype(np.float64, copy=False)
         return self._clamped(free), slope
 
     def amps(self, volts: Array) -> Array:

@@ -10,13 +10,14 @@ from emulator.instruments.buffers import Buffer
 from emulator.instruments.core import Call, Reply
 from emulator.instruments.models.keithley2400_trigger import Layers
 from emulator.instruments.refused import Refused
-from emulator.instruments.smu import NAN, SmuChannel, SmuReading
+from emulator.instruments.smu import INFINITE, NAN, SmuChannel, SmuReading
 from emulator.instruments.smu_scpi import OFF_MODES, UNITS, ScpiSmu
 from emulator.rack.inaccuracy import Inaccuracy
 from emulator.rack.stand import Stand
 from firmware_specs.instruments import load_table
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Headers, Parameters, ScpiError
+from firmware_specs.scpi.headers import short_form
 
 FUNCTIONS = {"VOLTage[:DC]": "volts", "CURRent[:DC]": "amps", "RESistance": "ohms"}
 NAMES = {"volts": '"VOLT:DC"', "amps": '"CURR:DC"', "ohms": '"RES"'}
@@ -24,10 +25,11 @@ ELEMENTS = ("VOLTage", "CURRent", "RESistance", "TIME", "STATus")
 OVP_NONE = 161.0
 """Source protection above 160 V is none (2400 User's Manual, SOURce:VOLTage:PROTection; from memory)."""
 OUTPUT_OFF = Refused(803, "Not permitted with OUTPUT off")
-FRONT, COMPLIANCE = 1 << 2, 1 << 3
-MEASURED = {"volts": 1 << 12, "amps": 1 << 13, "ohms": 1 << 14}
-SOURCED = {"volts": 1 << 15, "amps": 1 << 16}
-"""Bits of the status word of a reading; 2400 User's Manual, FORMat:ELEMents, from memory but for compliance."""
+OVERFLOWN, FILTERED, FRONT, COMPLIANCE, AUTO_OHMS = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 10
+MEASURED = {"volts": 1 << 11, "amps": 1 << 12, "ohms": 1 << 13}
+SOURCED = {"volts": 1 << 14, "amps": 1 << 15}
+FOUR_WIRES = 1 << 22
+"""Bits of the status word of a reading, as far as they act; 2400 User's Manual, FORMat:ELEMents, page 18-50."""
 
 
 class Keithley2400(ScpiSmu):
@@ -76,6 +78,9 @@ class Keithley2400(ScpiSmu):
             self.actions[f"configure.{quantity}"] = partial(self._configure, quantity)
         for unit in UNITS:
             self.append_to_lists(unit)
+            self.computed[f"sweep.step.{unit}"] = partial(self.layers.step, unit)
+        self.computed["sweep.points"] = self.layers.points
+        self.hooks["sweep.points"] = lambda points: self.layers.by_points()
 
     def reset(self) -> None:
         """Channel, functions, format and buffer to defaults."""
@@ -117,6 +122,10 @@ class Keithley2400(ScpiSmu):
         status = (FRONT if smu.front else 0) | (COMPLIANCE if reading.limited else 0) | SOURCED[sourced]
         status |= sum(MEASURED[name] for name in on)
         ohms = reading.ohms if "ohms" in on else NAN
+        status |= OVERFLOWN if INFINITE in map(abs, (*(measured[unit] for unit in on & set(UNITS)), ohms)) else 0
+        status |= FILTERED if self.get("filter.on") else 0
+        status |= AUTO_OHMS if self.get("ohms.mode") == "AUTO" else 0
+        status |= FOUR_WIRES if self.get("wires") else 0
         every = (volts, amps, ohms, reading.at_s - self._since_s, float(status))
         return [value for name, value in zip(ELEMENTS, every, strict=True) if name in self.elements]
 
@@ -135,7 +144,7 @@ class Keithley2400(ScpiSmu):
 
     def _elements(self, call: Call) -> Reply:
         if call.query:
-            return ",".join(name[:4] for name in ELEMENTS if name in self.elements)
+            return ",".join(short_form(name) for name in ELEMENTS if name in self.elements)
         self.elements = [call.p.spelled(ELEMENTS) for _ in range(call.p.left)]
         if not self.elements:
             raise ScpiError(-109, "no element")

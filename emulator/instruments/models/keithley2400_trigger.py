@@ -105,6 +105,25 @@ class Layers:
         """What the buffer holds."""
         return self._box.write(self._box.stored)
 
+    def points(self) -> int:
+        """Of a sweep: the step and the number of points follow each other (2400 User's Manual, 18-90)."""
+        box, unit = self._box, self._box.smu.source
+        step, points = box.number(f"sweep.step.{unit}"), int(box.number("sweep.points"))
+        if not step or box.get("sweep.spacing") == "LOGarithmic":
+            return points
+        return len(stepped(box.number(f"sweep.start.{unit}"), box.number(f"sweep.stop.{unit}"), step))
+
+    def step(self, unit: str) -> float:
+        """Of a linear sweep."""
+        box, points = self._box, int(self._box.number("sweep.points"))
+        span = box.number(f"sweep.stop.{unit}") - box.number(f"sweep.start.{unit}")
+        return box.number(f"sweep.step.{unit}") or (span / (points - 1) if points > 1 else 0.0)
+
+    def by_points(self) -> None:
+        """The number of points was told, so the steps told before are no longer true."""
+        for unit in ("volts", "amps"):
+            self._box.keep(f"sweep.step.{unit}", 0.0)
+
     def _free(self) -> str:
         points = int(self._box.number("trace.points"))
         used = len(self._box.stored)

@@ -8,7 +8,7 @@ from typing import Any
 
 from emulator.instruments.models.keithley2600_buffers import BUFFER_NAMES, ReadingBuffer
 from emulator.instruments.models.keithley2600_overlapped import Overlapped
-from emulator.instruments.models.keithley2600_smu import SmuObject
+from emulator.instruments.models.keithley2600_smu import CURRENT_LIMIT, VOLTAGE_LIMIT, SmuObject
 from emulator.instruments.refused import Refused
 from emulator.instruments.smu import SmuChannel
 from emulator.instruments.tsp.box import TspBox
@@ -47,6 +47,11 @@ class Keithley2600(TspBox):
         self.tree.computed["localnode.model"] = lambda: model
         self.tree.computed["localnode.revision"] = lambda: fields(self.spec.facts.identity)[3]
         self.tree.computed[SWEEPING] = self.overlapped.condition
+        self.tree.computed |= {
+            "status.measurement.condition": lambda: self._limits(VOLTAGE_LIMIT) | self._limits(CURRENT_LIMIT),
+            "status.measurement.voltage_limit.condition": lambda: self._limits(VOLTAGE_LIMIT, each=True),
+            "status.measurement.current_limit.condition": lambda: self._limits(CURRENT_LIMIT, each=True),
+        }
         for letter, channel in self.channels.items():
             smu = SmuObject(self, f"smu{letter}", channel)
             self.smus[letter] = smu
@@ -69,6 +74,11 @@ class Keithley2600(TspBox):
         super().reset()
         for smu in self.smus.values():
             smu.reset()
+
+    def _limits(self, bit: int, each: bool = False) -> int:
+        """A measurement register's bit where a channel is in this limit; `each`: bit 1 is smua, bit 2 smub."""
+        held = [place for place, smu in enumerate(self.smus.values()) if smu.condition() & bit]
+        return sum(2 << place for place in held) if each else bit * bool(held)
 
     def buffer(self, path: Any) -> ReadingBuffer:
         """A buffer a script hands over."""

@@ -16,6 +16,7 @@ from emulator.rack.stand import Stand
 from firmware_specs.instruments import load_table
 from firmware_specs.racks.wiring import Instrument
 from firmware_specs.scpi import Headers, ScpiError
+from firmware_specs.scpi.headers import short_form
 
 ELEMENTS = ("VOLTage", "CURRent", "RESistance", "TIME", "STATus", "SOURce")
 FUNCTIONS = ("VOLTage[:DC]", "CURRent[:DC]", "RESistance")
@@ -133,7 +134,7 @@ class KeysightB2900(ScpiSmu):
 
     def _elements(self, call: Call) -> Reply:
         if call.query:
-            return ",".join(name[:4] for name in ELEMENTS if name in self.elements)
+            return ",".join(short_form(name) for name in ELEMENTS if name in self.elements)
         self.elements = [call.p.spelled(ELEMENTS) for _ in range(call.p.left)]
         if not self.elements:
             raise ScpiError(-109, "no element")

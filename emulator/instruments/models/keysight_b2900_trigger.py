@@ -117,7 +117,8 @@ class Triggers:
         for step in range(count):
             box.bench.advance(box.number("trigger.delay", number))
             if box.get("source.shape", number) == "PULSe":
-                self._pulse(number, levels[step % len(levels)] if levels else None)
+                reading = self._pulse(number, levels[step % len(levels)] if levels else None)
+                box.readings[number].append(reading)
                 continue
             if levels:
                 channel.set_level(unit, levels[step % len(levels)])
@@ -129,15 +130,17 @@ class Triggers:
         if box.get("output.auto.off", number):
             channel.set_output(False)
 
-    def _pulse(self, number: int, level: float | None) -> None:
-        """One pulse of the box's own timing, from the base level and back."""
+    def _pulse(self, number: int, level: float | None) -> SmuReading:
+        """One pulse of the box's own timing, from the base level and back, and what was read at its end."""
         box, channel = self._box, self._box.channel(number)
         width = box.number("pulse.width", number)
-        volts = box.number("triggered.volts", number) if level is None else level
+        peak = box.number(f"triggered.{channel.source}", number) if level is None else level
         box.bench.advance(box.number("pulse.delay", number))
-        channel.pulse(volts, width)
+        channel.nplc = box.number("nplc", number)
+        reading = channel.pulse(peak, width)
         period = box.number("trigger.timer", number)
         box.bench.advance(max(width, period - width) if period < 2 * width else period - width)
+        return reading
 
     def _one(self, number: int) -> SmuReading:
         box, channel = self._box, self._box.channel(number)
