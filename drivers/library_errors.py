@@ -10,6 +10,7 @@ import errno
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyvisa.errors
 import serial
@@ -73,6 +74,8 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         return LinkTimeout(f"{asked} did not end before the deadline ({said})", device=device)
     if code in _BUSY_ERRNO or status in _VISA_BUSY:
         return Busy(f"{asked} failed ({said})", owner="another program", device=device, todo="Close it and try again")
+    if code == errno.ENOTTY or (code in (errno.EACCES, errno.EPERM) and _is_a_file(device)):
+        return LinkLost(f"{asked} found what is no serial port ({said})", device=device, todo=_NO_PORT)
     if code in (errno.EACCES, errno.EPERM):
         return LinkLost(f"{asked} is not permitted ({said})", device=device, todo=_PERMISSION)
     if code in _MISSING_ERRNO or status in _VISA_ADDRESS:
@@ -81,8 +84,6 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         return OutOfRange(f"{asked} needs a library that is not here ({said})", device=device, todo=_INSTALL)
     if isinstance(error, socket.gaierror) or _NO_SUCH_HOST.search(str(error)):
         return LinkLost(f"{asked} found no such host ({said})", device=device, todo=_SPELL)
-    if code == errno.ENOTTY:
-        return LinkLost(f"{asked} found what is no serial port ({said})", device=device, todo=_NO_PORT)
     if _is_bad_setting(error) or (asked.startswith(OPENING) and code is None and _comes_of_a_bad_address(error)):
         hint = "; HOST and PORT, 1 to 65535, are needed" if _OF_A_HOST.search(device) else ""
         return OutOfRange(
@@ -90,6 +91,11 @@ def translate(error: Exception, asked: str, device: str) -> DeviceError:
         )
     todo = _HUNG_UP if is_served(device) and (isinstance(error, ConnectionError) or code in _HUNG_UP_ERRNO) else _REPLUG
     return LinkLost(f"the connection is gone: {asked} failed ({said})", device=device, todo=todo)
+
+
+def _is_a_file(device: str) -> bool:
+    """A user who may not write to a file is not helped by access to it."""
+    return Path(device.removeprefix("serial:").partition("?")[0]).is_file()
 
 
 def _lacks_library(error: Exception, status: object) -> bool:

@@ -9,6 +9,7 @@ from hil.counterparts.opening import bench_file
 from hil.counterparts.opening.bench_file import BenchFileError
 from hil.experiments import experiment_file
 from hil.experiments.experiment_file import ExperimentError
+from hil.training.run import folder, marked
 
 HANDLERS = [
     "serial:spy:///dev/ttyUSB0?file=/tmp/written",
@@ -63,6 +64,7 @@ def test_an_experiment_and_a_run_folder_name_no_handler(address, tmp_path, capsy
         with pytest.raises(ExperimentError, match="typed on the command line"):
             experiment_file.load(tmp_path / f"{name}.toml")
     (tmp_path / "run").mkdir()
+    marked.mark(tmp_path / "run", folder.RUN)
     (tmp_path / "x.toml").rename(tmp_path / "run" / "config.toml")
     assert "typed on the command line" in refused(
         ["train", "digits", "--run-dir", str(tmp_path / "run"), "--resume"], capsys

@@ -177,6 +177,7 @@ def test_its_laws_make_a_chip_that_its_own_wire_and_language_reach_and_its_own_i
         "update.kind=club-cautious",
     )
     hil("train", "mine.toml", "--device", "club:mixed-8bit?seed=1", "--run-dir", "wired", *small)
+    assert "conforms" in hil("conform", "--device", "club:mixed-8bit?seed=1", "--only", "outputs.link-lost")
     assert hil("export", "club.toml", "--to", "club-card").startswith('{"name": "club"')
 
 

@@ -12,6 +12,7 @@ from firmware_specs.datasheet import DatasheetError, load
 from hil.counterparts.reference import ReferenceBench
 
 FLIP = bytes(255 - n for n in range(256))
+CUPBOARD = {}
 
 
 def ideal(address):
@@ -25,7 +26,9 @@ def open_club(where, options, deadline):
         sheet = load(where.target)
     except DatasheetError as error:
         raise BadAddress(str(error)) from error
-    endpoint = SerialEndpoint(Machine(Device(Chip(sheet, int(where.options.get("seed", "0"))))), "cupboard")
+    seed = int(where.options.get("seed", "0"))
+    machine = CUPBOARD.setdefault((where.target, seed), Machine(Device(Chip(sheet, seed))))  # on, whoever is connected
+    endpoint = SerialEndpoint(machine, "cupboard")
 
     def feed(data):
         if where.dialect != "inverted":
