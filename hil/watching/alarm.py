@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib import request
+from urllib.error import HTTPError
 
 from drivers.chip_ledger import ledger_folder
 from drivers.errors import DeviceError, DeviceFault, LeaseOver, LinkError
@@ -96,6 +97,8 @@ def _posted(url: str, timeout_s: float, event: dict[str, Any]) -> str:
         with _opener().open(asked, timeout=timeout_s) as reply:
             return f"the webhook answered {reply.status}"
     except (OSError, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer, too
         return f"the webhook failed: {printable(str(error), MOST_TEXT)}"
 
 
