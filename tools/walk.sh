@@ -15,6 +15,7 @@ step "$bin/hil" train digits --device emulator:discrete-board --set run.epochs=2
 step "$bin/hil" characterize --device emulator:discrete-board --size 8 --out chip
 step "$bin/hil" conform --device emulator:discrete-board
 step "$bin/hil" conform --device emulator:discrete-board --protocol scpi
+: >addresses  # the one behind `&` may come later than the look at it
 "$bin/hil" emulate discrete-board --tcp 0 --hislip 0 --quiet >addresses &
 served=$!
 until [ "$(wc -l <addresses)" -ge 2 ]; do kill -0 $served; sleep 0.1; done
