@@ -56,12 +56,12 @@ class Counting:
         return self._ledger is not None
 
     def _pulses(self, asked: Pulse) -> None:
-        most, whole = self._subject.limits.absolute, isinstance(asked.count, int)
-        highest = asked.count if isinstance(asked.count, int) else int(asked.count.max(initial=0))
-        if asked.amplitude_v > most.max_pulse_v or asked.width_s > most.max_pulse_s or highest > PULSES_A_CELL:
+        most, count = self._subject.limits.absolute, np.asarray(asked.count, np.int64)
+        too_many = count.max(initial=0) > PULSES_A_CELL
+        if asked.amplitude_v > most.max_pulse_v or asked.width_s > most.max_pulse_s or too_many:
             return
         joules = asked.amplitude_v**2 * asked.width_s * max(0.0, self._subject.parameters.get(Parameter.G_MAX_S, 0.0))
-        self._add(asked.region, np.asarray(highest if whole else asked.count, np.int64), joules)
+        self._add(asked.region, count, joules)
 
     def _writes(self, asked: WriteCells) -> None:
         joules = max(0.0, self._subject.parameters.get(Parameter.WRITE_ENERGY_J, 0.0))

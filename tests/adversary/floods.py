@@ -7,9 +7,6 @@ import struct
 import threading
 import tty
 
-HISLIP = struct.Struct("!2sBBIQ")
-DATA, DATA_END = 6, 7
-
 
 def frame_floods(board):
     """What a board of frames may say for ever, as one chunk."""
@@ -30,7 +27,6 @@ SCPI_FLOODS = {
     "quotes": b'"' * 501,
     "newlines": b"\n" * 500,
 }
-MESSAGE_FLOODS = ("empty messages", "foreign numbers", "never ending", "trickle")
 
 
 class Flooder:
@@ -95,76 +91,3 @@ class Flooder:
         for end in self._ends:
             with contextlib.suppress(OSError):
                 end()
-
-
-class HislipFlooder:
-    """A sound instrument behind HiSLIP until it is asked for its status; then messages that never answer it.
-
-    Args:
-        device: Answers before.
-        how: One of `MESSAGE_FLOODS`.
-    """
-
-    def __init__(self, device, how):
-        self._device, self._how = device, how
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._links, self._closing = [], threading.Event()
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self._closing.set()
-        for link in [*self._links, self._listener]:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-            link.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                link, _ = self._listener.accept()
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._links.append(link)
-                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-
-    def _serve(self, link):
-        with contextlib.suppress(OSError, struct.error):
-            while True:
-                _, kind, _, parameter, length = HISLIP.unpack(self._exactly(link, HISLIP.size))
-                payload = self._exactly(link, length)
-                if kind == 0:
-                    link.sendall(HISLIP.pack(b"HS", 1, 0, (0x0100 << 16) | 1, 0))
-                elif kind == 17:
-                    link.sendall(HISLIP.pack(b"HS", 18, 0, 0, 0))
-                elif kind == 15:
-                    link.sendall(HISLIP.pack(b"HS", 16, 0, 0, 8) + struct.pack("!Q", 1 << 20))
-                elif kind in (DATA, DATA_END) and b"STAT:DEV?" in payload:
-                    self._flood(link, parameter)
-                elif kind in (DATA, DATA_END):
-                    answer = self._device.feed(payload)
-                    if answer:
-                        link.sendall(HISLIP.pack(b"HS", DATA_END, 0, parameter, len(answer)) + answer)
-
-    def _exactly(self, link, count):
-        data = b""
-        while len(data) < count:
-            chunk = link.recv(count - len(data))
-            if not chunk:
-                raise ConnectionResetError
-            data += chunk
-        return data
-
-    def _flood(self, link, number):
-        chunk = {
-            "empty messages": HISLIP.pack(b"HS", DATA, 0, number, 0) * 500,
-            "foreign numbers": (HISLIP.pack(b"HS", DATA_END, 0, number ^ 0xFF, 64) + b"x" * 64) * 100,
-            "never ending": HISLIP.pack(b"HS", DATA, 0, number, 4096) + b"x" * 4096,
-            "trickle": b"H",
-        }[self._how]
-        if self._how == "trickle":
-            for byte in HISLIP.pack(b"HS", DATA, 0, number, 1 << 40) + b"x" * 10**6:
-                link.sendall(bytes([byte]))
-                if self._closing.wait(0.05):
-                    return
-        while True:
-            link.sendall(chunk)

@@ -1,4 +1,4 @@
-"""Instruments behind VXI-11 and ports behind RFC 2217 that turn hostile: written from the two specifications alone.
+"""Instruments behind VXI-11 and HiSLIP, ports behind RFC 2217, that turn hostile: written from specifications alone.
 
 VXI-11 (VXIbus Consortium, revision 1.0, B.6) is ONC RPC (RFC 5531) in records (section 11 there): CREATE_LINK 10,
 DEVICE_WRITE 11, DEVICE_READ 12, DEVICE_CLEAR 15, DESTROY_LINK 23.
@@ -13,6 +13,9 @@ CREATE, WRITE, READ, CLEAR, DESTROY = 10, 11, 12, 15, 23
 END = 4
 WORD = struct.Struct("!I")
 MOST = 1 << 20
+HISLIP = struct.Struct("!2sBBIQ")
+DATA, DATA_END = 6, 7
+HISLIP_FLOODS = ("empty messages", "foreign numbers", "never ending", "trickle")
 VXI11_FLOODS = ("other calls", "empty reads", "no end", "fragments", "trickle", "long opaque", "silence", "no write")
 RFC2217_FLOODS = ("bytes", "subnegotiation", "options", "trickle", "deaf")
 
@@ -223,3 +226,43 @@ class Rfc2217(Served):
                 self.slowly(link, b"\xa5" * 10**6)
             case "deaf":  # reads nothing more
                 self.closing.wait()
+
+
+class HislipFlooder(Served):
+    """A sound instrument behind HiSLIP until it is asked for its status; then messages that never answer it.
+
+    Args:
+        device: Answers before.
+        how: One of `HISLIP_FLOODS`.
+    """
+
+    def __init__(self, device, how):
+        self._device, self._how = device, how
+        super().__init__()
+
+    def serve(self, link):
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            _, kind, _, parameter, length = HISLIP.unpack(self.exactly(link, HISLIP.size))
+            payload = self.exactly(link, length)
+            if kind == 0:
+                link.sendall(HISLIP.pack(b"HS", 1, 0, (0x0100 << 16) | 1, 0))
+            elif kind == 17:
+                link.sendall(HISLIP.pack(b"HS", 18, 0, 0, 0))
+            elif kind == 15:
+                link.sendall(HISLIP.pack(b"HS", 16, 0, 0, 8) + struct.pack("!Q", 1 << 20))
+            elif kind in (DATA, DATA_END) and b"STAT:DEV?" in payload:
+                self._flood(link, parameter)
+            elif kind in (DATA, DATA_END):
+                answer = self._device.feed(payload)
+                if answer:
+                    link.sendall(HISLIP.pack(b"HS", DATA_END, 0, parameter, len(answer)) + answer)
+
+    def _flood(self, link, number):
+        chunk = {
+            "empty messages": HISLIP.pack(b"HS", DATA, 0, number, 0) * 500,
+            "foreign numbers": (HISLIP.pack(b"HS", DATA_END, 0, number ^ 0xFF, 64) + b"x" * 64) * 100,
+            "never ending": HISLIP.pack(b"HS", DATA, 0, number, 4096) + b"x" * 4096,
+            "trickle": HISLIP.pack(b"HS", DATA, 0, number, 1 << 40) + b"x" * 10**6,
+        }[self._how]
+        (self.slowly if self._how == "trickle" else self.forever)(link, chunk)

@@ -24,7 +24,7 @@ def beside(name):
     return module
 
 
-board, instrument, floods = beside("board"), beside("instrument"), beside("floods")
+board, instrument, floods, doors = (beside(name) for name in ("board", "instrument", "floods", "network_doors"))
 TIMEOUT_S, ANSWER_S, BUSY_MACHINE_S, MOST_KB = 0.5, 0.5, 0.5, 200_000
 FRAMES = tuple(floods.frame_floods(board.PlainBoard()))
 
@@ -93,7 +93,7 @@ def asked_for_status():
 
 
 def hislip(how):
-    flooder = floods.HislipFlooder(instrument.PlainInstrument(), how)
+    flooder = doors.HislipFlooder(instrument.PlainInstrument(), how)
     wire = VisaSession(f"TCPIP::127.0.0.1::hislip0,{flooder.port}::INSTR")
     try:
         dialect = Scpi(ScpiLink(wire), TIMEOUT_S)
@@ -121,6 +121,6 @@ def test_endless_answers_of_an_instrument_end_with_the_deadline(how):
     messages(how)
 
 
-@pytest.mark.parametrize("how", floods.MESSAGE_FLOODS)
+@pytest.mark.parametrize("how", doors.HISLIP_FLOODS)
 def test_endless_hislip_messages_end_with_the_deadline(how):
     hislip(how)

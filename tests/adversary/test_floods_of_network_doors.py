@@ -45,10 +45,8 @@ def ends(action, deadline_s):
     assert grown(before) < MOST_KB
 
 
-@pytest.mark.parametrize("how", doors.VXI11_FLOODS)
-def test_a_vxi11_instrument_that_turns_hostile(how):
-    server = doors.Vxi11(instrument.PlainInstrument(), how, STATUS)
-    wire = VisaSession(server.resource)
+def status_ends(wire, server):
+    """An instrument that is opened, and turns hostile when it is asked for its status."""
     try:
         dialect = Scpi(ScpiLink(wire), TIMEOUT_S)
         dialect.link.open(5.0)
@@ -56,6 +54,13 @@ def test_a_vxi11_instrument_that_turns_hostile(how):
     finally:
         wire.close()
         server.close()
+
+
+@pytest.mark.parametrize("how", doors.VXI11_FLOODS)
+def test_a_vxi11_instrument_that_turns_hostile(how):
+    server = doors.Vxi11(instrument.PlainInstrument(), how, STATUS)
+    wire = VisaSession(server.resource)
+    status_ends(wire, server)
 
 
 @pytest.mark.parametrize("how", doors.RFC2217_FLOODS)
@@ -109,13 +114,7 @@ ALL = [pytest.param(how, marks=() if how in FEW else pytest.mark.soak) for how i
 def test_endless_answers_through_a_visa_serial_port(how):
     flooder = floods.Flooder(instrument.PlainInstrument(), lambda data: STATUS in data, lambda: floods.SCPI_FLOODS[how])
     wire = VisaSession(f"ASRL{flooder.on_pty()}::INSTR")
-    try:
-        dialect = Scpi(ScpiLink(wire), TIMEOUT_S)
-        dialect.link.open(5.0)
-        ends(dialect.status, TIMEOUT_S)
-    finally:
-        wire.close()
-        flooder.close()
+    status_ends(wire, flooder)
 
 
 class HislipOpening(doors.Served):

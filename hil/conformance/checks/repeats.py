@@ -11,7 +11,7 @@ from firmware_specs.frame import Frame
 from firmware_specs.messages import Pulse, Refusal, pack_number, parse_number
 from hil.conformance.check import Check
 from hil.conformance.checks.pulses import ready
-from hil.conformance.conversation import Answer, Skipped, demand, parsed
+from hil.conformance.conversation import Answer, Failed, Skipped, demand, parsed
 from hil.conformance.subject import WATCHDOG_S, FrameSubject
 
 
@@ -22,7 +22,7 @@ def _accepted(answer: Answer, armed_at: float) -> None:
     refusal, late_s = parsed(Refusal, answer.payload, "ERROR"), time.monotonic() - armed_at
     if late_s > WATCHDOG_S / 2:
         raise Skipped(f"this host was late itself, {late_s:.1f} s after it armed: check again when it is quieter")
-    demand(False, f"a pulse with outputs on was refused with code {refusal.code}")
+    raise Failed(f"a pulse with outputs on was refused with code {refusal.code}")
 
 
 def _once(subject: FrameSubject) -> None:
