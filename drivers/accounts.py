@@ -104,9 +104,9 @@ def of_life(chip: str) -> DeedFile | None:
         return None
 
 
-def copied(ledger: Callable[[str], ChipLedger], chip: str, spent: Mapping[str, tuple[Pulses, Joules]]) -> None:
-    """Leaves a copy of what a chip counts cell by cell, to be looked at when it is not open; a warning where not."""
+def copied(chip: str, spent: Mapping[str, tuple[Pulses, Joules]]) -> None:
+    """Leaves a copy of what a chip counts cell by cell beside its life, to be looked at; a warning where it cannot."""
     try:
-        ledger(chip).keep_all(spent)
+        ChipLedger(chip).keep_all(spent)
     except DeviceError as error:
         _LOG.warning("what the cells of %s have had is not copied: %s", chip, error)
