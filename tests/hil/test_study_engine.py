@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def run(call):
 
 
 @pytest.fixture
-def scheduler():
+def scheduler(python, tmp_path, monkeypatch):
     """An existing scheduler with a worker that has a name."""
+    monkeypatch.setattr(sys, "executable", python.executable(tmp_path))
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
