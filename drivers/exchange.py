@@ -93,7 +93,7 @@ class Exchange:
         self.current: Call | None = self.calls[0]
         self.session = session
         self._window = device_window
-        self._most_parts = frame_count(most)
+        self._most = most
         self._ahead = ahead
         self._credit_after = -(-host_window // 2)
 
@@ -175,11 +175,11 @@ class Exchange:
         refused_early = frame.kind == Kind.ERROR and call.sent > 0
         if frame.opcode != call.opcode or not (call.sent == call.count or refused_early):
             return b""
-        if frame.parts > self._most_parts:
-            self.surplus = f"the reply to {call.opcode.name} has {frame.parts} frames, at most {self._most_parts} fit"
-            return b""
         if frame.parts == 1:
             return self._complete(call, frame.kind, frame.payload)
+        if frame.parts > (most := frame_count(self._most)):
+            self.surplus = f"the reply to {call.opcode.name} has {frame.parts} frames, at most {most} fit"
+            return b""
         if call.incoming is None:
             call.incoming = Assembly(frame)
         incoming = call.incoming

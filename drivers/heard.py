@@ -37,15 +37,15 @@ class Heard:
 
     def take(self, chunk: bytes) -> None:
         """Bytes came."""
-        if len(self._begin) < KEPT:
-            self._begin += chunk[: KEPT - len(self._begin)]
+        if self.count < KEPT:
+            self._begin += chunk[:KEPT]
         self.count += len(chunk)
 
     def __str__(self) -> str:
         if not self.count:
             return "nothing came"
         frames = f"{self.sound} sound frames and {self.damaged} damaged ones"
-        return f"{self.count} bytes came with {frames}, beginning with {printable(self._begin, KEPT)!r}"
+        return f"{self.count} bytes came with {frames}, beginning with {printable(self._begin[:KEPT], KEPT)!r}"
 
     def timeout(self, asked: str, device: str, cause: LinkTimeout, known: bool = False) -> LinkTimeout:
         """The error that says what was asked and what came instead.

@@ -204,7 +204,7 @@ class FramedLink:
     def _attempt(self, exchange: Exchange, patience_s: float, deadline: float) -> None:
         """Sends and takes in until all is answered, or nothing of the answer came for a while; talk is no answer."""
         until = min(deadline, time.monotonic() + patience_s)
-        while exchange.current is not None:
+        while True:
             progress = exchange.progress
             while frames := exchange.outgoing():
                 self.alive.write(frames, until)
@@ -214,6 +214,8 @@ class FramedLink:
                 raise self._restarted()
             if answer:
                 self.alive.write(answer, until)
+            if exchange.current is None:
+                return
             if exchange.surplus:
                 raise ProtocolViolation(exchange.surplus, device=self.address)
             if exchange.progress != progress:

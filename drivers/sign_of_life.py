@@ -68,7 +68,8 @@ class SignsOfLife:
             LinkTimeout: none came. LinkLost: none can come.
         """
         while True:
-            due = min(until, max(self._last + self.period_s, time.monotonic()))
+            due = self._last + self.period_s
+            due = until if until <= due else min(until, max(due, time.monotonic()))
             try:
                 return self._reader.next(due)
             except LinkTimeout:

@@ -12,7 +12,8 @@ from hil.commands import group, say
 app = group("Checks and downloads data sets.")
 
 Name = Annotated[
-    str, typer.Argument(help="digits, iris, mnist, fashion-mnist, kmnist, cifar10, cifar100 or imagenet32.")
+    str,
+    typer.Argument(help="digits, iris, wine, xor, curve, mnist, fashion-mnist, kmnist, cifar10, cifar100, imagenet32."),
 ]
 Root = Annotated[Path, typer.Option(help="Folder that holds the data sets.")]
 

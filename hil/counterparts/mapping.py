@@ -101,6 +101,13 @@ class Mapping:
         return (seen_s[0] if len(seen_s) == 1 else seen_s[0] - seen_s[1]).double() * ohm
 
 
+def parameters_of(topology: Topology, coupling: Dense | Conv, matrix: Tensor, index: int) -> dict[str, Tensor]:
+    """A coupling's weights and biases from what its crossbar holds: the inverse of `crossbar_matrix`."""
+    rows = matrix[:-1] if coupling.bias else matrix
+    found = {f"weight_{index}": rows.T.reshape(topology.weight_shape(coupling))}
+    return found | ({f"bias_{index}": matrix[-1]} if coupling.bias else {})
+
+
 def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:
     """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last."""
     _, columns = topology.cells(coupling)

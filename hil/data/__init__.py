@@ -16,6 +16,9 @@ _GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
 FORMS: dict[str, tuple[tuple[int, int, int], int]] = {
     "digits": ((1, 8, 8), 10),
     "iris": ((5, 1, 1), 3),
+    "wine": ((14, 1, 1), 3),
+    "xor": ((3, 1, 1), 2),
+    "curve": ((2, 1, 1), 1),
     "mnist": (_GREY, 10),
     "fashion-mnist": (_GREY, 10),
     "kmnist": (_GREY, 10),

@@ -6,6 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
+
+from emulator.streams import generator
+from hil.data.dataset import Dataset, Split
 
 
 def bundled(name: str, header_lines: int = 0) -> np.ndarray:
@@ -26,3 +30,29 @@ def bundled(name: str, header_lines: int = 0) -> np.ndarray:
         raise FileNotFoundError(f"{name} comes with scikit-learn, which is not installed: pip install scikit-learn")
     path = Path(package.origin).parent / "datasets" / "data" / name
     return np.loadtxt(path, delimiter=",", skiprows=header_lines)
+
+
+def measurements(name: str, table: np.ndarray, test_samples: int) -> Dataset:
+    """A table of measurements whose last column is the class, as a data set.
+
+    A sample is (columns, 1, 1): the measurements, each scaled to -1 .. 1 over its range, and a constant 1, which stands
+    in for the biases that a passive network has no current sources for.
+
+    Args:
+        name: Of the data set; its fixed shuffle is drawn from it.
+        table: (samples, measurements + 1).
+        test_samples: So many are for testing.
+    """
+    values, labels = torch.from_numpy(table[:, :-1]).float(), torch.from_numpy(table[:, -1]).long()
+    low, high = values.amin(0), values.amax(0)
+    scaled = torch.cat([2 * (values - low) / (high - low) - 1, torch.ones(len(values), 1)], 1)
+    samples = scaled.view(len(values), -1, 1, 1)
+    order = torch.randperm(len(labels), generator=generator(torch.device("cpu"), f"{name} split"))
+    test, train = order[:test_samples], order[test_samples:]
+    return Dataset(
+        name=name,
+        train=Split(samples[train], labels[train]),
+        test=Split(samples[test], labels[test]),
+        classes=int(labels.max()) + 1,
+        full_scale=1.0,
+    )

@@ -23,7 +23,7 @@ def write_comparison(folders: Sequence[RunFolder], path: Path) -> None:
     Raises:
         RunError: a run does not read back.
     """
-    names = _names(folders)
+    names = names_of([folder.path for folder in folders])
     records = [[r for r in metrics.read(folder.metrics) if r["kind"] == "epoch"] for folder in folders]
     sections = [
         Section("Figures", [_table(names, folders)]),
@@ -33,10 +33,10 @@ def write_comparison(folders: Sequence[RunFolder], path: Path) -> None:
     write(path, Page("Trainings side by side", ", ".join(names), [], sections))
 
 
-def _names(folders: Sequence[RunFolder]) -> list[str]:
-    """Folder names; with their parents where two are the same."""
-    short = [folder.path.name for folder in folders]
-    return short if len(set(short)) == len(short) else [str(folder.path) for folder in folders]
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Their names; with their parents where two are the same, or where a card lies in its folder."""
+    short = [path.parent.name if path.name == "card.json" else path.name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def _curves(names: Sequence[str], records: Sequence[list[dict[str, float]]]) -> list[Part]:

@@ -254,7 +254,8 @@ def step(
     try:
         with watched():
             scores, mean = scores_and_loss(state.model, goal.loss, images, labels)
-            mean.backward()
+            if mean.requires_grad:  # frozen cells and nothing on the host: there is nothing to learn
+                mean.backward()
     except (DeviceError, NotFinite) as error:
         ranks.check(error)
         raise
@@ -297,6 +298,7 @@ def _summarize(
         "best_epoch": at.best_epoch if at.best is not None else None,
         "epochs": at.epoch,
         "steps": at.step,
+        "images": at.images,
         "seconds": round(at.seconds, 3),
         "images_per_second": round(at.images / at.seconds, 1) if at.seconds else None,
         "device": experiment.device,

@@ -100,12 +100,23 @@ def test_what_would_fail_before_every_check_is_said_once(device, why):
 
 @pytest.mark.parametrize(
     ("answer", "what"),
-    [(b"", "nothing came"), (b"ERR\n", "45 52 52"), (b"boot 1.2\r\n> ", "boot 1.2")],
+    [
+        (lambda data: b"", "silence"),
+        (lambda data: b"ERR\n", "text on the line"),
+        (lambda data: b"boot 1.2\r\n> ", "'boot 1.2\\r\\n>'"),
+        (lambda data: b'"7"\n', 'wrong nonce: "7" came'),
+        (lambda data: data, "repeats what is sent"),
+        (lambda data: b"\x00\xfe\x91\xe0\x80\n", "no text"),
+    ],
+    ids=["silence", "a word", "a console", "another nonce", "echo", "bytes"],
 )
 def test_an_instrument_that_keeps_silent_or_talks_nonsense_ends_the_run_too(answer, what):
-    result = SCPI.run(Loopback(lambda data: answer), patience_s=0.05)
+    result = SCPI.run(Loopback(answer), patience_s=0.05)
     assert len(result.outcomes) == 1 and not result.conforms
     assert result.stopped == result.outcomes[0].seen and what in result.stopped
+    assert re.search(r"\d+ bytes (were )?sent", result.stopped)
+    if came := answer(b"SYST:ECHO?\n"):
+        assert re.search(r"\d+ came, the last: ", result.stopped) and came[-1:].hex() + ")" in result.stopped
 
 
 def test_a_device_that_dies_in_the_middle_ends_the_run_there():

@@ -132,6 +132,7 @@ def test_a_rehearsal_sends_nothing(board, tmp_path, command, named):
     assert not (tmp_path / "found").exists() and not (tmp_path / "c.toml").exists()
     for words in ("nothing was sent to", "writes", "reads cells", "pulses a cell  at most", "time  "):
         assert words in said
+    assert "at most 0 of" not in said, "cells were written, whatever lay over them afterwards"
 
 
 def test_a_rehearsal_lists_what_the_real_thing_does(tmp_path):

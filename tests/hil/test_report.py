@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from hil.cli import main
 from hil.commands import train as train_command
 from hil.experiments import experiment_file
 from hil.report import figures
@@ -155,3 +156,11 @@ def test_what_a_file_of_a_run_says_does_nothing_in_its_report():
     page = render(Page(evil, evil, [], [Section(evil, [Facts([(evil, evil)]), Fold(evil, f"{evil}\nnext line")])]))
     assert "\x1b" not in page and "\u202e" not in page and page.count("<script>") == 1  # its own
     assert page.count(r"\x1b[2J\u202e&lt;script&gt;") >= 6 and "\nnext line" in page
+
+
+def test_a_folder_with_a_configuration_and_nothing_of_a_run_gets_no_report(tmp_path, capsys):
+    (tmp_path / "config.toml").write_text('title = "settings of another program"\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path)])
+    assert ended.value.code == 2 and "holds no run: beside its config.toml there is neither" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def existing(**options):
 
 
 @pytest.fixture
-def scheduler():
+def scheduler(python, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", python.executable(tmp_path))
     with existing(n_workers=1, processes=False) as cluster:
         yield cluster.scheduler_address
 

@@ -5,10 +5,11 @@ The dialect puts the errors behind every message, so that a refusal comes with t
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 
-from drivers.errors import Busy, DeviceFault, LinkTimeout, ProtocolViolation
+from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.scpi_dialect import Scpi
 from drivers.scpi_link import ScpiLink
 from drivers.transport import Transport
@@ -35,7 +36,8 @@ from firmware_specs.messages import (
     parse_number,
 )
 from firmware_specs.scpi import BY_CODE
-from hil.conformance.conversation import Answer, Failed, NoSession, Told, not_told
+from hil.conformance.conversation import MAX_HEARD, Answer, Failed, NoSession, Told, not_told
+from hil.conformance.diagnosis import of_instrument
 
 QUIET_S = 0.02
 MAX_REQUEST = 1 << 20
@@ -103,10 +105,29 @@ class ScpiVerbs:
             self._dialect.open(self._patience_s)
             self._dialect.parameters()  # the widths of its codes
         except LinkTimeout as error:
-            raise NoSession(f"no answer after a device clear: {error}") from error
+            raise NoSession(f"no answer after a device clear: {self._diagnosed() or error}") from error
+        except LinkLost as lost:
+            if found := self._diagnosed():
+                raise LinkLost(f"no answer after a device clear: {found}", device=self._transport.address) from lost
+            raise
         except ProtocolViolation as error:
             raise Failed(f"the link is not clean after a device clear: {error}") from error
         return None
+
+    def _diagnosed(self) -> str:
+        """Asks for a nonce once more and says what came; nothing where the nonce did, or the link is broken."""
+        proof, heard = f'"{secrets.randbelow(1 << 31)}"'.encode(), b""
+        message, until = b"\n*CLS;:SYST:ECHO? " + proof + b"\n", time.monotonic() + self._patience_s
+        try:
+            self.drain()
+            self._transport.write(message, until)
+            while len(heard) < MAX_HEARD and time.monotonic() < until:
+                heard += self._transport.read_some(until)
+        except LinkTimeout:
+            pass
+        except DeviceError:
+            return ""
+        return "" if proof in heard.splitlines() else of_instrument(message, heard, proof)
 
     def _run(self, opcode: Opcode, payload: bytes) -> bytes:
         if opcode not in VERBS:

@@ -66,6 +66,7 @@ class Summary(_Shape):
     device: Text = ""
     finished: bool = False
     steps: Count | None = None
+    images: Count | None = None
     test_accuracy: Number | None = None
     test: dict[Text, Number] = {}
     best_epoch: Count | None = None

@@ -187,6 +187,11 @@ def find(path: Path) -> RunFolder:
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise RunError(f"{path} holds no run: name the folder of one, with config.toml in it (--run-dir)")
+    if not (marked.is_ours(path, RUN) or folder.metrics.is_file() or checkpoint.names(folder.checkpoints)):
+        raise RunError(
+            f"{path} holds no run: beside its config.toml there is neither the marker of one (.crossbar-hil), "
+            "nor metrics, nor a checkpoint"
+        )
     return folder
 
 

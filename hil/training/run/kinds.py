@@ -31,7 +31,7 @@ CHARACTERIZATION = Made(
 STUDY = Made(
     "study",
     re.compile(
-        r"study\.(json|png|html)|table\.(json|md)|points/\.worker-[^/]+\.lock|"
+        r"study\.(json|png|html)|table\.(json|md)|card\.(json|html)|points/\.worker-[^/]+\.lock|"
         r"points/[^/]+/(point\.json|log\.txt|chip\.toml|attempts\.jsonl|\.lock)"
     ),
     re.compile(r"points(/[^/]+(/run)?)?"),

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,12 @@
 
 #define ROOM 65536 /* a power of two, above the window in bytes */
 #define TICK_MS 10
+#define AWAKE_MICROS 200 /* how long after the last byte it looks at the line before it sleeps: waking up costs more */
 
 static uint8_t in[ROOM], out[ROOM];
 static size_t in_from, in_to, out_from, out_to; /* counts since the start */
 static int from_host = -1, to_host = -1, slave = -1, gone, streams;
+static uint64_t heard; /* when the last byte came */
 static volatile sig_atomic_t stopped;
 
 /* Takes in what has come; what does not fit is lost, as in a UART. */
@@ -41,6 +44,7 @@ static void take_in(void) {
         close(slave);
         slave = -1;
     }
+    if (count > 0) heard = port_micros();
     for (ssize_t i = 0; i < count && in_to - in_from < ROOM; i++) in[in_to++ % ROOM] = piece[i];
 }
 
@@ -59,7 +63,8 @@ static void give_out(void) {
 static void wait_for_host(int milliseconds) {
     struct pollfd wanted[2] = {{from_host, POLLIN, 0}, {to_host, POLLOUT, 0}};
     give_out(); /* before waiting: most often all of it goes at once */
-    poll(wanted, out_from == out_to ? 1 : 2, milliseconds);
+    while (out_from == out_to && port_micros() - heard < AWAKE_MICROS && !poll(wanted, 1, 0)) sched_yield();
+    if (!wanted[0].revents) poll(wanted, out_from == out_to ? 1 : 2, milliseconds);
     if (wanted[0].revents) take_in();
 }
 

@@ -1,0 +1,106 @@
+"""`hil benchmark ADDRESS`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from hil.training.study.grid import Row
+    from hil.training.study.point import Task
+
+
+def command(
+    address: Annotated[str, typer.Argument(help="Counterpart, e.g. emulator:ecram; with --bench a name in that file.")],
+    bench: BenchFile = None,
+    visa_library: VisaLibrary = None,
+    tasks: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Some of xor, iris, wine, digits, mnist-cells, mnist-dense; all.")
+    ] = "",
+    seeds: Annotated[str, typer.Option(metavar="A,B,C", help="Seeds of the trainings.")] = "0,1,2",
+    rule: Annotated[
+        str | None, typer.Option(help="rewrite, pulsed or mixed, instead of the one that does best in a trial.")
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that holds the data sets.")] = Path("data"),
+    run_dir: Annotated[Path | None, typer.Option(help="Folder; runs/benchmark-NAME when left out.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time; a device takes one.")] = 1,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", is_eager=True, help="Replace another benchmark in the folder, and --json's file."),
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the card here, too.", callback=to_be_written)] = None,
+) -> None:
+    """Trains fixed tasks with fixed seeds and leaves a card: accuracy, energy, pulses, wear, beside frozen cells.
+
+    Done trainings are kept: the same command goes on where it was stopped. `hil compare` puts cards side by side.
+    """
+    from hil.outputs import write_result
+    from hil.report.card import row, write_card
+    from hil.terminal import Terminal
+    from hil.training.benchmark import card as cards
+    from hil.training.benchmark.making import made
+    from hil.training.benchmark.points import Setting
+    from hil.training.benchmark.rules import candidates, given
+    from hil.training.benchmark.tasks import chosen, fitting, met, seeds_of
+    from hil.training.study import grid
+
+    console, where = Terminal(), needed(address, bench)
+    names, numbers = chosen([name for name in tasks.split(",") if name]), seeds_of(seeds)
+    counterpart = met(where, visa_library)
+    rules = candidates(counterpart.sheet)
+    if rule is not None:
+        rules = given(rule, rules)
+    takes, left_out = fitting(counterpart, names, data_root, visa_library)
+    for name, why in left_out.items():
+        console.print(f"{name} left out: {why}", highlight=False, soft_wrap=True, markup=False)
+    folder = run_dir or Path("runs") / f"benchmark-{cards.short_name(where)}"
+    setting = Setting(where, folder, data_root, visa_library=visa_library)
+    asked = {"benchmark": cards.FORMAT, "device": where, "seeds": numbers, "tasks": names, "rule": rule}
+    with grid.opened(folder, asked, overwrite=overwrite, points=2 * len(takes) * len(numbers)):
+        card = made(counterpart, setting, takes, left_out, numbers, rules, _Worker(console, folder, jobs))
+        write_result(folder / cards.NAME, card.model_dump())
+        write_card(folder / "card.html", card)
+    if json is not None:
+        write_result(json, card.model_dump())
+    for done in card.tasks:
+        console.print(f"{done.task:12} {row(done)[0]:18} frozen {row(done)[1]}", highlight=False, soft_wrap=True)
+    console.print(f"card: {folder / 'card.html'}", highlight=False, soft_wrap=True)
+    if not card.tasks or any(done.note for done in card.tasks):
+        raise typer.Exit(1)
+
+
+class _Worker:
+    """Has trainings done by the engine of studies, and says how each went."""
+
+    def __init__(self, console: Console, folder: Path, jobs: int) -> None:
+        self._console, self._folder, self._jobs = console, folder, jobs
+
+    def __call__(self, tasks: Sequence[Task]) -> Mapping[Path, list[Row]]:
+        """Rows of every training by its folder; those that are done are not trained again."""
+        from hil.training.study import engine
+        from hil.training.study.grid import rows_in
+        from hil.training.study.point import check
+
+        found = {task.folder: rows for task in tasks if (rows := rows_in(task.folder)) is not None}
+        left = [task for task in tasks if task.folder not in found]
+        for task in left:
+            check(task)
+        self._console.print(f"{len(tasks)} trainings, {len(found)} of them done before", highlight=False)
+        if left:
+            with engine.opened(self._folder, min(self._jobs, len(left)), None) as workers:
+                for task, rows in workers.results(left):
+                    found[task.folder] = rows
+                    self._say(task, rows)
+        return found
+
+    def _say(self, task: Task, rows: Sequence[Row]) -> None:
+        told = rows[0].note if rows and rows[0].accuracy is None else f"{rows[0].accuracy:.2%}" if rows else "stopped"
+        self._console.print(f"{task.point.name}: {told}", highlight=False, soft_wrap=True, markup=False)
