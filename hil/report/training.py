@@ -188,11 +188,13 @@ def _clipping(run: RunData) -> list[Part]:
     clipped, rails = run.curve("clipped", "clipped"), run.curve("rails", "at the rails")
     if not any(r.get("clipped") or r.get("rails") for r in run.steps):
         return [Text("Nothing was clipped and nothing read at the rails, or the counterpart has no converters.")]
-    panels = [
-        Panel("Drives and nudges the converters clipped", figures.lines([clipped], "step", "share", low=0)),
-        Panel("Readings at the first or last code", figures.lines([rails], "step", "share", low=0)),
-    ]
-    return [Figure(figures.row(panels))]
+    both = (
+        ("clipped", "Drives and nudges the converters clipped", clipped, "No drive and no nudge was clipped."),
+        ("rails", "Readings at the first or last code", rails, "Nothing read at the first or last code."),
+    )
+    seen = {key for key, *_ in both if any(r.get(key) for r in run.steps)}
+    panels = [Panel(title, figures.lines([c], "step", "share", low=0)) for key, title, c, _ in both if key in seen]
+    return [Figure(figures.row(panels)), *(Text(none) for key, *_, none in both if key not in seen)]
 
 
 def _weights(run: RunData) -> list[Part]:

@@ -49,14 +49,14 @@ class Seen:
         return {k: v for k, v in found.items() if k not in ("series", "names")} | {"epochs": found["epochs"][-MOST:]}
 
     def show_curve(self, id: str, quantity: str = "loss") -> list[list[float | None]]:
-        """A recorded quantity of a run, at most a hundred pairs of step and value."""
+        """A recorded quantity of a run, at most a hundred pairs of step and value, at the steps that have it."""
         kind, path = self._thing(id)
         found = self._view(path).now() if kind == "run" else {"names": []}
         if quantity not in found["names"][2:]:
             raise Unknown(f"{quantity}: no curve of {id}; there are {', '.join(found['names'][2:]) or 'none'}")
         steps, values = found["series"][1], found["series"][found["names"].index(quantity)]
-        stride = max(1, -(-len(steps) // POINTS))
-        return [[step, value] for step, value in list(zip(steps, values, strict=True))[::stride]]
+        pairs = [[step, value] for step, value in zip(steps, values, strict=True) if value is not None]
+        return pairs[:: max(1, -(-len(pairs) // POINTS))]
 
     def show_ledger(self, id: str | None = None, chip: str | None = None) -> dict[str, Any]:
         """What a run (id) or chips in their lives (a part of the name; all without) were asked to do."""

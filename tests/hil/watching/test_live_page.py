@@ -93,6 +93,8 @@ def test_a_trip(look, scene):
     shown = look()
     into(shown, "too hot")
     assert "DeviceFault: tripped: OVER_TEMPERATURE, chip at 360 K" in shown.locator(".error").inner_text()
+    assert "outputs when it was asked last" in shown.locator("#side").inner_text()
+    assert shown.locator(".state.lost", has_text="ended").is_visible()
     assert "off" in shown.locator("#side").inner_text() and "failed" not in shown.locator("#said").inner_text()
 
 

@@ -33,9 +33,9 @@ function ago(t) { return t ? span(Math.max(0, Date.now() / 1000 - t)) + " ago" :
 
 function head(run) {
   const card = el("section", null, "card");
-  const top = add(el("div", null, "top"), el("h2", run.title || run.name), el("span", run.state, "state " + run.state));
+  const top = add(el("div", null, "top"), el("h2", run.title || run.name), el("span", run.state, "state " + (run.why === "failed" ? "lost" : run.state)));
   add(card, top, el("p", [run.kind, run.address, run.place].filter(Boolean).join(" · "), "soft"));
-  if (run.why) add(card, el("p", run.why, run.state === "ended" ? "soft" : run.state));
+  if (run.why) add(card, el("p", run.why, run.state === "ended" && run.why !== "failed" ? "soft" : "lost"));
   if (run.kind === "run" && run.steps) {
     const bar = el("div", null, "bar"), inner = el("i"), share = Math.min(1, run.step / run.steps);
     inner.style.width = (100 * share).toFixed(2) + "%";
@@ -62,7 +62,8 @@ function card(title, ...parts) { return add(el("section", null, "card"), el("h3"
 function device(run) {
   const d = run.device;
   if (!d) return null;
-  const pairs = [["outputs", d.outputs ? "on" : "off", d.outputs ? "running" : "soft"]];
+  const going = run.state === "running";
+  const pairs = [[going ? "outputs" : "outputs when it was asked last", d.outputs ? "on" : "off", d.outputs && going ? "running" : "soft"]];
   if (d.watchdog_s !== undefined) pairs.push(["watchdog", number(d.watchdog_s) + " s"]);
   if (d.lease_s !== undefined) pairs.push(["lease, " + (d.lease_left_s === undefined ? "" : `${number(d.lease_left_s)} s of it left then`), number(d.lease_s) + " s"]);
   if (d.temperature_k !== undefined) pairs.push(["chip, at most " + number(d.most_temperature_k) + " K", number(d.temperature_k) + " K",
@@ -123,7 +124,7 @@ function draw(run) {
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
     const colours = [colour("--accent"), colour("--warn")];
     const plot = new uPlot({ title, width: Math.max(240, host.clientWidth - 32), height: 200, cursor: { drag: { x: true, y: false } },
-      scales: { x: { time: false }, y: { distr: logged ? 3 : 1 } }, axes: [{ ...axis }, { ...axis, size: 60 }],
+      scales: { x: { time: false }, y: { distr: logged ? 3 : 1 } }, axes: [{ ...axis }, { ...axis, size: 60, values: (u, marks) => marks.map(v => v === null ? "" : number(v)) }],
       series: [{ label: "step" }, ...there.map((k, i) => ({ label: WORDS[k], stroke: colours[i], width: 1.5, spanGaps: true,
         value: (u, v) => number(v, k) }))] }, columns, host);
     charts[title] = { plot, host, logged, keys: there.join() };
