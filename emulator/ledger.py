@@ -55,6 +55,16 @@ class Ledger:
         """Pulses and joules of a region's cells, (rows, columns)."""
         return self._totals(region.array, region.coupling, where(region))
 
+    @property
+    def most_pulses(self) -> int:
+        """Pulses of the cell that had most of them, whatever is placed where it lies now."""
+        now = [
+            self._totals(array, number)
+            for array, placed in self._chip.arrays.items()
+            for number in range(len(placed.topology.couplings))
+        ]
+        return max((int(pulses.max()) for pulses, _ in (*now, *self._life.values()) if pulses.size), default=0)
+
     def check(self, region: Region, counts: Pulses, joules_each: float, limits: LimitsRecord) -> None:
         """Refuses what could take any cell beyond its budget.
 

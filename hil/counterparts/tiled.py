@@ -16,6 +16,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
+from hil.counterparts.product_heat import ProductHeat
 from hil.counterparts.relaxing import Relaxation
 from hil.counterparts.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
 
@@ -114,6 +115,7 @@ class TiledArray(PulsedCells):
             self._cuts.append(Cut(grid, rows, columns, fabric.max_rows, fabric.max_columns))
             first += down * across
         self.arrays = first - start
+        self.heat = ProductHeat(sheet, [(cut.rows, cut.columns) for cut in self._cuts])
         if first > fabric.arrays:
             raise PlacementError(
                 f"{sheet.identity.model} has {fabric.arrays} tiles of {fabric.max_rows} x {fabric.max_columns}; "
@@ -197,6 +199,7 @@ class TiledArray(PulsedCells):
 
     def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
         """The device's, on the tiles of a coupling."""
+        self.heat.multiplied(coupling, volts, transposed)
         return self._tiles.multiply(self._cuts[coupling].grid, volts.double(), transposed)
 
     def held(self) -> Tensor:
@@ -221,6 +224,7 @@ class TiledArray(PulsedCells):
         if self._targets is None:
             self.written_at_s = self._tiles.now_s()
         self._targets = targets
+        self.heat.written(targets)
         return Programmed(cells, written, clipped)
 
     def _measured_noise_a(self) -> float:
@@ -228,6 +232,7 @@ class TiledArray(PulsedCells):
         cut = self._cuts[0]
         volts = torch.full((PROBES, min(cut.rows, cut.height)), self._sheet.neurons.state_unit_v / 2)
         amps = self._tiles.multiply(cut.grid[:1, :1], volts.double(), False).amps
+        self.heat.read(0, volts.double(), cut.width)
         return float(amps.std(0).max()) / 2**0.5
 
 

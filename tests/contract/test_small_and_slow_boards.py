@@ -37,7 +37,7 @@ BOARDS = {
 }
 LONGEST_S = 0.5
 """PROTOCOL.md 9.4."""
-ROWS, COLUMNS = 97, 40
+ROWS, COLUMNS = 61, 24
 REGION = Region(0, 0, 1, 0, ROWS, 0, COLUMNS)
 QUANTIZED = {
     "drive_dac": {"bits": 8, "low_a": -1e-3, "high_a": 1e-3},
@@ -87,7 +87,7 @@ def opened(protocol, machine, byte_s=0.0, sent=lambda data: None, **options):
 
 
 def everything(crossbar):
-    """What every verb answers, on a block of 96 x 40 cells twice."""
+    """What every verb answers, on a block of 60 x 24 cells twice."""
     draw = np.random.default_rng(5)
     topology = dense_chain([ROWS - 1, COLUMNS], slope=0.5)
     crossbar.configure(0, topology)
@@ -104,8 +104,8 @@ def everything(crossbar):
         replace(REGION, row=5, rows=50), up=False, amplitude_v=1.0, width_s=1e-4, count=3
     )
     found["usage"] = crossbar.usage(REGION)
-    drive = draw.uniform(-1e-4, 1e-4, (150, ROWS - 1))
-    nudges = [draw.uniform(-1e-5, 1e-5, (150, COLUMNS)) for _ in range(2)]
+    drive = draw.uniform(-1e-4, 1e-4, (64, ROWS - 1))
+    nudges = [draw.uniform(-1e-5, 1e-5, (64, COLUMNS)) for _ in range(2)]
     settled = crossbar.settle(0, drive, nudges, reads=4)
     found |= {"states": settled.states_v, "settled": settled.settled, "clipped": settled.clipped}
     start = [states[0] for states in settled.states_v]

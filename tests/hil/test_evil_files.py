@@ -1,6 +1,6 @@
 """Every key of every file format against evil values: one refusal in our words, or a value that is right.
 
-In the suite every key meets a few of the values, another few each time the keys are counted on; `make soak` has all of
+In the suite every key meets one of the values, another one each time the keys are counted on; `make soak` has all of
 them meet. What is accepted is used: a datasheet makes a chip that settles.
 """
 
@@ -37,8 +37,8 @@ from hil.measuring.calibrate import file as calibration
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize import probe
 from hil.measuring.characterize import run as characterization
-from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.plan import PlanError
+from hil.measuring.characterize.told import ChipError
 from hil.report.characterization import write_report
 from hil.report.training import write_report as write_training_report
 from hil.training.run import checkpoint, documents, metrics
@@ -62,7 +62,7 @@ EVIL = [
         {"kind": "x"},
     ),
 ]
-FEW = 2
+FEW = 1
 REFUSALS = (
     *(DatasheetError, RackError, BenchFileError, ExperimentError, PlanError, CalibrationExpired, ChipError, RunError),
 )
@@ -85,7 +85,7 @@ def with_value(document, path, value):
 
 
 def attacks(document, every):
-    """Documents with one key replaced; a few values a key, by turns, unless all are wanted."""
+    """Documents with one key replaced; one value a key, by turns, unless all are wanted."""
     for number, path in enumerate(paths(document)):
         values = EVIL if every else [EVIL[(FEW * number + n) % len(EVIL)] for n in range(FEW)]
         for value in values:

@@ -38,13 +38,13 @@ def served(tmp_path, monkeypatch, request):
 def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_path):
     server, path = served
     run = tmp_path / "run"
-    small = ["data.train_samples=8", "data.test_samples=4", "run.epochs=1", "run.batch=8"]
+    small = ["data.train_samples=4", "data.test_samples=2", "run.epochs=1", "run.batch=4"]
     arguments = ["train", "iris", "--bench", str(path), "--device", "rack", "--run-dir", str(run)]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, *(part for value in small for part in ("--set", value))])
     assert ended.value.code in (0, None)
     report = json.loads((run / "counterpart.json").read_text())
-    assert report["phases"] == report["planned_phases"] == 8 * 3 + 4
+    assert report["phases"] == report["planned_phases"] == 4 * 3 + 2
     assert report["planned_s"] == pytest.approx(report["elapsed_s"], rel=0.2)
     assert server.virtual.bench.outputs_on() == []
     assert not server.virtual.bench.closed

@@ -169,7 +169,8 @@ part = Ranks.wait
 def listening(self):
     ports = [c.laddr for p in psutil.Process().parent().parent().children(recursive=True) for c in p.net_connections()
              if c.status == psutil.CONN_LISTEN]
-    print("listening", {port.ip for port in ports}, flush=True)
+    sys.stdout.write(f"listening {({port.ip for port in ports})}\\n")  # as one: the other rank writes, too
+    sys.stdout.flush()
     part(self)
 Ranks.wait = listening
 from hil.training.ranks import joined

@@ -91,7 +91,10 @@ def test_conformance_pulses_with_what_was_chosen(kind, chosen, wanted):
     checks = SERIAL.select(["pulses", "limits.pulse", "errors", "cells", "transactions", "outputs"])
     result = SERIAL.run(Loopback(SerialEndpoint(machine, "x").feed), checks, pulse=chosen)
     assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
-    assert pulses(machine.device) == wanted
+    assert pulses(machine.device) == wanted == ({result.pulsed_with} - {None})
+    for volts, seconds in wanted:
+        assert f"pulses had {volts:g} V for {seconds:g} s" in result.to_html()
+        assert result.to_json()["pulse"] == {"amplitude_v": volts, "width_s": seconds}
     skipped = {o.check.name for o in result.outcomes if o.verdict == "skipped" and "nobody has chosen" in o.seen}
     assert ("pulses.counted" in skipped) == (not wanted)
 
@@ -132,6 +135,7 @@ def test_a_rehearsal_sends_nothing(board, tmp_path, command, named):
     assert not (tmp_path / "found").exists() and not (tmp_path / "c.toml").exists()
     for words in ("nothing was sent to", "writes", "reads cells", "pulses a cell  at most", "time  "):
         assert words in said
+    assert "at most 0 of" not in said, "cells were written, whatever lay over them afterwards"
 
 
 def test_a_rehearsal_lists_what_the_real_thing_does(tmp_path):

@@ -26,8 +26,8 @@ def _double():
 
 
 def amplified(gain):
-    plain = resistive_chain(6, [8, 5, 3])
-    layers = (plain.layers[0].model_copy(update={"slope": gain}), Layer(shape=(5,), slope=2 * gain), plain.layers[2])
+    plain = resistive_chain(4, [5, 4, 2])
+    layers = (plain.layers[0].model_copy(update={"slope": gain}), Layer(shape=(4,), slope=2 * gain), plain.layers[2])
     return plain.model_copy(update={"layers": layers})
 
 
@@ -57,13 +57,13 @@ def finite_difference(loss, tensor, step=1e-6):
 
 
 def amplified_to_the_last(gain):
-    layers = tuple(Layer(shape=(n,), slope=gain) for n in (8, 5, 3))
-    return resistive_chain(6, [8, 5, 3]).model_copy(update={"layers": layers})
+    layers = tuple(Layer(shape=(n,), slope=gain) for n in (5, 4, 2))
+    return resistive_chain(4, [5, 4, 2]).model_copy(update={"layers": layers})
 
 
 @pytest.mark.parametrize(
     "topology",
-    [resistive_chain(6, [4]), resistive_chain(6, [8, 5, 3]), amplified(2.0), amplified_to_the_last(3.0)],
+    [resistive_chain(4, [3]), resistive_chain(4, [5, 4, 2]), amplified(2.0), amplified_to_the_last(3.0)],
     ids=["one layer", "three layers", "amplifiers", "diodes and amplifiers to the last"],
 )
 def test_gradients_match_finite_differences(topology):

@@ -144,31 +144,34 @@ def test_pages_and_results_of_ours_are_made_again_and_foreign_files_in_a_run_sta
     assert (run / "notes.txt").read_text() == (run / "checkpoints" / "thesis.tex").read_text() == MINE
 
 
-AGAIN = [  # a command that writes what is no text of ours, the file
+AGAIN = [  # a command that writes what is no text of ours, the files
     ("gradcheck digits --samples 2 --picture p.svg", "p.svg"),
     ("netlist resistive-ideal -o n.cir", "n.cir"),
     ("schema lab -o s.json", "s.json"),
-    ("report chip --figures figures", "figures/*.csv"),
-    ("report chip --figures figures", "figures/*.png"),
+    ("report chip --figures figures", "figures/*.csv", "figures/*.png"),
     ("firmware board board", "board/board.h"),
 ]
 
 
 @pytest.mark.parametrize("row", AGAIN, ids=" ".join)
 def test_what_a_command_makes_twice_is_replaced_and_what_somebody_put_there_is_not(row, hil, chip, tmp_path):
-    line, name = row
+    line, *names = row
     if "firmware" in line:
         assert hil("firmware", "new", "board").code == 0
     for _ in range(2):
         found = hil(*line.split())
         assert found.code == 0, found.said
-    path = first(tmp_path, name)
-    path.write_text(MINE, encoding="utf-8")
-    found = hil(*line.split())
-    assert found.code == 2 and "--overwrite" in " ".join(found.said.split()), found.said
-    assert path.read_text(encoding="utf-8") == MINE
+    made = {path: path.read_bytes() for path in (first(tmp_path, name) for name in names)}
+    for path, ours in made.items():
+        path.write_text(MINE, encoding="utf-8")
+        found = hil(*line.split())
+        assert found.code == 2 and "--overwrite" in " ".join(found.said.split()), found.said
+        assert path.read_text(encoding="utf-8") == MINE
+        path.write_bytes(ours)
+    for path in made:
+        path.write_text(MINE, encoding="utf-8")
     assert hil(*line.split(), "--overwrite").code == 0
-    assert path.read_bytes() != MINE.encode()
+    assert all(path.read_bytes() != MINE.encode() for path in made)
 
 
 FOREIGN = {  # pictures and measurements that others made, or that are data of ours and no output

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -117,6 +118,13 @@ class Python:
         """A command line that stands for `python` where a program starts others."""
         return [sys.executable, "-I", "-S", str(HERE / "stub.py"), self.address]
 
+    def executable(self, folder):
+        """The same as a program of one word, written into a folder, for `sys.executable`."""
+        path = folder / "python"
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(self.program)} "$@"\n')
+        path.chmod(0o700)
+        return str(path)
+
     def popen(self, arguments, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, text=True):
         """As `subprocess.Popen([sys.executable, *arguments], ...)`."""
         ours, theirs, opened = [], [], []
@@ -167,6 +175,9 @@ class Cold:
     """The same where there is no fork: every process imports for itself."""
 
     program = (sys.executable,)
+
+    def executable(self, folder):
+        return sys.executable
 
     def popen(self, arguments, *, text=True, **options):
         return subprocess.Popen([sys.executable, *map(str, arguments)], text=text, **options)

@@ -141,17 +141,9 @@ class StandIn(Machine):
         total = sum(notes.requests.values())
         about_s = notes.seconds + total * ROUND_TRIP_S
         found.append(f"time           about {about_s:.3g} s: {notes.seconds:.3g} s stated, {total} requests")
-        most = f"{self.most_pulses} of the {limits.max_pulses_per_cell:g} it may have in its life"
+        most = f"{self.device.ledger.most_pulses} of the {limits.max_pulses_per_cell:g} it may have in its life"
         found.append(f"pulses a cell  at most {most}, writes among them")
         return found
-
-    @property
-    def most_pulses(self) -> int:
-        """Writes and pulses of the busiest cell."""
-        counts = [
-            int(c.pulses.max()) for p in self.device.chip.arrays.values() for c in p.crossbars if c.pulses.numel()
-        ]
-        return max(counts, default=0)
 
     def _voltages(self) -> str:
         found = sorted(self.notes.volts)

@@ -63,7 +63,7 @@ def arrays_of(datasheet, count, seed=1, inputs=8, outputs=8):
     return found
 
 
-def regression_error(kind, lr, seed, steps=500, zero_off=0.0, **settings):
+def regression_error(kind, lr, seed, steps=300, zero_off=0.0, **settings):
     """Root mean square weight error after noisy gradient descent, its rate falling to 0, away from symmetric points."""
     settings = find("updates", kind)(lr=lr, **settings)
     arrays = arrays_of(unit_cells(FEW_STATES), 1 + settings.beside, seed)

@@ -63,7 +63,7 @@ class ReadNoise(Settings):
             Figure(f"{self.NAME}.relative", relative, stated.get("relative"), out),
             Figure(f"{self.NAME}.additive", additive, stated.get("additive"), out),
         ]
-        if additive.value > FLOOR:
+        if additive.value > FLOOR and conductance.size >= GROUPS:
             figures.append(Figure(f"{self.NAME}.exponent", exponent(conductance, sigma), None, out))
         return figures
 

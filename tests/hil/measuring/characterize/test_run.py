@@ -296,6 +296,13 @@ def test_the_commands_work_together(tmp_path):
     assert load(tmp_path / "twin.toml").cells.programming_noise == pytest.approx(0.005, rel=0.2)
 
 
+def test_so_few_cells_have_read_noise_and_no_law_of_it(tmp_path):
+    found = measure(Chip(load("ecram"), seed=1), tmp_path / "run", plan.Plan(rows=2, columns=2, read_noise=ReadNoise()))
+    assert [f.name for f in found.figures if f.name.startswith("read_noise")] == [
+        "read_noise.relative", "read_noise.additive",
+    ] and "read_noise" not in found.skipped  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("cause", "code"), [(LinkLost("the connection is gone"), 3), (KeyboardInterrupt(), 130), (SystemExit(143), 143)]
 )
