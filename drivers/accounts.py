@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from drivers.chip_ledger import ledger_folder
+from drivers.chip_ledger import ChipLedger, Joules, Pulses, ledger_folder
 from drivers.deed_file import DamagedDeeds, DeedFile, UnderWay
-from drivers.errors import DeviceFault, OutOfRange
+from drivers.errors import DeviceError, DeviceFault, OutOfRange
 from firmware_specs.deeds import NOTHING, Deeds, Tally
 
 T = TypeVar("T")
@@ -102,3 +102,11 @@ def of_life(chip: str) -> DeedFile | None:
     except (OSError, DamagedDeeds) as error:
         _LOG.warning("what %s does is not added to its life: %s", chip, error)
         return None
+
+
+def copied(chip: str, spent: Mapping[str, tuple[Pulses, Joules]]) -> None:
+    """Leaves a copy of what a chip counts cell by cell beside its life, to be looked at; a warning where it cannot."""
+    try:
+        ChipLedger(chip).keep_all(spent)
+    except DeviceError as error:
+        _LOG.warning("what the cells of %s have had is not copied: %s", chip, error)

@@ -2,7 +2,8 @@
 
 Pulses and energy wear a chip for good, so their totals belong to the chip, not to a run or a process. A device with
 USAGE keeps them itself; of any other, and of a bare crossbar in a rack, a file a chip does. It is replaced, whole and
-on disk, before the pulses go out that it counts: after a power cut it says too much rather than too little.
+on disk, before the pulses go out that it counts: after a power cut it says too much rather than too little. Of a device
+that counts itself the file is a copy, as of the end of the last session.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +58,27 @@ class ChipLedger:
         self.path = (folder or ledger_folder()) / f"{readable}-{digest}.safetensors"
         self._kept = self._read()
 
+    @classmethod
+    def of_file(cls, path: Path) -> ChipLedger:
+        """What a file holds, whatever its chip is called.
+
+        Raises:
+            OutOfRange: it does not read.
+        """
+        found = cls.__new__(cls)
+        found.chip, found.path = path.stem.rpartition("-")[0], path
+        found._kept = found._read()
+        return found
+
+    @property
+    def sums(self) -> tuple[int, float, float]:
+        """Pulses of the busiest cell, joules of the cell that had most, joules of all."""
+        pulses = [values for name, values in self._kept.items() if name.endswith(".pulses")]
+        joules = [values for name, values in self._kept.items() if name.endswith(".joules")]
+        most = max((int(values.max(initial=0)) for values in pulses), default=0)
+        heat = max((float(values.max(initial=0)) for values in joules), default=0.0)
+        return most, heat, float(sum(values.sum() for values in joules))
+
     def had(self, crossbar: str, shape: tuple[int, ...]) -> tuple[Pulses, Joules]:
         """What cells have had, zeros where nothing is known; cells keep their place whatever a block's size is."""
         pulses, joules = np.zeros(shape, np.int64), np.zeros(shape)
@@ -71,18 +95,26 @@ class ChipLedger:
         Raises:
             OutOfRange: it cannot be written: nothing may go out.
         """
-        for name, values in ((f"{crossbar}.pulses", pulses), (f"{crossbar}.joules", joules)):
-            known = self._kept.get(name, np.zeros_like(values))
-            whole = np.zeros([max(a, b) for a, b in zip(known.shape, values.shape, strict=True)], values.dtype)
-            whole[_all_of(known.shape)] = known
-            place = _all_of(values.shape)
-            whole[place] = np.maximum(whole[place], values)
-            self._kept[name] = whole
+        self.keep_all({crossbar: (pulses, joules)})
+
+    def keep_all(self, crossbars: Mapping[str, tuple[Pulses, Joules]]) -> None:
+        """The same of several, at once."""
+        for crossbar, (pulses, joules) in crossbars.items():
+            self._take(f"{crossbar}.pulses", pulses)
+            self._take(f"{crossbar}.joules", joules)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path, save(self._kept, {"chip": self.chip}))
         except OSError as error:
             raise self._unfit(f"cannot be written ({error.strerror or error}); nothing was sent") from error
+
+    def _take(self, name: str, values: NDArray[Any]) -> None:
+        known = self._kept.get(name, np.zeros_like(values))
+        whole = np.zeros([max(a, b) for a, b in zip(known.shape, values.shape, strict=True)], values.dtype)
+        whole[_all_of(known.shape)] = known
+        place = _all_of(values.shape)
+        whole[place] = np.maximum(whole[place], values)
+        self._kept[name] = whole
 
     def _read(self) -> dict[str, NDArray[np.generic]]:
         try:

@@ -178,6 +178,11 @@ class Guard:
         """Pulses and joules that every cell of a plane has had."""
         return self._pulses[plane].copy(), self._energy_j[plane].copy()
 
+    @property
+    def all_spent(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """The same of all planes that are known, by `plane_name`."""
+        return {plane_name(*plane): self.spent(plane) for plane in self._pulses}
+
     def charge_pulses(
         self, region: Region, amplitude_v: float, width_s: float, counts: NDArray[np.integer], g_s: ArrayLike
     ) -> None:

@@ -18,7 +18,7 @@ from typing import Self
 
 from drivers.device_name import device_name
 from drivers.errors import Busy, OutOfRange
-from drivers.owner_file import HeldByOther, NotALock, Owner, OwnerFile, holder_of
+from drivers.owner_file import HeldByOther, NotALock, Owner, OwnerFile, holder_of, left_in
 from firmware_specs import platform
 
 FOLDER_VARIABLE = "CROSSBAR_HIL_LOCKS"
@@ -85,6 +85,11 @@ class DeviceLock:
 def owner_of(device: str, folder: Path | None = None) -> Owner | None:
     """Who owns a device now; None when nobody does. Takes nothing and opens no device."""
     return holder_of(lock_path(device, folder))
+
+
+def left_by(device: str, folder: Path | None = None) -> Owner | None:
+    """Who had a free device last and never gave it free; None when nobody did, or somebody owns it."""
+    return left_in(lock_path(device, folder))
 
 
 def lock_path(device: str, folder: Path | None = None) -> Path:

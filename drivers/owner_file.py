@@ -145,15 +145,27 @@ class OwnerFile:
 
 def holder_of(path: Path) -> Owner | None:
     """Who holds a file now; None when nobody does, or it is none of ours. Changes nothing."""
+    taken, owner = _looked(path)
+    return (owner or Owner("", 0, "?", "?", "?")) if taken else None
+
+
+def left_in(path: Path) -> Owner | None:
+    """Who held a file last and ended without releasing it; None when nobody did, or it is held. Changes nothing."""
+    taken, owner = _looked(path)
+    return None if taken else owner
+
+
+def _looked(path: Path) -> tuple[bool, Owner | None]:
+    """Whether somebody holds a file, and who signed it."""
     try:
         descriptor = os.open(path, os.O_RDWR | platform.OPEN_FLAGS)
     except OSError:
-        return None
+        return False, None
     try:
         content = _checked(descriptor, path)
-        return None if lock_descriptor(descriptor, blocking=False) else _parse(content) or Owner("", 0, "?", "?", "?")
+        return not lock_descriptor(descriptor, blocking=False), _parse(content)
     except (NotALock, OSError):
-        return None
+        return False, None
     finally:
         os.close(descriptor)
 

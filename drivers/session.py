@@ -109,6 +109,7 @@ class Session:
         kept = None if ledger is None or self.info.can(Capability.USAGE) else ledger(self.info.chip)
         self.guard = Guard(tightest, self.address, kept)
         self._life = None if ledger is None else accounts.of_life(self.info.chip)
+        self._copied = kept is None
         if self._life is not None:
             self.accounts.count_into(self._life)
         self._set_limits()
@@ -268,6 +269,8 @@ class Session:
         if self._life is not None:
             self._life.flush()
             self._life.close()
+            if self._copied and (spent := self.guard.all_spent):
+                accounts.copied(self.info.chip, spent)
 
     def _leave_old_trip(self, status: Status, clear_trip: bool) -> None:
         """A trip that only says that the last host went away ends with the next one; others want a person."""

@@ -15,10 +15,16 @@ def command(
         str | None,
         typer.Argument(help="Folder of a run, or the name of a chip or a part of it; all chips when left out."),
     ] = None,
+    datasheet: Annotated[
+        str | None,
+        typer.Option(help="Of a chip: shipped name or TOML file whose energy figures its conversions are counted by."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write it here, too.", callback=to_be_written)] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Says what a run, or a chip in its life, was asked to do: counts, time, energy and wear."""
+    from firmware_specs.datasheet import load
+    from firmware_specs.datasheet.energy import Energy
     from hil.outputs import write_result
     from hil.training.run.folder import RunError, find
     from hil.watching import chips, ledger, lines
@@ -35,9 +41,10 @@ def command(
                 f"{what or 'no chip'}: neither the folder of a run nor a chip that was ever open here; "
                 f"chips are counted in {chips.ledger_folder()}"
             )
+        figures = Energy() if datasheet is None else load(datasheet).energy
         for life in lives:
-            for line in lines.of_life(life):
+            for line in lines.of_life(life, figures):
                 say(line)
-        document = {life.name: life.document() for life in lives}
+        document = {life.name: life.document(figures) for life in lives}
     if json is not None:
         write_result(json, document)

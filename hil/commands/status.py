@@ -20,11 +20,12 @@ def command(
         typer.Option("--watch", metavar="SECONDS", min=0.2, help="Say it again so often, until Ctrl-C."),
     ] = None,
 ) -> None:
-    """Says in lines what runs do, from their files alone, and who has which device."""
+    """Says in lines what runs do, from their files alone, and who has which device and how it is."""
     import sys
     import time
 
-    from hil.watching.status import Looker, devices
+    from hil.watching.devices import devices
+    from hil.watching.status import Looker
 
     if not folder.is_dir():
         if bench is None:
@@ -33,7 +34,8 @@ def command(
     else:
         looker = Looker(folder)
     while True:
-        told = [*(devices(bench) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
+        runs = looker.running() if looker is not None and bench is not None else {}
+        told = [*(devices(bench, runs) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
         if watch is not None:
             print("\033[2J\033[H" if sys.stdout.isatty() else "", end="")
             say(time.strftime("%Y-%m-%d %H:%M:%S"))

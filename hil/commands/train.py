@@ -246,10 +246,10 @@ def _open_and_train(
         raise
     finally:
         if opened is not None and opened.config.is_file() and ranks.first and not marked.taken_away(path):
+            if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:  # the report may take long
+                console.print(told, highlight=False, soft_wrap=True, markup=False)
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
-            if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:
-                console.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 def _check_parts(experiment: Experiment, ranks: Ranks) -> None:

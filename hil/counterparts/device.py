@@ -116,7 +116,8 @@ class DeviceBench(ShownBench, OneOfAKind):
     def deeds(self) -> Deeds:
         """What the device did for this session."""
         accounts = self.crossbar.session.accounts
-        accounts.add(Deeds(array_j=sum(array.heat.take() for array in self._arrays)))
+        settled = sum(array.heat.take() for array in self._arrays)
+        accounts.add(Deeds(array_j=settled + sum(block.heat.take() for block in self._tiled)))
         return accounts.done.total
 
     @contextmanager

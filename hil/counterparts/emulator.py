@@ -187,7 +187,7 @@ class EmulatorBench(ShownBench):
 
     def deeds(self) -> Deeds:
         """What the chip did so far."""
-        self.chip.done.add(Deeds(array_j=sum(array.heat.take() for array in self._arrays)))
+        self.chip.done.add(Deeds(array_j=self._joules()))
         return self.chip.done.total
 
     @contextmanager
@@ -213,6 +213,10 @@ class EmulatorBench(ShownBench):
                 maps = (values.detach().cpu().numpy() for values in (pulses, joules, held))
                 found[f"array {array} coupling {number}"] = CellMaps(*maps)
         return found
+
+    def _joules(self) -> float:
+        """What work dissipated in the cells since the last call."""
+        return sum(array.heat.take() for array in self._arrays)
 
     def _written(self, array: int) -> list[Tensor] | None:
         """What was last written into an array: to look at the cells themselves would move the noise on."""

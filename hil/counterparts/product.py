@@ -88,6 +88,9 @@ class ProductBench(EmulatorBench):
         self._tiled.append(tiled.place(self.chip.datasheet, self._tiles, self._tiled, topology))
         return self._tiled[-1]
 
+    def _joules(self) -> float:
+        return sum(array.heat.take() for array in self._tiled)
+
     def _written(self, array: int) -> list[Tensor] | None:
         return [self._tiles.targets_s[array]] if array in self._tiles.targets_s else None
 

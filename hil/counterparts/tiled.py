@@ -16,6 +16,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
+from hil.counterparts.product_heat import ProductHeat
 from hil.counterparts.relaxing import Relaxation
 from hil.counterparts.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
 
@@ -114,6 +115,7 @@ class TiledArray(PulsedCells):
             self._cuts.append(Cut(grid, rows, columns, fabric.max_rows, fabric.max_columns))
             first += down * across
         self.arrays = first - start
+        self.heat = ProductHeat(sheet, [(cut.rows, cut.columns) for cut in self._cuts])
         if first > fabric.arrays:
             raise PlacementError(
                 f"{sheet.identity.model} has {fabric.arrays} tiles of {fabric.max_rows} x {fabric.max_columns}; "
@@ -162,6 +164,7 @@ class TiledArray(PulsedCells):
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
         total = sum(2 * cut.rows * cut.columns for cut in self._cuts)
         written = 0
+        self._relaxation.touched()
         for number, cut in enumerate(self._cuts):
             for array, rows, columns in cut.places():
                 if self._targets is not None:
@@ -180,6 +183,7 @@ class TiledArray(PulsedCells):
         return self._sheet.drift.predicted(self._tiles.now_s() - self.written_at_s, middle_s, cells.g_max_s)
 
     def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        self._relaxation.touched()
         for array, rows, columns in self._cuts[coupling].places():
             part = train.counts[rows, columns]
             if bool(part.any()):
@@ -195,6 +199,7 @@ class TiledArray(PulsedCells):
 
     def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
         """The device's, on the tiles of a coupling."""
+        self.heat.multiplied(coupling, volts, transposed)
         return self._tiles.multiply(self._cuts[coupling].grid, volts.double(), transposed)
 
     def held(self) -> Tensor:
@@ -210,6 +215,7 @@ class TiledArray(PulsedCells):
 
     def _written(self, targets: list[Tensor], parameters: Parameters, clipped: int) -> Programmed:
         self._relaxation.programmed(parameters)
+        self._relaxation.touched()
         cells = written = 0
         for cut, target in zip(self._cuts, targets, strict=True):
             cells += target.numel()
@@ -218,6 +224,7 @@ class TiledArray(PulsedCells):
         if self._targets is None:
             self.written_at_s = self._tiles.now_s()
         self._targets = targets
+        self.heat.written(targets)
         return Programmed(cells, written, clipped)
 
     def _measured_noise_a(self) -> float:
@@ -225,6 +232,7 @@ class TiledArray(PulsedCells):
         cut = self._cuts[0]
         volts = torch.full((PROBES, min(cut.rows, cut.height)), self._sheet.neurons.state_unit_v / 2)
         amps = self._tiles.multiply(cut.grid[:1, :1], volts.double(), False).amps
+        self.heat.read(0, volts.double(), cut.width)
         return float(amps.std(0).max()) / 2**0.5
 
 

@@ -156,6 +156,8 @@ class Run(Section):
         keep_best: Keep the weights of the epoch that does best on the validation samples, and test those at the end.
         stop_after: Stop after so many epochs that did no better on the validation samples; 0: run all epochs.
         dtype: Floating-point type of the model.
+        cosine_every: Steps from one comparison of the measured gradients with implicit differentiation to the next; 0:
+            never. The comparison is the host's alone, it asks the counterpart for nothing.
         sync_batch_norm: With several ranks: batch norm over all ranks' samples instead of each rank's own.
     """
 
@@ -170,6 +172,7 @@ class Run(Section):
     keep_best: bool = False
     stop_after: Count = 0
     dtype: Literal["float32", "float64"] = "float32"
+    cosine_every: Count = 0
     sync_batch_norm: bool = False
 
 

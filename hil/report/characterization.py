@@ -8,8 +8,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from hil.measuring.characterize.figure import Figure as Finding
-from hil.measuring.characterize.folder import begun, believed
+from hil.measuring.characterize.folder import believed
 from hil.measuring.characterize.run import Characterization
+from hil.measuring.characterize.told import begun
 from hil.measuring.verdict import between
 from hil.report import figures
 from hil.report.figures import Panel

@@ -38,6 +38,11 @@ class RunData:
             label, [s for s, _ in points], [float("nan") if v is None else v for _, v in points], marker=epochs
         )
 
+    def curve_where(self, key: str, label: str) -> Curve:
+        """The same at the steps that have it."""
+        points = [(r["step"], r[key]) for r in self.steps if r.get(key) is not None]
+        return Curve(label, [s for s, _ in points], [v for _, v in points])
+
 
 @lru_cache(maxsize=1)
 def of(folder: RunFolder) -> RunData:

@@ -18,6 +18,7 @@ from hil.report import figures, origin, spent
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Figure, Page, Part, Section, Table, Text, write
 from hil.report.run_data import RunData, of
+from hil.training import cosines
 from hil.training.gradient_norms import PREFIX, TOTAL
 from hil.training.run.folder import RunFolder
 from hil.training.wording import WORDS
@@ -122,6 +123,8 @@ def _learning(run: RunData) -> list[Part]:
     ]
     if norms := _gradient_norms(run):
         panels.append(Panel("Norm of the gradient", figures.lines(norms, "step", "norm", log=True)))
+    if angles := _cosines(run):
+        panels.append(Panel("Cosine with implicit differentiation", figures.lines(angles, "step", "cosine")))
     caption = "Long runs are drawn as means over neighbouring steps, with their range behind."
     return [Figure(figures.row(panels, columns=3, width=10.4), caption), *_epoch_table(run), *map(Text, run.damaged)]
 
@@ -132,6 +135,13 @@ def _gradient_norms(run: RunData) -> list[Curve]:
     if len(parts) > 1:
         return [run.curve(key, _short(key.removeprefix(PREFIX))) for key in parts]
     return [run.curve(TOTAL, "all")] if any(TOTAL in r for r in run.steps[:1]) else []
+
+
+def _cosines(run: RunData) -> list[Curve]:
+    """Of every block, at the steps that were compared; of all cells together where there is one block only."""
+    parts = sorted({key for r in run.steps for key in r if key.startswith(cosines.PREFIX)})
+    wanted = {key: _short(key.removeprefix(cosines.PREFIX)) for key in parts} if len(parts) > 1 else {}
+    return _present([run.curve_where(key, name) for key, name in (wanted or {cosines.TOTAL: "all cells"}).items()])
 
 
 def _over_the_run(run: RunData, key: str) -> list[Curve]:

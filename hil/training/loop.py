@@ -23,6 +23,7 @@ from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import Task, task
 from hil.learning.model import observed
 from hil.training import best
+from hil.training.cosines import Cosines
 from hil.training.evaluate import Evaluation, evaluate
 from hil.training.gradient_norms import GradientNorms
 from hil.training.optimize import learning_rate, optimizer
@@ -107,7 +108,7 @@ def train(
     provenance.record(folder.provenance, experiment, bench, dataset, at.step, device)
     part = (ranks.rank, ranks.count)
     batches = Batches(dataset.train, run.batch, run.seed, run.drop_last, dataset.augment, device, *part)
-    tally, norms = Tally(), GradientNorms(model)
+    tally, norms, cosines = Tally(), GradientNorms(model), Cosines(model, run.cosine_every)
 
     with (
         MetricsFile(folder.metrics, metrics_bytes) as metrics,
@@ -141,7 +142,7 @@ def train(
                     began = time.perf_counter()
                     lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
                     before = state.before_step()
-                    with observed(model, every_block):
+                    with observed(model, every_block), cosines.of(at.step):
                         images = dataset.prepare(images, device, dtype)
                         sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
                     samples = len(labels) * ranks.count
@@ -151,7 +152,7 @@ def train(
                     _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
                     before = None
                     means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take(), **norms.take(), **pulsed}
+                    record = {"lr": lr, **means, **tally.take(), **norms.take(), **cosines.take(), **pulsed}
                     refuse_taken_away(folder.shared.path)
                     metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
                     events.step(at, record)

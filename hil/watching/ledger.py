@@ -38,7 +38,7 @@ WORDS = {
     "written": "cells written",
     "write_pulses": "writes they took",
     "device_s": "time on the device, s",
-    "array_j": "settling in the cells, J",
+    "array_j": "settling and products in the cells, J",
 }
 
 
@@ -105,13 +105,7 @@ class Ledger:
 
     def joules(self, done: Deeds | None = None) -> dict[str, float | None]:
         """By part, of some deeds or of all; None where a figure is missing."""
-        figures, deeds = self.energy, self.total if done is None else done
-        parts = {
-            "settling, in the cells": deeds.array_j or (None if deeds.free else 0.0),
-            "conversions to analog": _times(figures.dac_j, deeds.dac),
-            "conversions to codes": _times(figures.adc_j, deeds.adc),
-            "other circuits": _times(figures.circuits_w, deeds.device_s),
-        }
+        parts = joules(self.total if done is None else done, self.energy)
         return parts if done is not None else {"pulses and writes, in the cells": self.cells_j, **parts}
 
     @property
@@ -175,6 +169,17 @@ class Ledger:
             "endurance": self.endurance,
             "endurance_reached_at": self.worn_at,
         }
+
+
+def joules(deeds: Deeds, figures: Energy) -> dict[str, float | None]:
+    """Of deeds by a datasheet's figures, by part; None where a figure is missing."""
+    worked = deeds.free or deeds.products
+    return {
+        "settling and products, in the cells": deeds.array_j or (None if worked else 0.0),
+        "conversions to analog": _times(figures.dac_j, deeds.dac),
+        "conversions to codes": _times(figures.adc_j, deeds.adc),
+        "other circuits": _times(figures.circuits_w, deeds.device_s),
+    }
 
 
 def of_run(folder: Path) -> Ledger:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from firmware_specs.datasheet.energy import Energy
 from firmware_specs.deeds import FIELDS, REALS, Deeds
 from hil.watching.chips import Life
 from hil.watching.ledger import DIGITAL_MAC_J, SWEEPS, WORDS, Ledger
@@ -31,8 +32,12 @@ def counted(deeds: Deeds) -> list[tuple[str, str]]:
 
 def joules(ledger: Ledger) -> list[tuple[str, str]]:
     """Energy by part; a figure that is missing is said to be."""
+    return _parts(ledger.joules())
+
+
+def _parts(joules: Mapping[str, float | None]) -> list[tuple[str, str]]:
     missing = "not known: the datasheet has no figure"
-    return [(part, missing if value is None else si(value, "J")) for part, value in ledger.joules().items()]
+    return [(part, missing if value is None else si(value, "J")) for part, value in joules.items()]
 
 
 def wear(ledger: Ledger) -> list[tuple[str, str]]:
@@ -89,12 +94,16 @@ def of_ledger(ledger: Ledger) -> Iterator[str]:
         yield f"{ledger.doubtful} requests were under way when a session was killed and count as done: nobody knows"
 
 
-def of_life(life: Life) -> Iterator[str]:
-    """The life of a chip."""
+def of_life(life: Life, figures: Energy) -> Iterator[str]:
+    """The life of a chip, energy by a datasheet's figures."""
     if life.damaged:
         yield f"{life.name}: {life.damaged}"
         return
     yield from _block(life.name, counted(life.total) or [("nothing yet", "")])
+    yield from _block("energy", _parts(life.joules(figures)))
+    if life.most_pulses is not None:
+        rows = [("pulses and writes of the busiest cell", f"{life.most_pulses:,}")]
+        yield from _block("wear", [*rows, ("energy of the cell that had most", si(life.most_energy_j or 0.0, "J"))])
     if life.doubtful:
         yield f"  {life.doubtful} requests count as done though nobody knows: their replies were never seen"
 

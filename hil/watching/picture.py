@@ -7,16 +7,18 @@ import os
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from firmware_specs import platform
-from hil.counterparts.counted import CellMaps
-from hil.counterparts.seam import Settled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hil.counterparts.counted import CellMaps
+    from hil.counterparts.seam import Settled
 
 NAME = "picture.json"
 SIDE = 48
@@ -39,7 +41,8 @@ def of_settled(settled: Settled) -> dict[str, Any]:
 def _contrast(settled: Settled, layer: int) -> Tensor:
     """Mean distance of the nudged phases, or of the one from the free phase."""
     other = settled.nudged[1][layer] if len(settled.nudged) > 1 else settled.free[layer]
-    return torch.linalg.vector_norm((settled.nudged[0][layer] - other).detach().flatten(1), dim=1).mean()
+    moved: Tensor = (settled.nudged[0][layer] - other).detach().flatten(1).norm(dim=1).mean()
+    return moved
 
 
 def of_cells(maps: CellMaps) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hil.measuring.characterize import folder as characterized
-from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError
+from drivers.owner_file import holder_of
+from hil.measuring.characterize import told
+from hil.measuring.characterize.told import ChipError
 from hil.training.run import marked
-from hil.training.run.folder import RUN
-from hil.training.study.grid import STUDY, rows_in
+from hil.training.run.kinds import CHARACTERIZATION, RUN, STUDY
+from hil.training.study.grid import rows_in
 
 DEPTH, MOST = 4, 500
 """Folders below folders, and things that are shown."""
@@ -49,7 +50,7 @@ def characterization(folder: Path) -> dict[str, Any]:
     """How far a measurement is, and what it concluded."""
     said: dict[str, Any] = {"kind": "characterization", "name": folder.name, "title": folder.name}
     try:
-        begun, concluded = characterized.begun(folder), characterized.concluded(folder)
+        begun, concluded = told.begun(folder), told.concluded(folder)
     except ChipError as error:
         return {**said, "state": "damaged", "why": str(error)}
     if begun is not None:
@@ -71,7 +72,7 @@ def study(folder: Path) -> dict[str, Any]:
     """How many points of a study are done, and how they came out."""
     points = sorted(path for path in (folder / "points").glob("*") if path.is_dir())[:5000]
     rows = [(path.name, rows_in(path)) for path in points]
-    told = [
+    shown = [
         {"name": name, "accuracy": row.accuracy, "seconds": row.seconds, "note": row.note[:200]}
         for name, found in rows for row in found or ()
     ]  # fmt: skip
@@ -80,11 +81,9 @@ def study(folder: Path) -> dict[str, Any]:
     return {
         "kind": "study", "name": folder.name, "title": folder.name, "state": "running" if _held(folder) else "ended",
         "done": sum(1 for _, found in rows if found is not None), "points": total if isinstance(total, int) else None,
-        "busy": busy, "rows": told[:MOST], "failed": sum(1 for row in told if row["accuracy"] is None),
+        "busy": busy, "rows": shown[:MOST], "failed": sum(1 for row in shown if row["accuracy"] is None),
     }  # fmt: skip
 
 
 def _held(folder: Path) -> bool:
-    from drivers.owner_file import holder_of
-
     return holder_of(folder / marked.LOCK) is not None

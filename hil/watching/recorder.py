@@ -61,11 +61,13 @@ class Recorder:
         self._log = EventLog(folder.path)
         self._held = ExitStack()
         self._stage, self._stages = "training", dict[str, Deeds]()
-        self._since, self._file = NOTHING, self._counts()
+        self._since = NOTHING
+        self._file = self._counts()
         self._kept = documents.read(folder.path / ledger.DOCUMENT, Kept) or Kept(started=time.time())
         self._stages |= {name: Deeds(**values) for name, values in self._kept.stages.items()}
         self._work = Work(model)
         self._sums: dict[str, float] = {}
+        self._counts_of: dict[str, int] = {}
         self._steps = 0
         self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
@@ -86,6 +88,7 @@ class Recorder:
         """After every step."""
         for name, value in record.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts_of[name] = self._counts_of.get(name, 0) + 1
         self._steps += 1
         if self._step.due():
             with self._step.working():
@@ -163,7 +166,7 @@ class Recorder:
         of_one_name(path := self._folder.path / ledger.COUNTS)
         file = self._held.enter_context(DeedFile(path))
         self._held.enter_context(self._bench.counting(file))
-        self._since = file.total
+        self._since = file.total - self._bench.deeds()  # what earlier sessions did has its stages already
         return file
 
     def _fold(self) -> None:
@@ -178,13 +181,13 @@ class Recorder:
     def _note(self) -> None:
         if not self._steps:
             return
-        means = {name: value / self._steps for name, value in self._sums.items()}
+        means = {name: value / self._counts_of[name] for name, value in self._sums.items()}
         self._work.swept(means.get("iterations"))
         if self._bench is not None:
             self._bench.deeds()
         done = {} if self._file is None else {"done": self._file.total.document()}
         self._log.write("step", step=self._at.step, epoch=self._at.epoch, batch=self._at.batch, **means, **done)
-        self._sums, self._steps = {}, 0
+        self._sums, self._counts_of, self._steps = {}, {}, 0
 
     def _stand(self) -> None:
         if self._standing is not None:

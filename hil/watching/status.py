@@ -1,4 +1,4 @@
-"""The same as the live page in lines of text: runs, characterizations, studies, and who has which device."""
+"""The same as the live page in lines of text: runs, characterizations, studies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from drivers.doors import is_wire
-from drivers.errors import DeviceError
-from drivers.lock import owner_of
-from hil.counterparts.opening.bench_file import load
 from hil.watching import places
 from hil.watching.view import RunView
 
@@ -31,29 +27,17 @@ class Looker:
         for thing in sorted(things, key=lambda t: (order.get(t["state"], 2), -(t.get("updated") or 0))):
             yield from _told(thing)
 
+    def running(self) -> dict[str, dict[str, Any]]:
+        """What is seen of the runs that go on, by the address of their counterpart."""
+        kinds = places.found(self._root).values()
+        seen = [self._thing(kind, path) for kind, path in kinds if kind == "run"]
+        return {str(run["address"]): run for run in seen if run["state"] == "running"}
+
     def _thing(self, kind: str, path: Path) -> dict[str, Any]:
         place = {"place": path.relative_to(self._root).as_posix() if path != self._root else path.name}
         if kind == "run":
             return self._views.setdefault(path, RunView(path)).brief() | place
         return (places.characterization(path) if kind == "characterization" else places.study(path)) | place
-
-
-def devices(bench: Path) -> Iterator[str]:
-    """Devices of a bench file and who has them; none is opened, those that are free are not either.
-
-    Raises:
-        BenchFileError: the file is refused.
-    """
-    for name, entry in load(bench).devices.items():
-        if not is_wire(entry.address):
-            yield f"{name}  {entry.address}  {'a rack' if entry.address.startswith('rack:') else 'in process'}"
-            continue
-        try:
-            owner = owner_of(entry.address)
-        except DeviceError as error:
-            yield f"{name}  {entry.address}  {error}"
-            continue
-        yield f"{name}  {entry.address}  {'free' if owner is None else f'in use by {owner}'}"
 
 
 def _told(thing: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,17 @@ from hil.watching import ledger, lines, picture
 from hil.watching.events import Event, Follower
 from hil.watching.thin import Thin
 
-CURVES = ("loss", "accuracy", "mean_squared_error", "settled", "clipped", "rails", "iterations", "gradient_norm")
+CURVES = (
+    "loss",
+    "accuracy",
+    "mean_squared_error",
+    "settled",
+    "clipped",
+    "rails",
+    "iterations",
+    "gradient_norm",
+    "cosine",
+)
 AT_ONCE = 4 << 20
 """Bytes of a log that are read before somebody is answered: a long one is caught up with in several looks."""
 FRESH_S = 0.5
@@ -43,6 +53,7 @@ class RunView:
         self._pace: deque[tuple[float, float]] = deque(maxlen=SLOPE)
         self._last: dict[str, Event] = {}
         self._looked, self._said = 0.0, dict[str, Any]()
+        self._written: tuple[dict[str, Any], bytes] | None = None
 
     def now(self) -> dict[str, Any]:
         """The run as JSON values; looked at anew at most twice a second, however many ask."""
@@ -53,6 +64,14 @@ class RunView:
                 self._said = self._document()
                 self._looked = time.monotonic()
             return self._said
+
+    def written(self) -> bytes:
+        """The same as JSON text, written once for all who ask."""
+        said = self.now()
+        with self._lock:
+            if self._written is None or self._written[0] is not said:
+                self._written = said, json.dumps(said, separators=(",", ":"), allow_nan=False).encode()
+            return self._written[1]
 
     def brief(self) -> dict[str, Any]:
         """The same without curves."""

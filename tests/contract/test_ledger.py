@@ -1,5 +1,6 @@
 """The ledger says what the device's own journal says, to the last conversion, over every door, after a kill, too."""
 
+import contextlib
 import signal
 import subprocess
 import time
@@ -11,13 +12,16 @@ import torch
 from drivers.accounts import life_file
 from drivers.connect import connect
 from drivers.deed_file import DeedFile, read
+from emulator.chip import Chip
 from emulator.serve import Doors
+from firmware_specs.datasheet import load
 from firmware_specs.deeds import Deeds, Tally
 from firmware_specs.messages import Region
 from firmware_specs.topology import dense_chain
 from hil.cli import main
 from hil.counterparts.device import DeviceBench
-from hil.watching import ledger
+from hil.counterparts.opening.bench import open_bench
+from hil.watching import chips, ledger
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"socket": Doors(tcp=0), "scpi socket": Doors(scpi=0)}
@@ -116,8 +120,11 @@ def test_the_life_of_a_chip_goes_on_over_sessions(served):
             crossbar.arm()
             crossbar.settle(0, np.zeros((2, 4)))
             chip = crossbar.info.chip
+            crossbar.program(0, [np.full((2, 5, 3), 5e-5)])
     total, doubtful = read(life_file(chip))
     assert counts(total) == counts(board.device.chip.done.total) and total.free == 4 and doubtful == 0
+    (life,) = (each for each in chips.lives("seed 77") if not each.damaged)
+    assert life.total == total and life.most_pulses == int(board.device.chip.usage(0, 0)[0].max()) >= 1
 
 
 def killed_in_training(python, address, run_dir, experiment, after):
@@ -155,6 +162,108 @@ def test_kill_9_and_resume_lose_no_count_and_invent_none(python, served, tmp_pat
         more = {key: value - had[key] for key, value in counts(found.total).items()}
         assert found.doubtful <= 2
         assert 0 <= more["free"] <= 50 * found.doubtful and 0 <= more["nudged"] <= 100 * found.doubtful
+
+
+JOURNALLED = """
+import os, signal, sys
+from emulator.chip import Chip
+from hil.cli import main
+
+journal, left = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND), int(sys.argv[2])
+
+
+def noted(name, told):
+    verb = getattr(Chip, name)
+
+    def done(self, *given, **named):
+        global left
+        found = verb(self, *given, **named)
+        os.write(journal, (" ".join(map(str, told(*given, **named))) + "\\n").encode())
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(Chip, name, done)
+
+
+def settled(array, drive, nudges=(), *rest):
+    return len(drive), len(drive) * len(nudges), 0
+
+
+def written(array, targets, masks=None):
+    return 0, 0, sum(map(lambda t: t.numel(), targets)) if masks is None else sum(int(m.sum()) for m in masks)
+
+
+noted("settle", settled)
+noted("program", written)
+main(sys.argv[3:])
+"""
+
+
+def test_kill_9_in_process_loses_no_count_and_invents_none(python, tmp_path):
+    """The chip dies with its process; a journal that the chip's verbs write in their own way outlives both."""
+    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "journalled.py").write_text(JOURNALLED)
+    run, journal = tmp_path / "run", tmp_path / "journal"
+    command = ["train", str(tmp_path / "small.toml"), "--device", "emulator:mixed-8bit?seed=5", "--run-dir", str(run)]
+    for verbs, more in ((40, ["--set", "run.epochs=40"]), (31, ["--resume"]), (7, ["--resume"])):
+        call = [str(tmp_path / "journalled.py"), str(journal), str(verbs), *command, *more]
+        process = python.popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        said = process.communicate()[1]
+        assert process.returncode == -signal.SIGKILL, said[-2000:]
+        lines = np.loadtxt(journal, dtype=int, ndmin=2)
+        found, doubtful = read(run / ledger.COUNTS)
+        assert [round(found.free), round(found.nudged), round(found.written)] == lines.sum(0).tolist()
+        assert doubtful == 0
+    assert len(lines) == 40 + 31 + 7 and (lines.sum(0) > 0).all()
+
+
+@pytest.mark.parametrize("door", ["in process", LOOPBACKS[0]], indirect=True)
+def test_joules_of_products_are_the_integral_over_the_lines_own_currents(open_crossbar, door, monkeypatch):
+    """Every product as the chip does it: currents of the true cells at the voltages that were asked for."""
+    watts, chips = [], []
+
+    def of(chip, array, volts, transposed, planes):
+        for g in chip.conductances_s(array)[0].double()[planes]:
+            driven = (g.T if transposed else g)[: volts.shape[1]]
+            watts.append(float((volts.double() * (volts.double() @ (driven.sum(1).diag()))).sum()))
+
+    tiled, line = Chip.tiled_product, Chip.line_product
+
+    def tiled_product(self, grid, volts, transposed=False, portion=None):
+        down, (rows, columns) = np.array(grid), self.arrays[int(np.array(grid)[0, 0])].crossbars[0].shape[1:]
+        for row, column in np.ndindex(down.shape):
+            start = column * columns if transposed else row * rows
+            size = self.arrays[int(down[row, column])].crossbars[0].shape[2 if transposed else 1]
+            of(self, int(down[row, column]), volts[:, start : start + size], transposed, slice(None))
+        chips.append(self)
+        return tiled(self, grid, volts, transposed, portion)
+
+    def line_product(self, array, volts, transposed, plane, reads):
+        of(self, array, volts, transposed, slice(plane, plane + 1))
+        chips.append(self)
+        return line(self, array, volts, transposed, plane, reads)
+
+    monkeypatch.setattr(Chip, "tiled_product", tiled_product)
+    monkeypatch.setattr(Chip, "line_product", line_product)
+    sheet = load("openmena-8x8-like")
+    with contextlib.ExitStack() as held:
+        if door == "in process":
+            bench = held.enter_context(open_bench("emulator:openmena-8x8-like?seed=3", dtype=torch.float64))
+        else:
+            crossbar, device = open_crossbar("openmena-8x8-like", seed=3)
+            bench = DeviceBench(held.enter_context(crossbar), "door", device.chip.datasheet)
+        array = bench.place(dense_chain([15, 16]))
+        generator = torch.Generator().manual_seed(1)
+        shapes = {"weight_0": (16, 15), "bias_0": (16,)}
+        array.program({name: torch.randn(shape, generator=generator) * 0.2 for name, shape in shapes.items()})
+        drive = torch.rand(1, 15, generator=generator, dtype=torch.float64)
+        array.settle(drive)
+        found = bench.deeds()
+    joules = sum(watts) * sheet.product.read_time_s
+    assert chips and found.products > 0
+    assert found.array_j == pytest.approx(joules, rel=0.01) and joules > 0
 
 
 @pytest.mark.parametrize("door", LOOPBACKS[:1], indirect=True)

@@ -37,8 +37,8 @@ from hil.measuring.calibrate import file as calibration
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize import probe
 from hil.measuring.characterize import run as characterization
-from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.plan import PlanError
+from hil.measuring.characterize.told import ChipError
 from hil.report.characterization import write_report
 from hil.report.training import write_report as write_training_report
 from hil.training.run import checkpoint, documents, metrics

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from distributed import LocalCluster
 
 from hil.cli import main
+from hil.training.study import engine
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "optimizer.lr=0.001")
 PATIENCE_S = 50 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -70,24 +72,22 @@ def run(call):
     return ended.value.code
 
 
+def existing(**options):
+    """An existing scheduler with workers that have names."""
+    where = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    return LocalCluster(threads_per_worker=1, **where, **options)
+
+
 @pytest.fixture
 def scheduler(python, tmp_path, monkeypatch):
-    """An existing scheduler with a worker that has a name."""
     monkeypatch.setattr(sys, "executable", python.executable(tmp_path))
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:
+    with existing(n_workers=1, processes=False) as cluster:
         yield cluster.scheduler_address
 
 
-def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(python, scheduler, tmp_path, capsys):
+def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(python, tmp_path, capsys):
     folder = tmp_path / "study"
-    with started(python, folder, 12, "--scheduler", scheduler) as study:
+    with started(python, folder, 12, "--jobs", "2") as study:
         pid = wait_for(lambda: in_the_middle(folder))
         os.kill(pid, signal.SIGKILL)
         assert study.wait(PATIENCE_S) == 0
@@ -97,19 +97,44 @@ def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(pyth
     assert sorted(len(found) for found in sessions) == [1, 2]
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
     assert steps == [12 * 3] * 2
-    assert run(arguments(folder, 12, "--scheduler", scheduler)) == 0
+    assert run(arguments(folder, 12)) == 0
     assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
 
 
-def test_a_worker_of_this_machine_that_is_killed_is_replaced(python, tmp_path):
-    folder = tmp_path / "study"
-    with started(python, folder, 15, "--jobs", "2") as study:
-        trains = wait_for(lambda: in_the_middle(folder))
-        worker = psutil.Process(trains).parent()
-        assert worker.ppid() == study.pid
-        worker.kill()
+def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, tmp_path):
+    """The study goes on at the second scheduler where it was stopped at the first; at both a worker is lost."""
+    folder, killed = tmp_path / "study", []
+
+    def kill_a_worker():
+        trains = wait_for(lambda: next((pid for pid in [in_the_middle(folder)] if pid and pid not in killed), None))
+        killed.append(trains)
+        psutil.Process(trains).parent().kill()
+
+    two = {"n_workers": 2, "processes": True}
+    with existing(**two) as one, started(python, folder, 20, "--scheduler", one.scheduler_address) as study:
+        kill_a_worker()
+        wait_for(lambda: (pid := in_the_middle(folder)) and pid not in killed)
+        study.send_signal(signal.SIGINT)
+        study.stdout.read()
+        assert study.wait(PATIENCE_S) == 130
+    with existing(**two) as other, started(python, folder, 20, "--scheduler", other.scheduler_address) as study:
+        kill_a_worker()
         assert study.wait(PATIENCE_S) == 0
-    assert ended_once(folder)
+    assert ended_once(folder) and len(killed) == 2
+    steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
+    assert steps == [20 * 3] * 2
+
+
+def test_nobody_else_can_hand_a_study_of_this_machine_anything(tmp_path):
+    """Its scheduler and workers take tasks in their own process; the pages that Dask has are empty, and on loopback."""
+    with engine.opened(tmp_path, 2, None) as workers:
+        assert workers.workers == 2
+        listening = [c.laddr for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        for ip, port in listening:
+            assert ip == "127.0.0.1"
+            with socket.create_connection((ip, port)) as wire:
+                wire.sendall(b"GET /api/v1/retire_workers HTTP/1.0\r\n\r\n")
+                assert b"404" in wire.makefile("rb").readline()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)

@@ -14,7 +14,7 @@ from firmware_specs.addresses import refuse_handlers
 from firmware_specs.datasheet.fabric import UsbIdentity
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.documents import DocumentError, parse_toml, read_text
-from firmware_specs.racks import Rack
+from firmware_specs.racks import Rack, load_rack
 from firmware_specs.refusals import close, explain
 from firmware_specs.registry import known, scheme_of
 
@@ -178,6 +178,19 @@ def load_device(path: Path, name: str) -> DeviceEntry:
             "calibration": None if entry.calibration is None else str(path.parent / entry.calibration),
         }
     )
+
+
+def rack_of(entry: DeviceEntry, folder: Path) -> Rack:
+    """The rack an entry holds or names.
+
+    Raises:
+        RackError: its file is refused.
+    """
+    if entry.rack is not None:
+        return entry.rack
+    name = entry.address.removeprefix("rack:")
+    path = folder / name
+    return load_rack(path if path.exists() else name)
 
 
 def load(path: Path) -> BenchFile:

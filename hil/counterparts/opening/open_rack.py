@@ -9,8 +9,7 @@ from drivers.chip_ledger import ChipLedger
 from drivers.rack.opening import chip_of, open_rig
 from drivers.rack.paper import PaperRig
 from drivers.rack.rig import Rig
-from firmware_specs.racks import Rack, load_rack
-from hil.counterparts.opening.bench_file import DeviceEntry
+from hil.counterparts.opening.bench_file import DeviceEntry, rack_of
 
 if TYPE_CHECKING:
     from hil.counterparts.rack import RackBench
@@ -51,19 +50,6 @@ def on_paper(address: str, entry: DeviceEntry, folder: Path) -> tuple[RackBench,
     rack = rack_of(entry, folder)
     paper = PaperRig(rack, ChipLedger(chip_of(rack)))
     return RackBench(cast(Rig, paper), address), paper  # it plans, and is never entered
-
-
-def rack_of(entry: DeviceEntry, folder: Path) -> Rack:
-    """The rack an entry holds or names.
-
-    Raises:
-        RackError: its file is refused.
-    """
-    if entry.rack is not None:
-        return entry.rack
-    name = entry.address.removeprefix("rack:")
-    path = folder / name
-    return load_rack(path if path.exists() else name)
 
 
 def clear_rack(entry: DeviceEntry, folder: Path) -> list[str]:

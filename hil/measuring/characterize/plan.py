@@ -13,7 +13,6 @@ from firmware_specs.datasheet.section import Plain
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain
 from firmware_specs.registry import find
-from hil.measuring.characterize.folder import ChipError, begun
 from hil.measuring.characterize.items import (
     ITEMS,
     CurrentVoltage,
@@ -31,6 +30,7 @@ from hil.measuring.characterize.items import (
     TemperatureSweep,
     Transfer,
 )
+from hil.measuring.characterize.told import ChipError, begun
 
 PROVIDED = tuple(item.NAME for item in ITEMS)
 """Names of the items that come with this package."""

@@ -17,16 +17,18 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.shown import html
 from hil.measuring.characterize.budget import check_budget
 from hil.measuring.characterize.figure import Figure
-from hil.measuring.characterize.folder import CHARACTERIZATION, ChipError, begun, concluded, measured, written
+from hil.measuring.characterize.folder import measured, written
 from hil.measuring.characterize.items import Drift, Found, Health, Item
 from hil.measuring.characterize.items.health import codes
 from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Mark, Step
 from hil.measuring.characterize.store import Store
+from hil.measuring.characterize.told import ChipError, begun, concluded
 from hil.measuring.placed import present_topology
 from hil.training.run import marked
 from hil.training.run.atomic import write_json
+from hil.training.run.kinds import CHARACTERIZATION
 from hil.training.run.provenance import code_version
 
 Progress = Callable[[str, int, int], None]

@@ -17,10 +17,10 @@ import xarray as xr
 from pydantic import BaseModel
 
 from hil.data.packed import read_npz
-from hil.measuring.characterize.folder import ChipError
 from hil.measuring.characterize.health import ATTRIBUTES, Codes
 from hil.measuring.characterize.metadata import described
 from hil.measuring.characterize.steps import Mark, Record
+from hil.measuring.characterize.told import ChipError
 from hil.training.run import marked
 from hil.training.run.atomic import write_bytes, write_json
 from hil.training.run.documents import Count, DocumentError, Number, read

@@ -15,10 +15,11 @@ import numpy as np
 from firmware_specs.codes import Capability
 from hil.measuring.calibrate.file import CalibrationFile
 from hil.measuring.characterize import plan as plans
-from hil.measuring.characterize.folder import begun, believed
+from hil.measuring.characterize.folder import believed
 from hil.measuring.characterize.items.pulse_response import response
 from hil.measuring.characterize.items.transfer import unit_fits
 from hil.measuring.characterize.run import Characterization
+from hil.measuring.characterize.told import begun
 from hil.measuring.estimate import Estimate
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import flicker, fluctuation, ramps, retention, samples, writing

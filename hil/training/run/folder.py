@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,19 +14,9 @@ from hil.experiments.schema import Experiment
 from hil.training.run import checkpoint, marked
 from hil.training.run.atomic import write_text
 from hil.training.run.documents import sessions
-from hil.training.run.marked import Made, RunError
+from hil.training.run.kinds import RUN
+from hil.training.run.marked import RunError
 
-RUN = Made(
-    "run",
-    re.compile(
-        r"(ranks/\d+/)?(config\.toml|(provenance|evaluation|summary|counterpart)\.json|metrics\.jsonl|flight\.log"
-        r"|ledger\.(bin|json)|picture\.json|events-\d{6}\.jsonl"
-        r"|report\.html|(checkpoints|best)/step_\d+\.(json|safetensors)|tensorboard/events\.out\.tfevents\.[^/]+)"
-        r"|ranks/\d+/\.crossbar-hil"
-    ),
-    re.compile(r"(ranks/\d+/)?(checkpoints|best|tensorboard)|ranks(/\d+)?"),
-)
-"""What a run makes in its folder."""
 CHECKPOINTED = "checkpointed"
 WAIT = "wait until it has ended, or choose another --run-dir"
 

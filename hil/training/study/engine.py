@@ -1,8 +1,8 @@
 """Runs the points of a study on Dask: a cluster of this machine, or an existing one.
 
 Dask hands out points, watches its workers, starts them again and gives a point whose worker is gone to another one,
-which goes on from the checkpoint. The cluster of this machine listens on loopback and speaks TLS with a certificate
-that is made for it: a scheduler runs whatever it is handed, so nobody else may hand it anything. See decision 0031.
+which goes on from the checkpoint. The cluster of this machine lives in the study's own process and takes no tasks from
+elsewhere: a scheduler runs whatever it is handed. See decision 0031.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ LITTLE = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 """Of a cluster that only waits for trainings: what Dask by default looks at a hundred times a second."""
+
+
+NO_PAGE = "127.0.0.1:0"
+"""Dask has a server of status pages in any case; it has none to show, and shows them to this machine alone."""
 
 
 class DeviceOfPointFailed(DeviceError):
@@ -120,7 +126,6 @@ def _rows(task: Task, future: Any) -> list[Row]:
 def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
-    from distributed.security import Security
 
     if scheduler is not None:
         try:
@@ -130,14 +135,13 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
         with client:
             yield client
         return
-    security = Security.temporary()
     with (
         dask.config.set(LITTLE),
         LocalCluster(
-            n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", security=security,
-            dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL,
+            n_workers=jobs, threads_per_worker=1, processes=False, protocol="inproc://",
+            dashboard_address=NO_PAGE, worker_dashboard_address=NO_PAGE, memory_limit=0,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
-        Client(cluster, security=security, set_as_default=False) as client,
+        Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
-        client.register_plugin(trainer.DeafToCtrlC())
         yield client

@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import json
 import math
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,18 +23,9 @@ from pathlib import Path
 from firmware_specs.documents import parse_toml
 from hil.training.run import marked
 from hil.training.run.atomic import write_json
-from hil.training.run.folder import RUN
-from hil.training.run.marked import Made, RunError
+from hil.training.run.kinds import RUN, STUDY
+from hil.training.run.marked import RunError
 
-STUDY = Made(
-    "study",
-    re.compile(
-        r"study\.(json|png|html)|table\.(json|md)|card\.(json|html)|points/\.worker-[^/]+\.lock|"
-        r"points/[^/]+/(point\.json|log\.txt|chip\.toml|attempts\.jsonl|\.lock)"
-    ),
-    re.compile(r"points(/[^/]+(/run)?)?"),
-)
-"""What a study makes in its folder, besides the runs of its points."""
 WAIT_FOR_IT = "wait until it has ended, or choose another --run-dir"
 
 Value = str | int | float | bool

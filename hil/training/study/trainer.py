@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Worker, get_worker
 
 STOP_S = 40.0
 """A training that was asked to stop has its checkpoint by then."""
@@ -79,9 +78,9 @@ class Trainer:
             self._process.stdout.close()
 
 
-_one_at_a_time = threading.Lock()
-_trainers: dict[str, Trainer] = {}
-"""Of this worker, by study: other clients of the same scheduler are none of ours."""
+_one_at_a_time: dict[str, threading.Lock] = {}
+_trainers: dict[tuple[str, str], Trainer] = {}
+"""By worker, of which a process may have several, and study: other clients of the same scheduler are none of ours."""
 
 
 def train(asked: dict[str, Any]) -> dict[str, Any]:
@@ -93,34 +92,26 @@ def train(asked: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TrainerLost: the engine may try again. FileNotFoundError: the folders of the study are not on this machine.
     """
-    study, folder = asked["study"], asked["folder"]
+    study, folder, me = asked["study"], asked["folder"], get_worker()
     for place in (study, folder):
         if not Path(place).is_dir():
-            return {"refused": f"{place} is not on the machine of worker {get_worker().name}: a study's workers share "
+            return {"refused": f"{place} is not on the machine of worker {me.name}: a study's workers share "
                     "its folders, e.g. over NFS"}  # fmt: skip
-    with _one_at_a_time:
-        trainer = _trainers.get(study)
+    mine = me.address, study
+    with _one_at_a_time.setdefault(me.address, threading.Lock()):
+        trainer = _trainers.get(mine)
         if trainer is not None and not trainer.alive:
             trainer.stop()
             trainer = None
         if trainer is None:
-            trainer = _trainers[study] = Trainer(folder)
-        me, task = get_worker(), asked["task"]
+            trainer = _trainers[mine] = Trainer(folder)
+        task = asked["task"]
         here = {"worker": str(me.name), "threads": task["threads"] or me.state.nthreads}
         return trainer.answer({**asked, "task": {**task, **here}})
 
 
-async def stop(study: str) -> None:
+async def stop(study: str, dask_worker: Worker) -> None:
     """Ends what trains points of a study on this worker, with a checkpoint; called by the engine."""
-    trainer = _trainers.pop(study, None)
+    trainer = _trainers.pop((dask_worker.address, study), None)
     if trainer is not None:
         await asyncio.to_thread(trainer.stop)
-
-
-class DeafToCtrlC(WorkerPlugin):
-    """Of workers on this machine: Ctrl-C in the terminal is for the study, which tells them what to do."""
-
-    def setup(self, worker: Worker) -> None:
-        """A worker begins."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)

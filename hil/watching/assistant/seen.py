@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from firmware_specs.datasheet import load
+from firmware_specs.datasheet.energy import Energy
 from firmware_specs.datasheet.load import shipped
-from hil.watching import chips, ledger, places, status
+from hil.watching import chips, devices, ledger, places
 from hil.watching.view import RunView
 
 POINTS = 100
@@ -64,7 +65,7 @@ class Seen:
             if kind != "run":
                 raise Unknown(f"{id} is a {kind}: runs have ledgers")
             return ledger.of_run(path).document()
-        return {life.name: life.document() for life in chips.lives(chip)[:MOST]}
+        return {life.name: life.document(Energy()) for life in chips.lives(chip)[:MOST]}
 
     def list_datasheets(self) -> list[str]:
         """Names of the datasheets that ship."""
@@ -80,7 +81,7 @@ class Seen:
         """Devices of the bench file and who has them; none is opened."""
         if self._bench is None:
             raise Unknown("no bench file was named: hil mcp --bench FILE")
-        return list(status.devices(self._bench))
+        return list(devices.devices(self._bench))
 
     def _thing(self, name: str) -> tuple[str, Path]:
         found = places.found(self._root).get(name)

@@ -22,11 +22,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hil.watching import places
-from hil.watching.view import RunView, picture_of
+from hil.watching.view import FRESH_S, RunView, picture_of
 
 LOOK_S = 2.0
 """How often folders are looked for."""
 TYPES = {"js": "text/javascript", "css": "text/css", "html": "text/html", "LICENSE": "text/plain"}
+JSON = "application/json"
 FILES = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE", "live.js", "live.css")
 HEADERS = {
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -46,10 +47,11 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock = threading.Lock()
+        self._lock, self._one_list = threading.Lock(), threading.Lock()
         self._views: dict[Path, RunView] = {}
         self._things: dict[str, tuple[str, Path]] = {}
         self._looked = 0.0
+        self._list, self._listed = b"", 0.0
 
     def things(self) -> dict[str, tuple[str, Path]]:
         """Kind and folder by name, looked for anew every few seconds."""
@@ -66,6 +68,16 @@ class Site:
         with self._lock:
             return self._views.setdefault(path, RunView(path))
 
+    def listed(self) -> bytes:
+        """The list as JSON text, made at most twice a second for all who ask."""
+        things = self.things()
+        with self._one_list:
+            if not self._list or time.monotonic() - self._listed > FRESH_S:
+                briefs = [{"id": name, **self.brief(*thing)} for name, thing in things.items()]
+                self._list = bytes(JSONResponse({"things": briefs, "root": self.root.name}).body)
+                self._listed = time.monotonic()
+            return self._list
+
     def brief(self, kind: str, path: Path) -> dict[str, Any]:
         """One of them for the list."""
         if kind == "run":
@@ -74,11 +86,11 @@ class Site:
         short = {key: value for key, value in long.items() if key not in ("figures", "rows", "skipped")}
         return short | {"place": path.relative_to(self.root).as_posix()}
 
-    def whole(self, kind: str, path: Path) -> dict[str, Any]:
+    def whole(self, kind: str, path: Path) -> Response:
         """One of them as far as it is known."""
         if kind == "run":
-            return self.view(path).now()
-        return places.characterization(path) if kind == "characterization" else places.study(path)
+            return Response(self.view(path).written(), media_type=JSON)
+        return JSONResponse(places.characterization(path) if kind == "characterization" else places.study(path))
 
 
 def application(root: Path, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -101,12 +113,11 @@ def application(root: Path, host: str = "127.0.0.1", token: str | None = None) -
         return Response(_file(name), media_type=TYPES[name.rpartition(".")[2]])
 
     def listed(request: Request) -> Response:
-        briefs = [{"id": name, **site.brief(*thing)} for name, thing in site.things().items()]
-        return JSONResponse({"things": briefs, "root": site.root.name})
+        return Response(site.listed(), media_type=JSON)
 
     def one(request: Request) -> Response:
         thing = site.things().get(request.path_params["name"])
-        return _gone() if thing is None else JSONResponse(site.whole(*thing))
+        return _gone() if thing is None else site.whole(*thing)
 
     def drawn(request: Request) -> Response:
         thing = site.things().get(request.path_params["name"])

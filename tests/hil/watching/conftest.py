@@ -15,10 +15,8 @@ import pytest
 from drivers.deed_file import DeedFile
 from drivers.owner_file import OwnerFile
 from firmware_specs.deeds import Deeds
-from hil.measuring.characterize.folder import CHARACTERIZATION
 from hil.training.run import marked
-from hil.training.run.folder import RUN
-from hil.training.study.grid import STUDY
+from hil.training.run.kinds import CHARACTERIZATION, RUN, STUDY
 from hil.watching.events import EventLog
 
 

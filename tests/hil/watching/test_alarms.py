@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+from importlib import resources
 
 import pytest
 
@@ -175,7 +176,9 @@ def test_status_says_what_runs_and_who_has_which_device(scene, characterized, st
     scene("one", title="overnight").steps(30).device().running()
     scene("two").steps(3).tripped()
     lab = tmp_path / "lab.toml"
-    lab.write_text('[devices.a]\naddress = "serial:/dev/ttyQ7"\n[devices.b]\naddress = "serial:/dev/ttyQ8"\n')
+    (tmp_path / "ttyQ8").touch()
+    text = f'[devices.a]\naddress = "serial:/dev/ttyQ7"\n[devices.b]\naddress = "serial:{tmp_path}/ttyQ8"\n'
+    lab.write_text(text)
     with DeviceLock("serial:/dev/ttyQ7"), pytest.raises(SystemExit) as done:
         main(["status", str(tmp_path / "runs"), "--bench", str(lab)])
     assert done.value.code == 0
@@ -186,6 +189,53 @@ def test_status_says_what_runs_and_who_has_which_device(scene, characterized, st
     rest = "\n".join(lines[4:])
     for text in ("acme xbar 7", "2 of 3 points done", "OVER_TEMPERATURE", "1 failed"):
         assert text in rest
+
+
+def test_status_says_how_a_device_in_use_is_and_what_became_of_the_others(python, scene, tmp_path, capsys):
+    lab, port = tmp_path / "lab.toml", tmp_path / "ttyQ9"
+    lab.write_text(f'[devices.a]\naddress = "serial:{port}"\n[devices.b]\naddress = "serial:{tmp_path}/ttyQ8"\n')
+    port.touch()
+    run = scene("one")
+    run.log.write("session", device=f"bench:{lab}#a", epochs=1, batches=5, from_step=0)
+    run.steps(2).device().running()
+
+    def said():
+        with pytest.raises(SystemExit):
+            main(["status", str(tmp_path / "runs"), "--bench", str(lab)])
+        return capsys.readouterr().out.splitlines()
+
+    with DeviceLock(f"serial:{port}"):
+        lines = said()
+    assert "in use by" in lines[0] and lines[0].endswith("run one, outputs on, chip 301.5 K")
+    assert lines[1].endswith(f"not there: this machine has no {tmp_path}/ttyQ8")
+    killed = (
+        f"import os; from drivers.lock import DeviceLock; lock = DeviceLock('serial:{port}'); os.kill(os.getpid(), 9)"
+    )
+    process = python.popen(["-c", killed])
+    process.wait()
+    (line, *_) = said()
+    assert f"process {process.pid} of" in line and "had it and is gone without a word" in line
+
+
+def test_status_says_who_has_each_instrument_of_a_rack(tmp_path, capsys):
+    address = "TCPIP::127.0.0.1::7::SOCKET"
+    shipped = (resources.files("firmware_specs.racks") / "keithley-8x8.toml").read_text()
+    (tmp_path / "rack.toml").write_text(shipped.replace('2450" }', f'2450", address = "{address}" }}', 1))
+    lab = tmp_path / "lab.toml"
+    lab.write_text('[devices.r]\naddress = "rack:rack.toml"\n[devices.none]\naddress = "rack:gone.toml"\n')
+    with DeviceLock(f"visa:{address}"), pytest.raises(SystemExit):
+        main(["status", str(tmp_path), "--bench", str(lab)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "r  rack:rack.toml  a rack" and lines[1].split()[:3] == ["smu1", "keithley-2450", address]
+    assert "in use by" in lines[1] and lines[2].endswith("has no address")
+    assert any("gone.toml" in line for line in lines[6:])
+
+
+def test_nobody_waits_for_a_report_to_be_told(tmp_path, receiver, monkeypatch):
+    url, got = receiver
+    monkeypatch.setattr("hil.report.training.write_report", lambda folder: got.append({"alarm": "the report"}))
+    assert train(tmp_path, "emulator:mixed-8bit", f'webhook = "{url}"') == 0
+    assert [event["alarm"] for event in got] == ["finished", "the report"]
 
 
 def test_the_last_event_is_found_without_reading_all(tmp_path):

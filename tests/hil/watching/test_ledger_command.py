@@ -1,6 +1,7 @@
 """`hil ledger`: what a run and what a chip was asked to do, in words; what is not known is said to be."""
 
 import json
+import shutil
 
 import pytest
 
@@ -62,6 +63,18 @@ def test_a_run_in_process_is_counted_as_it_was(trained, capsys):
     assert document == json.loads((trained / "summary.json").read_text())["ledger"]
     assert document["joules_a_sample"] == pytest.approx(document["known_j"] / 200)
     assert "pulses and writes, in the cells" in (trained / "report.html").read_text()
+
+
+def test_what_a_resumed_run_did_is_in_one_stage_each(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    before = of_run(tmp_path / "run")
+    assert run("train", "--resume", "--run-dir", tmp_path / "run", "--set", "run.epochs=3") == 0
+    found = of_run(tmp_path / "run")
+    assert found.total.free == before.total.free + 2 * 50 * 2 + 20
+    assert set(found.stages) == {"training", "test"}
+    for name in Deeds().document():
+        parts = sum(getattr(deeds, name) for deeds in found.stages.values())
+        assert parts == pytest.approx(getattr(found.total, name), rel=1e-9), name
 
 
 def test_a_chip_is_known_by_a_part_of_its_name(capsys, tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def test_a_training_with_progress_eta_charts_device_and_ledger(look, scene):
         "frames sent again",
         "99,999",
         "pulses up",
-        "settling, in the cells",
+        "settling and products, in the cells",
         "1,000 pulses",
     ):
         assert text in side, text

@@ -2,11 +2,11 @@
 "use strict";
 const EVERY_MS = 1000, PICTURE_MS = 3000;
 const WORDS = { loss: "loss", accuracy: "accuracy", mean_squared_error: "squared error", settled: "settled",
-  clipped: "clipped", rails: "at the rails", iterations: "sweeps a phase", gradient_norm: "gradient norm" };
+  clipped: "clipped", rails: "at the rails", iterations: "sweeps a phase", gradient_norm: "gradient norm", cosine: "cosine" };
 const SHARES = ["accuracy", "settled", "clipped", "rails"];
 const CHARTS = [["Loss", ["loss"], true], ["Accuracy", ["accuracy", "mean_squared_error"]],
   ["Settled", ["settled"]], ["Clipped and at the rails", ["clipped", "rails"]], ["Sweeps a phase", ["iterations"]],
-  ["Norm of the gradient", ["gradient_norm"], true]];
+  ["Norm of the gradient", ["gradient_norm"], true], ["Cosine with the exact gradient", ["cosine"]]];
 const main = document.getElementById("main"), said = document.getElementById("said");
 let shown = null, charts = {}, pictureAt = 0, timer = null;
 

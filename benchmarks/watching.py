@@ -1,0 +1,201 @@
+"""What watching costs: a step with its event log and without, the server over a million events and 50 viewers.
+
+`python -m benchmarks.watching [step] [server] [paint]`: all of them unless some are named. `paint` needs playwright and
+a browser. `step` trains `digits` and turns the recorder off and on again every few steps; CPU time of the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hil.training.run import marked
+from hil.training.run.kinds import RUN
+
+BLOCK, BLOCKS = 20, 30
+EVENTS, STEPS, VIEWERS, LOOKS = 1_000_000, 100_000, 50, 10
+MIB = 1 << 20
+
+
+def step(root: Path) -> None:
+    """Pairs of blocks of steps, with the recorder and without."""
+    from hil.cli import main
+    from hil.watching.recorder import Recorder
+
+    taken: list[tuple[bool, float]] = []
+    spent = [0.0]
+    whole, observer, began, done = Recorder.step, Recorder._observer, [time.process_time()], [0]
+
+    def recorded(self: Recorder, record: dict[str, float]) -> None:
+        on = done[0] // BLOCK % 2 == 0
+        done[0] += 1
+        if on:
+            start = time.process_time()
+            whole(self, record)
+            spent[0] += time.process_time() - start
+        if done[0] % BLOCK == 0:
+            now = time.process_time()
+            taken.append((on, (now - began[0]) / BLOCK))
+            began[0] = time.process_time()
+
+    def looked(self: Recorder, name: str, also: Callable[[Any], None]) -> Callable[[Any], None]:
+        look = observer(self, name, also)
+        return lambda settled: look(settled) if done[0] // BLOCK % 2 == 0 else also(settled)
+
+    Recorder.step, Recorder._observer = recorded, looked  # type: ignore[method-assign]
+    for device in ("reference:", "emulator:mixed-8bit?seed=1"):
+        taken.clear()
+        spent[0], done[0] = 0.0, 0
+        epochs, settings = (
+            -(-2 * BLOCK * BLOCKS // 23),
+            ("run.batch=64", "optimizer.lr=1e-9", "run.evaluate_every=1000"),
+        )
+        wanted = [*settings, "data.train_samples=1472", f"run.epochs={epochs}"]  # 23 steps an epoch
+        options = [part for each in wanted for part in ("--set", each)]
+        with suppress(SystemExit):
+            main(["train", "digits", "--device", device, "--run-dir", str(root / device.partition(":")[0]), *options])
+        on, off = ([t for was, t in taken[2:] if was is which] for which in (True, False))
+        ratios = [a / b - 1 for a, b in zip(on, off, strict=False)]
+        share = spent[0] / sum(on) / BLOCK
+        print(f"{device}: {len(ratios)} pairs of {BLOCK} steps of {1e3 * statistics.median(off):.2f} ms; of pairs "
+              f"{statistics.median(ratios):+.2%}, medians {statistics.median(on) / statistics.median(off) - 1:+.2%}; "
+              f"within the recorder {share:.2%}")  # fmt: skip
+
+
+def run_of(folder: Path, steps: int) -> None:
+    """A run that has written so many steps, as the recorder writes them."""
+    folder.mkdir(parents=True)
+    marked.mark(folder, RUN)
+    (folder / "config.toml").write_text("")
+    now = time.time()
+    lines = [json.dumps({"t": now, "kind": "session", "title": "long", "device": "serial:/dev/ttyACM0", "epochs": 100,
+                         "batches": steps // 100, "from_step": 0})]  # fmt: skip
+    size, number = 0, 1
+    file = (folder / f"events-{number:06d}.jsonl").open("w")
+    for at in range(1, steps + 1):
+        lines.append(json.dumps({"t": round(now + at * 0.05, 3), "kind": "step", "step": at, "epoch": at // 1000,
+                                 "batch": at % 1000, "lr": 0.001, "loss": 2.3 / at**0.3, "accuracy": 1 - 0.9 / at**0.2,
+                                 "settled": 0.99, "iterations": 17.25, "clipped": 0.001, "rails": 0.02,
+                                 "gradient_norm": 0.3 / at**0.1}))  # fmt: skip
+        if len(lines) >= 1000:
+            size += file.write("\n".join(lines) + "\n")
+            lines = []
+            if size > 8 << 20:
+                file.close()
+                number, size = number + 1, 0
+                file = (folder / f"events-{number:06d}.jsonl").open("w")
+    file.write("\n".join(lines) + "\n" if lines else "")
+    file.close()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """`hil live` in a process of its own; its address."""
+    command = [sys.executable, "-m", "hil", "live", str(folder), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as live:
+        try:
+            assert live.stdout is not None
+            address = next(word for word in live.stdout.readline().split() if word.startswith("http"))
+            for _ in range(200):
+                try:
+                    _got(address)
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield address, psutil.Process(live.pid)
+        finally:
+            live.terminate()
+
+
+def _got(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as reply:
+        found: bytes = reply.read()
+        return found
+
+
+def server(root: Path) -> None:
+    """Memory while a million events are read, then with many viewers."""
+    run_of(root / "million" / "run", EVENTS)
+    with served(root / "million") as (address, process):
+        began, before = time.perf_counter(), process.memory_info().rss
+        (thing,) = json.loads(_got(address + "api/things"))["things"]
+        seen: list[tuple[int, float]] = []
+        at = 0
+        while at < EVENTS:
+            time.sleep(0.5)
+            at = json.loads(_got(f"{address}api/things/{thing['id']}"))["step"]
+            seen.append((at, process.memory_info().rss / MIB))
+        early = [rss for at, rss in seen if at <= EVENTS / 5] or [seen[0][1]]
+        print(f"{EVENTS:,} events read in {time.perf_counter() - began:.1f} s: {before / MIB:.0f} MiB when it began, "
+              f"{early[-1]:.0f} after {seen[len(early) - 1][0]:,}, {seen[-1][1]:.0f} at the end")  # fmt: skip
+        times: list[float] = []
+
+        def look() -> None:
+            for _ in range(LOOKS):
+                start = time.perf_counter()
+                _got(address + "api/things")
+                _got(f"{address}api/things/{thing['id']}")
+                times.append(time.perf_counter() - start)
+                time.sleep(max(0.0, 1.0 - (time.perf_counter() - start)))
+
+        viewers = [threading.Thread(target=look) for _ in range(VIEWERS)]
+        cpu, start = sum(process.cpu_times()[:2]), time.perf_counter()
+        for viewer in viewers:
+            viewer.start()
+        for viewer in viewers:
+            viewer.join()
+        cpu, wall = sum(process.cpu_times()[:2]) - cpu, time.perf_counter() - start
+        print(
+            f"{VIEWERS} viewers, {len(times)} looks: median {1e3 * statistics.median(times):.0f} ms, longest "
+            f"{1e3 * max(times):.0f} ms, {cpu / wall:.0%} of a core, {process.memory_info().rss / MIB:.0f} MiB"
+        )
+
+
+def paint(root: Path) -> None:
+    """From opening the page of a long run to its first paint, and to its figures."""
+    from playwright.sync_api import sync_playwright
+
+    run_of(root / "long" / "run", STEPS)
+    there = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
+    with served(root / "long") as (address, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=there, args=["--no-sandbox"])
+        (thing,) = json.loads(_got(address + "api/things"))["things"]
+        for way in ("first look at the run", "again", "again"):
+            page = browser.new_page()
+            start = time.perf_counter()
+            page.goto(f"{address}#{thing['id']}")
+            page.locator(".progress").wait_for()
+            shown = time.perf_counter() - start
+            entries = page.evaluate("performance.getEntriesByType('paint').map(p => [p.name, p.startTime])")
+            said = ", ".join(f"{name} {at:.0f} ms" for name, at in entries)
+            print(f"{STEPS:,} steps, {way}: {said}; figures there after {1e3 * shown:.0f} ms")
+            page.close()
+        browser.close()
+
+
+def main(names: list[str]) -> None:
+    """All figures, or those that are named."""
+    for figure in (step, server, paint):
+        if not names or figure.__name__ in names:
+            with tempfile.TemporaryDirectory() as folder:
+                figure(Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
