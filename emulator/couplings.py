@@ -206,6 +206,27 @@ class BentCoupling(Coupling):
         return self.inner.down(self.bend(state), shared)
 
 
+@dataclass(frozen=True)
+class OneWayCouplings(Coupling):
+    """Two couplings of the same layers, one a direction: cells that do not conduct alike both ways.
+
+    Attributes:
+        forth: Of `up`.
+        back: Of `down`; what it shares with `up`, pooling's maxima, is the other's.
+    """
+
+    forth: Coupling
+    back: Coupling
+
+    def up(self, state: Tensor) -> tuple[Tensor, Shared]:
+        """Current into the later layer."""
+        return self.forth.up(state)
+
+    def down(self, state: Tensor, shared: Shared) -> Tensor:
+        """Current into the earlier layer."""
+        return self.back.down(state, shared)
+
+
 def build(
     topology: spec.Topology, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor | None]
 ) -> list[DenseCoupling | ConvCoupling]:

@@ -51,7 +51,7 @@ def product(
         plane: One plane; their difference when None (plane 0 where there is one only).
         generator: Source of the noise.
     """
-    matrix, variance = placed.product_matrices(coupling, plane)
+    matrix, variance = placed.product_matrices(coupling, plane, transposed)
     line_v = reading.bent(placed.sheet.cells, volts)
     current = line_v @ (matrix.T if transposed else matrix)
     if variance is None:

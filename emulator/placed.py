@@ -14,7 +14,7 @@ from emulator.crossbar import Crossbar
 from emulator.network import Network
 from emulator.read_noise import CellNoise
 from emulator.streams import Streams
-from emulator.wiring import Wiring, neurons
+from emulator.wiring import Wiring, backwards, neurons
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Topology
 
@@ -77,7 +77,10 @@ class PlacedArray:
         layers = topology.layers
         circuits = () if sheet.resistive else range(len(layers))
         self.wiring = Wiring(
-            sheet, topology, tuple(neurons(sheet, topology, seed, array, i, device, dtype) for i in circuits)
+            sheet,
+            topology,
+            tuple(neurons(sheet, topology, seed, array, i, device, dtype) for i in circuits),
+            backwards(sheet, topology, seed, array, device, dtype),
         )
         place = (device, dtype, seed)
         self.drive = Channels.draw(sheet.drive_dac, topology.drive_shape, *place, "drive_dac", array)
@@ -101,7 +104,7 @@ class PlacedArray:
         self._present: list[Tensor] = []
         self._network: Network | None = None
         self._noise: CellNoise | None = None
-        self._products: dict[tuple[int, int | None], tuple[Tensor, Tensor | None]] = {}
+        self._products: dict[tuple[int, int | None, bool], tuple[Tensor, Tensor | None]] = {}
         self._held: Held | None = None
         self._fluctuated_s = self._wandered_s = 0.0
         self.generation = 0
@@ -200,18 +203,19 @@ class PlacedArray:
             self._noise = CellNoise(self.topology, self.network.couplings, spread, self.wiring.bend)
         return self._noise
 
-    def product_matrices(self, coupling: int, plane: int | None) -> tuple[Tensor, Tensor | None]:
+    def product_matrices(self, coupling: int, plane: int | None, transposed: bool) -> tuple[Tensor, Tensor | None]:
         """Effective conductances and variances of their reading, (rows, columns), of one plane or of the difference."""
-        if (coupling, plane) not in self._products:
-            planes = self.wiring.effective(self._present[coupling])
+        key = (coupling, plane, transposed and bool(self.wiring.back))
+        if key not in self._products:
+            planes = self.wiring.seen(coupling, self._present[coupling], transposed)
             sigma = self.cell_noise_s(coupling)
             single = 0 if plane is None and len(planes) == 1 else plane
             if single is None:
                 matrix, variance = planes[0] - planes[1], None if sigma is None else (sigma**2).sum(0)
             else:
                 matrix, variance = planes[single], None if sigma is None else sigma[single] ** 2
-            self._products[coupling, plane] = (matrix, variance)
-        return self._products[coupling, plane]
+            self._products[key] = (matrix, variance)
+        return self._products[key]
 
     def cell_noise_s(self, coupling: int) -> Tensor | None:
         """Standard deviation of reading each cell of a coupling, (planes, rows, columns); None without read noise."""

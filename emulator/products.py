@@ -78,7 +78,7 @@ class TileGrid:
         """
         sheet = tiles[0][0].sheet
         assert sheet.product is not None  # noqa: S101 - the caller has a product device
-        seen = [[_turned(t.wiring.effective(t.conductances_s[0]), transposed) for t in row] for row in tiles]
+        seen = [[_turned(t.wiring.seen(0, t.conductances_s[0], transposed), transposed) for t in row] for row in tiles]
         sigmas = [[s for t in row if (s := t.cell_noise_s(0)) is not None] for row in tiles]
         noisy = bool(sigmas[0])
         return cls(

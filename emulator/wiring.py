@@ -9,6 +9,7 @@ from torch import Tensor
 
 from emulator import couplings, packed, resistive
 from emulator.cells import reading
+from emulator.couplings import Coupling
 from emulator.diodes import Shockley
 from emulator.network import Network
 from emulator.neurons import Neurons
@@ -26,11 +27,19 @@ class Wiring:
         sheet: What the chip is.
         topology: The block on it.
         neurons: Neuron circuits of each layer; a resistive network has none.
+        back: What every cell conducts from its column to its row over what it does from its row to its column,
+            (planes, rows, columns) a coupling; empty where they are alike.
     """
 
     sheet: Datasheet
     topology: Topology
     neurons: tuple[Neurons, ...]
+    back: tuple[Tensor, ...] = ()
+
+    def seen(self, coupling: int, conductance_s: Tensor, transposed: bool) -> Tensor:
+        """What a coupling's lines make of its conductances, (planes, rows, columns), driven from one side."""
+        backwards = transposed and self.back
+        return self.effective(conductance_s * self.back[coupling] if backwards else conductance_s)
 
     def effective(self, conductance_s: Tensor) -> Tensor:
         """What a crossbar's lines make of its conductances, (planes, rows, columns) or (rows, columns)."""
@@ -54,14 +63,19 @@ class Wiring:
         """
         if self.sheet.resistive:
             return self._resistive(conductances_s)
-        matrices = [
-            self._matrix(c, self.effective(g)) for c, g in zip(self.topology.couplings, conductances_s, strict=True)
-        ]
-        weights, biases = self.split(matrices)
-        built = packed.pack(self.topology, weights, biases)
+        built = self._packed(conductances_s, False)
+        if self.back:
+            both = zip(built, self._packed(conductances_s, True), strict=True)
+            built = [couplings.OneWayCouplings(forth, back) for forth, back in both]
         if not self.sheet.cells.linear:
             built = [couplings.BentCoupling(c, self.bend) for c in built]
         return Network(self.topology, built, self.neurons)
+
+    def _packed(self, conductances_s: list[Tensor], transposed: bool) -> list[Coupling]:
+        """Couplings as the lines of one side see them."""
+        pairs = enumerate(zip(self.topology.couplings, conductances_s, strict=True))
+        weights, biases = self.split([self._matrix(c, self.seen(i, g, transposed)) for i, (c, g) in pairs])
+        return list(packed.pack(self.topology, weights, biases))
 
     def _resistive(self, conductances_s: list[Tensor]) -> Network:
         """Lines end at nodes, not at virtual grounds: with `wires.method = "exact"` the nodes feel that.
@@ -157,3 +171,17 @@ def neurons(
     gain = slope * (1 + error)
     shift = -gain * offset * scale
     return Neurons(gain.to(dtype), shift.to(dtype), low, high)
+
+
+def backwards(
+    sheet: Datasheet, topology: Topology, seed: int, array: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Ratio of what cells conduct from column to row and from row to column, fixed for life; empty where it is 1."""
+    cells, planes = sheet.cells, 1 if sheet.resistive else 2
+    if cells.reciprocal:
+        return ()
+    drawn = [
+        static_normal((planes, *topology.cells(c)), device, seed, "nonreciprocity", array, index)
+        for index, c in enumerate(topology.couplings)
+    ]
+    return tuple((cells.backward_gain * (1 + cells.nonreciprocity * d)).clamp_(min=0).to(dtype) for d in drawn)

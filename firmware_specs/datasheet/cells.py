@@ -24,6 +24,9 @@ class Cells(Section):
         reference_k: Temperature at which every figure of the datasheet holds.
         quadratic_per_v: `a` of the cell's current `I = G (V + a V |V| + b V^3)`.
         cubic_per_v2: `b` of it.
+        nonreciprocity: Relative spread, between cells and for life, of what a cell conducts from its column to its row
+            over what it conducts from its row to its column, which is what is written and read one by one.
+        backward_gain: Mean of that ratio: of a pair of amplifiers, one a direction, their gains'.
     """
 
     g_min_s: NonNegative
@@ -35,12 +38,19 @@ class Cells(Section):
     reference_k: Positive = 300.0
     quadratic_per_v: float = 0.0
     cubic_per_v2: float = 0.0
+    nonreciprocity: NonNegative = 0.0
+    backward_gain: Positive = 1.0
 
     @model_validator(mode="after")
     def _range(self) -> Cells:
         if not self.g_min_s < self.g_max_s:
             raise ValueError(f"g_min_s < g_max_s is needed, got {self.g_min_s} .. {self.g_max_s}")
         return self
+
+    @property
+    def reciprocal(self) -> bool:
+        """Whether a cell conducts alike both ways."""
+        return self.nonreciprocity == 0 and self.backward_gain == 1
 
     @property
     def span_s(self) -> float:

@@ -139,6 +139,8 @@ class Datasheet(Section):
             raise ValueError("drive_dac: a Hopfield array is driven by currents: give low_a and high_a")
         if not self.resistive and self.nodes != Nodes():
             raise ValueError("nodes: describes a resistive network, but fabric.substrate is 'hopfield'")
+        if self.resistive and not self.cells.reciprocal:
+            raise ValueError("cells.nonreciprocity, backward_gain: the cells of a resistive network are resistors")
         if self.resistive and (self.neurons.gain_mismatch_sigma or self.neurons.offset_mismatch_sigma_v):
             raise ValueError("neurons: a resistive node has no circuit to mismatch (the ADCs have)")
         return self

@@ -144,7 +144,7 @@ def _run(
                 boot = None
     if result.stopped and result.stopped != result.outcomes[-1].seen:
         console.print(f"stopped: {result.stopped}", soft_wrap=True)
-    console.print(f"{result.identity}\n{result.summary}", soft_wrap=True)
+    console.print(f"{result.identity}\n{result.pulses}\n{result.summary}", soft_wrap=True)
     return result, boot
 
 

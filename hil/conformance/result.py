@@ -19,6 +19,7 @@ class Conformance:
         outcomes: One a check, in order.
         stopped: Why the run ended before its end; empty where it did not.
         not_made: Checks that were left out for that.
+        pulsed_with: Amplitude and width of its pulses, V and s; None where none was asked for.
     """
 
     device: str
@@ -26,6 +27,7 @@ class Conformance:
     outcomes: tuple[Outcome, ...]
     stopped: str = ""
     not_made: int = 0
+    pulsed_with: tuple[float, float] | None = None
 
     @property
     def conforms(self) -> bool:
@@ -54,7 +56,9 @@ class Conformance:
         ]
         counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
         head = {"device": self.device, "identity": self.identity, "conforms": self.conforms}
-        return {**head, "stopped": self.stopped, "not_made": self.not_made, **counts, "checks": checks}
+        volts, seconds = self.pulsed_with or (None, None)
+        pulse = {"amplitude_v": volts, "width_s": seconds}
+        return {**head, "stopped": self.stopped, "not_made": self.not_made, "pulse": pulse, **counts, "checks": checks}
 
     @property
     def summary(self) -> str:
@@ -62,6 +66,14 @@ class Conformance:
         counts = ", ".join(f"{self.count(v)} {v}" for v in ("passed", "failed", "skipped"))
         left = f", {self.not_made} not made, as they would fail like the last one" if self.stopped else ""
         return f"{counts}{left}: {self.device} {'conforms' if self.conforms else 'does not conform'}"
+
+    @property
+    def pulses(self) -> str:
+        """What its pulses were, in words."""
+        if self.pulsed_with is None:
+            return "no pulse was asked for"
+        volts, seconds = self.pulsed_with
+        return f"pulses had {volts:g} V for {seconds:g} s"
 
     def to_html(self) -> str:
         """The outcomes as an HTML table."""
@@ -73,7 +85,7 @@ class Conformance:
             f"<td>{escape(o.seen)}</td></tr>"
             for o in self.outcomes
         )
-        return f"<p>{escape(self.summary)}</p><table><tr>{head}</tr>{rows}</table>"
+        return f"<p>{escape(self.summary)}</p><p>{escape(self.pulses)}</p><table><tr>{head}</tr>{rows}</table>"
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -94,6 +94,7 @@ class Subject:
     def __init__(self, verbs: Verbs, pulse_budget: int = 40, pulse: tuple[float, float] | None = None) -> None:
         self.verbs = verbs
         self.chosen_pulse = pulse
+        self.pulsed_with: tuple[float, float] | None = None
         self.pulse_budget = pulse_budget
 
     def settle_down(self) -> None:
@@ -253,7 +254,8 @@ class Subject:
             raise Skipped(
                 f"a pulse of {volts:g} V, {seconds:g} s is beyond {most.max_pulse_v:g} V, {most.max_pulse_s:g} s"
             )
-        return volts, seconds
+        self.pulsed_with = volts, seconds
+        return self.pulsed_with
 
     def pulse(self, region: Region, up: bool, count: int) -> Pulsed:
         """Pulses of the chosen amplitude and width."""

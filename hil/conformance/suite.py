@@ -96,7 +96,8 @@ class Suite:
                 with contextlib.suppress(DeviceError, Failed):
                     subject.settle_down()
         name = UNKNOWN if stopped else _named(subject)
-        return Conformance(transport.address, name, tuple(outcomes), stopped, len(wanted) - len(outcomes))
+        left = len(wanted) - len(outcomes)
+        return Conformance(transport.address, name, tuple(outcomes), stopped, left, subject.pulsed_with)
 
 
 def _reach(subject: Subject, transport: Transport, patience_s: float, made: list[Outcome]) -> str:

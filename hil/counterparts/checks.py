@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError, States
+from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError, States, Transposed
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge], start: States | None = None) -> None:
@@ -49,8 +49,8 @@ def check_currents(
     for index, nudge in enumerate(nudges):
         if isinstance(nudge, Hold):
             named[f"held state {index}"] = nudge.state
-        if isinstance(nudge, Tensor):
-            named[f"nudge {index}"] = nudge
+        if isinstance(nudge, Tensor | Transposed):
+            named[f"nudge {index}"] = nudge if isinstance(nudge, Tensor) else nudge.current
     for name, value in named.items():
         expected = (len(drive), *(drive_shape if name == "drive" else nudge_shape))
         if value.shape != expected:
@@ -72,6 +72,11 @@ def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
     Raises:
         PlacementError: one follows the state, or holds it, which hardware cannot.
     """
+    if any(isinstance(n, Transposed) for n in nudges):
+        raise PlacementError(
+            "estimator.reciprocity = 'measured' needs both directions of every coupling while the host relaxes: "
+            "a device that multiplies has them, one that settles has not: --set estimator.reciprocity=assumed"
+        )
     constant = [n for n in nudges if isinstance(n, Tensor)]
     if len(constant) < len(nudges):
         raise PlacementError(
@@ -79,6 +84,11 @@ def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
             "reference: ; a device holds nudge currents constant: --set estimator.nudge=constant"
         )
     return constant
+
+
+def plain_nudges(nudges: Sequence[Nudge]) -> list[Nudge]:
+    """The nudges of symmetric couplings: their transpose is what they are."""
+    return [n.current if isinstance(n, Transposed) else n for n in nudges]
 
 
 def check_parameters(topology: Topology, parameters: Parameters) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emulator.network import Stop
 from firmware_specs.topology import Topology
-from hil.counterparts.checks import check_currents
+from hil.counterparts.checks import check_currents, plain_nudges
 from hil.counterparts.seam import (
     Hold,
     NotFinite,
@@ -64,6 +64,7 @@ class EnergyArray:
         if self._parameters is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
         check_currents(self.energy.drive_shape, self.energy.nudge_shape, self.energy.layers, drive, nudges, start)
+        nudges = plain_nudges(nudges)
         with torch.no_grad():
             free = self._minimum(drive, None, start, self.stop) if start is None else _given(start)
             nudged = self._nudged(drive, nudges, free.states) if nudges else []

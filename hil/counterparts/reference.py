@@ -12,10 +12,10 @@ from torch import Tensor
 
 from emulator import network, packed
 from firmware_specs.topology import Topology
-from hil.counterparts.checks import check_inputs, check_parameters
+from hil.counterparts.checks import check_inputs, check_parameters, plain_nudges
 from hil.counterparts.energy_array import EnergyArray
 from hil.counterparts.notebook import ShownBench
-from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States
+from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States, Transposed
 from hil.learning.energies.energy import Energy
 from hil.learning.energy import ideal_network
 
@@ -64,6 +64,7 @@ class ReferenceArray:
         check_inputs(self.topology, drive, nudges, start)
         if self._network is None:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
+        nudges = plain_nudges(nudges)
         with torch.no_grad():
             drive = _channels_last(drive)
             free = network.relax(self._network, drive, stop=self.stop) if start is None else network.settled(start)
@@ -106,7 +107,7 @@ class _Held:
 
 def _together(nudges: Sequence[Nudge]) -> network.Nudge:
     """One nudge for a batch of stacked phases."""
-    parts = [n for n in nudges if not isinstance(n, Hold)]
+    parts = [n for n in nudges if not isinstance(n, Hold | Transposed)]
     return lambda state: torch.cat(
         [n(part) if callable(n) else n for n, part in zip(parts, state.chunk(len(parts)), strict=True)]
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -25,11 +26,13 @@ from emulator.neurons import ideal_neurons
 from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology
-from hil.counterparts.checks import check_inputs, constant_nudges
-from hil.counterparts.seam import Nudge, Parameters, Phase, PlacementError, Settled, States
+from hil.counterparts.checks import check_inputs, constant_nudges, plain_nudges
+from hil.counterparts.seam import Nudge, Parameters, Phase, PlacementError, Settled, States, Transposed
 from hil.counterparts.watch import SAFETY, USUAL, Watch
 
 POWER = 40
+LOOKS = 4
+"""Products that are averaged where a coupling is measured line by line."""
 MARGIN = 1.02
 """Power iteration nears a norm from below."""
 
@@ -40,6 +43,38 @@ class Multiplier(Protocol):
     def multiply(self, coupling: int, volts: Tensor, transposed: bool) -> Multiplied:
         """Currents of G+ minus G- of a coupling's read lines for voltages at the others; the bias row is the last."""
         ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What makes deviations from the free states act through the transposed couplings: a current of the difference.
+
+    A network whose couplings differ by direction has a Jacobian `J` that is not symmetric: what a nudge moves answers
+    with `J`, and the gradient is made of what `J^T` answers. A force `-(J - J^T) (s - s_free)` in the nudged phases
+    turns one into the other (asymmetric equilibrium propagation, Scurria et al., arXiv 2602.03670: "a term proportional
+    to the non-reciprocal part of the interaction"; the form for crossbars is derived here, their equations were not
+    compared one by one).
+
+    Attributes:
+        asymmetry: Of every coupling, (pre, post): column to row less row to column.
+        free: States deviations are counted from, (batch, *layer).
+    """
+
+    asymmetry: Sequence[Tensor]
+    free: States
+
+    def current(self, topology: Topology, layer: int, states: Sequence[Tensor]) -> Tensor:
+        """Into one layer, (batch, *layer)."""
+        total = torch.zeros_like(states[layer]).flatten(1)
+        for coupling, difference in zip(topology.couplings, self.asymmetry, strict=True):
+            if coupling.post == layer:
+                total += self._moved(states, coupling.pre) @ difference.to(total)
+            elif coupling.pre == layer:
+                total -= self._moved(states, coupling.post) @ difference.T.to(total)
+        return total.view_as(states[layer])
+
+    def _moved(self, states: Sequence[Tensor], layer: int) -> Tensor:
+        return (states[layer] - self.free[layer]).flatten(1)
 
 
 class Relaxation:
@@ -65,6 +100,7 @@ class Relaxation:
         self._stop = sheet.settle
         self._floors = self._noise_floors(0.0)
         self._joined: Tensor | None = None
+        self._asymmetry: list[Tensor] | None = None
 
     def programmed(self, parameters: Parameters) -> None:
         """Takes the written weights in: they say whether a state is at a minimum, and how fast a sweep nears it."""
@@ -116,7 +152,8 @@ class Relaxation:
         """
         check_inputs(self._topology, drive, nudges, start)
         self._floors = self._noise_floors(noise_a)
-        constant = constant_nudges(nudges)
+        turned = any(isinstance(n, Transposed) for n in nudges)
+        constant = constant_nudges(plain_nudges(nudges))
         with torch.no_grad():
             free, report = self._relax(drive, None, start, reads)
             phases, reports = [free], [report]
@@ -124,13 +161,16 @@ class Relaxation:
                 count = len(constant)
                 repeated = tuple(s.repeat(count, *[1] * (s.dim() - 1)) for s in free)
                 drives = drive.repeat(count, *[1] * (drive.dim() - 1))
-                states, together = self._relax(drives, torch.cat(constant), repeated, reads)
+                turn = Turn(self._one_sided(), repeated) if turned else None
+                states, together = self._relax(drives, torch.cat(constant), repeated, reads, turn)
                 parts = [s.chunk(count) for s in states]
                 phases += [tuple(p[k] for p in parts) for k in range(count)]
                 reports += _split(together, count)
         return Settled(phases[0], tuple(phases[1:]), tuple(reports))
 
-    def _relax(self, drive: Tensor, nudge: Tensor | None, start: States | None, reads: int) -> tuple[States, Phase]:
+    def _relax(
+        self, drive: Tensor, nudge: Tensor | None, start: States | None, reads: int, turn: Turn | None = None
+    ) -> tuple[States, Phase]:
         states = list(start or (drive.new_zeros(len(drive), *layer.shape) for layer in self._topology.layers))
         groups = self._topology.update_groups if nudge is None else self._topology.update_groups[::-1]
         peak = self._expected_peak(drive)
@@ -142,6 +182,8 @@ class Relaxation:
             for group in groups:
                 for layer in group:
                     raw[layer] = self._current(layer, states, drive, nudge, watch)
+                    if turn is not None:
+                        raw[layer] = raw[layer] + turn.current(self._topology, layer, states)
                     states[layer] = self._neurons[layer](raw[layer])
             changes = [(a - b).flatten(1).abs().amax(1) for a, b in zip(states, before, strict=True)]
             if watch.see(torch.stack(changes).amax(0)):
@@ -173,6 +215,30 @@ class Relaxation:
         self.products += len(lines)
         watch.product(done.clipped, done.rails, stretch)
         return (done.amps / self._current_a).to(lines) * stretch.unsqueeze(1)
+
+    def touched(self) -> None:
+        """The cells were written or pulsed: what was measured of them is out of date."""
+        self._asymmetry = None
+
+    def _one_sided(self) -> list[Tensor]:
+        """Of every coupling column to row less row to column, (pre, post), model units.
+
+        From products with one line at a time, either way; measured anew after the cells were touched.
+        """
+        if self._asymmetry is None:
+            self._asymmetry = []
+            for index, coupling in enumerate(self._topology.couplings):
+                rows, columns = self._topology.cells(coupling)
+                units = rows - coupling.bias
+                forth = self._averaged(index, torch.eye(rows)[:units], False)
+                back = self._averaged(index, torch.eye(columns), True)[:, :units]
+                self._asymmetry.append(back.T - forth)
+        return self._asymmetry
+
+    def _averaged(self, coupling: int, lines: Tensor, transposed: bool) -> Tensor:
+        watch = Watch(lines, 0.0, 0.0, self._stop.tolerance, self._stop.max_iterations)
+        seen = [self._multiply(coupling, lines, transposed, watch) for _ in range(LOOKS)]
+        return torch.stack(seen).mean(0)
 
     def _noise_floors(self, noise_a: float) -> list[float]:
         """Standard deviation of each layer's state in one sweep, from conversion, model units."""

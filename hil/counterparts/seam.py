@@ -28,9 +28,20 @@ class Hold:
     state: Tensor
 
 
-Nudge = Tensor | Callable[[Tensor], Tensor] | Hold
+@dataclass(frozen=True)
+class Transposed:
+    """A constant current, under which what moved away from the free states acts through the transposed couplings.
+
+    Only where the host relaxes can that be had; where couplings are symmetric it is the current alone.
+    """
+
+    current: Tensor
+
+
+Nudge = Tensor | Callable[[Tensor], Tensor] | Hold | Transposed
 """Current into the last layer: a constant (batch, *last), which is all hardware can do; or, on the reference only, a
-function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at."""
+function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at; or, on the
+reference and where the host relaxes, `Transposed`."""
 
 
 @dataclass(frozen=True)

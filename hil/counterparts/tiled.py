@@ -164,6 +164,7 @@ class TiledArray(PulsedCells):
         """Writes all programmed cells again, or the crowded pairs of a one-sided law with what they read."""
         total = sum(2 * cut.rows * cut.columns for cut in self._cuts)
         written = 0
+        self._relaxation.touched()
         for number, cut in enumerate(self._cuts):
             for array, rows, columns in cut.places():
                 if self._targets is not None:
@@ -182,6 +183,7 @@ class TiledArray(PulsedCells):
         return self._sheet.drift.predicted(self._tiles.now_s() - self.written_at_s, middle_s, cells.g_max_s)
 
     def _train(self, coupling: int, train: pulse_plan.Train) -> None:
+        self._relaxation.touched()
         for array, rows, columns in self._cuts[coupling].places():
             part = train.counts[rows, columns]
             if bool(part.any()):
@@ -213,6 +215,7 @@ class TiledArray(PulsedCells):
 
     def _written(self, targets: list[Tensor], parameters: Parameters, clipped: int) -> Programmed:
         self._relaxation.programmed(parameters)
+        self._relaxation.touched()
         cells = written = 0
         for cut, target in zip(self._cuts, targets, strict=True):
             cells += target.numel()

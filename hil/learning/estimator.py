@@ -17,13 +17,14 @@ from torch import Tensor
 
 from firmware_specs.given import is_real, is_whole
 from firmware_specs.registry import UnfitThing
-from hil.counterparts.seam import Nudge, Parameters, Settled, States
+from hil.counterparts.seam import Nudge, Parameters, Settled, States, Transposed
 from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
 
 Kind = Literal["centered", "positive", "negative", "random_sign"]
 Jumps = Literal["keep", "one_sided"]
 Followed = Literal["constant", "reevaluated"]
+Reciprocity = Literal["assumed", "measured"]
 
 
 class Site(Protocol):
@@ -140,6 +141,9 @@ class Estimator:
             phases are then contrasted at the maxima of the free states: between two nudges a tied window may change
             hands though hardly a state moves, and its gradient would go from one input to the other. Centered
             estimates of two points only.
+        reciprocity: `assumed`: couplings are taken to be the same both ways. `measured`: nudged phases answer as if
+            they were transposed, by what the device shows in either direction (`hil.counterparts.seam.Transposed`);
+            only where the host relaxes.
         nudge: At the last block, `constant` during a phase, or `reevaluated` at every sweep (`gradients/followed.py`;
             reference only). Earlier blocks are always nudged by a constant current.
     """
@@ -152,12 +156,18 @@ class Estimator:
     points: int = 2
     largest: float | None = None
     jumps: Jumps = "keep"
+    reciprocity: Reciprocity = "assumed"
     nudge: Followed = "constant"
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # as a section of an experiment file
 
     def __post_init__(self) -> None:
-        for name, choices in (("kind", Kind), ("jumps", Jumps), ("nudge", Followed)):
+        for name, choices in (
+            ("kind", Kind),
+            ("jumps", Jumps),
+            ("nudge", Followed),
+            ("reciprocity", Reciprocity),
+        ):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
         for name, kind, expected in (
@@ -182,6 +192,8 @@ class Estimator:
             )
         if self.nudge == "reevaluated" and (self.largest is not None or self.jumps != "keep"):
             raise ValueError("nudge = 'reevaluated' follows beta and the loss: it goes with neither largest nor jumps")
+        if self.nudge == "reevaluated" and self.reciprocity == "measured":
+            raise ValueError("nudge = 'reevaluated' needs reference:, whose couplings are reciprocal already")
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
@@ -200,7 +212,8 @@ class Estimator:
             nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
         if self.jumps == "one_sided":
             nudges.append(torch.zeros_like(loss_gradient))
-        settled = site.settle(drive, nudges, free)
+        turned = self.reciprocity == "measured"
+        settled = site.settle(drive, [Transposed(n) for n in nudges] if turned else nudges, free)
         weights = contrast_weights(levels, effective)
         if self.jumps == "one_sided":
             settled, weights = without_jumps(settled, weights)

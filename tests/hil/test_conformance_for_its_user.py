@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from drivers.reopenable import Reopenable
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
+from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.codes import ErrorCode, Kind, Opcode
 from firmware_specs.datasheet import load
@@ -117,6 +119,19 @@ def test_an_instrument_that_keeps_silent_or_talks_nonsense_ends_the_run_too(answ
     assert re.search(r"\d+ bytes (were )?sent", result.stopped)
     if came := answer(b"SYST:ECHO?\n"):
         assert re.search(r"\d+ came, the last: ", result.stopped) and came[-1:].hex() + ")" in result.stopped
+
+
+def test_a_host_that_stood_still_until_an_instrument_s_answer_was_too_late_asks_again():
+    end, stood = ScpiEndpoint(Machine(Device(Chip(load("mixed-8bit"), seed=1))), "loopback"), []
+
+    def feed(data):
+        if b"SYST:ECHO?" in data and not stood:
+            stood.append(time.sleep(0.4))  # beyond its patience
+            return b""
+        return end.feed(data)
+
+    result = SCPI.run(Loopback(feed), SCPI.select(["common.identity"]), patience_s=0.1)
+    assert stood and [outcome.verdict for outcome in result.outcomes] == ["passed"]
 
 
 def test_a_device_that_dies_in_the_middle_ends_the_run_there():

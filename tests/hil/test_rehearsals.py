@@ -91,7 +91,10 @@ def test_conformance_pulses_with_what_was_chosen(kind, chosen, wanted):
     checks = SERIAL.select(["pulses", "limits.pulse", "errors", "cells", "transactions", "outputs"])
     result = SERIAL.run(Loopback(SerialEndpoint(machine, "x").feed), checks, pulse=chosen)
     assert result.conforms, [(o.check.name, o.seen) for o in result.outcomes if o.verdict == "failed"]
-    assert pulses(machine.device) == wanted
+    assert pulses(machine.device) == wanted == ({result.pulsed_with} - {None})
+    for volts, seconds in wanted:
+        assert f"pulses had {volts:g} V for {seconds:g} s" in result.to_html()
+        assert result.to_json()["pulse"] == {"amplitude_v": volts, "width_s": seconds}
     skipped = {o.check.name for o in result.outcomes if o.verdict == "skipped" and "nobody has chosen" in o.seen}
     assert ("pulses.counted" in skipped) == (not wanted)
 

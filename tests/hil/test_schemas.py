@@ -140,7 +140,8 @@ def test_completing_an_experiment_does_not_wait_for_torch():
         "import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); from hil.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=os.environ | asked)
-    assert done.stdout.split() == ["digits", "digits-three-conv", "digits-three-dense", "False"], done.stderr
+    found = ["digits", *(f"digits-{kind}" for kind in ("cells", "resistive", "three-conv", "three-dense"))]
+    assert done.stdout.split() == [*found, "False"], done.stderr
 
 
 def test_init_writes_a_bench_and_an_experiment_that_train(tmp_path, capsys, monkeypatch):

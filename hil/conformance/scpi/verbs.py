@@ -42,6 +42,8 @@ from hil.conformance.diagnosis import of_instrument
 QUIET_S = 0.02
 MAX_REQUEST = 1 << 20
 OFF_S = 5.0
+LATE_S = 0.1
+"""A wait that ends so much after its deadline was the host's."""
 Verb = Callable[[Scpi, bytes], bytes]
 
 
@@ -100,19 +102,31 @@ class ScpiVerbs:
         self._transport.drain(QUIET_S, time.monotonic() + self._patience_s)
 
     def sync(self) -> object:
-        """Clears the device, proves with a nonce that the link is clean, outputs off, byte order SWAPped."""
+        """Clears the device, proves with a nonce that the link is clean, outputs off, byte order SWAPped.
+
+        A host that stood still while it waited, and now gets an answer, asks once more: that was not the device.
+        """
+        began = time.monotonic()
+        try:
+            self._open()
+        except (LinkTimeout, LinkLost) as error:
+            stood_still = time.monotonic() - began > self._patience_s + LATE_S
+            if found := self._diagnosed():
+                words = f"no answer after a device clear: {found}"
+                if isinstance(error, LinkLost):  # may come back when it is opened again
+                    raise LinkLost(words, device=self._transport.address) from error
+                raise NoSession(words) from error
+            if not stood_still:
+                raise
+            self._open()
+        return None
+
+    def _open(self) -> None:
         try:
             self._dialect.open(self._patience_s)
             self._dialect.parameters()  # the widths of its codes
-        except LinkTimeout as error:
-            raise NoSession(f"no answer after a device clear: {self._diagnosed() or error}") from error
-        except LinkLost as lost:
-            if found := self._diagnosed():
-                raise LinkLost(f"no answer after a device clear: {found}", device=self._transport.address) from lost
-            raise
         except ProtocolViolation as error:
             raise Failed(f"the link is not clean after a device clear: {error}") from error
-        return None
 
     def _diagnosed(self) -> str:
         """Asks for a nonce once more and says what came; nothing where the nonce did, or the link is broken."""
@@ -121,13 +135,13 @@ class ScpiVerbs:
         try:
             self.drain()
             self._transport.write(message, until)
-            while len(heard) < MAX_HEARD and time.monotonic() < until:
+            while proof not in heard and len(heard) < MAX_HEARD and time.monotonic() < until:
                 heard += self._transport.read_some(until)
         except LinkTimeout:
             pass
         except DeviceError:
             return ""
-        return "" if proof in heard.splitlines() else of_instrument(message, heard, proof)
+        return "" if proof in [line.strip() for line in heard.splitlines()] else of_instrument(message, heard, proof)
 
     def _run(self, opcode: Opcode, payload: bytes) -> bytes:
         if opcode not in VERBS:

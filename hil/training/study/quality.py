@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def gradient_cosine(run: Path, data_root: Path) -> float | None:
     batch.
 
     Returns:
-        None where it means nothing: other rules than equilibrium propagation.
+        None where it means nothing: other rules than equilibrium propagation, or a gradient that is zero.
     """
     with load_run(run, None, data_root=data_root) as loaded:
         experiment, model, dataset = loaded.experiment, loaded.model, loaded.dataset
@@ -45,7 +46,8 @@ def gradient_cosine(run: Path, data_root: Path) -> float | None:
         model.train()
         for parameter in model.parameters():
             parameter.requires_grad_(True)
-        return comparison.cosine(model, task(experiment.loss).loss, inputs, labels[:MOST])
+        found = comparison.cosine(model, task(experiment.loss).loss, inputs, labels[:MOST])
+        return found if math.isfinite(found) else None
 
 
 def _read_cells(model: nn.Module) -> None:

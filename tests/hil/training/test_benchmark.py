@@ -1,6 +1,7 @@
 """`hil benchmark`: fixed tasks, frozen cells beside, the choice of a rule, the card; and cards side by side."""
 
 import json
+import math
 import re
 from importlib import resources
 
@@ -14,6 +15,7 @@ from hil.cli import main
 from hil.counterparts.mapping import crossbar_matrix, parameters_of
 from hil.experiments import experiment_file
 from hil.experiments.schema import Data
+from hil.learning.gradients import comparison
 from hil.training.benchmark import card as cards
 from hil.training.benchmark import making, rules, tasks
 from hil.training.benchmark.points import Setting
@@ -272,7 +274,7 @@ def test_what_a_crossbar_holds_is_read_back_as_weights_and_biases():
         assert found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_gradients_of_cells_that_pulses_move_are_judged_by_what_the_cells_hold(quick, tmp_path):
+def test_gradients_of_cells_that_pulses_move_are_judged_by_what_the_cells_hold(quick, tmp_path, monkeypatch):
     fine = {"chip.pulses.law": "constant", "chip.pulses.step": 1e-5, "chip.pulses.amplitude_v": 1.0}
     values = {"experiment": quick, **fine, "chip.pulses.width_s": 1e-6, "update": rules.BOTH_WAYS["pulsed"]}
     small = ("estimator.largest=0.01",)
@@ -280,3 +282,5 @@ def test_gradients_of_cells_that_pulses_move_are_judged_by_what_the_cells_hold(q
     (row,) = point.run(task)
     assert row.note == "" and row.cosine > 0.99
     assert gradient_cosine(tmp_path / "p" / "run", tmp_path) == pytest.approx(row.cosine, abs=1e-3)
+    monkeypatch.setattr(comparison, "cosine", lambda *given: math.nan)  # as of gradients that are zero
+    assert gradient_cosine(tmp_path / "p" / "run", tmp_path) is None
