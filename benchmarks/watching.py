@@ -26,7 +26,7 @@ import psutil
 from hil.training.run import marked
 from hil.training.run.kinds import RUN
 
-BLOCK, BLOCKS = 20, 30
+BLOCK, BLOCKS = 20, 20
 EVENTS, STEPS, VIEWERS, LOOKS = 1_000_000, 100_000, 50, 10
 MIB = 1 << 20
 
@@ -64,7 +64,7 @@ def step(root: Path) -> None:
             -(-2 * BLOCK * BLOCKS // 23),
             ("run.batch=64", "optimizer.lr=1e-9", "run.evaluate_every=1000"),
         )
-        wanted = [*settings, "data.train_samples=1472", f"run.epochs={epochs}"]  # 23 steps an epoch
+        wanted = [*settings, "data.train_samples=1408", f"run.epochs={epochs}"]  # 22 steps an epoch
         options = [part for each in wanted for part in ("--set", each)]
         with suppress(SystemExit):
             main(["train", "digits", "--device", device, "--run-dir", str(root / device.partition(":")[0]), *options])

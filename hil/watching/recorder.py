@@ -37,7 +37,7 @@ STEP_S = 0.05
 PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
-NOTES, SHARE = 0.004, 0.001
+NOTES, SHARE = 0.0025, 0.001
 """Of the time that noting steps, and that each kind of picture and question may take."""
 
 
