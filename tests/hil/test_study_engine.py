@@ -15,6 +15,8 @@ import pytest
 from distributed import LocalCluster
 
 from hil.cli import main
+from hil.training.study.grid import Point
+from hil.training.study.point import Task
 from hil.training.study import engine
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "optimizer.lr=0.001")
@@ -148,6 +150,20 @@ def test_a_study_that_is_stopped_leaves_checkpoints_and_no_process(python, numbe
         wait_for(lambda: not psutil.pid_exists(pid))
     (noted,) = attempts(folder).values()
     assert [note["what"] for note in noted] == ["begun", "stopped"]
+
+
+def test_a_task_whose_study_is_gone_before_it_begins_is_not_trained(python, tmp_path):
+    """A study that is killed while its worker still imports: the task and the end of the input are read at once."""
+    task = Task("digits", ("run.epochs=100000", *SMALL), "emulator:mixed-8bit", Point({}), tmp_path / "p", tmp_path, 1)
+    asked = {"study": str(tmp_path), "folder": str(tmp_path), "plugins": [], "trusted": [], "task": task.document()}
+    (tmp_path / "input").write_text(json.dumps(asked) + "\n")
+    for _ in range(10):
+        with (tmp_path / "input").open() as lines:
+            worker = python.popen(["-m", "hil.training.study.worker"], stdin=lines, cwd=tmp_path)
+        try:
+            worker.wait(PATIENCE_S)
+        finally:
+            worker.kill()
 
 
 def test_every_worker_has_a_device_of_its_own(scheduler, tmp_path, capsys):

@@ -41,10 +41,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     waiting: SimpleQueue[str | None] = SimpleQueue()
-    busy = threading.Event()
-    threading.Thread(target=_listen, args=(sys.stdin, waiting, busy), daemon=True).start()
+    busy, over = threading.Event(), threading.Event()
+    threading.Thread(target=_listen, args=(sys.stdin, waiting, busy, over), daemon=True).start()
     while (line := waiting.get()) is not None:
         busy.set()
+        if over.is_set():  # who asked has gone since; `_listen` looks the other way round, so one of both sees it
+            return
         said = json.dumps(_answer(json.loads(line)))
         busy.clear()
         try:
@@ -53,9 +55,10 @@ def main() -> None:
             os._exit(0)  # nobody listens any more, and what there is to say lies in the point's folder
 
 
-def _listen(lines: TextIO, waiting: SimpleQueue[str | None], busy: threading.Event) -> None:
+def _listen(lines: TextIO, waiting: SimpleQueue[str | None], busy: threading.Event, over: threading.Event) -> None:
     for line in lines:
         waiting.put(line)
+    over.set()
     waiting.put(None)
     if busy.is_set():
         system.end_this_process()
