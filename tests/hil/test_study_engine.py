@@ -15,9 +15,9 @@ import pytest
 from distributed import LocalCluster
 
 from hil.cli import main
+from hil.training.study import engine
 from hil.training.study.grid import Point
 from hil.training.study.point import Task
-from hil.training.study import engine
 
 SMALL = ("data.train_samples=96", "data.test_samples=50", "optimizer.lr=0.001")
 PATIENCE_S = 50 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
