@@ -58,9 +58,9 @@ def in_the_middle(folder):
     """A training that has a checkpoint and is not at its end; its process."""
     for point, noted in attempts(folder).items():
         checkpoints = folder / "points" / point / "run" / "checkpoints"
-        if noted and noted[-1]["what"] == "begun" and psutil.pid_exists(noted[-1]["pid"]):  # a killed one notes no end
-            if list(checkpoints.glob("*.json")):
-                return noted[-1]["pid"]
+        begun = noted and noted[-1]["what"] == "begun" and psutil.pid_exists(noted[-1]["pid"])  # killed: notes no end
+        if begun and list(checkpoints.glob("*.json")):
+            return noted[-1]["pid"]
     return None
 
 
