@@ -80,12 +80,12 @@ def run_of(folder: Path, steps: int) -> None:
     """A run that has written so many steps, as the recorder writes them."""
     folder.mkdir(parents=True)
     marked.mark(folder, RUN)
-    (folder / "config.toml").write_text("")
+    (folder / "config.toml").write_text("", encoding="utf-8")
     now = time.time()
     lines = [json.dumps({"t": now, "kind": "session", "title": "long", "device": "serial:/dev/ttyACM0", "epochs": 100,
                          "batches": steps // 100, "from_step": 0})]  # fmt: skip
     size, number = 0, 1
-    file = (folder / f"events-{number:06d}.jsonl").open("w")
+    file = (folder / f"events-{number:06d}.jsonl").open("w", encoding="utf-8")
     for at in range(1, steps + 1):
         lines.append(json.dumps({"t": round(now + at * 0.05, 3), "kind": "step", "step": at, "epoch": at // 1000,
                                  "batch": at % 1000, "lr": 0.001, "loss": 2.3 / at**0.3, "accuracy": 1 - 0.9 / at**0.2,
@@ -97,7 +97,7 @@ def run_of(folder: Path, steps: int) -> None:
             if size > 8 << 20:
                 file.close()
                 number, size = number + 1, 0
-                file = (folder / f"events-{number:06d}.jsonl").open("w")
+                file = (folder / f"events-{number:06d}.jsonl").open("w", encoding="utf-8")
     file.write("\n".join(lines) + "\n" if lines else "")
     file.close()
 
@@ -107,7 +107,7 @@ def served(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """`hil live` in a process of its own; its address."""
     command = [sys.executable, "-m", "hil", "live", str(folder), "--port", "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as live:
         try:
             assert live.stdout is not None
