@@ -121,7 +121,7 @@ def counterpart(request, served):
 @pytest.fixture
 def patient():
     """Time for a busy machine; what is asked a second time because an answer is late is answered the same."""
-    return Options(timeout_s=TIMEOUT_S)
+    return Options(timeout_s=TIMEOUT_S, watchdog_s=30.0)
 
 
 @pytest.fixture
