@@ -17,7 +17,7 @@ case $kind in
     pre) rule="--upgrade --prerelease allow" ;;
     *) echo "ranges.sh: lowest, newest or pre, got $kind"; exit 2 ;;
 esac
-"$uv" venv --quiet --python "$python" "$env"
+"$uv" venv --quiet --seed --python "$python" "$env"  # with pip: tests install packages beside
 [ -z "${TORCH:-}" ] || { "$uv" pip install --quiet --python "$bin/python" --no-deps "$TORCH"; rule=$(echo "$rule" | sed 's/--upgrade *//'); }
 # --no-config: the lock's line for torch in pyproject.toml is not meant here
 # shellcheck disable=SC2086
