@@ -71,7 +71,8 @@ def command(
     if json is not None:
         write_result(json, card.model_dump())
     for done in card.tasks:
-        console.print(f"{done.task:12} {row(done)[0]:18} frozen {row(done)[1]}", highlight=False, soft_wrap=True)
+        accuracy, frozen, *_ = row(done)
+        console.print(f"{done.task:12} {accuracy:18} frozen {frozen}", highlight=False, soft_wrap=True)
     console.print(f"card: {folder / 'card.html'}", highlight=False, soft_wrap=True)
     if not card.tasks or any(done.note for done in card.tasks):
         raise typer.Exit(1)

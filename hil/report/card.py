@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hil.report.page import Badge, Facts, Page, Part, Section, Table, Text, write
@@ -27,8 +27,8 @@ def write_side_by_side(path: Path, cards: Sequence[Card], names: Sequence[str]) 
     """Writes several cards beside each other, a table a quantity and a row a task."""
     tasks = list(dict.fromkeys(done.task for card in cards for done in card.tasks))
     sections = [
-        Section(title, [_beside(tasks, cards, names, column)])
-        for title, column in COLUMNS.items()
+        Section(column, [_beside(tasks, cards, names, column)])
+        for column in COLUMNS
         if any(_cell(card, task, column) != UNKNOWN for card in cards for task in tasks)
     ]
     who = [[name, *_who(card)] for name, card in zip(names, cards, strict=True)]
@@ -40,34 +40,7 @@ def write_side_by_side(path: Path, cards: Sequence[Card], names: Sequence[str]) 
 
 def row(done: Done) -> list[str]:
     """A task in the texts of `COLUMNS`."""
-    mean, deviation = spread(done.accuracy)
-    frozen, _ = spread(done.frozen)
-    cosine, _ = spread(done.cosine)
-    return [
-        _percent(mean, deviation),
-        _percent(frozen),
-        UNKNOWN if cosine != cosine else f"{cosine:.4f}",
-        _number(done.pulses_a_sample),
-        _joules(done),
-        UNKNOWN if done.settle_s is None else si(done.settle_s, "s"),
-        _wear(done),
-        UNKNOWN if done.samples is None else f"{done.samples:,}",
-        UNKNOWN if done.seconds is None else f"{done.seconds:.0f} s",
-    ]
-
-
-COLUMNS = {
-    "test accuracy": 0,
-    "frozen": 1,
-    "gradient cosine": 2,
-    "pulses a sample": 3,
-    "energy a sample": 4,
-    "settling": 5,
-    "wear": 6,
-    "samples": 7,
-    "training": 8,
-}
-"""What a card says of a task, by its place in `row`."""
+    return [text(done) for text in COLUMNS.values()]
 
 
 def _title(card: Card) -> str:
@@ -80,9 +53,16 @@ def _under(card: Card) -> str:
 
 def _who(card: Card) -> list[str]:
     device = card.device
-    named = " ".join(text for text in (device.vendor, device.model, device.serial) if text)
-    seeds = ", ".join(map(str, card.seeds))
-    return [named, device.kind or UNKNOWN, card.update or UNKNOWN, seeds or UNKNOWN, card.software or UNKNOWN]
+    told = (_named(card), device.kind, card.update, _seeds(card), card.software)
+    return [text or UNKNOWN for text in told]
+
+
+def _named(card: Card) -> str:
+    return " ".join(text for text in (card.device.vendor, card.device.model, card.device.serial) if text)
+
+
+def _seeds(card: Card) -> str:
+    return ", ".join(map(str, card.seeds))
 
 
 def _badges(card: Card) -> list[Badge]:
@@ -103,9 +83,9 @@ def _sections(card: Card) -> list[Section]:
         rule.append(Table(["tried", "accuracy"], tried, caption))
     left: list[Part] = [Table(["task", "why"], [[k, v] for k, v in card.left_out.items()])] if card.left_out else []
     device = card.device
-    facts = [("device", " ".join(text for text in (device.vendor, device.model, device.serial) if text))]
+    facts = [("device", _named(card))]
     facts += [("address", device.address), ("kind", device.kind), ("figures from", device.source)]
-    facts += [("seeds", ", ".join(map(str, card.seeds))), ("measured with", card.software), ("at", card.made)]
+    facts += [("seeds", _seeds(card)), ("measured with", card.software), ("at", card.made)]
     return [
         Section("Tasks", tasks),
         Section("Rule", rule),
@@ -114,13 +94,13 @@ def _sections(card: Card) -> list[Section]:
     ]
 
 
-def _beside(tasks: Sequence[str], cards: Sequence[Card], names: Sequence[str], column: int) -> Table:
+def _beside(tasks: Sequence[str], cards: Sequence[Card], names: Sequence[str], column: str) -> Table:
     return Table(["task", *names], [[task, *(_cell(card, task, column) for card in cards)] for task in tasks])
 
 
-def _cell(card: Card, task: str, column: int) -> str:
+def _cell(card: Card, task: str, column: str) -> str:
     done = card.of(task)
-    return UNKNOWN if done is None else row(done)[column]
+    return UNKNOWN if done is None else COLUMNS[column](done)
 
 
 def _percent(mean: float, deviation: float = float("nan")) -> str:
@@ -144,3 +124,22 @@ def _wear(done: Done) -> str:
         return UNKNOWN
     share = f", {done.most_pulses / done.endurance:.2g} of its life" if done.endurance else ""
     return f"{done.most_pulses:,.0f}{share}"
+
+
+def _cosine(done: Done) -> str:
+    cosine, _ = spread(done.cosine)
+    return UNKNOWN if cosine != cosine else f"{cosine:.4f}"
+
+
+COLUMNS: dict[str, Callable[[Done], str]] = {
+    "test accuracy": lambda done: _percent(*spread(done.accuracy)),
+    "frozen": lambda done: _percent(spread(done.frozen)[0]),
+    "gradient cosine": _cosine,
+    "pulses a sample": lambda done: _number(done.pulses_a_sample),
+    "energy a sample": _joules,
+    "settling": lambda done: UNKNOWN if done.settle_s is None else si(done.settle_s, "s"),
+    "wear": _wear,
+    "samples": lambda done: UNKNOWN if done.samples is None else f"{done.samples:,}",
+    "training": lambda done: UNKNOWN if done.seconds is None else f"{done.seconds:.0f} s",
+}
+"""What a card says of a task, and how."""

@@ -61,7 +61,7 @@ def done(
         update=update,
         accuracy=[row.accuracy for row in rows if row.accuracy is not None],
         frozen=[row.accuracy for row in beside if row.accuracy is not None],
-        cosine=[row.cosine for row in rows if row.cosine is not None and row.cosine == row.cosine],
+        cosine=[row.cosine for row in rows if row.cosine is not None],
         samples=_samples(list(learnt)),
         pulses_a_sample=_mean([_acts(book) / book.kept.images for book in counted]),
         joules_a_sample=_mean([book.known_j / book.kept.images for book in counted]),
