@@ -59,6 +59,8 @@ class Crossbar:
         self.relaxation = torch.zeros(shape, device=device) if sheet.drift.law == "relaxation" else None
         self.walk = torch.zeros(shape, dtype=dtype, device=device) if sheet.drift.law == "walk" else None
         self.jitter = torch.zeros(shape, dtype=dtype, device=device) if sheet.pulses.write_noise else None
+        kept = (self.written_at_s, self.relaxation, self.walk, self.jitter)
+        self._keeps_time = any(each is not None for each in kept)
         self.pulses = torch.zeros(shape, dtype=torch.int32, device=device)
         self.energy_j = torch.zeros(shape, device=device)
         self.touched_s = 0.0
@@ -176,7 +178,8 @@ class Crossbar:
         self.written_s.view(-1)[index] = after
         self.pulses.view(-1)[index] += given
         self.energy_j.view(-1)[index] += (given * after * (amplitude_v**2 * width_s)).to(self.energy_j.dtype)
-        self._touched(region > 0, now_s, generator)
+        if self._keeps_time:
+            self._touched(region > 0, now_s, generator)
         if self.jitter is not None:
             xi = torch.randn(index.shape, generator=generator, dtype=torch.float32, device=self._device)
             self.jitter.view(-1)[index] = xi.to(self._dtype) * (law.write_noise * law.step * cells.span_s)

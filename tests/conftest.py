@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -59,16 +60,19 @@ def rendered():
     """Figures of reports are rendered in this test."""
 
 
-@pytest.fixture(autouse=True)
-def _reports_without_rendering(request, monkeypatch):
-    """Every training writes a report: our drawing of it is done, matplotlib's rendering, a second each, is not.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Every training writes a report: our drawing of it is done, matplotlib's rendering, seconds each, is not.
 
-    Tests about reports, those with `report` in their file's name, and those that ask for `rendered` do render.
+    Tests about reports, those with `report` in their file's name, and those that ask for `rendered` do render; so do
+    the programs that they start warm. It is seen to before fixtures of whole modules train.
     """
-    figures = sys.modules.get("hil.report.figures")
-    if figures is None or "report" in request.path.name or "rendered" in request.fixturenames:
-        return
-    monkeypatch.setattr(figures, "to_svg", lambda drawn: figures.Markup(f"<svg><!-- {len(drawn.axes)} axes --></svg>"))
+    if "report" in item.path.name or "rendered" in getattr(item, "fixturenames", ()):
+        os.environ.pop("TESTS_RENDER_NOTHING", None)
+    else:
+        os.environ["TESTS_RENDER_NOTHING"] = "1"
+    if figures := sys.modules.get("hil.report.figures"):
+        _warm_module("server").render(figures)
 
 
 class CBoards:
@@ -139,17 +143,19 @@ class CBoards:
             yield wire
 
 
-def _warm():
-    spec = importlib.util.spec_from_file_location("warm_client", Path(__file__).with_name("warm") / "client.py")
-    client = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(client)
-    return client
+@functools.cache
+def _warm_module(name):
+    path = Path(__file__).with_name("warm") / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"warm_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
 def python(request):
     """Starts programs in processes of their own, as `subprocess` does, but for seconds of imports each."""
-    client, given = _warm(), getattr(request.config, "workerinput", {})
+    client, given = _warm_module("client"), getattr(request.config, "workerinput", {})
     if not hasattr(os, "fork"):
         yield client.Cold()
     elif "warm" in given:
@@ -165,7 +171,7 @@ def pytest_configure_node(node):
     """All workers share one server of warm processes."""
     if hasattr(os, "fork"):
         if not hasattr(node.config, "warm"):
-            node.config.warm = _warm().Server()
+            node.config.warm = _warm_module("client").Server()
             node.config.add_cleanup(node.config.warm.stop)
         node.workerinput["warm"] = node.config.warm.address
 

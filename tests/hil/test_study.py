@@ -1,6 +1,7 @@
 """Studies: the grid, the chips they write, resuming, the table and the picture."""
 
 import json
+import sys
 import tomllib
 
 import pytest
@@ -150,7 +151,8 @@ def test_a_point_trains_waits_and_tests_and_its_training_is_not_repeated(tmp_pat
     assert study.rows_of(tmp_path.parent, []) == []
 
 
-def test_the_command_goes_on_where_it_was_and_leaves_a_table_and_a_picture(tmp_path, capsys):
+def test_the_command_goes_on_where_it_was_and_leaves_a_table_and_a_picture(python, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "executable", python.executable(tmp_path))
     folder = tmp_path / "study"
     done = Point({"adc_bits": 4})
     arguments = ["study", "digits", "--device", "emulator:mixed-8bit", "--sweep", "adc_bits=4,8", "--jobs", "1"]

@@ -22,6 +22,8 @@ OUTLIER2 = 64.0
 """Squared deviation, in variances, at which a reading counts as an outlier: the filter begins anew from it."""
 
 SLOPE = 1e-3
+TOGETHER = 64
+"""Readings whose logarithms are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -67,41 +69,60 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
     beside = np.zeros(level.shape)  # belief of the slow noise: mean, variance, covariance with the level
     p, q, c = (np.broadcast_to(v, level.shape).copy() for v in (white2 + slow2, slow2, -slow2))
     total, outliers = np.zeros((parts, *level.shape)), 0
+    waiting: list[tuple[Array, Array, NDArray[np.bool_]]] = []
     counts, spreads2 = ramps.pulses * ramps.factor[:, None], ramps.pulses * ramps.factor[:, None] ** 2
+    per_slope = counts / SLOPE
     whole = [bool(np.isfinite(column).all()) for column in x.T]
-    for n in range(1, x.shape[1]):
-        count, seen = counts[:, n], x[:, n]
+    two = np.empty((2, *level.shape))
+    last = x.shape[1] - 1
+    for n in range(1, last + 1):
+        seen = x[:, n]
         there = True if whole[n] else np.isfinite(seen)
-        step, beyond = step_at(np.stack([level, level + SLOPE]))
-        growth = 1 + count * (beyond - step) / SLOPE
+        two[0] = level
+        np.add(level, SLOPE, out=two[1])
+        step, beyond = step_at(two)
+        growth = 1 + per_slope[:, n] * (beyond - step)
         p = p * growth**2 + spreads2[:, n] * spread_at(level, step) ** 2
-        predicted = level + count * step
+        predicted = level + counts[:, n] * step
         expected, variance = predicted, p + white2
         if slow:
             beside, q, c = memory * beside, memory**2 * q + (1 - memory**2) * slow2, memory * growth * c
             expected, variance = predicted + beside, variance + q + 2 * c
         off = seen - expected if whole[n] else np.where(there, seen - expected, 0.0)
-        usable = there & (predicted > END) & (predicted < 1 - END)
+        usable = (predicted > END) & (predicted < 1 - END)
         off2 = off**2 / variance
-        wild = usable & (off2 > OUTLIER2)
-        outliers += int(np.count_nonzero(wild))
-        nats = 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2))
-        total[(n - 1) * parts // (x.shape[1] - 1)] -= np.where(usable, nats, 0.0)
-        anew = there & (wild | ~usable)
+        kept = usable & (off2 <= OUTLIER2)
+        if not whole[n]:
+            usable, kept = usable & there, kept | ~there
+        waiting.append((variance, off2, usable))
+        part = (n - 1) * parts // last
+        if len(waiting) == TOGETHER or n == last or n * parts // last != part:
+            nats, wild = _nats(waiting)
+            total[part] -= nats
+            outliers += wild
+            waiting = []
         of_level = (p + c) / variance if slow else p / variance
         of_level = of_level if whole[n] else np.where(there, of_level, 0.0)
-        level = np.where(anew, seen - beside if slow else seen, predicted + of_level * off)
+        level = np.where(kept, predicted + of_level * off, seen - beside if slow else seen)
         if not slow:
-            p = np.where(anew, white2, p - of_level * p)
+            p = np.where(kept, p - of_level * p, white2)
             continue
         of_beside = (q + c) / variance if whole[n] else np.where(there, (q + c) / variance, 0.0)
-        beside = np.where(anew, beside, beside + of_beside * off)
+        beside = np.where(kept, beside + of_beside * off, beside)
         p, q, c = (
-            np.where(anew, fresh, kept)
-            for fresh, kept in (
+            np.where(kept, updated, fresh)
+            for fresh, updated in (
                 (white2 + q, p - of_level * (p + c)),
                 (q, q - of_beside * (q + c)),
                 (-q, c - of_level * (q + c)),
             )
         )
     return np.moveaxis(total, 0, -1).reshape(sets, -1), outliers
+
+
+def _nats(waiting: list[tuple[Array, Array, NDArray[np.bool_]]]) -> tuple[Array, int]:
+    """Negative log-likelihood of some readings one after the other, and how many are outliers."""
+    variance, off2, usable = (np.stack(some) for some in zip(*waiting, strict=True))
+    nats = 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2))
+    wild = usable & (off2 > OUTLIER2)
+    return np.asarray(np.where(usable, nats, 0.0).sum(axis=0)), int(np.count_nonzero(wild))

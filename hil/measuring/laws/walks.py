@@ -38,10 +38,11 @@ def jumping(x: Array, folds: float, variance: float, jumps: float, lean: float, 
     single = variance - lean**2 * jumps
     jumped = np.log(1 - 1j * u * lean * jumps + 0.5 * single * jumps * u**2)
     phi = np.exp(-folds / jumps * jumped - 1j * u * lean * folds - 0.5 * smooth * u**2)
-    density = np.fft.fftshift(np.fft.hfft(phi, GRID)) / (GRID * dx)
+    density = np.fft.hfft(phi, GRID) / (GRID * dx)  # from 0 on; what lies below 0 follows
     place = x / dx + GRID // 2
     left = np.clip(place, 0, GRID - 2).astype(np.int64)
-    within = density.take(left) + (place - left) * np.diff(density).take(left)
+    at, beyond = (density.take(number + GRID // 2, mode="wrap") for number in (left, left + 1))
+    within = at + (place - left) * (beyond - at)
     return np.log(np.maximum(np.where((place >= 0) & (place <= GRID - 1), within, 0.0), 1e-12 / scale))
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 
 import pytest
 
@@ -127,11 +126,12 @@ def test_a_device_somebody_else_has_stays_theirs(ask, scene, tmp_path, monkeypat
     assert (last["kind"], last["error"]) == ("fault", "Busy")
 
 
-def test_the_command_speaks_the_protocol_and_nothing_else_on_its_output(scene, tmp_path):
+def test_the_command_speaks_the_protocol_and_nothing_else_on_its_output(python, scene, tmp_path):
     scene(title="over a pipe").steps(3)
     from mcp import StdioServerParameters
 
-    process = StdioServerParameters(command=sys.executable, args=["-m", "hil", "mcp", str(tmp_path / "runs")])
+    program, *more = python.program
+    process = StdioServerParameters(command=program, args=[*more, "-m", "hil", "mcp", str(tmp_path / "runs")])
 
     async def talk():
         async with mcp.Client(process) as client:

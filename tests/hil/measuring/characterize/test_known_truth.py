@@ -9,7 +9,10 @@ from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.characterize import plan, run
 from hil.measuring.characterize.items import Drift, Programming, PulseResponse, ReadNoise, SettleTime, Transfer
 
-SEEDS = [pytest.param(range(8), id="8 chips"), pytest.param(range(20), id="20 chips", marks=pytest.mark.soak)]
+SEEDS = [  # and the share of intervals that cover: 9 in 1,000 honest draws of 36 figures fall below
+    pytest.param(range(4), 0.85, 1.0, id="4 chips"),
+    pytest.param(range(20), 0.90, 0.99, id="20 chips", marks=pytest.mark.soak),
+]
 PLAN = plan.Plan(
     rows=32,
     columns=8,
@@ -75,9 +78,9 @@ def deviations(seed, folder):
 
 
 @pytest.mark.usefixtures("unpublished")
-@pytest.mark.parametrize("seeds", SEEDS)
-def test_figures_agree_with_the_truth_within_3_sigma_and_95_percent_intervals_cover(seeds, tmp_path):
+@pytest.mark.parametrize(("seeds", "low", "high"), SEEDS)
+def test_figures_agree_with_the_truth_within_3_sigma_and_95_percent_intervals_cover(seeds, low, high, tmp_path):
     found = {seed: deviations(seed, tmp_path) for seed in seeds}
     assert {(s, k): round(z, 1) for s, by_name in found.items() for k, z in by_name.items() if abs(z) > 3} == {}
     z = np.array([list(by_name.values()) for by_name in found.values()])
-    assert 0.90 <= (np.abs(z) < 1.96).mean() <= 0.99
+    assert low <= (np.abs(z) < 1.96).mean() <= high

@@ -70,7 +70,7 @@ def test_ramps_that_no_formula_describes_become_a_table():
     at = [0, 0.25, 0.5, 0.75, 1]
     law = {"law": "table", "step": 0.02, "levels": at, "up": [0.3, 1.2, 0.6, 1.3, 1], "down": [1, 1, 0.5, 1.1, 0.6],
            "spread_up": [0.2] * 5, "spread_down": [0.2] * 5}  # fmt: skip
-    found = ramps.choose(samples.ramps_of(ramp_readings(chip_of(4, pulses=law), 52, 1), WITHIN), FAST[1::2])
+    found = ramps.choose(samples.ramps_of(ramp_readings(chip_of(4, pulses=law), 26, 2), WITHIN), FAST[1::2])
     assert found.law.startswith("table")
     keys = found.sections["pulses"]
     x = np.array([0.25, 0.5, 0.75])
