@@ -113,8 +113,8 @@ def _search(share: Share, family: Family, slow: bool) -> tuple[Many, list[float]
 def _halves(ramps: Turned, few: bool, seed: int) -> tuple[Share, Share]:
     """Half of the ramps and the other half; of few ramps every other stretch of them and those between."""
     if not few:
-        one, other = (ramps.of(half) for half in halves(len(ramps.x), seed))
-        return Share(one, 1, np.arange(len(one.x))), Share(other, 1, np.arange(len(other.x)))
+        one, other = halves(len(ramps.x), seed)
+        return Share(ramps.of(one), 1, np.arange(len(one))), Share(ramps.of(other), 1, np.arange(len(other)))
     parts = count(ramps.x.shape[1])
     one, other = alternate(len(ramps.x) * parts)
     return Share(ramps, parts, one), Share(ramps, parts, other)
