@@ -2,8 +2,8 @@
 
 Signals reach a main thread only, and outputs have to go off on them, so nothing is trained in a thread of the engine.
 Tasks come as JSON lines on the standard input and answers leave by the standard output. The end of the input, by word
-or because whoever wrote there is gone, is a request to stop: the training under way writes its checkpoint. So is a signal,
-such as Slurm sends to all of a job whose time is up; the study did not ask for that stop, and the point goes on elsewhere.
+or because whoever wrote there is gone, is a request to stop: the training under way writes its checkpoint. So is a
+signal, as Slurm sends it to all of a job whose time is up: the study did not ask for that, and the point goes on.
 """
 
 from __future__ import annotations
