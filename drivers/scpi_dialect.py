@@ -15,7 +15,7 @@ from drivers.errors import ProtocolViolation
 from drivers.portions import HEAD, Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
-from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
+from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply, update_message
 from firmware_specs.codes import ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
@@ -39,6 +39,8 @@ from firmware_specs.messages import (
     Settle,
     SettleReply,
     Status,
+    Update,
+    Updated,
     WriteCells,
     Written,
 )
@@ -243,6 +245,11 @@ class Scpi:
     def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
         return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
+
+    def update(self, request: Update, seconds: float) -> Updated:
+        """Cells move by the contrast of phases; of a reply that is lost for good the counts are 0."""
+        parts = self._act(update_message(request), "ARRay:UPDate", 2 * seconds)
+        return Updated(0, 0, 0, 0) if parts is None else answers.updated(parts[0], self.address)
 
     def temperature(self) -> float:
         """Kelvin."""
