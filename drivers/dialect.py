@@ -68,7 +68,10 @@ class Dialect(Protocol):
     def outputs_on(self) -> bool | None: ...
     @property
     def transactions(self) -> int | None:
-        """Transactions of this session so far, as the device counts them; None where it counts others, too."""
+        """Transactions of this session so far that the device counts; None where that is not known."""
+
+    def executed(self, status: Status) -> int | None:
+        """Of those, all that it had executed since power-on when it said this status, as a session begins."""
 
     @property
     def max_request(self) -> int: ...

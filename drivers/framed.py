@@ -96,6 +96,10 @@ class Framed:
         """Every transaction is one of the device's."""
         return self.link.counts.transactions
 
+    def executed(self, status: Status) -> int:
+        """The device says it with its status."""
+        return status.transactions
+
     @property
     def max_request(self) -> int:
         """Longest request payload, bytes."""

@@ -178,10 +178,10 @@ class Crossbar:
         self.written_s.view(-1)[index] = after
         self.pulses.view(-1)[index] += given
         self.energy_j.view(-1)[index] += (given * after * (amplitude_v**2 * width_s)).to(self.energy_j.dtype)
+        beside = self._beside(index, given, generator)
         self._touched(region > 0, now_s, generator)
-        if self.jitter is not None:
-            xi = torch.randn(index.shape, generator=generator, dtype=torch.float32, device=self._device)
-            self.jitter.view(-1)[index] = xi.to(self._dtype) * (law.write_noise * law.step * cells.span_s)
+        if self.jitter is not None and beside is not None:
+            self.jitter.view(-1)[index] = beside
         return int(wanted.sum()), int(self.pulses[where].max())
 
     @cached_property
@@ -296,6 +296,18 @@ class Crossbar:
         for name in ("walk", "jitter"):
             if (value := getattr(self, name)) is not None:
                 setattr(self, name, value.masked_fill(_all(mask, value), 0.0))
+
+    def _beside(self, index: Tensor, given: Tensor, generator: torch.Generator) -> Tensor | None:
+        """How far beside the sum of its pulses each of these cells is seen after so many more; None: not at all."""
+        if self.jitter is None:
+            return None
+        law = self.sheet.pulses
+        xi = torch.randn(index.shape, generator=generator, dtype=torch.float32, device=self._device).to(self._dtype)
+        fresh = xi * (law.write_noise * law.step * self.sheet.cells.span_s)
+        if not law.write_noise_memory:
+            return fresh
+        kept = torch.exp(given.to(self._dtype) / -law.write_noise_memory)
+        return kept * self.jitter.flatten()[index] + (1 - kept**2).sqrt() * fresh
 
     def _spread(self, index: Tensor) -> pulsing.Devices:
         law = self.sheet.pulses

@@ -67,6 +67,7 @@ class Device:
         self.faults_unseen = False
         self.transactions = 0
         self.deeds = 0
+        self.armed_verbs = 0
         self.damaged = 0
         self.busy_ms = 0
         self.resetting = False

@@ -222,8 +222,10 @@ def _store(count: int) -> dist.Store:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", next(own, ""))
     if _number("RANK", 0) or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         return next(iter(rendezvous("env://", timeout=patience)))[0]
-    listening = socket.create_server(place[:2], family=family).detach()
-    return dist.TCPStore(host, port, count, True, patience, multi_tenant=True, master_listen_fd=listening)
+    server = socket.create_server(place[:2], family=family)
+    port, listening = server.getsockname()[1], server.detach()
+    served = {"multi_tenant": True, "use_libuv": False}  # with libuv, torch 2.5 takes no socket that listens already
+    return dist.TCPStore(host, port, count, True, patience, master_listen_fd=listening, **served)
 
 
 def _meet(backend: str, count: int, timeout_s: float) -> None:

@@ -310,7 +310,8 @@ def test_data_of_a_characterization(chip, tmp_path):
             path.write_bytes(case)
         else:
             path.unlink()
-            case.to_netcdf(path, engine="h5netcdf")
+            with contextlib.suppress(AttributeError):  # xarray 2025.8 does not write times without any: a missing file
+                case.to_netcdf(path, engine="h5netcdf")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             in_our_words(read_and_report, folder)

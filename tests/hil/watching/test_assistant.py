@@ -129,12 +129,12 @@ def test_a_device_somebody_else_has_stays_theirs(ask, scene, tmp_path, monkeypat
 
 def test_the_command_speaks_the_protocol_and_nothing_else_on_its_output(scene, tmp_path):
     scene(title="over a pipe").steps(3)
-    from mcp import StdioServerParameters
+    from mcp import StdioServerParameters, stdio_client
 
     process = StdioServerParameters(command=sys.executable, args=["-m", "hil", "mcp", str(tmp_path / "runs")])
 
     async def talk():
-        async with mcp.Client(process) as client:
+        async with mcp.Client(stdio_client(process)) as client:
             return await client.call_tool("list_runs", {})
 
     (run,) = said(asyncio.run(talk()))
