@@ -4,9 +4,9 @@ The file is mapped into memory, so that a count costs no call of the system and 
 holds two records and which of them counts. A change is made in the other one, and the turn from one to the other is a
 single store: a process that is killed leaves the counts as they were before or after, never between.
 
-What was under way when the process ended may or may not have been done. A device counts the transactions it executed
-(STATUS): with the number it had before, the next session knows how many of the requests got through. Where that cannot
-be known, it was switched off meanwhile, they count as done: a chip never had more than is said.
+What was under way when the process ended may or may not have been done. A device counts what it executed: with the
+number it had before, the next session knows how many of the requests got through. Where that cannot be known, it was
+switched off or asked for something else meanwhile, they count as done: a chip never had more than is said.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class DeedFile:
         left = self.under_way
         if left is None:
             return
-        known = left.boot == boot and left.before >= 0 and executed >= left.before
+        known = left.boot == boot and 0 <= left.before <= executed <= left.before + left.count
         done = executed - left.before if known else left.count
         if not known:
             self._doubt(left.count)

@@ -14,8 +14,9 @@ from drivers.dialect import HEARTBEAT_S, MAY_BE_ON, SELF_TEST_S
 from drivers.errors import ProtocolViolation
 from drivers.portions import HEAD, Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
+from drivers.scpi_count import ArmedCount
 from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
-from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
+from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply, update_message
 from firmware_specs.codes import ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
@@ -39,6 +40,8 @@ from firmware_specs.messages import (
     Settle,
     SettleReply,
     Status,
+    Update,
+    Updated,
     WriteCells,
     Written,
 )
@@ -74,6 +77,7 @@ class Scpi:
         self.max_request = self.max_reply = 0
         self._timeout_s, self.byte_s = timeout_s, byte_s
         self._replies = ReplySizes()
+        self._armed = ArmedCount(lambda: link.armed_verbs(timeout_s))
 
     @property
     def outputs_on(self) -> None:
@@ -81,9 +85,13 @@ class Scpi:
         return
 
     @property
-    def transactions(self) -> None:
-        """An instrument makes one message several transactions, or none."""
-        return
+    def transactions(self) -> int | None:
+        """Armed verbs: one message of ours has one."""
+        return self._armed.done
+
+    def executed(self, status: Status) -> int | None:
+        """Firmware written before there was this count does not say."""
+        return self._armed.begin()
 
     def open(self, timeout_s: float) -> None:
         """Clean link, outputs off, byte order set and read back, longest blocks known."""
@@ -192,7 +200,7 @@ class Scpi:
 
     def write_cells(self, request: WriteCells, seconds: float) -> Written:
         """One programming transaction."""
-        parts = self._act(scpi.write_message(request), "ARRay:CELLs:WRITe", 2 * seconds)
+        parts = self._armed.run(lambda: self._act(scpi.write_message(request), "ARRay:CELLs:WRITe", 2 * seconds))
         if parts is None:
             if request.verify:
                 raise ProtocolViolation(
@@ -209,12 +217,12 @@ class Scpi:
         region, size = request.region, self._replies.read_cells(request)
         kind = self._replies.cell_width(request.reads)
         message = f":ARR:CELL:READ? {scpi.region(region)},{request.reads}".encode()
-        data = self._ask(message, "ARRay:CELLs:READ?", 2 * seconds, size=size, once=True)[0]
+        data = self._use(message, "ARRay:CELLs:READ?", 2 * seconds, size=size)[0]
         return CellCodes(scpi.array(data, f"u{kind}", region.rows, region.columns, device=self.address))
 
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
         """Programming pulses."""
-        parts = self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds)
+        parts = self._armed.run(lambda: self._act(scpi.pulse_message(request), "ARRay:CELLs:PULSe", 2 * seconds))
         if parts is None:
             return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return answers.pulsed(parts[0], self.address)
@@ -224,7 +232,7 @@ class Scpi:
         volts = ",".join(scpi.number(float(v)) for v in request.volts)
         message = f":ARR:CELL:MEAS? {scpi.region(request.region)},{request.reads},{volts}".encode()
         size = self._replies.measure(request)
-        data = self._ask(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=size, once=True)[0]
+        data = self._use(message, "ARRay:CELLs:MEASure?", 2 * seconds, size=size)[0]
         count = len(request.volts) * request.reads * request.region.cells
         return Currents(scpi.finite(scpi.array(data, "f8", count, device=self.address), "currents", self.address))
 
@@ -243,6 +251,11 @@ class Scpi:
     def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
         return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
+
+    def update(self, request: Update, seconds: float) -> Updated:
+        """Cells move by the contrast of phases; of a reply that is lost for good the counts are 0."""
+        parts = self._armed.run(lambda: self._act(update_message(request), "ARRay:UPDate", 2 * seconds))
+        return Updated(0, 0, 0, 0) if parts is None else answers.updated(parts[0], self.address)
 
     def temperature(self) -> float:
         """Kelvin."""
@@ -276,12 +289,12 @@ class Scpi:
 
     def _settle(self, request: Settle, seconds: float) -> SettleReply:
         size = self._replies.settle(request)
-        parts = self._ask(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size, once=True)
+        parts = self._use(settle_message(request), "ARRay:SETTle?", 2 * seconds, 2, size)
         return settle_reply(request, self._replies.topologies[request.array], parts, self.address)
 
     def _product(self, request: Product, seconds: float) -> ProductReply:
         size, adc = self._replies.product(request), self._replies.converters[ConverterId.PRODUCT_ADC]
-        part = self._ask(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size, once=True)[0]
+        part = self._use(product_message(request), "ARRay:PRODuct?", 2 * seconds, size=size)[0]
         return product_reply(request, adc.max_code, part, self.address)
 
     def _byte_order(self) -> None:
@@ -300,6 +313,10 @@ class Scpi:
         seconds += self._line_s(message, size)
         parts = self.link.ask(message, what, self._timeout_s + seconds, ANSWER_S + seconds, most, once=once, tied=tied)
         return self._all_there(what, parts, count)
+
+    def _use(self, message: bytes, what: str, seconds: float, count: int = 1, size: int = 0) -> list[Part]:
+        """A message with an armed verb that draws noise."""
+        return self._armed.run(lambda: self._ask(message, what, seconds, count, size, once=True))
 
     def _all_there(self, what: str, parts: list[Part], count: int) -> list[Part]:
         if len(parts) != count:

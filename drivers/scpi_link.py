@@ -162,6 +162,13 @@ class ScpiLink:
             self._deeds = self._counted(deadline)
             self._numbers.kept = self._keeps_answers(deadline)
 
+    def armed_verbs(self, timeout_s: float) -> int | None:
+        """How many armed verbs the device has executed since power-on; None of firmware that does not say."""
+        try:
+            return self._counted(time.monotonic() + timeout_s, b":SYST:TRAN:ARM?")
+        except DeviceFault:
+            return None
+
     def close(self) -> None:
         """Closes the wire."""
         self._wire.close()
@@ -224,13 +231,13 @@ class ScpiLink:
         said = self.ask(b":SYST:SEQ?", "SYSTem:SEQuence?", max(0.0, deadline - time.monotonic()))
         return said == [b"%d" % self._numbers.last]
 
-    def _counted(self, deadline: float) -> int:
+    def _counted(self, deadline: float, question: bytes = b":SYST:TRAN?") -> int:
         left_s = max(0.0, deadline - time.monotonic())
-        said = self.ask(b":SYST:TRAN?", "reading the count of acts", left_s)
+        said = self.ask(question, "reading the count of acts", left_s)
         if len(said) != 1:
-            text = "SYSTem:TRANsactions? did not answer with a count"
+            text = f"{question.decode()} did not answer with a count"
             raise ProtocolViolation(text, device=self.address, last=b";".join(said))
-        return whole(said[0].decode(errors="replace"), ":SYST:TRAN?", self.address)
+        return whole(said[0].decode(errors="replace"), question.decode(), self.address)
 
     def _exchange(self, message: bytes, what: str, until: float, most: int, tie: bytes = b"") -> list[Part]:
         """One message and all that answers it; whatever breaks it off leaves the link dirty."""

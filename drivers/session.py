@@ -100,7 +100,7 @@ class Session:
         expected(self.info)
         self._outputs = Outputs(dialect, self.info, self._mutex, self._lease, asked_s, self.portions)
         status = self._outputs.seen_off(dialect.status())
-        executed = status.transactions
+        executed = dialect.executed(status)
         self.accounts = accounts.Accounts(self.info.identity.boot, executed, lambda: dialect.transactions)
         self._leave_old_trip(status, clear_trip)
         own = {"the device itself": asdict(self.info.limits.absolute)}

@@ -67,6 +67,7 @@ class Device:
         self.faults_unseen = False
         self.transactions = 0
         self.deeds = 0
+        self.armed_verbs = 0
         self.damaged = 0
         self.busy_ms = 0
         self.resetting = False
@@ -171,6 +172,7 @@ def capabilities(chip: Chip) -> Capability:
         Capability.RESISTIVE: sheet.resistive,
         Capability.DIFFERENTIAL: not sheet.resistive,
         Capability.PRODUCT: sheet.product is not None,
+        Capability.UPDATE: sheet.update is not None,
     }
     if sheet.link.small:
         able &= ~Capability.SNAPSHOT

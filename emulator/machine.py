@@ -66,8 +66,9 @@ class Machine:
         finally:
             device.outputs.worked(door)
         device.check_reply(len(reply))
-        if not self._able[opcode][1].idempotent:
-            device.deeds += 1
+        rule = self._able[opcode][1]
+        device.armed_verbs += rule.armed
+        device.deeds += not rule.idempotent
         return reply
 
     def _checked(self, opcode: int, payload: bytes, door: str) -> bytes:

@@ -141,6 +141,11 @@ def transactions(link: ScpiLink, p: Parameters, query: bool) -> str:
     return str(link.device.deeds)
 
 
+def armed_transactions(link: ScpiLink, p: Parameters, query: bool) -> str:
+    """SYSTem:TRANsactions:ARMed?."""
+    return str(link.device.armed_verbs)
+
+
 def sequence(link: ScpiLink, p: Parameters, query: bool) -> str | None:
     """SYSTem:SEQuence."""
     if query:
@@ -225,6 +230,7 @@ HANDLERS: dict[str, Handler] = {
     "SYSTem:CAPabilities": capabilities,
     "SYSTem:BOOT": boot,
     "SYSTem:TRANsactions": transactions,
+    "SYSTem:TRANsactions:ARMed": armed_transactions,
     "SYSTem:SEQuence": sequence,
     "SYSTem:FAULts": faults,
     "SYSTem:TEMPerature": temperature,

@@ -56,6 +56,7 @@ class Pulses(Section):
         c2c: Relative spread of a step from pulse to pulse.
         write_noise: Spread of where a pulsed cell is seen about where its pulses have brought it, in `step`s: drawn
             anew by every train of pulses, kept until the next, never added up.
+        write_noise_memory: Pulses in which a cell forgets it, to `1/e` (first-order autoregressive); 0: at the next.
         one_sided: Down pulses are a reset rather than a step: weights are to be moved by up pulses of the two cells of
             a pair, which are rewritten from time to time.
         amplitude_v: Nominal height, volts.
@@ -90,6 +91,7 @@ class Pulses(Section):
     bounds_d2d: NonNegative = 0.0
     c2c: NonNegative = 0.0
     write_noise: NonNegative = 0.0
+    write_noise_memory: NonNegative = 0.0
     one_sided: bool = False
     amplitude_v: Positive = 1.0
     width_s: Positive = 1e-6

@@ -59,6 +59,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("SYSTem:CAPabilities", Q, "", "capability bits"),
     Command("SYSTem:BOOT", Q, "", "boot number"),
     Command("SYSTem:TRANsactions", Q, "", "count (4.1)"),
+    Command("SYSTem:TRANsactions:ARMed", Q, "", "count (4.4)"),
     Command("SYSTem:SEQuence", B, "number (4.3)", "number of the last numbered message of this link, 0 for none"),
     Command("SYSTem:FAULts", Q, "[first]", 'total, then number,uptime,code,"text" of as many from `first` on as fit'),
     Command("SYSTem:TEMPerature", B, "kelvin", "kelvin"),
@@ -92,6 +93,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("ARRay:SETTle:STATistics", Q, "", "block of reals (5.4)"),
     Command(
         "ARRay:PRODuct", Q, "array, coupling, plane, FORWard | TRANsposed, reads, batch, block", "block of codes"
+    ),
+    Command(
+        "ARRay:UPDate", A, "array, batch, nudges, seconds (0: usual), (@terms), blocks (5.7)",
+        "clipped,ends,unsettled,most",
     ),
 )  # fmt: skip
 

@@ -147,7 +147,7 @@ class PlainInstrument:
         fixed = {
             "*IDN?": [b"vendor", b"model", b"serial", b"firmware"], "SYST:CAP?": [b"%d" % CAPABILITIES],
             "SYST:BOOT?": [b"7"], "SYST:BLOC:MAX?": [b"65536", b"65536"], "FORM:BORD?": [b"SWAP"], "*OPC?": [b"1"],
-            "*TST?": [b"0"], "SYST:TRAN?": [b"%d" % self.deeds], "SYST:TEMP?": [b"300.0"],
+            "*TST?": [b"0"], "SYST:TRAN?": [b"%d" % self.deeds], "SYST:TRAN:ARM?": [b"9"], "SYST:TEMP?": [b"300.0"],
             "SYST:FAUL?": [b"1", b"0", b"1.5", b"48", b'"it was hot"'],
             "DEV:FABR?": [b"0", b"2", b"8", b"64", b"65", b"64"], "SOUR:LIM:ABS?": self.limits.split(b","),
             "DEV:CONV?": b"1,1,8,0,-1e-3,1e-3,2,1,8,0,-1e-3,1e-3,3,0,8,0,0,1,4,0,8,0,-1,1,5,0,8,0,-0.2,0.2,6,1,8,0,"

@@ -31,7 +31,7 @@ def test_counts_outlast_the_process_and_only_grow(tmp_path):
         (101, 7, EACH, 0),
         (102, 7, EACH + EACH, 0),
         (103, 7, EACH + EACH + LAST, 0),
-        (999, 7, EACH + EACH + LAST, 0),  # others asked it something meanwhile
+        (999, 7, EACH + EACH + LAST, 3),  # others asked it something meanwhile
         (101, 8, EACH + EACH + LAST, 3),  # it was switched off: nobody knows
         (-1, 7, EACH + EACH + LAST, 3),
         (50, 7, EACH + EACH + LAST, 3),

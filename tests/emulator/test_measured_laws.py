@@ -222,6 +222,27 @@ def test_write_noise_is_drawn_anew_by_every_train_and_never_adds_up():
     assert abs(np.corrcoef(tracks[0], tracks[1])[0, 1]) < 0.03
 
 
+def test_write_noise_with_a_memory_is_forgotten_pulse_by_pulse_and_has_its_size_at_all_times():
+    """After n pulses readings correlate as exp(-n / memory), in one train or many; an untouched cell keeps its own."""
+    chip = chip_of(pulses={"law": "constant", "step": 1e-4, "write_noise": 50.0, "write_noise_memory": 10.0})
+    write(chip, 0.3)
+    chip.pulse(0, 0, EVERYWHERE, 200, True)
+    first = levels(chip)
+    assert (first - 0.32).std() == pytest.approx(5e-3, rel=0.02)
+    for _ in range(5):
+        chip.pulse(0, 0, EVERYWHERE, 1, True)
+    after_5 = levels(chip)
+    chip.pulse(0, 0, EVERYWHERE, 15, False)
+    after_20 = levels(chip)
+    for track, pulses in ((after_5, 5), (after_20, 20)):
+        assert track.std() == pytest.approx(5e-3, rel=0.02)
+        assert np.corrcoef(first, track)[0, 1] == pytest.approx(math.exp(-pulses / 10), abs=0.03)
+    one = torch.zeros(chip.arrays[0].crossbars[0].shape, dtype=torch.int32)
+    one.view(-1)[0] = 50
+    chip.pulse(0, 0, EVERYWHERE, one, True)
+    assert np.array_equal(levels(chip)[1:], after_20[1:])
+
+
 def test_the_height_of_a_pulse_need_not_act_monotonously():
     heights = {"volts": [1.0, 2.0, 3.0], "up": [0.5, 2.0, 1.0], "down": [1.0, 0.0, 3.0]}
     chip = chip_of(8, pulses={"law": "constant", "step": 0.01, "heights": heights, "amplitude_v": 1.0, "width_s": 1e-6})

@@ -213,6 +213,31 @@ def refused_acts_are_counted(end, patch):
     patch.setattr(endpoint.ScpiLink, "fail", counting)
 
 
+def refused_armed_verbs_are_counted(end, patch):
+    fail = endpoint.ScpiLink.fail
+
+    def counting(self, error):
+        self.device.armed_verbs += 1
+        fail(self, error)
+
+    patch.setattr(endpoint.ScpiLink, "fail", counting)
+
+
+def readings_are_no_armed_verbs(end, patch):
+    handler(end, patch, "SYSTem:TRANsactions:ARMed", lambda sound, link, p, query: str(link.device.deeds))
+
+
+def armed_verbs_that_come_again_are_counted_again(end, patch):
+    sound = Once.end
+
+    def end_of(self, reply):
+        if self._again:
+            end.machine.device.armed_verbs += 1
+        return sound(self, reply)
+
+    patch.setattr(Once, "end", end_of)
+
+
 def pulse_queries_pulse_twice(end, patch):
     def twice(sound, link, p, query):
         raw = p._raw
@@ -407,6 +432,9 @@ DEFECTS = {
     block_lengths_are_not_checked: "blocks.wrong-length",
     acts_are_not_counted: "transactions",
     refused_acts_are_counted: "transactions.counted",
+    refused_armed_verbs_are_counted: "transactions.armed",
+    readings_are_no_armed_verbs: "transactions.armed",
+    armed_verbs_that_come_again_are_counted_again: "transactions.armed",
     pulse_queries_pulse_twice: "transactions.pulses",
     numbers_are_taken_and_forgotten: "transactions.numbered",
     a_nonce_takes_the_kept_answer_away: "transactions.numbered",

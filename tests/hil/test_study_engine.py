@@ -88,16 +88,20 @@ def scheduler(python, tmp_path, monkeypatch):
         yield cluster.scheduler_address
 
 
-def test_a_training_that_is_killed_goes_on_and_a_done_study_repeats_nothing(python, tmp_path, capsys):
+def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothing(python, tmp_path, capsys):
+    """SIGTERM as Slurm sends it to all of a job whose time is up."""
     folder = tmp_path / "study"
     with started(python, folder, 12, "--jobs", "2") as study:
-        pid = wait_for(lambda: in_the_middle(folder))
-        os.kill(pid, signal.SIGKILL)
+        killed = wait_for(lambda: in_the_middle(folder))
+        os.kill(killed, signal.SIGKILL)
+        ended = wait_for(lambda: (pid := in_the_middle(folder)) != killed and pid)
+        os.kill(ended, signal.SIGTERM)
         assert study.wait(PATIENCE_S) == 0
     noted = attempts(folder)
-    assert ended_once(folder) and sum(len(notes) for notes in noted.values()) == 5  # one began twice
+    whats = [note["what"] for notes in noted.values() for note in notes]
+    assert ended_once(folder) and whats.count("begun") == 4 and whats.count("stopped") == 1
     sessions = [json.loads(p.read_text())["sessions"] for p in folder.glob("points/*/run/provenance.json")]
-    assert sorted(len(found) for found in sessions) == [1, 2]
+    assert sum(len(found) for found in sessions) == 4
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
     assert steps == [12 * 3] * 2
     assert run(arguments(folder, 12)) == 0

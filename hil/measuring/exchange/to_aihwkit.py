@@ -122,6 +122,8 @@ def _unsaid(sheet: Datasheet) -> list[str]:
     found = []
     if sheet.drift.law != "none":
         found.append(f"drift law {sheet.drift.law!r} (aihwkit drifts in its inference noise models)")
+    if sheet.pulses.write_noise and sheet.pulses.write_noise_memory:
+        found.append("how many pulses write noise lasts: aihwkit draws it anew at every update")
     if sheet.telegraph.amplitude:
         found.append("telegraph noise")
     if sheet.pulses.reset is not None or sheet.pulses.heights is not None:

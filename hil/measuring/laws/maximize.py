@@ -19,12 +19,19 @@ Many = Callable[[Array], Array]
 
 STEP = 1e-4
 CURVE = 0.02
-RESTARTS = 2
-NUDGE = 0.05
+RESTARTS = 3
+NUDGE = 0.5
+"""How far from where a search ended the next one begins, in units of how well each parameter is known."""
+
 WORTHWHILE = 0.5
 """Gain of log-likelihood below which another search is not begun."""
 
+ENOUGH = 1e-3
+"""Gain of an iteration below which a search is at its end."""
+
 IMPOSSIBLE = 1e12
+STEEPEST = 1e8
+"""Curvature beyond which what is seen is the edge of the impossible."""
 
 WIDE = 4.0
 """How far from where it begins a search goes, unless it is told."""
@@ -50,40 +57,69 @@ class Found:
 
 
 def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, float]] | None = None) -> Found:
-    """Maximizes a log-likelihood, smooth in parameters that are of order one (logarithms of what is positive).
+    """Maximizes a log-likelihood, and says from its curvature how well each parameter is known.
 
     Args:
         many: Of parameter sets; whatever is not finite counts as impossible.
         start: Where to begin.
         bounds: Of every parameter; within `WIDE` of the start when omitted.
     """
-    begin = np.asarray(start, dtype=np.float64)
+    best, worth = peak(many, start, bounds)
+    curvature = _curvature(_costs(many), best)
+    return Found(best, _sigma(curvature), worth, curvature)
+
+
+def peak(
+    many: Many, start: Sequence[float], bounds: Sequence[tuple[float, float]] | None = None
+) -> tuple[Array, float]:
+    """Parameters that maximize a log-likelihood, smooth in parameters that are of order one, and its value there.
+
+    Parameters are logarithms of what is positive. Arguments are those of `maximize`.
+    """
+    begin, costs = np.asarray(start, dtype=np.float64), _costs(many)
     count = len(begin)
     eye = np.eye(count)
+
+    def around(u: Array, step: float) -> tuple[float, Array, Array]:
+        found = costs(np.concatenate([u[None], u + eye * step, u - eye * step]))
+        up, down = found[1 : count + 1], found[count + 1 :]
+        return float(found[0]), (up - down) / (2 * step), (up + down - 2 * found[0]) / step**2
+
+    low, high = np.array(bounds or [(b - WIDE, b + WIDE) for b in begin]).T
+    shake = np.random.default_rng(0)
+    best, worth, unit = np.clip(begin, low, high), np.inf, np.ones(count)
+    from_here = best
+
+    def cost(z: Array) -> tuple[float, Array]:
+        value, slope, _ = around(z * unit, STEP)
+        return value, slope * unit
+
+    for _ in range(RESTARTS):
+        done = optimize.minimize(
+            cost, from_here / unit, jac=True, method="L-BFGS-B", bounds=np.stack([low, high], axis=1) / unit[:, None],
+            options={"maxiter": 400, "ftol": ENOUGH / max(abs(around(best, STEP)[0]), 1.0)},
+        )  # fmt: skip
+        gained = worth - float(done.fun)
+        if gained > 0:
+            best, worth = np.clip(done.x * unit, low, high), float(done.fun)
+        if done.success or gained < WORTHWHILE:
+            break
+        # a search that ends in its line search goes on from beside there, in units of how well each parameter is known
+        bend = around(best, CURVE)[2]
+        unit = 1 / np.sqrt(np.maximum(np.where(bend < STEEPEST, bend, 1.0), 1.0))
+        from_here = np.clip(best + shake.normal(0, NUDGE, count) * unit, low, high)
+    return best, -worth
+
+
+def _costs(many: Many) -> Many:
+    """What is to be made small; whatever is not finite counts as impossible."""
 
     def costs(sets: Array) -> Array:
         with np.errstate(all="ignore"):
             value = -many(sets)
         return np.where(np.isfinite(value), value, IMPOSSIBLE)
 
-    def cost(u: Array) -> tuple[float, Array]:
-        found = costs(np.concatenate([u[None], u + eye * STEP, u - eye * STEP]))
-        return float(found[0]), (found[1 : count + 1] - found[count + 1 :]) / (2 * STEP)
-
-    limits = bounds or [(b - WIDE, b + WIDE) for b in begin]
-    low, high = np.array(limits).T
-    shake = np.random.default_rng(0)
-    best, worth = begin, np.inf
-    for _ in range(RESTARTS):  # a search that began far off ends in its line search; from beside there it goes on
-        from_here = np.clip(best if worth == np.inf else best + shake.normal(0, NUDGE, count), low, high)
-        done = optimize.minimize(cost, from_here, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 150})
-        gained = worth - float(done.fun)
-        if gained > 0:
-            best, worth = np.asarray(done.x), float(done.fun)
-        if gained < WORTHWHILE:
-            break
-    curvature = _curvature(costs, best)
-    return Found(best, _sigma(curvature), -worth, curvature)
+    return costs
 
 
 def widened(found: Found, units: Many) -> Found:

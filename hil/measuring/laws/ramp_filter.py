@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from hil.measuring.laws.responses import Family
 
 Array = NDArray[np.float64]
-END = 0.02
-"""Levels this near an end of the range are looked at and not predicted: steps end there."""
+FAR2, OUTLIER2 = 36.0, 64.0
+"""Squared deviations, in variances: from the first on a reading weighs less, at the second the filter begins anew from
+it and it counts as an outlier. What happens in between goes over smoothly, or a search for the largest likelihood
+stops at every edge."""
 
-OUTLIER2 = 64.0
-"""Squared deviation, in variances, at which a reading counts as an outlier: the filter begins anew from it."""
-
-SLOPE = 1e-3
+BESIDE = 0.01
+"""A step and its slope are those of levels this far on either side: a belief has a width, and tables have corners."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,17 @@ class Turned:
         x: Levels, (ramps, readings), NaN where there is none.
         pulses: Pulses since the reading before, (ramps, readings).
         factor: Of each ramp's steps, (ramps,).
+        judged: Readings whose probability counts, (ramps, readings): the same ones under every law and parameter.
     """
 
     x: Array
     pulses: Array
     factor: Array
+    judged: NDArray[np.bool_]
 
     def of(self, chosen: NDArray[np.int64]) -> Turned:
         """Some of the ramps."""
-        return Turned(self.x[chosen], self.pulses[chosen], self.factor[chosen])
+        return Turned(self.x[chosen], self.pulses[chosen], self.factor[chosen], self.judged[chosen])
 
 
 def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, parts: int = 1) -> tuple[Array, int]:
@@ -72,32 +74,35 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
     for n in range(1, x.shape[1]):
         count, seen = counts[:, n], x[:, n]
         there = True if whole[n] else np.isfinite(seen)
-        step, beyond = step_at(np.stack([level, level + SLOPE]))
-        growth = 1 + count * (beyond - step) / SLOPE
+        before, beyond = step_at(np.stack([level - BESIDE, level + BESIDE]))
+        step, growth = (before + beyond) / 2, 1 + count * (beyond - before) / (2 * BESIDE)
         p = p * growth**2 + spreads2[:, n] * spread_at(level, step) ** 2
         predicted = level + count * step
         expected, variance = predicted, p + white2
         if slow:
-            beside, q, c = memory * beside, memory**2 * q + (1 - memory**2) * slow2, memory * growth * c
-            expected, variance = predicted + beside, variance + q + 2 * c
+            kept = memory ** ramps.pulses[:, n]
+            beside, q, c = kept * beside, kept**2 * q + (1 - kept**2) * slow2, kept * growth * c
+            expected, variance = predicted + beside, np.maximum(p + q + 2 * c, 0.0) + white2  # rounding aside
         off = seen - expected if whole[n] else np.where(there, seen - expected, 0.0)
-        usable = there & (predicted > END) & (predicted < 1 - END)
         off2 = off**2 / variance
-        wild = usable & (off2 > OUTLIER2)
-        outliers += int(np.count_nonzero(wild))
-        nats = 0.5 * (np.log(2 * np.pi * variance) + np.minimum(off2, OUTLIER2))
+        usable = ramps.judged[:, n]
+        outliers += int(np.count_nonzero(usable & (off2 > OUTLIER2)))
+        size = np.where(off2 < FAR2, off2, FAR2 * (1 + np.log(np.maximum(off2, FAR2) / FAR2)))
+        nats = 0.5 * (np.log(2 * np.pi * variance) + size)
         total[(n - 1) * parts // (x.shape[1] - 1)] -= np.where(usable, nats, 0.0)
-        anew = there & (wild | ~usable)
+        share = np.clip((off2 - FAR2) / (OUTLIER2 - FAR2), 0.0, 1.0)
+        anew = np.where(usable, share**2 * (3 - 2 * share), there)
         of_level = (p + c) / variance if slow else p / variance
         of_level = of_level if whole[n] else np.where(there, of_level, 0.0)
-        level = np.where(anew, seen - beside if slow else seen, predicted + of_level * off)
+        filtered, fresh = predicted + of_level * off, seen - beside if slow else seen
+        level = filtered + anew * ((fresh if whole[n] else np.where(there, fresh, 0.0)) - filtered)
         if not slow:
-            p = np.where(anew, white2, p - of_level * p)
+            p += anew * (white2 - p) - (1 - anew) * of_level * p
             continue
         of_beside = (q + c) / variance if whole[n] else np.where(there, (q + c) / variance, 0.0)
-        beside = np.where(anew, beside, beside + of_beside * off)
+        beside = beside + (1 - anew) * of_beside * off
         p, q, c = (
-            np.where(anew, fresh, kept)
+            kept + anew * (fresh - kept)
             for fresh, kept in (
                 (white2 + q, p - of_level * (p + c)),
                 (q, q - of_beside * (q + c)),

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hil.measuring.laws.ramp_filter import Turned
 from hil.measuring.laws.responses import KNOTS
 from hil.measuring.laws.samples import Ramps, robust_spread
 
 Array = NDArray[np.float64]
+END = 0.02
+"""Readings that pulses should bring this near an end of the range are not judged: steps end there."""
+
+WINDOW = 25
+"""Readings whose median says where a ramp is, where the noise of one is larger than `END`."""
 
 
 def turned(ramps: Ramps, single: bool) -> tuple[Turned, tuple[float, float]]:
     """Ramps as going up, each with the factor of its steps; and the spread of those factors."""
     x = ramps.x if ramps.up else 1 - ramps.x
-    if single:
-        return Turned(x, ramps.pulses, np.ones(len(x))), (0.0, 0.0)
     _, table = first_guess(x, ramps.pulses)
+    judged = _judged(x, ramps.pulses, table)
+    if single:
+        return Turned(x, ramps.pulses, np.ones(len(x)), judged), (0.0, 0.0)
     noise, spread = noise_guess(x, ramps.pulses)
     seen = np.isfinite(x) & (x > 0.05) & (x < 0.95)
     both = seen[:, 1:] & seen[:, :-1]
@@ -33,7 +40,19 @@ def turned(ramps: Ramps, single: bool) -> tuple[Turned, tuple[float, float]]:
     d2d2 = max(float(log[inside].var(ddof=1) - error2[inside].mean()), 0.0)
     sigma = float(log[inside].var(ddof=1)) * np.sqrt(2 / inside.sum()) / (2 * max(np.sqrt(d2d2), 1e-3))
     shrunk = log * d2d2 / np.maximum(d2d2 + error2, 1e-30)
-    return Turned(x, ramps.pulses, np.exp(shrunk)), (float(np.sqrt(d2d2)), float(sigma))
+    return Turned(x, ramps.pulses, np.exp(shrunk), judged), (float(np.sqrt(d2d2)), float(sigma))
+
+
+def _judged(x: Array, pulses: Array, table: Array) -> NDArray[np.bool_]:
+    """Readings away from the ends, by the reading before and the steps at first glance, whatever a law will say."""
+    there = np.isfinite(x)
+    filled = np.where(there, x, 0.0)
+    smooth = ndimage.median_filter(filled, size=(1, min(WINDOW, 2 * (x.shape[1] // 6) + 1)), mode="nearest")
+    at = smooth if float(robust_spread((filled - smooth)[there])) > END else filled
+    coming = at[:, :-1] + pulses[:, 1:] * np.interp(at[:, :-1], KNOTS, table)
+    judged = np.zeros(x.shape, dtype=bool)
+    judged[:, 1:] = there[:, 1:] & there[:, :-1] & (coming > END) & (coming < 1 - END)
+    return judged
 
 
 def first_guess(x: Array, pulses: Array) -> tuple[float, Array]:

@@ -88,9 +88,12 @@ def sections_of(
     sigma["pulses.step"] = float(np.hypot(sigma["pulses.step"], keys["step"] * np.hypot(between, by_law)))
     if "pulses.asymmetry" in sigma:
         sigma["pulses.asymmetry"] = float(np.hypot(sigma["pulses.asymmetry"], apart / np.sqrt(cells)))
-    if up.slow:  # it lasts until the next train of pulses in the emulator
+    if up.slow:
         slow = float(np.sqrt((up.slow_noise[0] ** 2 + down.slow_noise[0] ** 2) / 2))
         keys["write_noise"] = slow / keys["step"]
+        keys["write_noise_memory"] = float(np.sqrt(up.slow_noise[1] * down.slow_noise[1]))
+        sigma["pulses.write_noise"] = keys["write_noise"] * _both(up.sigma(-3), down.sigma(-3))
+        sigma["pulses.write_noise_memory"] = keys["write_noise_memory"] * _both(up.sigma(-2), down.sigma(-2))
     if np.isfinite(first.amplitude_v) and first.amplitude_v > 0:
         keys["amplitude_v"] = first.amplitude_v
     if np.isfinite(first.width_s) and first.width_s > 0:
@@ -107,9 +110,11 @@ def _common(keys: dict[str, Any], sigma: dict[str, float], up: Fitted, down: Fit
     sigma["pulses.step"] = float(np.hypot(a * up.sigma(0), b * down.sigma(0)) / 2)
     sigma["pulses.asymmetry"] = float(np.hypot(up.sigma(0), down.sigma(0)) / 2)
     if not up.family.spreads:
-        keys["c2c"] = float(np.sqrt((up.c2c**2 + down.c2c**2) / 2))
-        place = up.family.size
-        sigma["pulses.c2c"] = _both(up.c2c * up.sigma(place), down.c2c * down.sigma(place))
+        place, both = up.family.size, a**2 + b**2  # one number for both ways: the larger steps say it
+        spread2 = np.array([(a * up.c2c) ** 2, (b * down.c2c) ** 2]) / both
+        keys["c2c"] = float(np.sqrt(spread2.sum()))
+        known = np.hypot(*(spread2 * (up.sigma(place), down.sigma(place))))
+        sigma["pulses.c2c"] = float(known / max(keys["c2c"], 1e-30))
 
 
 def _linear_keys(keys: dict[str, Any], sigma: dict[str, float], up: Fitted, down: Fitted) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.measuring.laws.choice import Chosen, Score, halves, open_to, rank
-from hil.measuring.laws.maximize import maximize, widened
+from hil.measuring.laws.maximize import Many, maximize, peak, widened
 from hil.measuring.laws.ramp_filter import Turned, log_likelihood
 from hil.measuring.laws.ramp_guesses import first_guess, noise_guess, turned
 from hil.measuring.laws.ramp_keys import Fitted, sections_of
-from hil.measuring.laws.ramp_pieces import FEW, alternate, units
+from hil.measuring.laws.ramp_pieces import FEW, alternate, count
 from hil.measuring.laws.responses import FAMILIES, KNOTS, Family
 from hil.measuring.laws.samples import Ramps
 
 Array = NDArray[np.float64]
-Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 SLOW = ", slow noise"
 
 MOST_RAMPS = 64
@@ -25,6 +25,25 @@ MOST_RAMPS = 64
 
 PARTS = 10
 """Stretches of time, of all ramps together, whose scores say how uncertain a fit of few ramps is."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of some ramps is fitted to, or judged by.
+
+    Attributes:
+        ramps: Read from their beginning to their end: a reading is judged by what is known from those before it.
+        parts: Stretches of time of each.
+        taken: Which of them, of all ramps together, count.
+    """
+
+    ramps: Turned
+    parts: int
+    taken: NDArray[np.int64]
+
+    def likelihood(self, family: Family, u: Array, slow: bool) -> Array:
+        """Of the stretches that count, (sets, stretches)."""
+        return log_likelihood(self.ramps, family, u, slow, self.parts)[0][:, self.taken]
 
 
 def choose(ramps: Sequence[Ramps], families: Sequence[Family] = FAMILIES, seed: int = 0) -> Chosen:
@@ -39,15 +58,15 @@ def choose(ramps: Sequence[Ramps], families: Sequence[Family] = FAMILIES, seed: 
         ValueError: no ramp moves.
     """
     few = any(len(r.x) < FEW for r in ramps)
-    cut = [turned(units(_fewer(r, seed)), few) for r in ramps]
-    split = [alternate(len(t.x)) if few else halves(len(t.x), seed) for t, _ in cut]
-    readings = sum(int(np.isfinite(t.x[held, 1:]).sum()) for (t, _), (_, held) in zip(cut, split, strict=True))
+    whole = [turned(_fewer(r, seed), few) for r in ramps]
+    split = [_halves(t, few, seed) for t, _ in whole]
+    readings = sum(held.ramps.judged.sum() * len(held.taken) // (len(held.ramps.x) * held.parts) for _, held in split)
     likelihoods: dict[str, tuple[int, Array]] = {}
     middles: dict[str, Array] = {}
 
     def judge(family: Family, slow: bool) -> None:
         name = family.name + (SLOW if slow else "")
-        likelihoods[name], middles[name] = _judged(cut, split, family, slow)
+        likelihoods[name], middles[name] = _judged(split, family, slow)
 
     for family in families:
         judge(family, slow=few)
@@ -55,13 +74,12 @@ def choose(ramps: Sequence[Ramps], families: Sequence[Family] = FAMILIES, seed: 
     for name in dict.fromkeys((simplest, scores[0].law)):
         judge(_family(name, families), slow=not few)
     law, scores = rank(likelihoods, readings)
-    whole = [turned(_fewer(r, seed), few) for r in ramps]
     both = [fit(t, _family(law, families), d2d, law.endswith(SLOW)) for t, d2d in whole]
     by_law, said = _of_law(law, scores, middles)
     sections, uncertainty = sections_of(ramps, both, by_law)
-    counts = " and ".join(f"{sum(len(s[i]) for s in split):,}" for i in (0, 1))
+    counts = " and ".join(f"{sum(len(s[i].taken) for s in split):,}" for i in (0, 1))
     notes = [*_notes(both), *said]
-    return Chosen(law, sections, uncertainty, scores, f"{counts} {'pieces of the ramps' if few else 'ramps'}", notes)
+    return Chosen(law, sections, uncertainty, scores, f"{counts} {'stretches of the ramps' if few else 'ramps'}", notes)
 
 
 def fit(ramps: Turned, family: Family, d2d: tuple[float, float] = (0.0, 0.0), slow: bool = False) -> Fitted:
@@ -70,32 +88,46 @@ def fit(ramps: Turned, family: Family, d2d: tuple[float, float] = (0.0, 0.0), sl
     Uncertainties are those of the curvature or, where a law does not hold to the letter and its scores scatter more
     than that, those of the scores: of ramps, or of stretches of time where there are few ramps.
     """
-    start_step, table = first_guess(ramps.x, ramps.pulses)
-    noise, spread = noise_guess(ramps.x, ramps.pulses)
-    rest = [np.log(spread)] * len(KNOTS) if family.spreads else [np.log(spread / start_step)]
-    start = np.array([*family.start(start_step, table), *rest, *([np.log(noise), 2.0] if slow else []), np.log(noise)])
     parts = max(1, -(-PARTS // len(ramps.x)))
-
-    def many(u: Array) -> Array:
-        prior = 0.005 * ((u - start)[:, family.size :] ** 2).sum(axis=1)  # keeps what is not seen in sight
-        return np.asarray(log_likelihood(ramps, family, u, slow)[0].sum(axis=1) - prior)
-
-    found = maximize(many, start.tolist())
-    found = widened(found, lambda u: log_likelihood(ramps, family, u, slow, parts)[0])
+    every = Share(ramps, parts, np.arange(len(ramps.x) * parts))
+    found = widened(maximize(*_search(every, family, slow)), lambda u: every.likelihood(family, u, slow))
     outliers = log_likelihood(ramps, family, found.best[None], slow)[1]
     return Fitted(family, found, d2d, np.log(ramps.factor), outliers, slow)
 
 
-def _judged(
-    cut: Sequence[tuple[Turned, tuple[float, float]]], split: Sequence[Split], family: Family, slow: bool
-) -> tuple[tuple[int, Array], Array]:
+def _search(share: Share, family: Family, slow: bool) -> tuple[Many, list[float]]:
+    """What is to be maximized, and where to begin."""
+    ramps = share.ramps
+    start_step, table = first_guess(ramps.x, ramps.pulses)
+    noise, spread = noise_guess(ramps.x, ramps.pulses)
+    rest = [np.log(spread)] * len(KNOTS) if family.spreads else [np.log(spread / start_step)]
+    start = np.array([*family.start(start_step, table), *rest, *([np.log(noise), 2.0] if slow else []), np.log(noise)])
+
+    def many(u: Array) -> Array:
+        prior = 0.005 * ((u - start)[:, family.size :] ** 2).sum(axis=1)  # keeps what is not seen in sight
+        return np.asarray(share.likelihood(family, u, slow).sum(axis=1) - prior)
+
+    return many, start.tolist()
+
+
+def _halves(ramps: Turned, few: bool, seed: int) -> tuple[Share, Share]:
+    """Half of the ramps and the other half; of few ramps every other stretch of them and those between."""
+    if not few:
+        one, other = halves(len(ramps.x), seed)
+        return Share(ramps.of(one), 1, np.arange(len(one))), Share(ramps.of(other), 1, np.arange(len(other)))
+    parts = count(ramps.x.shape[1])
+    one, other = alternate(len(ramps.x) * parts)
+    return Share(ramps, parts, one), Share(ramps, parts, other)
+
+
+def _judged(split: Sequence[tuple[Share, Share]], family: Family, slow: bool) -> tuple[tuple[int, Array], Array]:
     """Held-out likelihood of a family with its number of parameters; and its steps at mid-range."""
     seen, middle = [], []
-    for (t, d2d), (train, held) in zip(cut, split, strict=True):
-        best = fit(t.of(train), family, d2d, slow).found.best[None]
-        seen.append(log_likelihood(t.of(held), family, best, slow)[0][0])
+    for train, held in split:
+        best = peak(*_search(train, family, slow))[0][None]
+        seen.append(held.likelihood(family, best, slow)[0])
         middle.append(float(family.step(best)(np.array([[0.5]]))[0, 0]))
-    size = (family.parameters + 1 + 2 * slow) * len(cut)
+    size = (family.parameters + 1 + 2 * slow) * len(split)
     return (size, np.concatenate(seen)), np.array(middle)
 
 

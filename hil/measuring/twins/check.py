@@ -64,10 +64,10 @@ def by_halves(readings: Mapping[str, Readings], like: Datasheet, seed: int = 0) 
         like: Datasheet whose circuits are put about the cells.
         seed: Of the halves, and of the emulated specimen.
     """
-    within, train, held = range_of(readings), {}, {}
+    within, train, held, to_fit = range_of(readings), {}, {}, {}
     for kind, one in readings.items():
-        train[kind], held[kind] = split(one, within, seed)
-    fitted = twin(train, like, {"vendor": "check", "model": "half"}, within, seed)
+        train[kind], held[kind], to_fit[kind] = split(one, seed)
+    fitted = twin(to_fit, like, {"vendor": "check", "model": "half"}, within, seed)
     found: list[Comparison] = []
     for kind in readings:
         seen, other = STATISTICS[kind](held[kind], within), STATISTICS[kind](train[kind], within)
@@ -87,17 +87,19 @@ def families(compared: Sequence[Comparison]) -> dict[str, float]:
     return {kind: min(1.0, len(p) * min(p)) for kind, p in found.items()}
 
 
-def split(readings: Readings, within: Range, seed: int) -> tuple[Readings, Readings]:
-    """Two halves of the cells; of ramps of very few cells, alternate pieces of the ramps."""
+def split(readings: Readings, seed: int) -> tuple[Readings, Readings, Readings]:
+    """Two halves of the cells, and the first one to be fitted to.
+
+    Of ramps of very few cells they are alternate pieces, each a unit of its own; to be fitted to they are ramps with
+    gaps, since a cell goes on where nobody looks.
+    """
+    if readings.kind == "ramps" and len(np.unique(readings.cell)) < FEW:
+        cut, order = pieces(readings)
+        mine = np.isin(cut.cell, alternate(int(cut.cell.max()) + 1)[0])
+        return cut.where(mine), cut.where(~mine), readings.where(order[mine])
     cells = np.unique(readings.cell)
-    if readings.kind == "ramps" and len(cells) < FEW:
-        readings = pieces(readings)
-        cells = np.unique(readings.cell)
-        first = cells[alternate(len(cells))[0]]
-    else:
-        first = cells[halves(len(cells), seed)[0]]
-    mine = np.isin(readings.cell, first)
-    return readings.where(mine), readings.where(~mine)
+    mine = np.isin(readings.cell, cells[halves(len(cells), seed)[0]])
+    return readings.where(mine), readings.where(~mine), readings.where(mine)
 
 
 def _compare(name: str, seen: Array, emulated: Array, other: Array) -> Comparison:

@@ -18,6 +18,8 @@ from hil.measuring.laws import samples
 from hil.measuring.laws.samples import Ramps, Range
 
 Array = NDArray[np.float64]
+LASTS = 3.0
+"""Memories of the noise that outlives a pulse after which it is as large as ever."""
 
 
 def emulate(readings: Readings, sheet: Datasheet, within: Range, seed: int) -> Readings:
@@ -84,12 +86,19 @@ def _emulated_ramp(ramps: Ramps, plain: dict[str, Any], within: Range, seed: int
     # the first reading is the only word on the start; where ramps are noisy, the mean of the first few says it better
     start = np.nanmedian(ramps.x[:, : max(1, min(9, ramps.x.shape[1] // 20))], axis=1)
     _program(chip, side, within.low_s + np.clip(start, 0, 1) * within.span_s)
+
+    def pulse(each: Array, up: bool) -> None:
+        counts = np.zeros(2 * side * side, dtype=np.int32)
+        counts[:count] = np.nan_to_num(each).astype(np.int32)
+        if counts.any():
+            chip.pulse(0, 0, EVERYWHERE, torch.from_numpy(counts).view(2, side, side), up)
+
+    # noise that pulses leave behind is there from the first reading on: no ramp was a cell's first
+    for n in range(2 * int(np.ceil(LASTS * chip.datasheet.pulses.write_noise_memory / 2))):
+        pulse(np.ones(count), bool(n % 2))
     found = np.full(ramps.x.shape, np.nan)
     for n in range(ramps.x.shape[1]):
-        counts = np.zeros(2 * side * side, dtype=np.int32)
-        counts[:count] = np.nan_to_num(ramps.pulses[:, n]).astype(np.int32)
-        if counts.any():
-            chip.pulse(0, 0, EVERYWHERE, torch.from_numpy(counts).view(2, side, side), ramps.up)
+        pulse(ramps.pulses[:, n], ramps.up)
         found[:, n] = (_read(chip, count) - within.low_s) / within.span_s
     return np.where(np.isfinite(ramps.x), found, np.nan)
 

@@ -23,14 +23,14 @@ from hil.measuring.characterize.told import begun
 from hil.measuring.estimate import Estimate
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import flicker, fluctuation, ramps, retention, samples, writing
-from hil.measuring.laws.choice import Chosen
+from hil.measuring.laws.choice import SIMPLER, Chosen
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins import converters
 from hil.measuring.twins.document import Document, Twin
 from hil.measuring.twins.of_items import readings_of, scatter_of, timed, working
 
-SIGNIFICANT = 4.0
-"""An effect is taken into the twin when its figure is this many standard uncertainties from none."""
+SIGNIFICANT = SIMPLER
+"""An effect is taken into the twin when its figure is this many standard uncertainties from none, as among laws."""
 
 MEASURED = ("constant", "linear", "soft_bounds")
 """Pulse laws whose figures the item `pulse_response` measures itself."""

@@ -2,7 +2,8 @@
 
 Signals reach a main thread only, and outputs have to go off on them, so nothing is trained in a thread of the engine.
 Tasks come as JSON lines on the standard input and answers leave by the standard output. The end of the input, by word
-or because whoever wrote there is gone, is a request to stop: the training under way writes its checkpoint.
+or because whoever wrote there is gone, is a request to stop: the training under way writes its checkpoint. So is a
+signal, as Slurm sends it to all of a job whose time is up: the study did not ask for that, and the point goes on.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ def main() -> None:
         busy.set()
         if over.is_set():  # who asked has gone since; `_listen` looks the other way round, so one of both sees it
             return
-        said = json.dumps(_answer(json.loads(line)))
+        found = _answer(json.loads(line))
+        if found.get("rows") == [] and not over.is_set():
+            sys.exit(128 + signal.SIGTERM)  # no answer: the engine takes the training for lost
         busy.clear()
         try:
-            print(said, file=answers, flush=True)
+            print(json.dumps(found), file=answers, flush=True)
         except BrokenPipeError:
             os._exit(0)  # nobody listens any more, and what there is to say lies in the point's folder
 
@@ -95,7 +98,7 @@ def _noted(task: point.Task) -> list[Row]:
         note("begun")
         try:
             rows = point.run(task)
-        except typer.Exit:  # within a step, which is undone
+        except (typer.Exit, KeyboardInterrupt):  # within a step, which is undone; or within the report
             rows = []
         note("ended" if rows else "stopped")
     return rows

@@ -1,4 +1,4 @@
-"""Once and only once, and recovery after whatever went wrong (SCPI.md sections 3.3, 4.1 and 5.4)."""
+"""Once and only once, and recovery after whatever went wrong (SCPI.md sections 3.3, 4 and 5.4)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def _pulses_counted(subject: ScpiSubject) -> None:
     grown = subject.usage(subject.region()).pulses - used
     demand(bool((grown == 3).all()), f"2 pulses as a command and 1 as a query gave {grown.min()} .. {grown.max()}")
     demand(_count(subject) == before + 2, f"two pulse messages count {_count(subject) - before}")
+
+
+def _armed_counted(subject: ScpiSubject) -> None:
+    """A write, two readings of which one is sent again under its number, and what must not count."""
+    subject.needs(Capability.WRITE, Capability.READ)
+    subject.prepare()
+    question = "SYST:TRAN:ARM?"
+    before = int(subject.talk.number(question))
+    subject.write({0: 0.5})
+    subject.read_levels(subject.region())
+    numbered = f"SYST:SEQ 45;:ARR:CELL:READ? {subject.place}"
+    for _ in range(2):
+        subject.talk.block(numbered)
+    subject.talk.ask("*IDN?")
+    subject.talk.send(f"ARR:CELL:WRIT 0,0,0,{subject.place[2:]},".encode() + block(b""))
+    subject.talk.errors()
+    grown = int(subject.talk.number(question)) - before
+    said = "1 write, 2 readings, 1 repeated under its number, a refused write and an identification"
+    demand(grown == 3, f"{said} count {grown}, expected 3")
 
 
 def _reply_lost(subject: ScpiSubject) -> None:
@@ -170,6 +189,7 @@ def _unread_reply(subject: ScpiSubject) -> None:
 
 CHECKS = (
     Check("transactions.counted", "4.1", "the count grows by one with every write, by none with reads", _counted),
+    Check("transactions.armed", "4.4", "armed verbs are counted, once each, refused ones are not", _armed_counted),
     Check("transactions.pulses", "4.1", "pulses are done once, as command and as query, and counted", _pulses_counted),
     Check("transactions.reply-lost", "4.1", "after a lost reply the count says whether pulses were done", _reply_lost),
     Check("transactions.numbered", "4.3", "a numbered message that comes again is answered, and not done", _numbered),

@@ -89,6 +89,17 @@ def test_read_noise_is_not_taken_for_noise_of_the_steps():
     assert found.sections["pulses"]["step"] == pytest.approx(0.01, rel=0.1)
 
 
+def test_noise_that_outlives_pulses_comes_back_with_its_size_and_the_pulses_it_lasts():
+    law = {"law": "constant", "step": 0.01, "c2c": 0.1, "write_noise": 2.0, "write_noise_memory": 6.0}
+    chip = chip_of(4, pulses=law, read_noise={"law": "additive", "sigma": 0.003})
+    found = ramps.choose(samples.ramps_of(ramp_readings(chip, 60, 1), WITHIN), FAST[:1])
+    assert found.law == "constant, slow noise"
+    for key, size in (("write_noise", 2.0), ("write_noise_memory", 6.0)):
+        off, sigma = found.sections["pulses"][key] - size, found.uncertainty[f"pulses.{key}"]
+        assert abs(off) < 3 * sigma < 0.6 * size
+    Datasheet.model_validate(load("ideal").model_dump(exclude_unset=True) | {"pulses": found.sections["pulses"]})
+
+
 def retention_readings(chip, ages):
     """All cells, over the middle of the range."""
     cells = len(read(chip))

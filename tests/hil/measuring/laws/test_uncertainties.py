@@ -5,6 +5,7 @@ import pytest
 
 from hil.measuring.laws import ramps
 from hil.measuring.laws.maximize import maximize, widened
+from hil.measuring.laws.ramp_filter import log_likelihood
 from hil.measuring.laws.samples import Ramps
 
 FAMILY = {f.name: f for f in ramps.FAMILIES}
@@ -51,6 +52,29 @@ def test_the_step_of_one_cell_is_as_uncertain_as_it_says(name, slope, count, dri
     off = np.array(off)
     assert (np.abs(off) < 2.26).sum() >= 8, off  # Student's factor of 9 stretches; 95 % of 10 is 9.5
     assert np.sqrt((off**2).mean()) > 0.3, "stated ten times too large"
+
+
+@pytest.mark.parametrize(
+    ("name", "slow"), [("table with spreads", False), ("table with spreads", True), ("power", True)]
+)
+def test_a_fit_of_ramps_ends_where_nothing_beside_it_is_more_probable(name, slow):
+    """Readings among them that no law expects, and ramps that run into the end of the range."""
+    rng = np.random.default_rng(11)
+    x = walked(rng, 8, 120, d2d=0.1, drift=0.004 * slow)
+    x[rng.random(x.shape) < 0.005] += 0.2
+    x = np.clip(x, 0.0, 1.0)
+    ways, family = ramps.turned(as_ramps(x), False)[0], FAMILY[name]
+    found = ramps.fit(ways, family, slow=slow).found
+
+    def worth(sets):
+        return log_likelihood(ways, family, sets, slow)[0].sum(axis=1)
+
+    beside = found.best + rng.normal(size=(100, len(found.best))) * 0.1 * found.sigma
+    along = [found.best + sign * size * s * e for s, e in zip(found.sigma, np.eye(len(found.best)), strict=True)
+             for sign in (-1, 1) for size in (0.1, 0.5)]  # fmt: skip
+    here = worth(found.best[None])[0]
+    assert worth(np.array([*beside, *along])).max() < here + 0.1
+    assert abs(found.best[0] - np.log(STEP)) < 1.0
 
 
 def test_steps_of_a_population_are_uncertain_by_what_its_cells_differ():

@@ -6,6 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from emulator.chip import Chip
+from emulator.crossbar import EVERYWHERE
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.topology import dense_chain
 from hil.cli import build_app
@@ -15,6 +16,7 @@ from hil.measuring.characterize import plan, run
 from hil.measuring.characterize.items import Programming, ReadNoise, Transfer
 from hil.measuring.imports import folder
 from hil.measuring.imports.readings import Readings
+from hil.measuring.laws import ramps
 from hil.measuring.twins import check, of_device
 from hil.measuring.twins.measured import TwinError, twin
 from hil.report.characterization import write_report
@@ -56,6 +58,27 @@ def test_halves_of_cells_of_one_law_show_no_difference_and_a_wrong_law_is_seen(m
     )  # fmt: skip
     worse = check.by_halves({"retention": walked(1250, 1)}, load("mixed-8bit"))
     assert check.families(worse)["retention"] < 1e-9  # distance 0.2 of 625 and 625
+
+
+def test_one_cell_is_compared_with_a_twin_of_every_other_piece_of_its_ramps(monkeypatch):
+    """Noise that outlives pulses, and stretches between which the cell goes on: the twin has both."""
+    honest = ramps.choose
+    monkeypatch.setattr(ramps, "choose", lambda ways, seed: honest(ways, ramps.FAMILIES[:1], seed))
+    plain = load("ideal").model_dump(exclude_unset=True)
+    plain["cells"] |= {"g_min_s": 1e-6, "g_max_s": 41e-6}
+    plain["pulses"] = {"law": "constant", "step": 0.001, "write_noise": 30.0, "write_noise_memory": 8.0}
+    chip = Chip(Datasheet.model_validate(plain), 2, dtype=torch.float64)
+    chip.configure(0, dense_chain([1, 1], bias=False))
+    chip.program(0, [torch.full((2, 1, 1), 3e-6, dtype=torch.float64)])
+    g = []
+    for _ in range(800):
+        chip.pulse(0, 0, EVERYWHERE, 1, True)
+        g.append(float(chip.read(0, 0).flatten()[0]))
+    columns = {"conductance": np.array(g), "pulse": np.arange(800.0), "polarity": np.ones(800)}
+    one = Readings("ramps", np.zeros(800, dtype=np.int64), columns)
+    found = check.by_halves({"ramps": one}, load("mixed-8bit"))
+    assert [(c.name, c.cells) for c in found] == [("ramps step up", 8), ("ramps spread up", 8)]
+    assert check.families(found)["ramps"] > check.REJECTED  # twice the spread: KS 1 of 8 and 8, p 2e-4
 
 
 def test_a_comparison_that_cannot_be_computed_is_no_yes():
