@@ -27,6 +27,36 @@ FILE_SYSTEM = (
 )
 """What a folder can be to blame for; errors of ports never get here, `drivers.library_errors` translates them."""
 
+FAILURES = {"drivers.errors:DeviceError", "hil.training.ranks:RankError"}
+"""What a device or another rank did. Named, not imported: an extra may be missing, and torch takes seconds."""
+
+REFUSALS = {
+    "drivers.errors:BadAddress",
+    "emulator.resistive:FloatingNodeError",
+    "firmware_specs.datasheet.load:DatasheetError",
+    "firmware_specs.extras:ExtraMissing",
+    "firmware_specs.racks.load:RackError",
+    "firmware_specs.registry.errors:NameTaken",
+    "firmware_specs.registry.errors:StaleInstallation",
+    "firmware_specs.registry.errors:UnknownName",
+    "hil.counterparts.opening.address:AddressError",
+    "hil.counterparts.opening.bench_file:BenchFileError",
+    "hil.counterparts.seam:PlacementError",
+    "hil.data.dataset:DataError",
+    "hil.experiments.experiment_file:ExperimentError",
+    "hil.experiments.starting:StartError",
+    "hil.learning.gradients.baseline:AdjointError",
+    "hil.learning.model:ModelError",
+    "hil.measuring.characterize.plan:PlanError",
+    "hil.measuring.characterize.told:ChipError",
+    "hil.measuring.imports.readings:ImportRefused",
+    "hil.measuring.maps:MapError",
+    "hil.measuring.netlist:NetlistError",
+    "hil.measuring.twins.measured:TwinError",
+    "hil.training.run.marked:RunError",
+}
+"""What a person asked for and cannot have, or wrote wrong."""
+
 
 class Modules(Mapping[str, Any]):
     """Commands by name, each made when it is asked for: a module of `hil.commands` is imported for its own command."""
@@ -181,58 +211,9 @@ def _of_a_file(error: OSError) -> Exception:
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error whose message is all a person needs; None for a bug, which shows its traceback."""
-    from firmware_specs.registry import NameTaken, StaleInstallation, UnknownName
-
-    if isinstance(error, StaleInstallation):
-        return BAD_INPUT  # what is imported below needs a whole one
-    from drivers.errors import BadAddress, DeviceError
-    from emulator.resistive import FloatingNodeError
-    from firmware_specs.datasheet import DatasheetError
-    from firmware_specs.extras import ExtraMissing
-    from firmware_specs.racks import RackError
-    from hil.counterparts.opening.address import AddressError
-    from hil.counterparts.opening.bench_file import BenchFileError
-    from hil.counterparts.seam import PlacementError
-    from hil.data import DataError
-    from hil.experiments.experiment_file import ExperimentError
-    from hil.experiments.starting import StartError
-    from hil.learning.gradients.baseline import AdjointError
-    from hil.learning.model import ModelError
-    from hil.measuring.characterize.plan import PlanError
-    from hil.measuring.characterize.run import ChipError
-    from hil.measuring.imports.readings import ImportRefused
-    from hil.measuring.maps import MapError
-    from hil.measuring.netlist import NetlistError
-    from hil.measuring.twins.measured import TwinError
-    from hil.training.ranks import RankError
-    from hil.training.run.folder import RunError
-
-    if isinstance(error, DeviceError | RankError) and not isinstance(error, BadAddress):
+    named = {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+    if named & FAILURES and "drivers.errors:BadAddress" not in named:
         return DEVICE_FAILED
-    if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
+    if named & REFUSALS or (isinstance(error, OSError) and error.errno in FILE_SYSTEM):
         return BAD_INPUT
-    refusals = (
-        AddressError,
-        AdjointError,
-        BadAddress,
-        BenchFileError,
-        ChipError,
-        DataError,
-        DatasheetError,
-        ExperimentError,
-        ExtraMissing,
-        FloatingNodeError,
-        ImportRefused,
-        ModelError,
-        NameTaken,
-        MapError,
-        NetlistError,
-        PlacementError,
-        PlanError,
-        RackError,
-        RunError,
-        StartError,
-        TwinError,
-        UnknownName,
-    )
-    return BAD_INPUT if isinstance(error, refusals) else None
+    return None

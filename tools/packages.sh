@@ -19,8 +19,13 @@ if ! "$bin/python" tools/install.py "$(echo dist/*.whl)" 2>"$room/words"; then
     grep -qE 'Could not fetch|No matching distribution|Temporary failure|connection' "$room/words" || exit 1
     echo "skipped: bare environment: packages cannot be downloaded here"; exit 0
 fi
+sizes=$PWD/tools/beside_torch.py install=$PWD/tools/install.py wheel=$(echo "$PWD"/dist/*.whl)
 cd "$room"
 OMP_NUM_THREADS=1 "$bin/hil" train digits --device emulator:discrete-board --set run.epochs=2 --run-dir run
 "$bin/hil" conform --device emulator:discrete-board --only identity
 "$bin/hil" --version
 du -sm "$room/env" | sed 's/\t.*/ MB of environment, torch and all/'
+"$python" "$sizes" "$bin/python" | sed 's/^/without extras: /'
+"$bin/python" "$install" "$wheel[rack]"
+"$python" "$sizes" "$bin/python" | sed 's/^/with [rack]: /'
+"$bin/hil" characterize --device emulator:discrete-board --size 8 --items transfer --out chip

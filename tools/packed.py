@@ -11,7 +11,23 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = {"hil", "drivers", "emulator", "firmware_specs", "pyvisa_hil"}
-DATA = (".toml", ".md", ".json", ".lua", ".j2", ".h", ".c", ".typed", ".mako", ".ld", ".S", ".txt", "Makefile")
+DATA = (
+    ".toml",
+    ".md",
+    ".json",
+    ".lua",
+    ".j2",
+    ".h",
+    ".c",
+    ".typed",
+    ".mako",
+    ".ld",
+    ".S",
+    ".txt",
+    ".csv",
+    ".csv.gz",
+    "Makefile",
+)
 IN_SDIST = (
     "docs/explanation/architecture.md",
     "tests/conftest.py",

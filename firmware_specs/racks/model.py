@@ -76,6 +76,6 @@ def imported(part: Part) -> Callable[..., Any]:
     if not isinstance(part, str):
         return part
     module, _, attribute = part.partition(":")
-    with extra("rack", f"the instrument driver {attribute}"):
+    with extra("rack", f"the instrument's {attribute}"):
         found: Callable[..., Any] = getattr(import_module(module), attribute)
     return found

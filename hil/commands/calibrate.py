@@ -48,6 +48,7 @@ def command(
     from hil.counterparts.reference import ReferenceBench
     from hil.experiments import experiment_file
     from hil.learning.model import build, energy_blocks
+    from hil.measuring import netcdf  # noqa: F401  what is missing is said before anything is measured
     from hil.measuring.calibrate import file, summary
     from hil.measuring.calibrate.measure import measure_array
     from hil.terminal import Terminal

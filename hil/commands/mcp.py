@@ -32,7 +32,6 @@ def command(
     if named and bench is None:
         raise typer.BadParameter(f"which {named[0]}? its limits stand in a bench file: give --bench FILE")
     from hil.counterparts.opening.bench_file import load
-    from hil.watching.assistant.acts import Acts
     from hil.watching.assistant.seen import Seen
     from hil.watching.assistant.server import server
 
@@ -40,7 +39,9 @@ def command(
         there = load(bench).devices
         if unknown := [name for name in named if name not in there]:
             raise typer.BadParameter(f"{unknown[0]}: no device of {bench}; there are {', '.join(there)}")
-    acts = (
-        Acts(folder.absolute(), bench, measure or (), arm or (), visa_library) if bench is not None and named else None
-    )
+    acts = None
+    if bench is not None and named:
+        from hil.watching.assistant.acts import Acts
+
+        acts = Acts(folder.absolute(), bench, measure or (), arm or (), visa_library)
     server(Seen(folder.absolute(), bench), acts).run("stdio")

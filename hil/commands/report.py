@@ -24,25 +24,33 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Writes the report of a characterization, a calibration or a training, or sets several beside each other."""
-    from drivers.errors import CalibrationExpired
-    from hil.measuring.characterize.run import load
-    from hil.outputs import NotReplaced
-    from hil.report import calibration
-    from hil.report.characterization import write_comparison, write_figures, write_report
-
     if any(run.is_file() for run in runs):
         if len(runs) > 1:
             raise typer.BadParameter("one calibration file at a time; several characterizations go beside each other")
-        page = out or _page(runs[0].with_suffix(".html"), overwrite=overwrite)
-        try:
-            calibration.write_report(runs[0], page)
-        except CalibrationExpired as error:
-            raise typer.BadParameter(str(error)) from error
-        say(f"report: {page}")
-        return
-    if all((run / "config.toml").is_file() for run in runs):
+        _of_a_calibration(runs[0], out, overwrite=overwrite)
+    elif all((run / "config.toml").is_file() for run in runs):
         _of_trainings(runs, out, overwrite=overwrite)
-        return
+    else:
+        _of_characterizations(runs, figures, out, overwrite=overwrite)
+
+
+def _of_a_calibration(file: Path, out: Path | None, *, overwrite: bool) -> None:
+    from drivers.errors import CalibrationExpired
+    from hil.report import calibration
+
+    page = out or _page(file.with_suffix(".html"), overwrite=overwrite)
+    try:
+        calibration.write_report(file, page)
+    except CalibrationExpired as error:
+        raise typer.BadParameter(str(error)) from error
+    say(f"report: {page}")
+
+
+def _of_characterizations(runs: list[Path], figures: Path | None, out: Path | None, *, overwrite: bool) -> None:
+    from hil.measuring.characterize.run import load
+    from hil.outputs import NotReplaced
+    from hil.report.characterization import write_comparison, write_figures, write_report
+
     found = [load(run) for run in runs]
     path = out or (runs[0] / "report.html" if len(runs) == 1 else _page(Path("comparison.html"), overwrite=overwrite))
     if figures is not None:

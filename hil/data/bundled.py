@@ -1,9 +1,8 @@
-"""Tables that scikit-learn carries, read without importing it: that takes a second, longer than training on them."""
+"""Tables that the package carries, `tables/README.md` says where they come from."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import resources
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from hil.data.dataset import Dataset, Split
 
 
 def bundled(name: str, header_lines: int = 0) -> np.ndarray:
-    """A table of numbers among scikit-learn's data sets.
+    """A table of numbers that the package carries.
 
     Args:
         name: Of the file, `digits.csv.gz` say.
@@ -21,15 +20,9 @@ def bundled(name: str, header_lines: int = 0) -> np.ndarray:
 
     Returns:
         (rows, columns), float64.
-
-    Raises:
-        FileNotFoundError: this release of scikit-learn keeps it elsewhere.
     """
-    package = find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise FileNotFoundError(f"{name} comes with scikit-learn, which is not installed: pip install scikit-learn")
-    path = Path(package.origin).parent / "datasets" / "data" / name
-    return np.loadtxt(path, delimiter=",", skiprows=header_lines)
+    with resources.as_file(resources.files("hil.data") / "tables" / name) as path:
+        return np.loadtxt(path, delimiter=",", skiprows=header_lines)
 
 
 def measurements(name: str, table: np.ndarray, test_samples: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""Handwritten digits bundled with scikit-learn: 1,797 images of 8 x 8 pixels, no download."""
+"""Handwritten digits that the package carries: 1,797 images of 8 x 8 pixels, no download."""
 
 from __future__ import annotations
 

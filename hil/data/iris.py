@@ -1,4 +1,4 @@
-"""Iris flowers bundled with scikit-learn: 150 samples of four measurements, no download."""
+"""Iris flowers that the package carries: 150 samples of four measurements, no download."""
 
 from __future__ import annotations
 

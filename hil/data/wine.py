@@ -1,4 +1,4 @@
-"""Wines bundled with scikit-learn: 178 samples of thirteen measurements from three growers, no download."""
+"""Wines that the package carries: 178 samples of thirteen measurements from three growers, no download."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def load(root: Path) -> Dataset:
 
     A sample is (14, 1, 1): the thirteen measurements and a constant, see `measurements`.
     """
-    return measurements("wine", bundled("wine_data.csv", header_lines=1), TEST_SAMPLES)
+    return measurements("wine", bundled("wine.csv", header_lines=1), TEST_SAMPLES)

@@ -14,7 +14,14 @@ from hil.doctor.finding import Finding
 
 SECTION = "Python and packages"
 PACKAGE = "crossbar-hil"
-EXTRAS = {"test": "the test suite", "dev": "make lint", "soak": "make soak", "setup": "make lock"}
+EXTRAS = {
+    "measure": "hil characterize, calibrate, map, import and twin",
+    "rack": "racks of instruments, and virtual ones that speak Lua",
+    "test": "the test suite",
+    "dev": "make lint",
+    "soak": "make soak",
+    "setup": "make lock",
+}
 """What an extra is for; one that is not named here is shown by its name."""
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -83,7 +82,7 @@ def save(crossbar: Crossbar, path: Path, reads: int = READS) -> int:
         "Conventions": "CF-1.11",
         "made_by": MADE,
     }
-    write_bytes(path, bytes(xr.Dataset(variables, attrs=about).to_netcdf(engine="h5netcdf")))
+    write_bytes(path, netcdf.packed(netcdf.Dataset(variables, attrs=about)))
     return sum(int(np.size(v[1])) for v in variables.values())
 
 
@@ -117,7 +116,7 @@ def restore(
     return Restored(cells, missed, float(np.sqrt(together.mean())) if together.size else float("nan"))
 
 
-def _read(path: Path) -> tuple[xr.Dataset, dict[int, Topology]]:
+def _read(path: Path) -> tuple[netcdf.Dataset, dict[int, Topology]]:
     try:
         data = netcdf.load(path)
         blocks = {int(n): Topology.model_validate(t) for n, t in json.loads(str(data.attrs["topologies"])).items()}
@@ -127,7 +126,7 @@ def _read(path: Path) -> tuple[xr.Dataset, dict[int, Topology]]:
     return data, blocks
 
 
-def _cells(data: xr.Dataset, path: Path, array: int, coupling: int, block: PlacedBlock) -> NDArray[np.float64]:
+def _cells(data: netcdf.Dataset, path: Path, array: int, coupling: int, block: PlacedBlock) -> NDArray[np.float64]:
     name, shape = f"conductance_{array}_{coupling}", block.cells(coupling)
     if name not in data or data[name].shape != shape or data[name].dtype.kind != "f":
         raise MapError(f"{path}: {name} of shape {shape} is expected by its own topology")

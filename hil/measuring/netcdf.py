@@ -1,4 +1,7 @@
-"""NetCDF files of measurements, read bounded: an HDF5 file may point at other files and claim any size."""
+"""NetCDF files of measurements, read bounded: an HDF5 file may point at other files and claim any size.
+
+The only place that imports xarray and h5netcdf, which come with the extra `measure`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
-import xarray as xr
+from firmware_specs.extras import extra
+
+with extra("measure", "what measures cells, or reads their maps,"):
+    import h5netcdf  # noqa: F401  the engine, asked for by name below
+    import h5py
+    from xarray import Dataset, load_dataset
 
 MOST_BYTES = 1 << 30
 MOST_DATASETS = 1024
 
 
-def load(path: Path) -> xr.Dataset:
+def load(path: Path) -> Dataset:
     """All of a NetCDF file, in memory.
 
     Raises:
@@ -23,7 +30,7 @@ def load(path: Path) -> xr.Dataset:
     try:
         with h5py.File(path, "r") as file:
             _check(file)
-        return xr.load_dataset(path, engine="h5netcdf")
+        return load_dataset(path, engine="h5netcdf")
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there") from error
     except Exception as error:  # h5py and h5netcdf raise nearly everything on damaged input
@@ -31,6 +38,11 @@ def load(path: Path) -> xr.Dataset:
         held = any(word in said.lower() for word in ("lock", "already open"))
         todo = "; another program holds it: close it there" if held else ""
         raise ValueError(f"{path} does not read back: {said}{todo}") from error
+
+
+def packed(dataset: Dataset) -> bytes:
+    """A dataset as the bytes of a NetCDF file."""
+    return bytes(dataset.to_netcdf(engine="h5netcdf"))
 
 
 def _check(file: h5py.File) -> None:

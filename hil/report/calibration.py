@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 
 from hil.measuring.calibrate import file, summary
@@ -15,6 +15,9 @@ from hil.measuring.calibrate.file import CalibrationFile
 from hil.report import figures
 from hil.report.figures import Curve, Panel
 from hil.report.page import Badge, Facts, Figure, Page, Part, Section, Table, Text, write
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 GRID = np.linspace(0, 1, 101)
 COLUMNS = ("gain", "offset", "read_gain", "read_offset")

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from hil.measuring.characterize import health as cells
@@ -20,6 +20,9 @@ from hil.measuring.characterize.items import transfer as transfers
 from hil.measuring.characterize.items.item import conductances
 from hil.measuring.characterize.run import Characterization
 from hil.report.plot import Plot, curves, distribution, maps
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[np.float64]
 GROUPS = 16

@@ -5,26 +5,53 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from firmware_specs.extras import ExtraMissing
 from firmware_specs.racks.model import imported
+from hil import cli
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RECIPE = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text("utf-8")
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 """Names of conda-forge that are not PyPI's."""
-WITHOUT = """
-import sys
-for name in ("pymeasure", "qcodes", "ziglang", "jsonschema", "starlette", "uvicorn"):
+EXTRAS = ("pymeasure", "lupa", "qcodes", "ziglang", "jsonschema", "starlette", "uvicorn", "mcp")
+MEASURES = ("xarray", "pandas", "h5netcdf", "h5py", "sklearn")
+WITHOUT = f"""
+import contextlib, io, json, sys
+for name in {EXTRAS + MEASURES}:
     sys.modules[name] = None
 from hil.cli import main
-main(["train", "digits", "--device", "emulator:discrete-board", "--run-dir", sys.argv[1], "--set", "run.epochs=1",
-      "--set", "data.train_samples=64", "--set", "data.test_samples=32"])
+told = []
+for line in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(line)
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+    told.append([code or 0, out.getvalue(), err.getvalue()])
+print(json.dumps(told))
 """
+TRAINING = [
+    ["train", "digits", "--device", "emulator:discrete-board", "--run-dir", "run", "--set", "run.epochs=1",
+     "--set", "data.train_samples=64", "--set", "data.test_samples=32"],
+    ["report", "run", "--out", "page.html"],
+    ["evaluate", "run"],
+    ["list"],
+]  # fmt: skip
+MEASURING = [
+    ["characterize", "--device", "emulator:discrete-board", "--size", "8", "--out", "chip"],
+    ["calibrate", "--experiment", "digits", "--device", "emulator:discrete-board", "--out", "chip.toml"],
+    ["map", "save", "--device", "emulator:discrete-board", "--out", "chip.nc"],
+    ["twin", "chip", "--out", "twin.toml"],
+    ["import", "table", "readings.csv", "--out", "chip"],
+]
 
 
 def test_every_place_that_names_the_version_names_the_same():
@@ -41,10 +68,37 @@ def test_the_conda_recipe_asks_for_what_the_wheel_asks_for():
     assert asked == {f"{CONDA.get(name, name)} {version}" for name, version in parts}
 
 
-def test_training_needs_no_extra(tmp_path):
-    done = subprocess.run([sys.executable, "-c", WITHOUT, tmp_path / "run"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+def without_extras(lines, folder):
+    """Exit code, output and errors of command lines, in order, in one process that has no extra."""
+    line = [sys.executable, "-c", WITHOUT, json.dumps(lines)]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_training_its_report_and_what_can_be_chosen_need_no_extra(tmp_path):
+    told = without_extras(TRAINING, tmp_path)
+    assert [code for code, _, _ in told] == [0] * len(TRAINING), told
+    assert "cannot be loaded" not in told[-1][1]
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] > 0
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+def test_what_measures_says_what_to_install_and_begins_nothing(tmp_path):
+    (tmp_path / "chip").mkdir()
+    (tmp_path / "readings.csv").write_text("cell,conductance\n0,1e-5\n")
+    for line, (code, out, err) in zip(MEASURING, without_extras(MEASURING, tmp_path), strict=True):
+        assert (code, out) == (2, ""), line
+        assert re.fullmatch(
+            r"hil: .* needs \w+, which is not installed: .*pip install 'crossbar-hil\[measure\]'.*\n", err
+        )
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["chip", "readings.csv"]
+
+
+@pytest.mark.parametrize("place", sorted(cli.REFUSALS | cli.FAILURES))
+def test_an_error_that_the_command_line_knows_is_where_it_says(place):
+    module, _, name = place.partition(":")
+    kind = getattr(import_module(module), name)
+    assert issubclass(kind, Exception) and (kind.__module__, kind.__qualname__) == (module, name)
 
 
 def test_a_rack_instrument_says_what_to_install(monkeypatch):

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from lupa import lua51
-
 from emulator.instruments.refused import Refused
+from firmware_specs.extras import extra
+
+with extra("rack", "an instrument that speaks Lua"):
+    from lupa import lua51
 
 INSTRUCTIONS = 20_000_000
 """Of one message: a fifth of a second of a loop that does nothing."""

@@ -92,10 +92,12 @@ def write(path: Path, what: Identified, crossbar: Crossbar, findings: Sequence[A
         valid_days=what.valid_days,
         temperature_k=crossbar.session.temperature_k() if crossbar.info.can(Capability.TEMPERATURE) else None,
     )
+    from hil.measuring import netcdf
+
     maps = _maps(findings).assign_attrs(calibration=header.id, model=header.model, serial=header.serial)
     cells = cells_beside(path) if maps.data_vars else None
     if cells is not None:
-        write_bytes(cells, bytes(maps.to_netcdf(engine="h5netcdf")))
+        write_bytes(cells, netcdf.packed(maps))
     made = CalibrationFile(
         calibration=header,
         cells_file=None if cells is None else cells.name,
@@ -152,7 +154,7 @@ def _brief(topology: Topology) -> str:
 
 
 def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:
-    import xarray as xr
+    from hil.measuring import netcdf
 
     found = {}
     for array, measured in enumerate(findings):
@@ -163,4 +165,4 @@ def _maps(findings: Sequence[ArrayFindings]) -> xr.Dataset:
                 what = {"units": "1", "long_name": "achieved level", "uncertainty": cells.read_sigma}
                 found[f"achieved_{place}"] = (dims, cells.achieved.astype(np.float32), what)
     asked = next((c.asked for m in findings for c in m.cells if c is not None), ())
-    return xr.Dataset(found, {"level": ("level", list(asked), {"units": "1", "long_name": "asked level"})})
+    return netcdf.Dataset(found, {"level": ("level", list(asked), {"units": "1", "long_name": "asked level"})})

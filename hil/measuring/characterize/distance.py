@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -14,6 +14,9 @@ from hil.measuring.characterize.items import Programming, PulseResponse, ReadNoi
 from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.verdict import beyond
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[np.float64]
 REJECTED = 0.01

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from hil.measuring import netcdf
 from hil.measuring.characterize.items import ITEMS
@@ -15,6 +13,9 @@ from hil.measuring.characterize.told import ChipError, begun
 from hil.training.run import marked
 from hil.training.run.kinds import CHARACTERIZATION
 from hil.training.run.marked import RunError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 WAIT = "wait until it has ended, or take another --out"
 

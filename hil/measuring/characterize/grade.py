@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.datasheet.converters import Converter
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 USUAL_LSB = 0.5
 """INL and DNL of a converter of which nobody says anything."""

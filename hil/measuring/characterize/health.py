@@ -5,11 +5,13 @@ Every dataset has a variable `health`, one number a cell, so that figures are th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from drivers.crossbar import Crossbar
 from firmware_specs.codes import Capability, ConverterId, Parameter
@@ -30,6 +28,9 @@ from hil.training.run import marked
 from hil.training.run.atomic import write_json
 from hil.training.run.kinds import CHARACTERIZATION
 from hil.training.run.provenance import code_version
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Progress = Callable[[str, int, int], None]
 """Told of item, steps done and steps in all."""

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from pydantic import BaseModel
 
 from hil.data.packed import read_npz
+from hil.measuring import netcdf
 from hil.measuring.characterize.health import ATTRIBUTES, Codes
 from hil.measuring.characterize.metadata import described
 from hil.measuring.characterize.steps import Mark, Record
@@ -46,7 +46,7 @@ class Store:
         self.health: Codes | None = None
         self.lost: list[str] = []
         (folder / "journal").mkdir(parents=True, exist_ok=True)
-        xr.Dataset({"ready": 0}).to_netcdf(engine="h5netcdf")  # loads the writer now, while no output is on
+        netcdf.packed(netcdf.Dataset({"ready": 0}))  # loads the writer now, while no output is on
 
     def done(self, item: str) -> int:
         """Steps of an item that are complete, each read back.
@@ -90,7 +90,7 @@ class Store:
         np.savez(buffer, **{f"at_{k}": np.float64(v) for k, v in stamped.items()}, **record)  # type: ignore[arg-type]
         write_bytes(self._journal(item) / f"{step:05d}.npz", buffer.getvalue())
 
-    def dataset(self, item: str, dims: Mapping[str, tuple[str, ...]], units: Mapping[str, str]) -> xr.Dataset:
+    def dataset(self, item: str, dims: Mapping[str, tuple[str, ...]], units: Mapping[str, str]) -> netcdf.Dataset:
         """All complete steps, stacked along `step`.
 
         Args:
@@ -111,15 +111,15 @@ class Store:
                 named[name] = tuple(d if d == "read" or d == "plane" else f"{d}_{number}" for d in dims[base])
         data = {name: (("step", *names), np.stack([row[name] for row in rows])) for name, names in named.items()}
         coordinates = {k.removeprefix("at_"): ("step", [float(r[k]) for r in rows]) for k in rows[0] if k[:3] == "at_"}
-        found = xr.Dataset(data, coordinates, self._attributes | {"item": item})
+        found = netcdf.Dataset(data, coordinates, self._attributes | {"item": item})
         if self.health is not None:
             found["health"] = (("plane", "row", "column"), self.health, ATTRIBUTES)
         return described(found, units)
 
-    def publish(self, item: str, dataset: xr.Dataset) -> Path:
+    def publish(self, item: str, dataset: netcdf.Dataset) -> Path:
         """Replaces the item's NetCDF file."""
         path = self.folder / f"{item}.nc"
-        write_bytes(path, bytes(dataset.to_netcdf(engine="h5netcdf")))
+        write_bytes(path, netcdf.packed(dataset))
         self._published = time.monotonic()
         return path
 

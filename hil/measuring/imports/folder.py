@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from hil.measuring import netcdf
 from hil.measuring.characterize.figure import Figure
@@ -55,7 +54,7 @@ def write(
     if path.exists():
         raise ImportRefused(f"{folder}: has {readings.kind} already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, bytes(dataset(readings).to_netcdf(engine="h5netcdf")))
+    write_bytes(path, netcdf.packed(dataset(readings)))
     kept = _read_json(folder / "provenance.json")
     kept.setdefault("address", f"import:{fmt}")
     kept.setdefault("started", datetime.now(UTC).isoformat(timespec="seconds"))
@@ -80,10 +79,10 @@ def write(
     write_json(folder / "figures.json", {"chip": chip, "figures": figures, "skipped": {}})
 
 
-def dataset(readings: Readings) -> xr.Dataset:
+def dataset(readings: Readings) -> netcdf.Dataset:
     """Readings as a dataset that says what every column is."""
     columns = {name: ("reading", values) for name, values in readings.columns.items()}
-    found = xr.Dataset({"cell": ("reading", readings.cell), **columns})
+    found = netcdf.Dataset({"cell": ("reading", readings.cell), **columns})
     for name in readings.columns:
         found[name].attrs |= {"units": UNITS[name], "long_name": LONG[name]}
     found["cell"].attrs |= {"units": "1", "long_name": "number of the cell"}

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
 
+from firmware_specs.extras import extra
 from hil.measuring.laws.choice import Chosen, halves, rank
 from hil.measuring.laws.samples import Range, Series, robust_spread
+
+with extra("measure", "fitting laws to readings"):
+    from sklearn.mixture import GaussianMixture
 
 Array = NDArray[np.float64]
 BLOCK = 10

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from hil.measuring.characterize import health
@@ -11,6 +12,9 @@ from hil.measuring.characterize.items.item import alive
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws.flicker import AGES, Scatter
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[np.float64]
 

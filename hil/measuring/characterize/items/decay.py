@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import xarray as xr
 
 from hil.measuring import robust
 from hil.measuring.characterize import health
 from hil.measuring.characterize.items.item import ARITHMETIC, Array, conductances
 from hil.measuring.estimate import Estimate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROUNDS = 30
 STEP = 1.0

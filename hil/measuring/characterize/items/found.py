@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from pydantic import Field
 from scipy import stats
 
@@ -17,6 +16,9 @@ from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Sett
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step
 from hil.measuring.estimate import Estimate, of_mean
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ALIKE = 0.99
 """Confidence at which readings scatter by more than their cells do by themselves."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import xarray as xr
 from pydantic import Field
 
 from firmware_specs.codes import Capability
@@ -18,6 +17,9 @@ from hil.measuring.characterize.items.item import READS, Settings
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step, Write
 from hil.measuring.estimate import Estimate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Health(Settings):

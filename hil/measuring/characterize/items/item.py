@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
@@ -16,6 +15,9 @@ from firmware_specs.datasheet.section import Plain
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[np.float64]
 CELLS = ("plane", "row", "column")

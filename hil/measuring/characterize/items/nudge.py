@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -20,6 +19,9 @@ from hil.measuring.characterize.items.item import Array, Settings
 from hil.measuring.characterize.probe import HELD, Probe
 from hil.measuring.characterize.steps import Record, Step, Write
 from hil.measuring.estimate import Estimate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DRIVE = 0.4
 """Drive of every unit about which outputs are nudged: all states are far from their rails."""

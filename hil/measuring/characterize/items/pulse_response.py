@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from pydantic import Field
 
 from firmware_specs.codes import Capability
@@ -22,6 +21,9 @@ from hil.measuring.characterize.items.ramps import Ramp, ended, ramp
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Deed, Pulses, Step, Write
 from hil.measuring.estimate import Estimate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CROSSED = 0.2
 """Share of the range that a ramp is to cross."""

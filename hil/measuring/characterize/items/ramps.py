@@ -9,15 +9,18 @@ regression of changes on levels is biased. The number of pulses given so far is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
 from hil.measuring import robust
 from hil.measuring.characterize import health
 from hil.measuring.characterize.items.item import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 WINDOW = (0.05, 0.95)
 """Levels between which a law is fitted; at the ends a cell's own range stops it."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from pydantic import Field
 from scipy import optimize
 
@@ -21,6 +20,9 @@ from hil.measuring.characterize.items.item import READS, Array, Settings
 from hil.measuring.characterize.items.pulse_response import PulseResponse
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Pulses, Step, Write
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class SymmetricPoint(Settings):

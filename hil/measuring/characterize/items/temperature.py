@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from pydantic import Field
 
 from firmware_specs.codes import Capability
@@ -18,6 +17,9 @@ from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Sett
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step, Temperature, Write
 from hil.measuring.estimate import Estimate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 REFERENCE_K = 300.0
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -24,6 +23,9 @@ from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step, Write
 from hil.measuring.estimate import Estimate
 from hil.measuring.lines import Lines
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 ARITHMETIC = 2e-6

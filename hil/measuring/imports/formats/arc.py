@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware_specs.extras import extra
 from hil.measuring.imports import lines
 from hil.measuring.imports.formats import Options
 from hil.measuring.imports.lines import Rows
@@ -42,7 +43,8 @@ def arc_one(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
 
 def arc_two(paths: Sequence[Path], options: Options, rows: Rows) -> Readings:
     """ArC TWO dataset (HDF5, arc2control): the time series of every crosspoint."""
-    import h5py
+    with extra("measure", "a dataset of arc2control"):
+        import h5py
 
     labels: list[str] = []
     table: list[np.ndarray] = []
