@@ -19,10 +19,11 @@ from drivers.recording import FlightRecorder
 from drivers.session import Session
 from drivers.settle_parts import settled
 from drivers.settling import SettleCodec, Settled
+from drivers.updating import updated
 from drivers.writing import OVERHEAD, Programmed, cell_bytes, changed_cells, write_requests
 from firmware_specs import deeds
 from firmware_specs.codes import Capability, ConverterId, Parameter
-from firmware_specs.messages import Product, Region, Settle, WriteCells, Written
+from firmware_specs.messages import Product, Region, Settle, Term, Update, Updated, WriteCells, Written
 from firmware_specs.topology import Topology
 
 
@@ -261,6 +262,37 @@ class Crossbar:
         whole = Settle(array, drive_codes, tuple(codes for codes, _ in nudges), wanted, reads, time_s, start)
         phases_clipped = np.stack([clipped, *(clipped + more for _, more in nudges)])
         return settled(self.session, codec, whole, phases_clipped, drive.dtype)
+
+    def update(
+        self,
+        array: int,
+        drive: Floats,
+        nudges_a: Sequence[Floats],
+        terms: Sequence[Term],
+        windows_s: Floats,
+        *,
+        time_s: float = 0.0,
+    ) -> Updated:
+        """Settles like `settle` and lets the device move the array's cells by the contrast of phases.
+
+        Args:
+            array: Which one.
+            drive: As of `settle`.
+            nudges_a: As of `settle`, at most two.
+            terms: Which phases are contrasted, and which way.
+            windows_s: How long the circuits are on for each sample and term, (batch,), seconds.
+            time_s: As of `settle`.
+
+        Raises:
+            OutOfRange: not finite, misshapen, beyond a limit, or a window the device cannot. BudgetSpent: a cell is
+                worn. DeviceFault: the device refused.
+        """
+        self._need(Capability.UPDATE)
+        self._guard.seconds("settle time", time_s)
+        codec = self._codec(array)
+        blocks = codec.drive(drive)[0], tuple(codec.nudge(values)[0] for values in nudges_a)
+        whole = Update(array, *blocks, tuple(terms), np.asarray(windows_s, dtype=np.float32), time_s)
+        return updated(self.session, whole, self._cells.known(array))
 
     def snapshot(self) -> Snapshot:
         """The whole state of an emulator, and what is known of its cells.

@@ -39,6 +39,8 @@ from firmware_specs.messages import (
     Settle,
     SettleReply,
     Status,
+    Update,
+    Updated,
     WriteCells,
     Written,
     pack_array,
@@ -232,6 +234,10 @@ class Framed:
         """Products, sent ahead of their replies."""
         packed, sizes = zip(*(((Opcode.PRODUCT, r.pack()), self._replies.product(r)) for r in requests), strict=True)
         return [self._parsed(Opcode.PRODUCT, ProductReply.parse, reply) for reply in self._all(packed, seconds, sizes)]
+
+    def update(self, request: Update, seconds: float) -> Updated:
+        """Cells move by the contrast of phases."""
+        return self._ask(Opcode.UPDATE, request.pack(), Updated.parse, seconds)
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -24,6 +24,7 @@ from firmware_specs.messages import (
     MalformedError,
     Pulsed,
     Status,
+    Updated,
     Written,
     pack_converters,
     pack_parameters,
@@ -118,3 +119,9 @@ def pulsed(part: Part, device: str) -> Pulsed:
     """ARRay:CELLs:PULSe."""
     said = Pulsed(*(scpi.whole(value, device) for value in scpi.numbers(part, 2, device)))
     return sound("ARRay:CELLs:PULSe", said.pack, Pulsed.parse, part, device)
+
+
+def updated(part: Part, device: str) -> Updated:
+    """ARRay:UPDate."""
+    said = Updated(*(scpi.whole(value, device) for value in scpi.numbers(part, 4, device)))
+    return sound("ARRay:UPDate", said.pack, Updated.parse, part, device)

@@ -16,7 +16,7 @@ from drivers.portions import HEAD, Sizes, counted
 from drivers.reply_sizes import SNAPSHOT, ReplySizes
 from drivers.scpi_count import ArmedCount
 from drivers.scpi_link import ANSWER_S, MOST_REPLY, Part, ScpiLink
-from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply
+from drivers.scpi_settling import product_message, product_reply, settle_message, settle_reply, update_message
 from firmware_specs.codes import ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
@@ -40,6 +40,8 @@ from firmware_specs.messages import (
     Settle,
     SettleReply,
     Status,
+    Update,
+    Updated,
     WriteCells,
     Written,
 )
@@ -249,6 +251,11 @@ class Scpi:
     def product(self, requests: Sequence[Product], seconds: Sequence[float]) -> list[ProductReply]:
         """Products, one after the other."""
         return [self._product(request, each) for request, each in zip(requests, seconds, strict=True)]
+
+    def update(self, request: Update, seconds: float) -> Updated:
+        """Cells move by the contrast of phases; of a reply that is lost for good the counts are 0."""
+        parts = self._armed.run(lambda: self._act(update_message(request), "ARRay:UPDate", 2 * seconds))
+        return Updated(0, 0, 0, 0) if parts is None else answers.updated(parts[0], self.address)
 
     def temperature(self) -> float:
         """Kelvin."""

@@ -1,4 +1,4 @@
-"""Settles and products as SCPI messages, and what answers them (SCPI.md 5.3 and 5.4)."""
+"""Settles, products and updates as SCPI messages, and what answers them (SCPI.md 5.3, 5.4 and 5.7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from drivers import scpi_values as scpi
 from drivers.errors import ProtocolViolation
 from drivers.scpi_link import Part
-from firmware_specs.messages import Codes, Product, ProductReply, Settle, SettleReply, width_for
+from firmware_specs.messages import Codes, Product, ProductReply, Settle, SettleReply, Update, width_for
 from firmware_specs.scpi import pack_array
 from firmware_specs.topology import Topology
 
@@ -78,3 +78,14 @@ def product_reply(request: Product, max_code: int, part: Part, device: str) -> P
     """The reply to `product_message`; `max_code` is the product ADC's largest."""
     widest = width_for(max_code * request.reads)
     return ProductReply(scpi.array(part, f"u{widest}", len(request.inputs), -1, device=device))
+
+
+def update_message(request: Update) -> bytes:
+    """Lets cells move by the contrast of phases."""
+    terms = ",".join(str(int(number)) for term in request.terms for number in term)
+    numbers = f"{request.array},{len(request.drive)},{len(request.nudges)},{scpi.number(request.time_s)}"
+    blocks = [request.windows_s.astype(np.float64), request.drive]
+    if request.nudges:
+        blocks.append(np.stack(request.nudges))
+    head = f":ARR:UPD? {numbers},(@{terms})".encode()
+    return b",".join([head, *(pack_array(values, swapped=True) for values in blocks)])

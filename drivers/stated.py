@@ -27,10 +27,14 @@ RANGES: dict[Parameter, tuple[float, float]] = {
     Parameter.READ_TIME_S: (0.0, LONGEST_S),
     Parameter.MAX_READS: (1, 65535),
     Parameter.SETTLE_TOLERANCE: (0.0, LARGEST),
+    Parameter.UPDATE_RATE_PER_S: (SMALLEST, LARGEST),
+    Parameter.UPDATE_WINDOW_S: (SMALLEST, LONGEST_S),
+    Parameter.UPDATE_BATCH: (1, 0xFFFFFFFF),
 }
-WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS)
+WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH)
 RISING = ((Parameter.G_MIN_S, Parameter.G_MAX_S), (Parameter.LINEAR_LOW_V, Parameter.LINEAR_HIGH_V))
 OF_CELLS = (Parameter.G_MIN_S, Parameter.G_MAX_S, Parameter.CELL_BITS)
+OF_UPDATES = (Parameter.UPDATE_RATE_PER_S, Parameter.UPDATE_WINDOW_S, Parameter.UPDATE_BATCH)
 CELLS = Capability.WRITE | Capability.READ
 NEGLIGIBLE_S = 1e-12
 """A stated time shorter than this is none."""
@@ -53,6 +57,10 @@ def credible(parameters: Mapping[int, float], capabilities: Capability, device: 
             raise _refused(f"{low.name} is {parameters[low]:g}, not below {high.name}, {parameters[high]:g}", device)
     if capabilities & CELLS and (missing := [which.name for which in OF_CELLS if which not in parameters]):
         raise _refused(f"it reads or writes cells and does not state {', '.join(missing)}", device)
+    if capabilities & Capability.UPDATE and (
+        missing := [which.name for which in OF_UPDATES if which not in parameters]
+    ):
+        raise _refused(f"it updates itself and does not state {', '.join(missing)}", device)
     times = (Parameter.SETTLE_TIME_S, Parameter.WRITE_TIME_S, Parameter.READ_TIME_S)
     return {n: 0.0 if n in times and value < NEGLIGIBLE_S else value for n, value in parameters.items()}
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from emulator import counting, measuring, programming, transaction
+from emulator import counting, measuring, programming, transaction, updating
 from emulator.conditions import Conditions
 from emulator.crossbar import EVERYWHERE, Where
 from emulator.placed import PlacedArray
@@ -18,6 +18,7 @@ from emulator.readout import Reading
 from emulator.streams import Streams
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.deeds import Tally
+from firmware_specs.messages import Term, Updated
 from firmware_specs.topology import Topology
 
 
@@ -287,6 +288,35 @@ class Chip:
         self.done.add(counting.of_settle(placed, len(drive), len(nudges), reads, time_s, layers))
         self.conditions.run(readings[0].time_s * len(readings) * len(drive))
         return readings
+
+    def update(
+        self,
+        array: int,
+        drive: Tensor,
+        nudges_a: Sequence[Tensor],
+        terms: Sequence[Term],
+        windows_s: Tensor,
+        time_s: float | None = None,
+    ) -> Updated:
+        """Settles as `settle` does and moves the array's cells by the contrast of phases, in one transaction.
+
+        Args:
+            array: Which one.
+            drive: As of `settle`.
+            nudges_a: As of `settle`.
+            terms: Which phases are contrasted, and which way.
+            windows_s: How long the circuits are on for each sample and term, (batch,).
+            time_s: As of `settle`.
+        """
+        placed, generator = self._ready(array), self.streams.next(f"updating {array}")
+        drive, nudges = self._here(drive), [self._here(n) for n in nudges_a]
+        aged_s = self.conditions.aged_s
+        done = updating.update(placed, drive, nudges, terms, windows_s, time_s, aged_s, generator)
+        deeds = counting.of_update(placed, len(drive), len(nudges), len(terms) * float(windows_s.sum()), time_s)
+        self.done.add(deeds)
+        self.conditions.run(deeds.device_s)
+        placed.changed()
+        return done
 
     def state_dict(self) -> dict[str, Tensor]:
         """Cells of every array, clock, temperature, and the counters of every noise stream."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from emulator.placed import PlacedArray
 from firmware_specs.codes import SOURCE_CURRENTS
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.deeds import NOTHING, Deeds, settled
+from firmware_specs.deeds import NOTHING, Deeds, settled, updated
 
 
 def of_settle(
@@ -25,6 +25,14 @@ def of_settle(
     phase_s = (time_s or sheet.settle.time_s) + reads * sheet.read_time_s
     seconds = samples * (1 + nudges) * phase_s
     return settled(samples, nudges, prod(block.drive_shape), prod(block.nudge_shape), read, reads, seconds)
+
+
+def of_update(placed: PlacedArray, samples: int, nudges: int, windows_s: float, time_s: float | None) -> Deeds:
+    """Of an update whose circuits were on for so many seconds, all samples and terms together."""
+    sheet, block = placed.sheet, placed.topology
+    seconds = samples * (1 + nudges) * (time_s or sheet.settle.time_s) + windows_s + sheet.programming.write_time_s
+    cells = sum(crossbar.pulses.numel() for crossbar in placed.crossbars)
+    return updated(samples, nudges, prod(block.drive_shape), prod(block.nudge_shape), cells, seconds)
 
 
 def of_writes(sheet: Datasheet, cells: int, pulses: int) -> Deeds:

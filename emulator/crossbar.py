@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from emulator.cells import defects, drifting, pulsing, reading, telegraph, wandering, writing
+from emulator.cells.updating import Circuits
 from emulator.streams import static_normal
 from firmware_specs.datasheet import Datasheet
 
@@ -181,6 +183,33 @@ class Crossbar:
         if self.jitter is not None and beside is not None:
             self.jitter.view(-1)[index] = beside
         return int(wanted.sum()), int(self.pulses[where].max())
+
+    @cached_property
+    def circuits(self) -> Circuits:
+        """With which its cells move themselves."""
+        assert self.sheet.update is not None  # noqa: S101 - the capability says so
+        return Circuits.draw(self.sheet.update, self.shape, self._device, self._dtype, *self._key)
+
+    def learn(self, change: Tensor, now_s: float, generator: torch.Generator) -> tuple[int, int]:
+        """Moves every cell by its own circuit, which counts as one pulse of each.
+
+        Args:
+            change: Of `x`, (planes, rows, columns).
+            now_s: The ageing clock.
+            generator: Source of what a write draws anew.
+
+        Returns:
+            Cells at either end of their range now, and the largest total any cell has taken.
+        """
+        cells, before = self.sheet.cells, self._brought(now_s)
+        after = (before + change.to(before) * cells.span_s).clamp_(cells.g_min_s, cells.g_max_s)
+        alive = ~self.worn()
+        self.written_s = torch.where(alive, after, before)
+        self.pulses = self.pulses + 1
+        self.energy_j = self.energy_j + self.sheet.programming.write_energy_j
+        self._touched(None, now_s, generator)
+        ends = (self.written_s <= cells.g_min_s) | (self.written_s >= cells.g_max_s)
+        return int(ends.sum()), int(self.pulses.max())
 
     def fluctuate(self, elapsed_s: float, generator: torch.Generator) -> None:
         """Lets the traps of random telegraph noise fill and empty."""

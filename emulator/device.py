@@ -172,6 +172,7 @@ def capabilities(chip: Chip) -> Capability:
         Capability.RESISTIVE: sheet.resistive,
         Capability.DIFFERENTIAL: not sheet.resistive,
         Capability.PRODUCT: sheet.product is not None,
+        Capability.UPDATE: sheet.update is not None,
     }
     if sheet.link.small:
         able &= ~Capability.SNAPSHOT

@@ -91,6 +91,7 @@ class Capability(IntFlag):
     SOURCE_CURRENT = 1 << 20
     WATCHDOG = 1 << 21
     VERIFY = 1 << 22
+    UPDATE = 1 << 23
 
 
 class Opcode(IntEnum):
@@ -121,6 +122,7 @@ class Opcode(IntEnum):
     USAGE = 0x34
     SETTLE = 0x40
     PRODUCT = 0x41
+    UPDATE = 0x42
     TEMPERATURE = 0x50
     SET_TEMPERATURE = 0x51
     CLOCK = 0x52
@@ -153,6 +155,7 @@ RULES: dict[Opcode, Rule] = {opcode: Rule() for opcode in Opcode} | {
     Opcode.USAGE: Rule(capability=Capability.USAGE),
     Opcode.SETTLE: Rule(armed=True, capability=Capability.SETTLE),
     Opcode.PRODUCT: Rule(armed=True, capability=Capability.PRODUCT),
+    Opcode.UPDATE: Rule(idempotent=False, armed=True, capability=Capability.UPDATE),
     Opcode.TEMPERATURE: Rule(capability=Capability.TEMPERATURE),
     Opcode.SET_TEMPERATURE: Rule(capability=Capability.SET_TEMPERATURE),
     Opcode.CLOCK: Rule(capability=Capability.VIRTUAL_CLOCK),
@@ -243,6 +246,9 @@ class Parameter(IntEnum):
     PULSE_SCALE = 27
     PULSE_SHIFT = 28
     PULSE_ONE_SIDED = 29
+    UPDATE_RATE_PER_S = 30
+    UPDATE_WINDOW_S = 31
+    UPDATE_BATCH = 32
 
 
 PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential", "power")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.messages import Measure, Product, Pulse, ReadCells, Settle, WriteCells
+from firmware_specs.messages import Measure, Product, Pulse, ReadCells, Settle, Update, WriteCells
 
 Numbers = NDArray[np.float64]
 
@@ -113,6 +113,18 @@ def settled(samples: int, nudges: int, driven: int, nudged: int, read: int, read
         adc=samples * (1 + nudges) * read * reads,
         device_s=seconds,
     )
+
+
+def updated(samples: int, nudges: int, driven: int, nudged: int, cells: int, seconds: float) -> Deeds:
+    """An update by the device itself: phases as of `settled`, none of them read, and one write of every cell."""
+    phases = settled(samples, nudges, driven, nudged, 0, 1, seconds)
+    return phases + Deeds(write_pulses=cells)
+
+
+def of_update(request: Update, cells: int, seconds: float) -> Deeds:
+    """Of an UPDATE on an array of so many cells."""
+    nudged = request.nudges[0].shape[1] if request.nudges else 0
+    return updated(len(request.drive), len(request.nudges), request.drive.shape[1], nudged, cells, seconds)
 
 
 def of_settle(request: Settle, read: int, seconds: float) -> Deeds:

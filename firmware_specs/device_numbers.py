@@ -56,6 +56,10 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
         Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
         Parameter.WRITE_ENERGY_J: sheet.programming.write_energy_j,
     }
+    if sheet.update is not None:
+        numbers[Parameter.UPDATE_RATE_PER_S] = sheet.update.rate_per_s
+        numbers[Parameter.UPDATE_WINDOW_S] = sheet.update.window_s
+        numbers[Parameter.UPDATE_BATCH] = sheet.update.batch
     if sheet.pulses.law != "none":
         if sheet.pulses.law in PULSE_LAWS:  # a table fits no number
             numbers[Parameter.PULSE_LAW] = PULSE_LAWS.index(sheet.pulses.law)

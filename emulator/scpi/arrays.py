@@ -27,6 +27,9 @@ from firmware_specs.messages import (
     Region,
     Settle,
     SettleReply,
+    Term,
+    Update,
+    Updated,
     WriteCells,
     Written,
     pack_array,
@@ -34,6 +37,7 @@ from firmware_specs.messages import (
     width_for,
 )
 from firmware_specs.messages.settle import MAX_NUDGES
+from firmware_specs.messages.update import MAX_PHASES, MAX_TERMS
 from firmware_specs.scpi import BY_CODE, Parameters, ScpiError, block
 from firmware_specs.topology import Topology
 
@@ -185,6 +189,27 @@ def product(link: ScpiLink, p: Parameters, query: bool) -> bytes:
     return link.block(ProductReply.parse(link.verb(Opcode.PRODUCT, request.pack())).outputs)
 
 
+def update(link: ScpiLink, p: Parameters, query: bool) -> str:
+    """ARRay:UPDate."""
+    array, batch, nudges = p.integer(0, MAX_U16), p.integer(1), p.integer(0, MAX_PHASES - 1)
+    time_s, numbers = p.number(), p.layers()
+    if not numbers or len(numbers) % 3 or len(numbers) > 3 * MAX_TERMS or min(numbers) < 0:
+        raise ScpiError(-224, f"terms are 1 to {MAX_TERMS} times three numbers: first phase, second phase, polarity")
+    terms = tuple(Term(a, b, bool(c)) for a, b, c in zip(*[iter(numbers)] * 3, strict=True))
+    if max(max(term[:2]) for term in terms) > nudges or max(numbers[2::3]) > 1:
+        raise ScpiError(-224, f"terms name phases 0 .. {nudges} and a polarity of 0 or 1")
+    on_array, sheet = _block_on(link, array), link.device.sheet
+    windows_s = link.array(p.block(8 * batch), "f8", batch).astype(np.float32)
+    if not (windows_s >= 0).all():
+        raise ScpiError(-224, "windows are 0 s or more")
+    drive = _codes(link, p, sheet.drive_dac.max_code, batch, math.prod(on_array.drive_shape))
+    outputs = math.prod(on_array.nudge_shape)
+    nudge = tuple(_codes(link, p, sheet.nudge_dac.max_code, nudges, batch, outputs)) if nudges else ()
+    request = Update(array, drive, nudge, terms, windows_s, time_s)
+    done = Updated.parse(link.verb(Opcode.UPDATE, request.pack()))
+    return f"{done.clipped},{done.ends},{done.unsettled},{done.most}"
+
+
 HANDLERS: dict[str, Handler] = {
     "ARRay:TOPology": topology,
     "ARRay:CELLs:WRITe": write,
@@ -195,4 +220,5 @@ HANDLERS: dict[str, Handler] = {
     "ARRay:SETTle": settle,
     "ARRay:SETTle:STATistics": statistics,
     "ARRay:PRODuct": product,
+    "ARRay:UPDate": update,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.device import Device
-from emulator.verbs import about, arrays, cells, environment, outputs, products
+from emulator.verbs import about, arrays, cells, environment, outputs, products, updating
 from firmware_specs.codes import Opcode
 
 Verb = Callable[[Device, bytes, str], bytes]
@@ -31,6 +31,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.TOPOLOGY: arrays.topology,
     Opcode.SETTLE: arrays.settle,
     Opcode.PRODUCT: products.product,
+    Opcode.UPDATE: updating.update,
     Opcode.SNAPSHOT: arrays.snapshot,
     Opcode.RESTORE: arrays.restore,
     Opcode.WRITE_CELLS: cells.write,

@@ -92,15 +92,15 @@ def settle(device: Device, payload: bytes, door: str) -> bytes:
     _check_able(device, request)
     block = device.topology(request.array)
     _check_settle(request, block)
-    drive = _converted("drive", device.sheet.drive_dac, request.drive, math.prod(block.drive_shape))
+    drive = converted("drive", device.sheet.drive_dac, request.drive, math.prod(block.drive_shape))
     units = math.prod(block.nudge_shape)
-    nudges = [_converted("nudge", device.sheet.nudge_dac, codes, units) for codes in request.nudges]
+    nudges = [converted("nudge", device.sheet.nudge_dac, codes, units) for codes in request.nudges]
     start = None if request.start is None else _start(device, block, request.start)
-    _check_limits(device, drive, nudges)
+    check_limits(device, drive, nudges)
     device.check_reply(_reply_size(device, block, request))
     drive = drive.reshape(-1, *block.drive_shape)
     nudges = [values.reshape(-1, *block.nudge_shape) for values in nudges]
-    device.journal.note("setpoint", f"settle array {request.array}", door, **_peaks(device, drive, nudges))
+    device.journal.note("setpoint", f"settle array {request.array}", door, **peaks(device, drive, nudges))
     try:
         time_s, layers = request.time_s or None, request.layers
         readings = device.chip.settle(request.array, drive, nudges, start, request.reads, time_s, layers)
@@ -140,12 +140,18 @@ def _check_settle(request: Settle, block: Topology) -> None:
     for layer in request.layers:
         if layer >= layers:
             raise Refused(ErrorCode.OUT_OF_RANGE, f"layer {layer}: there are {layers}, from 0", layer)
-    if request.time_s > MOST_SETTLE_S:
-        raise Refused(ErrorCode.OUT_OF_RANGE, f"time_s = {request.time_s:g}: at most {MOST_SETTLE_S:g} s")
+    check_time(request.time_s)
     check_reads(request.reads)
 
 
-def _check_limits(device: Device, drive: Tensor, nudges: list[Tensor]) -> None:
+def check_time(time_s: float) -> None:
+    """Refuses a wait that is too long."""
+    if time_s > MOST_SETTLE_S:
+        raise Refused(ErrorCode.OUT_OF_RANGE, f"time_s = {time_s:g}: at most {MOST_SETTLE_S:g} s")
+
+
+def check_limits(device: Device, drive: Tensor, nudges: list[Tensor]) -> None:
+    """Refuses drives and nudges beyond the active limits."""
     dac, limits = device.sheet.drive_dac, device.active
     most, number = (limits.max_drive_a, 0) if isinstance(dac, Dac) else (limits.max_source_v, 7)
     _check_peak("drive", drive, most, number)
@@ -153,7 +159,8 @@ def _check_limits(device: Device, drive: Tensor, nudges: list[Tensor]) -> None:
         _check_peak("nudge", values, limits.max_drive_a, 0)
 
 
-def _converted(what: str, converter: coding.Range, codes: Codes, units: int) -> Tensor:
+def converted(what: str, converter: coding.Range, codes: Codes, units: int) -> Tensor:
+    """SI values of a block of so many units a sample; refused where its codes are not the converter's."""
     if codes.shape[1] != units:
         raise Refused(ErrorCode.OUT_OF_RANGE, f"{what}: {codes.shape[1]} units a sample, expected {units}")
     if codes.dtype.itemsize != code_dtype(converter.max_code).itemsize:
@@ -170,7 +177,8 @@ def _check_peak(what: str, values: Tensor, most: float, number: int) -> None:
         raise Refused(ErrorCode.LIMIT, f"{what} of {peak:g} is beyond the active limit {most:g}", number)
 
 
-def _peaks(device: Device, drive: Tensor, nudges: list[Tensor]) -> dict[str, float]:
+def peaks(device: Device, drive: Tensor, nudges: list[Tensor]) -> dict[str, float]:
+    """The largest of what is driven, for the journal."""
     unit = "v" if device.sheet.resistive else "a"
     nudge = max((float(n.abs().max()) for n in nudges), default=0.0)
     return {
@@ -188,7 +196,7 @@ def _start(device: Device, block: Topology, blocks: tuple[Codes, ...]) -> list[T
     for number, codes in enumerate(blocks):
         shape = block.shape(number)
         adc = _adc(device, block, number)
-        values = _converted(f"start of layer {number}", adc, codes, math.prod(shape))
+        values = converted(f"start of layer {number}", adc, codes, math.prod(shape))
         if not adc.ideal:  # the very bits that the value door read, in the chip's own arithmetic
             values = from_codes(adc, torch.from_numpy(codes.astype(np.int64)), device.chip.dtype)
         states.append(values.reshape(-1, *shape).to(device.chip.device, device.chip.dtype))

@@ -22,6 +22,7 @@ from firmware_specs.datasheet.programming import Programming
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.datasheet.section import Section
 from firmware_specs.datasheet.specimen import Specimen
+from firmware_specs.datasheet.update import Update
 from firmware_specs.datasheet.wires import Wires
 
 
@@ -33,6 +34,7 @@ class Datasheet(Section):
         drive_dac: Currents; voltages in a resistive network.
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
+        update: Of a device that moves its cells by itself.
         product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
         link: How large its messages are.
         energy: What its circuits need, as far as somebody has published or measured it.
@@ -61,6 +63,7 @@ class Datasheet(Section):
     specimen: Specimen = Specimen()
     endurance: Endurance = Endurance()
     product: Product | None = None
+    update: Update | None = None
     link: Link = Link()
     energy: Energy = Energy()
 
@@ -109,6 +112,8 @@ class Datasheet(Section):
     def _products(self) -> Self:
         if self.product is None:
             return self
+        if self.update is not None:
+            raise ValueError("update: a device that multiplies settles nothing, so that it holds no states to contrast")
         if self.resistive:
             raise ValueError("product: the host relaxes Hopfield blocks, fabric.substrate is 'resistive'")
         if self.product.line_dac.high_v < self.neurons.state_unit_v:

@@ -20,6 +20,7 @@ MAX_READS = 4096
 CURVE = 64
 """Straight pieces of a pulse law that is none."""
 CELL_BYTES = 2 * (4 + 4 + 8) + 4
+UPDATE_BYTES = 2 * 4
 MOST_BYTES = 1_000_000_000
 """Of the software array: what an ordinary computer links and runs."""
 CAPABILITIES = (
@@ -66,6 +67,7 @@ def text(sheet: Datasheet, source: str) -> str:
         "/* The software array (chip/model.c) and the energy of a write. */",
         *_defines(_model(sheet)),
         *_responses(sheet),
+        *_defines(_update(sheet)),
     ]
     return "\n".join([*lines, "", "#endif", ""])
 
@@ -94,8 +96,12 @@ def _check(sheet: Datasheet) -> None:
 
 
 def _array_bytes(sheet: Datasheet) -> int:
-    """Memory of `chip/model.c`: two planes of level, pulses and energy, and a weight, for every cell."""
-    return int(str(_fabric(sheet)["COUPLINGS"])) * sheet.fabric.max_rows * sheet.fabric.max_columns * CELL_BYTES
+    """Memory of `chip/model.c`: two planes of level, pulses and energy, and a weight, for every cell.
+
+    What updates have added up, too, where the array updates itself.
+    """
+    each = CELL_BYTES + (0 if sheet.update is None else UPDATE_BYTES)
+    return int(str(_fabric(sheet)["COUPLINGS"])) * sheet.fabric.max_rows * sheet.fabric.max_columns * each
 
 
 def _defines(values: Mapping[str, object]) -> list[str]:
@@ -109,6 +115,7 @@ def _quoted(words: str) -> str:
 
 def _identity(sheet: Datasheet) -> dict[str, object]:
     able = CAPABILITIES | (Capability.PULSE if sheet.pulses.law != "none" else Capability(0))
+    able |= Capability(0) if sheet.update is None else Capability.UPDATE
     names = [capability.name for capability in Capability if capability in able]
     return {
         "VENDOR": _quoted(sheet.identity.vendor),
@@ -170,6 +177,21 @@ def _model(sheet: Datasheet) -> dict[str, object]:
         "PULSE_S": pulses.width_s,
         "PULSE_THRESHOLD_V": pulses.threshold_v,
         "PULSE_ASYMMETRY": pulses.asymmetry,
+    }
+
+
+def _update(sheet: Datasheet) -> dict[str, object]:
+    """Of an array that updates itself; its circuits are all alike."""
+    law = sheet.update
+    if law is None:
+        return {}
+    return {
+        "UPDATE": "1 /* the array updates itself */",
+        "UPDATE_GAIN": 1 + law.gain,
+        "UPDATE_BIAS": law.bias,
+        "UPDATE_INJECTION": law.injection,
+        "UPDATE_DEAD_ZONE": law.dead_zone,
+        "UPDATE_LIMIT": "INFINITY" if law.limit is None else law.limit,
     }
 
 

@@ -38,13 +38,15 @@ from firmware_specs.messages.status import (
     pack_number,
     parse_number,
 )
+from firmware_specs.messages.update import MAX_TERMS, Term, Update, Updated
 
 __all__ = [
     "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "ContradictionError", "Converter", "Credit",
-    "Currents", "PULSES_AT_ONCE", "PULSES_A_CELL",
+    "Currents", "MAX_TERMS", "PULSES_AT_ONCE", "PULSES_A_CELL",
     "FabricInfo", "Fault", "FaultLog", "FaultQuery", "Identity", "LimitsInfo", "LimitsRecord", "MalformedError",
     "Measure", "Nak", "Patch", "Product", "ProductReply", "Pulse", "Pulsed", "ReadCells", "Reader", "Refusal",
-    "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "WriteCells", "Writer",
+    "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "Term", "Update",
+    "Updated", "WriteCells", "Writer",
     "Written", "code_dtype", "pack_array", "pack_converters", "pack_number", "pack_parameters", "pack_topology",
     "parse_array", "parse_converters", "parse_number", "parse_parameters", "parse_topology", "width_for",
 ]  # fmt: skip

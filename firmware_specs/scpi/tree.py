@@ -94,6 +94,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "ARRay:PRODuct", Q, "array, coupling, plane, FORWard | TRANsposed, reads, batch, block", "block of codes"
     ),
+    Command(
+        "ARRay:UPDate", A, "array, batch, nudges, seconds (0: usual), (@terms), blocks (5.7)",
+        "clipped,ends,unsettled,most",
+    ),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,7 @@ import typer
 from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.console import Console
+    from collections.abc import Sequence
 
     from hil.training.study.grid import Row
     from hil.training.study.point import Task
@@ -51,6 +50,8 @@ def command(
     from hil.training.benchmark.rules import candidates, given
     from hil.training.benchmark.tasks import chosen, fitting, met, seeds_of
     from hil.training.study import grid
+    from hil.training.study.point import check
+    from hil.training.study.work import done
 
     console, where = Terminal(), needed(address, bench)
     names, numbers = chosen([name for name in tasks.split(",") if name]), seeds_of(seeds)
@@ -64,44 +65,22 @@ def command(
     folder = run_dir or Path("runs") / f"benchmark-{cards.short_name(where)}"
     setting = Setting(where, folder, data_root, visa_library=visa_library)
     asked = {"benchmark": cards.FORMAT, "device": where, "seeds": numbers, "tasks": names, "rule": rule}
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+
+    def work(tasks: Sequence[Task]) -> dict[Path, list[Row]]:
+        for task in tasks:
+            check(task)
+        return done(tasks, folder, jobs, say)
+
     with grid.opened(folder, asked, overwrite=overwrite, points=2 * len(takes) * len(numbers)):
-        card = made(counterpart, setting, takes, left_out, numbers, rules, _Worker(console, folder, jobs))
+        card = made(counterpart, setting, takes, left_out, numbers, rules, work)
         write_result(folder / cards.NAME, card.model_dump())
         write_card(folder / "card.html", card)
     if json is not None:
         write_result(json, card.model_dump())
-    for done in card.tasks:
-        accuracy, frozen, *_ = row(done)
-        console.print(f"{done.task:12} {accuracy:18} frozen {frozen}", highlight=False, soft_wrap=True)
+    for each in card.tasks:
+        accuracy, frozen, *_ = row(each)
+        console.print(f"{each.task:12} {accuracy:18} frozen {frozen}", highlight=False, soft_wrap=True)
     console.print(f"card: {folder / 'card.html'}", highlight=False, soft_wrap=True)
-    if not card.tasks or any(done.note for done in card.tasks):
+    if not card.tasks or any(each.note for each in card.tasks):
         raise typer.Exit(1)
-
-
-class _Worker:
-    """Has trainings done by the engine of studies, and says how each went."""
-
-    def __init__(self, console: Console, folder: Path, jobs: int) -> None:
-        self._console, self._folder, self._jobs = console, folder, jobs
-
-    def __call__(self, tasks: Sequence[Task]) -> Mapping[Path, list[Row]]:
-        """Rows of every training by its folder; those that are done are not trained again."""
-        from hil.training.study import engine
-        from hil.training.study.grid import rows_in
-        from hil.training.study.point import check
-
-        found = {task.folder: rows for task in tasks if (rows := rows_in(task.folder)) is not None}
-        left = [task for task in tasks if task.folder not in found]
-        for task in left:
-            check(task)
-        self._console.print(f"{len(tasks)} trainings, {len(found)} of them done before", highlight=False)
-        if left:
-            with engine.opened(self._folder, min(self._jobs, len(left)), None) as workers:
-                for task, rows in workers.results(left):
-                    found[task.folder] = rows
-                    self._say(task, rows)
-        return found
-
-    def _say(self, task: Task, rows: Sequence[Row]) -> None:
-        told = rows[0].note if rows and rows[0].accuracy is None else f"{rows[0].accuracy:.2%}" if rows else "stopped"
-        self._console.print(f"{task.point.name}: {told}", highlight=False, soft_wrap=True, markup=False)

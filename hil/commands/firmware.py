@@ -11,7 +11,7 @@ import typer
 from hil.commands import Overwrite, group, say, writable
 
 app = group("The reference firmware in C: a folder to begin a board with.")
-PARTS = ("core", "chip", "ports", "example", "Makefile", "README.md")
+PARTS = ("core", "optional", "chip", "ports", "example", "Makefile", "README.md")
 
 
 @app.command()

@@ -27,13 +27,12 @@ def command(
     from hil.watching.devices import devices
     from hil.watching.status import Looker
 
-    if not folder.is_dir():
-        if bench is None:
-            raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
-        looker = None
-    else:
-        looker = Looker(folder)
+    if bench is None and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
+    looker = None
     while True:
+        if looker is None and folder.is_dir():  # with a bench file there may be none before the first run
+            looker = Looker(folder)
         runs = looker.running() if looker is not None and bench is not None else {}
         told = [*(devices(bench, runs) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
         if watch is not None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hil.commands import BenchFile, VisaLibrary, named, to_be_written
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hil.training.study.engine import Engine
-    from hil.training.study.grid import Row
-    from hil.training.study.point import Task
 
 
 def command(
@@ -57,10 +51,10 @@ def command(
     from hil.report.study import write_picture
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
-    from hil.training.study import engine
     from hil.training.study import grid as study
     from hil.training.study.point import Task, check
     from hil.training.study.table import write_table
+    from hil.training.study.work import done
 
     console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]
@@ -85,16 +79,10 @@ def command(
     for task in every:
         check(task)
     asked = {"experiment": experiment, "device": address, "set": list(overrides), "sweep": sorted(sweep)}
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     with study.opened(folder, asked, overwrite=overwrite, points=len(grid)):
-        tasks = [task for task in every if study.rows_in(task.folder) is None]
-        console.print(f"{len(grid)} trainings, {len(grid) - len(tasks)} of them done before", highlight=False)
-        left = []
-        if tasks:
-            with engine.opened(folder, min(jobs, len(tasks)), scheduler) as workers:
-                if scheduler is not None:
-                    console.print(f"{scheduler}: {workers.workers} workers", highlight=False, soft_wrap=True)
-                left = _work(console, workers, tasks)
-        rows = study.rows_of(folder, grid) + left
+        found = done(every, folder, jobs, say, scheduler)
+        rows = [row for each in found.values() for row in each]
         write_table(folder, axes, rows)
         write_picture(folder / "study.png", experiment_file.name_of(experiment), axes, rows)
     if json is not None:
@@ -103,16 +91,3 @@ def command(
     console.print(f"table: {folder / 'table.md'}  picture: {folder / 'study.png'}", highlight=False, soft_wrap=True)
     if any(row.accuracy is None for row in rows):
         raise typer.Exit(1)
-
-
-def _work(console: Console, workers: Engine, tasks: list[Task]) -> list[Row]:
-    """Has every task done, and says how it went; rows of those that left nothing in their folder."""
-    failed = []
-    for task, rows in workers.results(tasks):
-        for row in rows:
-            told = "failed: " + row.note if row.accuracy is None else f"{row.accuracy:.2%}"
-            place = ", ".join(f"{key}={value}" for key, value in row.values.items())
-            console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
-        if not (task.folder / "point.json").is_file():
-            failed += rows
-    return failed

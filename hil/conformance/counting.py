@@ -9,7 +9,7 @@ import numpy as np
 from drivers.chip_ledger import ChipLedger, plane_name
 from drivers.errors import DeviceError
 from firmware_specs.codes import Capability, Opcode, Parameter
-from firmware_specs.messages import PULSES_A_CELL, MalformedError, Pulse, Region, WriteCells
+from firmware_specs.messages import PULSES_A_CELL, MalformedError, Pulse, Region, Update, WriteCells
 from hil.conformance.conversation import Failed, Skipped
 from hil.conformance.subject import Subject
 
@@ -28,16 +28,19 @@ class Counting:
         self._asked = False
 
     def __call__(self, opcode: int, payload: bytes) -> None:
-        """Counts a request that writes or pulses; one that the device cannot but refuse is none.
+        """Counts a request that writes, pulses or updates; one that the device cannot but refuse is none.
 
         Raises:
             Skipped: a cell has had what it may have. OutOfRange: the total cannot be kept.
         """
-        if opcode not in (Opcode.PULSE, Opcode.WRITE_CELLS) or not self._counts():
+        if opcode not in (Opcode.PULSE, Opcode.WRITE_CELLS, Opcode.UPDATE) or not self._counts():
             return
         try:
             if opcode == Opcode.PULSE:
                 self._pulses(Pulse.parse(payload))
+            elif opcode == Opcode.UPDATE:
+                Update.parse(payload)
+                self._update()
             else:
                 self._writes(WriteCells.parse(payload))
         except MalformedError:
@@ -62,6 +65,12 @@ class Counting:
             return
         joules = asked.amplitude_v**2 * asked.width_s * max(0.0, self._subject.parameters.get(Parameter.G_MAX_S, 0.0))
         self._add(asked.region, count, joules)
+
+    def _update(self) -> None:
+        joules = max(0.0, self._subject.parameters.get(Parameter.WRITE_ENERGY_J, 0.0))
+        for number in range(len(self._subject.topology.couplings)):
+            for plane in range(self._subject.planes):
+                self._add(self._subject.region(plane, number), np.asarray(1, np.int64), joules)
 
     def _writes(self, asked: WriteCells) -> None:
         joules = max(0.0, self._subject.parameters.get(Parameter.WRITE_ENERGY_J, 0.0))

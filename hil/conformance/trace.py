@@ -28,7 +28,7 @@ _REQUESTS: dict[int, _Parse] = {
     Opcode.READ_CELLS: messages.ReadCells.parse, Opcode.PULSE: messages.Pulse.parse,
     Opcode.MEASURE: messages.Measure.parse, Opcode.USAGE: messages.Region.parse, Opcode.SETTLE: messages.Settle.parse,
     Opcode.PRODUCT: messages.Product.parse, Opcode.SET_TEMPERATURE: messages.parse_number,
-    Opcode.WAIT: messages.parse_number,
+    Opcode.WAIT: messages.parse_number, Opcode.UPDATE: messages.Update.parse,
 }  # fmt: skip
 _REPLIES: dict[int, _Parse] = {
     Opcode.IDENTIFY: messages.Identity.parse, Opcode.FABRIC: messages.FabricInfo.parse,
@@ -42,7 +42,7 @@ _REPLIES: dict[int, _Parse] = {
     Opcode.MEASURE: messages.Currents.parse, Opcode.USAGE: messages.CellUsage.parse,
     Opcode.SETTLE: messages.SettleReply.parse, Opcode.PRODUCT: messages.ProductReply.parse,
     Opcode.TEMPERATURE: messages.parse_number, Opcode.SET_TEMPERATURE: messages.parse_number,
-    Opcode.CLOCK: messages.parse_number, Opcode.WAIT: messages.parse_number,
+    Opcode.CLOCK: messages.parse_number, Opcode.WAIT: messages.parse_number, Opcode.UPDATE: messages.Updated.parse,
 }  # fmt: skip
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.messages import Term, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
-from hil.counterparts.mapping import Mapping
+from hil.counterparts.mapping import Mapping, parameters_of
 from hil.counterparts.seam import Array, Parameters, Programmed
 
 
@@ -116,6 +117,38 @@ class CellArray(Array, Protocol):
         ...
 
 
+@runtime_checkable
+class SelfUpdating(CellArray, Protocol):
+    """An array whose chip can move the cells by itself, by the contrast of phases that it holds."""
+
+    def update_unit(self) -> float:
+        """Change of a weight in a second at a contrast of 1, by the datasheet, model units.
+
+        Raises:
+            ValueError: the chip cannot update itself.
+        """
+        ...
+
+    def longest_window_s(self) -> float:
+        """Of one sample and term."""
+        ...
+
+    def update(self, drive: Tensor, nudges: Sequence[Tensor], terms: Sequence[Term], windows_s: Tensor) -> Updated:
+        """Settles as `settle` does, and lets the chip move its cells by what the phases differ in.
+
+        Args:
+            drive: (batch, *drive_shape), model units.
+            nudges: (batch, *nudge_shape) each, at most two, model units.
+            terms: Which phases are contrasted, 0 the free one, and which way cells move by it.
+            windows_s: How long the circuits are on for each sample and term, (batch,), seconds.
+        """
+        ...
+
+    def cell_parameters(self, reads: int) -> dict[str, Tensor]:
+        """Weights and biases as read cell by cell, named and shaped as the parameters, model units."""
+        ...
+
+
 class PulsedCells:
     """What every array of cells does alike with pulses: from wanted changes to trains.
 
@@ -150,6 +183,43 @@ class PulsedCells:
         """Whole pulses."""
         return self._sent(coupling, pulse_plan.whole(self._sheet, counts, most, generator))
 
+    def update_unit(self) -> float:
+        """By the datasheet; both cells of a pair move."""
+        law, cells = self._sheet.update, self._sheet.cells
+        if law is None:
+            raise ValueError(
+                f"{self._sheet.identity.model} cannot update itself: its datasheet has no section [update], and the "
+                "device does not say capability UPDATE"
+            )
+        pair = 1 if cells.mapping == "single" else 2
+        return pair * law.rate_per_s * cells.span_s * self._sheet.neurons.transimpedance_ohm
+
+    def longest_window_s(self) -> float:
+        """By the datasheet."""
+        return 0.0 if self._sheet.update is None else self._sheet.update.window_s
+
+    def cell_parameters(self, reads: int) -> dict[str, Tensor]:
+        """Read coupling by coupling."""
+        cells = self._sheet.cells
+        found: dict[str, Tensor] = {}
+        middle = (cells.g_min_s + cells.g_max_s) / 2 * self._sheet.neurons.transimpedance_ohm
+        for number, coupling in enumerate(self.topology.couplings):
+            matrix = self.weights(number, slice(None), reads)
+            if cells.mapping == "single" and coupling.bias:
+                matrix[-1] -= middle
+            found |= parameters_of(self.topology, coupling, matrix, number)
+        return found
+
+    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+        """Reads cells; see `CellArray.weights`."""
+        raise NotImplementedError
+
+    def _balanced(self, targets_s: Sequence[Tensor]) -> list[Tensor]:
+        """Pairs of cells about mid-range, from where both can move; single cells as they are."""
+        if self._sheet.cells.mapping == "single":
+            return list(targets_s)
+        return [pulse_plan.balanced(self._sheet, t[0] - t[1]) for t in targets_s]
+
     def _moved(self, coupling: int, change_s: Tensor, most: int, generator: torch.Generator) -> Pulsed:
         return self._sent(coupling, pulse_plan.plan(self._sheet, change_s, most, generator))
 
@@ -168,3 +238,10 @@ class PulsedCells:
 def added(parts: Sequence[Pulsed]) -> Pulsed:
     """Several requests as one."""
     return Pulsed(sum(p.pulses for p in parts), sum(p.cells for p in parts), sum(p.capped for p in parts))
+
+
+def together(parts: Sequence[Updated]) -> Updated:
+    """Several updates of an array as one."""
+    return Updated(
+        sum(p.clipped for p in parts), parts[-1].ends, sum(p.unsettled for p in parts), max(p.most for p in parts)
+    )

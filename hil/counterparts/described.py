@@ -11,7 +11,7 @@ from firmware_specs.messages import Converter
 
 AGREE = 1e-6
 """Relative difference between datasheet and device that counts as none: both have 64-bit numbers of the same thing."""
-COMPARED = ("fabric", "cells", "neurons", "drive_dac", "nudge_dac", "state_adc", "output_adc", "limits")
+COMPARED = ("fabric", "cells", "neurons", "drive_dac", "nudge_dac", "state_adc", "output_adc", "limits", "update")
 UNSAID_READ_S = 1e-3
 _WIRE_BITS_OF_IDEAL = 32
 
@@ -59,6 +59,12 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "line_adc": _converter(info, ConverterId.PRODUCT_ADC, "a", device),
             "read_time_s": number(Parameter.READ_TIME_S) or UNSAID_READ_S,
         }
+    if info.can(Capability.UPDATE):
+        document["update"] = {
+            "rate_per_s": number(Parameter.UPDATE_RATE_PER_S),
+            "window_s": number(Parameter.UPDATE_WINDOW_S),
+            "batch": int(number(Parameter.UPDATE_BATCH)),
+        }
     try:
         if info.can(Capability.PULSE):
             document["pulses"] = device_numbers.pulses(info.parameters)
@@ -68,13 +74,18 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
 
 
 def completed(on_file: Datasheet | None, of_device: Datasheet) -> Datasheet:
-    """What is worked with: the datasheet on file, with the device's own pulse law where the file has none.
+    """What is worked with: the datasheet on file, with the device's own pulse law and update where the file has none.
 
     A law on file counts: the device's is nominal, the file's may have been measured.
     """
     if on_file is None:
         return of_device
-    return on_file.model_copy(update={"pulses": of_device.pulses}) if on_file.pulses.law == "none" else on_file
+    said: dict[str, object] = {}
+    if on_file.pulses.law == "none":
+        said["pulses"] = of_device.pulses
+    if on_file.update is None:
+        said["update"] = of_device.update
+    return on_file.model_copy(update=said) if said else on_file
 
 
 def disagreements(on_file: Datasheet, of_device: Datasheet) -> list[str]:
@@ -84,6 +95,8 @@ def disagreements(on_file: Datasheet, of_device: Datasheet) -> list[str]:
         found.append(f"identity.model: datasheet {on_file.identity.model!r}, device {of_device.identity.model!r}")
     for section in COMPARED:
         expected, actual = getattr(on_file, section), getattr(of_device, section)
+        if expected is None or actual is None:
+            continue
         for key in type(actual).model_fields:
             if key not in actual.model_fields_set or not hasattr(expected, key):
                 continue

@@ -14,7 +14,7 @@ from torch import Tensor
 from drivers.crossbar import Crossbar
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
-from firmware_specs.messages import Region
+from firmware_specs.messages import Region, Term, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
@@ -62,7 +62,7 @@ class DeviceArray(PulsedCells):
     def prepare(self, parameters: Parameters) -> Programmed:
         """Writes pairs of cells about mid-range, from where pulses move them."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
-        wanted = [pulse_plan.balanced(self._bench.datasheet, t[0] - t[1]) for t in wanted]
+        wanted = self._balanced(wanted)
         self._bench.arm()
         done = self._bench.crossbar.program(self._index, [target.cpu().numpy() for target in wanted])
         self._targets, self._written_at = [], time.monotonic()
@@ -155,6 +155,19 @@ class DeviceArray(PulsedCells):
         settled = self._in_model_units(measured, drive, unit_v, current_a)
         self.heat.settled(drive, [settled.free, *settled.nudged], reads, self.wait_s)
         return settled
+
+    def update(self, drive: Tensor, nudges: Sequence[Tensor], terms: Sequence[Term], windows_s: Tensor) -> Updated:
+        """As many transactions as the device's messages, times and store ask for."""
+        check_inputs(self.topology, drive, nudges, None)
+        self._bench.arm()
+        return self._bench.crossbar.update(
+            self._index,
+            _flat(drive * self._mapping.drive_unit),
+            [_flat(n * self._mapping.current_unit_a) for n in nudges],
+            terms,
+            windows_s.cpu().numpy(),
+            time_s=self.wait_s or 0.0,
+        )
 
     def _in_model_units(self, measured: Measured, drive: Tensor, unit_v: float, current_a: float) -> Settled:
         shapes = [layer.shape for layer in self.topology.layers]

@@ -16,9 +16,10 @@ from emulator import cells
 from emulator.chip import Chip
 from emulator.readout import Reading
 from firmware_specs.deeds import Deeds
+from firmware_specs.messages import Term, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
-from hil.counterparts.cell_array import CellArray, PulsedCells, Wear
+from hil.counterparts.cell_array import CellArray, PulsedCells, Wear, together
 from hil.counterparts.checks import check_inputs, constant_nudges
 from hil.counterparts.counted import CellMaps
 from hil.counterparts.heat import Heat
@@ -62,8 +63,7 @@ class EmulatedArray(PulsedCells):
     def prepare(self, parameters: Parameters) -> Programmed:
         """Writes pairs of cells about mid-range, from where pulses move them."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
-        wanted = [pulse_plan.balanced(self._chip.datasheet, t[0] - t[1]) for t in wanted]
-        done = self._write_all(wanted, clipped)
+        done = self._write_all(self._balanced(wanted), clipped)
         self._targets_s = None
         return done
 
@@ -123,6 +123,21 @@ class EmulatedArray(PulsedCells):
         amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]
         currents = tuple((a / current_a).to(drive) for a in amperes) or None
         return Settled(states[0], tuple(states[1:]), tuple(_report(r) for r in readings), currents)
+
+    def update(self, drive: Tensor, nudges: Sequence[Tensor], terms: Sequence[Term], windows_s: Tensor) -> Updated:
+        """One transaction a portion of the batch that the chip can hold."""
+        check_inputs(self.topology, drive, nudges, None)
+        assert self._sheet.update is not None  # noqa: S101 - `update_unit` was asked
+        exact, most = torch.promote_types(drive.dtype, self._chip.dtype), self._sheet.update.batch
+        sent = drive.to(exact) * self._mapping.drive_unit
+        nudges_a = [n.to(exact) * self._mapping.current_unit_a for n in nudges]
+        done = []
+        with torch.no_grad():
+            for at in range(0, len(drive), most):
+                part = slice(at, at + most)
+                rest = [n[part] for n in nudges_a], terms, windows_s[part], self.wait_s
+                done.append(self._chip.update(self._index, sent[part], *rest))
+        return together(done)
 
     def targets(self) -> list[Tensor] | None:
         """Last written targets, siemens; None before the first write."""

@@ -154,6 +154,10 @@ def _somebody_counts(settled: Settled) -> None:
     """Observer of a block whose run counts what went badly, so that the block itself need not warn."""
 
 
+def _dense(topology: spec.Topology | None) -> bool:
+    return topology is not None and all(isinstance(coupling, spec.Dense) for coupling in topology.couplings)
+
+
 def _block(
     experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...], rule: Rule
 ) -> tuple[nn.Module, tuple[int, ...]]:
@@ -175,10 +179,16 @@ def _block(
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
-    if pulsed and (
-        topology is None
-        or topology.substrate == "resistive"
-        or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
+    if experiment.update.by_device and not _dense(topology):
+        raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")
+    if (
+        pulsed
+        and not experiment.update.by_device
+        and (
+            topology is None
+            or topology.substrate == "resistive"
+            or any(isinstance(c, spec.Conv) and c.pool for c in topology.couplings)
+        )
     ):
         raise ModelError(
             f"{where}.energy: pulsed updates need a gradient that the states alone give; pooling and "

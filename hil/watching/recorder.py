@@ -1,6 +1,6 @@
 """Writes what happens in a run as it happens: events with clock time, the ledger, pictures for a page.
 
-None of it may cost a training step more than a percent: steps are noted at most twenty times a second, pictures and
+None of it may cost a training step more than a percent: steps are noted at most five times a second, pictures and
 what a device has to be asked for every few seconds, and less often where making them takes long.
 """
 
@@ -33,7 +33,7 @@ from hil.watching.ledger import Kept
 from hil.watching.rhythm import Rhythm
 from hil.watching.work import Work
 
-STEP_S = 0.05
+STEP_S = 0.2
 PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0

@@ -43,6 +43,9 @@ from firmware_specs.messages import (
     Status,
     Sync,
     Synced,
+    Term,
+    Update,
+    Updated,
     WriteCells,
     pack_array,
     pack_number,
@@ -56,19 +59,22 @@ FREE = (ErrorCode.OUT_OF_RANGE,)
 """Errors whose `detail` has no meaning."""
 REGION = Region(0, 0, 0, 0, 5, 0, 3)
 BLOCK = dense_chain([4, 3])
+BOTH = (Term(1, 0, True), Term(2, 0, False))
 
 
 ABLE = Capability.SETTLE | Capability.PULSE | Capability.TEMPERATURE | Capability.CONFIGURABLE | Capability.MEASURE
 ABLE |= Capability.USAGE | Capability.DIFFERENTIAL | Capability.WRITE | Capability.READ | Capability.SELF_TEST
-ABLE |= Capability.WATCHDOG | Capability.VERIFY | Capability.LINK_LOSS
+ABLE |= Capability.WATCHDOG | Capability.VERIFY | Capability.LINK_LOSS | Capability.UPDATE
 
 
 @pytest.fixture(scope="module")
 def quiet():
-    """The board's datasheet without noise."""
+    """The board's datasheet without noise, as of a board whose array updates itself."""
     sheet = load(FOLDER / "board.toml").model_dump()
     sheet["cells"]["programming_noise"] = 0.0
     sheet["state_adc"]["noise_sigma_v"] = sheet["output_adc"]["noise_sigma_v"] = 0.0
+    sheet["update"] = {"rate_per_s": 20.0, "window_s": 1e-2, "batch": 4, "gain": 0.1, "bias": 0.02, "injection": -0.01}
+    sheet["update"] |= {"limit": 0.75, "dead_zone": 1e-3}
     return Datasheet.model_validate(sheet)
 
 
@@ -165,6 +171,8 @@ def said(opcode, payload):
     if opcode == Opcode.SETTLE:
         reply = SettleReply.parse(payload)
         return reply.settled.shape, reply.clipped.tolist(), [Near(s) for s in reply.states]
+    if opcode == Opcode.UPDATE:
+        return Updated.parse(payload)
     if opcode == Opcode.MEASURE:
         return Near(Currents.parse(payload).amperes)
     if opcode == Opcode.READ_CELLS:
@@ -256,6 +264,7 @@ def requests():
         (Opcode.MEASURE, Measure(REGION, np.array([0.1, -0.1]), 2)),
         (Opcode.USAGE, REGION),
         (Opcode.SETTLE, Settle(0, drive, (nudge, nudge), (1, 0), 4)),
+        (Opcode.UPDATE, Update(0, drive, (nudge + 500, nudge), BOTH, np.array([1e-3, 2e-3], "<f4"))),
     ]
 
 
@@ -301,7 +310,33 @@ def test_requests_with_bytes_changed(pair):
 
 def of_one_capability(opcode, payload):
     """Start states and other settle times: the emulated firmware has them, the one in C has not."""
+    if opcode == Opcode.UPDATE:
+        return payload[7:15] != bytes(8)
     return opcode == Opcode.SETTLE and (payload[2] or payload[10:18] != bytes(8))
+
+
+def test_updates_move_the_same_cells_by_as_much_and_once(pair):
+    rng = np.random.default_rng(3)
+    pair.ask(Opcode.ARM)
+    for plane in (0, 1):
+        middle = rng.integers(300, 700, (5, 3)).astype("<u2")
+        pair.ask(Opcode.WRITE_CELLS, WriteCells(0, (Patch(replace(REGION, plane=plane), middle),), 0xFFFF, 0.01))
+    for nudges, terms in (
+        (2, BOTH),
+        (1, (Term(1, 0),)),
+        (0, (Term(0, 0, False), Term(0, 0, False))),
+        (2, (Term(1, 2), Term(2, 1), Term(0, 2), Term(2, 0, False))),
+    ):
+        for samples in (1, 4, 5):
+            drive = rng.integers(1800, 2600, (samples, 4)).astype("<u2")
+            codes = tuple(rng.integers(0, 4095, (samples, 3)).astype("<u2") for _ in range(nudges))
+            windows = rng.uniform(0, 1.1e-2, samples).astype("<f4")
+            request = Update(0, drive, codes, terms, windows)
+            pair.ask(Opcode.UPDATE, request)
+            for plane in (0, 1):
+                pair.ask(Opcode.READ_CELLS, ReadCells(replace(REGION, plane=plane), 1))
+                pair.ask(Opcode.USAGE, replace(REGION, plane=plane))
+    pair.agree(60)
 
 
 def test_topologies_that_do_not_fit_or_are_malformed(pair):

@@ -108,6 +108,14 @@ MEANINGS = {
         np.array([1], "u4"),
         (np.array([[[0x12345]], [[0x1FFFF]]], "u4"),),
     ),
+    "update_two_terms": messages.Update(
+        1,
+        np.array([[0x800, 0xFFF]], "u2"),
+        (np.array([[0x900]], "u2"), np.array([[0x700]], "u2")),
+        (messages.Term(1, 0, True), messages.Term(2, 0, False)),
+        np.array([2.0**-10], "f4"),
+    ),
+    "update_reply": messages.Updated(3, 2, 1, 17),
 }
 
 

@@ -59,6 +59,8 @@ EXAMPLES = [
         (some("u2", 2, 3, 5), some("u8", 2, 3, 1)),
     ),
     messages.Product(1, 0, codes.DIFFERENCE, True, some("u2", 3, 4), 2),
+    messages.Update(2, some("u1", 3, 4), (), (messages.Term(0, 0, False),), np.array([0, 0.5, 2], "f4"), 0.25),
+    messages.Updated(2**40, 7, 0, 2**32 - 1),
     messages.ProductReply(some("u4", 3, 4)),
 ]  # fmt: skip
 PARSERS = [*{type(example).parse for example in EXAMPLES}, messages.parse_converters, messages.parse_parameters,

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from drivers.reopenable import Reopenable
+from emulator import updating
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
@@ -16,7 +18,7 @@ from emulator.outputs import Outputs
 from emulator.verbs import VERBS
 from firmware_specs.codes import Opcode, State
 from firmware_specs.datasheet import load
-from firmware_specs.messages import SettleReply
+from firmware_specs.messages import SettleReply, Term
 from hil.conformance.suite import suite_of
 from hil.counterparts.opening.wire import links_of
 
@@ -180,6 +182,52 @@ def transposed_products_are_negated(machine, patch):
     line_products(machine, lambda amps, transposed: -amps if transposed else amps)
 
 
+def updates(machine, change):
+    """Lets UPDATE be asked of the chip with other terms and windows."""
+    sound = machine.device.chip.update
+    machine.device.chip.update = lambda array, drive, nudges, terms, windows, time_s: sound(
+        array, drive, nudges, *change(terms, windows), time_s
+    )
+
+
+def updates_go_the_other_way(machine, patch):
+    updates(machine, lambda terms, windows: ([Term(b, a, up) for a, b, up in terms], windows))
+
+
+def polarity_of_updates_is_not_seen(machine, patch):
+    updates(machine, lambda terms, windows: ([Term(a, b, True) for a, b, up in terms], windows))
+
+
+def updates_contrast_with_the_free_phase_only(machine, patch):
+    updates(machine, lambda terms, windows: ([Term(a, a, up) for a, b, up in terms], windows))
+
+
+def updates_take_too_long(machine, patch):
+    updates(machine, lambda terms, windows: (terms, 4 * windows))
+
+
+def both_planes_of_an_update_move_alike(machine, patch):
+    patch.setattr(updating, "_planes", lambda contrast, planes: torch.stack([contrast] * planes, dim=-3))
+
+
+def updates_move_twice(machine, patch):
+    sound = VERBS[Opcode.UPDATE]
+
+    def twice(device, payload, door):
+        sound(device, payload, door)
+        return sound(device, payload, door)
+
+    set_verb(machine, Opcode.UPDATE, twice)
+
+
+def updates_are_not_held_against_the_budget(machine, patch):
+    loosen(machine, Opcode.UPDATE, max_pulses_per_cell=1e9)
+
+
+def nudges_of_updates_are_not_limited(machine, patch):
+    loosen(machine, Opcode.UPDATE, max_drive_a=1e3)
+
+
 DEFECTS = {
     watchdog_never_trips: "watchdog",
     traffic_does_not_feed: "watchdog",
@@ -202,6 +250,14 @@ DEFECTS = {
     line_limit_too_wide: "product.limit",
     rows_of_a_product_are_mixed_up: "product.forward",
     transposed_products_are_negated: "product.transposed",
+    updates_go_the_other_way: "updates.direction",
+    polarity_of_updates_is_not_seen: "updates.exchanged",
+    updates_contrast_with_the_free_phase_only: "updates.direction",
+    updates_take_too_long: "updates.direction",
+    both_planes_of_an_update_move_alike: "updates.direction",
+    updates_move_twice: "updates.counted",
+    updates_are_not_held_against_the_budget: "updates.budget",
+    nudges_of_updates_are_not_limited: "updates.limit",
 }
 
 
@@ -213,7 +269,7 @@ def failed(protocol, machine, group):
 
 
 def machine_for(group):
-    datasheet = "openmena-8x8-like" if group.startswith("product") else "ecram"
+    datasheet = {"product": "openmena-8x8-like", "updates": "self-updating"}.get(group.partition(".")[0], "ecram")
     return Machine(Device(Chip(load(datasheet), seed=1)))
 
 
@@ -225,6 +281,6 @@ def test_both_suites_find(defect, group, protocol, monkeypatch):
     assert failed(protocol, machine, group)
 
 
-@pytest.mark.parametrize("group", sorted({group for group in DEFECTS.values() if group.startswith("product")}))
-def test_a_sound_device_that_multiplies_passes(group):
+@pytest.mark.parametrize("group", sorted({g for g in DEFECTS.values() if g.startswith(("product", "updates"))}))
+def test_a_sound_device_that_multiplies_or_updates_itself_passes(group):
     assert not failed("serial", machine_for(group), group)

@@ -8,6 +8,7 @@
 
 #include "codes.h"
 #include "core.h"
+#include "optional/update.h"
 
 #ifndef CHIP_MEMORY
 #define CHIP_MEMORY
@@ -182,3 +183,52 @@ void chip_worn(struct cell cell, uint32_t more, double more_j) {
     pulses[cell.plane][at] += more;
     joules[cell.plane][at] += more_j;
 }
+
+#ifdef BOARD_UPDATE
+#define HELD 3
+
+static CHIP_MEMORY float held[HELD][BOARD_MAX_LAYERS][BOARD_MAX_UNITS], added[2][CELLS];
+
+void chip_hold(unsigned phase) { memcpy(held[phase], state, sizeof state); }
+
+/* What a circuit gives for a contrast, and whether it came to its limit. */
+static float circuit(float contrast, int up, uint64_t *clipped) {
+    float q = (float)BOARD_UPDATE_GAIN * contrast + (float)BOARD_UPDATE_BIAS, dead = (float)BOARD_UPDATE_DEAD_ZONE;
+    q = q > dead ? q - dead : q < -dead ? q + dead : 0;
+    *clipped += q >= (float)BOARD_UPDATE_LIMIT || q <= -(float)BOARD_UPDATE_LIMIT;
+    q = clip(q, -(float)BOARD_UPDATE_LIMIT, (float)BOARD_UPDATE_LIMIT);
+    return (up ? q : -q) + (float)BOARD_UPDATE_INJECTION;
+}
+
+uint64_t chip_contrast(unsigned first, unsigned second, int up, double seconds) {
+    float rate = (float)(parameter(PARAM_UPDATE_RATE_PER_S, 0) * seconds);
+    uint64_t clipped = 0;
+    for (unsigned n = 0; n < topology->couplings && rate > 0; n++) {
+        const struct coupling *c = &topology->coupling[n];
+        for (uint32_t i = 0; i < c->rows * c->columns; i++) {
+            uint32_t r = i / c->columns, k = i % c->columns, at = n * CROSSBAR + r * BOARD_MAX_COLUMNS + k;
+            int bias = r >= c->rows - c->bias;
+            float a = bias ? 1 : held[first][c->pre][r], b = bias ? 1 : held[second][c->pre][r];
+            float contrast = a * held[first][c->post][k] - b * held[second][c->post][k];
+            for (unsigned p = 0; p < PLANES; p++) added[p][at] += rate * circuit(p ? -contrast : contrast, up, &clipped);
+        }
+    }
+    return clipped;
+}
+
+uint64_t chip_learn(int move) {
+    uint64_t ends = 0;
+    for (unsigned n = 0; n < topology->couplings; n++) {
+        const struct coupling *c = &topology->coupling[n];
+        for (uint32_t i = 0; i < PLANES * c->rows * c->columns; i++) {
+            unsigned p = i / (c->rows * c->columns);
+            uint32_t r = i / c->columns % c->rows, at = n * CROSSBAR + r * BOARD_MAX_COLUMNS + i % c->columns;
+            if (move) level[p][at] = clip(level[p][at] + added[p][at], 0, 1);
+            added[p][at] = 0;
+            ends += level[p][at] <= 0 || level[p][at] >= 1;
+        }
+    }
+    stale |= move != 0;
+    return ends;
+}
+#endif

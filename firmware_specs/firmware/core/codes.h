@@ -60,6 +60,7 @@ enum {
     OP_USAGE = 52,
     OP_SETTLE = 64,
     OP_PRODUCT = 65,
+    OP_UPDATE = 66,
     OP_TEMPERATURE = 80,
     OP_SET_TEMPERATURE = 81,
     OP_CLOCK = 82,
@@ -134,6 +135,9 @@ enum {
     PARAM_PULSE_SCALE = 27,
     PARAM_PULSE_SHIFT = 28,
     PARAM_PULSE_ONE_SIDED = 29,
+    PARAM_UPDATE_RATE_PER_S = 30,
+    PARAM_UPDATE_WINDOW_S = 31,
+    PARAM_UPDATE_BATCH = 32,
 };
 
 #define FLAG_OUTPUTS_ON 1
@@ -164,6 +168,7 @@ enum {
 #define CAP_SOURCE_CURRENT (UINT64_C(1) << 20)
 #define CAP_WATCHDOG (UINT64_C(1) << 21)
 #define CAP_VERIFY (UINT64_C(1) << 22)
+#define CAP_UPDATE (UINT64_C(1) << 23)
 
 #define PROTOCOL_VERSION 1
 #define MAX_FRAME 4096
@@ -234,6 +239,7 @@ enum {
     X(USAGE, usage, 0, 14, 0) \
     X(SETTLE, settle, 1, 0, 0) \
     X(PRODUCT, product, 1, 1, 0) \
+    X(UPDATE, update, 1, 23, 0) \
     X(TEMPERATURE, temperature, 0, 7, 1) \
     X(SET_TEMPERATURE, set_temperature, 0, 9, 0)
 

@@ -1,5 +1,5 @@
 /* SETTLE (PROTOCOL.md 7.7): sample by sample, every phase of a sample in one go, states where the reply wants them. */
-#include "core.h"
+#include "optional/update.h"
 
 #define MAX_PHASES 16
 
@@ -12,9 +12,9 @@ static struct {
     struct codes block[MAX_PHASES]; /* drive codes, then those of each nudge */
 } asked;
 
-static struct codes get_block(void) {
+struct codes get_block(uint32_t batch) {
     uint32_t width = get_width(), columns = get(4);
-    return get_codes(width, (uint64_t)asked.batch * columns);
+    return get_codes(width, (uint64_t)batch * columns);
 }
 
 static bool parse(void) {
@@ -27,8 +27,8 @@ static bool parse(void) {
     asked.layers = get_codes(1, get(1));
     for (uint32_t i = 0; i < asked.layers.count; i++)
         require((int8_t)code_at(asked.layers, i) >= -1, "a layer is -1 or a number");
-    for (uint32_t p = 0; p < asked.phases; p++) asked.block[p] = get_block();
-    for (uint32_t n = flags ? get(1) : 0; n > 0; n--) (void)get_block();
+    for (uint32_t p = 0; p < asked.phases; p++) asked.block[p] = get_block(asked.batch);
+    for (uint32_t n = flags ? get(1) : 0; n > 0; n--) (void)get_block(asked.batch);
     done();
     allow(!flags, ERR_UNSUPPORTED, 6, "start states: this device cannot");
     allow(codes_within(asked.layers, 0, 127), ERR_UNSUPPORTED, 20, "source currents: this device cannot");
@@ -40,27 +40,26 @@ static bool parse(void) {
 
 static const struct converter *dac(uint32_t phase) { return converter(phase ? CONV_NUDGE_DAC : CONV_DRIVE_DAC); }
 
-static const struct layer *target(uint32_t phase) { return &asked.on->layer[phase ? asked.on->layers - 1 : 0]; }
+static uint32_t units(const struct topology *on, uint32_t phase) { return on->layer[phase ? on->layers - 1 : 0].units; }
 
-static void check_range(uint32_t phase) {
+void check_range(const struct topology *on, uint32_t phase, struct codes block, uint32_t batch) {
     uint32_t largest = code_max(dac(phase)->bits);
-    struct codes block = asked.block[phase];
-    uint64_t codes = (uint64_t)asked.batch * target(phase)->units;
+    uint64_t codes = (uint64_t)batch * units(on, phase);
     allow(block.count == codes, ERR_OUT_OF_RANGE, 0, "a block has a column for each unit");
     allow(block.width == width_of(largest), ERR_OUT_OF_RANGE, 0, "codes have the width of their DAC");
     allow(codes_within(block, 0, largest), ERR_OUT_OF_RANGE, 0, "a code is above the DAC's largest");
 }
 
-static void check_limit(uint32_t phase) {
+void check_limit(uint32_t phase, struct codes block) {
     const struct converter *c = dac(phase);
     double lsb = (c->high - c->low) / code_max(c->bits);
-    for (uint32_t i = 0; i < asked.block[phase].count; i++)
-        (void)within(c->low + code_at(asked.block[phase], i) * lsb, LIMIT_MAX_DRIVE_A, "beyond max_drive_a");
+    for (uint32_t i = 0; i < block.count; i++)
+        (void)within(c->low + code_at(block, i) * lsb, LIMIT_MAX_DRIVE_A, "beyond max_drive_a");
 }
 
 static unsigned state_width(const struct layer *layer) {
-    unsigned id = layer->clamped ? CONV_STATE_ADC : CONV_OUTPUT_ADC;
-    return width_of((uint64_t)asked.reads * code_max(converter(id)->bits));
+    unsigned bits = converter(layer->clamped ? CONV_STATE_ADC : CONV_OUTPUT_ADC)->bits;
+    return width_of((uint64_t)asked.reads * code_max(bits));
 }
 
 /* Places in the reply: flags and numbers of all rows (phases of samples) first, then a block for each layer read. */
@@ -87,19 +86,20 @@ static void read_states(uint32_t row) {
     }
 }
 
-static void run_sample(uint32_t sample) {
-    uint32_t rows = (uint32_t)asked.rows, largest = code_max(dac(0)->bits), clipped = 0;
+struct settled settle_phase(const struct topology *on, const struct codes *block, uint32_t p, uint32_t s, double time_s) {
     uint32_t rest = (uint32_t)(-dac(1)->low / (dac(1)->high - dac(1)->low) * code_max(dac(1)->bits) + 0.5);
-    for (uint32_t u = 0, units = target(0)->units; u < units; u++) {
-        uint32_t code = code_at(asked.block[0], (uint64_t)sample * units + u);
-        clipped += code == 0 || code == largest;
-        chip_drive(u, code);
-    }
+    for (uint32_t u = 0, n = units(on, 0); !p && u < n; u++) chip_drive(u, code_at(block[0], (uint64_t)s * n + u));
+    for (uint32_t u = 0, n = units(on, 1); u < n; u++) chip_nudge(u, p ? code_at(block[p], (uint64_t)s * n + u) : rest);
+    return chip_settle(time_s, p == 0);
+}
+
+static void run_sample(uint32_t sample) {
+    uint32_t rows = (uint32_t)asked.rows, largest = code_max(dac(0)->bits), clipped = 0, n = units(asked.on, 0);
+    for (uint32_t u = 0; u < n; u++) /* 0, or the largest */
+        clipped += code_at(asked.block[0], (uint64_t)sample * n + u) % largest == 0;
     put_at(6 + 13 * rows + 4 * sample, 4, clipped);
     for (uint32_t p = 0; p < asked.phases && (!p || device_working()); p++) {
-        for (uint32_t u = 0, units = target(1)->units; u < units; u++)
-            chip_nudge(u, p ? code_at(asked.block[p], (uint64_t)sample * units + u) : rest);
-        struct settled settled = chip_settle(asked.time_s, p == 0);
+        struct settled settled = settle_phase(asked.on, asked.block, p, sample, asked.time_s);
         uint32_t row = p * asked.batch + sample;
         put_at(6 + row, 1, settled.residual <= (float)parameter(PARAM_SETTLE_TOLERANCE, 1e-3));
         put_at(6 + rows + 4 * row, 4, settled.iterations);
@@ -112,8 +112,8 @@ static void run_sample(uint32_t sample) {
 void verb_settle(void) {
     if (!parse() || !(asked.on = placed(asked.array)) || !reads_ok(asked.reads)) return;
     allow(codes_within(asked.layers, 0, asked.on->layers - 1u), ERR_OUT_OF_RANGE, 0, "there is no such layer");
-    for (uint32_t p = 0; p < asked.phases; p++) check_range(p);
-    for (uint32_t p = 0; p < asked.phases && !request.code; p++) check_limit(p);
+    for (uint32_t p = 0; p < asked.phases; p++) check_range(asked.on, p, asked.block[p], asked.batch);
+    for (uint32_t p = 0; p < asked.phases && !request.code; p++) check_limit(p, asked.block[p]);
     if (request.code || !reply_fits(block_at(asked.layers.count))) return;
     PUT("141", asked.phases, asked.batch, asked.layers.count);
     for (uint32_t s = 0; s < asked.batch && device_working(); s++) run_sample(s);

@@ -19,6 +19,7 @@ from hil.conformance.checks import (
     settle,
     states,
     trips,
+    updates,
     wear,
 )
 from hil.conformance.subject import FrameSubject, Subject
@@ -35,6 +36,7 @@ SHARED: tuple[Check[Subject], ...] = (
     *contract.CHECKS,
     *resistive.CHECKS,
     *products.CHECKS,
+    *updates.CHECKS,
 )
 CHECKS: tuple[Check[FrameSubject], ...] = (
     *identity.CHECKS,
@@ -55,4 +57,6 @@ CHECKS: tuple[Check[FrameSubject], ...] = (
     *contract.CHECKS,
     *resistive.CHECKS,
     *products.CHECKS,
+    *updates.CHECKS,
+    *updates.OF_FRAMES,
 )

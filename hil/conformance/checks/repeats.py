@@ -8,8 +8,9 @@ import numpy as np
 
 from firmware_specs.codes import Capability, DeviceFlag, Kind, Opcode
 from firmware_specs.frame import Frame
-from firmware_specs.messages import Pulse, Refusal, pack_number, parse_number
+from firmware_specs.messages import Pulse, Refusal, Term, pack_number, parse_number
 from hil.conformance.check import Check
+from hil.conformance.checks import updates
 from hil.conformance.checks.pulses import ready
 from hil.conformance.conversation import Answer, Failed, Skipped, demand, parsed
 from hil.conformance.subject import WATCHDOG_S, FrameSubject
@@ -39,6 +40,27 @@ def _once(subject: FrameSubject) -> None:
     demand(bool((grown == 2).all()), f"a request for 2 pulses, sent three times, gave {grown.max()} pulses a cell")
     demand(len({a.payload for a in answers}) == 1, "the duplicates got other replies")
     demand(bool(answers[-1].flags & DeviceFlag.REPLAYED), "the replayed flag is not set")
+
+
+def _update_once(subject: FrameSubject) -> None:
+    subject.needs(Capability.USAGE)
+    armed_at = time.monotonic()
+    sample = updates.ready(subject)
+    raw, region = subject.raw, updates.last(subject)
+    before = subject.usage(region).pulses.astype(np.int64)
+    payload = sample.request([Term(1, 2)], [0.0]).pack()
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.UPDATE, 0, raw.session, raw.sequence, 0, 1, payload)
+    answers = [raw.exchange([frame]) for _ in range(3)]
+    _accepted(answers[0], armed_at)
+    grown = subject.usage(region).pulses - before
+    demand(bool((grown == 1).all()), f"an UPDATE, sent three times, counts as {grown.max()} pulses a cell")
+    demand(len({a.payload for a in answers}) == 1, "the duplicates got other replies")
+    raw.sync(previous=raw.session)  # as after a lost reply
+    again = Frame(Kind.REQUEST, Opcode.UPDATE, 0, raw.session, frame.sequence, 0, 1, payload)
+    raw.exchange([again])
+    grown = subject.usage(region).pulses - before
+    demand(bool((grown == 1).all()), f"an UPDATE, asked for again after a SYNC, counts as {grown.max()} pulses a cell")
 
 
 def _once_across_sync(subject: FrameSubject) -> None:
@@ -71,5 +93,6 @@ def _wait(subject: FrameSubject) -> None:
 CHECKS = (
     Check("pulses.once", "5.2", "a pulse request sent three times pulses once", _once),
     Check("pulses.once-across-sync", "5.3", "a pulse request repeated after a SYNC pulses once", _once_across_sync),
+    Check("updates.once", "5.2", "an update sent again, before and after a SYNC, moves cells once", _update_once),
     Check("clock.wait", "7.9", "WAIT moves the clock, once", _wait),
 )

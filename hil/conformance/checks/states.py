@@ -16,6 +16,8 @@ from firmware_specs.messages import (
     Pulse,
     ReadCells,
     Settle,
+    Term,
+    Update,
     WriteCells,
     pack_number,
     parse_number,
@@ -46,6 +48,9 @@ def _armed_requests(subject: Subject) -> dict[Opcode, bytes]:
     if Capability.SETTLE in capabilities:
         drive = subject.drive_codes(np.zeros((1, int(np.prod(subject.topology.drive_shape)))))
         requests[Opcode.SETTLE] = Settle(0, drive, layers=(0,)).pack()
+    if Capability.UPDATE in capabilities:
+        update = Update(0, drive, (), (Term(0, 0),), np.zeros(1, np.float32))
+        requests[Opcode.UPDATE] = update.pack()
     if Capability.PRODUCT in capabilities:
         volts = subject.codes(ConverterId.PRODUCT_DAC, np.zeros((1, region.rows)))
         requests[Opcode.PRODUCT] = Product(0, 0, 0, False, volts).pack()

@@ -27,6 +27,7 @@ from firmware_specs.messages import (
     Refusal,
     Region,
     Settle,
+    Update,
     WriteCells,
     pack_converters,
     pack_number,
@@ -204,6 +205,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.USAGE: lambda d, p: d.usage(Region.parse(p)).pack(),
     Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], (0.0,))[0].pack(),
     Opcode.PRODUCT: lambda d, p: d.product([Product.parse(p)], (0.0,))[0].pack(),
+    Opcode.UPDATE: lambda d, p: d.update(Update.parse(p), 0.0).pack(),
     Opcode.TEMPERATURE: lambda d, p: pack_number(d.temperature()),
     Opcode.CLOCK: lambda d, p: pack_number(d.clock()),
 }

@@ -50,6 +50,8 @@ class Update(Section):
     """Whether pulses alone move the weights."""
     frozen: ClassVar[bool] = False
     """Whether nothing moves them."""
+    by_device: ClassVar[bool] = False
+    """Whether the chip forms the update itself, so that the host has no gradient of the cells."""
     beside: ClassVar[int] = 0
     """Arrays a block needs beside the one it settles on."""
 

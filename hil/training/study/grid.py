@@ -190,11 +190,6 @@ def _clear(path: Path) -> None:
     marked.clear(path, STUDY, last="study.json")
 
 
-def rows_of(path: Path, grid: list[Point]) -> list[Row]:
-    """Rows of the points that are done."""
-    return [row for point in grid for row in rows_in(path / "points" / point.name) or ()]
-
-
 def rows_in(folder: Path) -> list[Row] | None:
     """Rows of a point, None where it is not done, or its `point.json` does not read back."""
     try:

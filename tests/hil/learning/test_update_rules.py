@@ -173,13 +173,15 @@ def test_every_rule_resumes_bit_by_bit_and_undoes_a_step_that_failed(kind):
     ]
     small += ["update.search=20", "update.lines=5"] if kind in TWO_ARRAYS else []
     small += ["update.chop=2"] if kind in ("chopped", "agad") else []
+    small += ["update.zero_contrast=1", "update.correct_every=3"] if kind == "device" else []
+    chip = "self-updating" if kind == "device" else "reram"
     experiment = load_experiment("digits", small)
     data = load_data(Data(name="digits"), None)
     batches = list(Batches(data.train, 16, 0, True).epoch(0))[:8]
     loss = task("cross_entropy").loss
 
     def start():
-        counterpart = EmulatorBench(Chip(load("reram"), 0), "emulator:reram")
+        counterpart = EmulatorBench(Chip(load(chip), 0), "emulator:chip")
         model = build(experiment, counterpart, data.shape, data.classes)
         updates = CellUpdates(model, experiment.update, 0)
         host = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])

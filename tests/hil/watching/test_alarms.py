@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 from importlib import resources
 
 import pytest
@@ -215,6 +216,23 @@ def test_status_says_how_a_device_in_use_is_and_what_became_of_the_others(python
     process.wait()
     (line, *_) = said()
     assert f"process {process.pid} of" in line and "had it and is gone without a word" in line
+
+
+def test_a_status_that_was_there_before_the_first_run_shows_it(scene, tmp_path, capsys, monkeypatch):
+    lab, waits = tmp_path / "lab.toml", []
+    lab.write_text('[devices.a]\naddress = "serial:/dev/ttyQ7"\n')
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+        scene("one").steps(30).running()
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with pytest.raises(SystemExit):
+        main(["status", str(tmp_path / "runs"), "--bench", str(lab), "--watch", "2"])
+    first, second = capsys.readouterr().out.split("a  serial:/dev/ttyQ7")[1:]
+    assert waits == [2, 2] and "step" not in first and "step 30/100" in second
 
 
 def test_status_says_who_has_each_instrument_of_a_rack(tmp_path, capsys):
