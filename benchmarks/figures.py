@@ -150,6 +150,9 @@ def nudge_response(chip: Chip, nudge: float) -> float:
     stuck, at = placed.crossbars[0]._defects.stuck, placed.crossbars[0]._defects.stuck_s
     if stuck is not None and at is not None:  # the item holds units beside them at their lower rail
         drive[((at > chip.datasheet.cells.g_min_s * 1.01) & stuck).any(dim=0).any(dim=1).numpy()] = -1.0
+    lines = placed.crossbars[0]._defects.open_lines
+    if lines is not None:  # and units with a dead row
+        drive[lines.all(dim=2).any(dim=0).numpy()] = -1.0
     state = {}
     for sign in (1, -1):
         inner, outer = np.zeros(weights.shape[0]), np.zeros(weights.shape[1])
@@ -157,7 +160,6 @@ def nudge_response(chip: Chip, nudge: float) -> float:
             inner = np.clip(drive + weights @ outer, 0.0, 1.0)
             outer = inner @ weights + sign * nudge
         state[sign] = outer
-    lines = placed.crossbars[0]._defects.open_lines
     whole = np.ones(weights.shape[1], bool) if lines is None else ~lines.all(dim=1).any(dim=0).numpy()
     return float((state[1] - state[-1])[whole].mean() / (2 * nudge))
 
@@ -182,7 +184,8 @@ def measured(name: str, seed: int, fault: str, size: int, items: Sequence[str] =
             again_what = plan.Plan(rows=size, columns=size, nudge=NudgeLinearity())
             again = run.characterize(crossbar, again_what, Path(folder) / "nudge", chip.datasheet)
             figures = [f for f in figures if f.name != "nudge.response"] + [again["nudge.response"]]
-            true["nudge.response"] = nudge_response(chip, again["nudge.recommended"].measured.value)
+            if not chip.datasheet.resistive:
+                true["nudge.response"] = nudge_response(chip, again["nudge.recommended"].measured.value)
     for figure in figures:
         m = figure.measured
         yield {

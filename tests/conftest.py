@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -161,12 +162,20 @@ def python(request):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node):
-    """All workers share one server of warm processes."""
+def pytest_xdist_setupnodes(config, specs):
+    """All workers share one server of warm processes, and are some of its processes themselves."""
     if hasattr(os, "fork"):
-        if not hasattr(node.config, "warm"):
-            node.config.warm = _warm().Server()
-            node.config.add_cleanup(node.config.warm.stop)
+        client = _warm()
+        config.warm = client.Server()
+        config.add_cleanup(config.warm.stop)
+        for spec in specs:
+            if spec.popen and not spec.python:
+                spec.python = shlex.join(client.Python(config.warm.address).program)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    if hasattr(node.config, "warm"):
         node.workerinput["warm"] = node.config.warm.address
 
 

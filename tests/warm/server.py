@@ -6,7 +6,9 @@ standard input does.
 """
 
 import array
+import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -45,12 +47,17 @@ def watch(connection, child):
     os._exit(0)
 
 
-def pay():
-    """Imports what commands import, once."""
-    import hil.cli
-    import hil.commands.train
-    import hil.training.loop  # noqa: F401
+# what commands import first, then what the suite's workers do
+TO_BE_PAID = ("hil.cli", "hil.commands.train", "hil.training.loop")
+TO_BE_PAID += ("scipy.stats", "xarray", "sklearn.cluster", "matplotlib.figure", "distributed", "hypothesis", "mcp")
+TO_BE_PAID += ("emulator.serve", "hil.conformance", "hil.measuring.characterize.items")
 
+
+def pay():
+    """Imports, once."""
+    for module in TO_BE_PAID:
+        with contextlib.suppress(ModuleNotFoundError):  # extras need not be there
+            importlib.import_module(module)
     assert "usb" not in sys.modules, "its devices are looked for in a thread, which no forked process has"
     gc.collect()
     gc.freeze()
@@ -86,7 +93,7 @@ def run(arguments, environment, folder):
     os.environ.update(environment)
     os.chdir(folder)
     there = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
-    kind, *rest = arguments
+    kind, *rest = [part for part in arguments if part != "-u"]
     if kind == "-m":
         sys.path[:0] = [folder, *there]
         sys.argv = rest

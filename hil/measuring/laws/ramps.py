@@ -146,7 +146,7 @@ def _of_law(law: str, scores: Sequence[Score], middles: dict[str, Array]) -> tup
 
 
 def _notes(both: Sequence[Fitted]) -> list[str]:
-    notes = [f"{sum(f.outliers for f in both)} readings beyond 8 standard deviations left out"]
+    notes = [f"{sum(f.outliers for f in both)} readings beyond 8 standard deviations weigh less"]
     count = min(len(f.factor) for f in both)
     if count < FEW:
         notes.append(

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hil.measuring import robust
+from hil.measuring.characterize.items.drift import Drift
 from hil.measuring.characterize.items.found import mean_level
+from hil.measuring.characterize.items.item import ladder_of
 
 
 @pytest.mark.parametrize("count", [3, 4, 8])
@@ -41,3 +44,22 @@ def test_the_mean_level_of_many_cells_read_four_times_is_where_its_interval_says
 
 def test_cells_that_read_the_same_every_time_have_a_level_without_scatter():
     assert mean_level(np.tile(np.linspace(0, 1, 11), (4, 1))).sigma == 0
+
+
+def test_what_drift_leaves_is_as_uncertain_as_it_scatters_where_writes_err():
+    """Charge leaks to one level whatever was written: what is kept depends on the level, and cells miss theirs."""
+    shape, low_s, high_s = (2, 16, 16), 1e-6, 10e-6
+    rng, ages, off = np.random.default_rng(5), np.array([1.0, 1e4, 1e5, 1e6]), []
+    target = ladder_of(shape, 0.2)
+    truth = np.median(1 / (1 + 9 * (target + 0.01 * rng.normal(size=(2000, *shape)))))
+    for _ in range(60):
+        written = target + 0.01 * rng.normal(size=shape)
+        level = written * np.exp(-np.array(ages) / 5e4)[:, None, None, None]
+        level = level[:, None] + 1e-4 * rng.normal(size=(4, 4, *shape))
+        data = xr.Dataset(
+            {"level": (("step", "read", "plane", "row", "column"), level), "age": ("step", ages)},
+            attrs={"g_min_s": low_s, "g_max_s": high_s},
+        )
+        kept = next(f for f in Drift().conclude(data, None) if f.name == "drift.kept").measured
+        off.append((kept.value - truth) / kept.sigma)
+    assert 0.75 < np.sqrt(np.mean(np.square(off))) < 1.3

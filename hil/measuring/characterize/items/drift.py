@@ -16,13 +16,16 @@ from hil.measuring import robust
 from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.items.decay import time_constants
-from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings, conductances, ladder
+from hil.measuring.characterize.items.item import ARITHMETIC, READS, Array, Settings, conductances, ladder, ladder_of
 from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Step, Wait, Write
 from hil.measuring.estimate import Estimate
 
 if TYPE_CHECKING:
     import xarray as xr
+
+LOWEST = 0.2
+"""Level of the lowest cells."""
 
 
 class Drift(Settings):
@@ -47,7 +50,7 @@ class Drift(Settings):
         """A write and a row of waits."""
         rows, past = [], 0.0
         for number, age in enumerate(self.ages_s):
-            deeds = (*((Write(ladder(probe, 0.2)),) if number == 0 else ()), Wait(age - past))
+            deeds = (*((Write(ladder(probe, LOWEST)),) if number == 0 else ()), Wait(age - past))
             rows.append(Step(lambda p: {"level": p.read(self.reads)}, deeds, {"age": age}))
             past = age
         return rows
@@ -58,7 +61,9 @@ class Drift(Settings):
         out = health.left_out(data)
         first, last = (cells(data)[n] for n in (0, -1))
         share = last / np.where(first > 0, first, np.nan)
-        kept = robust.designed_median(share, first).widened(arithmetic=ARITHMETIC)
+        # by what was written, not by what was read: the read value has the write error in it, and hides its scatter
+        target = ladder_of(data["level"].shape[2:], LOWEST)[health.good(data)]
+        kept = robust.designed_median(share, target).widened(arithmetic=ARITHMETIC)
         figures = [Figure(f"{self.NAME}.kept", kept, None, out)]
         if follows_exponential(data, self.origin_s(sheet)):
             tau, spread = time_constants(data)

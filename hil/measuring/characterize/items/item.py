@@ -66,9 +66,13 @@ def ladder(probe: Probe, low: float = 0.1, high: float = 0.9) -> Array:
 
     Consecutive cells are far apart, so that no region of the array has one level.
     """
-    count = int(np.prod(probe.shape))
-    order = (np.arange(count) * 0.6180339887498949) % 1.0
-    return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(probe.shape)
+    return ladder_of(probe.shape, low, high)
+
+
+def ladder_of(shape: tuple[int, ...], low: float = 0.1, high: float = 0.9) -> Array:
+    """The levels of `ladder` for cells of a shape."""
+    order = (np.arange(int(np.prod(shape))) * 0.6180339887498949) % 1.0
+    return np.asarray(low + (high - low) * order, dtype=np.float64).reshape(shape)
 
 
 def conductances(data: xr.Dataset, readings: Array | None = None) -> Array:

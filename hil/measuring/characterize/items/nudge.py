@@ -16,7 +16,7 @@ from hil.measuring.characterize import health
 from hil.measuring.characterize.figure import Figure
 from hil.measuring.characterize.grade import grade
 from hil.measuring.characterize.items.item import Array, Settings
-from hil.measuring.characterize.probe import Probe
+from hil.measuring.characterize.probe import HELD, Probe
 from hil.measuring.characterize.steps import Record, Step, Write
 from hil.measuring.estimate import Estimate
 
@@ -64,8 +64,8 @@ class NudgeLinearity(Settings):
 
         def look(size: float, p: Probe) -> Record:
             nudge = np.full((self.repeats, p.topology.layers[-1].units), size)
-            nudged = p.settle(p.driven(DRIVE, self.repeats), [nudge, -nudge]).states_v
-            low, high = (p.settle(p.driven(d, self.repeats)).states_v[-1][0] for d in drives)
+            nudged = p.settle(_driven(p, DRIVE, self.repeats), [nudge, -nudge]).states_v
+            low, high = (p.settle(_driven(p, d, self.repeats)).states_v[-1][0] for d in drives)
             unit_v = p.state_unit_v
             return {
                 "contrast": (nudged[-1][1] - nudged[-1][2]) / unit_v,
@@ -95,6 +95,23 @@ class NudgeLinearity(Settings):
         if str(data.attrs.get("substrate", "hopfield")) != "resistive" and "shifted" in data:
             figures.append(Figure(f"{self.NAME}.gradient", gradient(data, chosen, sheet), 1.0, GRADIENT))
         return figures
+
+
+def _driven(probe: Probe, value: float, samples: int) -> Array:
+    """A drive common to all units but those with a dead row, which the other plane alone would take to a rail."""
+    drive = probe.driven(value, samples)
+    if probe.health is not None and not probe.resistive:
+        held = _dead_rows(probe.health)
+        drive[:, : len(held)][:, held] = HELD
+    return drive
+
+
+def _dead_rows(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Units of the first layer with a dead row, (rows,), of cells' health."""
+    found = np.zeros(codes.shape[1], np.bool_)
+    for _, row in health.dead_lines(codes == health.DEAD_LINE, 2):
+        found[row] = True
+    return found
 
 
 GRADIENT = (
@@ -198,7 +215,8 @@ def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> 
     By equilibrium propagation the contrast of the first layer's states, summed, over twice the nudge, is what the sum
     of the outputs changes by for a change of the drive. 1 for a device whose couplings work alike both ways.
     """
-    rows, columns = health.good_rows(data), data["shifted"].shape[-1]
+    rows = health.good_rows(data) & ~_dead_rows(health.of(data))
+    columns = data["shifted"].shape[-1]
     seen = data["input_contrast"].to_numpy()[chosen.index][:, np.resize(rows, data.sizes["input"])]
     by_nudge = seen.sum(axis=1) / (2 * chosen.nudge)
     shifted = data["shifted"].to_numpy().sum(axis=2)

@@ -239,5 +239,11 @@ def test_a_law_of_more_parameters_must_earn_them_and_nan_never_wins():
     assert found == "poor"
     assert {s.law for s in scores} == {"rich", "poor"}
     assert choice.rank({"rich": (9, base + 1), "poor": (1, base)}, 100)[0] == "rich"
+    # of few units: many that agree decide although two of them weigh most, one alone does not
+    agree = np.array([40.0, 14, 6, 5, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, -0.5, -1, -1])
+    assert agree.sum() < 2 * np.sqrt(20) * agree.std(ddof=1)
+    assert choice.rank({"rich": (9, agree), "poor": (1, 0 * agree)}, 20)[0] == "rich"
+    alone = np.array([40.0, *[1.0, -1.0] * 9, 1.0])
+    assert choice.rank({"rich": (9, alone), "poor": (1, 0 * alone)}, 20)[0] == "poor"
     with pytest.raises(ValueError, match="no law could be fitted"):
         choice.rank({"broken": (1, base * np.nan)}, 100)
