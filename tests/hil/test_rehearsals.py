@@ -26,6 +26,7 @@ from hil.measuring.characterize.run import characterize
 
 FEW = {"groups": 6, "pulses": 5, "reads": 2}
 DRIVING = {"ARM", "CONFIGURE", "WRITE_CELLS", "PULSE", "MEASURE", "SETTLE", "READ_CELLS", "SET_TEMPERATURE", "WAIT"}
+DRIVING |= {"UPDATE"}
 
 
 class Unsaid(Machine):

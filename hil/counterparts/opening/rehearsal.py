@@ -26,6 +26,7 @@ from firmware_specs.messages import (
     Pulse,
     ReadCells,
     Settle,
+    Update,
     WriteCells,
     parse_number,
 )
@@ -68,6 +69,8 @@ class Notes:
         samples: Settled, each phase counted.
         drive: Into the first layer, or at the sources.
         nudge: Into the last layer.
+        updates: Of the cells by the device itself.
+        window_s: How long its circuits are on for a sample and term.
         line_v: On the lines of products.
         kelvin: Temperatures that are set.
     """
@@ -81,6 +84,8 @@ class Notes:
     samples: int = 0
     drive: Range = field(default_factory=Range)
     nudge: Range = field(default_factory=Range)
+    updates: int = 0
+    window_s: Range = field(default_factory=Range)
     line_v: Range = field(default_factory=Range)
     kelvin: Range = field(default_factory=Range)
 
@@ -131,6 +136,8 @@ class StandIn(Machine):
         if notes.samples:
             found.append(f"settles        {notes.samples} samples and phases")
             found.append(f"drive          {notes.drive.said(unit)}, nudge {notes.nudge.said('A')}")
+        if notes.updates:
+            found.append(f"updates        {notes.updates} by the device itself, windows {notes.window_s.said('s')}")
         if notes.line_v.low <= notes.line_v.high:
             found.append(f"products       {notes.line_v.said('V')} on the lines")
         if notes.requests["SET_TEMPERATURE"]:
@@ -172,7 +179,16 @@ class StandIn(Machine):
         self.notes.cells += sum(patch.codes.size for patch in WriteCells.parse(payload).patches)
 
     def _settle(self, payload: bytes) -> None:
-        request, sheet = Settle.parse(payload), self.device.sheet
+        self._driven(Settle.parse(payload))
+
+    def _update(self, payload: bytes) -> None:
+        request = Update.parse(payload)
+        self._driven(request)
+        self.notes.updates += 1
+        self.notes.window_s.take(request.windows_s)
+
+    def _driven(self, request: Settle | Update) -> None:
+        sheet = self.device.sheet
         self.notes.samples += len(request.drive) * (1 + len(request.nudges))
         self.notes.drive.take(sheet.drive_dac.low + request.drive * sheet.drive_dac.lsb)
         for codes in request.nudges:
@@ -194,5 +210,6 @@ NOTED = {
     Opcode.WRITE_CELLS: StandIn._write,
     Opcode.SETTLE: StandIn._settle,
     Opcode.PRODUCT: StandIn._product,
+    Opcode.UPDATE: StandIn._update,
     Opcode.SET_TEMPERATURE: StandIn._temperature,
 }

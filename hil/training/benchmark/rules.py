@@ -21,14 +21,18 @@ ONE_WAY = {
     "pulsed": '{kind="pulsed",lr=1e-2,refresh_every=50}',
     "mixed": '{kind="mixed",lr=4e-2,threshold=5,refresh_every=50}',
 }
+BY_ITSELF = '{kind="device",lr=0.05,alternate=true}'
 """Settings of `update`, as docs/explanation/chip-physics.md has them for cells of either kind."""
 
 
 def candidates(sheet: Datasheet | None) -> dict[str, str]:
     """Rules that a device's cells can follow, `update` as TOML by its kind."""
+    found = {"rewrite": REWRITE}
+    if sheet is not None and sheet.update is not None:
+        found["device"] = BY_ITSELF
     if sheet is None or sheet.pulses.law == "none" or sheet.resistive:
-        return {"rewrite": REWRITE}
-    return {"rewrite": REWRITE, **(ONE_WAY if sheet.pulses.one_sided else BOTH_WAYS)}
+        return found
+    return found | (ONE_WAY if sheet.pulses.one_sided else BOTH_WAYS)
 
 
 def given(kind: str, known: Mapping[str, str]) -> dict[str, str]:
