@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,26 @@ import psutil
 from hil.training.run import marked
 from hil.training.run.kinds import RUN
 
-WARM, TIMED = 60, 1000
+BLOCK, ROUNDS = 66, 40
 EVENTS, STEPS, VIEWERS, LOOKS = 1_000_000, 100_000, 50, 10
 MIB = 1 << 20
 
 
 def step(root: Path) -> None:
-    """CPU time of a training that is spent within the recorder; steps with and without it differ by less than noise."""
+    """Steps with the recorder and without, in blocks in turn, and the CPU time that is spent within it.
+
+    A block is a second or more: the recorder notes by the clock, and of short blocks those that have it would pay for
+    the time of those without. Blocks without it before and behind show what such a comparison is worth.
+    """
     from hil.cli import main
     from hil.watching.recorder import Recorder
 
     spent, done, began = [0.0], [0], [0.0]
+    blocks: list[float] = []
     whole, observer = Recorder.step, Recorder._observer
+
+    def on() -> bool:
+        return done[0] // BLOCK % 4 == 1
 
     def timed(work: Callable[[], None]) -> None:
         start = time.process_time()
@@ -45,30 +54,46 @@ def step(root: Path) -> None:
         spent[0] += time.process_time() - start
 
     def recorded(self: Recorder, record: dict[str, float]) -> None:
-        timed(lambda: whole(self, record))
+        if on():
+            timed(lambda: whole(self, record))
         done[0] += 1
-        if done[0] == WARM:
-            spent[0], began[0] = 0.0, time.process_time()
-        elif done[0] == WARM + TIMED:
-            taken = time.process_time() - began[0]
-            print(f"{TIMED} steps of {1e3 * taken / TIMED:.2f} ms: {spent[0] / taken:.2%} within the recorder")
+        if done[0] % BLOCK == 0:
+            blocks.append(time.process_time() - began[0])
+            if len(blocks) == 4:  # the first round is warm-up
+                spent[0] = 0.0
+            began[0] = time.process_time()
 
     def looked(self: Recorder, name: str, also: Callable[[Any], None]) -> Callable[[Any], None]:
         look = observer(self, name, lambda settled: None)
 
         def observe(settled: Any) -> None:
             also(settled)
-            timed(lambda: look(settled))
+            if on():
+                timed(lambda: look(settled))
 
         return observe
 
     Recorder.step, Recorder._observer = recorded, looked  # type: ignore[method-assign]
     settings = ["run.batch=64", "optimizer.lr=1e-9", "run.evaluate_every=1000", "data.train_samples=1408"]
-    options = [part for each in (*settings, f"run.epochs={-(-(WARM + TIMED) // 22)}") for part in ("--set", each)]
+    epochs = -(-4 * BLOCK * (ROUNDS + 1) // 22)
+    options = [part for each in (*settings, f"run.epochs={epochs}") for part in ("--set", each)]
     for device in ("reference:", "emulator:mixed-8bit?seed=1"):
-        done[0] = 0
+        done[0], began[0] = 0, time.process_time()
+        blocks.clear()
         with suppress(SystemExit):
             main(["train", "digits", "--device", device, "--run-dir", str(root / device.partition(":")[0]), *options])
+        rounds = [blocks[at : at + 4] for at in range(4, 4 * (ROUNDS + 1), 4)]
+        watched = [2 * block / (before + behind) - 1 for before, block, behind, _ in rounds]
+        same = [2 * block / (before + behind) - 1 for (_, _, before, block), (behind, *_) in pairwise(rounds)]
+        each_ms = 1e3 * statistics.median(b[0] for b in rounds) / BLOCK
+        print(f"{device}: {ROUNDS} blocks of {BLOCK} steps of {each_ms:.2f} ms, with it against those beside: "
+              f"{_median(watched)}; without it against those beside: {_median(same)}; "
+              f"{spent[0] / sum(b[1] for b in rounds):.2%} within the recorder")  # fmt: skip
+
+
+def _median(ratios: list[float]) -> str:
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:+.2%} +- {1.35 * (high - low) / 2 / len(ratios) ** 0.5:.2%}"  # of a median, from the quartiles
 
 
 def run_of(folder: Path, steps: int) -> None:

@@ -21,7 +21,8 @@ CUDA = ("nvidia-", "cuda-", "triton")
 def main() -> None:
     """Prints megabytes, and the heaviest packages."""
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    folder = subprocess.run([sys.argv[1], "-c", where], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    said = subprocess.run([sys.argv[1], "-c", where], stdout=subprocess.PIPE, encoding="utf-8", check=True)
+    folder = said.stdout.strip()
     there = {canonicalize_name(found.name): found for found in metadata.distributions(path=[folder])}
     beside = there.keys() - needs("torch", there) - TOOLS
     sizes = {name: size(there[name]) for name in beside if not name.startswith(CUDA)}

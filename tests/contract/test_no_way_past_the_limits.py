@@ -27,6 +27,7 @@ from firmware_specs.messages import (
     Identity,
     LimitsInfo,
     Region,
+    Term,
     pack_converters,
     parse_converters,
 )
@@ -40,6 +41,7 @@ NETWORK = LIMITS | {"max_drive_a": load("resistive-board").nudge_dac.high_a / 2}
 REGION = Region(0, 0, 0, 0, 2, 0, 2)
 ABOVE = 1.02
 """Half a code of the DACs is less."""
+LONGEST_S = load("self-updating").update.window_s
 
 
 class Told(Machine):
@@ -73,12 +75,25 @@ def multiplier():
 
 
 SHEETS = {"hopfield": hopfield, "resistive": lambda: load("resistive-board"), "product": multiplier}
+SHEETS["self-updating"] = lambda: load("self-updating")
 
 
 def settle(crossbar, *, drive=0.0, nudge=0.0, **others):
     block = crossbar._topologies[0]
     driven, nudged = int(np.prod(block.drive_shape)), int(np.prod(block.nudge_shape))
     return crossbar.settle(0, np.full((2, driven), drive), [np.full((2, nudged), nudge)], **others)
+
+
+def update(crossbar, *, drive=0.0, nudge=0.0, window_s=1e-6, **others):
+    block = crossbar._topologies[0]
+    driven, nudged = int(np.prod(block.drive_shape)), int(np.prod(block.nudge_shape))
+    phases = np.full((2, driven), drive), [np.full((2, nudged), nudge)]
+    return crossbar.update(0, *phases, [Term(1, 0, True)], np.full(2, window_s), **others)
+
+
+def worn_by_updates(crossbar):
+    for _ in range(40):
+        update(crossbar)
 
 
 def pulse(crossbar, **changed):
@@ -117,6 +132,20 @@ COVERED = {
         "conversions below 0": ("hopfield", lambda c: settle(c, reads=-1)),
         "no conversions": ("hopfield", lambda c: settle(c, reads=0)),
         "conversions": ("hopfield", lambda c: settle(c, reads=70000)),
+    },
+    Opcode.UPDATE: {
+        "drive, amperes": ("self-updating", lambda c: update(c, drive=ABOVE * LIMITS["max_drive_a"])),
+        "nudge, amperes": ("self-updating", lambda c: update(c, nudge=-ABOVE * LIMITS["max_drive_a"])),
+        "drive that is no number": ("self-updating", lambda c: update(c, drive=math.nan)),
+        "window, seconds": (
+            "self-updating",
+            lambda c: update(c, window_s=ABOVE * LONGEST_S),
+        ),
+        "window that is no number": ("self-updating", lambda c: update(c, window_s=math.nan)),
+        "window below 0": ("self-updating", lambda c: update(c, window_s=-1e-6)),
+        "wait, seconds": ("self-updating", lambda c: update(c, time_s=5.0)),
+        "wait that is no number": ("self-updating", lambda c: update(c, time_s=math.nan)),
+        "updates": ("self-updating", worn_by_updates),
     },
     Opcode.PRODUCT: {
         "line voltage": ("product", lambda c: c.product(0, 0, np.full((2, 7), ABOVE * LIMITS["max_read_v"]), 0)),
@@ -179,13 +208,17 @@ def test_every_verb_that_takes_numbers_is_in_the_table():
 def test_no_quantity_gets_past_its_limit(protocol, opcode, sheet, action):
     machine = Told(SHEETS[sheet]())
     with opened(protocol, machine, {"this test": NETWORK if sheet == "resistive" else LIMITS}) as crossbar:
-        chains = {"hopfield": dense_chain([6, 4]), "resistive": resistive_chain(6, [4])}
+        chains = {
+            "hopfield": dense_chain([6, 4]),
+            "self-updating": dense_chain([6, 4]),
+            "resistive": resistive_chain(6, [4]),
+        }
         crossbar.configure(0, chains.get(sheet, dense_chain([7, 4], bias=False)))
         crossbar.arm()
         machine.asked.clear()
         with pytest.raises((OutOfRange, BudgetSpent)):
             action(crossbar)
-        if action is not worn:
+        if action not in (worn, worn_by_updates):
             assert opcode not in machine.asked, "it was refused after it went out"
         assert machine.device.outputs.on
 

@@ -27,7 +27,7 @@ from hil.training.update import CellUpdates
 
 pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")
 
-BY_PULSES = [name for name in names("updates") if find("updates", name).pulsed]
+BY_PULSES = [name for name in names("updates") if find("updates", name).pulsed and not find("updates", name).by_device]
 TWO_ARRAYS = [name for name in BY_PULSES if find("updates", name).beside]
 FEW_STATES = {
     "law": "soft_bounds",
