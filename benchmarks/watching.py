@@ -36,7 +36,8 @@ def step(root: Path) -> None:
     """Steps with the recorder and without, in blocks in turn, and the CPU time that is spent within it.
 
     A block is a second or more: the recorder notes by the clock, and of short blocks those that have it would pay for
-    the time of those without. Blocks without it before and behind show what such a comparison is worth.
+    the time of those without. Blocks without it before and behind show what such a comparison is worth. What is noted
+    every few seconds only falls into the blocks that have it: the time within it is an upper bound.
     """
     from hil.cli import main
     from hil.watching.recorder import Recorder

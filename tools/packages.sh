@@ -28,4 +28,4 @@ du -sm "$room/env" | sed 's/\t.*/ MB of environment, torch and all/'
 "$python" "$sizes" "$bin/python" | sed 's/^/without extras: /'
 "$bin/python" "$install" "$wheel[rack]"
 "$python" "$sizes" "$bin/python" | sed 's/^/with [rack]: /'
-"$bin/hil" characterize --device emulator:discrete-board --size 8 --items transfer --out chip
+"$bin/hil" characterize --device emulator:discrete-board --size 8 --only transfer --out chip
