@@ -11,20 +11,12 @@ from emulator.crossbar import EVERYWHERE
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Term
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import dense_chain, resistive_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.learning.energy import energy
 
 SHEETS = {"hopfield": "self-updating", "resistive": "self-updating-resistive"}
-BLOCKS = {
-    "hopfield": dense_chain([6, 5, 3]),
-    "resistive": Topology(
-        substrate="resistive",
-        source=(6,),
-        layers=(Layer(shape=(5,)), Layer(shape=(3,), clamped=False)),
-        couplings=(Dense(pre=-1, post=0), Dense(pre=0, post=1)),
-    ),
-}
+BLOCKS = {"hopfield": dense_chain([6, 5, 3]), "resistive": resistive_chain(6, [5, 3])}
 NOMINAL = {"gain_spread": 0.0, "bias_spread": 0.0, "limit": None}
 
 

@@ -5,7 +5,7 @@ import torch
 
 from emulator.chip import Chip
 from firmware_specs.datasheet import load
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import dense_chain, resistive_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.data import load as load_data
 from hil.experiments.experiment_file import load as load_experiment
@@ -19,15 +19,7 @@ from hil.training.update import CellUpdates
 pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")
 
 SHEETS = {"hopfield": "self-updating", "resistive": "self-updating-resistive"}
-BLOCKS = {
-    "hopfield": dense_chain([6, 5, 3]),
-    "resistive": Topology(
-        substrate="resistive",
-        source=(6,),
-        layers=(Layer(shape=(5,)), Layer(shape=(3,), clamped=False)),
-        couplings=(Dense(pre=-1, post=0), Dense(pre=0, post=1)),
-    ),
-}
+BLOCKS = {"hopfield": dense_chain([6, 5, 3]), "resistive": resistive_chain(6, [5, 3])}
 SOUND = {"gain_spread": 0.0, "bias_spread": 0.0, "limit": None}
 
 
