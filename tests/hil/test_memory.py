@@ -30,6 +30,7 @@ def _what_was_there_before_is_not_searched():
 
 def stepper(address, batch):
     experiment = Experiment.model_validate({"data": {"name": "digits"}, "blocks": BLOCKS})
+    torch.manual_seed(0)
     model = build(experiment, open_bench(address, stop=Stop(5, 1e-30)), (1, 8, 8), 10)
     update = optimizer(experiment.optimizer, model.parameters())
     images, labels = torch.rand(batch, 1, 8, 8), torch.arange(batch) % 10
@@ -57,23 +58,24 @@ def allocated(step, steps):
     return peak, present
 
 
-@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+def least_peak(step, looks=6):
+    """What a step needs. How many sweeps a settle of an emulated chip takes, and how many rows move to the end, depends
+    on the images and on the last bit of the processor's arithmetic: some steps hold a settle's rows twice."""
+    step()
+    allocated(step, 1)  # the profiler's first look at a step is off by tens of percent, later ones are exact
+    return min(allocated(step, 1)[0] for _ in range(looks))
+
+
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit?seed=1"])
 def test_memory_of_a_step_grows_linearly_with_the_batch(address):
-    peaks = []
-    for batch in (16, 32, 64):
-        step = stepper(address, batch)
-        step()
-        allocated(step, 1)  # the profiler's first look at a step is off by tens of percent, later ones are exact
-        peaks.append(allocated(step, 1)[0])
-    assert 0 < peaks[2] - peaks[1] <= 2.2 * (peaks[1] - peaks[0])
+    small, middle, large = (least_peak(stepper(address, batch)) for batch in (16, 32, 64))
+    assert 0 < large - middle <= 2.2 * (middle - small)
 
 
-@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
+@pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit?seed=1"])
 def test_memory_does_not_grow_over_steps(address):
     step = stepper(address, 16)
-    for _ in range(2):
-        step()
-    peak, _ = allocated(step, 1)
-    later, left = allocated(step, 5)
-    assert later <= 1.05 * peak
+    peak = least_peak(step)
+    _, left = allocated(step, 5)
+    assert least_peak(step) <= 1.05 * peak
     assert abs(left) <= 0.05 * peak
