@@ -168,11 +168,11 @@ def test_a_training_that_is_not_at_its_end_when_its_time_is_up_is_noted_as_stopp
     with python.popen(["-c", impatient], stdin=subprocess.PIPE, cwd=tmp_path) as worker:
         worker.stdin.write(json.dumps(asked) + "\n")
         worker.stdin.flush()
-        noted = tmp_path / "p" / "attempts.jsonl"
-        wait_for(lambda: noted.exists() and "begun" in noted.read_text())
+        wait_for(lambda: list((tmp_path / "p" / "run" / "checkpoints").glob("*.json")))
         worker.stdin.close()
         worker.wait(PATIENCE_S)
-    assert [json.loads(line)["what"] for line in noted.read_text().splitlines()] == ["begun", "stopped"]
+    noted = (tmp_path / "p" / "attempts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["what"] for line in noted] == ["begun", "stopped"]
 
 
 def test_a_task_whose_study_is_gone_before_it_begins_is_not_trained(python, tmp_path):
