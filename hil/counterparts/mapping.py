@@ -84,7 +84,10 @@ class Mapping:
         cells = self.datasheet.cells
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
-            matrix = crossbar_matrix(topology, coupling, parameters, index, self.rail) / self.datasheet.neurons.transimpedance_ohm
+            matrix = (
+                crossbar_matrix(topology, coupling, parameters, index, self.rail)
+                / self.datasheet.neurons.transimpedance_ohm
+            )
             if cells.mapping == "single":
                 if coupling.bias:
                     matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2

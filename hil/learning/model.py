@@ -101,18 +101,14 @@ def observed(model: nn.Module, observers: Mapping[str, Observer]) -> Iterator[No
             blocks[name].observer = former
 
 
-def energy_of(
-    part: EnergyPart | Energy, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0
-) -> Energy:
+def energy_of(part: EnergyPart | Energy, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0) -> Energy:
     """The energy of a block for the shape its feedforward part delivers."""
     if isinstance(part, Energy):
         return replace(part, drive_shape=drive_shape)
     return Crossbar.of(topology_of(part, drive_shape, slope, rail))
 
 
-def topology_of(
-    part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0
-) -> spec.Topology:
+def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0) -> spec.Topology:
     """Layers and couplings of an energy part for the shape its feedforward part delivers.
 
     In the Hopfield substrate that shape is the first layer's; in the resistive one it is the source nodes'.
