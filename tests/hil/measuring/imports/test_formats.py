@@ -226,7 +226,7 @@ def test_the_command_makes_a_folder_that_reports_twins_and_others_read(tmp_path,
     assert stop.value.code == 2 and "pcm-reset" in capsys.readouterr().err
 
 
-MAP = """kind = "ramps"
+RAMPS = """kind = "ramps"
 [columns]
 cell = { name = "device" }
 pulse = { name = "n" }
@@ -238,7 +238,7 @@ conductance = { name = "G", unit = "uS" }
 def test_a_table_of_one_conductance_is_summarized_and_no_twin_comes_of_it(tmp_path, capsys):
     table, out = tmp_path / "small.csv", tmp_path / "out"
     table.write_text("device,n,way,G\na,1,up,5\na,2,up,5\na,3,up,5\n", encoding="utf-8")
-    (tmp_path / "map.toml").write_text(MAP, encoding="utf-8")
+    (tmp_path / "map.toml").write_text(RAMPS, encoding="utf-8")
     call = ["import", "table", str(table), "-o", str(out), "--map", str(tmp_path / "map.toml")]
     with pytest.raises(SystemExit) as stop:
         main(call)
