@@ -40,7 +40,7 @@ CELLS_S = 10.0
 STANDING_S = 5.0
 KEPT_S = 2.0
 NOTES, SHARE = 0.0025, 0.001
-"""Of the time that noting steps, or the ledger after an epoch, and that each kind of picture and question may take."""
+"""Of the time that noting steps, and that each kind of picture and question and the ledger may take."""
 
 
 class Recorder:
@@ -73,7 +73,7 @@ class Recorder:
         self._steps = 0
         self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
-        self._epochs = Rhythm(KEPT_S, NOTES)
+        self._epochs = Rhythm(KEPT_S, SHARE)
         self._batches = batches
         self._drawing = self._picture.due()
         self._seen: dict[str, Settled] = {}
