@@ -126,7 +126,7 @@ class Relaxation:
         for layer, current in zip(self._topology.layers, raw, strict=True):
             driven = current.flatten(1) * layer.gain
             free.append(
-                (driven > -margin) & (driven < 1 + margin)
+                (driven > -margin) & (driven < layer.rail + margin)
                 if layer.clamped
                 else torch.ones_like(driven, dtype=torch.bool)
             )
