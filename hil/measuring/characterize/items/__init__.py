@@ -19,6 +19,7 @@ ITEMS = (
     Found, Health, Transfer, SettleTime, NudgeLinearity, CurrentVoltage, Programming, ReadNoise, TemperatureSweep,
     Drift, PulseResponse, SymmetricPoint, Endurance,
 )  # fmt: skip
+"""Shipped items, in the order in which they are measured."""
 
 __all__ = [
     "ITEMS", "CurrentVoltage", "Drift", "Endurance", "Found", "Health", "Item", "NudgeLinearity", "Programming",
