@@ -4,7 +4,7 @@ A cell between two voltages dissipates `G (v_pre - v_post)^2` in a resistive net
 driven from both sides and read by virtual grounds: `G (v_pre^2 + v_post^2)`, both planes. The time is that of the phase
 with its readings, as the device states it. Pulses and writes are counted where the chip counts them, cell by cell.
 
-It is computed now and then, never for more than half a percent of the time; settles between have the power of the last.
+It is computed now and then, never for more than 0.2 % of the time; settles between have the power of the last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Topology
 from hil.counterparts.seam import States
 
-SHARE = 0.005
+SHARE = 0.002
 """Of the time that may go into it."""
 
 
