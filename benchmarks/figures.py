@@ -36,6 +36,7 @@ from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.characterize import plan, run
 from hil.measuring.characterize.items import ITEMS, Drift, NudgeLinearity, Programming
 from hil.measuring.characterize.items.item import ladder
+from hil.measuring.characterize.items.nudge import DRIVE
 
 PRESETS = ("pcm", "reram", "ecram", "mixed-8bit", "discrete-board", "resistive-board")
 FAULTS = ("none", "stuck", "dead")
@@ -146,21 +147,21 @@ def nudge_response(chip: Chip, nudge: float) -> float:
     placed = chip.arrays[0]
     now = placed.crossbars[0].present_s(chip.conditions.aged_s, chip.conditions.temperature_k).double().numpy()
     weights = (now[0] - now[1]) * chip.datasheet.neurons.transimpedance_ohm
-    drive = np.full(weights.shape[0], 0.4)
+    drive = np.full(weights.shape[0], DRIVE)
     stuck, at = placed.crossbars[0]._defects.stuck, placed.crossbars[0]._defects.stuck_s
     if stuck is not None and at is not None:  # the item holds units beside them at their lower rail
         drive[((at > chip.datasheet.cells.g_min_s * 1.01) & stuck).any(dim=0).any(dim=1).numpy()] = -1.0
     lines = placed.crossbars[0]._defects.open_lines
     if lines is not None:  # and units with a dead row
         drive[lines.all(dim=2).any(dim=0).numpy()] = -1.0
+    whole = np.ones(weights.shape[1], bool) if lines is None else ~lines.all(dim=1).any(dim=0).numpy()
     state = {}
     for sign in (1, -1):
         inner, outer = np.zeros(weights.shape[0]), np.zeros(weights.shape[1])
         for _ in range(2000):
             inner = np.clip(drive + weights @ outer, 0.0, 1.0)
-            outer = inner @ weights + sign * nudge
+            outer = inner @ weights + sign * nudge * whole  # nor are units with a dead column nudged
         state[sign] = outer
-    whole = np.ones(weights.shape[1], bool) if lines is None else ~lines.all(dim=1).any(dim=0).numpy()
     return float((state[1] - state[-1])[whole].mean() / (2 * nudge))
 
 

@@ -27,27 +27,30 @@ import psutil
 from hil.training.run import marked
 from hil.training.run.kinds import RUN
 
-BLOCK, ROUNDS = 66, 40
+BLOCK, ROUNDS, STRETCH = 66, 40, 30
 EVENTS, STEPS, VIEWERS, LOOKS = 1_000_000, 100_000, 50, 10
 MIB = 1 << 20
 
 
 def step(root: Path) -> None:
-    """Steps with the recorder and without, in blocks in turn, and the CPU time that is spent within it.
+    """Steps with the recorder and without, in blocks in turn, and then the share of CPU time that is spent within it.
 
     A block is a second or more: the recorder notes by the clock, and of short blocks those that have it would pay for
-    the time of those without. Blocks without it before and behind show what such a comparison is worth. What is noted
-    every few seconds only falls into the blocks that have it: the time within it is an upper bound.
+    the time of those without. Blocks without it before and behind show what such a comparison is worth; all of them
+    pay for what is noted every few seconds only in the blocks that have it. The time within it is that of a stretch
+    where every step has it.
     """
     from hil.cli import main
     from hil.watching.recorder import Recorder
 
     spent, done, began = [0.0], [0], [0.0]
     blocks: list[float] = []
-    whole, observer = Recorder.step, Recorder._observer
+    whole, after, observer = Recorder.step, Recorder.epoch, Recorder._observer
+    turns = 4 * (ROUNDS + 1)
 
     def on() -> bool:
-        return done[0] // BLOCK % 4 == 1
+        block = done[0] // BLOCK
+        return block >= turns or block % 4 == 1
 
     def timed(work: Callable[[], None]) -> None:
         start = time.process_time()
@@ -60,7 +63,7 @@ def step(root: Path) -> None:
         done[0] += 1
         if done[0] % BLOCK == 0:
             blocks.append(time.process_time() - began[0])
-            if len(blocks) == 4:  # the first round is warm-up
+            if len(blocks) == turns:
                 spent[0] = 0.0
             began[0] = time.process_time()
 
@@ -75,21 +78,22 @@ def step(root: Path) -> None:
         return observe
 
     Recorder.step, Recorder._observer = recorded, looked  # type: ignore[method-assign]
+    Recorder.epoch = lambda self, record: timed(lambda: after(self, record))  # type: ignore[method-assign]
     settings = ["run.batch=64", "optimizer.lr=1e-9", "run.evaluate_every=1000", "data.train_samples=1408"]
-    epochs = -(-4 * BLOCK * (ROUNDS + 1) // 22)
+    epochs = -(-(turns + STRETCH) * BLOCK // 22)
     options = [part for each in (*settings, f"run.epochs={epochs}") for part in ("--set", each)]
     for device in ("reference:", "emulator:mixed-8bit?seed=1"):
         done[0], began[0] = 0, time.process_time()
         blocks.clear()
         with suppress(SystemExit):
             main(["train", "digits", "--device", device, "--run-dir", str(root / device.partition(":")[0]), *options])
-        rounds = [blocks[at : at + 4] for at in range(4, 4 * (ROUNDS + 1), 4)]
+        rounds = [blocks[at : at + 4] for at in range(4, turns, 4)]  # the first round is warm-up
         watched = [2 * block / (before + behind) - 1 for before, block, behind, _ in rounds]
         same = [2 * block / (before + behind) - 1 for (_, _, before, block), (behind, *_) in pairwise(rounds)]
         each_ms = 1e3 * statistics.median(b[0] for b in rounds) / BLOCK
         print(f"{device}: {ROUNDS} blocks of {BLOCK} steps of {each_ms:.2f} ms, with it against those beside: "
               f"{_median(watched)}; without it against those beside: {_median(same)}; "
-              f"{spent[0] / sum(b[1] for b in rounds):.2%} within the recorder")  # fmt: skip
+              f"{spent[0] / sum(blocks[turns:]):.2%} within the recorder")  # fmt: skip
 
 
 def _median(ratios: list[float]) -> str:

@@ -76,6 +76,9 @@ class Crossbar:
         if (topology.source is not None) != self.info.fabric.resistive:
             substrate = "resistive" if self.info.fabric.resistive else "Hopfield"
             raise OutOfRange(f"a {topology.substrate} block on a {substrate} device", device=self.address)
+        if topology.rails not in ((), (1.0,)):
+            text = f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()"
+            raise OutOfRange(text, device=self.address)
         cells = self.session.call(lambda device: device.configure(array, topology))
         if cells != (expected := tuple(topology.cells(coupling) for coupling in topology.couplings)):
             text = f"couplings of {expected} cells were configured, the device says {cells}"

@@ -10,6 +10,7 @@ import math
 import socket
 from time import monotonic
 
+CHUNK = 1 << 16
 NEARLY = 0.9
 """A timeout this near is not set again."""
 
@@ -28,6 +29,7 @@ class DeadlineSocket:
         self.deadline = math.inf
         self._inner = inner
         self._timeout_s = -1.0
+        self._rest = memoryview(b"")
 
     def recv_into(self, buffer: memoryview | bytearray, size: int = 0) -> int:
         """At least one byte.
@@ -42,9 +44,18 @@ class DeadlineSocket:
         return count
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
-        """All of it; raises `TimeoutError`."""
-        self._arm()
-        self._inner.sendall(data)
+        """All of it, behind what is left of an earlier message that its deadline cut; raises `TimeoutError`."""
+        self._send(self._rest)
+        self._send(memoryview(data))
+
+    def skip_message(self) -> None:
+        """Reads to the end of a message of which a part has been read, where the inner socket follows messages.
+
+        Raises:
+            TimeoutError: the rest did not come in time. ConnectionResetError: it cannot come.
+        """
+        while left := getattr(self._inner, "left", 0):
+            self.recv_into(bytearray(min(left, CHUNK)))
 
     def settimeout(self, seconds: float | None) -> None:
         """Nothing: the deadline counts."""
@@ -56,6 +67,16 @@ class DeadlineSocket:
     def close(self) -> None:
         """Of the socket."""
         self._inner.close()
+
+    def _send(self, data: memoryview) -> None:
+        view = data
+        try:
+            while view:
+                self._arm()
+                view = view[self._inner.send(view) :]
+        finally:
+            if len(view) < len(data):
+                self._rest = view
 
     def _arm(self) -> None:
         left_s = self.deadline - monotonic()

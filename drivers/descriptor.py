@@ -24,11 +24,21 @@ class Descriptor:
         self.buffer = ReadBuffer(self.fill, address)
         self._wire = wire
         self._address = address
+        self._rest = memoryview(b"")
 
     def write(self, data: bytes, deadline: float) -> None:
         """Sends all of `data`, taking in what arrives meanwhile so that two full buffers never wait on each other."""
+        self._rest = memoryview(b"")
+        self._send(memoryview(data), deadline)
+
+    def finish(self, deadline: float) -> None:
+        """Sends what is left of a message that its deadline cut: the other side takes anything else for its middle."""
+        if self._rest:
+            self._send(self._rest, deadline)
+
+    def _send(self, data: memoryview, deadline: float) -> None:
+        view = data
         try:
-            view = memoryview(data)
             while view:
                 try:
                     view = view[self._wire.write(view) :]
@@ -38,6 +48,9 @@ class Descriptor:
                     raise self._late(len(view))
         except LIBRARY_ERRORS as error:
             raise translate(error, f"writing {len(data)} bytes", self._address) from error
+        finally:
+            if len(view) < len(data):
+                self._rest = view
 
     def fill(self, deadline: float) -> bytes:
         """Waits for bytes and returns what is there; b"" when none came in time."""

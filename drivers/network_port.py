@@ -39,7 +39,7 @@ class NetworkPort:
         self._inner: socket.socket = port._socket
         self._queue = port._read_buffer
         self._queue.maxsize = MOST_AHEAD
-        self._option, self._half = 0, b""
+        self._option, self._half, self._rest = 0, b"", memoryview(b"")
         port._socket = self
 
     def recv(self, size: int) -> bytes:
@@ -64,13 +64,28 @@ class NetworkPort:
 
     def sendall(self, data: bytes) -> None:
         """All of it; raises `TimeoutError`."""
-        until = time.monotonic() + CONTROL_S if math.isinf(self.deadline) else self.deadline
-        view = memoryview(data)
+        if math.isinf(self.deadline):  # the handler's own words, which may stand within a message
+            left = self._send(memoryview(data), time.monotonic() + CONTROL_S)
+        else:
+            left = self._send(memoryview(data), self.deadline)
+            self._rest = left if len(left) < len(data) else memoryview(b"")
+        if left:
+            raise TimeoutError(f"{len(left)} bytes could not be written before the deadline")
+
+    def finish(self, deadline: float) -> None:
+        """Sends what is left of a message that its deadline cut; raises `TimeoutError`."""
+        self._rest = self._send(self._rest, deadline)
+        if self._rest:
+            raise TimeoutError(f"{len(self._rest)} bytes of a message could not be written before the deadline")
+
+    def _send(self, view: memoryview, until: float) -> memoryview:
+        """Returns what could not be sent in time."""
         while view:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([], [self._inner], [], left_s)[1]:
-                raise TimeoutError(f"{len(view)} bytes could not be written before the deadline")
+                break
             view = view[self._inner.send(view) :]
+        return view
 
     def shutdown(self, how: int) -> None:
         """Of the socket; the reader is let go, so that it sees the end."""

@@ -91,6 +91,11 @@ class MessageSocket(socket.socket):
     payload = 0
     header = b""
 
+    @property
+    def left(self) -> int:
+        """Bytes until the header or the payload ends of which a part has come; 0 between messages."""
+        return self.payload or (_HEADER.size - len(self.header) if self.header else 0)
+
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """At least one byte; raises `ConnectionError` behind a header that states too long a message."""
         count = super().recv_into(buffer, nbytes, flags)

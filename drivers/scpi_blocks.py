@@ -49,8 +49,9 @@ class BlockReader:
         A stream has no other end than a newline, which the block may hold: where bytes of it look like an end, it
         comes out short, and whoever knows its length refuses it.
         """
-        data = bytearray(begun)
-        while not (data.endswith(b"\n") and (end := ERRORS_END.search(data, max(0, len(data) - MAX_ERRORS)))):
+        data, line = bytearray(begun), 0
+        while not (data.endswith(b"\n") and (end := ERRORS_END.search(data, max(line, len(data) - MAX_ERRORS)))):
+            line = data.rfind(b"\n") + 1  # no error holds a newline
             if len(data) > most + MAX_ERRORS:
                 text = f"a block of indefinite length did not end within {most} bytes"
                 raise ProtocolViolation(text, device=self._wire.address, last=bytes(data[-64:]))

@@ -102,7 +102,14 @@ class SerialPort:
         return self._buffer.waiting()
 
     def drain(self, quiet_s: float, deadline: float) -> int:
-        """Throws away what arrives until it is quiet."""
+        """Ends a message that a deadline cut, and throws away what arrives until it is quiet."""
+        if self._wire is not None:
+            self._wire.finish(deadline)
+        if self._network is not None:
+            try:
+                self._network.finish(deadline)
+            except LIBRARY_ERRORS as error:
+                raise translate(error, "ending a message", self.address) from error
         return self._buffer.drain(quiet_s, deadline)
 
     def close(self) -> None:

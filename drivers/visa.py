@@ -14,7 +14,6 @@ import contextlib
 import math
 import os
 import socket
-import sys
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -27,12 +26,11 @@ from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.pyvisa_py_sessions import hislip_of, socket_of, with_deadlines
 from drivers.transport import ReadBuffer, within
 from firmware_specs import platform
 
 if TYPE_CHECKING:
-    from pyvisa_py.protocols.hislip import Instrument
-
     from drivers.vxi11_calls import Vxi11Calls
 
 CLOSE_S = 0.5
@@ -76,6 +74,7 @@ class VisaSession:
             self._arm(deadline)
             self._visa.write(self._session, data)
         except LIBRARY_ERRORS as error:
+            self._cut = self._numbered or self._stream
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
     def read_exact(self, count: int, deadline: float) -> bytes:
@@ -124,14 +123,21 @@ class VisaSession:
             raise translate(error, "reading", self.address) from error
 
     def drain(self, quiet_s: float, deadline: float) -> int:
-        """Clears the device and what it has sent; a session that cannot be cleared is opened anew."""
+        """Clears the device and what it has sent; a session that cannot be cleared is opened anew.
+
+        So is one of which a deadline has cut a message that went out: whatever came next would be taken for its middle.
+        Where the bytes go past the library, its rest is sent first.
+        """
         if self._wire is not None:
+            self._wire.finish(deadline)
             return self._buffer.drain(quiet_s, deadline)
         self._buffer.clear()
-        if self._numbered and not self._out_of_step:
-            return 0  # late replies carry the number of their question, and the library drops them
         try:
             self._arm(deadline)
+            if self._in_step():
+                return 0  # late replies carry the number of their question, and the library drops them
+            if self._cut:
+                raise ConnectionAbortedError("a message was cut as it went out")
             self._visa.clear(self._session)
         except LIBRARY_ERRORS:
             self._leave(min(deadline, time.monotonic() + CLOSE_S))
@@ -176,19 +182,19 @@ class VisaSession:
             self._session = resource.session
             self._quiet.enter_context(resource.ignore_warning(_HALF_READ))
             self._wire = self._past_the_library(resource)
-            self._timed = _timed(resource)
+            self._timed = with_deadlines(resource)
             self._asrl = self._name.upper().startswith("ASRL")
             self._stream = self._wire is None and (resource.resource_class == "SOCKET" or self._asrl)
         except LIBRARY_ERRORS as error:
             self.close()
             raise translate(error, "opening the session", self.address) from error
         self._timeout_ms, self._termchar_on = -1, False
-        self._numbered, self._out_of_step = _hislip_of(self._resource) is not None, False
+        self._numbered, self._out_of_step, self._cut = hislip_of(self._resource) is not None, False, False
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
         """The connection of a pyvisa-py SOCKET session, ready for small messages; raises where it was refused."""
-        connection = _socket_of(resource) if resource.resource_class == "SOCKET" else None
+        connection = socket_of(resource) if resource.resource_class == "SOCKET" else None
         wire = None if connection is None else platform.wire(connection)
         if connection is None or wire is None:
             return None
@@ -212,8 +218,22 @@ class VisaSession:
             data, _ = self._visa.read(self._session, count)
             return bytes(data)
         except LIBRARY_ERRORS as error:
-            self._out_of_step = self._numbered and _half_read(self._resource, error)
+            in_time = isinstance(error, pyvisa.VisaIOError) and error.error_code == constants.StatusCode.error_timeout
+            self._out_of_step = self._numbered and not in_time
             raise translate(error, f"reading up to {count} bytes", self.address) from error
+
+    def _in_step(self) -> bool:
+        """Does the next message of a HiSLIP session begin with a header? One that a deadline cut is read to its end."""
+        sync = self._timed[0] if self._numbered and not self._out_of_step and not self._cut else None
+        if not isinstance(sync, DeadlineSocket):
+            return False
+        self._out_of_step = True
+        try:
+            sync.skip_message()
+        except TimeoutError:
+            raise LinkTimeout("a reply stopped within a message", device=self.address) from None
+        self._out_of_step = False
+        return True
 
     def _check(self) -> None:
         if self._session is None:
@@ -253,43 +273,3 @@ def _close_quietly(resource: MessageBasedResource) -> None:
     with contextlib.suppress(*LIBRARY_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         resource.close()
-
-
-def _hislip_of(resource: MessageBasedResource) -> Instrument | None:
-    """The HiSLIP client under a pyvisa-py session.
-
-    Its device clear takes a reply that was on its way for the acknowledgement, and is out of step from then on. The
-    library is not imported for the question: that alone would look for the machine's USB devices, in a thread.
-    """
-    interface, loaded = _interface_of(resource), sys.modules.get("pyvisa_py.protocols.hislip")
-    return interface if loaded is not None and isinstance(interface, loaded.Instrument) else None
-
-
-def _timed(resource: MessageBasedResource) -> tuple[DeadlineSocket | Vxi11Calls, ...]:
-    """Puts what keeps deadlines under a HiSLIP or VXI-11 session of pyvisa-py; nothing under others."""
-    client = _hislip_of(resource)
-    if client is None:
-        from drivers.vxi11_calls import calls_of
-
-        calls = calls_of(_interface_of(resource))
-        return () if calls is None else (calls,)
-    client._sync, client._async = DeadlineSocket(client._sync), DeadlineSocket(client._async)
-    return client._sync, client._async
-
-
-def _half_read(resource: MessageBasedResource, error: Exception) -> bool:
-    """Has a HiSLIP read stopped within a message? What follows would be taken for a header."""
-    client = _hislip_of(resource)
-    in_time = isinstance(error, pyvisa.VisaIOError) and error.error_code == constants.StatusCode.error_timeout
-    return client is not None and (not in_time or client._payload_remaining > 0)
-
-
-def _socket_of(resource: MessageBasedResource) -> socket.socket | None:
-    """The socket under a pyvisa-py SOCKET session; other libraries keep theirs to themselves."""
-    wire = _interface_of(resource)
-    return wire if isinstance(wire, socket.socket) else None
-
-
-def _interface_of(resource: MessageBasedResource) -> object:
-    """What a pyvisa-py session works with; None of other libraries."""
-    return getattr(getattr(resource.visalib, "sessions", {}).get(resource.session), "interface", None)

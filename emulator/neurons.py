@@ -61,6 +61,6 @@ class Neurons:
 
 
 def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
-    """Neurons without mismatch: `clamp(slope * z, 0, 1)`, and the identity for linear layers."""
+    """Neurons without mismatch: `clamp(slope * z, 0, rail)`, and the identity for linear layers."""
     linear = Neurons(low=None, high=None)
-    return tuple(Neurons(gain=layer.slope) if layer.clamped else linear for layer in topology.layers)
+    return tuple(Neurons(gain=n.slope, high=n.rail) if n.clamped else linear for n in topology.layers)

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from firmware_specs.given import is_whole
 from firmware_specs.refusals import WHOLE, explain
@@ -56,16 +64,27 @@ class Layer(_Record):
 
     Attributes:
         shape: `(units,)` for a dense layer, `(channels, height, width)` for a convolutional one.
-        clamped: True: the neuron clips to the state rails, `s = clamp(slope * z, 0, 1)`; False: linear, `s = z`. In a
-            resistive network: True: a diode at every node, False: a bare node.
+        clamped: True: the neuron clips to the state rails, `s = clamp(slope * z, 0, rail)`; False: linear, `s = z`. In
+            a resistive network: True: a diode at every node, False: a bare node.
         slope: Gain of a clamped neuron (the `a` of the ff-EBM paper); a linear layer ignores it. In a resistive
             network: voltage gain A of the bidirectional amplifier behind each node, whose output is the state (forward
             voltage gain A, backward current gain 1/A; Kendall et al. 2020, arXiv 2006.01981). 1 is no amplifier.
+        rail: Upper rail of a clamped neuron; slope 1 and rail 6 are ReLU6. A device knows rails of 1 only: where all
+            rails of a block are alike, the host measures its states in units of them (`Topology.in_rails`).
     """
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
     clamped: bool = True
     slope: Annotated[float, Field(ge=LEAST_SLOPE, le=MOST_SLOPE)] = 1.0
+    rail: Annotated[float, Field(ge=LEAST_SLOPE, le=MOST_SLOPE)] = 1.0
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_rail(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Documents of devices, which know a rail of 1 only, do not mention it."""
+        said: dict[str, Any] = write(self)
+        if self.rail == 1:
+            del said["rail"]
+        return said
 
     @property
     def units(self) -> int:
@@ -150,7 +169,28 @@ class Topology(_Record, Shown):
             self._check_resistive()
         return self
 
+    @property
+    def rails(self) -> tuple[float, ...]:
+        """Upper rails of the clamped layers, each once, ascending."""
+        return tuple(sorted({layer.rail for layer in self.layers if layer.clamped}))
+
+    def in_rails(self) -> Topology:
+        """The same network with states in units of their common rail R: clamped neurons clip to 0 .. 1.
+
+        `s = R s'` and `z = R z'` leave weights and slopes as they are; drives, nudges and biases are R times smaller.
+
+        Raises:
+            ValueError: clamped layers have different rails, so that no unit serves all.
+        """
+        if len(self.rails) > 1:
+            raise ValueError(f"clamped layers have different rails, {', '.join(f'{rail:g}' for rail in self.rails)}")
+        layers = tuple(layer.model_copy(update={"rail": 1.0}) for layer in self.layers)
+        return self.model_copy(update={"layers": layers})
+
     def _check_resistive(self) -> None:
+        for index, layer in enumerate(self.layers):
+            if layer.rail != 1:
+                raise ValueError(f"layer {index}: nodes of a resistive network have no rail of their own, leave it out")
         for index, coupling in enumerate(self.couplings):
             if not isinstance(coupling, Dense):
                 raise ValueError(f"couplings[{index}]: a resistive network has dense couplings only")
@@ -236,7 +276,9 @@ class Topology(_Record, Shown):
         return tuple(tuple(n for n in colour if colour[n] == c) for c in range(max(colour.values()) + 1))
 
 
-def dense_chain(units: Sequence[int], *, slope: float = 1.0, clamp_last: bool = False, bias: bool = True) -> Topology:
+def dense_chain(
+    units: Sequence[int], *, slope: float = 1.0, rail: float = 1.0, clamp_last: bool = False, bias: bool = True
+) -> Topology:
     """Hopfield chain of dense layers, e.g. `dense_chain([256, 128])`: two layers, one crossbar.
 
     Raises:
@@ -245,7 +287,9 @@ def dense_chain(units: Sequence[int], *, slope: float = 1.0, clamp_last: bool = 
     _check_sizes("units", units)
     last = len(units) - 1
     return Topology(
-        layers=tuple(Layer(shape=(n,), clamped=clamp_last or i < last, slope=slope) for i, n in enumerate(units)),
+        layers=tuple(
+            Layer(shape=(n,), clamped=clamp_last or i < last, slope=slope, rail=rail) for i, n in enumerate(units)
+        ),
         couplings=tuple(Dense(pre=i, post=i + 1, bias=bias) for i in range(last)),
     )
 
@@ -258,6 +302,7 @@ def conv_chain(
     padding: int | None = None,
     pool: bool = False,
     slope: float = 1.0,
+    rail: float = 1.0,
     clamp_last: bool = True,
     bias: bool = True,
 ) -> Topology:
@@ -270,6 +315,7 @@ def conv_chain(
         padding: Zeros around the maps; half a kernel when omitted, so that maps keep their size.
         pool: Pool 2 x 2 maxima behind every convolution.
         slope: Gain of clamped neurons.
+        rail: Where they clip; 6, with a slope of 1, for ReLU6.
         clamp_last: Clip the last layer too; it is linear otherwise.
         bias: Bias a map.
 
@@ -294,7 +340,7 @@ def conv_chain(
         couplings.append(conv)
         shapes.append(after)
     last = len(shapes) - 1
-    layers = tuple(Layer(shape=s, clamped=clamp_last or i < last, slope=slope) for i, s in enumerate(shapes))
+    layers = tuple(Layer(shape=s, clamped=clamp_last or i < last, slope=slope, rail=rail) for i, s in enumerate(shapes))
     return Topology(layers=layers, couplings=tuple(couplings))
 
 

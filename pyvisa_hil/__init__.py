@@ -6,5 +6,6 @@ PyVISA finds a back-end by this name; the back-end itself is `emulator.visa`.
 from emulator.visa.library import HilVisaLibrary
 
 WRAPPER_CLASS = HilVisaLibrary
+"""What PyVISA takes as the back-end `hil`."""
 
 __all__ = ["WRAPPER_CLASS"]

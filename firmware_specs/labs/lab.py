@@ -14,6 +14,7 @@ from firmware_specs.racks.wiring import Instrument
 from firmware_specs.refusals import explain
 
 GND = "gnd"
+"""Node that every instrument's LO is at."""
 
 
 class PartSpec(Section):

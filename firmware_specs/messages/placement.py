@@ -10,7 +10,13 @@ from firmware_specs.topology import LEAST_SLOPE, MOST_SLOPE, Conv, Dense, Layer,
 
 
 def pack_topology(topology: Topology) -> bytes:
-    """Bytes of a topology."""
+    """Bytes of a topology.
+
+    Raises:
+        ValueError: a rail other than 1, which the wire does not carry; `Topology.in_rails` is what a device is told.
+    """
+    if topology.rails not in ((), (1.0,)):
+        raise ValueError(f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()")
     source = topology.source or ()
     writer = Writer().put("u8 u8", topology.substrate == "resistive", len(source))
     writer.put("u32 " * len(source), *source).put("u8", len(topology.layers))

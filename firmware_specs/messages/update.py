@@ -12,6 +12,7 @@ from firmware_specs.messages.packing import Codes, Floats, MalformedError, Reade
 MAX_PHASES = 3
 """The free one and two nudged ones."""
 MAX_TERMS = 4
+"""Products of two phases that one update may add up, at most."""
 
 
 class Term(NamedTuple):

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 Handler = Callable[[int, FrameType | None], None]
+"""What Python calls for a signal: its number, and where the program was."""
 
 
 class NoTerminal(OSError):

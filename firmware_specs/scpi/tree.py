@@ -99,6 +99,7 @@ COMMANDS: tuple[Command, ...] = (
         "clipped,ends,unsettled,most",
     ),
 )  # fmt: skip
+"""Every command of SCPI.md: header, form, parameters and answer."""
 
 
 @cache

@@ -23,6 +23,7 @@ def new(
 ) -> None:
     """Copies the firmware into a new folder, with the numbers of a datasheet; `make` there builds it as a process."""
     from firmware_specs.firmware import board
+    from hil.schemas import text_of
 
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise typer.BadParameter(f"{folder} is there and not empty: choose another folder", param_hint="DIR")
@@ -34,7 +35,9 @@ def new(
             shutil.copytree(source, folder / name)
         else:
             shutil.copyfile(source, folder / name)
-    (folder / "board.toml").write_text(toml, "utf-8")
+    schema = folder / "datasheet.schema.json"
+    (folder / "board.toml").write_text(_pointing_at(schema.name, toml), "utf-8")
+    schema.write_text(text_of("datasheet"), "utf-8")
     _write(folder / "board.h", header)
     say(f"{folder}: next, `make -C {folder}`, then `{folder}/build/board`, and `hil conform --device` with the")
     say("address that it prints. Without a C compiler: pip install 'crossbar-hil[firmware]', and make with")
@@ -51,6 +54,12 @@ def renew(
     writable(folder / "board.h", overwrite=overwrite)
     _write(folder / "board.h", header)
     say(f"{folder / 'board.h'} is made anew")
+
+
+def _pointing_at(schema: str, toml: str) -> str:
+    """The datasheet with the line by which editors find its schema, which was another where it came from."""
+    first, _, rest = toml.partition("\n")
+    return f"#:schema ./{schema}\n" + (rest if first.startswith("#:schema") else toml)
 
 
 def _write(path: Path, header: str) -> None:

@@ -37,9 +37,13 @@ def command(
     if token is None and not local(host):
         token = secrets.token_urlsafe(24)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+    # it listens before its address is said: who reads that may ask at once
+    try:
+        listening = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen: {error}; --port 0 takes any free one") from error
+    with listening:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         say(f"{folder} is shown at {address} until Ctrl-C")

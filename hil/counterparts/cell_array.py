@@ -160,7 +160,7 @@ class PulsedCells:
     def __init__(self, sheet: Datasheet, topology: Topology) -> None:
         self.topology = topology
         self._sheet = sheet
-        self._mapping = Mapping(sheet)
+        self._mapping = Mapping(sheet, *topology.rails)
 
     def pulse(self, changes: Parameters, most: int, generator: torch.Generator) -> Pulsed:
         """Moves all weights by nominal pulses, one transaction a plane and polarity."""
@@ -207,7 +207,7 @@ class PulsedCells:
             matrix = self.weights(number, slice(None), reads)
             if cells.mapping == "single" and coupling.bias:
                 matrix[-1] -= middle
-            found |= parameters_of(self.topology, coupling, matrix, number)
+            found |= parameters_of(self.topology, coupling, matrix, number, self._mapping.rail)
         return found
 
     def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:

@@ -41,8 +41,8 @@ class DeviceArray(PulsedCells):
         self._written_at = time.monotonic()
         self._bench, self._index = bench, index
         self.ranges = self._mapping.ranges
-        self.heat = Heat(bench.datasheet, topology)
-        bench.crossbar.configure(index, topology)
+        self.heat = Heat(bench.datasheet, topology, self._mapping.state_unit_v)
+        bench.crossbar.configure(index, topology.in_rails())
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes; after a resume all of them, each read back before the next step."""

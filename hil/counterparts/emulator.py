@@ -42,8 +42,8 @@ class EmulatedArray(PulsedCells):
         self.ranges = self._mapping.ranges
         self._targets_s: list[Tensor] | None = None
         self._written_at_s = 0.0
-        self.heat = Heat(chip.datasheet, topology)
-        chip.configure(index, topology)
+        self.heat = Heat(chip.datasheet, topology, self._mapping.state_unit_v)
+        chip.configure(index, topology.in_rails())
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, as a driver would."""

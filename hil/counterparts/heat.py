@@ -4,7 +4,7 @@ A cell between two voltages dissipates `G (v_pre - v_post)^2` in a resistive net
 driven from both sides and read by virtual grounds: `G (v_pre^2 + v_post^2)`, both planes. The time is that of the phase
 with its readings, as the device states it. Pulses and writes are counted where the chip counts them, cell by cell.
 
-It is computed now and then, never for more than half a percent of the time; settles between have the power of the last.
+It is computed now and then, never for more than 0.2 % of the time; settles between have the power of the last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Topology
 from hil.counterparts.seam import States
 
-SHARE = 0.005
+SHARE = 0.002
 """Of the time that may go into it."""
 
 
@@ -32,10 +32,11 @@ class Heat:
     Args:
         sheet: The device.
         topology: The block on the array.
+        unit_v: Volts of a state of 1.
     """
 
-    def __init__(self, sheet: Datasheet, topology: Topology) -> None:
-        self._sheet, self._topology = sheet, topology
+    def __init__(self, sheet: Datasheet, topology: Topology, unit_v: float) -> None:
+        self._sheet, self._topology, self._unit_v = sheet, topology, unit_v
         self._cells: list[Tensor] = []
         self._watts: Tensor | None = None
         self._seconds = 0.0
@@ -79,14 +80,14 @@ class Heat:
 
     def _power(self, drive: Tensor, states: States) -> Tensor:
         """Watts of the whole batch, as if its samples were there at once."""
-        block, unit_v = self._topology, self._sheet.neurons.state_unit_v
+        block, unit_v, line_v = self._topology, self._unit_v, self._sheet.neurons.state_unit_v
         volts = [state.double() * unit_v for state in states]
         total = drive.new_zeros((), dtype=torch.float64)
         for coupling, cells in zip(block.couplings, self._cells, strict=True):
             g = expected(self._sheet, cells.to(drive.device, torch.float64)).sum(0)
             pre = drive.double() * unit_v if coupling.pre == -1 else volts[coupling.pre]
             post = volts[coupling.post]
-            bias = g[-1].sum() * unit_v**2 * len(drive) if coupling.bias else 0.0
+            bias = g[-1].sum() * line_v**2 * len(drive) if coupling.bias else 0.0
             g = g[:-1] if coupling.bias else g
             if isinstance(coupling, Conv):
                 total = total + bias * prod(post.shape[2:]) + _conv(coupling, g, pre, post)

@@ -5,6 +5,9 @@
 A resistive network is driven by voltages, `drive_v = u * state_unit_v`, a weight is one cell, `w = G *
 transimpedance_ohm`, and a bias is a current source set by the cell on the bias line,
 `i_a = (G - (g_min + g_max) / 2) * state_unit_v`: mid-range is no current, so that both signs can be had.
+
+Neurons of a chip clip to `state_unit_v`. Where those of a block clip to another rail R, `state_unit_v / R` stands for
+a state of 1: weights stay as they are, and a bias, whose line is driven with the whole `state_unit_v`, is divided by R.
 """
 
 from __future__ import annotations
@@ -25,19 +28,25 @@ _LOOSE_MIN, _LOOSE_MAX = 1 - 1e-6, 1 + 1e-6
 
 @dataclass(frozen=True)
 class Mapping:
-    """Conversions of one device, from its datasheet."""
+    """Conversions of one device, from its datasheet.
+
+    Attributes:
+        datasheet: Of the device.
+        rail: Of the block's clamped neurons, model units.
+    """
 
     datasheet: Datasheet
+    rail: float = 1.0
 
     @property
     def current_unit_a(self) -> float:
         """Amperes of a current of 1.0 in model units."""
-        return self.datasheet.neurons.state_unit_v / self.datasheet.neurons.transimpedance_ohm
+        return self.state_unit_v / self.datasheet.neurons.transimpedance_ohm
 
     @property
     def state_unit_v(self) -> float:
         """Volts of a state of 1.0."""
-        return self.datasheet.neurons.state_unit_v
+        return self.datasheet.neurons.state_unit_v / self.rail
 
     @property
     def drive_unit(self) -> float:
@@ -53,7 +62,8 @@ class Mapping:
         if cells.mapping == "single":
             half = cells.span_s * ohm / 2
             return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half), *nudge)
-        return Ranges((-cells.span_s * ohm, cells.span_s * ohm), (-cells.span_s * ohm, cells.span_s * ohm), *nudge)
+        most = cells.span_s * ohm
+        return Ranges((-most, most), (-most * self.rail, most * self.rail), *nudge)
 
     def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
         """Target conductances of a block's couplings.
@@ -74,7 +84,10 @@ class Mapping:
         cells = self.datasheet.cells
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
-            matrix = crossbar_matrix(topology, coupling, parameters, index) / self.datasheet.neurons.transimpedance_ohm
+            matrix = (
+                crossbar_matrix(topology, coupling, parameters, index, self.rail)
+                / self.datasheet.neurons.transimpedance_ohm
+            )
             if cells.mapping == "single":
                 if coupling.bias:
                     matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
@@ -90,7 +103,7 @@ class Mapping:
     def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:
         """Conductance changes of the couplings for weight and bias changes, (rows, columns), siemens."""
         ohm = self.datasheet.neurons.transimpedance_ohm
-        return [crossbar_matrix(topology, c, changes, i) / ohm for i, c in enumerate(topology.couplings)]
+        return [crossbar_matrix(topology, c, changes, i, self.rail) / ohm for i, c in enumerate(topology.couplings)]
 
     def weights(self, seen_s: Tensor) -> Tensor:
         """Weights of cells, (rows, columns), from their conductances, (planes, rows, columns), siemens.
@@ -101,17 +114,24 @@ class Mapping:
         return (seen_s[0] if len(seen_s) == 1 else seen_s[0] - seen_s[1]).double() * ohm
 
 
-def parameters_of(topology: Topology, coupling: Dense | Conv, matrix: Tensor, index: int) -> dict[str, Tensor]:
+def parameters_of(
+    topology: Topology, coupling: Dense | Conv, matrix: Tensor, index: int, rail: float = 1.0
+) -> dict[str, Tensor]:
     """A coupling's weights and biases from what its crossbar holds: the inverse of `crossbar_matrix`."""
     rows = matrix[:-1] if coupling.bias else matrix
     found = {f"weight_{index}": rows.T.reshape(topology.weight_shape(coupling))}
-    return found | ({f"bias_{index}": matrix[-1]} if coupling.bias else {})
+    return found | ({f"bias_{index}": matrix[-1] * rail} if coupling.bias else {})
 
 
-def crossbar_matrix(topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int) -> Tensor:
-    """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last."""
+def crossbar_matrix(
+    topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int, rail: float = 1.0
+) -> Tensor:
+    """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last.
+
+    Of a block whose neurons clip to another rail than 1 the line holds its biases in units of that.
+    """
     _, columns = topology.cells(coupling)
     weight = parameters[f"weight_{index}"].detach().double().reshape(columns, -1).T
     if not coupling.bias:
         return weight
-    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns)])
+    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns) / rail])

@@ -14,6 +14,9 @@ def check_fits(datasheet: Datasheet, topology: Topology) -> None:
         PlacementError: naming what does not fit.
     """
     problems = [*_layer_problems(datasheet, topology), *_coupling_problems(datasheet, topology)]
+    if len(topology.rails) > 1:
+        given = ", ".join(f"{rail:g}" for rail in topology.rails)
+        problems.append(f"its clamped layers have different rails, {given}, the device has one for all")
     if topology.substrate != datasheet.fabric.substrate:
         problems.insert(0, f"the block is {topology.substrate}, the device {datasheet.fabric.substrate}")
     if problems:

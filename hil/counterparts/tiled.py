@@ -16,6 +16,7 @@ from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
+from hil.counterparts.mapping import Mapping
 from hil.counterparts.product_heat import ProductHeat
 from hil.counterparts.relaxing import Relaxation
 from hil.counterparts.seam import Nudge, Parameters, PlacementError, Programmed, Settled, States
@@ -100,6 +101,7 @@ class TiledArray(PulsedCells):
 
     def __init__(self, sheet: Datasheet, tiles: Tiles, first: int, topology: Topology) -> None:
         super().__init__(sheet, topology)
+        self._mapping = Mapping(sheet)  # its neurons are the host's, whatever their rails
         self.noise_a: float | None = None
         self.written_at_s = 0.0
         self._tiles = tiles

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 Verdict = Literal["ok", "note", "missing", "wrong"]
+"""What a look found: as it should be, good to know, not there, not supported."""
 
 
 @dataclass(frozen=True)

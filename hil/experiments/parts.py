@@ -78,6 +78,8 @@ class EnergyPart(Section):
         couplings: One more layer each, first to last.
         skips: Further couplings between layers that are not neighbours.
         slope: Gain of the clamped neurons, of the amplifiers in a resistive network; the experiment's when omitted.
+        rail: Where clamped neurons clip, 6 (with a slope of 1) for ReLU6; the experiment's when omitted. Not in a
+            resistive network.
         clamp_last: Clip the last layer too; it is linear otherwise.
         substrate: `hopfield` or `resistive`.
         kind: A crossbar network; energies of other packages have their own names and keys.
@@ -87,5 +89,6 @@ class EnergyPart(Section):
     couplings: tuple[Annotated[DensePart | ConvPart, Field(discriminator="kind")], ...] = ()
     skips: tuple[SkipPart, ...] = ()
     slope: Positive | None = None
+    rail: Positive | None = None
     clamp_last: bool = False
     substrate: Substrate = "hopfield"

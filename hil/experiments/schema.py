@@ -183,6 +183,7 @@ class Experiment(Section):
         title: One line for people.
         device: Address of the default counterpart; `--device` replaces it.
         slope: Gain of the clamped neurons of every block that states none.
+        rail: Where the clamped neurons of every Hopfield block clip that states none.
         readout: A linear layer behind the last block, or `none`: the last energy layer holds the class scores.
         estimator: How gradients are obtained; `implicit` and `unrolled` differentiate the reference relaxation instead
             of measuring.
@@ -198,6 +199,7 @@ class Experiment(Section):
     data: Data
     blocks: Annotated[tuple[BlockPart, ...], Field(min_length=1)]
     slope: Positive = 1.0
+    rail: Positive = 1.0
     readout: Literal["linear", "none"] = "linear"
     loss: Annotated[str, registered("losses")] = "cross_entropy"
     init: Annotated[UniformInit | GoeInit, Field(discriminator="kind")] = UniformInit()

@@ -101,18 +101,18 @@ def observed(model: nn.Module, observers: Mapping[str, Observer]) -> Iterator[No
             blocks[name].observer = former
 
 
-def energy_of(part: EnergyPart | Energy, drive_shape: tuple[int, ...], slope: float = 1.0) -> Energy:
+def energy_of(part: EnergyPart | Energy, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0) -> Energy:
     """The energy of a block for the shape its feedforward part delivers."""
     if isinstance(part, Energy):
         return replace(part, drive_shape=drive_shape)
-    return Crossbar.of(topology_of(part, drive_shape, slope))
+    return Crossbar.of(topology_of(part, drive_shape, slope, rail))
 
 
-def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0) -> spec.Topology:
+def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1.0, rail: float = 1.0) -> spec.Topology:
     """Layers and couplings of an energy part for the shape its feedforward part delivers.
 
     In the Hopfield substrate that shape is the first layer's; in the resistive one it is the source nodes'.
-    `slope` is for a part that states none.
+    `slope` and `rail` are for a part that states none.
     """
     resistive = part.substrate == "resistive"
     shapes: list[tuple[int, ...]] = [] if resistive else [drive_shape]
@@ -123,8 +123,9 @@ def topology_of(part: EnergyPart, drive_shape: tuple[int, ...], slope: float = 1
         couplings.append(made)
         shapes.append(before)
     couplings += [_skip(skip) for skip in part.skips]
-    last, slope = len(shapes) - 1, part.slope or slope
-    layers = tuple(spec.Layer(shape=s, clamped=part.clamp_last or i < last, slope=slope) for i, s in enumerate(shapes))
+    last = len(shapes) - 1
+    neuron = {"slope": part.slope or slope, "rail": 1.0 if resistive else part.rail or rail}
+    layers = tuple(spec.Layer(shape=s, clamped=part.clamp_last or i < last, **neuron) for i, s in enumerate(shapes))
     source = drive_shape if resistive else None
     return spec.Topology(substrate=part.substrate, source=source, layers=layers, couplings=tuple(couplings))
 
@@ -173,12 +174,14 @@ def _block(
             raise ModelError(f"{where}.feedforward.{index} ({layer.kind}): input {shape}: {error}") from error
         layers.append(module)
     try:
-        own = energy_of(part.energy, shape, experiment.slope)
+        own = energy_of(part.energy, shape, experiment.slope, experiment.rail)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{where}.energy: {error}") from error
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
+    if experiment.update.by_device and topology is not None and topology.rails not in ((), (1.0,)):
+        raise ModelError(f"{where}.energy: a chip that updates itself contrasts states of rail 1, got {topology.rails}")
     if experiment.update.by_device and not _dense(topology):
         raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")
     if (

@@ -1,7 +1,7 @@
 """The ledger of a run: what it asked of its chip, in counts, seconds and joules, by stage; and what of it is known.
 
 Counts come from `ledger.bin`, which is exact at every moment; how they fall on training and tests, and what the cells
-have had, from `ledger.json`, which is written after every epoch. Joules are those of the datasheet's figures; a figure
+have had, from `ledger.json`, which is written after epochs. Joules are those of the datasheet's figures; a figure
 it does not have makes a gap, not a zero.
 """
 

@@ -1,6 +1,6 @@
 """Writes what happens in a run as it happens: events with clock time, the ledger, pictures for a page.
 
-None of it may cost a training step more than a percent: steps are noted at most five times a second, pictures and
+None of it may cost a training step more than a percent: steps are noted at most every 0.4 s, pictures and
 what a device has to be asked for every few seconds, and less often where making them takes long.
 """
 
@@ -10,13 +10,14 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from torch import nn
 
 from drivers.deed_file import DeedFile
+from drivers.errors import DeviceError
 from firmware_specs.deeds import NOTHING, Deeds
 from hil.counterparts.counted import counted
 from hil.counterparts.seam import Bench, Settled
@@ -33,12 +34,13 @@ from hil.watching.ledger import Kept
 from hil.watching.rhythm import Rhythm
 from hil.watching.work import Work
 
-STEP_S = 0.2
+STEP_S = 0.4
 PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
+KEPT_S = 2.0
 NOTES, SHARE = 0.0025, 0.001
-"""Of the time that noting steps, and that each kind of picture and question may take."""
+"""Of the time that noting steps, and that each kind of picture and question and the ledger may take."""
 
 
 class Recorder:
@@ -71,7 +73,11 @@ class Recorder:
         self._steps = 0
         self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
-        self._seen: dict[str, Any] = {}
+        self._epochs = Rhythm(KEPT_S, SHARE)
+        self._batches = batches
+        self._drawing = self._picture.due()
+        self._seen: dict[str, Settled] = {}
+        self._blocks: dict[str, Any] = {}
         self._maps: dict[str, Any] = {}
         self._before = self._kept.cells_before or self._had()
         run = experiment.run
@@ -96,16 +102,21 @@ class Recorder:
         if self._asked.due():
             with self._asked.working():
                 self._stand()
-        if self._picture.due():
+        if self._drawing:
             with self._picture.working():
                 self._draw()
+        if self._at.batch < self._batches:  # an epoch's last batch waits for the end of the run
+            self._seen.clear()
+        self._drawing = self._picture.due()
 
     def epoch(self, record: dict[str, object]) -> None:
         """After every epoch."""
         self._note()
         numbers = {name: value for name, value in record.items() if name != "weights"}
         self._log.write("epoch", step=self._at.step, epoch=self._at.epoch, **numbers)
-        self.keep()
+        if self._epochs.due():
+            with self._epochs.working():
+                self.keep()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -150,6 +161,8 @@ class Recorder:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if value is not None:
+            with suppress(OSError, DeviceError):  # what ended the run counts, not what it brings with it
+                self.keep()
             said = str(value).splitlines()[0] if str(value) else type(value).__name__
             self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
             stopped = isinstance(value, KeyboardInterrupt)
@@ -197,8 +210,8 @@ class Recorder:
         if self._cells.due() and self._bench is not None:
             with self._cells.working():
                 self._maps = {name: picture.of_cells(maps) for name, maps in self._bench.cells().items()}
-        blocks = {name: picture.of_settled(settled) for name, settled in self._seen.items()}
-        picture.write(self._folder.path, {"t": time.time(), "blocks": blocks, "cells": self._maps})
+        self._blocks |= {name: picture.of_settled(settled) for name, settled in self._seen.items()}
+        picture.write(self._folder.path, {"t": time.time(), "blocks": self._blocks, "cells": self._maps})
 
     def _had(self) -> dict[str, ledger.CellsHad]:
         if self._bench is None:
@@ -215,7 +228,7 @@ class Recorder:
         def observe(settled: Settled) -> None:
             also(settled)
             self._work.settled(name, settled)
-            if settled.nudged or name not in self._seen:
-                self._seen[name] = settled
+            if (self._drawing or self._at.batch + 1 >= self._batches) and (settled.nudged or name not in self._seen):
+                self._seen[name] = settled  # held no longer than it is needed: a batch's states may be large
 
         return observe

@@ -38,9 +38,27 @@ def test_every_public_name_has_its_entry(interface):
     assert len(entries) > 1000 and not missing
 
 
+def exported():
+    """Names of every `__all__`, constants and types among them."""
+    for package in api.PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                match node:
+                    case ast.Assign(targets=[ast.Name(id="__all__")]):
+                        yield from ((path, name) for name in ast.literal_eval(node.value))
+
+
+def test_every_exported_name_has_its_entry(interface):
+    entries = set(re.findall(r"\{py:(?:class|function|data)\} (\w+)", "\n".join(interface.values())))
+    names = list(exported())
+    assert len(names) > 150
+    missing = [f"{path.relative_to(ROOT)}: {name}" for path, name in names if name not in entries]
+    assert not missing, "constants need a docstring below them"
+
+
 def test_every_entry_says_something(interface):
     for name, page in interface.items():
-        for found in re.finditer(r"\{py:(class|function)\} (\w+).*\n\n(.*)", page):
+        for found in re.finditer(r"\{py:(class|function|data)\} (\w+).*\n\n(.*)", page):
             assert found[3].strip(), f"{name}: {found[2]} has no words"
 
 

@@ -60,7 +60,7 @@ class Script:
 
 def link_to(script):
     link = ScpiLink(Loopback(script.feed, "scpi"))
-    link.open(1.0)
+    link.open(10.0)
     return link
 
 
@@ -81,7 +81,7 @@ def link_to(script):
     ],
 )
 def test_replies_are_told_apart_whatever_their_bytes(answer, parts):
-    assert link_to(Script({b"Q?": answer})).ask(b"Q?", "asking", 1.0) == parts
+    assert link_to(Script({b"Q?": answer})).ask(b"Q?", "asking", 30.0, answer_s=10.0) == parts
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_refused_by_name(layers, couplings, expected):
 
 
 def test_unknown_keys_are_refused():
-    with pytest.raises(TopologyError, match=r"^Layer: gain: unknown key; known: clamped, shape, slope$"):
+    with pytest.raises(TopologyError, match=r"^Layer: gain: unknown key; known: clamped, rail, shape, slope$"):
         Layer(shape=(3,), gain=2.0)
 
 

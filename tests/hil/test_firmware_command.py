@@ -1,7 +1,10 @@
 """`hil firmware new`: a folder that builds, and whose board conforms at once; what cannot be is refused in words."""
 
+import json
 import subprocess
+import tomllib
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -31,6 +34,13 @@ def test_a_new_board_builds_and_answers_with_the_numbers_of_its_datasheet(folder
     with c_boards.running(program, "--tcp", "0") as address, open_wire(address) as wire:
         result = SERIAL.run(wire, SERIAL.select(["identity", "framing", "cells"]))
     assert result.conforms and "my-board" in result.identity
+
+
+def test_an_editor_finds_the_schema_of_its_datasheet(folder):
+    directive, _, rest = (folder / "board.toml").read_text("utf-8").partition("\n")
+    schema = json.loads((folder / directive.removeprefix("#:schema ")).read_text("utf-8"))
+    jsonschema.validate(tomllib.loads(rest), schema)
+    assert "#:schema" not in rest
 
 
 def test_the_skeletons_of_a_real_board_are_sound_c(folder, c_boards):

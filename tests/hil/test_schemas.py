@@ -17,7 +17,10 @@ from hil.schemas import KINDS, schema, text_of
 ROOT = Path(__file__).parents[2]
 FILES = {
     "experiment": sorted((ROOT / "hil" / "experiments").glob("*.toml")),
-    "datasheet": sorted((ROOT / "firmware_specs" / "datasheets").glob("*.toml")),
+    "datasheet": [
+        *sorted((ROOT / "firmware_specs" / "datasheets").glob("*.toml")),
+        ROOT / "firmware_specs" / "firmware" / "board.toml",
+    ],
     "rack": [path for path in sorted((ROOT / "firmware_specs" / "racks").glob("*.toml")) if path.stem != "instruments"],
 }
 

@@ -2,19 +2,23 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+import typer
 
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.serve import Board, Doors
 from firmware_specs.datasheet import load
+from hil.cli import build_app
 
 HERE = Path(__file__).parent / "as_windows"
 SHORT = ("--set", "run.epochs=1", "--set", "data.train_samples=32", "--set", "data.test_samples=16")
@@ -62,11 +66,12 @@ def walk(tmp_path):
 
 @pytest.fixture
 def emulated(tmp_path):
-    """`emulated(*options)`: a virtual instrument in a process of its own, its addresses and the process."""
+    """`emulated(*options)`: a virtual instrument, or another command that serves, in a process of its own."""
     running = []
 
-    def start(*options):
-        call = [sys.executable, "-m", "hil", "emulate", "--quiet", *options]
+    def start(*options, command="emulate"):
+        quiet = ["--quiet"] if command == "emulate" else []
+        call = [sys.executable, "-m", "hil", command, *quiet, *options]
         process = subprocess.Popen(
             call, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -112,11 +117,11 @@ def test_first_commands_training_over_every_door_and_the_refusal_of_a_pseudo_ter
 
 @pytest.mark.soak
 def test_every_other_command(walk, emulated, tmp_path):
-    (board,) = lines_of(emulated("discrete-board", "--tcp", "0"), 1)
+    board, scpi, hislip = lines_of(emulated("discrete-board"), 3)
     (rack,) = lines_of(emulated("--rack", "bench-16x16", "--bench-out", "lab.toml"), 1)
     lines_of(emulated("--instrument", "keithley-2450", "--dut", "resistor:1e3"), 1)
     few = ("--set", "data.train_samples=8", "--set", "data.test_samples=4", "--set", "run.epochs=1")
-    walk(
+    lines = (
         ("doctor",),
         ("train", "digits", "--device", board, "--run-dir", "run", *SHORT),
         ("train", "iris", "--device", rack, "--run-dir", "rack", *few, "--set", "run.batch=8"),
@@ -132,6 +137,7 @@ def test_every_other_command(walk, emulated, tmp_path):
         ("map", "save", "--device", board, "--out", "cells.nc"),
         ("map", "restore", "cells.nc", "--device", board),
         ("clear", board),
+        ("devices", board),
         ("gradcheck", "digits-three-dense", "--samples", "4", "--picture", "g.png"),
         ("gradients", "digits-three-dense", "--out", "gradients", "--set", "data.train_samples=16"),
         ("netlist", "resistive-board", "--output", "array.cir"),
@@ -139,7 +145,44 @@ def test_every_other_command(walk, emulated, tmp_path):
         ("data", "check", "digits"),
         ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
         ("study", "digits", "--device", "emulator:discrete-board", "--sweep", "seed=0,1", *SHORT, "--run-dir", "study"),
+        ("characterize", "--device", scpi, "--size", "8", "--only", "read_noise", "--out", "scpi"),
+        ("characterize", "--device", hislip, "--size", "8", "--only", "read_noise", "--out", "hislip"),
+        ("init", "bench", "--device", board, "--data", "digits", "--units", "16"),
+        ("train", "bench/experiment.toml", "--device", "bench:bench/bench.toml#chip", "--run-dir", "made", *SHORT),
+        ("ledger", "made"),
+        ("status", "."),
+        ("docs",),
+        ("list", "data"),
+        ("schema", "experiment", "--out", "experiment.json"),
+        ("import", "aihwkit", "ReRamArrayOM", "--out", "om.toml"),
+        ("benchmark", "emulator:ecram", "--tasks", "xor", "--seeds", "0", "--rule", "rewrite", "--run-dir", "card"),
+        ("compare", "run", "made"),
     )  # fmt: skip
+    served = {"emulate", "live", "mcp"}  # these do not end by themselves
+    commands = typer.main.get_command(build_app()).commands
+    assert commands.keys() - served == {line[0] for line in lines}
+    walk(*lines)
+
+
+@pytest.mark.soak
+def test_the_page_and_the_assistant(emulated, tmp_path):
+    live = emulated(".", "--port", "0", command="live")
+    said = live.stdout.readline()
+    with urllib.request.urlopen(re.search(r"http://\S+", said)[0]) as page:
+        assert page.status == 200
+    hello = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "a test", "version": "1"}}
+    asked = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    ]
+    call = [sys.executable, "-m", "hil", "mcp", "."]
+    text = "".join(json.dumps(one) + "\n" for one in asked)
+    done = subprocess.run(
+        call, cwd=tmp_path, env=environment(tmp_path), input=text, capture_output=True, encoding="utf-8"
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["id"] for one in answers] == [1, 2] and answers[1]["result"]["tools"], done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(

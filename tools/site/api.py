@@ -1,4 +1,4 @@
-"""One page a folder of code: every public class, function and method with its signature and docstring.
+"""One page a folder of code: every public class, function, method and documented constant, with its docstring.
 
 The code is read, not imported: nothing has to be installed, and no docstring is taken for markup it was not written in.
 """
@@ -6,6 +6,8 @@ The code is read, not imported: nothing has to be installed, and no docstring is
 from __future__ import annotations
 
 import ast
+import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ class Thing:
     """Something public.
 
     Attributes:
-        kind: Directive of Sphinx' Python domain: function, class, method.
+        kind: Directive of Sphinx' Python domain: function, class, method, data.
         name: Its own name.
         signature: Name and arguments.
         text: Docstring.
@@ -53,7 +55,8 @@ def modules(root: Path) -> Iterator[Module]:
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             if not any(part.startswith("_") for part in parts if part != "__init__"):
                 tree = ast.parse(path.read_text("utf-8"))
-                yield Module(name, ast.get_docstring(tree) or "", list(_public(tree.body, "function")))
+                things = [*_constants(tree.body), *_public(tree.body, "function")]
+                yield Module(name, ast.get_docstring(tree) or "", things)
 
 
 def pages(root: Path) -> dict[str, str]:
@@ -63,6 +66,17 @@ def pages(root: Path) -> dict[str, str]:
         folder = module.name if (root / module.name.replace(".", "/")).is_dir() else module.name.rpartition(".")[0]
         found.setdefault(folder, []).append(module)
     return {folder: _page(folder, inside) for folder, inside in found.items()}
+
+
+def _constants(body: list[ast.stmt]) -> Iterator[Thing]:
+    """What is assigned once and has words below it."""
+    for node, after in itertools.pairwise(body):
+        match node, after:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ) if not name.startswith("_"):
+                yield Thing("data", name, name, inspect.cleandoc(text))
 
 
 def _public(body: list[ast.stmt], function: str) -> Iterator[Thing]:

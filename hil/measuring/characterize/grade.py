@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.datasheet.converters import Converter
+from hil.measuring.calibrate import rounding
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,6 +66,22 @@ class Grade:
         if not self.range:
             return 0.0
         return self.inl_lsb * self.lsb * min(WAVES * abs(span) / self.range, float(MOST))
+
+    def of_change(self, readings: NDArray[np.float64]) -> float:
+        """Standard uncertainty of a mean difference of two places, by single codes and rounding, besides the curve.
+
+        All channels of a converter have one curve, so that units that are alike meet the same codes: what averages out
+        is what their scatter spreads over.
+
+        Args:
+            readings: Differences of pairs of readings, of any shape, model units.
+        """
+        if not self.lsb:
+            return 0.0
+        scatter = float(np.std(readings)) / float(np.sqrt(2))
+        codes = max(1.0, 2 * float(np.sqrt(np.pi)) * scatter / self.lsb)
+        left = float(rounding.offset_of(scatter, self.lsb))
+        return float(np.sqrt(2) * np.hypot(self.code / np.sqrt(codes), left))
 
 
 def grade(data: xr.Dataset, which: str, sheet: Datasheet | None) -> Grade:

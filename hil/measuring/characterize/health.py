@@ -24,6 +24,8 @@ FOLLOWS = 0.3
 DEAD = 0.9
 """A line is dead where this share of its cells does not follow, and at least `LEAST` of them."""
 LEAST = 4
+BALANCED = 0.1
+"""Levels by which a stuck cell and its partner may differ: what is left is known, and belongs to the gain."""
 ATTRIBUTES: dict[str, Any] = {
     "long_name": "what the first look found of each cell",
     "units": "1",
@@ -75,6 +77,15 @@ def looked(data: xr.Dataset) -> bool:
 def good_rows(data: xr.Dataset) -> Mask:
     """Units of the first layer none of whose cells is held away from rest, (rows,)."""
     return np.asarray(~(of(data) == STUCK_HIGH).any(axis=(0, 2)))
+
+
+def balanced_rows(data: xr.Dataset) -> Mask:
+    """Units of the first layer without a cell stuck high that its partner, as read at `rest`, does not cancel."""
+    stuck = of(data) == STUCK_HIGH
+    if "rest" not in data or len(stuck) != 2:
+        return good_rows(data)
+    rest = data["rest"].to_numpy()[0]
+    return np.asarray(~(stuck & (np.abs(rest[0] - rest[1]) > BALANCED)).any(axis=(0, 2)))
 
 
 def left_out(data: xr.Dataset) -> str:

@@ -14,7 +14,7 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
 from firmware_specs.topology import Dense, Layer, Topology, dense_chain
-from hil.measuring.characterize.health import STUCK_HIGH, Codes
+from hil.measuring.characterize.health import GOOD, STUCK_HIGH, Codes
 from hil.measuring.placed import PlacedBlock
 
 Array = NDArray[np.float64]
@@ -29,6 +29,7 @@ class Probe(PlacedBlock):
 
     Attributes:
         health: What the first look found of the region's cells; None before it.
+        seen: Level of every cell at that look, mean over what was written; None before it.
 
     Args:
         crossbar: The open device; its outputs are on from here until it is left.
@@ -59,6 +60,7 @@ class Probe(PlacedBlock):
         )
         self.sheet = sheet
         self.health: Codes | None = None
+        self.seen: Array | None = None
         _, all_rows, all_columns = self.cells(0)
         self.rows, self.columns = min(rows, all_rows), min(columns, all_columns)
         self.shape = (crossbar.planes, self.rows, self.columns)
@@ -74,15 +76,44 @@ class Probe(PlacedBlock):
         current = self.current([self.read_v], reads)[0]
         return np.asarray((current / self.read_v - self.crossbar.g_range_s[0]) / self.span_s)
 
-    def driven(self, value: float, samples: int) -> Array:
+    def balanced(self, levels: Array | float) -> Array | float:
+        """Levels with which a pair has the wanted difference although one of its cells is stuck high.
+
+        Args:
+            levels: Wanted ones, (planes, rows, columns) or one for all.
+        """
+        if self.health is None or self.seen is None or self.resistive:
+            return levels
+        whole = np.array(np.broadcast_to(levels, self.shape), dtype=np.float64)
+        for plane, opposite in ((0, 1), (1, 0)):
+            pairs = self._balancing(plane)
+            wanted = whole[plane] - whole[opposite]
+            whole[opposite] = np.where(pairs, np.clip(self.seen[plane] - wanted, 0.0, 1.0), whole[opposite])
+        return whole
+
+    def _balancing(self, plane: int) -> NDArray[np.bool_]:
+        """Pairs of which this plane's cell is stuck high and the other one works, (rows, columns)."""
+        if self.health is None:
+            return np.zeros(self.shape[1:], np.bool_)
+        return np.asarray((self.health[plane] == STUCK_HIGH) & (self.health[1 - plane] == GOOD))
+
+    def driven(self, value: float, samples: int, balanced: bool = False) -> Array:
         """A drive that is the same for every unit, (samples, units).
 
         Units beside a cell that is stuck high are held at their lower rail: what they would send through it would be in
         every other unit's state.
+
+        Args:
+            value: Of units that are not held.
+            samples: How many of them.
+            balanced: Pairs were written so (see `balanced`): only units beside a pair that cannot be are held.
         """
         drive = super().driven(value, samples)
         if self.health is not None and not self.resistive:
-            held = (self.health == STUCK_HIGH).any(axis=(0, 2))
+            stuck = self.health == STUCK_HIGH
+            if balanced:
+                stuck = stuck & ~stuck[::-1] & ~np.stack([self._balancing(0), self._balancing(1)])
+            held = stuck.any(axis=(0, 2))
             drive[:, : len(held)][:, held] = HELD
         return drive
 

@@ -119,6 +119,7 @@ def _characterize(
         data[item.NAME] = _measure(probe, store, item, rows[item.NAME], progress)
         if isinstance(item, Health):
             probe.health = store.health = codes(data[item.NAME])
+            probe.seen = data[item.NAME]["level"].to_numpy().mean(axis=(0, 1))
             data[item.NAME] = store.dataset(item.NAME, item.DIMS, item.UNITS)
             store.publish(item.NAME, data[item.NAME])
     found: list[Figure] = []

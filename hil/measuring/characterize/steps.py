@@ -55,15 +55,16 @@ class Deed(Protocol):
 
 @dataclass(frozen=True)
 class Write:
-    """Writes levels, (planes, rows, columns) or one for all."""
+    """Writes levels, (planes, rows, columns) or one for all; `balanced` ones opposite stuck cells, too."""
 
     levels: Array | float
     cost: int = 1
     plane: None = None
+    balanced: bool = False
 
     def apply(self, probe: Probe) -> None:
         """One programming transaction."""
-        probe.write(self.levels)
+        probe.write(probe.balanced(self.levels) if self.balanced else self.levels)
 
     def happened(self, before: Mark, now: Mark) -> bool:
         """Writing the same levels once more does no harm to what is measured, half a write would: write again."""

@@ -14,6 +14,7 @@ from hil.measuring.laws.samples import OUTLIER, Range, Retention, robust_spread
 Array = NDArray[np.float64]
 BOLTZMANN_EV = 8.617333262e-5
 REFERENCE_K = 300.0
+"""Temperature, kelvin, at which times of a law are stated."""
 MOST = 0.6
 """Share of the cells that must have been read at an age for its mean and variance to count."""
 

@@ -190,3 +190,4 @@ LAWS: tuple[Law, ...] = (
     Law("walk and loss, Arrhenius", lambda r: [*_begin_hot(r), 27.0, 0.5, 0.0, 1.1], bakes.walk_and_loss,
         drift_keys.walk_and_loss, _noise_at(3), True),
 )  # fmt: skip
+"""Laws that are tried on a retention series, at one temperature and hot."""

@@ -1,6 +1,7 @@
 """What the page's server answers, to whom, and that it changes nothing."""
 
 import resource
+import socket
 import threading
 import time
 
@@ -11,6 +12,7 @@ pytest.importorskip("starlette", reason="the extra [live] is not installed")
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from hil.cli import main
 from hil.watching import events, thin, view
 from hil.watching.live.server import application, local
 from hil.watching.thin import Thin
@@ -178,3 +180,9 @@ def test_fifty_viewers_see_the_same_and_the_files_are_read_once(client, scene, m
     for viewer in viewers:
         viewer.join()
     assert answers == [500] * 50 and len(reads) == 1
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SystemExit) as end:
+        main(["live", str(tmp_path), "--port", str(other.getsockname()[1])])
+    assert end.value.code == 2 and "--port 0 takes any free one" in " ".join(capsys.readouterr().err.split())

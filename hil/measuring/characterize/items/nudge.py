@@ -23,8 +23,9 @@ from hil.measuring.estimate import Estimate
 if TYPE_CHECKING:
     import xarray as xr
 
-DRIVE = 0.4
-"""Drive of every unit about which outputs are nudged: all states are far from their rails."""
+DRIVE = 0.3
+"""Drive of every unit about which outputs are nudged: with the couplings' own share, and where a dead column makes that
+more, states stay off their rails under the whole nudge."""
 SHIFT = 0.16
 """Change of the drive, either way, that the gradient of the nudge is compared with."""
 
@@ -63,7 +64,7 @@ class NudgeLinearity(Settings):
         shift = float(np.ptp(drives)) / 2
 
         def look(size: float, p: Probe) -> Record:
-            nudge = np.full((self.repeats, p.topology.layers[-1].units), size)
+            nudge = _nudged(p, size, self.repeats)
             nudged = p.settle(_driven(p, DRIVE, self.repeats), [nudge, -nudge]).states_v
             low, high = (p.settle(_driven(p, d, self.repeats)).states_v[-1][0] for d in drives)
             unit_v = p.state_unit_v
@@ -106,6 +107,23 @@ def _driven(probe: Probe, value: float, samples: int) -> Array:
     return drive
 
 
+def _nudged(probe: Probe, size: float, samples: int) -> Array:
+    """A nudge common to all outputs but those with a dead column, which the other plane alone takes to their limit."""
+    nudge = np.full((samples, probe.topology.layers[-1].units), size)
+    if probe.health is not None and not probe.resistive:
+        dead = _dead_columns(probe.health)
+        nudge[:, : len(dead)][:, dead] = 0.0
+    return nudge
+
+
+def _dead_columns(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Outputs with a dead column, (columns,), of cells' health."""
+    found = np.zeros(codes.shape[2], np.bool_)
+    for _, column in health.dead_lines(codes == health.DEAD_LINE, 1):
+        found[column] = True
+    return found
+
+
 def _dead_rows(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Units of the first layer with a dead row, (rows,), of cells' health."""
     found = np.zeros(codes.shape[1], np.bool_)
@@ -115,7 +133,8 @@ def _dead_rows(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
 
 
 GRADIENT = (
-    "gradient of the sum of the outputs by a drive of all units, from the recommended nudge, over the finite difference"
+    "gradient of the sum of the nudged outputs by a drive of all units, from the recommended nudge, over the finite"
+    " difference"
 )
 
 
@@ -159,7 +178,8 @@ def recommend(
     units = contrast.mean(axis=1)
     slope = units.mean(axis=1) / (2 * nudge)
     random = contrast.mean(axis=2).std(axis=1, ddof=1) / np.sqrt(contrast.shape[1]) / (2 * nudge)
-    codes = _codes(data, sheet, nudge, units.shape[1])
+    bow, code = _converters(data, sheet, nudge, contrast)
+    codes = np.hypot(bow, code)
     settled = settling(data) / (2 * nudge)
     error = np.hypot(np.hypot(random, codes * slope), settled)
     last, known = 0, (slope[0], error[0])
@@ -174,9 +194,10 @@ def recommend(
     weight = 1 / np.maximum(error[: last + 1], 1e-12) ** 2
     mean_random = float(np.sqrt(((weight * random[: last + 1]) ** 2).sum())) / float(weight.sum())
     response = Estimate(known[0], float(np.hypot(mean_random, between_units)), freedom=units.shape[1] - 1.0)
-    response = response.widened(
-        INL_and_DNL=np.sqrt(max(known[1] ** 2 - mean_random**2 - settled[last] ** 2, 0.0)), settling=settled[last]
-    )
+    share = weight / weight.sum()  # all nudges pass one curve: its tilts do not average out, the codes' errors do
+    tilt = float((share * bow[: last + 1]).sum())
+    uneven = float(np.hypot(tilt, np.sqrt(((share * code[: last + 1]) ** 2).sum())))
+    response = response.widened(INL_and_DNL=known[0] * uneven, settling=settled[last])
     noise = float(contrast[last].std(axis=0, ddof=1).mean() / max(abs(float(contrast[last].mean())), 1e-12))
     why = f"the largest nudge whose contrast is within {bend:.0%} of proportional"
     why += " (the range ends there)" if last == len(nudge) - 1 else ""
@@ -187,10 +208,11 @@ def recommend(
 
 
 def _with_both_planes(data: xr.Dataset) -> NDArray[np.bool_]:
-    """Outputs none of whose columns is dead, (units,): one plane alone is another weight than what was written."""
+    """Outputs none of whose columns is dead, (units,): those that were nudged, with the weights that were written."""
     dead = np.zeros(data.sizes["unit"], np.bool_)
-    for _, column in health.dead_lines(health.of(data) == health.DEAD_LINE, 1) if health.looked(data) else ():
-        dead[column] = True
+    if health.looked(data):
+        found = _dead_columns(health.of(data))
+        dead[: len(found)] = found
     return ~dead
 
 
@@ -199,14 +221,25 @@ def settling(data: xr.Dataset) -> float:
     return 2 * float(data.attrs.get("settle_tolerance", 0.0))
 
 
-def _codes(data: xr.Dataset, sheet: Datasheet | None, nudge: Array, units: int) -> Array:
-    """Relative uncertainty of a slope by the converters: the nudge's two codes, the outputs' rounding and curve."""
+def _converters(data: xr.Dataset, sheet: Datasheet | None, nudge: Array, contrast: Array) -> tuple[Array, Array]:
+    """Relative uncertainties of slopes by the converters' curves and by single codes, each (strengths,).
+
+    Args:
+        data: Of `NudgeLinearity`.
+        sheet: What the device is supposed to be.
+        nudge: Strengths, model units.
+        contrast: Of the outputs, (strengths, samples, units).
+    """
     dac, adc = grade(data, "nudge_dac", sheet), grade(data, "output_adc", sheet)
-    sent = np.array([float(np.hypot(dac.tilt(2 * n), np.sqrt(2) * dac.code)) for n in nudge])
-    swing = np.abs(data["contrast"].to_numpy().mean(axis=(1, 2)))
-    rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / units)
-    seen = np.array([float(np.hypot(adc.tilt(s), rounded)) for s in swing])
-    return np.asarray(np.hypot(sent / (2 * nudge), seen / np.maximum(swing, 1e-12)))
+    swing = np.abs(contrast.mean(axis=(1, 2)))
+    least = np.maximum(swing, 1e-12)
+    tilt = np.hypot(
+        [dac.tilt(2 * n) / (2 * n) for n in nudge], [adc.tilt(s) / x for s, x in zip(swing, least, strict=True)]
+    )
+    code = np.hypot(
+        np.sqrt(2) * dac.code / (2 * nudge), [adc.of_change(c) / x for c, x in zip(contrast, least, strict=True)]
+    )
+    return np.asarray(tilt), np.asarray(code)
 
 
 def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> Estimate:
@@ -216,11 +249,12 @@ def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> 
     of the outputs changes by for a change of the drive. 1 for a device whose couplings work alike both ways.
     """
     rows = health.good_rows(data) & ~_dead_rows(health.of(data))
-    columns = data["shifted"].shape[-1]
+    whole = _with_both_planes(data)
+    shifts = data["shifted"].to_numpy()[..., whole]
+    columns = int(whole.sum())
     seen = data["input_contrast"].to_numpy()[chosen.index][:, np.resize(rows, data.sizes["input"])]
     by_nudge = seen.sum(axis=1) / (2 * chosen.nudge)
-    shifted = data["shifted"].to_numpy().sum(axis=2)
-    by_drive = shifted.ravel() / (2 * float(data["shift"][0]))
+    by_drive = shifts.sum(axis=2).ravel() / (2 * float(data["shift"][0]))
     ratio = float(by_nudge.mean() / by_drive.mean())
     random = np.hypot(
         by_nudge.std(ddof=1) / np.sqrt(by_nudge.size) / by_nudge.mean(),
@@ -236,12 +270,11 @@ def gradient(data: xr.Dataset, chosen: Recommended, sheet: Datasheet | None) -> 
         float(np.hypot(dac.tilt(2 * SHIFT), np.sqrt(2) * dac.code)) / (2 * float(data["shift"][0])),
         float(np.hypot(nudge.tilt(2 * chosen.nudge), np.sqrt(2) * nudge.code)) / (2 * chosen.nudge),
     ]
-    for adc, swing in ((state, seen.mean()), (output, data["shifted"].to_numpy().mean())):
-        count = seen.shape[1]
-        rounded = float(np.hypot(adc.code, adc.rounding)) * np.sqrt(2 / count)
-        share.append(float(np.hypot(adc.tilt(float(swing)), rounded)) / max(abs(float(swing)), 1e-9))
+    for adc, change in ((state, seen), (output, shifts)):
+        swing = float(change.mean())
+        share.append(float(np.hypot(adc.tilt(swing), adc.of_change(change))) / max(abs(swing), 1e-9))
     channels = _channels(sheet, int(rows.sum()), columns)
-    rest = settling(data) * float(np.hypot(1 / abs(seen.mean()), 1 / abs(data["shifted"].to_numpy().mean())))
+    rest = settling(data) * float(np.hypot(1 / abs(seen.mean()), 1 / abs(shifts.mean())))
     return Estimate(ratio, abs(ratio) * float(random)).widened(
         INL_and_DNL=ratio * float(np.hypot(*np.hypot(share[:2], share[2:]))),
         channels=ratio * channels,

@@ -42,7 +42,7 @@ Mask = NDArray[np.bool_]
 
 
 class Transfer(Settings):
-    """Drives the first layer from rail to rail with all weights at zero.
+    """Drives the first layer from rail to rail with all weights at zero; opposite a cell stuck high, by its partner.
 
     In a resistive network all sources have one voltage, which is then that of every node: what differs is the channels.
 
@@ -74,11 +74,11 @@ class Transfer(Settings):
         drive = np.repeat(levels, self.repeats)
 
         def look(p: Probe) -> Record:
-            inputs = np.concatenate([p.driven(level, self.repeats) for level in levels])
+            inputs = np.concatenate([p.driven(level, self.repeats, balanced=True) for level in levels])
             rest = p.read(REST_READS).mean(axis=0) if p.can(Capability.MEASURE) else np.full(p.shape, p.resting_level)
             return {"state": p.states(inputs, 0), "drive": drive, "rest": rest}
 
-        return [Step(look, (Write(probe.resting_level),))]
+        return [Step(look, (Write(probe.resting_level, balanced=True),))]
 
     def conclude(self, data: xr.Dataset, sheet: Datasheet | None) -> list[Figure]:
         """Mean gain and offset, their mismatch, noise of a reading, rails."""
@@ -133,7 +133,7 @@ def unit_fits(data: xr.Dataset) -> Units:
     inputs = levels[:, None] + states * _fed_back(data)
     found = _evened(inputs, states, inside, noise.value / np.sqrt(readings.shape[1]))
     cut = low + height + NEAR * noise.value > _top(data)
-    return Units(found, low, height, noise, health.good_rows(data), cut)
+    return Units(found, low, height, noise, health.balanced_rows(data), cut)
 
 
 def _top(data: xr.Dataset) -> float:
