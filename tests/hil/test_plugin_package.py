@@ -1,6 +1,7 @@
 """A package of somebody else's in an environment of its own: one thing of every kind, by the command line."""
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -49,9 +50,11 @@ law = "club-hiss"
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """Its Python: a virtual environment that sees this one's packages, with the example installed by pip."""
-    pytest.importorskip("setuptools")
+    if importlib.util.find_spec("setuptools") is None:  # to import it would replace distutils, with a warning
+        pytest.skip("no setuptools")
     folder, source = tmp_path_factory.mktemp("club"), tmp_path_factory.mktemp("source") / "bench-club"
-    venv.create(folder, with_pip=False)
+    borrowed = importlib.util.find_spec("pip") is not None  # environments that uv makes have none
+    venv.create(folder, with_pip=not borrowed)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     site = Path(
         subprocess.check_output(
@@ -65,8 +68,11 @@ def environment(tmp_path_factory):
     (source / "bench_club").mkdir()
     for file in (PACKAGE / "bench_club").glob("*.py"):
         (source / "bench_club" / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--no-index", str(source)], check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", python] if borrowed else [python, "-m", "pip"]
+    if not borrowed:  # what comes with it before Python 3.12 is older than the one that is seen
+        subprocess.run([*pip, "uninstall", "-qy", "setuptools"], check=True, capture_output=True)
+    options = ["-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "install", *options, source], check=True, capture_output=True)
     return python, site
 
 
