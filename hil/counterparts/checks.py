@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firmware_specs.topology import Topology
-from hil.counterparts.seam import Hold, NotFinite, Nudge, Parameters, PlacementError, States, Transposed
+from hil.counterparts.seam import ByLayer, Hold, NotFinite, Nudge, Parameters, PlacementError, States, Transposed
 
 
 def check_inputs(topology: Topology, drive: Tensor, nudges: Sequence[Nudge], start: States | None = None) -> None:
@@ -45,16 +45,22 @@ def check_currents(
         raise TypeError(f"nudges: {type(nudges).__name__}, expected a list, a tensor (batch, *{nudge_shape}) a phase")
     if start is not None:
         _check_start(layers, len(drive), start)
-    named = {"drive": drive}
+    named, expected = {"drive": drive}, {"drive": drive_shape}
     for index, nudge in enumerate(nudges):
+        if isinstance(nudge, ByLayer):
+            if len(nudge.currents) != len(layers):
+                raise ValueError(f"nudge {index}: currents into {len(nudge.currents)} layers, there are {len(layers)}")
+            for layer, current in enumerate(nudge.currents):
+                named[f"nudge {index} of layer {layer}"] = current
+                expected[f"nudge {index} of layer {layer}"] = layers[layer]
         if isinstance(nudge, Hold):
             named[f"held state {index}"] = nudge.state
         if isinstance(nudge, Tensor | Transposed):
             named[f"nudge {index}"] = nudge if isinstance(nudge, Tensor) else nudge.current
     for name, value in named.items():
-        expected = (len(drive), *(drive_shape if name == "drive" else nudge_shape))
-        if value.shape != expected:
-            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {expected} (batch first)")
+        wanted = (len(drive), *expected.get(name, nudge_shape))
+        if value.shape != wanted:
+            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected {wanted} (batch first)")
     _check_finite(named, "sent")
 
 
@@ -77,6 +83,11 @@ def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
             "estimator.reciprocity = 'measured' needs both directions of every coupling while the host relaxes: "
             "a device that multiplies has them, one that settles has not: --set estimator.reciprocity=assumed"
         )
+    if any(isinstance(n, ByLayer) for n in nudges):
+        raise PlacementError(
+            "a loss that looks at earlier layers needs currents into them: reference: and devices that multiply take "
+            "them, one that settles has a nudge line at its last layer only"
+        )
     constant = [n for n in nudges if isinstance(n, Tensor)]
     if len(constant) < len(nudges):
         raise PlacementError(
@@ -89,6 +100,18 @@ def constant_nudges(nudges: Sequence[Nudge]) -> list[Tensor]:
 def plain_nudges(nudges: Sequence[Nudge]) -> list[Nudge]:
     """The nudges of symmetric couplings: their transpose is what they are."""
     return [n.current if isinstance(n, Transposed) else n for n in nudges]
+
+
+def layered_nudges(nudges: Sequence[Nudge]) -> list[tuple[Tensor, ...]] | None:
+    """Currents of every phase by layer; None where all nudges are for the last layer alone.
+
+    Raises:
+        ValueError: one is by layer and another is not.
+    """
+    spread = [n.currents for n in nudges if isinstance(n, ByLayer)]
+    if spread and len(spread) < len(nudges):
+        raise ValueError("one settle nudges either all layers or the last one, not both")
+    return spread or None
 
 
 def check_parameters(topology: Topology, parameters: Parameters) -> int:

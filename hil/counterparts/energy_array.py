@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emulator.network import Stop
 from firmware_specs.topology import Topology
-from hil.counterparts.checks import check_currents, plain_nudges
+from hil.counterparts.checks import check_currents, layered_nudges, plain_nudges
 from hil.counterparts.seam import (
     Hold,
     NotFinite,
@@ -81,16 +81,20 @@ class EnergyArray:
         constant = [nudge for nudge in nudges if isinstance(nudge, Tensor)]
         if len(held) == len(nudges):
             found = self._minimum(drives, None, (*starts[:-1], torch.cat(held)), self.nudged_stop, held=True)
+        elif (spread := layered_nudges(nudges)) is not None:
+            currents = tuple(torch.cat(parts) for parts in zip(*spread, strict=True))
+            found = self._minimum(drives, currents, starts, self.nudged_stop)
         elif len(constant) == len(nudges):
-            found = self._minimum(drives, torch.cat(constant), starts, self.nudged_stop)
+            found = self._minimum(drives, (torch.cat(constant),), starts, self.nudged_stop)
         else:
             raise PlacementError("an energy of one's own takes constant nudges: set estimator.nudge = 'constant'")
         parts = zip(*(part.chunk(len(nudges)) for part in vars(found).values()), strict=True)
         return [Minimum(*part) for part in parts]
 
     def _minimum(
-        self, drive: Tensor, nudge: Tensor | None, start: States | None, stop: Stop, held: bool = False
+        self, drive: Tensor, nudge: States | None, start: States | None, stop: Stop, held: bool = False
     ) -> Minimum:
+        """`nudge` has currents into the last layers, as many as it names."""
         parameters, energy = self._parameters or {}, self.energy
         units = sum(prod(shape) for shape in energy.layers)
         begin = drive.new_zeros(len(drive), units) if start is None else join(start)
@@ -102,7 +106,9 @@ class EnergyArray:
         def total(vector: Tensor) -> Tensor:
             states = split(energy, vector)
             value = energy.energy(parameters, drive, states)
-            return value if nudge is None else value - (nudge * states[-1]).flatten(1).sum(1)
+            for current, state in zip(nudge or (), states[-len(nudge or ()) :], strict=bool(nudge)):
+                value = value - (current * state).flatten(1).sum(1)
+            return value
 
         return minimize(total, begin, low, high, fixed, tolerance=stop.tolerance, most=stop.max_iterations)
 

@@ -12,10 +12,21 @@ from torch import Tensor
 
 from emulator import network, packed
 from firmware_specs.topology import Topology
-from hil.counterparts.checks import check_inputs, check_parameters, plain_nudges
+from hil.counterparts.checks import check_inputs, check_parameters, layered_nudges, plain_nudges
 from hil.counterparts.energy_array import EnergyArray
 from hil.counterparts.notebook import ShownBench
-from hil.counterparts.seam import Hold, Nudge, Parameters, Phase, Programmed, Ranges, Settled, States, Transposed
+from hil.counterparts.seam import (
+    ByLayer,
+    Hold,
+    Nudge,
+    Parameters,
+    Phase,
+    Programmed,
+    Ranges,
+    Settled,
+    States,
+    Transposed,
+)
 from hil.learning.energies.energy import Energy
 from hil.learning.energy import ideal_network
 
@@ -78,6 +89,12 @@ class ReferenceArray:
         stop = self.nudged_stop or self.stop
         if not nudges:
             return ()
+        if (spread := layered_nudges(nudges)) is not None:
+            *hidden, last = (_channels_last(network.join(parts)) for parts in zip(*spread, strict=True))
+            if self.topology.substrate == "resistive":
+                hidden = [current * share for current, share in zip(hidden, _shares(self.topology), strict=False)]
+            offsets = (*hidden, torch.zeros_like(last))
+            return network.split(network.relax(net, drive, last, start, stop, offsets, len(nudges)), len(nudges))
         nudges = [_channels_last(n) if isinstance(n, Tensor) else n for n in nudges]
         held = [n.state for n in nudges if isinstance(n, Hold)]
         if held:
@@ -88,6 +105,20 @@ class ReferenceArray:
         constant = [n for n in nudges if isinstance(n, Tensor)]
         joined = network.join(constant) if len(constant) == len(nudges) else _together(nudges)
         return network.split(network.relax(net, drive, joined, start, stop, copies=len(nudges)), len(nudges))
+
+
+def _shares(topology: Topology) -> list[float]:
+    """Current into each layer's nodes that counts as much for the energy as one of 1 into the last layer's.
+
+    Behind amplifiers of gain A a state is A times its node, and what comes after them weighs `1 / A^2` of what comes
+    before (forward voltage gain A, backward current gain `1 / A`).
+    """
+    gains = [layer.gain for layer in topology.layers]
+    weight, shares = gains[-1], [1.0]
+    for gain in gains[-2::-1]:
+        weight *= gain**2
+        shares.append(gain / weight)
+    return shares[::-1]
 
 
 def _channels_last(maps: Tensor) -> Tensor:
@@ -107,7 +138,7 @@ class _Held:
 
 def _together(nudges: Sequence[Nudge]) -> network.Nudge:
     """One nudge for a batch of stacked phases."""
-    parts = [n for n in nudges if not isinstance(n, Hold | Transposed)]
+    parts = [n for n in nudges if not isinstance(n, Hold | Transposed | ByLayer)]
     return lambda state: torch.cat(
         [n(part) if callable(n) else n for n, part in zip(parts, state.chunk(len(parts)), strict=True)]
     )

@@ -26,7 +26,7 @@ from emulator.neurons import ideal_neurons
 from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Dense, Topology
-from hil.counterparts.checks import check_inputs, constant_nudges, plain_nudges
+from hil.counterparts.checks import check_inputs, constant_nudges, layered_nudges, plain_nudges
 from hil.counterparts.seam import Nudge, Parameters, Phase, PlacementError, Settled, States, Transposed
 from hil.counterparts.watch import SAFETY, USUAL, Watch
 
@@ -145,7 +145,7 @@ class Relaxation:
 
         Args:
             drive: Constant bias current into the first layer.
-            nudges: Constant currents into the last layer.
+            nudges: Constant currents into the last layer, or into all (`ByLayer`).
             start: States to begin with.
             reads: Sweeps to average.
             noise_a: Standard deviation of one plane's reading of one tile.
@@ -153,24 +153,27 @@ class Relaxation:
         check_inputs(self._topology, drive, nudges, start)
         self._floors = self._noise_floors(noise_a)
         turned = any(isinstance(n, Transposed) for n in nudges)
-        constant = constant_nudges(plain_nudges(nudges))
+        given = plain_nudges(nudges)
+        spread = layered_nudges(given) or [(n,) for n in constant_nudges(given)]
         with torch.no_grad():
             free, report = self._relax(drive, None, start, reads)
             phases, reports = [free], [report]
-            if constant:
-                count = len(constant)
+            if spread:
+                count = len(spread)
+                currents = tuple(torch.cat(parts) for parts in zip(*spread, strict=True))
                 repeated = tuple(s.repeat(count, *[1] * (s.dim() - 1)) for s in free)
                 drives = drive.repeat(count, *[1] * (drive.dim() - 1))
                 turn = Turn(self._one_sided(), repeated) if turned else None
-                states, together = self._relax(drives, torch.cat(constant), repeated, reads, turn)
+                states, together = self._relax(drives, currents, repeated, reads, turn)
                 parts = [s.chunk(count) for s in states]
                 phases += [tuple(p[k] for p in parts) for k in range(count)]
                 reports += _split(together, count)
         return Settled(phases[0], tuple(phases[1:]), tuple(reports))
 
     def _relax(
-        self, drive: Tensor, nudge: Tensor | None, start: States | None, reads: int, turn: Turn | None = None
+        self, drive: Tensor, nudge: States | None, start: States | None, reads: int, turn: Turn | None = None
     ) -> tuple[States, Phase]:
+        """`nudge` has currents into the last layers, as many as it names."""
         states = list(start or (drive.new_zeros(len(drive), *layer.shape) for layer in self._topology.layers))
         groups = self._topology.update_groups if nudge is None else self._topology.update_groups[::-1]
         peak = self._expected_peak(drive)
@@ -193,7 +196,7 @@ class Relaxation:
         averaged = states if sums is None else [s / watch.after for s in sums]
         return tuple(averaged), watch.report(self._local_rate(raw, watch.floor))
 
-    def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: Tensor | None, watch: Watch) -> Tensor:
+    def _current(self, layer: int, states: list[Tensor], drive: Tensor, nudge: States | None, watch: Watch) -> Tensor:
         terms = [drive.flatten(1)] if layer == 0 else []
         for index, coupling in enumerate(self._topology.couplings):
             if coupling.post == layer:
@@ -204,8 +207,9 @@ class Relaxation:
             elif coupling.pre == layer:
                 back = self._multiply(index, states[coupling.post].flatten(1), True, watch)
                 terms.append(back[:, :-1] if coupling.bias else back)
-        if nudge is not None and layer == len(states) - 1:
-            terms.append(nudge.flatten(1))
+        nudged = layer - len(states) + len(nudge or ())
+        if nudge is not None and nudged >= 0:
+            terms.append(nudge[nudged].flatten(1))
         return sum(terms[1:], start=terms[0]).unflatten(1, self._topology.layers[layer].shape)
 
     def _multiply(self, coupling: int, lines: Tensor, transposed: bool, watch: Watch) -> Tensor:

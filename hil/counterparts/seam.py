@@ -38,10 +38,17 @@ class Transposed:
     current: Tensor
 
 
-Nudge = Tensor | Callable[[Tensor], Tensor] | Hold | Transposed
+@dataclass(frozen=True)
+class ByLayer:
+    """Constant currents into all layers, (batch, *layer) each, first to last; only where the host relaxes."""
+
+    currents: tuple[Tensor, ...]
+
+
+Nudge = Tensor | Callable[[Tensor], Tensor] | Hold | Transposed | ByLayer
 """Current into the last layer: a constant (batch, *last), which is all hardware can do; or, on the reference only, a
 function of the last layer's present state, re-evaluated at every iteration, or a state to hold it at; or, on the
-reference and where the host relaxes, `Transposed`."""
+reference and where the host relaxes, `Transposed` or `ByLayer`."""
 
 
 @dataclass(frozen=True)

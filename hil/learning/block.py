@@ -20,7 +20,7 @@ from hil.counterparts.cell_array import CellArray
 from hil.counterparts.seam import Bench, Nudge, PlacementError, Settled, States
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.energies.checks import check_energy
-from hil.learning.estimator import Estimator, Rule, check_gradients
+from hil.learning.estimator import Estimator, Rule, RuleByLayer, check_gradients
 from hil.learning.inputs import (
     Unsettled,
     check_drive,
@@ -148,8 +148,26 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
             return run(self, drive)
         return self.eager(drive)
 
+    def layers(self, drive: Tensor) -> tuple[Tensor, ...]:
+        """Measured free states of every layer, (batch, *layer) each, first to last; a loss may look at any of them.
+
+        Backward then nudges every layer by its own error (intermediate losses: arXiv 2508.15989), which `reference:`
+        and devices that multiply can do.
+
+        Raises:
+            ValueError: as `forward`; or the estimator nudges the last layer only.
+        """
+        refuse_recording(drive)
+        if not isinstance(self.estimator, RuleByLayer):
+            rule = getattr(self.estimator, "kind", type(self.estimator).__name__)
+            raise ValueError(f"estimator {rule!r} nudges the last layer only: it has no gradients_by_layer")
+        return tuple(state.to(drive.dtype) for state in self._settled(drive, True))
+
     def eager(self, drive: Tensor) -> Tensor:
         """The forward pass itself, in the block's own precision whatever autocast would have."""
+        return self._settled(drive, False)[0].to(drive.dtype)
+
+    def _settled(self, drive: Tensor, every: bool) -> tuple[Tensor, ...]:
         if recorded_by_func():
             raise NotTraceable(NO_TRANSFORM)
         parameters = self.current()
@@ -159,8 +177,8 @@ class EnergyBlock(nn.Module, Shown, NotScriptable):
         with torch.autocast(given.device.type, enabled=False):
             self.program()
             shaped = given.reshape(len(given), *self.energy.drive_shape)
-            state: Tensor = _Settle.apply(self, tuple(parameters), shaped, *parameters.values())
-        return state.to(drive.dtype)
+            states: tuple[Tensor, ...] = _Settle.apply(self, tuple(parameters), every, shaped, *parameters.values())
+        return states
 
     def current(self) -> dict[str, Tensor]:
         """The parameters as they are used: behind pruning masks and parametrizations, too."""
@@ -269,11 +287,13 @@ class _Settle(torch.autograd.Function):
     """Free phase forward; backward leaves the gradient to the block's estimator (DESIGN: EP as one function)."""
 
     @staticmethod
-    def forward(ctx: Any, block: EnergyBlock, names: tuple[str, ...], drive: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, block: EnergyBlock, names: tuple[str, ...], every: bool, drive: Tensor, *parameters: Tensor
+    ) -> tuple[Tensor, ...]:
         settled = block.settle(drive)
         ctx.block, ctx.names = block, names
         ctx.save_for_backward(block.heard(settled, drive.device), drive, *parameters, *settled.free)
-        return settled.free[-1].clone()
+        return tuple(state.clone() for state in (settled.free if every else settled.free[-1:]))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -285,13 +305,15 @@ class _Settle(torch.autograd.Function):
         heard, drive, *rest = ctx.saved_tensors
         parameters = dict(zip(ctx.names, rest, strict=False))
         free = tuple(rest[len(ctx.names) :])
-        by_output = gradients[0]
         if heard is not None:
-            by_output = by_output * heard.view(-1, *[1] * (by_output.dim() - 1))
+            gradients = tuple(g * heard.view(-1, *[1] * (g.dim() - 1)) for g in gradients)
         with torch.autocast(drive.device.type, enabled=False):
-            found = block.estimator.gradients(block, drive, parameters, free, by_output)
+            if len(gradients) > 1:
+                found = block.estimator.gradients_by_layer(block, drive, parameters, free, gradients)  # type: ignore[attr-defined]
+            else:
+                found = block.estimator.gradients(block, drive, parameters, free, gradients[0])
         by_drive, by_parameter = check_gradients(block.estimator, found, drive, parameters)
-        return None, None, by_drive, *(by_parameter[name] for name in ctx.names)
+        return None, None, None, by_drive, *(by_parameter[name] for name in ctx.names)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from firmware_specs.given import is_real, is_whole
 from firmware_specs.registry import UnfitThing
-from hil.counterparts.seam import Nudge, Parameters, Settled, States, Transposed
+from hil.counterparts.seam import ByLayer, Nudge, Parameters, Settled, States, Transposed
 from hil.learning.energies.energy import Energy
 from hil.learning.jumps import without_jumps
 
@@ -81,6 +81,17 @@ class Rule(Protocol):
         Returns:
             Gradient by the drive, (batch, *drive_shape), and by every parameter.
         """
+        ...
+
+
+@runtime_checkable
+class RuleByLayer(Rule, Protocol):
+    """A rule for losses that look at any layer's states, not at the last one's alone."""
+
+    def gradients_by_layer(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `Rule.gradients`, of dL/ds of every layer, (batch, *layer) each, zeros where the loss does not look."""
         ...
 
 
@@ -199,27 +210,47 @@ class Estimator:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Settles the nudged phases in one transaction and contrasts the measured states; see `Rule`."""
+        return self._gradients(site, drive, parameters, free, (loss_gradient,))
+
+    def gradients_by_layer(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same with a nudge into every layer; one factor a sample, so that their proportions are the loss's.
+
+        Nudges into hidden layers: Lin, Bal and Sengupta, arXiv 2508.15989 (intermediate error signals).
+        """
+        if self.reciprocity == "measured":
+            raise ValueError("estimator.reciprocity = 'measured' nudges the last layer only")
+        return self._gradients(site, drive, parameters, free, loss_gradients)
+
+    def _gradients(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, parts: States
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of a loss by the last layer's states, or by all layers'."""
         if self.nudge == "reevaluated":
             raise ValueError(
                 "nudge = 'reevaluated' follows the loss, which backward() does not know: call "
                 "hil.learning.gradients.followed.scores_and_loss(model, loss, inputs, labels), or use 'constant'"
             )
         levels = self.levels(site.generator)
-        effective = self.effective_beta(loss_gradient, self.aim(site))
-        column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
-        nudges = [-level * column * loss_gradient for level in levels]
+        effective = self.effective_beta(torch.cat([p.flatten(1) for p in parts], 1), self.aim(site))
+        nudges = [tuple(-level * effective.view(-1, *[1] * (p.dim() - 1)) * p for p in parts) for level in levels]
         if self.dither:
-            nudges = [n + _dither(n, site.nudge_step, site.generator) for n in nudges]
+            nudges = [tuple(p + _dither(p, site.nudge_step, site.generator) for p in n) for n in nudges]
         if self.jumps == "one_sided":
-            nudges.append(torch.zeros_like(loss_gradient))
-        turned = self.reciprocity == "measured"
-        settled = site.settle(drive, [Transposed(n) for n in nudges] if turned else nudges, free)
+            nudges.append(tuple(torch.zeros_like(p) for p in parts))
+        settled = site.settle(drive, [self._sent(n) for n in nudges], free)
         weights = contrast_weights(levels, effective)
         if self.jumps == "one_sided":
             settled, weights = without_jumps(settled, weights)
         phases, currents = contrasted(settled, one_sided=len(levels) == 1)
         windows = free if self.jumps == "one_sided" else None
         return site.energy.contrast(parameters, drive, phases, weights, currents, windows)
+
+    def _sent(self, currents: States) -> Nudge:
+        if len(currents) > 1:
+            return ByLayer(currents)
+        return Transposed(currents[0]) if self.reciprocity == "measured" else currents[0]
 
     def levels(self, generator: torch.Generator | None = None) -> tuple[float, ...]:
         """Nudge strengths of the phases to settle, in units of beta."""
@@ -247,8 +278,8 @@ class Estimator:
         """Factor between the negative loss gradient and the nudge, (batch,); 0 for a sample without any error.
 
         Args:
-            loss_gradient: dL/ds_last as autograd hands it over, (batch, *last). The mean over the batch is undone,
-                so that beta means the same at every batch size.
+            loss_gradient: dL/ds_last as autograd hands it over, (batch, *last), or that of all layers side by side. The
+                mean over the batch is undone, so that beta means the same at every batch size.
             aim: Largest nudge of each sample, or None for `beta` times the per-sample gradient.
         """
         largest = loss_gradient.flatten(1).abs().amax(1)

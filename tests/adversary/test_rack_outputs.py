@@ -1,5 +1,6 @@
 """A rack whose owner hangs, or whose instruments get lost or lie: what is off, what may be on, and who says so."""
 
+import importlib.util
 import tempfile
 import threading
 import time
@@ -16,6 +17,10 @@ from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
 from firmware_specs.racks import load_rack
 from hil.counterparts.opening.emulate_rack import open_server
+
+spec = importlib.util.spec_from_file_location("adversary_busy", Path(__file__).with_name("busy.py"))
+busy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(busy)
 
 
 class Cables:
@@ -66,11 +71,11 @@ def test_hung_owner_of_a_rack_loses_its_outputs(rack):
     rig = cables.rig(lease_s=0.3)
     cells.read_mode(rig)
     assert on(cables)
-    begin = time.monotonic()
+    clock = busy.Clock()
     while on(cables):
-        assert time.monotonic() < begin + 5.0
+        assert clock.took_s < 20.0
         time.sleep(0.01)
-    assert 0.1 < time.monotonic() - begin < 0.3 + 1.0
+    assert clock.took_s > 0.1 and clock.own_s < 0.3 + 1.0
     with pytest.raises(LeaseOver, match=r"no sign of life from the program for 0\.3 s: outputs were switched off"):
         rig.measure(rig.rack.roles.force)
     with pytest.raises(DeviceError, match="stays off until it is opened anew"):

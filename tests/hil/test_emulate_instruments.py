@@ -32,20 +32,17 @@ def open_socket(address):
     return pyvisa.ResourceManager("@py").open_resource(address, read_termination="\n", write_termination="\n")
 
 
-def test_a_sweep_of_100_points_over_a_socket_takes_no_time(served):
+def test_a_sweep_of_100_points_over_a_socket_takes_none_of_the_instruments_time(served):
     (address,) = served(open_instrument("keithley-2450", "resistor:1e3")).values()
     box = open_socket(address)
     box.write(":SOUR:VOLT:ILIM 0.01")
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        box.write(":SOUR:SWE:VOLT:LIN 0,1,100,0,1,AUTO,ON,OFF,'defbuffer1'")
-        box.write(":INIT")
-        box.write("*WAI")
-        amps = [float(a) for a in box.query(":TRAC:DATA? 1,100,'defbuffer1'").split(",")]
-        took.append(time.perf_counter() - began)
+    began = time.monotonic()
+    box.write(":SOUR:SWE:VOLT:LIN 0,1,100,10,1,AUTO,ON,OFF,'defbuffer1'")  # 10 s a point
+    box.write(":INIT")
+    box.write("*WAI")
+    amps = [float(a) for a in box.query(":TRAC:DATA? 1,100,'defbuffer1'").split(",")]
+    assert time.monotonic() - began < 100.0, "1000 s of the instrument's clock"
     assert amps[-1] == pytest.approx(1e-3, rel=2e-3)
-    assert min(took) < 0.3
     box.close()
 
 

@@ -12,7 +12,7 @@ from hil.learning.energies.minimize import conjugate_gradients, free_units
 
 
 def gradients(
-    energy: Energy, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor, tolerance: float
+    energy: Energy, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States, tolerance: float
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """Gradients of a loss by the drive and by every parameter.
 
@@ -21,7 +21,7 @@ def gradients(
         drive: (batch, *drive_shape).
         parameters: Those that it settled with.
         free: States at the minimum.
-        loss_gradient: dL/ds_last, (batch, *nudge_shape).
+        loss_gradients: dL/ds of every layer, (batch, *layer) each.
         tolerance: Rest of the adjoint equation, relative to its right side.
 
     Returns:
@@ -36,8 +36,7 @@ def gradients(
         (force,) = torch.autograd.grad(total, states, create_graph=True)
         held = torch.zeros_like(low, dtype=torch.bool)
         moving = free_units(states.detach(), force.detach(), low, high, held).to(states)
-        zeros = [loss_gradient.new_zeros(len(drive), *shape) for shape in energy.layers[:-1]]
-        right = join((*zeros, loss_gradient)) * moving
+        right = join(loss_gradients) * moving
 
         def product(vector: Tensor) -> Tensor:
             (bent,) = torch.autograd.grad(force, states, vector * moving, retain_graph=True, materialize_grads=True)

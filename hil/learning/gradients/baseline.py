@@ -78,24 +78,30 @@ class Implicit:
         Raises:
             AdjointError: not solved within the bound: the free phase is unsettled or the network barely stable.
         """
+        return self.gradients_by_layer(site, drive, parameters, free, _at_the_last(free, loss_gradient))
+
+    def gradients_by_layer(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for a loss that looks at every layer; see `hil.learning.estimator.RuleByLayer`."""
         network_of = site.energy.topology
         if network_of is None:
-            return self._of_any(site, drive, parameters, free, loss_gradient)
+            return self._of_any(site, drive, parameters, free, loss_gradients)
         source, leaves, start = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}, _leaves(free)
         with torch.enable_grad():
             net = replace(ideal_network(network_of, leaves), over_relaxation=self.over_relaxation)
             swept = network.relax(net, source, start=start, stop=_ONE_SWEEP).states
-            adjoint = self._solve(swept, start, loss_gradient)
+            adjoint = self._solve(swept, start, loss_gradients)
             gradients = torch.autograd.grad(swept, [source, *leaves.values()], adjoint, materialize_grads=True)
         return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
 
     def _of_any(
-        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """By the Hessian of the energy, where there is no sweep to differentiate."""
-        tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
+        tolerance = self.tolerance or REACHABLE[loss_gradients[-1].dtype]
         by_drive, by_parameter, solved = implicit.gradients(
-            site.energy, drive, parameters, free, loss_gradient, tolerance
+            site.energy, drive, parameters, free, loss_gradients, tolerance
         )
         if self.unsolved == "refuse" and not bool(solved.all()):
             raise AdjointError(
@@ -104,10 +110,10 @@ class Implicit:
             )
         return by_drive, by_parameter
 
-    def _solve(self, swept: States, start: States, loss_gradient: Tensor) -> States:
-        tolerance = self.tolerance or REACHABLE[loss_gradient.dtype]
-        every = network.look_every(loss_gradient.device)
-        adjoint = seed = (*(torch.zeros_like(s) for s in swept[:-1]), loss_gradient)
+    def _solve(self, swept: States, start: States, seed: States) -> States:
+        tolerance = self.tolerance or REACHABLE[seed[-1].dtype]
+        every = network.look_every(seed[-1].device)
+        adjoint = seed
         for iteration in range(1, self.max_iterations + 1):
             pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
             new = tuple(s + p for s, p in zip(seed, pulled, strict=True))
@@ -157,15 +163,26 @@ class Unrolled:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients by the drive and by every parameter; see `hil.learning.estimator.Rule`."""
+        return self.gradients_by_layer(site, drive, parameters, free, _at_the_last(free, loss_gradient))
+
+    def gradients_by_layer(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for a loss that looks at every layer; see `hil.learning.estimator.RuleByLayer`."""
         topology = site.energy.topology
         if topology is None:
             raise AdjointError(f"{site.energy.name} has no sweeps to unroll: use estimator.kind = 'implicit'")
         source, leaves = _leaf(drive), {name: _leaf(p) for name, p in parameters.items()}
         stop = network.Stop(max_iterations=self.sweeps, tolerance=0)
         with torch.enable_grad():
-            last = network.relax(ideal_network(topology, leaves), source, start=free, stop=stop).states[-1]
-            gradients = torch.autograd.grad(last, [source, *leaves.values()], loss_gradient, materialize_grads=True)
+            states = network.relax(ideal_network(topology, leaves), source, start=free, stop=stop).states
+            gradients = torch.autograd.grad(states, [source, *leaves.values()], loss_gradients, materialize_grads=True)
         return gradients[0], dict(zip(leaves, gradients[1:], strict=True))
+
+
+def _at_the_last(free: States, loss_gradient: Tensor) -> States:
+    """Zeros for every layer but the last."""
+    return *(torch.zeros_like(state) for state in free[:-1]), loss_gradient
 
 
 def _leaf(value: Tensor) -> Tensor:
