@@ -25,6 +25,7 @@ from hil.measuring.characterize.items import (
     Programming,
     PulseResponse,
     ReadNoise,
+    Reciprocity,
     SettleTime,
     SymmetricPoint,
     TemperatureSweep,
@@ -62,6 +63,7 @@ class Plan(Plain):
     transfer: Transfer | None = None
     settle_time: SettleTime | None = None
     nudge: NudgeLinearity | None = None
+    reciprocity: Reciprocity | None = None
     iv: CurrentVoltage | None = None
     programming: Programming | None = None
     read_noise: ReadNoise | None = None
@@ -84,8 +86,8 @@ class Plan(Plain):
     def items(self) -> tuple[Item, ...]:
         """Items to measure, in order; what wears cells comes last."""
         named = (
-            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.iv, self.programming,
-            self.read_noise, self.temperature, self.drift, self.pulse_response, self.symmetric_point,
+            self.found, self._look, self.transfer, self.settle_time, self.nudge, self.reciprocity, self.iv,
+            self.programming, self.read_noise, self.temperature, self.drift, self.pulse_response, self.symmetric_point,
             *self.own.values(), self.endurance,
         )  # fmt: skip
         return tuple(item for item in named if item is not None)
@@ -94,7 +96,8 @@ class Plan(Plain):
     def _look(self) -> Health | None:
         """The first look, which every measurement that writes begins with: what is broken is left out of all others."""
         writes = (
-            self.transfer, self.settle_time, self.nudge, self.iv, self.programming, self.read_noise, self.temperature,
+            self.transfer, self.settle_time, self.nudge, self.reciprocity, self.iv, self.programming, self.read_noise,
+            self.temperature,
             self.drift, self.pulse_response, self.symmetric_point, self.endurance, *self.own.values(),
         )  # fmt: skip
         return self.health or (Health() if any(item is not None for item in writes) else None)
@@ -137,7 +140,7 @@ def only(plan: Plan, names: Sequence[str]) -> Plan:
 
 
 def usual(rows: int = 16, columns: int = 16, pulse_v: float = 0.0, pulse_s: float = 0.0) -> Plan:
-    """Everything but endurance and symmetric points, which only cost; pulses as given, else by the datasheet."""
+    """Everything but reciprocity, endurance and symmetric points; pulses as given, else by the datasheet."""
     return Plan(
         rows=rows,
         columns=columns,
