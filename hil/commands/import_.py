@@ -18,7 +18,7 @@ def command(
         Path | None, typer.Option("--map", help="Mapping of format table: which column is what.")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option(help="ramps, reads, retention or writes, where the format does not say.")
+        str | None, typer.Option(help="ramps, reads, retention, writes or resets, where the format does not say.")
     ] = None,
     current: Annotated[str | None, typer.Option(help="Heading of the currents, where there are several.")] = None,
     voltage: Annotated[str | None, typer.Option(help="Heading of the read voltages.")] = None,

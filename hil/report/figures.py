@@ -115,6 +115,9 @@ def to_svg(figure: Figure) -> Markup:
     """A figure as an inline SVG element; the same bytes for the same drawing."""
     buffer = io.StringIO()
     with styled():
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine(None)  # or matplotlib would draw all of it twice
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
         text = buffer.getvalue()
         return Markup("<svg") + readings.beside(figure) + Markup(text[text.index("<svg") + 4 :])  # noqa: S704 - matplotlib escapes the texts it draws

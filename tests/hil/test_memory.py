@@ -2,8 +2,8 @@ import gc
 
 import pytest
 import torch
+from torch.autograd.profiler import profile  # `torch.profiler` imports its compiler, seconds
 from torch.nn.functional import cross_entropy
-from torch.profiler import ProfilerActivity, profile
 
 from emulator.network import Stop
 from hil.counterparts.opening.bench import open_bench
@@ -46,12 +46,12 @@ def stepper(address, batch):
 def allocated(step, steps):
     """Peak and final number of bytes of tensors beyond those at the start."""
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with profile(profile_memory=True) as profiler:
         for _ in range(steps):
             step()
         gc.collect()
     present = peak = 0
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events = [e for e in profiler.kineto_results.events() if e.name() == "[memory]"]
     for event in sorted(events, key=lambda e: e.start_ns()):  # backward runs in a thread of its own
         present += event.nbytes()
         peak = max(peak, present)

@@ -12,7 +12,7 @@ from hil.experiments.schema import Experiment
 from hil.training.run import checkpoint
 
 EXPERIMENT = {
-    "data": {"name": "digits", "train_samples": 96, "test_samples": 40},
+    "data": {"name": "digits", "train_samples": 64, "test_samples": 32},
     "device": "reference:",
     "blocks": [
         {
@@ -22,7 +22,7 @@ EXPERIMENT = {
         {"feedforward": [{"kind": "flatten"}, {"kind": "linear", "units": 8}], "energy": {"couplings": []}},
     ],
     "estimator": {"beta": 0.2, "nudge": "reevaluated"},
-    "settle": {"max_iterations": 30, "tolerance": 0.0},
+    "settle": {"max_iterations": 8, "tolerance": 0.0},
     "optimizer": {"kind": "sgd", "lr": 0.05},
     "run": {
         "epochs": 2,
@@ -91,8 +91,8 @@ def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(to
     one, two = (json.loads((tmp_path / n / "summary.json").read_text()) for n in ("one", "two"))
     assert one["test_accuracy"] == two["test_accuracy"]
     assert said.count("report:") == 1
-    cut(tmp_path / "two", 7)  # as if both ranks had been killed after step 7, one of them a step ahead
-    cut(tmp_path / "two/ranks/1", 8)
+    cut(tmp_path / "two", 5)  # as if both ranks had been killed after step 5, one of them a step ahead
+    cut(tmp_path / "two/ranks/1", 6)
     main_exits_ok(arguments(tmp_path, tmp_path / "two", "--resume"))
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
 
@@ -101,11 +101,11 @@ def test_a_run_of_one_process_goes_on_as_two(torchrun, tmp_path):
     write(tmp_path, run=EXPERIMENT["run"] | {"epochs": 1})
     main_exits_ok(arguments(tmp_path, tmp_path / "whole"))
     shutil.copytree(tmp_path / "whole", tmp_path / "grown")
-    cut(tmp_path / "grown", 3)
+    cut(tmp_path / "grown", 2)
     code, said = trained(torchrun, tmp_path, tmp_path / "grown", "--resume")
     assert code == 0, said
     assert largest_difference(tmp_path / "whole", tmp_path / "grown") < 1e-12
-    assert checkpoint.newest(tmp_path / "grown/ranks/1/checkpoints").facts["position"]["step"] == 6
+    assert checkpoint.newest(tmp_path / "grown/ranks/1/checkpoints").facts["position"]["step"] == 4
 
 
 def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(torchrun, tmp_path):

@@ -112,20 +112,24 @@ def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, tmp_path
     """The study goes on at the second scheduler where it was stopped at the first; at both a worker is lost."""
     folder, killed = tmp_path / "study", []
 
-    def kill_a_worker():
+    def kill_a_worker(cluster):
         trains = wait_for(lambda: next((pid for pid in [in_the_middle(folder)] if pid and pid not in killed), None))
         killed.append(trains)
-        psutil.Process(trains).parent().kill()
+        notes = [note for notes in attempts(folder).values() for note in notes]
+        name = next(int(note["worker"]) for note in notes if note["pid"] == trains)
+        os.kill(cluster.workers[name].pid, signal.SIGKILL)
 
-    two = {"n_workers": 2, "processes": True}
+    warm = tmp_path / "warm.py"  # what a worker of Dask starts need not import first
+    warm.write_text(f"import sys\n\nsys.executable = {python.executable(tmp_path)!r}\n")
+    two = {"n_workers": 2, "processes": True, "preload": [str(warm)]}
     with existing(**two) as one, started(python, folder, 20, "--scheduler", one.scheduler_address) as study:
-        kill_a_worker()
+        kill_a_worker(one)
         wait_for(lambda: (pid := in_the_middle(folder)) and pid not in killed)
         study.send_signal(signal.SIGINT)
         study.stdout.read()
         assert study.wait(PATIENCE_S) == 130
     with existing(**two) as other, started(python, folder, 20, "--scheduler", other.scheduler_address) as study:
-        kill_a_worker()
+        kill_a_worker(other)
         assert study.wait(PATIENCE_S) == 0
     assert ended_once(folder) and len(killed) == 2
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
@@ -155,6 +159,20 @@ def test_a_study_that_is_stopped_leaves_checkpoints_and_no_process(python, numbe
         wait_for(lambda: not psutil.pid_exists(pid))
     (noted,) = attempts(folder).values()
     assert [note["what"] for note in noted] == ["begun", "stopped"]
+
+
+def test_a_training_that_is_not_at_its_end_when_its_time_is_up_is_noted_as_stopped(python, tmp_path):
+    task = Task("digits", ("run.epochs=100000", *SMALL), "emulator:mixed-8bit", Point({}), tmp_path / "p", tmp_path, 1)
+    asked = {"study": str(tmp_path), "folder": str(tmp_path), "plugins": [], "trusted": [], "task": task.document()}
+    impatient = "from hil.training.study import worker; worker.GRACE_S = 0.0; worker.main()"
+    with python.popen(["-c", impatient], stdin=subprocess.PIPE, cwd=tmp_path) as worker:
+        worker.stdin.write(json.dumps(asked) + "\n")
+        worker.stdin.flush()
+        wait_for(lambda: list((tmp_path / "p" / "run" / "checkpoints").glob("*.json")))
+        worker.stdin.close()
+        worker.wait(PATIENCE_S)
+    noted = (tmp_path / "p" / "attempts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["what"] for line in noted] == ["begun", "stopped"]
 
 
 def test_a_task_whose_study_is_gone_before_it_begins_is_not_trained(python, tmp_path):

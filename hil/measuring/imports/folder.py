@@ -74,9 +74,11 @@ def write(
     origin = readings.source.get("origin", "not said")
     kept |= {"plan": {}, "device": {}}
     chip = {"vendor": origin, "model": kept["model"], "serial": "imported", "firmware": "none"}
-    figures = found.get("figures", []) + [f.to_json() for f in summary(readings)]
+    said = summary(readings)
+    skipped = found.get("skipped", {}) | {f.name: "the readings give no finite number" for f in said if not f.finite}
+    figures = found.get("figures", []) + [f.to_json() for f in said if f.finite]
     write_json(folder / "provenance.json", kept | {"chip": chip})
-    write_json(folder / "figures.json", {"chip": chip, "figures": figures, "skipped": {}})
+    write_json(folder / "figures.json", {"chip": chip, "figures": figures, "skipped": skipped})
 
 
 def dataset(readings: Readings) -> netcdf.Dataset:
@@ -121,8 +123,9 @@ def summary(readings: Readings) -> list[Figure]:
         Figure(f"{readings.kind}.lowest", Estimate(float(g.min()), 0.0, "S")),
         Figure(f"{readings.kind}.highest", Estimate(float(g.max()), 0.0, "S")),
     ]
-    if readings.kind == "ramps":
-        for ramps in samples.ramps_of(readings, samples.range_of(readings)):
+    within = samples.range_of(readings)
+    if readings.kind == "ramps" and within.span_s > 0:
+        for ramps in samples.ramps_of(readings, within):
             each = np.nanmean(ramps.steps, axis=1)
             error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0
             figures.append(Figure(f"ramps.step_{'up' if ramps.up else 'down'}", Estimate(float(each.mean()), error)))

@@ -12,6 +12,8 @@ from hil.measuring.imports.readings import Readings
 Array = NDArray[np.float64]
 OUTLIER = 8.0
 """Readings this many robust standard deviations off are left out, and counted."""
+SMOOTHED = 25
+"""Readings at either end of a ramp whose median is its end; a tenth of a shorter ramp's."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ def range_of(readings: Readings) -> Range:
         g = readings.columns["target"]
     low, high = np.percentile(g, [0.1, 99.9]) if len(g) > 20_000 else (g.min(), g.max())
     if readings.kind == "ramps" and len(g) <= 5000:  # one noisy cell: ends of smoothed ramps
-        ends = [np.median(r.x[i][np.isfinite(r.x[i])][s]) for r in ramps_of(readings, Range(0.0, 1.0))
-                for i in range(len(r.x)) for s in (slice(0, 25), slice(-25, None))]  # fmt: skip
+        ramps = [row[np.isfinite(row)] for r in ramps_of(readings, Range(0.0, 1.0)) for row in r.x]
+        few = [min(SMOOTHED, max(1, len(row) // 10)) for row in ramps]
+        ends = [np.median(end) for row, n in zip(ramps, few, strict=True) for end in (row[:n], row[-n:])]
         low, high = min(ends), max(ends)
     return Range(max(float(low), 0.0), float(high))
 

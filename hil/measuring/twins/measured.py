@@ -70,6 +70,8 @@ def twin(
     if like.resistive:
         raise TwinError(f"{like.identity.model} is a resistive network: circuits of a Hopfield array are needed")
     within = within or range_of(readings)
+    if not within.span_s > 0:
+        raise TwinError(f"all conductances are {within.low_s:.3g} S: readings between two different ones are needed")
     document: dict[str, dict[str, Any]] = {"identity": dict(identity)}
     document |= {name: keys for name, keys in around(like, within).items() if name != "identity"}
     chosen = laws_of(readings, within, seed)

@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -35,6 +35,8 @@ GRACE_S = 30.0
 """Time for the checkpoint of the training that was under way."""
 PATIENCE_S, PAUSE_S = 60.0, 0.1
 """How long a point that another process still holds is waited for: one whose worker was killed stops by itself."""
+_under_way: list[Callable[[str], None]] = []
+"""What notes the end of the attempt under way, for whoever ends this process."""
 
 
 def main() -> None:
@@ -66,6 +68,8 @@ def _listen(lines: TextIO, waiting: SimpleQueue[str | None], busy: threading.Eve
     if busy.is_set():
         system.end_this_process()
         time.sleep(GRACE_S)
+        with suppress(IndexError):  # or the training came to its end this moment
+            _under_way.pop()("stopped")
         os._exit(128 + signal.SIGTERM)
 
 
@@ -96,11 +100,16 @@ def _noted(task: point.Task) -> list[Row]:
             log.flush()
 
         note("begun")
+        _under_way.append(note)
         try:
             rows = point.run(task)
         except (typer.Exit, KeyboardInterrupt):  # within a step, which is undone; or within the report
             rows = []
-        note("ended" if rows else "stopped")
+        except Exception:
+            _under_way.clear()
+            raise
+        with suppress(IndexError):
+            _under_way.pop()("ended" if rows else "stopped")
     return rows
 
 

@@ -12,7 +12,8 @@ from hil.cli import main
 from hil.measuring.imports import folder
 from hil.measuring.imports.formats import Options, reader
 from hil.measuring.imports.lines import Rows
-from hil.measuring.imports.readings import ImportRefused
+from hil.measuring.imports.readings import ImportRefused, Readings
+from hil.measuring.laws import samples
 
 
 def read(form, *paths, **options):
@@ -223,3 +224,35 @@ def test_the_command_makes_a_folder_that_reports_twins_and_others_read(tmp_path,
     with pytest.raises(SystemExit) as stop:
         main(["import", "pcm-rset", str(table), "-o", str(tmp_path / "x")])
     assert stop.value.code == 2 and "pcm-reset" in capsys.readouterr().err
+
+
+RAMPS = """kind = "ramps"
+[columns]
+cell = { name = "device" }
+pulse = { name = "n" }
+polarity = { name = "way" }
+conductance = { name = "G", unit = "uS" }
+"""
+
+
+def test_a_table_of_one_conductance_is_summarized_and_no_twin_comes_of_it(tmp_path, capsys):
+    table, out = tmp_path / "small.csv", tmp_path / "out"
+    table.write_text("device,n,way,G\na,1,up,5\na,2,up,5\na,3,up,5\n", encoding="utf-8")
+    (tmp_path / "map.toml").write_text(RAMPS, encoding="utf-8")
+    call = ["import", "table", str(table), "-o", str(out), "--map", str(tmp_path / "map.toml")]
+    with pytest.raises(SystemExit) as stop:
+        main(call)
+    assert stop.value.code == 0
+    capsys.readouterr()
+    assert json.loads((out / "figures.json").read_text("utf-8"))["figures"]
+    with pytest.raises(SystemExit) as stop:
+        main(["twin", str(out)])
+    assert stop.value.code == 2
+    assert "all conductances are 5e-06 S" in capsys.readouterr().err
+
+
+def test_short_ramps_span_their_range():
+    g = np.tile(np.linspace(1e-6, 2e-6, 20), 3)
+    columns = {"conductance": g, "pulse": np.tile(np.arange(20.0), 3), "polarity": np.ones(60)}
+    within = samples.range_of(Readings("ramps", np.repeat(np.arange(3), 20), columns, (), {}))
+    assert within.low_s < 1.06e-6 and within.high_s > 1.94e-6
