@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,32 +142,34 @@ def train(
         before: dict[str, Tensor] | None = None
         try:
             while at.epoch < run.epochs and not best.patience_is_over(at, run.stop_after):
-                for images, labels in ahead(batches.epoch(at.epoch, start=at.batch)):
-                    began = time.perf_counter()
-                    lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
-                    before = state.before_step()
-                    with observed(model, every_block), cosines.of(at.step):
-                        images = dataset.prepare(images, device, dtype)
-                        sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
-                    samples = len(labels) * ranks.count
-                    loss_sum, correct = sums.tolist()
-                    if not math.isfinite(loss_sum):
-                        raise NotFinite(f"the loss is {loss_sum}")
-                    _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
-                    before = None
-                    means = {"loss": loss_sum / samples, goal.measure: correct / samples}
-                    record = {"lr": lr, **means, **tally.take(), **norms.take(), **cosines.take(), **pulsed}
-                    refuse_taken_away(folder.shared.path)
-                    metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
-                    events.step(at, record)
-                    recorder.step(record)
-                    screen.step(at, record)
-                    signalled = ranks.largest(asked_to_stop() or 0)
-                    stopped = signal.Signals(signalled) if signalled else None
-                    if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
-                        save(last=stopped is not None)
-                    if stopped:
-                        return Outcome(_summarize(folder, state, experiment, recorder, stopped.name), stopped)
+                # closed here, where a signal is an error like any other, and not by whoever collects what is left over
+                with closing(ahead(batches.epoch(at.epoch, start=at.batch))) as coming:
+                    for images, labels in coming:
+                        began = time.perf_counter()
+                        lr = learning_rate(experiment, at.epoch, at.batch, len(batches))
+                        before = state.before_step()
+                        with observed(model, every_block), cosines.of(at.step):
+                            images = dataset.prepare(images, device, dtype)
+                            sums, pulsed = step(state, cells, lr, goal, images, labels, ranks, watched)
+                        samples = len(labels) * ranks.count
+                        loss_sum, correct = sums.tolist()
+                        if not math.isfinite(loss_sum):
+                            raise NotFinite(f"the loss is {loss_sum}")
+                        _advance(at, samples, loss_sum, correct, time.perf_counter() - began)
+                        before = None
+                        means = {"loss": loss_sum / samples, goal.measure: correct / samples}
+                        record = {"lr": lr, **means, **tally.take(), **norms.take(), **cosines.take(), **pulsed}
+                        refuse_taken_away(folder.shared.path)
+                        metrics.write({"kind": "step", "step": at.step, "epoch": at.epoch, **record})
+                        events.step(at, record)
+                        recorder.step(record)
+                        screen.step(at, record)
+                        signalled = ranks.largest(asked_to_stop() or 0)
+                        stopped = signal.Signals(signalled) if signalled else None
+                        if stopped or (run.checkpoint_every and at.step % run.checkpoint_every == 0):
+                            save(last=stopped is not None)
+                        if stopped:
+                            return Outcome(_summarize(folder, state, experiment, recorder, stopped.name), stopped)
 
                 done = at.epoch + 1
                 record_epoch: dict[str, object] = {"loss": at.loss_sum / at.seen, goal.measure: at.correct / at.seen}

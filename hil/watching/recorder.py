@@ -149,7 +149,7 @@ class Recorder:
     def ended(self, why: str, alarm: str) -> dict[str, Any] | None:
         """The run, or this session of it, is over; what the ledger says then, for the summary."""
         self._note()
-        self._draw()
+        self._draw(last=True)
         self.keep()
         self._end(why, alarm)
         return ledger.of_run(self._folder.path).document() if self._file is not None else None
@@ -206,8 +206,8 @@ class Recorder:
         if self._standing is not None:
             self._log.write("device", **self._standing())
 
-    def _draw(self) -> None:
-        if self._cells.due() and self._bench is not None:
+    def _draw(self, *, last: bool = False) -> None:
+        if self._bench is not None and (last or self._cells.due()):
             with self._cells.working():
                 self._maps = {name: picture.of_cells(maps) for name, maps in self._bench.cells().items()}
         self._blocks |= {name: picture.of_settled(settled) for name, settled in self._seen.items()}

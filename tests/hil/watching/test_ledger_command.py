@@ -65,6 +65,12 @@ def test_a_run_in_process_is_counted_as_it_was(trained, capsys):
     assert "pulses and writes, in the cells" in (trained / "report.html").read_text()
 
 
+def test_the_maps_of_a_run_that_is_over_are_those_of_its_end(trained):
+    """However short it was: the pulses that the page draws are those that the ledger counts."""
+    (cells,) = json.loads((trained / "picture.json").read_text())["cells"].values()
+    assert max(map(max, cells["pulses"])) == of_run(trained).most_pulses > 1
+
+
 def test_what_a_resumed_run_did_is_in_one_stage_each(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     before = of_run(tmp_path / "run")
