@@ -225,7 +225,7 @@ USES = [
     (lambda: dense_chain([4, 3], slope=0), "Layer: slope: Input should be greater than or equal to 0.000000001, got 0"),
     (lambda: Layer(shape=3), "Layer: shape: Input should be a valid tuple, got 3"),
     (lambda: Layer(shape=(-1,)), "Layer: shape.0: Input should be greater than 0, got -1"),
-    (lambda: Layer(shape=(4,), units=3), "Layer: units: unknown key; known: clamped, shape, slope"),
+    (lambda: Layer(shape=(4,), units=3), "Layer: units: unknown key; known: clamped, rail, shape, slope"),
     (lambda: conv_chain((1, 8, 8), [4], kernel="3"), "kernel: '3', expected a positive whole number"),
     (lambda: Topology(), "Topology: layers: missing"),
     (lambda: Topology(layers=[{"shape": [4], "colour": 1}]), "colour: unknown key"),
