@@ -18,9 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from emulator.chip import Chip
 from emulator.network import Stop
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.wires import Wires
-from firmware_specs.topology import dense_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Bench

@@ -19,9 +19,9 @@ from benchmarks.clock import alternate
 from emulator import converters
 from emulator.chip import Chip
 from emulator.wires import ladder
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import Adc, SourceDac
-from firmware_specs.topology import dense_chain
 
 UNITS, BATCH = 512, 64
 

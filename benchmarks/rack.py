@@ -23,9 +23,9 @@ from emulator.chip import Chip
 from emulator.network import Stop
 from emulator.neurons import ideal_neurons
 from emulator.rack.rack import VirtualRack
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.racks import facts, load_rack
-from firmware_specs.topology import dense_chain
 from hil.counterparts.product import ProductBench
 
 Array = NDArray[np.float64]

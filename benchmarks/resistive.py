@@ -22,8 +22,8 @@ from emulator import ngspice
 from emulator.chip import Chip
 from emulator.netlist import Circuit
 from emulator.network import Stop
+from firmware_specs.chains import resistive_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import resistive_chain
 from hil.counterparts.opening.bench import open_bench
 from hil.experiments import experiment_file
 from hil.learning.loss import task

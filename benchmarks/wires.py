@@ -30,10 +30,10 @@ from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.link import FramedLink
 from drivers.scpi_link import ScpiLink
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode
 from firmware_specs.frame import MAX_PAYLOAD
 from firmware_specs.scpi import block
-from firmware_specs.topology import dense_chain
 
 SMALL, LARGE = 16, 1 << 16
 PAYLOADS = {"0x00": b"\x00" * LARGE, "0x0A": b"\x0a" * LARGE, "0xFF": b"\xff" * LARGE, "random": os.urandom(LARGE)}

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from firmware_specs.chains import conv_chain, dense_chain
     from firmware_specs.registry import plugin, register, trust
-    from firmware_specs.topology import Conv, Dense, Layer, Topology, conv_chain, dense_chain
+    from firmware_specs.topology import Conv, Dense, Layer, Topology
     from hil.counterparts.opening.bench import open_bench
     from hil.learning.block import EnergyBlock
     from hil.learning.energies import Energy
@@ -22,7 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    **dict.fromkeys(("Conv", "Dense", "Layer", "Topology", "conv_chain", "dense_chain"), "firmware_specs.topology"),
+    **dict.fromkeys(("Conv", "Dense", "Layer", "Topology"), "firmware_specs.topology"),
+    **dict.fromkeys(("conv_chain", "dense_chain"), "firmware_specs.chains"),
     **dict.fromkeys(("plugin", "register", "trust"), "firmware_specs.registry"),
     "open_bench": "hil.counterparts.opening.bench",
     "Energy": "hil.learning.energies",

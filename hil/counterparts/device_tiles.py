@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulator.products import BOTH, Multiplied
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 from hil.counterparts.device_array import verified
 from hil.counterparts.opened import Opened
 from hil.counterparts.pulse_plan import Train

@@ -12,7 +12,8 @@ from drivers.portions import together
 from emulator import cells
 from emulator.chip import Chip
 from emulator.products import Multiplied
-from firmware_specs.topology import Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Topology
 from hil.counterparts import tiled
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.pulse_plan import Train

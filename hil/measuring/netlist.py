@@ -10,8 +10,8 @@ from torch import Tensor
 
 from emulator.chip import Chip
 from emulator.netlist import Circuit, Floats
+from firmware_specs.chains import resistive_chain
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.topology import resistive_chain
 from hil import data
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.mapping import Mapping

@@ -13,9 +13,9 @@ from drivers.loopback import Loopback
 from drivers.scpi_dialect import Scpi
 from drivers.scpi_link import ScpiLink
 from drivers.session import Session
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 from hil.counterparts.described import datasheet_of
 
 TIMEOUT_S = 0.1

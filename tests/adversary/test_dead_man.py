@@ -12,8 +12,8 @@ import pytest
 from drivers.connect import connect
 from drivers.doors import Options
 from drivers.errors import DeviceFault, LeaseOver, OutOfRange
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import State, Trip
-from firmware_specs.topology import dense_chain
 
 LEASE_S, WATCHDOG_S = 0.8, 0.7
 HOST = """
@@ -21,7 +21,7 @@ import ctypes, os, signal, sys, threading, time
 import numpy as np
 from drivers.connect import connect
 from drivers.doors import Options
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 
 def busy_loop():
     while True:

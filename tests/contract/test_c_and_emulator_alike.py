@@ -18,6 +18,7 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs import device_numbers
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import Capability, ErrorCode, Kind, Opcode
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.firmware import board
@@ -52,7 +53,7 @@ from firmware_specs.messages import (
     pack_topology,
     parse_parameters,
 )
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain, resistive_chain
+from firmware_specs.topology import Dense, Layer, Topology
 
 NONCE = 77
 FREE = (ErrorCode.OUT_OF_RANGE,)

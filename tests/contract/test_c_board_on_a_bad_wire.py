@@ -13,11 +13,11 @@ from drivers.errors import LinkError
 from drivers.link import FramedLink
 from drivers.loopback import Loopback
 from firmware_specs import messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Kind, Opcode
 from firmware_specs.fragments import cut
 from firmware_specs.frame import Decoder, Frame, encode
 from firmware_specs.messages import Pulse, Region
-from firmware_specs.topology import dense_chain
 
 CELL = Region(0, 0, 0, 0, 1, 0, 1)
 DEADLINE_S = 2.0

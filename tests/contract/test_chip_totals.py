@@ -19,12 +19,12 @@ from emulator.machine import Machine
 from emulator.scpi.endpoint import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Board, Doors
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import Region
 from firmware_specs.racks import load_rack
-from firmware_specs.topology import dense_chain
 from hil.conformance.suite import SCPI, SERIAL
 
 REGION = Region(0, 0, 1, 2, 3, 1, 2)
@@ -105,7 +105,7 @@ import os, signal, sys
 from drivers.connect import connect
 from drivers.doors import Options
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 crossbar = connect(sys.argv[1], Options(limits={"this test": {"max_pulses_per_cell": 20.0}}))
 crossbar.configure(0, dense_chain([6, 4]))
 crossbar.arm()

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.emulator import EmulatorBench
 
 SHEETS = ("mixed-8bit", "discrete-board")

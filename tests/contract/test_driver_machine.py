@@ -16,11 +16,11 @@ from emulator.device import Device
 from emulator.faults import FaultPlan, Faulty, frame_cutter
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import State, Trip
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 
 ROWS, COLUMNS, BUDGET = 5, 3, 12
 FAULTS = {"lost_request": 0.02, "lost_reply": 0.02, "late_reply": 0.02, "duplicate": 0.02, "bit_flip": 0.02,

@@ -14,10 +14,10 @@ from emulator.faults import FaultPlan, Faulty, frame_cutter
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs import datasheet, messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Pulse, Region
-from firmware_specs.topology import dense_chain
 
 WIRE_FAULTS = ("lost_request", "lost_reply", "late_reply", "duplicate", "garbage", "bit_flip", "truncation", "split",
                "nak", "busy")  # fmt: skip

@@ -14,10 +14,10 @@ from drivers.connect import connect
 from drivers.deed_file import DeedFile, read
 from emulator.chip import Chip
 from emulator.serve import Doors
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 from firmware_specs.deeds import Deeds, Tally
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 from hil.cli import main
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.opening.bench import open_bench

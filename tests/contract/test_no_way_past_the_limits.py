@@ -19,6 +19,7 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import Capability, ConverterId, Opcode, Quantity
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.pulses import Pulses
@@ -31,7 +32,6 @@ from firmware_specs.messages import (
     pack_converters,
     parse_converters,
 )
-from firmware_specs.topology import dense_chain, resistive_chain
 
 LIMITS = {
     "max_drive_a": 1e-5, "max_read_v": 0.1, "max_pulse_v": 1.0, "max_pulse_s": 1e-4, "max_pulses_per_cell": 30.0,

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 from hil.counterparts.cell_array import CellArray
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.emulator import EmulatorBench

@@ -20,8 +20,8 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain
 
 
 def dialect_over(wire, kind):

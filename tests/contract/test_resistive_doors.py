@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from drivers.errors import FloatingNode
+from firmware_specs.chains import resistive_chain
 from firmware_specs.codes import ErrorCode, State
-from firmware_specs.topology import Layer, resistive_chain
+from firmware_specs.topology import Layer
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.device import DeviceBench
 from hil.learning.block import EnergyBlock

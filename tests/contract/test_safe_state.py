@@ -16,8 +16,8 @@ from drivers.doors import Options
 from drivers.errors import Busy, DeviceError, DeviceFault, LinkLost, OutputsUncertain
 from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import State, Trip
-from firmware_specs.topology import dense_chain
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.device import DeviceBench
 
@@ -32,7 +32,7 @@ from drivers.connect import connect
 from drivers.doors import Options
 from drivers.errors import DeviceError
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 
 address, state, watchdog_s = sys.argv[1], sys.argv[2], float(sys.argv[3])
 rng = np.random.default_rng(0)

@@ -17,10 +17,10 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.refused import Refused
 from emulator.scpi import ScpiEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode, Trip
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Configure
-from firmware_specs.topology import dense_chain
 
 TEXT = (Path(firmware_specs.__file__).parent / "SCPI.md").read_text()
 CODES = {name: int(code) for code, names in re.findall(r"^\| (-\d+) \|[^|]+\| (.+) \|$", TEXT, re.MULTILINE)

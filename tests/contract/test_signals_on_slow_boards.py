@@ -19,7 +19,7 @@ import numpy as np
 from drivers.connect import connect
 from drivers.doors import Options
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 
 address, doing = sys.argv[1:]
 rng = np.random.default_rng(0)

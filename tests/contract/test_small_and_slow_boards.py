@@ -18,10 +18,10 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability, Opcode
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 
 PROTOCOLS = ("frames", "scpi")
 ONE_FRAME = {"link": {"max_request": 4056, "max_reply": 4056, "window": 2}}

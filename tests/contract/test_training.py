@@ -13,7 +13,7 @@ from drivers.doors import Options
 from drivers.errors import DeviceError, DeviceFault
 from emulator.faults import FaultPlan
 from emulator.serve import Doors, SocketLink
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 from hil import data
 from hil.cli import main
 from hil.counterparts import device_snapshot

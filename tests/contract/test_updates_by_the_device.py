@@ -8,10 +8,10 @@ from drivers.doors import Options
 from drivers.errors import BudgetSpent, OutOfRange
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Term
-from firmware_specs.topology import dense_chain, resistive_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.learning.energy import energy
 

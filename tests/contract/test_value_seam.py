@@ -8,7 +8,8 @@ import json
 import pytest
 import torch
 
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import PlacementError
 

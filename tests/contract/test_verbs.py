@@ -17,10 +17,10 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability, State, Trip
 from firmware_specs.datasheet import load
 from firmware_specs.messages import Pulse, Region
-from firmware_specs.topology import dense_chain
 
 CHAIN = dense_chain([6, 4])
 G_LOW, G_HIGH = 1.0e-6, 1.01e-4

@@ -12,12 +12,12 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.serial_endpoint import SerialEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Kind, Opcode
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.firmware.board import FOLDER
 from firmware_specs.frame import DELIMITER, Decoder, Frame, encode
 from firmware_specs.messages import Configure, Patch, Region, Settle, SettleReply, Sync, WriteCells, pack_number
-from firmware_specs.topology import dense_chain
 
 TEXT = Path(str(resources.files("firmware_specs") / "PROTOCOL.md"))
 MARK = "## Annex: a worked session\n"

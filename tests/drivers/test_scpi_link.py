@@ -21,6 +21,7 @@ from emulator.device import Device
 from emulator.faults import FaultPlan, Faulty, message_cutter
 from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import (
@@ -33,7 +34,6 @@ from firmware_specs.messages import (
     WriteCells,
 )
 from firmware_specs.scpi import block
-from firmware_specs.topology import dense_chain
 
 NO_ERROR = b'0,"No error"\n'
 

@@ -8,8 +8,8 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs import datasheet, messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode
-from firmware_specs.topology import dense_chain
 
 
 class HandClock:

@@ -7,10 +7,11 @@ import torch
 from emulator import ngspice
 from emulator.chip import Chip
 from emulator.netlist import Circuit
+from firmware_specs.chains import resistive_chain
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.nodes import Diodes, Nodes
 from firmware_specs.datasheet.wires import Wires
-from firmware_specs.topology import Layer, resistive_chain
+from firmware_specs.topology import Layer
 
 pytestmark = pytest.mark.skipif(not ngspice.available(), reason="ngspice is not installed")
 

@@ -8,7 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from emulator.network import Network, Stop, relax
 from emulator.neurons import Neurons
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Dense, Layer, Topology
 from hil.learning.energy import ideal_network
 
 SKIPPING = Topology(

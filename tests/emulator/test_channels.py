@@ -8,9 +8,9 @@ import torch
 from emulator import converters
 from emulator.chip import Chip
 from emulator.converters import Channels
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import Adc, Dac
-from firmware_specs.topology import dense_chain
 
 CPU = torch.device("cpu")
 DAC = {"bits": 8, "low_a": -1.0, "high_a": 1.55}

@@ -5,8 +5,8 @@ import torch
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain
 
 TOPOLOGY = dense_chain([20, 12])
 

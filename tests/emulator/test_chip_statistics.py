@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 
 UNITS = 64
 

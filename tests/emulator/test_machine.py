@@ -3,9 +3,10 @@ import pytest
 
 from emulator.refused import Refused
 from firmware_specs import messages
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import RULES, TRIP_FAULT, DeviceFlag, ErrorCode, Opcode, State, Trip
 from firmware_specs.messages import Patch, Region, Settle, WriteCells
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain, resistive_chain
+from firmware_specs.topology import Conv, Layer, Topology
 
 
 def status(ask):

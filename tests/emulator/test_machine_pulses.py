@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from firmware_specs import datasheet, messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import ErrorCode, Opcode, State, Trip
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Patch, Pulse, Region, Settle, WriteCells
-from firmware_specs.topology import dense_chain
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from scipy import stats
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.pulses import Pulses
-from firmware_specs.topology import dense_chain
 
 N = 128
 CELLS = 2 * N * N

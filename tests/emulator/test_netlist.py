@@ -6,10 +6,11 @@ import pytest
 from emulator import netlist
 from emulator.netlist import Circuit
 from emulator.ngspice import read_raw
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.datasheet import load
 from firmware_specs.datasheet.nodes import Diodes, Nodes
 from firmware_specs.datasheet.wires import Wires
-from firmware_specs.topology import Layer, dense_chain, resistive_chain
+from firmware_specs.topology import Layer
 
 
 def circuit(units=(2, 2), gain=1.0, **sections):

@@ -10,9 +10,9 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.refused import Refused
 from firmware_specs import datasheet, messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode, State, Trip
 from firmware_specs.messages import Settle
-from firmware_specs.topology import dense_chain
 
 DOORS = st.sampled_from(["one", "two"])
 SHEET = datasheet.load("mixed-8bit")

@@ -7,8 +7,8 @@ import torch
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 
 N = 32
 TOPOLOGY = dense_chain([N, N], bias=False)

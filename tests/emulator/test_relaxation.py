@@ -8,7 +8,8 @@ import torch
 from scipy.optimize import minimize
 
 from emulator.network import Stop, relax
-from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology
 from hil.learning.energy import energy, ideal_network, primitive
 
 TIGHT = Stop(max_iterations=5000, tolerance=1e-14)

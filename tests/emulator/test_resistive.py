@@ -9,7 +9,8 @@ from emulator.diodes import Shockley, wright_omega
 from emulator.network import Stop, relax
 from emulator.nodes import Surroundings
 from emulator.resistive import FloatingNodeError, build, source_currents
-from firmware_specs.topology import Dense, Layer, Topology, resistive_chain
+from firmware_specs.chains import resistive_chain
+from firmware_specs.topology import Dense, Layer, Topology
 
 EXACT = Stop(max_iterations=20_000, tolerance=1e-13)
 

@@ -9,8 +9,9 @@ from emulator import network, transient
 from emulator.chip import Chip
 from emulator.readout import thermal_sigma_v
 from emulator.wiring import Wiring
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology
 
 CONV = Topology(
     layers=(Layer(shape=(2, 6, 6)), Layer(shape=(3, 3, 3), clamped=False)),

@@ -7,9 +7,9 @@ import torch
 
 from emulator.cells import telegraph
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.noise import Telegraph
-from firmware_specs.topology import dense_chain
 
 N = 316
 CELLS = N * N

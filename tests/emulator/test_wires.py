@@ -7,9 +7,9 @@ import torch
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
 from emulator.wires import ladder, nodal
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.wires import Wires
-from firmware_specs.topology import dense_chain
 
 
 def test_one_cell_is_three_resistors_in_series():

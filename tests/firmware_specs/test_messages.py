@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_specs import codes, messages
+from firmware_specs.chains import dense_chain
 from firmware_specs.messages import MalformedError
-from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology
 
 CONV = Topology(
     layers=(Layer(shape=(1, 8, 8)), Layer(shape=(4, 4, 4), slope=0.5), Layer(shape=(10,), clamped=False)),

@@ -7,9 +7,10 @@ from importlib import resources
 import pytest
 from pydantic import ValidationError
 
+from firmware_specs.chains import resistive_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import SourceDac
-from firmware_specs.topology import Conv, Dense, Layer, Topology, TopologyError, resistive_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology, TopologyError
 
 BOARD = tomllib.loads((resources.files("firmware_specs.datasheets") / "resistive-board.toml").read_text())
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_specs.topology import Conv, Dense, Layer, Topology, TopologyError, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology, TopologyError
 
 
 def test_shapes_and_cells_of_a_dense_chain():

@@ -6,8 +6,8 @@ import torch
 from drivers.doors import Address
 from drivers.errors import BadAddress
 from emulator.network import Stop
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import DatasheetError, load
-from firmware_specs.topology import dense_chain
 from hil.cli import main
 from hil.counterparts.opening.address import AddressError
 from hil.counterparts.opening.bench import open_bench

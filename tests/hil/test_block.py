@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from emulator.network import Stop
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.reference import ReferenceBench
 from hil.learning.block import EnergyBlock

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from drivers.connect import connect
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 from firmware_specs.firmware import board
 from firmware_specs.messages import Region
-from firmware_specs.topology import dense_chain
 
 STEP, COUNT = 0.02, 12
 LEVELS = (0.0, 0.3, 0.7, 1.0)

@@ -25,10 +25,10 @@ from emulator.machine import Machine
 from emulator.refused import Refused
 from emulator.resistive import FloatingNodeError
 from firmware_specs import datasheet
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import ErrorCode, Opcode
 from firmware_specs.datasheet import DatasheetError
 from firmware_specs.racks import RackError, load_rack, shipped_racks
-from firmware_specs.topology import dense_chain, resistive_chain
 from hil.counterparts.opening import bench_file
 from hil.counterparts.opening.bench_file import BenchFileError
 from hil.experiments import experiment_file

@@ -25,8 +25,8 @@ from drivers.errors import CalibrationExpired, DeviceError, ProtocolViolation
 from drivers.recording import FlightRecorder, Replay
 from emulator.circuits.duts import DutError
 from emulator.circuits.laboratory import Laboratory
+from firmware_specs.chains import dense_chain
 from firmware_specs.labs import LabError, load_lab, single
-from firmware_specs.topology import dense_chain
 from hil.counterparts.opening.bench import open_bench
 from hil.data.dataset import DataError
 from hil.measuring.calibrate import file as calibration

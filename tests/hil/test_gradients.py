@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from emulator.network import Stop
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.reference import ReferenceBench
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator

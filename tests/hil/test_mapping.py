@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.mapping import Mapping
 from hil.counterparts.opening.bench import open_bench
 

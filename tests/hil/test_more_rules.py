@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from emulator.network import Stop
-from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+from firmware_specs.chains import dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology
 from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Hold
 from hil.learning.block import EnergyBlock

@@ -1,7 +1,8 @@
 import pytest
 
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import Conv, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Layer, Topology
 from hil.counterparts.placement import check_fits, next_array
 from hil.counterparts.seam import PlacementError
 

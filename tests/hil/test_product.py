@@ -17,8 +17,9 @@ from emulator.neurons import ideal_neurons
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Doors
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import Conv, Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import Conv, Dense, Layer, Topology
 from hil.conformance.suite import suite_of
 from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.opening.emulate import open_board

@@ -8,8 +8,9 @@ from drivers.errors import BudgetSpent, OutOfRange
 from drivers.loopback import Loopback
 from drivers.rack.rig import Rig
 from emulator.rack.rack import VirtualRack
+from firmware_specs.chains import dense_chain
 from firmware_specs.racks import load_rack
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import Dense, Layer, Topology
 from hil.counterparts.rack import RackBench
 from hil.counterparts.seam import PlacementError
 

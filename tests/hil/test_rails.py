@@ -15,9 +15,10 @@ from emulator.device import Device
 from emulator.machine import Machine
 from emulator.network import Stop
 from emulator.scpi import ScpiEndpoint
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.datasheet import load
 from firmware_specs.messages import pack_topology
-from firmware_specs.topology import Dense, Layer, Topology, TopologyError, dense_chain, resistive_chain
+from firmware_specs.topology import Dense, Layer, Topology, TopologyError
 from hil import EnergyBlock, Estimator, open_bench
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.product import ProductBench

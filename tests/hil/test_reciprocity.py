@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, DatasheetError, load
-from firmware_specs.topology import dense_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.product import ProductBench
 from hil.counterparts.reference import ReferenceBench

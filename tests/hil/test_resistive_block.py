@@ -5,8 +5,9 @@ import torch
 
 from emulator.network import Stop
 from emulator.resistive import FloatingNodeError
+from firmware_specs.chains import resistive_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import Layer, resistive_chain
+from firmware_specs.topology import Layer
 from hil import EnergyBlock, Estimator, open_bench
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.mapping import Mapping
@@ -211,7 +212,7 @@ def test_unprogrammed_chip_reports_floating_nodes_instead_of_voltages():
 
 
 def test_hopfield_block_is_refused_by_a_resistive_device():
-    from firmware_specs.topology import dense_chain
+    from firmware_specs.chains import dense_chain
 
     with pytest.raises(PlacementError, match="the block is hopfield, the device resistive"):
         open_bench("emulator:resistive-board").place(dense_chain([4, 2]))

@@ -10,8 +10,8 @@ from drivers.connect import connect
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.serve import Board, Doors
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain
 from hil.cli import build_app
 from hil.counterparts.device import DeviceBench
 

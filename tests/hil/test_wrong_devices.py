@@ -10,6 +10,7 @@ from emulator.machine import Machine
 from emulator.outputs import Outputs
 from emulator.refused import Refused
 from emulator.verbs import VERBS
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import ErrorCode, Opcode, Parameter
 from firmware_specs.datasheet import load
 from firmware_specs.messages import (
@@ -25,7 +26,6 @@ from firmware_specs.messages import (
     pack_topology,
     parse_parameters,
 )
-from firmware_specs.topology import dense_chain
 from hil.conformance.suite import suite_of
 from hil.counterparts.opening.wire import links_of
 

@@ -27,7 +27,7 @@ import sys
 import numpy as np
 from drivers.connect import connect
 from drivers.doors import Options
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 rng = np.random.default_rng(0)
 with connect(sys.argv[1], Options(watchdog_s=60.0, timeout_s=20.0)) as crossbar:
     crossbar.configure(0, dense_chain([32, 16]))

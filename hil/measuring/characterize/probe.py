@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from drivers.crossbar import Crossbar
 from drivers.errors import OutOfRange
+from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
-from firmware_specs.topology import Dense, Layer, Topology, dense_chain
+from firmware_specs.topology import Dense, Layer, Topology
 from hil.measuring.characterize.health import GOOD, STUCK_HIGH, Codes
 from hil.measuring.placed import PlacedBlock
 

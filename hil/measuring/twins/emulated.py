@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.topology import dense_chain
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import samples
 from hil.measuring.laws.samples import Ramps, Range

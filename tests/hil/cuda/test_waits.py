@@ -5,8 +5,8 @@ import torch
 
 from emulator.chip import Chip
 from emulator.network import Stop
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.bench import open_bench
 from hil.learning.block import EnergyBlock

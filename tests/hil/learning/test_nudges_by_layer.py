@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from emulator.chip import Chip
 from emulator.network import Stop
+from firmware_specs.chains import conv_chain, dense_chain, resistive_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import conv_chain, dense_chain, resistive_chain
 from hil import EnergyBlock, Estimator, open_bench
 from hil.counterparts.product import ProductBench
 from hil.counterparts.seam import ByLayer, PlacementError

@@ -339,7 +339,7 @@ def test_a_copy_has_an_array_of_its_own(address):
 
 
 def test_an_optimizer_projects_the_blocks_of_a_copy_too():
-    from firmware_specs.topology import resistive_chain
+    from firmware_specs.chains import resistive_chain
     from hil import Topology
 
     topology = resistive_chain(4, [3])

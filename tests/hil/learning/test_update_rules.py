@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.registry import find, names
-from firmware_specs.topology import dense_chain
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import CellArray
 from hil.counterparts.emulator import EmulatorBench

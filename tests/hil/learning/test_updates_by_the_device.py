@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain, resistive_chain
 from hil.counterparts.emulator import EmulatorBench
 from hil.data import load as load_data
 from hil.experiments.experiment_file import load as load_experiment

@@ -9,7 +9,7 @@ import torch
 
 import hil
 from emulator.network import Stop
-from firmware_specs.topology import resistive_chain
+from firmware_specs.chains import resistive_chain
 from hil import Conv, Dense, Energy, EnergyBlock, Estimator, Layer, Topology, conv_chain, dense_chain, open_bench
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.gradients.coupled import Coupled

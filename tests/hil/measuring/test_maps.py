@@ -12,8 +12,8 @@ from drivers.session import Session
 from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
-from firmware_specs.topology import dense_chain
 from hil.counterparts.opening.wire import links_of
 from hil.measuring import maps
 from hil.measuring.characterize import plan, run

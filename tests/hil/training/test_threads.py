@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from firmware_specs.topology import dense_chain
+from firmware_specs.chains import dense_chain
 from hil.counterparts.opening.bench import open_bench
 from hil.learning.block import EnergyBlock
 from hil.training import threads

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from drivers.errors import CalibrationExpired
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain, resistive_chain
 from hil.cli import build_app
 from hil.counterparts.opening.address import AddressError
 from hil.counterparts.opening.bench import open_bench

@@ -6,8 +6,8 @@ import torch
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 from hil.cli import main
 from hil.measuring.exchange import to_aihwkit, to_crosssim
 from hil.measuring.exchange.from_aihwkit import presets, pulses_of, sheet_of

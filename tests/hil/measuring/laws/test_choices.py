@@ -6,8 +6,8 @@ import torch
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import choice, fluctuation, ramps, resets, retention, samples, writing
 from hil.measuring.laws.samples import Range

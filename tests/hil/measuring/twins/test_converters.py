@@ -3,8 +3,8 @@
 import pytest
 
 from emulator.chip import Chip
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.calibrate import file
 from hil.measuring.calibrate.measure import measure_array

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from emulator.chip import Chip
 from emulator.crossbar import EVERYWHERE
+from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.topology import dense_chain
 from hil.cli import build_app
 from hil.counterparts.described import datasheet_of, disagreements
 from hil.counterparts.opening.wire import crossbar_of_chip
