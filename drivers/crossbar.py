@@ -76,7 +76,7 @@ class Crossbar:
         if (topology.source is not None) != self.info.fabric.resistive:
             substrate = "resistive" if self.info.fabric.resistive else "Hopfield"
             raise OutOfRange(f"a {topology.substrate} block on a {substrate} device", device=self.address)
-        if topology.rails not in ((), (1.0,)):
+        if not topology.clips_at_one:
             text = f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()"
             raise OutOfRange(text, device=self.address)
         cells = self.session.call(lambda device: device.configure(array, topology))

@@ -172,6 +172,11 @@ class Topology(_Record, Shown):
         """Upper rails of the clamped layers, each once, ascending."""
         return tuple(sorted({layer.rail for layer in self.layers if layer.clamped}))
 
+    @property
+    def clips_at_one(self) -> bool:
+        """Is this what a device can be told: has every clamped layer a rail of 1?"""
+        return self.rails in ((), (1.0,))
+
     def in_rails(self) -> Topology:
         """The same network with states in units of their common rail R: clamped neurons clip to 0 .. 1.
 

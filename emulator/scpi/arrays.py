@@ -54,7 +54,7 @@ def topology(link: ScpiLink, p: Parameters, query: bool) -> bytes | None:
     except ValidationError as error:
         problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
         raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: {problems}") from error
-    if wanted.rails not in ((), (1.0,)):
+    if not wanted.clips_at_one:
         raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: rail: a device knows rails of 1 only")
     link.verb(Opcode.CONFIGURE, Configure(array, wanted).pack())
     return None

@@ -15,7 +15,7 @@ def pack_topology(topology: Topology) -> bytes:
     Raises:
         ValueError: a rail other than 1, which the wire does not carry; `Topology.in_rails` is what a device is told.
     """
-    if topology.rails not in ((), (1.0,)):
+    if not topology.clips_at_one:
         raise ValueError(f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()")
     source = topology.source or ()
     writer = Writer().put("u8 u8", topology.substrate == "resistive", len(source))

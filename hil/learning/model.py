@@ -180,7 +180,7 @@ def _block(
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
-    if experiment.update.by_device and topology is not None and topology.rails not in ((), (1.0,)):
+    if experiment.update.by_device and topology is not None and not topology.clips_at_one:
         raise ModelError(f"{where}.energy: a chip that updates itself contrasts states of rail 1, got {topology.rails}")
     if experiment.update.by_device and not _dense(topology):
         raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")

@@ -92,16 +92,8 @@ def test_a_chip_whose_neurons_clip_at_one_settles_to_the_same_states_and_gradien
     assert float(found.norm() / exact.norm()) == pytest.approx(1, abs=0.01)
 
 
-def test_a_product_chip_relaxes_with_the_rail_on_the_host():
-    sheet = load("arc-two-32x32-like")
-    product = sheet.product
-    quiet = {"bits": 0, "noise_sigma_a": 0.0, "low_a": -1.0, "high_a": 1.0}
-    parts = {"line_dac": product.line_dac.model_copy(update={"bits": 0})}
-    parts["line_adc"] = product.line_adc.model_copy(update=quiet)
-    cells = sheet.cells.model_copy(update={"programming_noise": 0.0})
-    settle = sheet.settle.model_copy(update={"tolerance": 1e-7, "max_iterations": 200})
-    exact = {"cells": cells, "settle": settle, "product": product.model_copy(update=parts)}
-    bench = ProductBench(Chip(sheet.model_copy(update=exact), 1), "test")
+def test_a_product_chip_relaxes_with_the_rail_on_the_host(multiplying_exactly):
+    bench = ProductBench(Chip(multiplying_exactly(load("arc-two-32x32-like"), 1e-7, 200), 1), "test")
     reference = block_of(open_bench("reference:", stop=Stop(2000, 1e-13)))
     block = block_of(bench)
     reference.load_state_dict(block.state_dict())  # what the cells can hold

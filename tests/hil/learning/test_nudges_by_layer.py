@@ -90,19 +90,10 @@ def test_predictive_coding_with_hidden_losses_is_back_propagation():
     assert float(found.norm() / exact.norm()) == pytest.approx(1, abs=0.01)
 
 
-def test_a_device_that_multiplies_takes_them_and_one_that_settles_says_why_not():
-    sheet = load("arc-two-32x32-like")
-    product = sheet.product
-    quiet = {"bits": 0, "noise_sigma_a": 0.0, "low_a": -1.0, "high_a": 1.0}
-    parts = {"line_dac": product.line_dac.model_copy(update={"bits": 0})}
-    parts["line_adc"] = product.line_adc.model_copy(update=quiet)
-    changed = {
-        "cells": sheet.cells.model_copy(update={"programming_noise": 0.0}),
-        "settle": sheet.settle.model_copy(update={"tolerance": 1e-8, "max_iterations": 300}),
-        "product": product.model_copy(update=parts),
-    }
+def test_a_device_that_multiplies_takes_them_and_one_that_settles_says_why_not(multiplying_exactly):
+    sheet = multiplying_exactly(load("arc-two-32x32-like"), 1e-8, 300)
     energy, shape = ENERGIES["dense"]
-    chip = ProductBench(Chip(sheet.model_copy(update=changed), 1), "test")
+    chip = ProductBench(Chip(sheet, 1), "test")
     rule = Estimator(beta=1e-2, auto_range=False)
     found, exact = gradient(energy, rule, drawn(*shape), chip), gradient(energy, Implicit(), drawn(*shape))
     assert float(functional.cosine_similarity(found, exact, 0)) > 0.999
