@@ -40,7 +40,8 @@ class Network:
         source: What joins the source nodes of a resistive network to layer 0.
         mixed: Whether the couplings were packed for mixed arithmetic.
         over_relaxation: How far a layer moves in an update, in units of the way to its minimum, at least 1 and below 2;
-            a layer that is not of `Neurons` always goes there.
+            a layer that is not of `Neurons` always goes there. None: what its weights suggest where it is dense
+            throughout and a phase is to come to rest, else 1.
 
     Raises:
         ValueError: another over-relaxation, with which sweeps do not lower the energy.
@@ -51,15 +52,29 @@ class Network:
     neurons: tuple[Callable[..., Tensor], ...]
     source: Coupling | None = None
     mixed: bool = False
-    over_relaxation: float = 1.0
+    over_relaxation: float | None = None
 
     def __post_init__(self) -> None:
-        check_over_relaxation(self.over_relaxation)
+        if self.over_relaxation is not None:
+            check_over_relaxation(self.over_relaxation)
 
     @cached_property
     def chain(self) -> Chain | None:
-        """The same network with few tensor calls a sweep, where it is dense throughout and moves to its minima."""
-        return Chain.of(self.topology, self.couplings, self.neurons) if self.over_relaxation == 1.0 else None
+        """The same network with few tensor calls a sweep, where it is dense throughout."""
+        return Chain.of(self.topology, self.couplings, self.neurons)
+
+    @cached_property
+    def _suggested(self) -> float:
+        if self.chain is None:
+            return 1.0
+        with torch.no_grad():
+            return self.chain.over_relaxation()
+
+    def pace(self, nudge: Nudge | None, stop: Stop) -> float:
+        """Over-relaxation of a phase: a given number of sweeps, and a nudge that follows the state, take plain ones."""
+        if self.over_relaxation is not None:
+            return self.over_relaxation
+        return 1.0 if stop.tolerance == 0 or callable(nudge) else self._suggested
 
     def inflow(self, drive: Tensor) -> Tensor:
         """Constant current into layer 0: the drive itself, or what the sources at these voltages send."""
@@ -171,7 +186,8 @@ def relax(
     every = stop.check_every or look_every(drive.device)
     rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
     working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
-    sweep = Currents(working, repeated(network.inflow(drive), copies), nudge, offsets)
+    inflow = repeated(network.inflow(drive), copies)
+    sweep = Currents(working, inflow, nudge, offsets, network.pace(nudge, stop))
     samples = copies * len(drive)
     states, ups = sweep.resume(start, copies)
     groups = network.topology.update_groups
@@ -215,7 +231,7 @@ def _by_chain(
     copies: int,
 ) -> Relaxed | None:
     """`relax` where a chain serves; None where a nudge follows the state, or a gradient is to be recorded."""
-    if callable(nudge) or stop.check_every is not None or network.chain is None:
+    if callable(nudge) or stop.check_every is not None or drive.device.type != "cpu" or network.chain is None:
         return None
     given = [t for t in (drive, nudge, *(start or ()), *(offsets or ())) if t is not None]
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
@@ -226,9 +242,9 @@ def _by_chain(
     currents[0].append(repeated(drive, copies))
     if nudge is not None:
         currents[-1].append(nudge)
-    bound = stop.max_iterations, stop.tolerance
+    bound, pace = (stop.max_iterations, stop.tolerance), network.pace(nudge, stop)
     with torch.no_grad():
-        done = network.chain.relax(currents, copies * len(drive), start, bound, backwards=nudge is not None)
+        done = network.chain.relax(currents, copies * len(drive), start, bound, nudge is not None, pace)
     unsettled = stop.tolerance > 0 and not bool(done.settled.all())
     return Relaxed(
         done.states,
@@ -266,6 +282,7 @@ class Currents:
     drive: Tensor
     nudge: Nudge | None
     offsets: States | None = None
+    pace: float = 1.0
 
     def up(self, index: int, states: Sequence[Tensor | None]) -> tuple[Tensor, Shared]:
         """Upward current of a coupling at the present states."""
@@ -302,9 +319,9 @@ class Currents:
                 ups[index] = None
 
     def _past(self, current: Tensor, state: Tensor | None) -> Past | None:
-        if self.network.over_relaxation == 1.0:
+        if self.pace == 1.0:
             return None
-        return Past(torch.zeros_like(current) if state is None else state, self.network.over_relaxation)
+        return Past(torch.zeros_like(current) if state is None else state, self.pace)
 
     def current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> Tensor:
         """Summed current into a layer; fills in the upward currents it needs."""

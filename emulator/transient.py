@@ -101,7 +101,12 @@ def _folded(
     """Targets of all layers, side by side, of their flat states; None where the network has no chain."""
     chain = network.chain
     given = [t for t in (drive, nudge, *(offsets or ())) if isinstance(t, Tensor)]
-    if chain is None or callable(nudge) or (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+    if (
+        chain is None
+        or drive.device.type != "cpu"
+        or callable(nudge)
+        or (torch.is_grad_enabled() and any(t.requires_grad for t in given))
+    ):
         return None
     own: list[list[Tensor]] = [[] for _ in chain.layers] if offsets is None else [[o] for o in offsets]
     own[0].append(drive)

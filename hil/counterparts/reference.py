@@ -41,14 +41,14 @@ class ReferenceArray:
         nudged_stop: Bound and tolerance of the nudged phases.
         arithmetic: `full`, or `mixed` with bfloat16 products in all but the last sweeps (float32 parameters only).
         over_relaxation: How far a layer moves in an update, 1..2 in units of the way to its minimum; not in resistive
-            networks.
+            networks. None: what a dense block's weights suggest, else 1.
     """
 
     topology: Topology
     stop: network.Stop
     nudged_stop: network.Stop | None = None
     arithmetic: packed.Arithmetic = "full"
-    over_relaxation: float = 1.0
+    over_relaxation: float | None = None
     _network: network.Network | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -168,7 +168,7 @@ class ReferenceBench(ShownBench):
         stop: network.Stop | None = None,
         nudged_stop: network.Stop | None = None,
         arithmetic: packed.Arithmetic = "full",
-        over_relaxation: float = 1.0,
+        over_relaxation: float | None = None,
         address: str = "reference:",
     ) -> None:
         self.stop = stop or network.Stop()

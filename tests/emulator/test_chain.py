@@ -127,7 +127,7 @@ def test_a_sweep_takes_a_handful_of_tensor_calls():
         with torch.no_grad(), Counter() as counter:
             relax(network, drive, stop=Stop(sweeps, 1e-30))
         counts.append(counter.calls)
-    assert (counts[1] - counts[0]) / 80 < 6
+    assert (counts[1] - counts[0]) / 80 < 7  # three a layer, and a look now and then
 
 
 def test_all_a_neuron_circuit_has_is_folded():

@@ -203,6 +203,46 @@ def test_over_relaxation_converges_at_the_rate_of_its_theory():
     assert (plain.iterations.item(), over.iterations.item()) == (100, 28)
 
 
+def dense_net(scale, dtype=torch.float64):
+    draw = torch.Generator().manual_seed(4)
+    topology = dense_chain([12, 8, 9, 5], slope=0.5)
+    weights = {
+        f"weight_{n}": scale * torch.randn(post, pre, generator=draw, dtype=dtype) / (pre + post) ** 0.5
+        for n, (pre, post) in enumerate(((12, 8), (8, 9), (9, 5)))
+    }
+    biases = {f"bias_{n}": torch.zeros(units, dtype=dtype) for n, units in enumerate((8, 9, 5))}
+    drive = torch.randn(16, 12, generator=draw, dtype=dtype)
+    return ideal_network(topology, weights | biases, "full"), drive
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.3, 0.8, 1.5])
+def test_a_dense_net_that_is_to_come_to_rest_is_over_relaxed_as_its_weights_suggest(scale):
+    net, drive = dense_net(scale)
+    plain = replace(net, over_relaxation=1.0)
+    true = relax(plain, drive, stop=Stop(5000, 1e-13)).states
+    found = relax(net, drive, stop=Stop(5000, 1e-11)).states
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found, true, strict=True))
+    sweeps, off = [], []
+    for kind in (net, plain):
+        done = relax(kind, drive, stop=Stop(500, 1e-5))
+        sweeps.append(int(done.iterations.max()))
+        off.append(max(float((a - b).abs().max()) for a, b in zip(done.states, true, strict=True)))
+    assert sweeps[0] <= (0.7 * sweeps[1] if scale == 1.5 else sweeps[1] + 3)
+    assert off[0] <= off[1]
+
+
+def test_a_given_number_of_sweeps_and_a_nudge_that_follows_the_state_are_plain():
+    net, drive = dense_net(1.5)
+    plain = replace(net, over_relaxation=1.0)
+    calls = (
+        {"stop": Stop(7, 0.0)},
+        {"stop": Stop(100, 1e-4), "nudge": lambda last: -0.1 * last},
+    )
+    for call in calls:
+        ours, theirs = (relax(kind, drive, **call) for kind in (net, plain))
+        assert all(torch.equal(a, b) for a, b in zip(ours.states, theirs.states, strict=True))
+
+
 def test_report_is_per_sample():
     net = two_units(0.9)
     drive = torch.tensor([[0.0], [0.1], [0.001]], dtype=torch.float64)

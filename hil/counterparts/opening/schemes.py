@@ -84,9 +84,9 @@ def _arithmetic(address: str, options: dict[str, str]) -> Arithmetic:
             raise AddressError(f"{address!r}: arithmetic must be full or mixed, got {other!r}")
 
 
-def _relaxation(address: str, options: dict[str, str]) -> float:
+def _relaxation(address: str, options: dict[str, str]) -> float | None:
     if (given := options.get("over_relaxation")) is None:
-        return 1.0
+        return None
     from emulator.network import check_over_relaxation
 
     try:
