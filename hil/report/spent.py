@@ -20,7 +20,11 @@ def parts(folder: Path) -> list[Part]:
     stages = {"in all": found.total, **found.stages}
     rows = {name: dict(lines.counted(deeds)) for name, deeds in stages.items()}
     table = [[what, *(rows[stage].get(what, "-") for stage in stages)] for what in rows["in all"]]
-    said: list[Part] = [Table(["", *stages], table), Facts([*lines.joules(found), *lines.shares(found)])]
+    said: list[Part] = [Table(["", *stages], table), Facts(lines.joules(found))]
+    if shares := lines.shares(found):
+        said.append(Table(list(shares[0]), [list(row) for row in shares[1:]]))
+    if digital := lines.digital(found):
+        said.append(Text(digital))
     if found.figures_from:
         said.append(Text(f"Energy figures from: {found.figures_from}."))
     if wear := lines.wear(found):

@@ -73,7 +73,7 @@ class Recorder:
         self._steps = 0
         self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
-        self._epochs = Rhythm(KEPT_S, SHARE)
+        self._keeping = Rhythm(KEPT_S, SHARE)
         self._batches = batches
         self._drawing = self._picture.due()
         self._seen: dict[str, Settled] = {}
@@ -102,6 +102,9 @@ class Recorder:
         if self._asked.due():
             with self._asked.working():
                 self._stand()
+        if self._keeping.due():
+            with self._keeping.working():
+                self.keep()
         if self._drawing:
             with self._picture.working():
                 self._draw()
@@ -114,8 +117,8 @@ class Recorder:
         self._note()
         numbers = {name: value for name, value in record.items() if name != "weights"}
         self._log.write("epoch", step=self._at.step, epoch=self._at.epoch, **numbers)
-        if self._epochs.due():
-            with self._epochs.working():
+        if self._keeping.due():
+            with self._keeping.working():
                 self.keep()
 
     @contextmanager

@@ -307,6 +307,7 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(small, capsys)
         (["train", "nothing"], "neither a shipped experiment"),
         (["train", "digits", "--set", "run.epochs=0"], "run.epochs"),
         (["train", "digits", "--device", "usb"], "is not an address"),
+        (["train", "iris", "--device", "rack:"], "a rack in a file is rack:FILE"),
         (["train", "digits", "--device", "ideal?seed=1"], "Did you mean emulator:ideal?seed=1?"),
         (["train", "digits", "--device", "/dev/ttyUSB0"], "Did you mean serial:/dev/ttyUSB0?"),
         (["train", "digits", "--device", "emulator:resistive-ideal"], "blocks.0.energy: does not fit resistive-ideal"),
