@@ -15,7 +15,7 @@ from hil.counterparts.opening.bench import open_bench
 from hil.experiments.schema import Experiment
 from hil.learning.model import build
 from hil.training.loop import train
-from hil.training.run import checkpoint, folder, metrics
+from hil.training.run import checkpoint, folder, interrupt, metrics
 from hil.training.run.folder import RunError
 from hil.training.run.interrupt import StopRequest
 
@@ -214,6 +214,34 @@ def test_a_second_signal_breaks_off_the_step_and_the_run_goes_on_from_the_one_be
     assert stop.signal == signal.SIGTERM
     assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 2
     assert run(exp, path).summary["weights"] == whole.summary["weights"]
+
+
+def test_what_is_written_after_a_step_was_broken_off_is_not_broken_off_by_more_signals(tmp_path, monkeypatch):
+    exp = experiment()
+    path, written = tmp_path / "broken", []
+    whole = checkpoint.write
+
+    def written_slowly(*args, **options):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        whole(*args, **options)
+        written.append(args)
+
+    with StopRequest() as stop:
+
+        def twice():
+            monkeypatch.setattr(checkpoint, "write", written_slowly)
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(exp, path, bench=Failing(exp.device, 6, twice))
+        assert written and stop.signal == signal.SIGTERM
+        assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 2
+        later = time.monotonic() + interrupt.QUIET_S
+        monkeypatch.setattr(interrupt.time, "monotonic", lambda: later)
+        with pytest.raises(KeyboardInterrupt):  # what takes as long as this may be told to end
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_step_that_outlasts_a_signal_is_broken_off_after_the_grace():

@@ -35,7 +35,8 @@ def open_bench(
 
     Args:
         address: `reference:`, where `?arithmetic=mixed` settles with bfloat16 products in all but the last sweeps, and
-            `?over_relaxation=W`, 1 <= W < 2, moves every layer W times as far as to its minimum;
+            `?over_relaxation=W`, 1 <= W < 2, moves every layer W times as far as to its minimum (dense blocks choose W
+            unless it is given);
             `emulator:DATASHEET?seed=N`, where DATASHEET is a shipped name or a TOML file;
             `serial:PORT?baud=N` (any pyserial URL); `visa:RESOURCE`; `rack:FILE`, instruments
             around a bare crossbar; or `bench:FILE#NAME`, a device of a bench file.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
 from firmware_specs import platform
+
+QUIET_S = 10.0
+"""After a step was broken off, what is written then is not broken off by more of the same signals."""
 
 
 class StopRequest:
@@ -23,6 +27,7 @@ class StopRequest:
         self.signal: signal.Signals | None = None
         self.hurry_s: float | None = None
         self._heard = False
+        self._broken_off = -QUIET_S
         self._before: dict[signal.Signals, object] = {}
         self._alarm: platform.Alarm | None = None
 
@@ -46,11 +51,12 @@ class StopRequest:
         self._heard = True
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._heard:
+        if self._heard or time.monotonic() < self._broken_off + QUIET_S:
             return
         if self.signal is not None:
             if self._alarm is not None:
                 self._alarm.set(0)
+            self._broken_off = time.monotonic()
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
         if self.hurry_s is not None and self._alarm is not None:
