@@ -250,7 +250,7 @@ def _slope(found: Ramp, factor: float, end: float) -> Estimate:
 
 
 def _c2c(found: Sequence[Ramp], step: float, lean: float, end: float) -> Estimate:
-    """Mean over directions, a share of the step, whose relative errors it has; arithmetic is that of levels beside it."""
+    """Mean over directions, a share of the step with its relative errors; arithmetic is of levels, beside a step."""
     variance = float(np.mean([r.c2c2 for r in found]))
     sigma = float(np.sqrt(np.sum([r.c2c2_sigma**2 for r in found]))) / len(found)
     bend = max(r.bend for r in found)
