@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -35,15 +36,16 @@ MIB = 1 << 20
 def step(root: Path) -> None:
     """Steps with the recorder and without, in blocks in turn, and then the share of CPU time that is spent within it.
 
-    A block is a second or more: the recorder notes by the clock, and of short blocks those that have it would pay for
-    the time of those without. Blocks without it before and behind show what such a comparison is worth; all of them
-    pay for what is noted every few seconds only in the blocks that have it. The time within it is that of a stretch
-    where every step has it.
+    Blocks without it before and behind show what such a comparison is worth. What is noted every few seconds is due
+    by a clock that stands still in blocks without it: with the clock on the wall a quarter of the blocks would pay
+    what falls due in all of them, four times its share. The time within it is that of a stretch where every step has
+    it.
     """
     from hil.cli import main
+    from hil.watching import rhythm
     from hil.watching.recorder import Recorder
 
-    spent, done, began = [0.0], [0], [0.0]
+    spent, done, began, passed = [0.0], [0], [0.0], [0.0, time.monotonic()]
     blocks: list[float] = []
     whole, after, observer = Recorder.step, Recorder.epoch, Recorder._observer
     turns = 4 * (ROUNDS + 1)
@@ -51,6 +53,10 @@ def step(root: Path) -> None:
     def on() -> bool:
         block = done[0] // BLOCK
         return block >= turns or block % 4 == 1
+
+    def watched_s() -> float:
+        """The clock of what is due: seconds of the blocks that have the recorder."""
+        return passed[0] + (time.monotonic() - passed[1] if on() else 0.0)
 
     def timed(work: Callable[[], None]) -> None:
         start = time.process_time()
@@ -60,6 +66,8 @@ def step(root: Path) -> None:
     def recorded(self: Recorder, record: dict[str, float]) -> None:
         if on():
             timed(lambda: whole(self, record))
+        if (done[0] + 1) % BLOCK == 0:
+            passed[:] = watched_s(), time.monotonic()
         done[0] += 1
         if done[0] % BLOCK == 0:
             blocks.append(time.process_time() - began[0])
@@ -77,8 +85,12 @@ def step(root: Path) -> None:
 
         return observe
 
-    Recorder.step, Recorder._observer = recorded, looked  # type: ignore[method-assign]
-    Recorder.epoch = lambda self, record: timed(lambda: after(self, record))  # type: ignore[method-assign]
+    def told(self: Recorder, record: dict[str, object]) -> None:
+        if on():
+            timed(lambda: after(self, record))
+
+    Recorder.step, Recorder.epoch, Recorder._observer = recorded, told, looked  # type: ignore[method-assign]
+    rhythm.time = SimpleNamespace(monotonic=watched_s)  # type: ignore[assignment]
     settings = ["run.batch=64", "optimizer.lr=1e-9", "run.evaluate_every=1000", "data.train_samples=1408"]
     epochs = -(-(turns + STRETCH) * BLOCK // 22)
     options = [part for each in (*settings, f"run.epochs={epochs}") for part in ("--set", each)]

@@ -7,12 +7,17 @@ single store: a process that is killed leaves the counts as they were before or 
 What was under way when the process ended may or may not have been done. A device counts what it executed: with the
 number it had before, the next session knows how many of the requests got through. Where that cannot be known, it was
 switched off or asked for something else meanwhile, they count as done: a chip never had more than is said.
+
+The counts of a chip's life outlast versions of this program: a file of fewer kinds of deeds than there are now is read
+as it is, and made longer before somebody counts in it.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +25,22 @@ from typing import Self
 
 import numpy as np
 
+from firmware_specs import platform
 from firmware_specs.deeds import FIELDS, NOTHING, Deeds, finite
 
 MAGIC = b"hil deeds 1\n\0\0\0\0"
-COUNT = len(FIELDS)
-RECORD = 3 * COUNT + 4
-"""Numbers of a record: done, of one request under way, of the last; boot, transactions before, how many, doubts."""
-SIZE = 32 + 2 * 8 * RECORD
+HEAD, COUNT = 32, len(FIELDS)
+"""Bytes in front: name, turn, when it was made; kinds of deeds."""
+
+
+def record(count: int) -> int:
+    """Numbers of a record: done, of one request under way, of the last; boot, transactions before, how many, doubts."""
+    return 3 * count + 4
+
+
+SIZES = {HEAD + 2 * 8 * record(count): count for count in (12, COUNT)}
+"""Kinds of deeds by the length of a file; they were twelve once."""
+SIZE = max(SIZES)
 
 
 class DamagedDeeds(ValueError):
@@ -72,22 +86,39 @@ class DeedFile:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         if not read_only and not path.exists():
-            _made(path)
-        with path.open("rb" if read_only else "r+b") as file:
-            if os.fstat(file.fileno()).st_size != SIZE:
-                raise DamagedDeeds(f"{path} is no count of deeds: {SIZE} bytes are expected")
-            self._map = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE)
-        if self._map[:16] != MAGIC:
-            raise DamagedDeeds(f"{path} is no count of deeds")
-        self._turn = np.frombuffer(self._map, np.int64, 1, 16)
-        self._records = np.frombuffer(self._map, np.float64, 2 * RECORD, 32).reshape(2, RECORD)
+            _made(path, _new())
+        self._open(read_only)
         if not finite(self.total):
             raise DamagedDeeds(f"{path} is damaged: it counts {self.total}")
+        if self._count < COUNT and not read_only:
+            longer = self._longer()
+            self.close()
+            _made(path, longer)
+            self._open(read_only)
+
+    def _open(self, read_only: bool) -> None:
+        with self.path.open("rb" if read_only else "r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size not in SIZES:
+                raise DamagedDeeds(f"{self.path} is no count of deeds: {SIZE} bytes are expected")
+            self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE)
+        if self._map[:16] != MAGIC:
+            raise DamagedDeeds(f"{self.path} is no count of deeds")
+        self._count, numbers = SIZES[size], record(SIZES[size])
+        self._turn = np.frombuffer(self._map, np.int64, 1, 16)
+        self._since = np.frombuffer(self._map, np.float64, 1, 24)
+        self._records = np.frombuffer(self._map, np.float64, 2 * numbers, HEAD).reshape(2, numbers)
+
+    @property
+    def since(self) -> float | None:
+        """When the count began, seconds since 1970; None where the file does not say."""
+        since = float(self._since[0])
+        return since if math.isfinite(since) and since > 0 else None
 
     @property
     def total(self) -> Deeds:
         """What was done."""
-        return Deeds(*self._now[:COUNT].tolist())
+        return Deeds(*self._now[: self._count].tolist())
 
     @property
     def doubtful(self) -> int:
@@ -100,7 +131,7 @@ class DeedFile:
         boot, before, count = self._now[-4:-1].tolist()
         if not count:
             return None
-        each, last = self._now[COUNT : 2 * COUNT].tolist(), self._now[2 * COUNT : 3 * COUNT].tolist()
+        _, each, last = self._now[:-4].reshape(3, self._count).tolist()
         return UnderWay(int(boot), int(before), int(count), Deeds(*each), Deeds(*last))
 
     def add(self, deeds: Deeds) -> None:
@@ -140,7 +171,7 @@ class DeedFile:
 
     def close(self) -> None:
         """Ends it; counts stay."""
-        del self._turn, self._records
+        del self._turn, self._since, self._records
         self._map.close()
 
     def __enter__(self) -> Self:
@@ -154,6 +185,13 @@ class DeedFile:
     @property
     def _now(self) -> np.ndarray:
         return self._records[self._turn[0] & 1]
+
+    def _longer(self) -> bytes:
+        """The file as it is with room for all kinds of deeds."""
+        now, made = self._now, np.zeros((2, record(COUNT)))
+        made[0, :-4].reshape(3, COUNT)[:, : self._count] = now[:-4].reshape(3, self._count)
+        made[0, -4:] = now[-4:]
+        return MAGIC + bytes(8) + self._map[24:HEAD] + made.tobytes()
 
     def _other(self) -> np.ndarray:
         other = self._records[1 - (self._turn[0] & 1)]
@@ -180,9 +218,14 @@ def read(path: Path) -> tuple[Deeds, int]:
         return (total, file.doubtful) if left is None else (total + left.done(left.count), file.doubtful + left.count)
 
 
-def _made(path: Path) -> None:
-    """A file of zeros, whole when it appears under its name."""
+def _new() -> bytes:
+    """A file of zeros."""
+    return MAGIC + bytes(8) + np.float64(time.time()).tobytes() + bytes(SIZE - HEAD)
+
+
+def _made(path: Path, content: bytes) -> None:
+    """The file, whole when it appears under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(MAGIC + bytes(SIZE - len(MAGIC)))
-    scratch.replace(path)
+    scratch.write_bytes(content)
+    platform.replace(scratch, path)

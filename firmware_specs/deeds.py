@@ -34,6 +34,10 @@ class Deeds:
         write_pulses: Writes that took; more than `written` where the device verifies.
         device_s: Time all of it takes by what the device states, seconds.
         array_j: What settling dissipated in the cells, joules, where it can be known.
+        free_s, nudged_s: Seconds of `device_s` that were free and nudged phases.
+        free_j, nudged_j: Joules of `array_j` that were of free and nudged phases.
+
+    Files of counts hold these in this order: what is new goes behind.
     """
 
     free: float = 0
@@ -48,6 +52,10 @@ class Deeds:
     write_pulses: float = 0
     device_s: float = 0.0
     array_j: float = 0.0
+    free_s: float = 0.0
+    nudged_s: float = 0.0
+    free_j: float = 0.0
+    nudged_j: float = 0.0
 
     def __add__(self, other: Deeds) -> Deeds:
         return Deeds(*(a + b for a, b in zip(self.numbers(), other.numbers(), strict=True)))
@@ -70,7 +78,7 @@ class Deeds:
 
 
 FIELDS = tuple(field.name for field in fields(Deeds))
-REALS = ("device_s", "array_j")
+REALS = ("device_s", "array_j", "free_s", "nudged_s", "free_j", "nudged_j")
 """Fields that are no counts."""
 NOTHING = Deeds()
 
@@ -104,7 +112,7 @@ def settled(samples: int, nudges: int, driven: int, nudged: int, read: int, read
         nudged: Values of one nudge, a sample.
         read: Values that are read, a sample and phase.
         reads: Conversions of each.
-        seconds: What it takes, all samples together.
+        seconds: What it takes, all samples together, every phase as long.
     """
     return Deeds(
         free=samples,
@@ -112,13 +120,18 @@ def settled(samples: int, nudges: int, driven: int, nudged: int, read: int, read
         dac=samples * (driven + nudges * nudged),
         adc=samples * (1 + nudges) * read * reads,
         device_s=seconds,
+        free_s=seconds / (1 + nudges),
+        nudged_s=seconds * nudges / (1 + nudges),
     )
 
 
 def updated(samples: int, nudges: int, driven: int, nudged: int, cells: int, seconds: float) -> Deeds:
-    """An update by the device itself: phases as of `settled`, none of them read, and one write of every cell."""
-    phases = settled(samples, nudges, driven, nudged, 0, 1, seconds)
-    return phases + Deeds(write_pulses=cells)
+    """An update by the device itself: phases as of `settled`, none of them read, and one write of every cell.
+
+    What of its seconds are phases and what the writing is not told apart.
+    """
+    phases = settled(samples, nudges, driven, nudged, 0, 1)
+    return phases + Deeds(write_pulses=cells, device_s=seconds)
 
 
 def of_update(request: Update, cells: int, seconds: float) -> Deeds:

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import gc
 import importlib.util
 import os
 import re
@@ -21,6 +22,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+# what is imported and collected stays: to look through it for garbage again and again was a quarter of a collection
+gc.disable()
+
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -38,11 +42,16 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+def pytest_collection_finish():
+    gc.enable()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _same_draws():
     """A test draws the same from torch in any order and on any worker; pytest-randomly sees to the other generators."""
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        sys.modules["torch"].default_generator.manual_seed(0)  # `torch.manual_seed` takes a ms, for GPUs
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +72,7 @@ def rendered():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Every training writes a report: our drawing of it is done, matplotlib's rendering, seconds each, is not.
+    """Every training writes a report: what we do for it is done, what matplotlib does, seconds each, is not.
 
     Tests about reports, those with `report` in their file's name, and those that ask for `rendered` do render; so do
     the programs that they start warm. It is seen to before fixtures of whole modules train.
@@ -172,8 +181,11 @@ def pytest_xdist_setupnodes(config, specs):
     """All workers share one server of warm processes, and are some of its processes themselves."""
     if hasattr(os, "fork"):
         client = _warm_module("client")
-        config.warm = client.Server()
-        config.add_cleanup(config.warm.stop)
+        if "TESTS_WARM" in os.environ:  # a suite in a suite
+            config.warm = client.Python(os.environ["TESTS_WARM"])
+        else:
+            config.warm = client.Server()
+            config.add_cleanup(config.warm.stop)
         for spec in specs:
             if spec.popen and not spec.python:
                 spec.python = shlex.join(client.Python(config.warm.address).program)

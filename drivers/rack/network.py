@@ -154,7 +154,9 @@ class NetworkSession:
             finite(f"{what}s", values, rig.rack.name)
             within(what, float(np.abs(values).max(initial=0.0)), limit, unit, rig.rack.name)
         return rig.accounts.run(
-            [self._deeds(nudges_a, free, reads)], lambda: self._settle(source_v, nudges_a, free, reads), self._heat
+            [self._deeds(nudges_a, free, reads)],
+            lambda: self._settle(source_v, nudges_a, free, reads),
+            lambda phases: self._heat(phases, free),
         )
 
     def _settle(self, source_v: Array, nudges_a: Sequence[Array], free: bool, reads: int) -> tuple[Phase, ...]:
@@ -170,19 +172,23 @@ class NetworkSession:
 
     def _deeds(self, nudges_a: Sequence[Array], free: bool, reads: int) -> Deeds:
         """What a settle asks of the crossbar; a source that nudges is read once more, for its compliance."""
-        phases = len(nudges_a) + free
+        phases, phase_s = len(nudges_a) + free, self.rig.rack.timing.line_settle_s
         return Deeds(
             free=float(free),
             nudged=len(nudges_a),
             dac=len(self.placed.sources) + len(nudges_a) * len(self._nudges),
             adc=phases * reads * len(self._channels) + sum(int(np.count_nonzero(nudge)) for nudge in nudges_a),
-            device_s=phases * self.rig.rack.timing.line_settle_s,
+            device_s=phases * phase_s,
+            free_s=free * phase_s,
+            nudged_s=len(nudges_a) * phase_s,
         )
 
-    def _heat(self, phases: Sequence[Phase]) -> Deeds:
+    def _heat(self, phases: Sequence[Phase], free: bool) -> Deeds:
         """What the sources put into the cells while a phase came to rest, where their currents are measured."""
-        watts = sum(float(p.source_v @ p.source_a) for p in phases if len(p.source_a))
-        return Deeds(array_j=max(0.0, watts) * self.rig.rack.timing.line_settle_s)
+        watts = [float(p.source_v @ p.source_a) if len(p.source_a) else 0.0 for p in phases]
+        each_s = self.rig.rack.timing.line_settle_s
+        free_j, nudged_j = (max(0.0, sum(part)) * each_s for part in (watts[:free], watts[free:]))
+        return Deeds(array_j=free_j + nudged_j, free_j=free_j, nudged_j=nudged_j)
 
     def drift_v(self, source_v: Array) -> float:
         """Largest change of any node between two readings of the same free phase; noise, or a network not at rest."""

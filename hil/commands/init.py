@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+Answer = TypeVar("Answer")
 
 
 def command(
@@ -24,25 +27,35 @@ def command(
     """Writes a bench file and an experiment that run, with the schemas that editors check them with.
 
     It asks three questions: where the chip is, what it should learn, how many neurons to use. An option answers one;
-    where nobody can be asked, what is left out has its usual value.
+    where nobody can be asked, what is left out has its usual value. No device is opened.
     """
-    from hil.experiments.starting import Wanted, write
+    from hil.experiments import starting
 
-    ask = sys.stdin.isatty()
-    wanted = Wanted(
-        device or _asked(ask, "Where is the chip?", "emulator:discrete-board"),
-        data or _asked(ask, "What should it learn?", "digits"),
-        units or _count(ask, "How many neurons in each of the array's two layers?", 32),
+    starting.refuse_what_is_there(folder)
+    where = _answer("Where is the chip?", device, "emulator:discrete-board", lambda said: starting.place(said, folder))
+    usual_data, usual_units = where.usual
+    what = _answer("What should it learn?", data, usual_data, lambda said: starting.lesson(said, folder))
+    count = _answer(
+        "How many neurons in each of the array's two layers?",
+        None if units is None else str(units),
+        str(usual_units),
+        starting.units,
     )
-    for path in write(wanted, folder):
+    for path in starting.write(where, what, count, folder):
         print(f"written: {path}")
     place = "" if folder == Path() else f"cd {folder} && "
-    print(f"next: {place}hil train experiment.toml")
+    fetch = f"hil data fetch {what.name} && " if what.fetched else ""
+    print(f"next: {place}{fetch}hil train experiment.toml")
 
 
-def _asked(ask: bool, question: str, usual: str) -> str:
-    return str(typer.prompt(question, default=usual)) if ask else usual
+def _answer(question: str, given: str | None, usual: str, read: Callable[[str], Answer]) -> Answer:
+    """What an option says; else what a person answers, who is asked until it is an answer; else the usual."""
+    from hil.experiments.starting import StartError
 
-
-def _count(ask: bool, question: str, usual: int) -> int:
-    return int(typer.prompt(question, default=usual, type=int)) if ask else usual
+    if given is not None or not sys.stdin.isatty():
+        return read(usual if given is None else given)
+    while True:
+        try:
+            return read(str(typer.prompt(question, default=usual)))
+        except StartError as error:
+            print(f"  {error}")

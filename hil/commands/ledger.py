@@ -17,14 +17,12 @@ def command(
     ] = None,
     datasheet: Annotated[
         str | None,
-        typer.Option(help="Of a chip: shipped name or TOML file whose energy figures its conversions are counted by."),
+        typer.Option(help="Of a chip: shipped name or TOML file whose energy figures and endurance it is counted by."),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write it here, too.", callback=to_be_written)] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Says what a run, or a chip in its life, was asked to do: counts, time, energy and wear."""
-    from firmware_specs.datasheet import load
-    from firmware_specs.datasheet.energy import Energy
     from hil.outputs import write_result
     from hil.training.run.folder import RunError, find
     from hil.watching import chips, ledger, lines
@@ -41,10 +39,10 @@ def command(
                 f"{what or 'no chip'}: neither the folder of a run nor a chip that was ever open here; "
                 f"chips are counted in {chips.ledger_folder()}"
             )
-        figures = Energy() if datasheet is None else load(datasheet).energy
+        by = chips.figures(datasheet)
         for life in lives:
-            for line in lines.of_life(life, figures):
+            for line in lines.of_life(life, *by):
                 say(line)
-        document = {life.name: life.document(figures) for life in lives}
+        document = {life.name: life.document(*by) for life in lives}
     if json is not None:
         write_result(json, document)

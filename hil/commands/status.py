@@ -9,9 +9,11 @@ import typer
 
 from hil.commands import say
 
+USUAL = Path("runs")
+
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")] = USUAL,
     bench: Annotated[
         Path | None, typer.Option("--bench", help="Bench file: say who has its devices, without opening any.")
     ] = None,
@@ -27,14 +29,16 @@ def command(
     from hil.watching.devices import devices
     from hil.watching.status import Looker
 
-    if bench is None and not folder.is_dir():
+    early = watch is not None and folder == USUAL
+    if bench is None and not folder.is_dir() and not early:
         raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
     looker = None
     while True:
-        if looker is None and folder.is_dir():  # with a bench file there may be none before the first run
+        if looker is None and folder.is_dir():  # there may be none before the first run
             looker = Looker(folder)
         runs = looker.running() if looker is not None and bench is not None else {}
-        told = [*(devices(bench, runs) if bench is not None else ()), *(looker.lines() if looker is not None else ())]
+        below = looker.lines() if looker is not None else [f"nothing in {folder} yet"]
+        told = [*(devices(bench, runs) if bench is not None else ()), *below]
         if watch is not None:
             print("\033[2J\033[H" if sys.stdout.isatty() else "", end="")
             say(time.strftime("%Y-%m-%d %H:%M:%S"))

@@ -23,7 +23,7 @@ from drivers.deed_file import DeedFile
 from drivers.errors import DeviceError, OutOfRange
 from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.deeds import Deeds
+from firmware_specs.deeds import NOTHING, Deeds
 from firmware_specs.topology import Topology
 from hil.counterparts import device_snapshot, tiled
 from hil.counterparts.counted import CellMaps
@@ -116,8 +116,8 @@ class DeviceBench(ShownBench, OneOfAKind):
     def deeds(self) -> Deeds:
         """What the device did for this session."""
         accounts = self.crossbar.session.accounts
-        settled = sum(array.heat.take() for array in self._arrays)
-        accounts.add(Deeds(array_j=settled + sum(block.heat.take() for block in self._tiled)))
+        accounts.add(sum((array.heat.take() for array in self._arrays), start=NOTHING))
+        accounts.add(sum((block.heat.take() for block in self._tiled), start=NOTHING))
         return accounts.done.total
 
     @contextmanager

@@ -15,7 +15,7 @@ from drivers.deed_file import DeedFile
 from emulator import cells
 from emulator.chip import Chip
 from emulator.readout import Reading
-from firmware_specs.deeds import Deeds
+from firmware_specs.deeds import NOTHING, Deeds
 from firmware_specs.messages import Term, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
@@ -202,7 +202,7 @@ class EmulatorBench(ShownBench):
 
     def deeds(self) -> Deeds:
         """What the chip did so far."""
-        self.chip.done.add(Deeds(array_j=self._joules()))
+        self.chip.done.add(self._heat())
         return self.chip.done.total
 
     @contextmanager
@@ -229,9 +229,9 @@ class EmulatorBench(ShownBench):
                 found[f"array {array} coupling {number}"] = CellMaps(*maps)
         return found
 
-    def _joules(self) -> float:
+    def _heat(self) -> Deeds:
         """What work dissipated in the cells since the last call."""
-        return sum(array.heat.take() for array in self._arrays)
+        return sum((array.heat.take() for array in self._arrays), start=NOTHING)
 
     def _written(self, array: int) -> list[Tensor] | None:
         """What was last written into an array: to look at the cells themselves would move the noise on."""

@@ -4,7 +4,8 @@ A cell between two voltages dissipates `G (v_pre - v_post)^2` in a resistive net
 driven from both sides and read by virtual grounds: `G (v_pre^2 + v_post^2)`, both planes. The time is that of the phase
 with its readings, as the device states it. Pulses and writes are counted where the chip counts them, cell by cell.
 
-It is computed now and then, never for more than 0.2 % of the time; settles between have the power of the last.
+It is computed now and then, never for more than 0.2 % of the time; phases between have the power of the last of
+their kind, nudged ones that of free ones until there was one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.deeds import Deeds
 from firmware_specs.topology import Conv, Topology
 from hil.counterparts.seam import States
 
@@ -39,8 +41,8 @@ class Heat:
         self._sheet, self._topology, self._unit_v = sheet, topology, unit_v
         self._cells: list[Tensor] = []
         self._watts: Tensor | None = None
-        self._seconds = 0.0
-        self._joules: Tensor | float = 0.0
+        self._seconds = [0.0, 0.0]
+        self._joules: Tensor | None = None
         self._next = 0.0
 
     def written(self, conductances_s: Sequence[Tensor]) -> None:
@@ -52,7 +54,7 @@ class Heat:
 
         Args:
             drive: In model units.
-            phases: Measured states of each, in model units.
+            phases: Measured states of each, in model units, the free phase first.
             reads: Conversions of every state.
             wait_s: Of one phase; the datasheet's where None.
         """
@@ -61,22 +63,27 @@ class Heat:
         began = time.perf_counter()
         if self._watts is None or began >= self._next:
             self._fold()
-            self._watts = torch.stack([self._power(drive, states) for states in phases]).mean() / len(drive)
+            free, *nudged = [self._power(drive, states) / len(drive) for states in phases]
+            before = free if self._watts is None else self._watts[1]
+            self._watts = torch.stack([free, torch.stack(nudged).mean() if nudged else before])
             took = time.perf_counter() - began
             self._next = began + took / SHARE
         phase_s = (wait_s or self._sheet.settle.time_s) + reads * self._sheet.read_time_s
-        self._seconds += len(drive) * len(phases) * phase_s
+        self._seconds[0] += len(drive) * phase_s
+        self._seconds[1] += len(drive) * (len(phases) - 1) * phase_s
 
-    def take(self) -> float:
+    def take(self) -> Deeds:
         """Joules since the last call."""
         self._fold()
-        joules, self._joules = float(self._joules), 0.0
-        return joules
+        free_j, nudged_j = (0.0, 0.0) if self._joules is None else self._joules.tolist()
+        self._joules = None
+        return Deeds(array_j=free_j + nudged_j, free_j=free_j, nudged_j=nudged_j)
 
     def _fold(self) -> None:
         if self._watts is not None:
-            self._joules = self._joules + self._watts * self._seconds
-        self._seconds = 0.0
+            joules = self._watts * self._watts.new_tensor(self._seconds)
+            self._joules = joules if self._joules is None else self._joules + joules
+        self._seconds = [0.0, 0.0]
 
     def _power(self, drive: Tensor, states: States) -> Tensor:
         """Watts of the whole batch, as if its samples were there at once."""

@@ -13,6 +13,7 @@ from emulator import cells
 from emulator.chip import Chip
 from emulator.products import Multiplied
 from firmware_specs.chains import dense_chain
+from firmware_specs.deeds import NOTHING, Deeds
 from firmware_specs.topology import Topology
 from hil.counterparts import tiled
 from hil.counterparts.emulator import EmulatorBench
@@ -89,8 +90,8 @@ class ProductBench(EmulatorBench):
         self._tiled.append(tiled.place(self.chip.datasheet, self._tiles, self._tiled, topology))
         return self._tiled[-1]
 
-    def _joules(self) -> float:
-        return sum(array.heat.take() for array in self._tiled)
+    def _heat(self) -> Deeds:
+        return sum((array.heat.take() for array in self._tiled), start=NOTHING)
 
     def _written(self, array: int) -> list[Tensor] | None:
         return [self._tiles.targets_s[array]] if array in self._tiles.targets_s else None

@@ -14,6 +14,7 @@ from torch import Tensor
 from emulator.cells import quantize
 from emulator.cells.reading import bent
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.deeds import Deeds
 from hil.counterparts.heat import expected
 
 
@@ -56,11 +57,11 @@ class ProductHeat:
             cells = self._cells[coupling][: volts.shape[1], :columns]
             self._joules += self._product.read_time_s * float(self._across(volts) @ cells.sum(1))
 
-    def take(self) -> float:
+    def take(self) -> Deeds:
         """Joules since the last call."""
         self._fold()
         joules, self._joules = self._joules, 0.0
-        return joules
+        return Deeds(array_j=joules)
 
     def _across(self, volts: Tensor) -> Tensor:
         """Squares of the voltages by line, summed over the batch."""

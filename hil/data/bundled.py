@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -11,18 +12,21 @@ from emulator.streams import generator
 from hil.data.dataset import Dataset, Split
 
 
+@cache
 def bundled(name: str, header_lines: int = 0) -> np.ndarray:
-    """A table of numbers that the package carries.
+    """A table of numbers that the package carries, read once.
 
     Args:
         name: Of the file, `digits.csv.gz` say.
         header_lines: Lines before the numbers.
 
     Returns:
-        (rows, columns), float64.
+        (rows, columns), float64; not to be written in.
     """
     with resources.as_file(resources.files("hil.data") / "tables" / name) as path:
-        return np.loadtxt(path, delimiter=",", skiprows=header_lines)
+        table = np.loadtxt(path, delimiter=",", skiprows=header_lines)
+    table.setflags(write=False)
+    return table
 
 
 def measurements(name: str, table: np.ndarray, test_samples: int) -> Dataset:
@@ -36,7 +40,8 @@ def measurements(name: str, table: np.ndarray, test_samples: int) -> Dataset:
         table: (samples, measurements + 1).
         test_samples: So many are for testing.
     """
-    values, labels = torch.from_numpy(table[:, :-1]).float(), torch.from_numpy(table[:, -1]).long()
+    values = torch.from_numpy(table[:, :-1].astype(np.float32))
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     low, high = values.amin(0), values.amax(0)
     scaled = torch.cat([2 * (values - low) / (high - low) - 1, torch.ones(len(values), 1)], 1)
     samples = scaled.view(len(values), -1, 1, 1)

@@ -19,7 +19,13 @@ EXTRAS = {
     "rack": "racks of instruments, and virtual ones that speak Lua",
     "test": "the test suite",
     "dev": "make lint",
+    "live": "hil live",
+    "mcp": "hil mcp",
+    "firmware": "building the reference firmware without a C compiler",
+    "peers": "make peers",
     "soak": "make soak",
+    "docs": "make docs",
+    "package": "make packages",
     "setup": "make lock",
 }
 """What an extra is for; one that is not named here is shown by its name."""

@@ -9,48 +9,22 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from firmware_specs.refusals import explain
+from hil.experiments.starting_texts import (
+    BENCH,
+    EXPERIMENT,
+    HOPFIELD,
+    NAME,
+    NO_READOUT,
+    RACK,
+    REAL,
+    RESISTIVE,
+    UNWATCHED,
+)
 from hil.outputs import NotReplaced, refuse_replacing
 
-NAME = "chip"
-BENCH = """#:schema ./bench.schema.json
-# The devices of this bench. Every key: hil schema bench, or hover over one in an editor that knows the line above.
-
-[devices.{name}]
-address = {address}
-{more}"""
-REAL = """# datasheet = "chip.toml"    # what it must agree with: a shipped name or a file
-# serial = "0001"            # refuse any other specimen
-watchdog_s = 2.0             # the device turns its outputs off this long after the last sign of life
-
-[devices.{name}.limits]
-# max_drive_a = 1e-4         # what your chip may see at most; what is left out is not narrowed
-# max_pulse_v = 1.2
-"""
-EXPERIMENT = """#:schema ./experiment.schema.json
-# What is trained, on what. `hil train FILE --set run.epochs=20` replaces a value for once.
-
-title = {title}
-device = "bench:bench.toml#{name}"
-
-[data]
-name = {data}
-
-[[blocks]]
-# on this computer: from the data to the drives of the array
-feedforward = [{{ kind = "flatten" }}, {{ kind = "linear", units = {units} }}]
-
-[blocks.energy]
-# on the array: {units} neurons that are driven, {units} that answer, a crossbar between them
-couplings = [{{ kind = "dense", units = {units} }}]
-slope = 0.5
-
-[optimizer]
-lr = 3e-3
-
-[run]
-epochs = 5
-batch = 32
-"""
+LOSSES = {"classes": "cross_entropy", "labels": "multi_label", "values": "regression"}
+"""What is minimized, by what the labels are, with a readout on the host; without one, classes take `mse`."""
+MOST_UNITS = 65536
 
 
 class StartError(ValueError):
@@ -58,21 +32,103 @@ class StartError(ValueError):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a person answered.
+class Place:
+    """Where the chip is.
 
     Attributes:
-        device: Address of the chip.
-        data: Data set.
-        units: Neurons of either layer.
+        address: Its address.
+        kind: `hopfield`, `resistive` or `rack`: what an experiment for it looks like.
     """
 
-    device: str
-    data: str
-    units: int
+    address: str
+    kind: str
+
+    @property
+    def usual(self) -> tuple[str, int]:
+        """Data and neurons that fit such a chip."""
+        return ("iris", 12) if self.kind == "rack" else ("digits", 32)
 
 
-def write(wanted: Wanted, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned.
+
+    Attributes:
+        name: Data set.
+        outputs: Number of scores.
+        targets: What labels are: `classes`, `labels` or `values`.
+        fetched: Its files are to be downloaded first.
+    """
+
+    name: str
+    outputs: int
+    targets: str
+    fetched: bool = False
+
+
+def place(answer: str, folder: Path) -> Place:
+    """Where the chip is; nothing is opened. A file that is named from here is named so that it is found from anywhere.
+
+    Args:
+        answer: An address.
+        folder: Where the bench file will be.
+
+    Raises:
+        StartError: it is none, or its datasheet or the file of its rack is none.
+    """
+    from drivers.errors import OutOfRange
+    from hil.counterparts.opening.bench import check_address
+    from hil.counterparts.opening.schemes import chip_of
+
+    address = _from_anywhere(answer, folder)
+    scheme = address.partition(":")[0]
+    if scheme == "bench":
+        raise StartError(f"{answer}: is in a bench file already; name the chip itself, e.g. emulator:ideal")
+    try:
+        check_address(address)
+        if scheme == "emulator":
+            return Place(address, chip_of(address)[0].fabric.substrate)
+    except (ValueError, OutOfRange) as error:
+        raise StartError(str(error)) from error
+    return Place(address, "rack" if scheme == "rack" else "hopfield")
+
+
+def lesson(answer: str, folder: Path) -> Lesson:
+    """What a data set teaches: it is read, but those that have to be downloaded.
+
+    Args:
+        answer: A data set as `data.name` of an experiment.
+        folder: Where the experiment will be.
+
+    Raises:
+        StartError: there is none of that name, or its file is refused.
+    """
+    from hil.data import FORMS, DataError, load
+    from hil.data.catalogue import CATALOGUE
+    from hil.experiments.schema import Data
+
+    if answer in CATALOGUE:
+        return Lesson(answer, FORMS[answer][1], "classes", fetched=True)
+    name = _from_anywhere(answer, folder)
+    try:
+        found = load(Data(name=name), Path("data"))
+    except DataError as error:
+        raise StartError(str(error).removeprefix("data.name: ")) from error
+    return Lesson(name, found.classes, found.targets)
+
+
+def units(answer: str) -> int:
+    """Neurons of either layer.
+
+    Raises:
+        StartError: no whole number of 1 to 65536.
+    """
+    if not answer.isdecimal() or not 1 <= int(answer[:9]) <= MOST_UNITS:
+        raise StartError(f"{answer!r}: a whole number from 1 to {MOST_UNITS} is expected")
+    return int(answer)
+
+
+def write(where: Place, what: Lesson, units: int, folder: Path) -> list[Path]:
     """Writes `bench.toml`, `experiment.toml` and their schemas.
 
     Raises:
@@ -80,21 +136,59 @@ def write(wanted: Wanted, folder: Path) -> list[Path]:
     """
     from hil.schemas import text_of
 
-    texts = {
-        "bench.toml": BENCH.format(name=NAME, address=json.dumps(wanted.device), more=_more(wanted.device)),
-        "experiment.toml": EXPERIMENT.format(
-            name=NAME, title=json.dumps(f"{wanted.data} on {NAME}"), data=json.dumps(wanted.data), units=wanted.units
-        ),
-    }
+    texts = {"bench.toml": _bench(where), "experiment.toml": _experiment(where, what, units)}
     _check(texts)
     texts |= {f"{kind}.schema.json": text_of(kind) for kind in ("bench", "experiment")}
-    there = [name for name in texts if (folder / name).exists() and not _schema_of_ours(folder / name)]
-    if there:
-        raise StartError(f"{folder / there[0]} is there already, and was left as it is; name another folder")
+    refuse_what_is_there(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
     return [folder / name for name in texts]
+
+
+def refuse_what_is_there(folder: Path) -> None:
+    """Refuses a folder in which a file would be replaced that is not our schema; raises `StartError`."""
+    for name in ("bench.toml", "experiment.toml", "bench.schema.json", "experiment.schema.json"):
+        if (folder / name).exists() and not _schema_of_ours(folder / name):
+            raise StartError(f"{folder / name} is there already, and was left as it is; name another folder")
+
+
+def _from_anywhere(answer: str, folder: Path) -> str:
+    """An address or data set whose file is here, with its whole path, unless the new files will be here, too."""
+    from firmware_specs.addresses import split_options
+
+    if folder.resolve() == Path.cwd():
+        return answer
+    named, options = split_options(answer)
+    scheme, found, path = named.partition(":")
+    if not found or Path(path).is_absolute() or not Path(path).exists() or not path:
+        return answer
+    return f"{scheme}:{Path(path).resolve().as_posix()}" + (f"?{options}" if options else "")
+
+
+def _bench(where: Place) -> str:
+    address, more = where.address, ""
+    if address.partition(":")[0] not in ("emulator", "reference"):
+        more = REAL.format(name=NAME)
+    if where.kind == "rack":
+        address, found, option = address.partition("?allow_no_watchdog=")
+        more = (UNWATCHED if found and option in ("1", "true") else "") + more
+    return BENCH.format(name=NAME, address=json.dumps(address), more=more)
+
+
+def _experiment(where: Place, what: Lesson, units: int) -> str:
+    model = {"hopfield": HOPFIELD, "resistive": RESISTIVE, "rack": RACK}[where.kind]
+    loss = LOSSES[what.targets]
+    if where.kind != "hopfield" and loss == "cross_entropy":
+        loss = "mse"
+    return EXPERIMENT.format(
+        name=NAME,
+        title=json.dumps(f"{what.name} on {NAME}"),
+        data=json.dumps(what.name),
+        loss=loss,
+        readout="" if where.kind == "hopfield" else NO_READOUT,
+        model=model.format(units=units, outputs=what.outputs),
+    )
 
 
 def _schema_of_ours(path: Path) -> bool:
@@ -104,10 +198,6 @@ def _schema_of_ours(path: Path) -> bool:
     except NotReplaced:
         return False
     return path.suffix == ".json" and path.is_file()
-
-
-def _more(address: str) -> str:
-    return "" if address.partition(":")[0] in ("emulator", "reference") else REAL.format(name=NAME)
 
 
 def _check(texts: dict[str, str]) -> None:

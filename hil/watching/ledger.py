@@ -39,6 +39,10 @@ WORDS = {
     "write_pulses": "writes they took",
     "device_s": "time on the device, s",
     "array_j": "settling and products in the cells, J",
+    "free_s": "time of free phases, s",
+    "nudged_s": "time of nudged phases, s",
+    "free_j": "free phases in the cells, J",
+    "nudged_j": "nudged phases in the cells, J",
 }
 
 
@@ -131,6 +135,25 @@ class Ledger:
         return phases * self.kept.macs_a_phase * (self.kept.sweeps_a_phase or SWEEPS) * DIGITAL_MAC_J
 
     @property
+    def spent(self) -> dict[str, float | None]:
+        """Joules and seconds of it by phase, in all, and as digital arithmetic; None where nobody knows."""
+        total = self.total
+        phases = total.free_j + total.nudged_j > 0 or not total.array_j
+        return {
+            "free_j": total.free_j if phases else None,
+            "nudged_j": total.nudged_j if phases else None,
+            "known_j": self.known_j,
+            "digital_j": self.digital_j,
+            "free_s": total.free_s,
+            "nudged_s": total.nudged_s,
+            "device_s": total.device_s,
+        }
+
+    def each(self, count: float) -> dict[str, float | None]:
+        """The same shared among so many samples or epochs."""
+        return {name: value / count if value is not None and count else None for name, value in self.spent.items()}
+
+    @property
     def most_pulses(self) -> float:
         """Pulses and writes of the busiest cell, over its life as far as it is known."""
         return max((had.most_pulses for had in self.kept.cells.values()), default=0.0)
@@ -151,17 +174,19 @@ class Ledger:
 
     def document(self) -> dict[str, Any]:
         """As JSON values, for `summary.json` and tools."""
-        images, epochs, known = self.kept.images, self.kept.epochs, self.known_j
+        sample, epoch = self.each(self.kept.images), self.each(self.kept.epochs)
         return {
             "counts": self.total.document(),
             "doubtful_requests": self.doubtful,
             "stages": {name: deeds.document() for name, deeds in self.stages.items()},
             "joules": self.joules(),
-            "known_j": known,
-            "joules_a_sample": known / images if images else None,
-            "joules_an_epoch": known / epochs if epochs else None,
-            "device_s_a_sample": self.total.device_s / images if images else None,
-            "device_s_an_epoch": self.total.device_s / epochs if epochs else None,
+            "known_j": self.known_j,
+            "joules_a_sample": sample["known_j"],
+            "joules_an_epoch": epoch["known_j"],
+            "device_s_a_sample": sample["device_s"],
+            "device_s_an_epoch": epoch["device_s"],
+            "a_sample": sample,
+            "an_epoch": epoch,
             "figures_from": self.figures_from or None,
             "digital_arithmetic_j": self.digital_j,
             "most_pulses_of_a_cell": self.most_pulses,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from firmware_specs.datasheet.energy import Energy
 from firmware_specs.deeds import FIELDS, REALS, Deeds
@@ -47,10 +47,16 @@ def wear(ledger: Ledger) -> list[tuple[str, str]]:
     rows = [("pulses and writes of the busiest cell", f"{ledger.most_pulses:,.0f}")]
     if ledger.endurance is None:
         return [*rows, ("endurance", "the datasheet does not say")]
-    rows.append(("endurance of a cell", f"{ledger.endurance:,.0f} ({ledger.most_pulses / ledger.endurance:.2%} used)"))
-    if (at := ledger.worn_at) is not None:
-        rows.append(("reached at this run's rate", day(at)))
-    return rows
+    return [*rows, *_endurance(ledger.most_pulses, ledger.endurance, ledger.worn_at, "this run's rate")]
+
+
+def _endurance(
+    most: float, endurance: float | None, at: float | None, rate: str = "the mean rate of its life"
+) -> list[tuple[str, str]]:
+    if endurance is None:
+        return []
+    rows = [("endurance of a cell", f"{endurance:,.0f} ({most / endurance:.2%} used)")]
+    return rows if at is None else [*rows, (f"reached at {rate}", day(at))]
 
 
 def day(at: float) -> str:
@@ -61,20 +67,42 @@ def day(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
-def shares(ledger: Ledger) -> list[tuple[str, str]]:
-    """Energy and time of a sample and of an epoch, and the digital estimate with what it assumes."""
-    document, rows = ledger.document(), []
-    for what, unit in (("joules", "J"), ("device_s", "s")):
-        named = "energy" if what == "joules" else "time on the device"
-        for part in ("a_sample", "an_epoch"):
-            if (value := document[f"{what}_{part}"]) is not None:
-                rows.append((f"{named} {part.replace('_', ' ')}", si(value, unit)))
-    if (digital := ledger.digital_j) is not None:
-        sweeps = ledger.kept.sweeps_a_phase
-        said = f"{sweeps:.1f} sweeps a phase as counted" if sweeps else f"{SWEEPS:g} sweeps a phase assumed"
-        rows.append(("the same arithmetic, digital", f"{si(digital, 'J')}: {said}, {si(DIGITAL_MAC_J, 'J')} a "
-                     "multiply-accumulate (32 bit, 45 nm, Horowitz 2014), no memory access"))  # fmt: skip
-    return rows
+SPENT = {
+    "free_j": "energy of free phases, in the cells",
+    "nudged_j": "energy of nudged phases, in the cells",
+    "known_j": "energy, all that is known",
+    "digital_j": "the same arithmetic, digital",
+    "free_s": "time of free phases",
+    "nudged_s": "time of nudged phases",
+    "device_s": "time on the device",
+}
+
+
+def shares(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """What a training sample and an epoch took, tests included: energy and time by phase and in all, and the digital
+    estimate; names of the columns first, empty before the first epoch."""
+    sample, epoch = ledger.each(ledger.kept.images), ledger.each(ledger.kept.epochs)
+    rows = [
+        (words, _share(sample[name], name), _share(epoch[name], name))
+        for name, words in SPENT.items() if ledger.spent[name] and sample[name]
+    ]  # fmt: skip
+    return [("tests included", "a training sample", "an epoch"), *rows] if rows else []
+
+
+def _share(value: float | None, name: str) -> str:
+    return "-" if value is None else si(value, "J" if name.endswith("_j") else "s")
+
+
+def digital(ledger: Ledger) -> str | None:
+    """What the digital estimate is and assumes, as a sentence; None where there is none."""
+    if (joules := ledger.digital_j) is None:
+        return None
+    sweeps = ledger.kept.sweeps_a_phase
+    said = f"{sweeps:.1f} sweeps a phase as counted" if sweeps else f"{SWEEPS:g} sweeps a phase assumed"
+    return (
+        f"The same arithmetic, digital: {si(joules, 'J')} in all, {said}, {si(DIGITAL_MAC_J, 'J')} a "
+        "multiply-accumulate (32 bit, 45 nm, Horowitz 2014), no memory access."
+    )
 
 
 def of_ledger(ledger: Ledger) -> Iterator[str]:
@@ -89,13 +117,15 @@ def of_ledger(ledger: Ledger) -> Iterator[str]:
     if ledger.figures_from:
         yield f"figures from: {ledger.figures_from}"
     yield from _block("shares", shares(ledger))
+    if (said := digital(ledger)) is not None:
+        yield said
     yield from _block("wear", wear(ledger))
     if ledger.doubtful:
         yield f"{ledger.doubtful} requests were under way when a session was killed and count as done: nobody knows"
 
 
-def of_life(life: Life, figures: Energy) -> Iterator[str]:
-    """The life of a chip, energy by a datasheet's figures."""
+def of_life(life: Life, figures: Energy, endurance: float | None = None) -> Iterator[str]:
+    """The life of a chip, energy by a datasheet's figures, wear by its endurance."""
     if life.damaged:
         yield f"{life.name}: {life.damaged}"
         return
@@ -103,14 +133,16 @@ def of_life(life: Life, figures: Energy) -> Iterator[str]:
     yield from _block("energy", _parts(life.joules(figures)))
     if life.most_pulses is not None:
         rows = [("pulses and writes of the busiest cell", f"{life.most_pulses:,}")]
-        yield from _block("wear", [*rows, ("energy of the cell that had most", si(life.most_energy_j or 0.0, "J"))])
+        if life.most_energy_j:
+            rows.append(("energy of the cell that had most", si(life.most_energy_j, "J")))
+        yield from _block("wear", [*rows, *_endurance(life.most_pulses, endurance, life.worn_at(endurance))])
     if life.doubtful:
         yield f"  {life.doubtful} requests count as done though nobody knows: their replies were never seen"
 
 
-def _block(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:
+def _block(title: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if rows:
         yield title
-        width = max(len(name) for name, _ in rows)
-        for name, value in rows:
-            yield f"  {name:{width}}  {value}"
+        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+        for row in rows:
+            yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

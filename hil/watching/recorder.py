@@ -39,6 +39,7 @@ PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
 KEPT_S = 2.0
+STOPPED = "by Ctrl-C or a signal"
 NOTES, SHARE = 0.0025, 0.001
 """Of the time that noting steps, and that each kind of picture and question and the ledger may take."""
 
@@ -73,7 +74,7 @@ class Recorder:
         self._steps = 0
         self._step, self._picture = Rhythm(STEP_S, NOTES), Rhythm(PICTURE_S, SHARE)
         self._cells, self._asked = Rhythm(CELLS_S, SHARE), Rhythm(STANDING_S, SHARE)
-        self._epochs = Rhythm(KEPT_S, SHARE)
+        self._keeping = Rhythm(KEPT_S, SHARE)
         self._batches = batches
         self._drawing = self._picture.due()
         self._seen: dict[str, Settled] = {}
@@ -102,6 +103,9 @@ class Recorder:
         if self._asked.due():
             with self._asked.working():
                 self._stand()
+        if self._keeping.due():
+            with self._keeping.working():
+                self.keep()
         if self._drawing:
             with self._picture.working():
                 self._draw()
@@ -114,8 +118,8 @@ class Recorder:
         self._note()
         numbers = {name: value for name, value in record.items() if name != "weights"}
         self._log.write("epoch", step=self._at.step, epoch=self._at.epoch, **numbers)
-        if self._epochs.due():
-            with self._epochs.working():
+        if self._keeping.due():
+            with self._keeping.working():
                 self.keep()
 
     @contextmanager
@@ -163,9 +167,9 @@ class Recorder:
         if value is not None:
             with suppress(OSError, DeviceError):  # what ended the run counts, not what it brings with it
                 self.keep()
-            said = str(value).splitlines()[0] if str(value) else type(value).__name__
-            self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
             stopped = isinstance(value, KeyboardInterrupt)
+            said = STOPPED if stopped else str(value).splitlines()[0] if str(value) else type(value).__name__
+            self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
             self._end("interrupted" if stopped else "failed", kind_of(value), text=said[:1000])
         self._held.close()
         self._log.close()

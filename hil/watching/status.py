@@ -10,6 +10,9 @@ from typing import Any
 from hil.watching import places
 from hil.watching.view import RunView
 
+GOING = 20
+"""Points of a study whose progress is told."""
+
 
 class Looker:
     """Looks at a folder again and again; long logs are read once."""
@@ -20,17 +23,19 @@ class Looker:
 
     def lines(self) -> Iterator[str]:
         """A line or two for everything below the folder, what runs first."""
-        things = [self._thing(kind, path) for kind, path in places.found(self._root).values()]
+        things = [(path, self._thing(kind, path)) for kind, path in places.found(self._root).values()]
         if not things:
             yield f"nothing in {self._root}: no run, characterization or study"
         order = {"running": 0, "lost": 1, "damaged": 1}
-        for thing in sorted(things, key=lambda t: (order.get(t["state"], 2), -(t.get("updated") or 0))):
+        for path, thing in sorted(things, key=lambda t: (order.get(t[1]["state"], 2), -(t[1].get("updated") or 0))):
             yield from _told(thing)
+            for point in thing.get("busy", [])[:GOING]:
+                yield f"         {point}{_progress(self._thing('run', path / 'points' / point / 'run'))}"
 
     def running(self) -> dict[str, dict[str, Any]]:
         """What is seen of the runs that go on, by the address of their counterpart."""
-        kinds = places.found(self._root).values()
-        seen = [self._thing(kind, path) for kind, path in kinds if kind == "run"]
+        every = places.points_too(self._root, places.found(self._root)).values()
+        seen = [self._thing(kind, path) for kind, path in every if kind == "run" and places.held(path)]
         return {str(run["address"]): run for run in seen if run["state"] == "running"}
 
     def _thing(self, kind: str, path: Path) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class RunView:
         total = _number(session.get("epochs")) or 0, _number(session.get("batches")) or 0
         epoch = max(_number(event.get("epoch")) or 0 for event in (step, self._last.get("epoch", {})))
         done = _number(step.get("step")) or _number(session.get("from_step")) or 0
+        if (fault := self._last.get("fault")) is not None:
+            fault = fault | {"earlier": bool(fault["t"] < session.get("t", 0.0))}
         stage = self._last.get("stage", {}).get("name", "training") if state == "running" else None
         return {
             "kind": "run", "name": self.folder.name, "title": session.get("title") or self.folder.name,
@@ -105,7 +107,7 @@ class RunView:
             "eta_s": self._eta_s(done, total[0] * total[1]) if state == "running" else None,
             "now": {name: value for name in CURVES if (value := _number(step.get(name))) is not None},
             "updated": step.get("t") or session.get("t"), "device": self._last.get("device"),
-            "fault": self._last.get("fault"), "ledger": self._ledger(), "calibration": self._calibration(),
+            "fault": fault, "ledger": self._ledger(), "calibration": self._calibration(),
             "names": ["t", "step", *CURVES], "series": self._series.columns(), "epochs": list(self._epochs),
         }  # fmt: skip
 
@@ -133,7 +135,7 @@ class RunView:
             return None
         return {
             "done": lines.counted(found.total), "joules": lines.joules(found), "wear": lines.wear(found),
-            "shares": lines.shares(found), "most_pulses": found.most_pulses,
+            "shares": lines.shares(found), "digital": lines.digital(found), "most_pulses": found.most_pulses,
             "most_energy_j": found.most_energy_j,
         }  # fmt: skip
 

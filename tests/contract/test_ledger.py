@@ -25,7 +25,7 @@ from hil.watching import chips, ledger
 
 LOOPBACKS = ("serial loopback", "scpi loopback")
 WIRES = {"socket": Doors(tcp=0), "scpi socket": Doors(scpi=0)}
-COUNTS = tuple(name for name in Deeds().document() if name not in ("device_s", "array_j"))
+COUNTS = tuple(name for name in Deeds().document() if not name.endswith(("_s", "_j")))
 SMALL = """
 [data]
 name = "digits"
@@ -78,7 +78,9 @@ def test_every_verb_is_counted_as_the_device_counts_it(open_crossbar, tmp_path):
         crossbar.measure(Region(0, 0, 0, 0, 7, 0, 5), [0.1, 0.05], reads=2)
         found = crossbar.session.accounts.done.total
         assert counts(found) == counts(device.chip.done.total) == counts(file.total)
-        assert found.device_s == pytest.approx(device.chip.done.total.device_s, rel=1e-9)
+        for name in ("device_s", "free_s", "nudged_s"):
+            told, counted = getattr(found, name), getattr(device.chip.done.total, name)
+            assert told == pytest.approx(counted, rel=1e-9) and told > 0
     expected = {"free": 6, "nudged": 6, "dac": 3 * 6 + 2 * 3 * 5 + 3 * 6, "adc": 3 * 3 * 11 * 4 + 3 * 5, "written": 70}
     expected |= {"pulses_up": 18, "pulses_down": 2, "reads": 70 * 3 + 35 * 4, "products": 0, "write_pulses": 70}
     assert counts(found) == expected
@@ -263,7 +265,7 @@ def test_joules_of_products_are_the_integral_over_the_lines_own_currents(open_cr
 
 @pytest.mark.parametrize("door", LOOPBACKS[:1], indirect=True)
 def test_joules_are_the_integral_over_the_emulators_own_currents(open_crossbar):
-    """Cells' true conductances at the true states of every phase, over the stated time."""
+    """Cells' true conductances at the true states of every phase, over the stated time; by phase, too."""
     crossbar, device = open_crossbar("mixed-8bit", seed=3)
     with crossbar:
         bench = DeviceBench(crossbar, "door", device.chip.datasheet)
@@ -274,16 +276,27 @@ def test_joules_are_the_integral_over_the_emulators_own_currents(open_crossbar):
         }
         biases = {f"bias_{n}": torch.randn(size, generator=generator) * 0.05 for n, size in enumerate([16, 10])}
         array.program(weights | biases)
-        settled = array.settle(torch.rand(32, 20, generator=generator) * 2, [torch.zeros(32, 10)] * 2)
-        found = bench.deeds().array_j
-    chip, watts = device.chip, 0.0
-    for states in (settled.free, *settled.nudged):
-        for number, cells in enumerate(chip.conductances_s(0)):
-            pre, post, g = states[number].double(), states[number + 1].double(), cells.double()
-            pre = torch.cat([pre, torch.ones(32, 1, dtype=torch.float64)], 1)
-            for plane in g:
-                watts += float((pre**2 * (torch.ones_like(post) @ plane.T)).sum())  # forward, rows driven
-                watts += float((post**2 * (torch.ones_like(pre)[:, :-1] @ plane[:-1])).sum())  # back, columns driven
-    sheet = chip.datasheet
-    joules = watts * sheet.neurons.state_unit_v**2 * (sheet.settle.time_s + sheet.read_time_s)
-    assert found == pytest.approx(joules, rel=0.01) and joules > 0
+        nudge = torch.full((32, 10), 0.05)
+        drive = torch.rand(32, 20, generator=generator) * 2
+        array.settle(drive)  # as a training does, forwards: it has no nudged phase
+        first = bench.deeds()
+        settled = array.settle(drive, [nudge, -nudge])
+        found = bench.deeds() - first
+    sheet = device.chip.datasheet
+    unit_j = sheet.neurons.state_unit_v**2 * (sheet.settle.time_s + sheet.read_time_s)
+    free_j, *nudged_j = (unit_j * watts_of(device.chip, states) for states in (settled.free, *settled.nudged))
+    assert (found.free_j, first.array_j) == pytest.approx((free_j, free_j), rel=0.01)
+    assert found.nudged_j == pytest.approx(sum(nudged_j), rel=0.01)
+    assert found.array_j == pytest.approx(found.free_j + found.nudged_j, rel=1e-9)
+
+
+def watts_of(chip, states):
+    """What the cells dissipate, all samples together, where a state of 1 is a volt."""
+    watts = 0.0
+    for number, cells in enumerate(chip.conductances_s(0)):
+        pre, post, g = states[number].double(), states[number + 1].double(), cells.double()
+        pre = torch.cat([pre, torch.ones(len(pre), 1, dtype=torch.float64)], 1)
+        for plane in g:
+            watts += float((pre**2 * (torch.ones_like(post) @ plane.T)).sum())  # forward, rows driven
+            watts += float((post**2 * (torch.ones_like(pre)[:, :-1] @ plane[:-1])).sum())  # back, columns driven
+    return watts

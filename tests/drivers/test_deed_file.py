@@ -2,8 +2,10 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -22,6 +24,30 @@ def test_counts_outlast_the_process_and_only_grow(tmp_path):
         with DeedFile(path) as file:
             file.add(Deeds(free=2, device_s=0.5))
     assert read(path) == (Deeds(free=6, device_s=1.5), 0)
+
+
+def test_the_counts_of_a_chip_outlast_a_version_that_counts_more(tmp_path):
+    """A file as it was when there were twelve kinds of deeds: a head of 32 bytes and two records of 40 numbers."""
+    path = tmp_path / "counts"
+    now = [6.0, 12, 100, 400, 0, 0, 3, 4, 70, 70, 1.5, 2e-6, *[1.0] * 12, *[2.0] * 12, 7, 100, 2, 5]
+    head = b"hil deeds 1\n\0\0\0\0" + struct.pack("<qd", 1, 0.0)
+    path.write_bytes(head + struct.pack("<80d", *[9.0] * 40, *now))
+    done = Deeds(*[value + 3 for value in now[:12]])
+    assert read(path) == (done, 7)  # one request and the last were under way
+    for _ in range(2):
+        with DeedFile(path) as file:
+            assert file.under_way == UnderWay(7, 100, 2, Deeds(*[1.0] * 12), Deeds(*[2.0] * 12))
+            assert file.since is None and path.stat().st_size == SIZE
+    with DeedFile(path) as file:
+        file.resolve(7, 102)
+        file.add(Deeds(free_s=0.25))
+    assert read(path) == (done + Deeds(free_s=0.25), 5)
+
+
+def test_a_new_file_says_since_when_it_counts(tmp_path):
+    before = time.time()
+    with DeedFile(tmp_path / "counts") as file:
+        assert before <= file.since <= time.time()
 
 
 @pytest.mark.parametrize(

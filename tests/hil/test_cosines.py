@@ -1,11 +1,17 @@
 """`run.cosine_every`: measured gradients beside exact ones, step by step, without a trace in the training."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from firmware_specs.chains import dense_chain
 from hil.cli import main
+from hil.learning.energies.crossbar import Crossbar
+from hil.learning.gradients.baseline import AdjointError, Implicit
 from hil.report.figures import Panel
+from hil.training.cosines import Compared
 from hil.watching.events import read
 
 NET = """
@@ -69,6 +75,20 @@ def test_a_chip_learns_and_is_asked_the_same_with_and_without(tmp_path):
     assert summaries[0]["weights"] == summaries[1]["weights"]
     assert summaries[0]["ledger"]["counts"]["free"] == summaries[1]["ledger"]["counts"]["free"]
     assert all(-1 <= value < 1 for value in cosines(compared[0]).values())
+
+
+def test_where_there_is_no_exact_gradient_there_is_no_cosine_and_the_training_goes_on():
+    """Two layers that hold each other amid the rails by strong couplings: the adjoint grows without end."""
+    site = SimpleNamespace(energy=Crossbar.of(dense_chain([3, 4, 4])))
+    parameters = {"weight_0": torch.zeros(4, 3), "weight_1": 5 * torch.eye(4)}
+    parameters |= {name: torch.full((4,), -2.0) for name in ("bias_0", "bias_1")}
+    drive, behind = torch.zeros(2, 3), torch.ones(2, 4)
+    free = tuple(torch.full((2, size), 0.5) for size in (3, 4, 4))
+    found = drive, parameters
+    rule = Compared(SimpleNamespace(gradients=lambda *given: found))
+    with pytest.raises(AdjointError):
+        Implicit(unsolved="keep").gradients(site, drive, parameters, free, behind)
+    assert rule.gradients(site, drive, parameters, free, behind) is found and rule.seen == []
 
 
 def test_a_nudge_that_follows_the_loss_is_left_out(tmp_path):

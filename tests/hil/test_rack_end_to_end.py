@@ -38,7 +38,10 @@ def served(tmp_path, monkeypatch, request):
 def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_path):
     server, path = served
     run = tmp_path / "run"
+    energy = "{substrate='resistive',couplings=[{kind='dense',units=4,bias=false},{kind='dense',units=3,bias=false}]}"
+    feedforward = "[{kind='flatten'},{kind='mirror',gain=10.0}]"
     small = ["data.train_samples=4", "data.test_samples=2", "run.epochs=1", "run.batch=4"]
+    small.append(f"blocks=[{{feedforward={feedforward},energy={energy}}}]")
     arguments = ["train", "iris", "--bench", str(path), "--device", "rack", "--run-dir", str(run)]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, *(part for value in small for part in ("--set", value))])

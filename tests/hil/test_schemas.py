@@ -1,5 +1,6 @@
 """JSON schemas: they take every shipped file, refuse what the models refuse, and have a text for every key."""
 
+import io
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from firmware_specs.datasheet.load import text_of as datasheet_text
 from hil.cli import main
 from hil.schemas import KINDS, schema, text_of
 
@@ -181,4 +183,79 @@ def test_init_replaces_nothing_and_refuses_what_is_no_answer(tmp_path, capsys):
             main(["init", *arguments])
         assert ended.value.code == 2
     assert (tmp_path / "bench.toml").read_text("utf-8") == "mine" and not (tmp_path / "new").exists()
-    assert "is there already" in (said := capsys.readouterr().err) and "address" in said
+    assert "is there already" in (said := capsys.readouterr().err) and "Addresses: " in said
+
+
+class Person(io.StringIO):
+    """Somebody at a terminal who answers line by line."""
+
+    def isatty(self):
+        return True
+
+
+def test_init_asks_again_what_it_cannot_take_and_writes_what_was_meant(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = ["toaster:1", "emulator:nosuch", "emulator:ideal", "nosuch", "csv:nowhere.csv", "wine", "many", "0", "5"]
+    monkeypatch.setattr(sys, "stdin", Person("\n".join([*said, ""])))
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "mine"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0, told
+    for refused in ("toaster", "nosuch: neither", "'nosuch' is not a data set", "nowhere.csv", "'many'", "'0'"):
+        assert refused in told
+    experiment = tomllib.loads(Path("mine", "experiment.toml").read_text("utf-8"))
+    assert experiment["data"]["name"] == "wine"
+    assert experiment["blocks"][0]["energy"]["couplings"] == [{"kind": "dense", "units": 5}]
+    assert (
+        tomllib.loads(Path("mine", "bench.toml").read_text("utf-8"))["devices"]["chip"]["address"] == "emulator:ideal"
+    )
+
+
+@pytest.mark.parametrize("option, wrong", [("--data", "nosuch"), ("--data", "csv:no.csv"), ("--device", "emulator:no")])
+def test_init_writes_nothing_that_cannot_run(option, wrong, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["init", str(tmp_path / "mine"), option, wrong])
+    assert ended.value.code == 2 and not (tmp_path / "mine").exists()
+    assert "no" in capsys.readouterr().err
+
+
+def trains(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "experiment.toml", "--set", "run.epochs=1", "--set", "data.train_samples=64"])
+    assert ended.value.code in (0, None), capsys.readouterr().err
+    return json.loads(Path("runs", "experiment", "summary.json").read_text())
+
+
+def test_init_minds_that_a_chip_is_resistive_and_that_values_are_learned(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["init", "--device", "emulator:resistive-ideal", "--data", "curve", "--units", "4"])
+    assert "mean_squared_error" in trains(capsys)["test"]
+
+
+def test_init_finds_files_that_were_named_from_where_it_was_called(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("chip.toml").write_text(datasheet_text("ideal"), "utf-8")
+    rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(100)]
+    Path("mine.csv").write_text("\n".join(["u,v,kind", *rows]), "utf-8")
+    with pytest.raises(SystemExit):
+        main(["init", "new", "--device", "emulator:chip.toml?seed=2", "--data", "csv:mine.csv?target=kind"])
+    monkeypatch.chdir("new")
+    assert "accuracy" in trains(capsys)["test"]
+
+
+def test_init_writes_a_network_that_a_bare_crossbar_can_hold(tmp_path):
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path), "--device", "rack:r.toml?allow_no_watchdog=1"])
+    entry = tomllib.loads((tmp_path / "bench.toml").read_text("utf-8"))["devices"]["chip"]
+    assert (entry["address"], entry["allow_no_watchdog"]) == ("rack:r.toml", True)
+    experiment = tomllib.loads((tmp_path / "experiment.toml").read_text("utf-8"))
+    (block,) = experiment["blocks"]
+    assert block["energy"]["substrate"] == "resistive" and "slope" not in block["energy"]
+    assert [(one["units"], one["bias"]) for one in block["energy"]["couplings"]] == [(12, False), (3, False)]
+
+
+def test_init_says_to_download_what_has_to_be(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path), "--data", "mnist"])
+    assert capsys.readouterr().out.endswith("&& hil data fetch mnist && hil train experiment.toml\n")

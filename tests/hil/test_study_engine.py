@@ -32,8 +32,10 @@ def arguments(folder, epochs, *more):
 
 @contextlib.contextmanager
 def started(python, folder, epochs, *more):
-    command = ["-m", "hil", *arguments(folder, epochs, *more)]
-    with python.popen(command, stdout=subprocess.PIPE, cwd=folder.parent) as study:
+    """A study in a process of its own; its trainings need not import first either."""
+    call = arguments(folder, epochs, *more)
+    warm = f"import sys; sys.executable = {python.executable(folder.parent)!r}; from hil.cli import main; main({call})"
+    with python.popen(["-c", warm], stdout=subprocess.PIPE, cwd=folder.parent) as study:
         try:
             yield study
         finally:
@@ -121,14 +123,14 @@ def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, tmp_path
 
     warm = tmp_path / "warm.py"  # what a worker of Dask starts need not import first
     warm.write_text(f"import sys\n\nsys.executable = {python.executable(tmp_path)!r}\n")
-    two = {"n_workers": 2, "processes": True, "preload": [str(warm)]}
-    with existing(**two) as one, started(python, folder, 20, "--scheduler", one.scheduler_address) as study:
+    lone = {"n_workers": 1, "processes": True, "preload": [str(warm)]}  # nobody else could go on in its place
+    with existing(**lone) as one, started(python, folder, 20, "--scheduler", one.scheduler_address) as study:
         kill_a_worker(one)
         wait_for(lambda: (pid := in_the_middle(folder)) and pid not in killed)
         study.send_signal(signal.SIGINT)
         study.stdout.read()
         assert study.wait(PATIENCE_S) == 130
-    with existing(**two) as other, started(python, folder, 20, "--scheduler", other.scheduler_address) as study:
+    with existing(**lone) as other, started(python, folder, 20, "--scheduler", other.scheduler_address) as study:
         kill_a_worker(other)
         assert study.wait(PATIENCE_S) == 0
     assert ended_once(folder) and len(killed) == 2

@@ -19,11 +19,14 @@ def wait_for(condition, seconds=120.0):
         time.sleep(0.02)
 
 
-def test_sigterm_ends_the_suite_and_its_workers(tmp_path):
+def test_sigterm_ends_the_suite_and_its_workers(python, tmp_path):
     said = tmp_path / "pid"
+    environment = os.environ | {"SAYS_ITS_PID": str(said)}
+    if hasattr(os, "fork"):
+        environment["TESTS_WARM"] = python.address
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", str(HERE / "waits.py")],
-        cwd=HERE.parents[1], env=os.environ | {"SAYS_ITS_PID": str(said)}, stdout=subprocess.PIPE, text=True,
+        cwd=HERE.parents[1], env=environment, stdout=subprocess.PIPE, text=True,
     ) as suite:  # fmt: skip
         try:
             wait_for(lambda: said.is_file() and said.read_text())

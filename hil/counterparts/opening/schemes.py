@@ -62,6 +62,8 @@ def rack(address: str) -> Opener:
     """Source meters, switch matrix, DACs and a meter around a bare crossbar: `rack:FILE`."""
     name, query = split_options(address.removeprefix("rack:"))
     options = options_of(address, query, ("allow_no_watchdog",))
+    if not name:
+        raise AddressError(f"{address!r}: a rack in a file is rack:FILE, one of a bench file is bench:FILE#NAME")
     alone = options.get("allow_no_watchdog") in ("1", "true")
     entry = DeviceEntry(address=f"rack:{name}", allow_no_watchdog=alone)
     return lambda told: open_rack(address, entry.through(told.visa_library), Path())

@@ -175,7 +175,7 @@ def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], prog
         step = steps[number]
         _act(probe, store, name, number, step)
         store.keep(name, number, step.look(probe), step.at)
-        if store.due:
+        if store.due and number + 1 < len(steps):  # the whole of it follows at once
             store.publish(name, store.dataset(name, item.DIMS, item.UNITS))
     progress(name, len(steps), len(steps))
     complete = store.dataset(name, item.DIMS, item.UNITS)

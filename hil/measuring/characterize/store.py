@@ -42,7 +42,7 @@ class Store:
     def __init__(self, folder: Path, attributes: Mapping[str, str]) -> None:
         self.folder = folder
         self._attributes = dict(attributes)
-        self._published = 0.0
+        self._published = time.monotonic()
         self.health: Codes | None = None
         self.lost: list[str] = []
         (folder / "journal").mkdir(parents=True, exist_ok=True)

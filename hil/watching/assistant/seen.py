@@ -84,7 +84,7 @@ class Seen:
         return list(devices.devices(self._bench))
 
     def _thing(self, name: str) -> tuple[str, Path]:
-        found = places.found(self._root).get(name)
+        found = places.points_too(self._root, places.found(self._root)).get(name)
         if found is None:
             raise Unknown(f"{name!r} is none of the ids that list_runs says")
         return found

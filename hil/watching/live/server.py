@@ -26,6 +26,8 @@ from hil.watching.view import FRESH_S, RunView, picture_of
 
 LOOK_S = 2.0
 """How often folders are looked for."""
+GOING = 50
+"""Points of a study whose progress is shown."""
 TYPES = {"js": "text/javascript", "css": "text/css", "html": "text/html", "LICENSE": "text/plain"}
 JSON = "application/json"
 FILES = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE", "live.js", "live.css")
@@ -49,19 +51,30 @@ class Site:
         self.root = root
         self._lock, self._one_list = threading.Lock(), threading.Lock()
         self._views: dict[Path, RunView] = {}
-        self._things: dict[str, tuple[str, Path]] = {}
+        self._things: places.Things = {}
+        self._every: places.Things = {}
         self._looked = 0.0
         self._list, self._listed = b"", 0.0
 
-    def things(self) -> dict[str, tuple[str, Path]]:
+    def things(self) -> places.Things:
         """Kind and folder by name, looked for anew every few seconds."""
         with self._lock:
-            if not self._looked or time.monotonic() - self._looked > LOOK_S:
-                self._things = places.found(self.root)
-                paths = {path for _, path in self._things.values()}
-                self._views = {path: view for path, view in self._views.items() if path in paths}
-                self._looked = time.monotonic()
+            self._look()
             return self._things
+
+    def thing(self, name: str) -> tuple[str, Path] | None:
+        """One of them, or a run of a study's point; None where there is none of that name."""
+        with self._lock:
+            self._look()
+            return self._every.get(name)
+
+    def _look(self) -> None:
+        if not self._looked or time.monotonic() - self._looked > LOOK_S:
+            self._things = places.found(self.root)
+            self._every = places.points_too(self.root, self._things)
+            paths = {path for _, path in self._every.values()}
+            self._views = {path: view for path, view in self._views.items() if path in paths}
+            self._looked = time.monotonic()
 
     def view(self, path: Path) -> RunView:
         """The view of a run, one for all who look."""
@@ -90,7 +103,20 @@ class Site:
         """One of them as far as it is known."""
         if kind == "run":
             return Response(self.view(path).written(), media_type=JSON)
-        return JSONResponse(places.characterization(path) if kind == "characterization" else places.study(path))
+        return JSONResponse(places.characterization(path) if kind == "characterization" else self._study(path))
+
+    def _study(self, path: Path) -> dict[str, Any]:
+        """A study, its points by name and the progress of those that are under way."""
+        said, points = places.study(path), path / "points"
+        for row in said["rows"]:
+            row["id"] = places.name_of(self.root, points / row["name"] / "run")
+        seen = {name: self.view(points / name / "run").brief() for name in said["busy"][:GOING]}
+        said["going"] = [
+            {"id": places.name_of(self.root, points / name / "run"), "name": name,
+             **{key: brief[key] for key in ("step", "steps", "eta_s", "now")}}
+            for name, brief in seen.items()
+        ]  # fmt: skip
+        return said
 
 
 def application(root: Path, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -116,11 +142,11 @@ def application(root: Path, host: str = "127.0.0.1", token: str | None = None) -
         return Response(site.listed(), media_type=JSON)
 
     def one(request: Request) -> Response:
-        thing = site.things().get(request.path_params["name"])
+        thing = site.thing(request.path_params["name"])
         return _gone() if thing is None else site.whole(*thing)
 
     def drawn(request: Request) -> Response:
-        thing = site.things().get(request.path_params["name"])
+        thing = site.thing(request.path_params["name"])
         return _gone() if thing is None else JSONResponse(picture_of(thing[1]))
 
     routes = [

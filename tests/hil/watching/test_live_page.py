@@ -123,6 +123,33 @@ def test_a_study_with_a_failed_point(look, studied):
     reads(shown, "main", "2 of 3", "91.0 %", "refused")
 
 
+def test_points_are_seen_in_their_study_in_the_order_of_their_numbers(look, scene, studied):
+    for bits in (10, 0, 1):
+        scene(name=f"study/points/bits={bits}/run", title=f"point {bits}").steps(7).running()
+    scene(name="beside", title="beside")
+    shown = look()
+    shown.locator("a.card", has_text="beside").wait_for()
+    assert shown.locator("a.card").count() == 2
+    into(shown, "study")
+    going = shown.locator("section", has=shown.locator("h3", has_text="Under way"))
+    reads(shown, "section", "step 7 of 100")
+    assert going.locator("a").all_inner_texts() == ["bits=0", "bits=1", "bits=10"]
+    going.locator("a", has_text="bits=10").click()
+    shown.locator("h2", has_text="point 10").wait_for()
+    shown.locator("#charts canvas").first.wait_for()
+
+
+def test_an_epochs_table_of_all_columns_is_whole_on_a_phone(look, scene):
+    run = scene(title="epochs").steps(3)
+    named = {f"{of}{what}": 0.98765 for of in ("", "validation_", "test_") for what in ("loss", "accuracy")}
+    run.log.write("epoch", step=3, epoch=100, **named)
+    shown = look(width=390)
+    into(shown, "epochs")
+    table = shown.locator(".epochs")
+    table.wait_for()
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_states_contrast_and_cells_as_maps(look, scene):
     scene(title="pictures").steps(5).picture().running()
     shown = look()

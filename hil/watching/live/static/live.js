@@ -36,16 +36,20 @@ function head(run) {
   const top = add(el("div", null, "top"), el("h2", run.title || run.name), el("span", run.state, "state " + (run.why === "failed" ? "lost" : run.state)));
   add(card, top, el("p", [run.kind, run.address, run.place].filter(Boolean).join(" · "), "soft"));
   if (run.why) add(card, el("p", run.why, run.state === "ended" && run.why !== "failed" ? "soft" : "lost"));
+  if (run.kind === "study" && run.points) add(card, bar(run.done / run.points), el("p", `${run.done} of ${run.points} points done, ${run.busy.length} under way`, "soft progress"));
   if (run.kind === "run" && run.steps) {
-    const bar = el("div", null, "bar"), inner = el("i"), share = Math.min(1, run.step / run.steps);
-    inner.style.width = (100 * share).toFixed(2) + "%";
-    bar.setAttribute("role", "progressbar"); bar.setAttribute("aria-valuenow", (100 * share).toFixed(0));
-    add(card, add(bar, inner));
+    add(card, bar(run.step / run.steps));
     const stage = run.stage && run.stage !== "training" ? `, ${run.stage}` : "";
     add(card, el("p", `step ${number(run.step)} of ${number(run.steps)}, epoch ${run.epoch} of ${run.epochs_asked}${stage}` +
       (run.state === "running" ? `, ETA ${span(run.eta_s)}` : "") + `, last word ${ago(run.updated)}`, "soft progress"));
   }
   return card;
+}
+function bar(share) {
+  const bar = el("div", null, "bar"), inner = el("i"), shown = Math.min(1, share);
+  inner.style.width = (100 * shown).toFixed(2) + "%";
+  bar.setAttribute("role", "progressbar"); bar.setAttribute("aria-valuenow", (100 * shown).toFixed(0));
+  return add(bar, inner);
 }
 function figures(pairs) {
   const box = el("div", null, "figures");
@@ -54,9 +58,10 @@ function figures(pairs) {
 }
 function rows(pairs) {
   const table = el("table");
-  for (const pair of pairs) add(table, add(el("tr"), ...pair.map(text => el("td", text))));
+  for (const pair of pairs) add(table, add(el("tr"), ...pair.map(cell => cell instanceof Node ? add(el("td"), cell) : el("td", cell, String(cell).length < 12 ? "short" : ""))));
   return add(el("div", null, "wide"), table);
 }
+function link(id, text) { const made = el("a", text); made.href = "#" + id; return made; }
 function card(title, ...parts) { return add(el("section", null, "card"), el("h3", title), ...parts); }
 
 function device(run) {
@@ -80,6 +85,7 @@ function spent(run) {
   if (l.damaged) return card("Ledger", el("p", l.damaged, "lost"));
   const box = card("Ledger", rows(l.done), el("h3", "Energy"), rows(l.joules));
   if (l.shares.length) add(box, rows(l.shares));
+  if (l.digital) add(box, el("p", l.digital, "soft"));
   if (l.wear.length) add(box, el("h3", "Wear"), rows(l.wear));
   const budget = run.device && run.device.pulses;
   if (budget) add(box, el("p", `busiest cell: ${number(l.most_pulses)} of ${number(budget)} pulses allowed`, "soft"));
@@ -97,13 +103,13 @@ function calibration(run) {
 }
 function epochs(run) {
   if (!run.epochs || !run.epochs.length) return null;
-  const keys = ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]
-    .filter(k => run.epochs.some(e => e[k] !== undefined));
-  const table = el("table"), names = el("tr");
-  keys.forEach(k => add(names, el("th", k.replaceAll("_", " "))));
-  add(table, names);
-  for (const e of run.epochs.slice(-12).reverse()) add(table, add(el("tr"), ...keys.map(k => el("td", number(e[k], k.replace(/^(test|validation)_/, ""))))));
-  return card("Epochs", add(el("div", null, "wide"), table));
+  const there = (of, k) => run.epochs.some(e => e[of + k] !== undefined), kinds = [["training", ""], ["validation", "validation_"], ["test", "test_"]];
+  const keys = ["loss", "accuracy", "mean_squared_error"].filter(k => kinds.some(([, of]) => there(of, k)));
+  const shown = kinds.filter(([, of]) => keys.some(k => there(of, k)));
+  const table = add(el("table"), add(el("tr"), el("th", "epoch"), ...shown.map(([name]) => el("th", name))));
+  for (const e of run.epochs.slice(-12).reverse()) add(table, add(el("tr"), el("td", number(e.epoch)),
+    ...shown.map(([, of]) => add(el("td"), ...keys.map(k => el("div", number(e[of + k], k), "short"))))));
+  return card("Epochs: " + keys.map(k => WORDS[k]).join(", "), add(el("div", null, "wide epochs"), table));
 }
 
 function layout() {
@@ -171,7 +177,7 @@ function showRun(run) {
   document.getElementById("head").replaceChildren(head(run));
   const now = document.getElementById("now"), parts = [];
   const f = run.fault;
-  if (f && run.state !== "running") parts.push(add(el("section", null, "card error"), el("h3", "Last error"), el("p", `${f.error}: ${f.text}`, "fault"), el("p", ago(f.t), "soft")));
+  if (f) parts.push(add(el("section", null, "card error"), el("h3", f.earlier ? "Last error, of an earlier session" : "Last error"), el("p", `${f.error}: ${f.text}`, "fault"), el("p", ago(f.t), "soft")));
   const pairs = Object.entries(run.now).map(([k, v]) => [WORDS[k], number(v, k)]);
   if (pairs.length) parts.push(card("Now", figures(pairs)));
   now.replaceChildren(...parts);
@@ -192,7 +198,9 @@ function showOther(thing) {
   if (thing.kind === "study") {
     parts.push(card("Points", figures([["done", thing.points ? `${thing.done} of ${thing.points}` : String(thing.done)],
       ["under way", String(thing.busy.length)], ["failed", String(thing.failed), thing.failed ? "lost" : ""]])));
-    if (thing.rows.length) parts.push(card("So far", rows(thing.rows.map(r => [r.name, r.accuracy === null ? "failed" : number(r.accuracy, "accuracy"), r.seconds === null ? "" : span(r.seconds), r.note]))));
+    if (thing.going.length) parts.push(card("Under way", rows(thing.going.map(g => [link(g.id, g.name), `step ${number(g.step)} of ${number(g.steps)}`,
+      g.now.loss === undefined ? "" : `loss ${number(g.now.loss)}`, g.eta_s === null ? "" : `ETA ${span(g.eta_s)}`]))));
+    if (thing.rows.length) parts.push(card("So far", rows(thing.rows.map(r => [link(r.id, r.name), r.accuracy === null ? "failed" : number(r.accuracy, "accuracy"), r.seconds === null ? "" : span(r.seconds), r.note]))));
   }
   main.replaceChildren(...parts);
 }
@@ -202,11 +210,10 @@ function showAll(found) {
   found.things.sort((a, b) => (order[a.state] ?? 2) - (order[b.state] ?? 2) || (b.updated || 0) - (a.updated || 0));
   const box = el("div", null, "cards");
   for (const thing of found.things) {
-    const link = el("a", null, "card"); link.href = "#" + thing.id;
-    const inner = head(thing); add(link, ...inner.childNodes);
-    if (thing.kind === "run" && Object.keys(thing.now).length) add(link, figures(Object.entries(thing.now).slice(0, 3).map(([k, v]) => [WORDS[k], number(v, k)])));
-    if (thing.kind === "study") add(link, el("p", `${thing.done} points done, ${thing.busy.length} under way`, "soft"));
-    add(box, link);
+    const shown = link(thing.id); shown.className = "card";
+    const inner = head(thing); add(shown, ...inner.childNodes);
+    if (thing.kind === "run" && Object.keys(thing.now).length) add(shown, figures(Object.entries(thing.now).slice(0, 3).map(([k, v]) => [WORDS[k], number(v, k)])));
+    add(box, shown);
   }
   main.replaceChildren(...(found.things.length ? [box] : [el("p", "No run, characterization or study is here yet; this page looks again by itself.", "soft")]));
 }
