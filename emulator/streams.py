@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -25,8 +27,21 @@ def static_normal(shape: tuple[int, ...], device: torch.device, *key: object) ->
 
 
 def static_uniform(shape: tuple[int, ...], device: torch.device, *key: object) -> Tensor:
-    """Uniform numbers in [0, 1) that belong to the chip for life, float64 (which cells are defective)."""
-    return torch.rand(shape, generator=generator(torch.device("cpu"), *key), dtype=torch.float64).to(device)
+    """Uniform numbers in [0, 1) that belong to the chip for life, float64 (which cells are defective).
+
+    A number belongs to its place, whatever the shape: a block that is placed with a row more has the same cells and
+    one row more of them. A chain of SplitMix64 steps (Steele, Lea and Flood, OOPSLA 2014), one an axis, from the key.
+    """
+    z = np.array(generator(torch.device("cpu"), *key).initial_seed(), np.uint64)
+    for size in shape:
+        z = _split_mix(z[..., None] + np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return torch.from_numpy(np.asarray((z >> np.uint64(11)) * 2.0**-53)).to(device)
+
+
+def _split_mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
 
 
 class Streams:

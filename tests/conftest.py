@@ -51,9 +51,7 @@ def pytest_collection_finish():
 def _same_draws():
     """A test draws the same from torch in any order and on any worker; pytest-randomly sees to the other generators."""
     if "torch" in sys.modules:
-        sys.modules["torch"].default_generator.manual_seed(
-            0
-        )  # `torch.manual_seed` notes for GPUs who called, a ms a test
+        sys.modules["torch"].default_generator.manual_seed(0)  # `torch.manual_seed` takes a ms, for GPUs
 
 
 @pytest.fixture(autouse=True)

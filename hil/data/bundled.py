@@ -40,9 +40,8 @@ def measurements(name: str, table: np.ndarray, test_samples: int) -> Dataset:
         table: (samples, measurements + 1).
         test_samples: So many are for testing.
     """
-    values, labels = (
-        torch.from_numpy(part) for part in (table[:, :-1].astype(np.float32), table[:, -1].astype(np.int64))
-    )
+    values = torch.from_numpy(table[:, :-1].astype(np.float32))
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     low, high = values.amin(0), values.amax(0)
     scaled = torch.cat([2 * (values - low) / (high - low) - 1, torch.ones(len(values), 1)], 1)
     samples = scaled.view(len(values), -1, 1, 1)

@@ -24,7 +24,7 @@ from hil.training.run.atomic import write_bytes
 
 BARS = "Error bars are one standard uncertainty (k = 1)."
 SHARE = 0.02
-"""Least span of an axis as a share of its middle: noise is not blown up to fill a drawing."""
+"""Least span of an axis or a colour scale as a share of its size: noise is not blown up to fill a drawing."""
 FORMATS = ("svg", "png", "csv")
 Lines = Sequence[tuple[str, ArrayLike, ArrayLike | None]]
 """Label, values and standard uncertainties of each curve of a drawing."""
@@ -104,11 +104,7 @@ def y_axis(axes: Axes, quantity: str, unit: str = "", *, low: float | None = Non
     if low is not None:
         axes.set_ylim(bottom=low, top=None if axes.get_ylim()[1] > low else low + 1)
         return
-    bottom, top = axes.get_ylim()
-    least = SHARE * max(abs(bottom), abs(top))
-    if top - bottom < least:
-        middle = (top + bottom) / 2
-        axes.set_ylim(middle - least / 2, middle + least / 2)
+    axes.set_ylim(_widened(*axes.get_ylim()))
 
 
 def _label(quantity: str, unit: str) -> str:
@@ -169,10 +165,15 @@ def distribution(
 
 
 def _least_width(axes: Axes) -> None:
-    left, right = axes.get_xlim()
-    least = SHARE * max(abs(left), abs(right))
-    if right - left < least:
-        axes.set_xlim((left + right - least) / 2, (left + right + least) / 2)
+    axes.set_xlim(_widened(*axes.get_xlim()))
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Limits at least `SHARE` of their size apart, about the same middle; of zeros alone at least `SHARE`."""
+    least = SHARE * (max(abs(low), abs(high)) or 1.0)
+    if high - low >= least:
+        return low, high
+    return (low + high - least) / 2, (low + high + least) / 2
 
 
 def maps(name: str, title: str, planes: Array, quantity: str, unit: str = "") -> list[Plot]:
@@ -186,16 +187,13 @@ def maps(name: str, title: str, planes: Array, quantity: str, unit: str = "") ->
         unit: Of it.
     """
     seen = planes[np.isfinite(planes)]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+    low, high = _widened(float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
     names = ("G+", "G-") if len(planes) == 2 else tuple(f"plane {n}" for n in range(len(planes)))
     rows, columns = np.meshgrid(*(np.arange(n) for n in planes.shape[1:]), indexing="ij")
 
     def drawn(values: Array) -> Callable[[Axes], None]:
         def draw(axes: Axes) -> None:
-            image = axes.imshow(
-                values, cmap="viridis", aspect="equal", interpolation="nearest", vmin=low,
-                vmax=high if high > low else low + max(abs(low), 1.0) * SHARE,
-            )  # fmt: skip
+            image = axes.imshow(values, cmap="viridis", aspect="equal", interpolation="nearest", vmin=low, vmax=high)
             axes.grid(visible=False)
             axes.set_xlabel("column")
             axes.set_ylabel("row")

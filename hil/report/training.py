@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from hil.training.wording import WORDS
 
 FIRST, LAST = ("learning", "settling", "clipping", "ledger", "weights", "states", "confusion"), ("provenance",)
 """Shipped sections (`hil list reports`); those of other packages come between."""
+MOST_CONFIG = 1 << 20
 
 
 def write_report(folder: RunFolder, path: Path | None = None) -> None:
@@ -36,10 +38,21 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
     own = [entry for name, entry in by_name.items() if name not in (*FIRST, *LAST)]
     wanted = [*(by_name[name] for name in FIRST), *own, *(by_name[name] for name in LAST)]
     sections = [section for entry in wanted if (section := _section(entry, folder)) is not None]
-    title = run.summary.title or folder.path.name
-    subtitle = f"{run.summary.device} · run folder {folder.path.name}"
+    asked = _asked(folder.config)
+    title = run.summary.title or asked.get("title") or folder.path.name
+    device = run.summary.device or asked.get("device")
+    subtitle = " · ".join([*([device] if device else []), f"run folder {folder.path.name}"])
     write(path or folder.report, Page(title, subtitle, _badges(run), sections, origin.ending(folder.path)))
     of.cache_clear()
+
+
+def _asked(config: Path) -> dict[str, str]:
+    """Texts of an experiment file: a run that was stopped has no summary to say them."""
+    try:
+        found = tomllib.loads(config.read_text("utf-8")) if config.stat().st_size <= MOST_CONFIG else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def learning(folder: RunFolder) -> Section:

@@ -39,6 +39,7 @@ PICTURE_S = 2.0
 CELLS_S = 10.0
 STANDING_S = 5.0
 KEPT_S = 2.0
+STOPPED = "by Ctrl-C or a signal"
 NOTES, SHARE = 0.0025, 0.001
 """Of the time that noting steps, and that each kind of picture and question and the ledger may take."""
 
@@ -166,9 +167,9 @@ class Recorder:
         if value is not None:
             with suppress(OSError, DeviceError):  # what ended the run counts, not what it brings with it
                 self.keep()
-            said = str(value).splitlines()[0] if str(value) else type(value).__name__
-            self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
             stopped = isinstance(value, KeyboardInterrupt)
+            said = STOPPED if stopped else str(value).splitlines()[0] if str(value) else type(value).__name__
+            self._log.write("fault", error=type(value).__name__, text=said[:1000], step=self._at.step)
             self._end("interrupted" if stopped else "failed", kind_of(value), text=said[:1000])
         self._held.close()
         self._log.close()

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from emulator.serve import Doors
 from hil.cli import build_app
 
-SIZE = 6
+SIZE = 4
 
 
 def characterized(address, folder):

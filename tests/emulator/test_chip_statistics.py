@@ -131,6 +131,29 @@ def test_a_seed_is_a_specimen():
     assert not torch.equal(states(1), states(2))
 
 
+@pytest.mark.parametrize(
+    "section",
+    [{"faults": {"stuck_on": 0.02, "stuck_off": 0.02}}, {"faults": {"open_rows": 0.1, "open_columns": 0.1}},
+     {"telegraph": {"amplitude": 0.5, "up_s": 1e6, "down_s": 1e6, "share": 0.1, "traps": 2}}],
+    ids=["stuck cells", "dead lines", "traps"],
+)  # fmt: skip
+def test_what_is_broken_is_at_the_same_place_whatever_block_is_placed(section):
+    plain = sheet().model_dump(mode="json", exclude_unset=True) | section
+
+    def seen(rows: int, columns: int, *, bias: bool, seed: int = 3) -> torch.Tensor:
+        chip = Chip(Datasheet.model_validate(plain), seed, dtype=torch.float64)
+        chip.configure(0, dense_chain([rows, columns], bias=bias))
+        target = torch.full((2, rows + bias, columns), chip.datasheet.cells.g_max_s / 2, dtype=torch.float64)
+        chip.program(0, [target])
+        return chip.conductances_s(0)[0]
+
+    small = seen(40, 30, bias=False)
+    assert len(small.unique()) > 1
+    assert not torch.equal(small, seen(40, 30, bias=False, seed=4))
+    assert torch.equal(small, seen(40, 30, bias=True)[:, :40])
+    assert torch.equal(small, seen(64, 48, bias=True)[:, :40, :30])
+
+
 def test_mismatch_stays_while_read_noise_changes_and_arrays_differ():
     chip = blank(sheet(neurons={"offset_mismatch_sigma_v": 0.01}), seed=3)
     chip.configure(1, dense_chain([UNITS] * 2))

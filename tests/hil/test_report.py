@@ -57,7 +57,7 @@ def test_a_run_leaves_a_report_with_every_section(run):
     assert outline.headings == [
         "Learning", "Settling", "Clipping", "Ledger", "Weights", "States", "Confusion matrix", "Provenance",
     ]  # fmt: skip
-    assert text.count("<svg") == 6
+    assert text.count("<svg") == 7
     summary = json.loads(run.summary.read_text())
     assert f"{summary['test_accuracy']:.2%}" in text
     assert "block_1.energy.weight_0" in text

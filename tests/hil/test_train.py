@@ -2,7 +2,11 @@ import errno
 import json
 import random
 import signal
+import sys
+import threading
 import time
+import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,13 +50,13 @@ class Silent:
         pass
 
 
-def run(exp, path, *, stop_at=None, bench=None):
-    """Trains in process; a stop as Ctrl-C gives it after step `stop_at`."""
+def run(exp, path, *, stop_at=None, bench=None, stop=None, augment=None):
+    """Trains in process; a stop as Ctrl-C gives it after step `stop_at`, or as `stop` says."""
     opened = folder.reopen(path) if path.exists() else folder.start(path, exp)
     bench = bench or open_bench(exp.device)
     asked = iter(range(1, 10_000))
-    stop = lambda: signal.SIGINT if next(asked) == stop_at else None  # noqa: E731
-    dataset = data.load(exp.data, Path())
+    stop = stop or (lambda: signal.SIGINT if next(asked) == stop_at else None)
+    dataset = replace(data.load(exp.data, Path()), augment=augment)
     model = build(exp, bench, dataset.shape, dataset.classes)
     return train(exp, model, bench, dataset, opened, Silent(), stop)
 
@@ -242,6 +246,39 @@ def test_what_is_written_after_a_step_was_broken_off_is_not_broken_off_by_more_s
         monkeypatch.setattr(interrupt.time, "monotonic", lambda: later)
         with pytest.raises(KeyboardInterrupt):  # what takes as long as this may be told to end
             signal.raise_signal(signal.SIGINT)
+
+
+class SlowSource:
+    """A data set that sends a second Ctrl-C once the training waits for nothing but the batch it still reads."""
+
+    def __init__(self, at):
+        self.left, self.main, self.done = at, threading.get_ident(), threading.Event()
+
+    def __call__(self, images, generator):
+        self.left -= 1
+        if self.left == 0:
+            while not any("shutdown" in called.name for called in self.called()):
+                time.sleep(0.001)
+            signal.pthread_kill(self.main, signal.SIGINT)
+            self.done.wait(30)
+        return images
+
+    def called(self):
+        return traceback.extract_stack(sys._current_frames()[self.main])
+
+
+def test_a_second_signal_while_the_next_batch_is_waited_for_is_not_lost(tmp_path):
+    exp = experiment()
+    whole = run(exp, tmp_path / "whole")
+    path, source = tmp_path / "broken", SlowSource(at=4)
+    once = Failing(exp.device, 6, lambda: signal.raise_signal(signal.SIGTERM))
+    with StopRequest() as stop, pytest.raises(KeyboardInterrupt):
+        try:
+            run(exp, path, bench=once, stop=lambda: stop.signal, augment=source)
+        finally:
+            source.done.set()
+    assert checkpoint.newest(path / "checkpoints").facts["position"]["step"] == 3
+    assert run(exp, path).summary["weights"] == whole.summary["weights"]
 
 
 def test_a_step_that_outlasts_a_signal_is_broken_off_after_the_grace():

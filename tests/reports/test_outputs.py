@@ -145,7 +145,7 @@ def test_pages_and_results_of_ours_are_made_again_and_foreign_files_in_a_run_sta
 
 
 AGAIN = [  # a command that writes what is no text of ours, the files
-    ("gradcheck digits --samples 2 --picture p.svg", "p.svg"),
+    ("gradcheck iris --samples 2 --picture p.svg", "p.svg"),
     ("netlist resistive-ideal -o n.cir", "n.cir"),
     ("schema lab -o s.json", "s.json"),
     ("report chip --figures figures", "figures/*.csv", "figures/*.png"),

@@ -22,12 +22,13 @@ CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 EXTRAS = ("pymeasure", "lupa", "qcodes", "ziglang", "jsonschema", "starlette", "uvicorn", "mcp")
 MEASURES = ("xarray", "pandas", "h5netcdf", "h5py", "sklearn")
 WITHOUT = f"""
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 for name in {EXTRAS + MEASURES}:
     sys.modules[name] = None
 from hil.cli import main
 told = []
-for line in json.loads(sys.argv[1]):
+for folder, line in json.loads(sys.argv[1]):
+    os.chdir(folder)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -68,30 +69,35 @@ def test_the_conda_recipe_asks_for_what_the_wheel_asks_for():
     assert asked == {f"{CONDA.get(name, name)} {version}" for name, version in parts}
 
 
-def without_extras(lines, folder):
-    """Exit code, output and errors of command lines, in order, in one process that has no extra."""
+@pytest.fixture(scope="module")
+def without_extras(tmp_path_factory):
+    """Folder and what each line told, of training and of measuring: one process for all, which has no extra."""
+    trains, measures = tmp_path_factory.mktemp("trains"), tmp_path_factory.mktemp("measures")
+    (measures / "chip").mkdir()
+    (measures / "readings.csv").write_text("cell,conductance\n0,1e-5\n")
+    lines = [*((str(trains), line) for line in TRAINING), *((str(measures), line) for line in MEASURING)]
     line = [sys.executable, "-c", WITHOUT, json.dumps(lines)]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    done = subprocess.run(line, cwd=trains, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    return (trains, told[: len(TRAINING)]), (measures, told[len(TRAINING) :])
 
 
-def test_a_training_its_report_and_what_can_be_chosen_need_no_extra(tmp_path):
-    told = without_extras(TRAINING, tmp_path)
+def test_a_training_its_report_and_what_can_be_chosen_need_no_extra(without_extras):
+    folder, told = without_extras[0]
     assert [code for code, _, _ in told] == [0] * len(TRAINING), told
     assert "cannot be loaded" not in told[-1][1]
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] > 0
-    assert (tmp_path / "page.html").stat().st_size > 10_000
+    assert json.loads((folder / "run" / "summary.json").read_text())["steps"] > 0
+    assert (folder / "page.html").stat().st_size > 10_000
 
 
-def test_what_measures_says_what_to_install_and_begins_nothing(tmp_path):
-    (tmp_path / "chip").mkdir()
-    (tmp_path / "readings.csv").write_text("cell,conductance\n0,1e-5\n")
-    for line, (code, out, err) in zip(MEASURING, without_extras(MEASURING, tmp_path), strict=True):
+def test_what_measures_says_what_to_install_and_begins_nothing(without_extras):
+    folder, told = without_extras[1]
+    for line, (code, out, err) in zip(MEASURING, told, strict=True):
         assert (code, out) == (2, ""), line
         assert re.fullmatch(
             r"hil: .* needs \w+, which is not installed: .*pip install 'crossbar-hil\[measure\]'.*\n", err
         )
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["chip", "readings.csv"]
+    assert sorted(path.name for path in folder.rglob("*")) == ["chip", "readings.csv"]
 
 
 @pytest.mark.parametrize("place", sorted(cli.REFUSALS | cli.FAILURES))

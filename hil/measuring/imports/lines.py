@@ -77,14 +77,17 @@ def _opened(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig")
 
 
-def fields(path: Path, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
+def fields(path: Path, separator: str | None = None, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
     """Numbered rows as their fields.
 
     Args:
         path: The table.
-        separator: Between the fields; None: tab, semicolon or comma, what the first line has.
+        separator: Between the fields; None: tab, semicolon or comma, what the first row has.
+        skip: Lines of the file before the first row, empty ones among them.
     """
     for number, text in lines(path):
+        if number <= skip:
+            continue
         if separator is None:
             separator = next((s for s in "\t;" if s in text), ",")
         yield number, [part.strip() for part in next(csv.reader([text], delimiter=separator), [])]

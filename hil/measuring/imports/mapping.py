@@ -44,8 +44,9 @@ class Mapping(Section):
 
     Attributes:
         kind: `ramps`, `reads`, `retention`, `writes` or `resets`.
-        separator: Between fields; tab, semicolon or comma when left out, what the first line has.
-        skip_lines: Lines before the headings, or before the first row without headings.
+        separator: Between fields; tab, semicolon or comma when left out, what the first line has that is not
+            skipped.
+        skip_lines: Lines before the headings, or before the first row without headings; empty ones count.
         headings: Is there a line of headings?
         columns: By what they are: `cell`, `conductance` or `resistance`, `current` with `voltage`, `time`, `pulse`,
             `polarity`, `amplitude`, `width`, `target`, `temperature`, `cycle`.

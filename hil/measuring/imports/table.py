@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,7 @@ def read(paths: Sequence[Path], mapping: Mapping, rows: Rows) -> Readings:
 
 def _data(path: Path, mapping: Mapping):  # type: ignore[no-untyped-def]
     """Line number, fields and places of the columns of every data row."""
-    rows = islice(lines.fields(path, mapping.separator), mapping.skip_lines, None)
+    rows = lines.fields(path, mapping.separator, mapping.skip_lines)
     if mapping.headings:
         line, heads = next(rows, (0, []))
         places = {}
@@ -105,13 +104,26 @@ def _polarity(text: str, mapping: Mapping) -> float:
 
 
 def _completed(kind: str, cell: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Numbers of pulses counted from the order of the rows, where the table has none."""
-    if kind == "ramps" and "pulse" not in columns and "polarity" in columns:
-        pulse = np.zeros(len(cell))
-        last: dict[int, tuple[float, float]] = {}
-        for i, (c, p) in enumerate(zip(cell.tolist(), columns["polarity"].tolist(), strict=True)):
-            before = last.get(c)
-            number = 0.0 if before is None or before[0] != p else before[1] + 1
-            pulse[i], last[c] = number, (p, number)
-        return columns | {"pulse": pulse}
-    return columns
+    """Numbers of pulses and of cycles of ramps, counted from the order of a cell's rows, where the table has none.
+
+    A ramp ends where the polarity turns or the pulses begin to count anew; a cycle begins with a ramp of a polarity
+    that it has had.
+    """
+    if kind != "ramps" or "polarity" not in columns:
+        return columns
+    pulse, cycle = np.zeros(len(cell)), np.zeros(len(cell))
+    order = np.argsort(cell, kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
+        polarity = columns["polarity"][mine]
+        turns = np.diff(polarity, prepend=polarity[:1]) != 0
+        if "pulse" in columns:
+            turns |= np.diff(columns["pulse"][mine], prepend=columns["pulse"][mine[:1]]) < 0
+        starts = np.flatnonzero(turns | (np.arange(len(mine)) == 0))
+        had: set[float] = set()
+        number = 0
+        for start, end in zip(starts, [*starts[1:], len(mine)], strict=True):
+            if polarity[start] in had:
+                number, had = number + 1, set()
+            had.add(float(polarity[start]))
+            pulse[mine[start:end]], cycle[mine[start:end]] = np.arange(end - start), number
+    return {"pulse": pulse, "cycle": cycle} | columns

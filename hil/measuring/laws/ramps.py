@@ -27,6 +27,10 @@ PARTS = 10
 """Stretches of time, of all ramps together, whose scores say how uncertain a fit of few ramps is."""
 
 
+TOLD = 12
+"""Held-out stretches of one direction, at least: of a handful of ramps none could tell a law from another."""
+
+
 @dataclass(frozen=True)
 class Share:
     """What of some ramps is fitted to, or judged by.
@@ -77,9 +81,16 @@ def choose(ramps: Sequence[Ramps], families: Sequence[Family] = FAMILIES, seed: 
     both = [fit(t, _family(law, families), d2d, law.endswith(SLOW)) for t, d2d in whole]
     by_law, said = _of_law(law, scores, middles)
     sections, uncertainty = sections_of(ramps, both, by_law)
-    counts = " and ".join(f"{sum(len(s[i].taken) for s in split):,}" for i in (0, 1))
+    counts = [f"{sum(len(share.taken) for share in shares):,}" for shares in zip(*split, strict=True)]
     notes = [*_notes(both), *said]
-    return Chosen(law, sections, uncertainty, scores, f"{counts} {'stretches of the ramps' if few else 'ramps'}", notes)
+    return Chosen(law, sections, uncertainty, scores, _said(counts, few, max(held.parts for _, held in split)), notes)
+
+
+def _said(counts: Sequence[str], few: bool, parts: int) -> str:
+    """How much was fitted to, and how much it was judged by."""
+    if few:
+        return f"{' and '.join(counts)} stretches of the ramps"
+    return f"{' and '.join(counts)} ramps" if parts == 1 else f"{counts[0]} ramps and {counts[1]} stretches of others"
 
 
 def fit(ramps: Turned, family: Family, d2d: tuple[float, float] = (0.0, 0.0), slow: bool = False) -> Fitted:
@@ -111,10 +122,15 @@ def _search(share: Share, family: Family, slow: bool) -> tuple[Many, list[float]
 
 
 def _halves(ramps: Turned, few: bool, seed: int) -> tuple[Share, Share]:
-    """Half of the ramps and the other half; of few ramps every other stretch of them and those between."""
+    """Half of the ramps and the other half; of few ramps every other stretch of them and those between.
+
+    Where half of the ramps are few the held-out ones are judged by stretches, too: predicted by the other ramps alone.
+    """
     if not few:
         one, other = halves(len(ramps.x), seed)
-        return Share(ramps.of(one), 1, np.arange(len(one))), Share(ramps.of(other), 1, np.arange(len(other)))
+        parts = -(-TOLD // len(other))
+        held = Share(ramps.of(other), parts, np.arange(len(other) * parts))
+        return Share(ramps.of(one), 1, np.arange(len(one))), held
     parts = count(ramps.x.shape[1])
     one, other = alternate(len(ramps.x) * parts)
     return Share(ramps, parts, one), Share(ramps, parts, other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,23 @@ def laws_of(readings: Mapping[str, Readings], within: Range, seed: int = 0) -> d
         readings: By kind.
         within: Range of the conductances.
         seed: Of the halves.
+
+    Raises:
+        TwinError: no law could be fitted to a kind; the message names it.
     """
+    choices: Mapping[str, Callable[[Readings], Chosen]] = {
+        "ramps": lambda r: ramps.choose(samples.ramps_of(r, within), seed=seed),
+        "retention": lambda r: retention.choose(samples.retention_of(r), within, seed),
+        "reads": lambda r: fluctuation.choose(samples.series_of(r), within, seed),
+        "writes": lambda r: writing.choose(samples.writes_of(r), within, seed),
+        "resets": lambda r: resets.choose(samples.resets_of(r), seed),
+    }
     found: dict[str, Chosen] = {}
-    if "ramps" in readings:
-        found["ramps"] = ramps.choose(samples.ramps_of(readings["ramps"], within), seed=seed)
-    if "retention" in readings:
-        found["retention"] = retention.choose(samples.retention_of(readings["retention"]), within, seed)
-    if "reads" in readings:
-        found["reads"] = fluctuation.choose(samples.series_of(readings["reads"]), within, seed)
-    if "writes" in readings:
-        found["writes"] = writing.choose(samples.writes_of(readings["writes"]), within, seed)
-    if "resets" in readings:
-        found["resets"] = resets.choose(samples.resets_of(readings["resets"]), seed)
+    for kind in (kind for kind in choices if kind in readings):
+        try:
+            found[kind] = choices[kind](readings[kind])
+        except ValueError as error:
+            raise TwinError(f"{kind}: {error}") from error
     return found
 
 

@@ -13,7 +13,7 @@ from emulator.chip import Chip
 from emulator.device import Device
 from emulator.machine import Machine
 from firmware_specs.chains import dense_chain
-from firmware_specs.datasheet import load
+from firmware_specs.datasheet import Datasheet, load
 from hil.counterparts.opening.wire import links_of
 from hil.measuring import maps
 from hil.measuring.characterize import plan, run
@@ -123,7 +123,8 @@ def test_what_a_full_characterization_calls_found_is_what_was_there_before_it(tm
 
 
 def test_configuring_another_block_leaves_cells_at_the_same_place_alone():
-    chip = Chip(load("pcm"), seed=3)
+    none_stuck = load("pcm").model_dump(exclude_unset=True) | {"faults": {}}
+    chip = Chip(Datasheet.model_validate(none_stuck), seed=3)
     chip.configure(0, dense_chain([6, 4], bias=False))
     chip.program(0, [torch.full((2, 6, 4), 1e-5, dtype=torch.float64)])
     chip.wait(100.0)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from firmware_specs.datasheet import load
 from firmware_specs.datasheet.energy import Energy
 from firmware_specs.deeds import Deeds
 from hil.cli import main
+from hil.watching.chips import Life
 from hil.watching.ledger import CellsHad, Kept, Ledger, of_run
 
 SMALL = """
@@ -62,7 +64,14 @@ def test_a_run_in_process_is_counted_as_it_was(trained, capsys):
     document.pop("made_by", None)
     assert document == json.loads((trained / "summary.json").read_text())["ledger"]
     assert document["joules_a_sample"] == pytest.approx(document["known_j"] / 200)
-    assert "pulses and writes, in the cells" in (trained / "report.html").read_text()
+    report = (trained / "report.html").read_text()
+    for text in ("pulses and writes, in the cells", "time of nudged phases", "Over their lives as far as it is known"):
+        assert text in report, text
+    train = found.stages["training"]
+    assert (train.free_s, train.free_j) == pytest.approx((train.nudged_s, train.nudged_j), rel=0.2)
+    assert document["a_sample"]["nudged_j"] == pytest.approx(found.total.nudged_j / 200)
+    assert found.total.free_j + found.total.nudged_j == pytest.approx(found.total.array_j)
+    assert found.stages["test"].nudged_s == found.stages["test"].nudged_j == 0
 
 
 def test_the_maps_of_a_run_that_is_over_are_those_of_its_end(trained):
@@ -90,6 +99,10 @@ def test_a_chip_is_known_by_a_part_of_its_name(capsys, tmp_path, monkeypatch):
     assert run("ledger", "xbar") == 0 and "12,345" in capsys.readouterr().out
     life_file("acme other").write_bytes(b"junk")
     assert run("ledger") == 0 and "is no count of deeds" in capsys.readouterr().out
+    with DeedFile(life_file("acme old")) as file:
+        file.add(Deeds(pulses_up=5))
+    assert run("ledger", "old", "--datasheet", "ecram", "--json", tmp_path / "old.json") == 0
+    assert json.loads((tmp_path / "old.json").read_text())["acme-old"]["since"] == pytest.approx(time.time(), abs=60)
     assert run("ledger", "nobody") == 2 and "neither the folder of a run nor a chip" in capsys.readouterr().err
 
 
@@ -108,6 +121,14 @@ def test_the_day_a_cell_is_worn_is_that_of_this_runs_rate():
     kept = Kept(cells={"a": after}, cells_before={"a": before}, started=1e9, updated=1e9 + 3600)
     assert Ledger(Deeds(), kept=kept, endurance=2000.0).worn_at == pytest.approx(1e9 + 2 * 3600)
     assert Ledger(Deeds(), kept=kept).worn_at is None
+
+
+def test_a_chip_is_worn_at_the_mean_rate_of_its_life():
+    """50 of 100 pulses in ten days: the rest takes ten days more."""
+    now = time.time()
+    life = Life("acme", Deeds(pulses_up=50), most_pulses=50, since=now - 10 * 86400)
+    assert life.worn_at(100.0) == pytest.approx(now + 10 * 86400, abs=60)
+    assert life.worn_at(None) is None and Life("acme", Deeds(), most_pulses=50).worn_at(100.0) is None
 
 
 def test_figures_without_a_source_are_refused():

@@ -184,7 +184,7 @@ def response(data: xr.Dataset, zero: float = 0.5, bounds: float = BOUNDS) -> dic
     end, lean = ended(only, bounds), abs(only.beta_sigma * only.mean_level)
     return _step_of(only.cells, only.bend, only.error2, only.error2_sigma, lean, end) | {
         slope: _slope(only, -(1 - zero) if rising is not None else zero, end),
-        "c2c": _c2c([only], float(np.nanmedian(only.cells))),
+        "c2c": _c2c([only], float(np.nanmedian(only.cells)), lean, end),
     }
 
 
@@ -209,7 +209,7 @@ def _both(rising: Ramp, falling: Ramp, zero: float, bounds: float) -> dict[str, 
     )
     found["slope_up"] = _slope(rising, -(1 - zero), ends[0])
     found["slope_down"] = _slope(falling, zero, ends[1])
-    found["c2c"] = _c2c([rising, falling], found["step"].value)
+    found["c2c"] = _c2c([rising, falling], found["step"].value, slopes, math.hypot(*ends) / 2)
     # of the difference less its mean share, which is linear in the steps: a ratio of noisy steps would be too wide
     noise2 = (1 - asymmetry) ** 2 * rising.error2 + (1 + asymmetry) ** 2 * falling.error2
     square = float(((up + down) ** 2).mean()) - rising.error2 - falling.error2
@@ -249,12 +249,15 @@ def _slope(found: Ramp, factor: float, end: float) -> Estimate:
     return slope.widened(shape_of_the_response=found.beta_bend * abs(factor), ends_of_cells_ranges=ends)
 
 
-def _c2c(found: Sequence[Ramp], step: float) -> Estimate:
-    """Mean over directions; arithmetic is that of levels beside a step."""
+def _c2c(found: Sequence[Ramp], step: float, lean: float, end: float) -> Estimate:
+    """Mean over directions, a share of the step with its relative errors; arithmetic is of levels, beside a step."""
     variance = float(np.mean([r.c2c2 for r in found]))
     sigma = float(np.sqrt(np.sum([r.c2c2_sigma**2 for r in found]))) / len(found)
     bend = max(r.bend for r in found)
-    return robust.root(variance, sigma).widened(shape_of_the_response=bend / 2, arithmetic=ARITHMETIC / step)
+    share = robust.root(variance, sigma)
+    return replace(share, sigma=math.hypot(share.sigma, lean * share.value)).widened(
+        shape_of_the_response=bend / 2, ends_of_cells_ranges=end * share.value, arithmetic=ARITHMETIC / step
+    )
 
 
 def steps_by_cell(data: xr.Dataset, zero: float = 0.5) -> Array:

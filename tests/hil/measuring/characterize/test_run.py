@@ -18,7 +18,7 @@ from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.pulses import Pulses
 from hil.cli import build_app, main
 from hil.counterparts.opening.wire import crossbar_of_chip
-from hil.measuring.characterize import distance, plan, run, steps
+from hil.measuring.characterize import distance, plan, run, steps, store
 from hil.measuring.characterize.items import (
     Drift,
     Found,
@@ -124,6 +124,20 @@ def test_a_finished_characterization_is_not_measured_again(whole, finished):
     second = measure(whole.chip, finished)
     assert np.array_equal(whole.chip.usage(0, 0)[0].numpy(), whole.taken)
     assert [f.measured for f in whole.found.figures] == [f.measured for f in second.figures]
+
+
+def test_what_was_measured_so_far_can_be_read_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "PUBLISH_S", 0.0)
+    seen = []
+
+    def look(name, number, count):
+        if 0 < number < count:
+            seen.append(xr.load_dataset(tmp_path / "run" / f"{name}.nc", engine="h5netcdf").sizes["step"] - number)
+
+    only = plan.Plan(rows=2, columns=2, programming=Programming(levels=(0.2, 0.8, 0.5), reads=2))
+    with crossbar_of_chip(Chip(load("ecram"), seed=1)) as crossbar:
+        run.characterize(crossbar, only, tmp_path / "run", progress=look)
+    assert len(seen) >= 2 and set(seen) == {0}
 
 
 def test_another_chip_or_plan_is_refused_by_name(finished):

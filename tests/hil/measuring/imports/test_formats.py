@@ -115,6 +115,34 @@ def test_any_table_with_a_mapping_is_read_in_its_units(column, values, expected,
     assert found.source == {"licence": "CC0"}
 
 
+@pytest.mark.parametrize("counted", [True, False], ids=["pulses are numbered", "pulses are not numbered"])
+def test_ramps_that_follow_each_other_stay_apart_without_a_column_of_cycles(counted, tmp_path):
+    text = MAP.format(conductance='conductance = { name = "X", unit = "uS" }')
+    (tmp_path / "map.toml").write_text(
+        text.replace("polarity", 'pulse = { name = "N" }\npolarity') if counted else text
+    )
+    rows = [("Device", "Dir", "X", "V", "Pulse", "N")]
+    for again in range(3):
+        rows += [(c, "up", again + n, 1, 1, n) for n in range(1, 5) for c in "ab"]
+        rows += [(c, "down", 9 + again - n, 1, 1, n) for n in range(1, 5) for c in "ab"]
+        if again == 1:  # one more ramp up, with nothing between
+            rows += [(c, "up", 20 + n, 1, 1, n) for n in range(1, 5) for c in "ab"]
+    found = read("table", write(tmp_path / "t.csv", rows, ";"), mapping=tmp_path / "map.toml")
+    up, down = samples.ramps_of(found, samples.Range(0.0, 1e-6))
+    assert len(down.x) == 6 and np.allclose(np.diff(down.x), -1)
+    if counted:  # a ramp after another of its kind is told from it by its numbers alone
+        assert len(up.x) == 8 and np.allclose(np.diff(up.x), 1)
+
+
+def test_lines_before_the_headings_are_no_part_of_the_table_and_empty_ones_count(tmp_path):
+    text = "skip_lines = 3\n" + MAP.format(conductance='conductance = { name = "X", unit = "S" }')
+    (tmp_path / "map.toml").write_text(text.replace('separator = ";"\n', ""))
+    rows = [("Device", "Dir", "X", "V", "Pulse"), *[("a", "up", v, 100, 1500) for v in (1, 2)]]
+    path = write(tmp_path / "t.tsv", rows)
+    path.write_text("# exported in May; 2024, by lab X\n\n# V in volts\n" + path.read_text())
+    assert read("table", path, mapping=tmp_path / "map.toml").conductance_s == pytest.approx((1, 2))
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [('kind = "ramps"\n[columns]\nconductance = { name = "G", unit = "s" }', r"'s' is a unit of time"),
