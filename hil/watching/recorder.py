@@ -40,7 +40,7 @@ CELLS_S = 10.0
 STANDING_S = 5.0
 KEPT_S = 2.0
 STOPPED = "by Ctrl-C or a signal"
-NOTES, SHARE = 0.0025, 0.001
+NOTES, SHARE = 0.0015, 0.0007
 """Of the time that noting steps, and that each kind of picture and question and the ledger may take."""
 
 
