@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hil.commands import say
-
-USUAL = Path("runs")
+from hil.commands import RUNS, RunsFolder, say
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")] = USUAL,
+    folder: RunsFolder = RUNS,
     host: Annotated[
         str, typer.Option(help="Address to serve on; another than this computer's asks for a token.")
     ] = "127.0.0.1",
@@ -34,7 +31,7 @@ def command(
         raise typer.BadParameter(
             f"the page needs {error.name}, which is not installed: pip install 'crossbar-hil[live]'"
         ) from None
-    if not folder.is_dir() and folder != USUAL:  # it may be there before the first run
+    if not folder.is_dir() and folder != RUNS:  # it may be there before the first run
         raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
     if token is None and not local(host):
         token = secrets.token_urlsafe(24)

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import say
-
-USUAL = Path("runs")
+from hil.commands import RUNS, RunsFolder, say
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")] = USUAL,
+    folder: RunsFolder = RUNS,
     bench: Annotated[
         Path | None, typer.Option("--bench", help="Bench file: say who has its devices, without opening any.")
     ] = None,
@@ -29,7 +27,7 @@ def command(
     from hil.watching.devices import devices
     from hil.watching.status import Looker
 
-    early = watch is not None and folder == USUAL
+    early = watch is not None and folder == RUNS
     if bench is None and not folder.is_dir() and not early:
         raise typer.BadParameter(f"{folder} is no folder: name that of a run, or one that has some")
     looker = None

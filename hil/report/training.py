@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.documents import DocumentError, parse_toml, read_text
 from firmware_specs.registry import Entry, StaleInstallation, entries, stale
 from hil.counterparts.mapping import Mapping as Units
 from hil.counterparts.seam import Ranges
@@ -49,8 +49,8 @@ def write_report(folder: RunFolder, path: Path | None = None) -> None:
 def _asked(config: Path) -> dict[str, str]:
     """Texts of an experiment file: a run that was stopped has no summary to say them."""
     try:
-        found = tomllib.loads(config.read_text("utf-8")) if config.stat().st_size <= MOST_CONFIG else {}
-    except (OSError, ValueError, RecursionError):
+        found = parse_toml(read_text(config, MOST_CONFIG))
+    except (OSError, DocumentError):
         return {}
     return {key: value for key, value in found.items() if isinstance(value, str)}
 
