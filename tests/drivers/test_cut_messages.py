@@ -219,3 +219,25 @@ def test_a_hislip_session_of_which_a_message_was_cut_is_opened_anew():
     device.close()
     assert device.sessions == 2
     assert [said for said in device.heard if said != "half a message"] == [b"*IDN?"]
+
+
+def test_a_hislip_session_whose_host_sleeps_until_the_deadline_before_it_sends_stays(monkeypatch):
+    """Nothing went out, so nothing is cut: a session that is opened anew would trip outputs that are on."""
+    device = Hislip(lambda said, number: [(0.0, reply(number, b"in time\n"))])
+    wire = VisaSession(device.address)
+    with monkeypatch.context() as patch:
+        at_work = type(wire._visa).write
+
+        def late(library, session, data):
+            time.sleep(0.2)
+            return at_work(library, session, data)
+
+        patch.setattr(type(wire._visa), "write", late)
+        with pytest.raises(LinkTimeout):
+            wire.write(b"NEVER?", within(0.1))
+    wire.drain(0.02, within(10))
+    wire.write(b"*IDN?", within(10))
+    assert wire.read_until(b"\n", 100, within(10)) == b"in time\n"
+    wire.close()
+    device.close()
+    assert device.sessions == 1 and device.heard == [b"*IDN?"]
