@@ -71,6 +71,21 @@ class SkipPart(Section):
     bias: bool = False
 
 
+class LayerLoss(Section):
+    """A loss that looks at one layer of a block, by a linear readout of its own, which learns on the host.
+
+    Nudges then go into every layer of that block (intermediate losses: Lin, Bal and Sengupta, arXiv 2508.15989), which
+    `reference:` and devices that multiply can do. It is part of the training loss and of nothing that is tested.
+
+    Attributes:
+        layer: Which, from 0.
+        share: What it counts beside the loss of the outputs.
+    """
+
+    layer: Count
+    share: Positive = 1.0
+
+
 class EnergyPart(Section):
     """The energy part of a block.
 

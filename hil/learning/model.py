@@ -21,6 +21,7 @@ from hil.learning.block import EnergyBlock, Observer
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.initial import initialize
+from hil.learning.looked_at import LookedAt
 
 
 class ModelError(ValueError):
@@ -44,7 +45,8 @@ def build(
         classes: Width of the output.
 
     Returns:
-        `block_1`, `block_2`, ... (each with `feedforward` and `energy`), then `readout` if there is one.
+        `block_1`, `block_2`, ... (each with `feedforward` and `energy`, and `readouts` where losses look at its
+        layers), then `readout`.
 
     Raises:
         ModelError: layers that do not fit.
@@ -55,8 +57,10 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(torch.device("cpu"), experiment.run.seed, "weights").initial_seed())
         for number, part in enumerate(experiment.blocks):
-            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape, rules[number])
-            parts[f"block_{number + 1}"] = block
+            where = f"blocks.{number}"
+            block, shape = _block(experiment, part, where, bench, shape, rules[number])
+            watched = _looked_at(experiment, part, where, block, classes) if part.losses else block
+            parts[f"block_{number + 1}"] = watched
         if experiment.readout == "linear":
             parts["readout"] = nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), classes))
         elif prod(shape) != classes:
@@ -159,9 +163,21 @@ def _dense(topology: spec.Topology | None) -> bool:
     return topology is not None and all(isinstance(coupling, spec.Dense) for coupling in topology.couplings)
 
 
+def _looked_at(experiment: Experiment, part: BlockPart, where: str, block: nn.Sequential, classes: int) -> nn.Module:
+    """The block with a readout for every loss that looks at one of its layers."""
+    if getattr(experiment.estimator, "nudge", "constant") != "constant" or experiment.update.by_device:
+        raise ModelError(f"{where}.losses: losses of layers need constant nudges and an update that the host forms")
+    feedforward, energy = block.children()
+    assert isinstance(energy, EnergyBlock)  # noqa: S101 - by construction
+    try:
+        return LookedAt(feedforward, energy, part.losses, classes)
+    except ValueError as error:
+        raise ModelError(f"{where}.{error}") from error
+
+
 def _block(
     experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...], rule: Rule
-) -> tuple[nn.Module, tuple[int, ...]]:
+) -> tuple[nn.Sequential, tuple[int, ...]]:
     layers: list[nn.Module] = []
     for index, layer in enumerate(part.feedforward):
         try:

@@ -19,6 +19,7 @@ from hil.data import DataError
 from hil.experiments.schema import Experiment
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.gradients.baseline import Implicit, Unrolled
+from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import task
 from hil.learning.model import build, energy_blocks, set_rule
 
@@ -179,7 +180,11 @@ def gradients(
     set_rule(model, rule)
     for block in energy_blocks(model).values():
         block.observer = block.observer if seen is None else seen.append
-    task(experiment.loss).loss(model(given.images)[given.kept], given.labels[given.kept]).backward()
+    loss = task(experiment.loss).loss
+    _, mean = scores_and_loss(
+        model, lambda scores, labels: loss(scores[given.kept], labels), given.images, given.labels[given.kept]
+    )
+    mean.backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 
 
