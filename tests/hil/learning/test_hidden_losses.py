@@ -11,7 +11,6 @@ from hil import open_bench
 from hil.cli import main
 from hil.experiments.experiment_file import ExperimentError
 from hil.experiments.experiment_file import load as load_experiment
-from hil.learning.block import EnergyBlock
 from hil.learning.gradients.baseline import Implicit
 from hil.learning.gradients.followed import scores_and_loss
 from hil.learning.loss import task
@@ -109,4 +108,3 @@ def test_such_an_experiment_trains_by_the_command_line_and_is_checked_by_gradche
         assert ended.value.code == 0
     checked = json.loads((tmp_path / "check.json").read_text())["parameters"]
     assert any(name.startswith("block_1.readouts") for name in checked)
-    assert all(isinstance(b, EnergyBlock) for b in [model_of().block_1.energy])
