@@ -13,7 +13,7 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.counterparts.cell_array import CellArray
+from hil.counterparts.cell_array import CellArray, SelfUpdating
 from hil.counterparts.seam import Bench, PlacementError, Settled
 from hil.experiments.parts import ConvPart, DensePart, EnergyPart, SkipPart
 from hil.experiments.schema import BlockPart, Experiment
@@ -188,8 +188,6 @@ def _block(
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
-    if experiment.update.by_device and topology is not None and not topology.clips_at_one:
-        raise ModelError(f"{where}.energy: a chip that updates itself contrasts states of rail 1, got {topology.rails}")
     if experiment.update.by_device and not _dense(topology):
         raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")
     if (
@@ -220,6 +218,12 @@ def _block(
         )
     except PlacementError as error:
         raise PlacementError(f"{where}.energy: {error}") from error
+    if experiment.update.by_device and isinstance(energy.array, SelfUpdating) and energy.array.stretch() != 1:
+        chips = ", ".join(f"{rail / energy.array.stretch():g}" for rail in energy.topology.rails)
+        raise ModelError(
+            f"{where}.energy: a chip that updates itself contrasts its own states, of rail {chips}, the block's has "
+            f"{', '.join(f'{rail:g}' for rail in energy.topology.rails)}: set rail = {chips}"
+        )
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = {experiment.update.kind!r}: {bench.address} has no cells that could be pulsed")
     host = nn.Sequential(*layers)

@@ -186,7 +186,7 @@ def _nudge_sign(subject: Subject) -> None:
     states = _run(subject, _drive(subject, 0.3), up, down, reads=16)[1][-1]
     rise, fall = float(np.mean(states[1] - states[0])), float(np.mean(states[2] - states[0]))
     wanted = float(up[0, 0])
-    step = subject.converters[ConverterId.OUTPUT_ADC].lsb / subject.parameters[Parameter.STATE_UNIT_V]
+    step = subject.converters[ConverterId.OUTPUT_ADC].lsb / subject.state_unit_v
     for moved, size in ((rise, wanted), (fall, -wanted)):
         off = abs(moved - size)
         demand(off < 0.2 * wanted + step, f"a nudge of {size:+.3f} moved the outputs by {moved:+.3f}")
