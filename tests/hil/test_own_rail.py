@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.errors import ProtocolViolation
 from drivers.framed import Framed
@@ -265,3 +266,22 @@ def test_the_board_header_carries_the_rail():
     neurons = sheet.neurons.model_copy(update={"state_unit_v": 0.25, "clamped_high_v": 1.0})
     assert "{PARAM_CLAMPED_HIGH_V, 1.0}" in board.text(sheet.model_copy(update={"neurons": neurons}), "own")
     assert "CLAMPED_HIGH_V" not in board.text(sheet, "board.toml")
+
+
+def test_the_board_in_c_clips_where_its_header_says(c_boards, tmp_path):
+    """State unit 0.25 V, rail 1 V: driven beyond it, below it, and in between."""
+    text = (board.FOLDER / "board.toml").read_text()
+    text = text.replace("state_unit_v = 1.0", "state_unit_v = 0.25\nclamped_high_v = 1.0")
+    (tmp_path / "own.toml").write_text(text)
+    folder = c_boards.folder / "own-rail"
+    folder.mkdir()
+    (folder / "board.h").write_text(board.text(load(str(tmp_path / "own.toml")), "own.toml"))
+    program = c_boards.make(f"COMMON=-std=c11 -I{folder} -I. -Icore -Ichip", name="own-rail")
+    with c_boards.running(program / "board") as address, connect(address) as crossbar:
+        assert datasheet_of(crossbar.info, address).neurons.rail == 4.0
+        crossbar.configure(0, dense_chain([4, 1]))
+        crossbar.arm()
+        crossbar.program(0, [np.full((2, 5, 1), 1e-5)])
+        amperes = np.array([[-1.0, 0.2, 0.6, 3.0]]) / 1e3  # a drive of 1 mA is 1 V behind 1 kOhm
+        volts = crossbar.settle(0, amperes, layers=[0]).states_v[0][0]
+    assert np.allclose(volts, [[0.0, 0.2, 0.6, 1.0]], atol=5e-3)

@@ -276,7 +276,7 @@ def _temperature(subject: Subject) -> None:
 
 CHECKS = (
     Check("settle.shape", "7.7", "the reply has every phase, sample and layer asked for", _shape),
-    Check("settle.transfer", "7.5", "a clamped neuron settles to clip(slope x drive, 0, 1)", _transfer),
+    Check("settle.transfer", "7.5", "a clamped neuron settles to clip(slope x drive, 0, r)", _transfer),
     Check("settle.samples", "7.7", "samples come back in their order", _order_of_samples),
     Check("settle.units", "7.5", "units come back in their order", _order_of_units),
     Check("settle.layers", "7.7", "layers come back in the order asked for", _order_of_layers),
