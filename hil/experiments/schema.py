@@ -60,7 +60,7 @@ class BlockPart(Section):
     Attributes:
         feedforward: Layers on the host before the energy, first to last.
         energy: What the array settles.
-        losses: Losses that look at layers of it, beside that of the outputs.
+        losses: Layers of the energy that have losses of their own in training, of the experiment's kind.
     """
 
     feedforward: tuple[FeedforwardLayer, ...] = ()

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hil.learning import layer_losses
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator, contrast_weights, contrasted, stencil
-from hil.learning.looked_at import LookedAt
 from hil.learning.loss import Loss
 
 
@@ -31,13 +31,13 @@ def scores_and_loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor
         labels: (batch,).
 
     Returns:
-        Scores (batch, classes) and the mean loss.
+        Scores (batch, classes) and the mean loss, with those of layers that have one.
     """
     *earlier, last, readout = model.children()
     block = last.get_submodule("energy")
     assert isinstance(block, EnergyBlock)  # noqa: S101 - by construction
     if not (isinstance(block.estimator, Estimator) and block.estimator.nudge == "reevaluated"):
-        return _at_the_free_state(model, loss, images, labels)
+        return layer_losses.run(model, loss, images, labels)
     for part in earlier:
         images = part(images)
     drive = last.get_submodule("feedforward")(images)
@@ -48,22 +48,6 @@ def scores_and_loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor
     shaped = drive.reshape(len(drive), *block.energy.drive_shape)
     scores, mean = _Followed.apply(block, head, names, shaped, *parameters)
     return scores, mean
-
-
-def _at_the_free_state(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores, and the loss of them and of every hidden layer that one looks at."""
-    if not any(isinstance(part, LookedAt) for part in model.children()):
-        scores = model(images)
-        return scores, loss(scores, labels)
-    seen: list[tuple[float, Tensor]] = []
-    for part in model.children():
-        if isinstance(part, LookedAt):
-            images, more = part.looked_at(images)
-            seen += more
-        else:
-            images = part(images)
-    hidden = [share * loss(scores, labels) for share, scores in seen]
-    return images, sum(hidden, start=loss(images, labels))
 
 
 class _Head:
