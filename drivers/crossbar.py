@@ -77,7 +77,7 @@ class Crossbar:
             substrate = "resistive" if self.info.fabric.resistive else "Hopfield"
             raise OutOfRange(f"a {topology.substrate} block on a {substrate} device", device=self.address)
         if not topology.clips_at_one:
-            text = f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()"
+            text = f"rails {topology.rails}: a device has its own and is told rails of 1, use topology.in_rails()"
             raise OutOfRange(text, device=self.address)
         cells = self.session.call(lambda device: device.configure(array, topology))
         if cells != (expected := tuple(topology.cells(coupling) for coupling in topology.couplings)):

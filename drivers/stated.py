@@ -30,6 +30,7 @@ RANGES: dict[Parameter, tuple[float, float]] = {
     Parameter.UPDATE_RATE_PER_S: (SMALLEST, LARGEST),
     Parameter.UPDATE_WINDOW_S: (SMALLEST, LONGEST_S),
     Parameter.UPDATE_BATCH: (1, 0xFFFFFFFF),
+    Parameter.CLAMPED_HIGH_V: (SMALLEST, LARGEST),
 }
 WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH)
 RISING = ((Parameter.G_MIN_S, Parameter.G_MAX_S), (Parameter.LINEAR_LOW_V, Parameter.LINEAR_HIGH_V))

@@ -11,7 +11,6 @@ sweeps would near the equilibrium if no unit were at a rail.
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 from collections.abc import Sequence
@@ -139,14 +138,18 @@ class Chain:
         order = [layer for group in self.groups for layer in group]
         # a vector like no eigenvector; a row each, as samples are
         state = [1 + 0.1 * torch.arange(len(x.row), device=x.row.device).sin().to(x.row)[None] for x in self.layers]
-        for _ in range(POWER):
+        sizes = list[Tensor]()
+        for left in reversed(range(POWER)):
             for index in order:
-                layer = self.layers[index]
-                moved = [torch.mm(state[term.source], term.matrix) for term in layer.terms]
-                state[index] = layer.alpha * sum(moved[1:], start=moved[0])
-            length = torch.cat(state, 1).norm().clamp(min=1e-30)  # weights may be 0
-            state = [s / length for s in state]
-        rate = float(length)
+                first, *others = self.layers[index].terms
+                moved = torch.mm(state[first.source], first.matrix)
+                for term in others:
+                    moved.addmm_(state[term.source], term.matrix)
+                alpha = self.layers[index].alpha
+                state[index] = moved if alpha == 1.0 else moved.mul_(alpha)
+            if left < 2:
+                sizes.append(torch.cat(state, 1).norm())
+        rate = float(sizes[1] / sizes[0].clamp(min=1e-30))  # weights may be 0
         return min(MOST_PAST, 2 / (1 + math.sqrt(1 - rate))) if rate < 1 else MOST_PAST
 
     def relax(
@@ -177,15 +180,16 @@ class Chain:
         like = self.layers[0].row
         buffer = _scratch("states", (longest + 1, samples, sum(widths)), like)
         spare = _scratch("changes", (longest, samples, sum(widths)), like)
-        slots = [slot.split(widths, 1) for slot in buffer.unbind(0)]
+        slots = list(zip(*(part.unbind(0) for part in buffer.split(widths, 2)), strict=True))
         self._begin(buffer, slots[0], start)
         order = [layer for group in (self.groups[::-1] if backwards else self.groups) for layer in group]
-        plans = [self._plan(order, old, new, constants, pace) for old, new in itertools.pairwise(slots)]
+        plans = list[list[_Product]]()
         dear = samples * sum(t.matrix.numel() for layer in self.layers for t in layer.terms) > DEAR
-        done, count, seen = 0, min(2 if dear else FIRST_LOOK, longest), list[Tensor]()
-        addmm = torch.addmm
+        done, count, seen, addmm = 0, min(2 if dear else FIRST_LOOK, longest), list[Tensor](), torch.addmm
         while True:
             count = min(count, most - done)
+            for place in range(len(plans), count):
+                plans.append(self._plan(order, slots[place], slots[place + 1], constants, pace))
             for plan in plans[:count]:
                 for constant, state, matrix, alpha, into, past, limits in plan:
                     addmm(constant, state, matrix, alpha=alpha, out=into)

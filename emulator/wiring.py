@@ -153,7 +153,7 @@ def neurons(
     """Neuron circuits of a layer: `s = clamp(slope (1 - leak) (1 + e) (z - o))`, e and o fixed for life."""
     layer, spec = topology.layers[index], sheet.neurons
     low = 0.0 if layer.clamped else spec.linear_low_v / spec.state_unit_v
-    high = 1.0 if layer.clamped else spec.linear_high_v / spec.state_unit_v
+    high = spec.rail if layer.clamped else spec.linear_high_v / spec.state_unit_v
     slope = (layer.slope if layer.clamped else 1.0) * (1 - spec.leak)
     known = _known(sheet, topology, array, index)
     if spec.gain_mismatch_sigma == 0 and spec.offset_mismatch_sigma_v == 0 and not known:

@@ -249,6 +249,7 @@ class Parameter(IntEnum):
     UPDATE_RATE_PER_S = 30
     UPDATE_WINDOW_S = 31
     UPDATE_BATCH = 32
+    CLAMPED_HIGH_V = 33
 
 
 PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential", "power")

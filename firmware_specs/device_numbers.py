@@ -56,6 +56,8 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
         Parameter.SETTLE_TOLERANCE: sheet.settle.tolerance,
         Parameter.WRITE_ENERGY_J: sheet.programming.write_energy_j,
     }
+    if sheet.neurons.clamped_high_v is not None:
+        numbers[Parameter.CLAMPED_HIGH_V] = sheet.neurons.clamped_high_v
     if sheet.update is not None:
         numbers[Parameter.UPDATE_RATE_PER_S] = sheet.update.rate_per_s
         numbers[Parameter.UPDATE_WINDOW_S] = sheet.update.window_s

@@ -67,8 +67,8 @@ class Layer(_Record):
         slope: Gain of a clamped neuron (the `a` of the ff-EBM paper); a linear layer ignores it. In a resistive
             network: voltage gain A of the bidirectional amplifier behind each node, whose output is the state (forward
             voltage gain A, backward current gain 1/A; Kendall et al. 2020, arXiv 2006.01981). 1 is no amplifier.
-        rail: Upper rail of a clamped neuron; slope 1 and rail 6 are ReLU6. A device knows rails of 1 only: where all
-            rails of a block are alike, the host measures its states in units of them (`Topology.in_rails`).
+        rail: Upper rail of a clamped neuron; slope 1 and rail 6 are ReLU6. A device has its own and is told none:
+            where all rails of a block are alike, the host measures its states in units of them (`Topology.in_rails`).
     """
 
     shape: Annotated[Shape, Field(min_length=1, max_length=3)]
@@ -78,7 +78,7 @@ class Layer(_Record):
 
     @model_serializer(mode="wrap")
     def _without_the_usual_rail(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Documents of devices, which know a rail of 1 only, do not mention it."""
+        """Documents of devices, which have a rail of their own, do not mention it."""
         said: dict[str, Any] = write(self)
         if self.rail == 1:
             del said["rail"]
@@ -174,7 +174,7 @@ class Topology(_Record, Shown):
 
     @property
     def clips_at_one(self) -> bool:
-        """Is this what a device can be told: has every clamped layer a rail of 1?"""
+        """Is this what a device can be told: does no clamped layer state a rail, which is then the device's own?"""
         return self.rails in ((), (1.0,))
 
     def in_rails(self) -> Topology:

@@ -55,7 +55,7 @@ def topology(link: ScpiLink, p: Parameters, query: bool) -> bytes | None:
         problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
         raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: {problems}") from error
     if not wanted.clips_at_one:
-        raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: rail: a device knows rails of 1 only")
+        raise ScpiError(-224, f"{ErrorCode.DOES_NOT_FIT.name}: rail: a device has its own, leave it out")
     link.verb(Opcode.CONFIGURE, Configure(array, wanted).pack())
     return None
 

@@ -12,7 +12,7 @@ from firmware_specs.datasheet.section import NonNegative, Positive, Section
 class Neurons(Section):
     """Neuron circuits of an array.
 
-    A clamped neuron clips to `0 .. state_unit_v`; a linear one to its own, wider rails. A resistive network has nodes
+    A clamped neuron clips to `0 .. clamped_high_v`; a linear one to its own, wider rails. A resistive network has nodes
     instead, but the same units: a voltage of 1.0 is `state_unit_v`, a conductance of 1.0 is `1 / transimpedance_ohm`.
 
     Attributes:
@@ -20,6 +20,8 @@ class Neurons(Section):
         transimpedance_ohm: Summed current to voltage; fixes the weight scale, `w = (G+ - G-) * transimpedance_ohm`.
         linear_low_v: Lower rail of a linear layer, of every node in a resistive network; volts.
         linear_high_v: Upper rail, volts.
+        clamped_high_v: Upper rail of a clamped neuron, volts; `state_unit_v` when omitted. Six times that makes a
+            neuron of slope 1 a ReLU6. Bias lines stay at one state unit.
         gain_mismatch_sigma: Static relative gain spread between neuron circuits.
         offset_mismatch_sigma_v: Static offset spread between neuron circuits, volts, at the summing node.
         leak: Share of a neuron's gain that its leak takes: `s = clamp(gain (1 - leak) z)`.
@@ -31,11 +33,22 @@ class Neurons(Section):
     transimpedance_ohm: Positive
     linear_low_v: float
     linear_high_v: float
+    clamped_high_v: Positive | None = None
     gain_mismatch_sigma: NonNegative = 0.0
     offset_mismatch_sigma_v: NonNegative = 0.0
     leak: Annotated[float, Field(ge=0, lt=1)] = 0.0
     node_capacitance_f: Positive | None = None
     thermal_noise: bool = False
+
+    @property
+    def rail_v(self) -> float:
+        """Upper rail of clamped neurons, volts."""
+        return self.state_unit_v if self.clamped_high_v is None else self.clamped_high_v
+
+    @property
+    def rail(self) -> float:
+        """The same in state units; 1 where nothing is said."""
+        return self.rail_v / self.state_unit_v
 
     @property
     def tau_s(self) -> float | None:

@@ -91,7 +91,7 @@ class Datasheet(Section):
         if self.resistive:
             _covers("state_adc", self.state_adc, neurons.linear_low_v, neurons.linear_high_v, "the rails")
         else:
-            _covers("state_adc", self.state_adc, 0.0, neurons.state_unit_v, "the state rails")
+            _covers("state_adc", self.state_adc, 0.0, neurons.rail_v, "the state rails")
         _covers("output_adc", self.output_adc, neurons.linear_low_v, neurons.linear_high_v, "the linear rails")
         return self
 
@@ -116,6 +116,8 @@ class Datasheet(Section):
             raise ValueError("update: a device that multiplies settles nothing, so that it holds no states to contrast")
         if self.resistive:
             raise ValueError("product: the host relaxes Hopfield blocks, fabric.substrate is 'resistive'")
+        if self.neurons.clamped_high_v is not None:
+            raise ValueError("neurons.clamped_high_v: a device that multiplies has no neurons, leave it out")
         if self.product.line_dac.high_v < self.neurons.state_unit_v:
             raise ValueError(
                 f"product.line_dac: reaches {self.product.line_dac.high_v} V, a state of 1 is "
@@ -146,6 +148,8 @@ class Datasheet(Section):
             raise ValueError("nodes: describes a resistive network, but fabric.substrate is 'hopfield'")
         if self.resistive and not self.cells.reciprocal:
             raise ValueError("cells.nonreciprocity, backward_gain: the cells of a resistive network are resistors")
+        if self.resistive and self.neurons.clamped_high_v is not None:
+            raise ValueError("neurons.clamped_high_v: a resistive node clips by a diode at 0 V, leave it out")
         if self.resistive and (self.neurons.gain_mismatch_sigma or self.neurons.offset_mismatch_sigma_v):
             raise ValueError("neurons: a resistive node has no circuit to mismatch (the ADCs have)")
         return self

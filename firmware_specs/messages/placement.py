@@ -16,7 +16,9 @@ def pack_topology(topology: Topology) -> bytes:
         ValueError: a rail other than 1, which the wire does not carry; `Topology.in_rails` is what a device is told.
     """
     if not topology.clips_at_one:
-        raise ValueError(f"rails {topology.rails}: a device knows rails of 1, configure it with topology.in_rails()")
+        raise ValueError(
+            f"rails {topology.rails}: a device has its own and is told rails of 1, use topology.in_rails()"
+        )
     source = topology.source or ()
     writer = Writer().put("u8 u8", topology.substrate == "resistive", len(source))
     writer.put("u32 " * len(source), *source).put("u8", len(topology.layers))

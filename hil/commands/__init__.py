@@ -55,6 +55,23 @@ def needed(device: str | None, bench: Path | None) -> str:
     return address
 
 
+def refuse_busy(address: str | None, visa_library: str | None = None) -> None:
+    """A device on a wire that somebody owns is refused at once, not after torch was loaded.
+
+    Raises:
+        drivers.errors.Busy: somebody owns it. AddressError, BenchFileError, drivers.errors.BadAddress: as `open_bench`.
+    """
+    if address is None or not address.startswith(("serial:", "visa:", "bench:")) or "{rank}" in address:
+        return
+    from drivers.doors import is_wire
+    from drivers.lock import refuse_owned
+    from hil.counterparts.opening.meant import meant_by
+
+    meant = meant_by(address, visa_library).entry.address
+    if is_wire(meant):
+        refuse_owned(meant)
+
+
 class Group(TyperGroup):
     """Commands below one, whose help has a sentence of each in full."""
 

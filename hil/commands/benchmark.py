@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
+from hil.commands import BenchFile, VisaLibrary, needed, refuse_busy, to_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,9 @@ def command(
 
     Done trainings are kept: the same command goes on where it was stopped. `hil compare` puts cards side by side.
     """
+    where = needed(address, bench)
+    refuse_busy(where, visa_library)
+
     from hil.outputs import RUNS, write_result
     from hil.report.card import row, write_card
     from hil.terminal import Terminal
@@ -53,7 +56,7 @@ def command(
     from hil.training.study.point import check
     from hil.training.study.work import done
 
-    console, where = Terminal(), needed(address, bench)
+    console = Terminal()
     names, numbers = chosen([name for name in tasks.split(",") if name]), seeds_of(seeds)
     counterpart = met(where, visa_library)
     rules = candidates(counterpart.sheet)

@@ -283,7 +283,17 @@ class Subject:
     @property
     def current_unit_a(self) -> float:
         """Amperes of a drive of 1.0 in model units."""
-        return self.parameters[Parameter.STATE_UNIT_V] / self.parameters[Parameter.TRANSIMPEDANCE_OHM]
+        return self.state_unit_v / self.parameters[Parameter.TRANSIMPEDANCE_OHM]
+
+    @property
+    def state_unit_v(self) -> float:
+        """Volts of a state of 1.0: the upper rail of clamped neurons, so that checks find it at 1 on every device."""
+        return self.parameters.get(Parameter.CLAMPED_HIGH_V, self.parameters[Parameter.STATE_UNIT_V])
+
+    @property
+    def rail(self) -> float:
+        """The same in the device's own state units, which its bias lines and contrasts are in."""
+        return self.state_unit_v / self.parameters[Parameter.STATE_UNIT_V]
 
     def settle(self, request: Settle) -> SettleReply:
         """One SETTLE."""
@@ -294,7 +304,7 @@ class Subject:
         clamped = self.topology.layers[layer].clamped
         adc = self.converters[ConverterId.STATE_ADC if clamped else ConverterId.OUTPUT_ADC]
         volts = adc.low + reply.states[index].astype(np.float64) / reads * adc.lsb
-        return np.asarray(volts / self.parameters[Parameter.STATE_UNIT_V])
+        return np.asarray(volts / self.state_unit_v)
 
     def _cells(self, coupling: int) -> tuple[int, int]:
         return self.topology.cells(self.topology.couplings[coupling])

@@ -133,6 +133,10 @@ class SelfUpdating(CellArray, Protocol):
         """Of one sample and term."""
         ...
 
+    def stretch(self) -> float:
+        """States of the block in units of the chip's, whose contrast it takes."""
+        ...
+
     def update(self, drive: Tensor, nudges: Sequence[Tensor], terms: Sequence[Term], windows_s: Tensor) -> Updated:
         """Settles as `settle` does, and lets the chip move its cells by what the phases differ in.
 
@@ -194,6 +198,10 @@ class PulsedCells:
         pair = 1 if cells.mapping == "single" else 2
         return pair * law.rate_per_s * cells.span_s * self._sheet.neurons.transimpedance_ohm
 
+    def stretch(self) -> float:
+        """By the rails of both."""
+        return self._mapping.stretch
+
     def longest_window_s(self) -> float:
         """By the datasheet."""
         return 0.0 if self._sheet.update is None else self._sheet.update.window_s
@@ -207,7 +215,7 @@ class PulsedCells:
             matrix = self.weights(number, slice(None), reads)
             if cells.mapping == "single" and coupling.bias:
                 matrix[-1] -= middle
-            found |= parameters_of(self.topology, coupling, matrix, number, self._mapping.rail)
+            found |= parameters_of(self.topology, coupling, matrix, number, self._mapping.stretch)
         return found
 
     def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:

@@ -42,6 +42,7 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "transimpedance_ohm": number(Parameter.TRANSIMPEDANCE_OHM),
             "linear_low_v": number(Parameter.LINEAR_LOW_V),
             "linear_high_v": number(Parameter.LINEAR_HIGH_V),
+            "clamped_high_v": info.parameters.get(Parameter.CLAMPED_HIGH_V),
         },
         "drive_dac": _converter(info, ConverterId.DRIVE_DAC, unit, device),
         "nudge_dac": _converter(info, ConverterId.NUDGE_DAC, "a", device),

@@ -38,6 +38,7 @@ class EnergyArray:
     """
 
     ranges = Ranges()
+    nudges_every_layer = True
 
     def __init__(self, energy: Energy, stop: Stop, nudged_stop: Stop | None) -> None:
         self.energy, self.stop, self.nudged_stop = energy, stop, nudged_stop or stop

@@ -6,8 +6,9 @@ A resistive network is driven by voltages, `drive_v = u * state_unit_v`, a weigh
 transimpedance_ohm`, and a bias is a current source set by the cell on the bias line,
 `i_a = (G - (g_min + g_max) / 2) * state_unit_v`: mid-range is no current, so that both signs can be had.
 
-Neurons of a chip clip to `state_unit_v`. Where those of a block clip to another rail R, `state_unit_v / R` stands for
-a state of 1: weights stay as they are, and a bias, whose line is driven with the whole `state_unit_v`, is divided by R.
+Neurons of a chip clip to its own rail r, in units of `state_unit_v` (1, or what `neurons.clamped_high_v` says). Where
+those of a block clip to another one, R, `state_unit_v r / R` stands for a state of 1: weights stay as they are, and a
+bias, whose line is driven with `state_unit_v`, is divided by R / r.
 """
 
 from __future__ import annotations
@@ -32,11 +33,16 @@ class Mapping:
 
     Attributes:
         datasheet: Of the device.
-        rail: Of the block's clamped neurons, model units.
+        rail: Of the block's clamped neurons, model units; 1 where it has none.
     """
 
     datasheet: Datasheet
     rail: float = 1.0
+
+    @property
+    def stretch(self) -> float:
+        """States of the block in units of the chip's: R / r."""
+        return self.rail / self.datasheet.neurons.rail
 
     @property
     def current_unit_a(self) -> float:
@@ -46,7 +52,7 @@ class Mapping:
     @property
     def state_unit_v(self) -> float:
         """Volts of a state of 1.0."""
-        return self.datasheet.neurons.state_unit_v / self.rail
+        return self.datasheet.neurons.state_unit_v / self.stretch
 
     @property
     def drive_unit(self) -> float:
@@ -63,7 +69,7 @@ class Mapping:
             half = cells.span_s * ohm / 2
             return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half), *nudge)
         most = cells.span_s * ohm
-        return Ranges((-most, most), (-most * self.rail, most * self.rail), *nudge)
+        return Ranges((-most, most), (-most * self.stretch, most * self.stretch), *nudge)
 
     def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
         """Target conductances of a block's couplings.
@@ -85,7 +91,7 @@ class Mapping:
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
             matrix = (
-                crossbar_matrix(topology, coupling, parameters, index, self.rail)
+                crossbar_matrix(topology, coupling, parameters, index, self.stretch)
                 / self.datasheet.neurons.transimpedance_ohm
             )
             if cells.mapping == "single":
@@ -103,7 +109,7 @@ class Mapping:
     def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:
         """Conductance changes of the couplings for weight and bias changes, (rows, columns), siemens."""
         ohm = self.datasheet.neurons.transimpedance_ohm
-        return [crossbar_matrix(topology, c, changes, i, self.rail) / ohm for i, c in enumerate(topology.couplings)]
+        return [crossbar_matrix(topology, c, changes, i, self.stretch) / ohm for i, c in enumerate(topology.couplings)]
 
     def weights(self, seen_s: Tensor) -> Tensor:
         """Weights of cells, (rows, columns), from their conductances, (planes, rows, columns), siemens.
@@ -115,23 +121,23 @@ class Mapping:
 
 
 def parameters_of(
-    topology: Topology, coupling: Dense | Conv, matrix: Tensor, index: int, rail: float = 1.0
+    topology: Topology, coupling: Dense | Conv, matrix: Tensor, index: int, stretch: float = 1.0
 ) -> dict[str, Tensor]:
     """A coupling's weights and biases from what its crossbar holds: the inverse of `crossbar_matrix`."""
     rows = matrix[:-1] if coupling.bias else matrix
     found = {f"weight_{index}": rows.T.reshape(topology.weight_shape(coupling))}
-    return found | ({f"bias_{index}": matrix[-1] * rail} if coupling.bias else {})
+    return found | ({f"bias_{index}": matrix[-1] * stretch} if coupling.bias else {})
 
 
 def crossbar_matrix(
-    topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int, rail: float = 1.0
+    topology: Topology, coupling: Dense | Conv, parameters: Parameters, index: int, stretch: float = 1.0
 ) -> Tensor:
     """A coupling's weights as its crossbar holds them, (rows, columns) float64, the bias line last.
 
-    Of a block whose neurons clip to another rail than 1 the line holds its biases in units of that.
+    Of a block whose neurons clip to another rail than the chip's the line holds its biases in units of their ratio.
     """
     _, columns = topology.cells(coupling)
     weight = parameters[f"weight_{index}"].detach().double().reshape(columns, -1).T
     if not coupling.bias:
         return weight
-    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns) / rail])
+    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns) / stretch])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class ReferenceArray:
     arithmetic: packed.Arithmetic = "full"
     over_relaxation: float | None = None
     _network: network.Network | None = None
+    nudges_every_layer: ClassVar[bool] = True
 
     def __getstate__(self) -> dict[str, object]:
         """Of a copy: its block programs it again."""

@@ -238,6 +238,13 @@ class Bench(Protocol):
 
 
 @runtime_checkable
+class TakesCurrentsByLayer(Protocol):
+    """An array that the host relaxes, so that `ByLayer` can be had."""
+
+    nudges_every_layer: bool
+
+
+@runtime_checkable
 class AnyEnergy(Protocol):
     """A bench that settles any energy, not only crossbar networks."""
 

@@ -99,6 +99,8 @@ class TiledArray(PulsedCells):
         PlacementError: the block is not dense, or there are not tiles enough.
     """
 
+    nudges_every_layer = True
+
     def __init__(self, sheet: Datasheet, tiles: Tiles, first: int, topology: Topology) -> None:
         super().__init__(sheet, topology)
         self._mapping = Mapping(sheet)  # its neurons are the host's, whatever their rails

@@ -92,3 +92,19 @@ class EnergyPart(Section):
     rail: Positive | None = None
     clamp_last: bool = False
     substrate: Substrate = "hopfield"
+
+
+class LayerLoss(Section):
+    """A loss of one layer of a block, beside that of the output.
+
+    Attributes:
+        layer: Which, counted from 0, the block's input layer; the last one on any chip, earlier ones where the host
+            relaxes (`reference:`, devices that multiply).
+        share: Factor of this loss in the whole one, where that of the output has 1.
+        readout: What makes scores of its states: a `linear` layer of its own on the host, which is trained, or `none`
+            where it has as many units as there are classes.
+    """
+
+    layer: Count
+    share: Positive = 1.0
+    readout: Literal["linear", "none"] = "linear"

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
 from firmware_specs.registry import choice, registered
-from hil.experiments.parts import Count, EnergyPart
+from hil.experiments.parts import Count, EnergyPart, LayerLoss
 from hil.learning.energies import Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.feedforward import LayerSection
@@ -60,10 +60,12 @@ class BlockPart(Section):
     Attributes:
         feedforward: Layers on the host before the energy, first to last.
         energy: What the array settles.
+        losses: Layers of the energy that have losses of their own in training, of the experiment's kind.
     """
 
     feedforward: tuple[FeedforwardLayer, ...] = ()
     energy: AnyEnergyPart
+    losses: tuple[LayerLoss, ...] = ()
 
 
 class UniformInit(Section):

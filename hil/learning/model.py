@@ -13,7 +13,7 @@ from torch import nn
 
 from emulator.streams import generator
 from firmware_specs import topology as spec
-from hil.counterparts.cell_array import CellArray
+from hil.counterparts.cell_array import CellArray, SelfUpdating
 from hil.counterparts.seam import Bench, PlacementError, Settled
 from hil.experiments.parts import ConvPart, DensePart, EnergyPart, SkipPart
 from hil.experiments.schema import BlockPart, Experiment
@@ -21,6 +21,7 @@ from hil.learning.block import EnergyBlock, Observer
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.initial import initialize
+from hil.learning.layer_losses import BlockWithLosses
 
 
 class ModelError(ValueError):
@@ -52,10 +53,14 @@ def build(
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     rules = rules_of(experiment.estimator, len(experiment.blocks))
+    if _follows(experiment.estimator) and any(part.losses for part in experiment.blocks):
+        raise ModelError(
+            "losses: a nudge that follows the loss follows the output's alone: set estimator.nudge = 'constant'"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(torch.device("cpu"), experiment.run.seed, "weights").initial_seed())
         for number, part in enumerate(experiment.blocks):
-            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape, rules[number])
+            block, shape = _block(experiment, part, f"blocks.{number}", bench, shape, rules[number], classes)
             parts[f"block_{number + 1}"] = block
         if experiment.readout == "linear":
             parts["readout"] = nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), classes))
@@ -75,9 +80,12 @@ def energy_blocks(model: nn.Module) -> dict[str, EnergyBlock]:
 
 def rules_of(rule: Rule, blocks: int) -> list[Rule]:
     """The rule of every block of a chain: only the last one's nudge can follow the loss, which it alone sees."""
-    follows = isinstance(rule, Estimator) and rule.nudge == "reevaluated"
-    earlier = replace(rule, nudge="constant") if follows and isinstance(rule, Estimator) else rule
+    earlier = replace(rule, nudge="constant") if _follows(rule) else rule  # type: ignore[type-var]
     return [*[earlier] * (blocks - 1), rule]
+
+
+def _follows(rule: Rule) -> bool:
+    return isinstance(rule, Estimator) and rule.nudge == "reevaluated"
 
 
 def set_rule(model: nn.Module, rule: Rule) -> None:
@@ -160,7 +168,7 @@ def _dense(topology: spec.Topology | None) -> bool:
 
 
 def _block(
-    experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...], rule: Rule
+    experiment: Experiment, part: BlockPart, where: str, bench: Bench, shape: tuple[int, ...], rule: Rule, classes: int
 ) -> tuple[nn.Module, tuple[int, ...]]:
     layers: list[nn.Module] = []
     for index, layer in enumerate(part.feedforward):
@@ -180,8 +188,6 @@ def _block(
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
-    if experiment.update.by_device and topology is not None and not topology.clips_at_one:
-        raise ModelError(f"{where}.energy: a chip that updates itself contrasts states of rail 1, got {topology.rails}")
     if experiment.update.by_device and not _dense(topology):
         raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")
     if (
@@ -212,7 +218,18 @@ def _block(
         )
     except PlacementError as error:
         raise PlacementError(f"{where}.energy: {error}") from error
+    if experiment.update.by_device and isinstance(energy.array, SelfUpdating) and energy.array.stretch() != 1:
+        chips = ", ".join(f"{rail / energy.array.stretch():g}" for rail in energy.topology.rails)
+        raise ModelError(
+            f"{where}.energy: a chip that updates itself contrasts its own states, of rail {chips}, the block's has "
+            f"{', '.join(f'{rail:g}' for rail in energy.topology.rails)}: set rail = {chips}"
+        )
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = {experiment.update.kind!r}: {bench.address} has no cells that could be pulsed")
-    chain = OrderedDict(feedforward=nn.Sequential(*layers), energy=energy)
-    return nn.Sequential(chain), own.nudge_shape
+    host = nn.Sequential(*layers)
+    if not part.losses:
+        return nn.Sequential(OrderedDict(feedforward=host, energy=energy)), own.nudge_shape
+    try:
+        return BlockWithLosses(host, energy, part.losses, classes), own.nudge_shape
+    except ValueError as error:
+        raise ModelError(f"{where}.{error}") from error

@@ -50,7 +50,7 @@ class PlacedBlock:
     def __init__(self, crossbar: Crossbar, array: int, topology: Topology, *, place: bool = True) -> None:
         self.crossbar = crossbar
         self.array = array
-        self.topology = topology
+        self.topology = topology.in_rails()
         if place:
             self.place()
 
@@ -87,12 +87,18 @@ class PlacedBlock:
     @property
     def settle_tolerance(self) -> float:
         """What states may still move by when a settle ends, model units; 0 where the device does not say."""
-        return float(self.crossbar.info.parameters.get(Parameter.SETTLE_TOLERANCE, 0.0))
+        return float(self.crossbar.info.parameters.get(Parameter.SETTLE_TOLERANCE, 0.0)) * self.bias_line
 
     @property
     def state_unit_v(self) -> float:
-        """Volts of a state of 1.0."""
-        return self.crossbar.info.parameter(Parameter.STATE_UNIT_V)
+        """Volts of a state of 1.0: the upper rail of clamped neurons, so that all chips clip at 1 here."""
+        unit_v = self.crossbar.info.parameter(Parameter.STATE_UNIT_V)
+        return self.crossbar.info.parameters.get(Parameter.CLAMPED_HIGH_V, unit_v)
+
+    @property
+    def bias_line(self) -> float:
+        """What a bias line is driven with, model units: 1 where neurons clip at one state unit."""
+        return self.crossbar.info.parameter(Parameter.STATE_UNIT_V) / self.state_unit_v
 
     @property
     def current_unit_a(self) -> float:

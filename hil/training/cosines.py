@@ -8,19 +8,20 @@ Where the nominal network has no gradient there, its adjoint grows without end, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from hil.counterparts.seam import Parameters, States
-from hil.learning.estimator import Estimator, Rule, Site
+from hil.learning.estimator import Estimator, Rule, RuleByLayer, Site
 from hil.learning.gradients.baseline import AdjointError, Implicit
 from hil.learning.model import energy_blocks
 
 TOTAL, PREFIX = "cosine", "cosine."
 EXACT = Implicit(unsolved="keep")
+Found = tuple[Tensor, dict[str, Tensor]]
 
 
 class Compared:
@@ -37,11 +38,24 @@ class Compared:
 
     def gradients(
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> Found:
         """As the rule; see `hil.learning.estimator.Rule`."""
         found = self.rule.gradients(site, drive, parameters, free, loss_gradient)
+        return self._beside(found, lambda: EXACT.gradients(site, drive, parameters, free, loss_gradient), parameters)
+
+    def gradients_by_layer(
+        self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradients: States
+    ) -> Found:
+        """As the rule's, where it has one; see `hil.learning.estimator.RuleByLayer`."""
+        assert isinstance(self.rule, RuleByLayer)  # noqa: S101 - the model was refused otherwise
+        given = site, drive, parameters, free, loss_gradients
+        found = self.rule.gradients_by_layer(*given)
+        return self._beside(found, lambda: EXACT.gradients_by_layer(*given), parameters)
+
+    def _beside(self, found: Found, work_out: Callable[[], Found], parameters: Parameters) -> Found:
+        """Notes how far what was found is from what is exact."""
         try:
-            exact = EXACT.gradients(site, drive, parameters, free, loss_gradient)
+            exact = work_out()
         except AdjointError:
             return found
         a, b = (torch.cat([each[1][name].flatten().double() for name in parameters]) for each in (found, exact))

@@ -1,7 +1,7 @@
 /* A small Hopfield array in software, for boards without a chip: chip.h in single precision, with noise.
  *
- * Layer by layer every unit goes to the minimum of the energy with the other layers held, s = clip(slope z, 0, 1) where
- * clamped and s = z within the rails where linear, until nothing moves more than the tolerance (PROTOCOL.md 7.5).
+ * Layer by layer every unit goes to the minimum of the energy with the other layers held, s = clip(slope z, 0, rail)
+ * where clamped and s = z within the rails where linear, until nothing moves more than the tolerance (PROTOCOL.md 7.5).
  * Cells, weights and wear are the array's own memory, not the firmware's: CHIP_MEMORY says in which section they live.
  */
 #include "chip.h"
@@ -24,7 +24,7 @@ static CHIP_MEMORY double joules[2][CELLS];
 static CHIP_MEMORY float state[BOARD_MAX_LAYERS][BOARD_MAX_UNITS], sum[BOARD_MAX_UNITS];
 static CHIP_MEMORY float drive[BOARD_MAX_UNITS], nudge[BOARD_MAX_UNITS];
 static const struct topology *topology;
-static float low_rail, high_rail, tolerance, g_low, g_range, unit_v, unit_a, ohm;
+static float low_rail, high_rail, rail, tolerance, g_low, g_range, unit_v, unit_a, ohm;
 static bool stale;
 
 static float uniform(void) { /* -1 .. 1 */
@@ -44,6 +44,7 @@ void chip_place(const struct topology *t) {
     unit_a = unit_v / ohm;
     low_rail = (float)parameter(PARAM_LINEAR_LOW_V, -1e9) / unit_v;
     high_rail = (float)parameter(PARAM_LINEAR_HIGH_V, 1e9) / unit_v;
+    rail = (float)parameter(PARAM_CLAMPED_HIGH_V, unit_v) / unit_v;
     tolerance = (float)parameter(PARAM_SETTLE_TOLERANCE, 1e-4);
     g_low = (float)parameter(PARAM_G_MIN_S, 0);
     g_range = (float)parameter(PARAM_G_MAX_S, 1) - g_low;
@@ -94,7 +95,7 @@ static float relax(unsigned layer) {
     float most = 0, slope = (float)l->slope;
     collect(layer);
     for (uint32_t u = 0; u < l->units; u++) {
-        float s = l->clamped ? clip(slope * sum[u], 0, 1) : clip(sum[u], low_rail, high_rail);
+        float s = l->clamped ? clip(slope * sum[u], 0, rail) : clip(sum[u], low_rail, high_rail);
         float moved = s > state[layer][u] ? s - state[layer][u] : state[layer][u] - s;
         if (moved > most) most = moved;
         state[layer][u] = s;

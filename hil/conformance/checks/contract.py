@@ -77,11 +77,14 @@ def _states(subject: Subject, drive: Array, *nudges: Array) -> list[Array]:
     return [subject.states(reply, i, i, reads) for i in range(2)]
 
 
-def _relaxed(topology: Topology, weights: Array, drive: Array) -> Array:
-    """Outputs of the two layers by the text: z forward and backward through the same weights, bias an input of 1."""
+def _relaxed(topology: Topology, weights: Array, drive: Array, line: float = 1.0) -> Array:
+    """Outputs of the two layers by the text: z forward and backward through the same weights, bias an input of 1.
+
+    In units of the rail of clamped neurons, in which the bias `line` is one state unit.
+    """
     rows = topology.layers[0].units
     first, last = np.zeros_like(drive), np.zeros((len(drive), weights.shape[1]))
-    bias = weights[rows:].sum(axis=0)
+    bias = line * weights[rows:].sum(axis=0)
     for _ in range(SWEEPS):
         first = np.clip(topology.layers[0].slope * (drive + last @ weights[:rows].T), 0, 1)
         last = first @ weights[:rows] + bias
@@ -122,7 +125,8 @@ def _bias(subject: Subject) -> None:
         wanted[-1] = np.linspace(0.3, 0.6, columns) * _weight_unit(subject)
         weights = _weigh(subject, wanted)
         drive = np.zeros((2, rows - 1))
-        _demand_size("outputs of a bias row", _states(subject, drive)[1][0], _relaxed(topology, weights, drive))
+        expected = _relaxed(topology, weights, drive, 1 / subject.rail)
+        _demand_size("outputs of a bias row", _states(subject, drive)[1][0], expected)
 
 
 def _slopes(subject: Subject) -> None:
@@ -142,7 +146,7 @@ def _slopes(subject: Subject) -> None:
         _demand_size("states of a clamped layer with slope 0.5, driven with 0.8,", first[0], 0.5 * drive)
         adc = subject.converters[ConverterId.OUTPUT_ADC]
         moved, wanted = float(np.mean(last[1] - last[2])), 2 * size
-        off = NEAR * wanted + adc.lsb / subject.parameters[Parameter.STATE_UNIT_V]
+        off = NEAR * wanted + adc.lsb / subject.state_unit_v
         demand(abs(moved - wanted) < off, f"a linear layer with slope 0.25 moved by {moved:.3f} under nudges of "
                                           f"+-{size:.3f}: its slope is not to be looked at")  # fmt: skip
 
@@ -160,12 +164,12 @@ def _rails(subject: Subject) -> None:
         _place(subject, topology)
         rows, columns = topology.cells(topology.couplings[0])
         weight = 0.9 * _weight_unit(subject)
-        if rows * weight * p[Parameter.STATE_UNIT_V] < 1.1 * adc.high:
+        if rows * weight * subject.state_unit_v < 1.1 * adc.high:
             raise Skipped("all inputs together do not reach the rail")
         _weigh(subject, np.full((rows, columns), weight))
         top = subject.converters[ConverterId.DRIVE_DAC].high / subject.current_unit_a
         limit = 0.99 * subject.limits.active.max_drive_a / subject.current_unit_a
-        last = _states(subject, np.full((1, rows), min(top, limit, 3.0)))[1][0] * p[Parameter.STATE_UNIT_V]
+        last = _states(subject, np.full((1, rows), min(top, limit, 3.0)))[1][0] * subject.state_unit_v
         seen = float(np.median(last))
         most = rail + (adc.high - rail) / 2
         demand(seen < most, f"a linear layer reads {seen:.3f} V, its rail is {rail:g} V")

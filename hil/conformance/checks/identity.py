@@ -60,6 +60,10 @@ def _parameters(subject: Subject) -> None:
     missing = [p.name for p in wanted if p not in values]
     demand(not missing, f"missing: {', '.join(missing)}")
     demand(0 <= values[Parameter.G_MIN_S] < values[Parameter.G_MAX_S], "g_min_s is not below g_max_s")
+    if (rail := values.get(Parameter.CLAMPED_HIGH_V)) is not None:
+        adc = subject.converters.get(ConverterId.STATE_ADC)
+        demand(rail > 0, f"clamped_high_v is {rail}, above 0 expected")
+        demand(adc is None or rail <= adc.high, f"clamped_high_v is {rail}, beyond what the state ADC can read")
     demand(1 <= values[Parameter.CELL_BITS] <= 32, f"cell_bits is {values[Parameter.CELL_BITS]}")
 
 

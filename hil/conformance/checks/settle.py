@@ -186,7 +186,7 @@ def _nudge_sign(subject: Subject) -> None:
     states = _run(subject, _drive(subject, 0.3), up, down, reads=16)[1][-1]
     rise, fall = float(np.mean(states[1] - states[0])), float(np.mean(states[2] - states[0]))
     wanted = float(up[0, 0])
-    step = subject.converters[ConverterId.OUTPUT_ADC].lsb / subject.parameters[Parameter.STATE_UNIT_V]
+    step = subject.converters[ConverterId.OUTPUT_ADC].lsb / subject.state_unit_v
     for moved, size in ((rise, wanted), (fall, -wanted)):
         off = abs(moved - size)
         demand(off < 0.2 * wanted + step, f"a nudge of {size:+.3f} moved the outputs by {moved:+.3f}")
@@ -276,7 +276,7 @@ def _temperature(subject: Subject) -> None:
 
 CHECKS = (
     Check("settle.shape", "7.7", "the reply has every phase, sample and layer asked for", _shape),
-    Check("settle.transfer", "7.5", "a clamped neuron settles to clip(slope x drive, 0, 1)", _transfer),
+    Check("settle.transfer", "7.5", "a clamped neuron settles to clip(slope x drive, 0, r)", _transfer),
     Check("settle.samples", "7.7", "samples come back in their order", _order_of_samples),
     Check("settle.units", "7.5", "units come back in their order", _order_of_units),
     Check("settle.layers", "7.7", "layers come back in the order asked for", _order_of_layers),

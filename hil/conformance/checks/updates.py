@@ -48,9 +48,9 @@ def ready(subject: Subject) -> Sample:
     limits = subject.limits.active
     limit = limits.max_source_v if subject.fabric.resistive else limits.max_drive_a
     reach = 0.9 * min(dac.high, limit, 2 * subject.parameters[Parameter.STATE_UNIT_V] if subject.fabric.resistive else
-                      2 * subject.current_unit_a)  # fmt: skip
+                      2 * subject.current_unit_a / subject.rail)  # fmt: skip
     drive = reach * np.linspace(0.4, 1.0, units)[None]
-    push = 0.9 * min(-nudge_dac.low, nudge_dac.high, limits.max_drive_a, subject.current_unit_a)
+    push = 0.9 * min(-nudge_dac.low, nudge_dac.high, limits.max_drive_a, subject.current_unit_a / subject.rail)
     nudge = push * np.where(np.arange(outputs) % 2, -1.0, 1.0)[None]
     codes = [subject.codes(ConverterId.NUDGE_DAC, sign * nudge) for sign in (1, -1)]
     return Sample(subject.codes(ConverterId.DRIVE_DAC, drive), tuple(codes))
@@ -78,7 +78,7 @@ def _contrast(subject: Subject, sample: Sample) -> Levels:
         measured[-1] = np.repeat(volts[None] / subject.parameters[Parameter.STATE_UNIT_V], 2, axis=0)
     pre, post = measured[coupling.pre][:, :, None], measured[coupling.post][:, None]
     both = (pre - post) ** 2 / -2 if subject.fabric.resistive else pre * post
-    return np.asarray(both[0] - both[1])
+    return np.asarray(both[0] - both[1]) * subject.rail**2  # states are in units of the rail
 
 
 def _windows(subject: Subject, largest: float) -> tuple[list[float], int]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hil.learning import layer_losses
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator, contrast_weights, contrasted, stencil
 from hil.learning.loss import Loss
@@ -30,14 +31,13 @@ def scores_and_loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor
         labels: (batch,).
 
     Returns:
-        Scores (batch, classes) and the mean loss.
+        Scores (batch, classes) and the mean loss, with those of layers that have one.
     """
     *earlier, last, readout = model.children()
     block = last.get_submodule("energy")
     assert isinstance(block, EnergyBlock)  # noqa: S101 - by construction
     if not (isinstance(block.estimator, Estimator) and block.estimator.nudge == "reevaluated"):
-        scores = model(images)
-        return scores, loss(scores, labels)
+        return layer_losses.run(model, loss, images, labels)
     for part in earlier:
         images = part(images)
     drive = last.get_submodule("feedforward")(images)

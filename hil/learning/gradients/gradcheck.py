@@ -17,6 +17,7 @@ from hil.counterparts.reference import ReferenceBench
 from hil.counterparts.seam import Bench, Settled
 from hil.data import DataError
 from hil.experiments.schema import Experiment
+from hil.learning import layer_losses
 from hil.learning.estimator import Estimator, Rule
 from hil.learning.gradients.baseline import Implicit, Unrolled
 from hil.learning.loss import task
@@ -179,7 +180,12 @@ def gradients(
     set_rule(model, rule)
     for block in energy_blocks(model).values():
         block.observer = block.observer if seen is None else seen.append
-    task(experiment.loss).loss(model(given.images)[given.kept], given.labels[given.kept]).backward()
+    whole, kept = task(experiment.loss).loss, given.kept
+
+    def of_kept(scores: Tensor, labels: Tensor) -> Tensor:
+        return whole(scores[kept], labels[kept])
+
+    layer_losses.run(model, of_kept, given.images, given.labels)[1].backward()
     return {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
 
 

@@ -31,8 +31,12 @@ class CalibratedArray:
 
     def __init__(self, array: Array, layers: Mapping[int, LayerEntry]) -> None:
         self._array = array
+        self._rail = max(array.topology.rails, default=1.0)  # a calibration counts states in units of it
         self._corrections = {
-            number: {name: torch.from_numpy(layer.array(name)) for name in CORRECTIONS}
+            number: {
+                name: torch.from_numpy(layer.array(name)) * (1.0 if name == "read_gain" else self._rail)
+                for name in CORRECTIONS
+            }
             for number, layer in layers.items()
         }
         self._curves = {
@@ -79,7 +83,9 @@ class CalibratedArray:
         names = ("read_gain", "read_offset")
         gain, offset = (self._column(layer, name, state).reshape(state.shape[1:]) for name in names)
         corrected = (state - offset) / gain
-        return corrected if layer not in self._curves else corrected - self._curves[layer].of_tensor(corrected)
+        if layer not in self._curves:
+            return corrected
+        return corrected - self._curves[layer].of_tensor(corrected / self._rail) * self._rail
 
     def _column(self, layer: int, name: str, like: Tensor) -> Tensor:
         return self._corrections[layer][name].to(like)

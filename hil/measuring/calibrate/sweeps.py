@@ -84,16 +84,17 @@ def by_bias(block: PlacedBlock, layer: int) -> Sweep | None:
     wanted = _inputs(spec, BIAS_POINTS)
     helpers, rest = 0, block.driven(0.0, REPEATS)
     if couplings[number].pre == 0 and spec.clamped and block.topology.layers[0].clamped:
-        helpers = min(rows - 1, max(0, int(np.ceil(wanted[-1] / (FULL * block.weight_unit))) - 1))
+        helpers = min(rows - 1, max(0, int(np.ceil(wanted[-1] / (FULL * block.weight_unit) - block.bias_line))))
         rest[:, rows - 1 - helpers : rows - 1] = RAILED / block.topology.layers[0].slope
-    most = FULL * block.weight_unit * (1 + helpers)
+    lines = np.array([1.0] * helpers + [block.bias_line])  # what the rows are driven with
+    most = FULL * block.weight_unit * lines.sum()
     inputs, states = [], []
     for z in wanted[np.abs(wanted) <= most]:
         levels = np.zeros(block.cells(number))
-        levels[int(z < 0), rows - 1 - helpers :] = abs(z) / block.weight_unit / (1 + helpers)
+        levels[int(z < 0), rows - 1 - helpers :] = abs(z) / block.weight_unit / lines.sum()
         block.program({number: levels})
         seen = block.row_levels(number, range(rows - 1 - helpers, rows), READS)
-        inputs.append((seen[0] - seen[1]).sum(axis=0) * block.weight_unit)
+        inputs.append(lines @ (seen[0] - seen[1]) * block.weight_unit)
         states.append(block.states(rest, layer, block.patient_s))
     return Sweep("cells", np.stack(inputs), np.stack(states))
 
@@ -114,7 +115,7 @@ def by_neighbour(block: PlacedBlock, corrected: Callable[[Array], Array]) -> Swe
     if coupling.pre != 0 or not first.clamped:
         return None
     slope = post.slope if post.clamped else 1.0
-    held = HOLD * block.weight_unit * slope
+    held = HOLD * block.weight_unit * slope * block.bias_line
     most = min(1.0 / first.slope / (post.units * held), 0.9 * block.weight_unit)  # weight at the largest input
     loop = first.slope * slope * post.units * most**2  # of one row
     if most * post.units * held * first.slope < 0.6 or (loop > LOOP and not post.clamped):

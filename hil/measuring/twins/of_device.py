@@ -29,6 +29,8 @@ from hil.measuring.twins import converters
 from hil.measuring.twins.document import Document, Twin
 from hil.measuring.twins.of_items import readings_of, scatter_of, timed, working
 
+NEURONS = ("state_unit_v", "transimpedance_ohm", "linear_low_v", "linear_high_v", "clamped_high_v")
+"""Keys that are parameters of the device, by the same names."""
 SIGNIFICANT = SIMPLER
 """An effect is taken into the twin when its figure is this many standard uncertainties from none, as among laws."""
 
@@ -125,7 +127,7 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
             "bits": 0 if parameters["cell_bits"] == 32 else int(parameters["cell_bits"]),
             **({"mapping": "single"} if resistive else {}),
         },
-        "neurons": {k: parameters[k] for k in ("state_unit_v", "transimpedance_ohm", "linear_low_v", "linear_high_v")},
+        "neurons": {k: parameters[k] for k in NEURONS if k in parameters},
         "drive_dac": _converter(converters["drive_dac"], "v" if resistive else "a"),
         "nudge_dac": _converter(converters["nudge_dac"], "a"),
         "state_adc": _converter(converters["state_adc"], "v"),
@@ -189,9 +191,15 @@ def _read_noise(b: _Builder) -> None:
         b.uncertainty |= {k: v for k, v in chosen.uncertainty.items() if k.startswith("telegraph.")}
 
 
+def _rail_v(b: _Builder) -> float:
+    """Volts of what characterizations call a state of 1: the upper rail of clamped neurons."""
+    neurons: dict[str, float] = b.document["neurons"]
+    return neurons.get("clamped_high_v", neurons["state_unit_v"])
+
+
 def _neurons(b: _Builder) -> None:
     """Mismatch of neuron circuits, or of the channels that read a resistive network's nodes; noise of readings."""
-    unit_v, resistive = b.document["neurons"]["state_unit_v"], b.resistive
+    unit_v, resistive = _rail_v(b), b.resistive
     adc = b.document["output_adc"]
     if b.significant("transfer.gain_mismatch"):
         keys = [("state_adc", "gain_error_sigma"), ("output_adc", "gain_error_sigma")]
@@ -289,7 +297,7 @@ def _specimen(b: _Builder) -> None:
         keys["stuck"] = [[*map(int, p), max(float(low + level[tuple(p)] * span), 0.0)] for p in places]
     if "transfer" in b.found.data and not b.resistive:
         units = unit_fits(b.found.data["transfer"])
-        unit_v = float(b.document["neurons"]["state_unit_v"])
+        unit_v = _rail_v(b)
         gain, offset = np.asarray(units.lines.gain), np.asarray(units.lines.offset)
         seen = np.isfinite(gain) & np.isfinite(offset) & units.live
         if seen.sum() > 1:  # a unit beside a stuck cell may have no line of its own: it is taken for a usual one

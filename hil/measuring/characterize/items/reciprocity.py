@@ -137,7 +137,7 @@ class Reciprocity(Settings):
             return 2 * own * lsb + ARITHMETIC, 2 * line.inl_lsb / float(np.sqrt(3)) * lsb
         unit = cells.span_s * sheet.neurons.transimpedance_ohm
         reach = min(-sheet.nudge_dac.low_a, sheet.nudge_dac.high_a) * sheet.neurons.transimpedance_ohm
-        nudge = min(self.change, reach / sheet.neurons.state_unit_v)
+        nudge = min(self.change, reach / sheet.neurons.rail_v)
         steps, curves = [], []
         for name, size, seen in (("output_adc", self.change, "forth"), ("state_adc", nudge, "back")):
             adc, swing = grade(data, name, sheet), 2 * size * weight * unit
@@ -145,7 +145,7 @@ class Reciprocity(Settings):
             scatter = data[seen].to_numpy()[0].std(axis=0, ddof=1).mean() * unit * 2 * size * np.sqrt(self.reads / 2)
             steps.append(adc.of_change(np.array([1.0, -1.0]) * scatter * np.sqrt(2)) / swing)
             curves.append(adc.tilt(swing) / swing)
-        tolerance = sheet.settle.tolerance / (min(self.change, nudge) * weight * unit)
+        tolerance = sheet.settle.tolerance / sheet.neurons.rail / (min(self.change, nudge) * weight * unit)
         return math.hypot(*steps) + tolerance, math.hypot(*curves)
 
 

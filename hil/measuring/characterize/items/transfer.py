@@ -259,7 +259,7 @@ def _stated(sheet: Datasheet | None) -> dict[str, float]:
     """What a datasheet says: of neurons and the channels that drive and read them, or of a resistive network's."""
     if sheet is None:
         return {"gain": 1.0, "offset": 0.0, "low_rail": 0.0, "high_rail": 1.0}
-    unit_v, neurons = sheet.neurons.state_unit_v, sheet.neurons
+    unit_v, neurons = sheet.neurons.rail_v, sheet.neurons
     if sheet.resistive:
         adc = sheet.output_adc
         return {
