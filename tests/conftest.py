@@ -230,12 +230,17 @@ def _stop(number, frame):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """SIGTERM ends a suite with workers as Ctrl-C does.
-
-    The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer.
-    """
+    """SIGTERM ends a suite with workers as Ctrl-C does."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         signal.signal(signal.SIGTERM, _stop)
-    if config.getoption("timeout", None) is None and hasattr(os, "getloadavg"):
-        busy = os.getloadavg()[0] + int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-        config.option.timeout = float(config.getini("timeout")) * min(10.0, max(1.0, busy / (os.cpu_count() or 1)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer."""
+    if item.config.getoption("timeout", None) is None and item.get_closest_marker("timeout") is None:
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        running = max(workers, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
+        longer = min(10.0, max(1.0, running / (os.cpu_count() or 1)))
+        item.add_marker(pytest.mark.timeout(float(item.config.getini("timeout")) * longer))
+    return (yield)
