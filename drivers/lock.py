@@ -87,6 +87,16 @@ def owner_of(device: str, folder: Path | None = None) -> Owner | None:
     return holder_of(lock_path(device, folder))
 
 
+def refuse_owned(device: str, folder: Path | None = None) -> None:
+    """For those who have much to prepare before they open a device; the lock has the last word.
+
+    Raises:
+        Busy: somebody owns it.
+    """
+    if (owner := owner_of(device, folder)) is not None:
+        raise Busy("the device is in use", owner=str(owner), device=device, todo=TAKE_OVER)
+
+
 def left_by(device: str, folder: Path | None = None) -> Owner | None:
     """Who had a free device last and never gave it free; None when nobody did, or somebody owns it."""
     return left_in(lock_path(device, folder))

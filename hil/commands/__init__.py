@@ -14,8 +14,6 @@ from firmware_specs.printable import printable
 
 MOST = 200_000
 """Characters of one piece of text."""
-RUNS = Path("runs")
-"""Where runs are, unless another folder is named."""
 RunsFolder = Annotated[Path, typer.Argument(help="Folder of a run, or of several.")]
 BenchFile = Annotated[
     Path | None, typer.Option("--bench", help="Bench file (TOML); --device is then the name of a device in it.")
@@ -55,6 +53,23 @@ def needed(device: str | None, bench: Path | None) -> str:
     if address is None:
         raise typer.BadParameter("which device? give --device ADDRESS, or --bench FILE --device NAME")
     return address
+
+
+def refuse_busy(address: str | None, visa_library: str | None = None) -> None:
+    """A device on a wire that somebody owns is refused at once, not after torch was loaded.
+
+    Raises:
+        drivers.errors.Busy: somebody owns it. AddressError, BenchFileError, drivers.errors.BadAddress: as `open_bench`.
+    """
+    if address is None or not address.startswith(("serial:", "visa:", "bench:")) or "{rank}" in address:
+        return
+    from drivers.doors import is_wire
+    from drivers.lock import refuse_owned
+    from hil.counterparts.opening.meant import meant_by
+
+    meant = meant_by(address, visa_library).entry.address
+    if is_wire(meant):
+        refuse_owned(meant)
 
 
 class Group(TyperGroup):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, to_be_written
+from hil.commands import BenchFile, VisaLibrary, needed, refuse_busy, to_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,10 @@ def command(
 
     Done trainings are kept: the same command goes on where it was stopped. `hil compare` puts cards side by side.
     """
-    from hil.outputs import write_result
+    where = needed(address, bench)
+    refuse_busy(where, visa_library)
+
+    from hil.outputs import RUNS, write_result
     from hil.report.card import row, write_card
     from hil.terminal import Terminal
     from hil.training.benchmark import card as cards
@@ -53,7 +56,7 @@ def command(
     from hil.training.study.point import check
     from hil.training.study.work import done
 
-    console, where = Terminal(), needed(address, bench)
+    console = Terminal()
     names, numbers = chosen([name for name in tasks.split(",") if name]), seeds_of(seeds)
     counterpart = met(where, visa_library)
     rules = candidates(counterpart.sheet)
@@ -62,7 +65,7 @@ def command(
     takes, left_out = fitting(counterpart, names, data_root, visa_library)
     for name, why in left_out.items():
         console.print(f"{name} left out: {why}", highlight=False, soft_wrap=True, markup=False)
-    folder = run_dir or Path("runs") / f"benchmark-{cards.short_name(where)}"
+    folder = run_dir or RUNS / f"benchmark-{cards.short_name(where)}"
     setting = Setting(where, folder, data_root, visa_library=visa_library)
     asked = {"benchmark": cards.FORMAT, "device": where, "seeds": numbers, "tasks": names, "rule": rule}
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, to_be_written, writable
+from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, refuse_busy, to_be_written, writable
 
 
 def _days(days: float) -> float:
@@ -39,6 +39,10 @@ def command(
 
     What these cells hold is lost.
     """
+    address = needed(device, bench)
+    if not dry_run:
+        refuse_busy(address, visa_library)
+
     from datetime import UTC, datetime
 
     from firmware_specs.codes import Capability
@@ -53,7 +57,6 @@ def command(
     from hil.measuring.calibrate.measure import measure_array
     from hil.terminal import Terminal
 
-    address = needed(device, bench)
     if not out.is_file():  # of a calibration of ours they are ours
         writable(file.cells_beside(out), overwrite=overwrite)
     loaded = experiment_file.load(experiment, [])

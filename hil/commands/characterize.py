@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed
+from hil.commands import BenchFile, VisaLibrary, needed, refuse_busy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +50,10 @@ def command(
 
     `--only found` writes nothing: it reads the cells of the block that is on the array.
     """
+    address = needed(device, bench)
+    if not dry_run:
+        refuse_busy(address, visa_library)
+
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar
     from hil.measuring.characterize import plan as plans
@@ -59,7 +63,7 @@ def command(
     from hil.report.characterization import write_report
     from hil.terminal import Terminal
 
-    console, address = Terminal(), needed(device, bench)
+    console = Terminal()
     chosen = plans.usual(size, size, pulse_v, pulse_s) if plan is None else plans.load(plan)
     if plan is not None and (pulse_v or pulse_s):
         raise typer.BadParameter("--pulse-v and --pulse-s go without a plan: a plan says it in pulse_response")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, say, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_busy, say, to_be_written
 
 if TYPE_CHECKING:
     from hil.counterparts.seam import Bench
@@ -31,12 +31,15 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Tests a trained network: on its own counterpart, on another chip, after a wait, at a temperature."""
+    address = named(device, bench)
+    refuse_busy(address, visa_library)
+
     from hil.outputs import write_result
     from hil.training.loaded import Which, load_run
     from hil.training.wording import said
 
     which: Which = "best" if best else "newest"
-    with load_run(run, named(device, bench), data_root=data_root, which=which, visa_library=visa_library) as loaded:
+    with load_run(run, address, data_root=data_root, which=which, visa_library=visa_library) as loaded:
         if temperature_k is not None or wait_s:
             _write(loaded)
             _let_pass(loaded.bench, wait_s, temperature_k)

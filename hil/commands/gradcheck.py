@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, to_be_written, writable
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_busy, to_be_written, writable
 
 if TYPE_CHECKING:
     from hil.learning.gradients.gradcheck import Gradcheck
@@ -49,6 +49,9 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Compares measured gradients with implicit differentiation of the exact model, parameter by parameter."""
+    address = named(device, bench) or "reference:"
+    refuse_busy(address, visa_library)
+
     from dataclasses import replace
 
     import torch
@@ -60,7 +63,6 @@ def command(
     from hil.outputs import PICTURE_MARKS, write_result
     from hil.report.gradcheck import write_picture
 
-    address = named(device, bench) or "reference:"
     drawn = picture or _usual_picture(experiment, overwrite=overwrite)
     if drawn.suffix.lower() not in PICTURE_MARKS:
         raise typer.BadParameter(f"{drawn}: a picture is a .png, .svg or .pdf file", param_hint="--picture")
@@ -89,8 +91,9 @@ def command(
 
 def _usual_picture(experiment: str, *, overwrite: bool) -> Path:
     from hil.experiments import experiment_file
+    from hil.outputs import RUNS
 
-    path = Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
+    path = RUNS / f"gradcheck-{experiment_file.name_of(experiment)}.png"
     if path.exists():
         writable(path, overwrite=overwrite)
     return path

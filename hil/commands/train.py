@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, complain, named, to_be_written
+from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_busy, to_be_written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -61,6 +62,10 @@ def command(
     ] = False,
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
+    address = named(device, bench)
+    if not dry_run and "WORLD_SIZE" not in environ:  # the ranks of torchrun are refused together
+        refuse_busy(address, visa_library)
+
     from json import dumps
 
     from hil.cli import DEVICE_FAILED
@@ -72,7 +77,7 @@ def command(
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
     overrides = list(set_ or [])
-    if (address := named(device, bench)) is not None:
+    if address is not None:
         overrides.append(f"device={dumps(address)}")
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
@@ -172,7 +177,6 @@ def _open_and_train(
     from hil.data.batches import Batches
     from hil.learning.model import build
     from hil.measuring.calibrate.bench import counterpart_of
-    from hil.report.training import write_report
     from hil.training import loaded, steps, sync_norm, threads
     from hil.training.loop import train
     from hil.training.run import folder, marked
@@ -248,6 +252,8 @@ def _open_and_train(
         if opened is not None and opened.config.is_file() and ranks.first and not marked.taken_away(path):
             if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:  # the report may take long
                 console.print(told, highlight=False, soft_wrap=True, markup=False)
+            from hil.report.training import write_report  # plotting is half as much to import as torch
+
             with suppress(OSError) if sys.exception() else nullcontext():  # what ended the run is what is said
                 write_report(opened)
 

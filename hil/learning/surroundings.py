@@ -7,6 +7,8 @@ operations is refused in a sentence.
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch.fx import Proxy
 
@@ -39,7 +41,8 @@ def refuse_recording(drive: object) -> None:
         NotTraceable: one of them is running.
     """
     exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
-    if exporting or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or isinstance(drive, Proxy):
+    onnx = sys.modules.get("torch.onnx")  # whoever exports has imported it; to import it here delays a first step
+    if exporting or torch.jit.is_tracing() or (onnx and onnx.is_in_onnx_export()) or isinstance(drive, Proxy):
         raise NotTraceable(NO_RECORDING)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from hil.training.state import Position
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class EventFile:
@@ -21,7 +24,14 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self._folder, self._begin = folder, step
+
+    @cached_property
+    def _writer(self) -> SummaryWriter:
+        """Opened after the first step, which need not wait for TensorBoard."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self._folder), purge_step=self._begin + 1 if self._begin else None)
 
     def step(self, at: Position, record: dict[str, float]) -> None:
         """Adds one step."""
@@ -45,4 +55,5 @@ class EventFile:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        if "_writer" in self.__dict__:
+            self._writer.close()

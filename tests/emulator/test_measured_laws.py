@@ -94,6 +94,21 @@ def test_increments_of_a_walk_are_independent_and_begin_anew_with_each_write():
     assert np.allclose(seen(chip), LOW_S + 0.5 * SPAN_S)
 
 
+def test_cells_of_rram_relaxing_vary_as_those_of_technology_c_do():
+    """Variances (uS^2) of the changes of its 8,838 cells of levels 8 to 24, but for readings 8 deviations off."""
+    chip = Chip(load("rram-relaxing"), 3, dtype=torch.float64)
+    chip.configure(0, dense_chain([300, 300], bias=False))
+    start = torch.linspace(10e-6, 31.25e-6, 180_000, dtype=torch.float64).view(2, 300, 300)
+    chip.program(0, [start])
+    first, now = chip.read(0, 0), 0.0
+    for age, table in ((0.01, 0.875), (0.1, 2.665), (1.0, 4.655), (1e5, 14.96)):
+        chip.wait(age - now)
+        now = age
+        change = (chip.read(0, 0) - first).double().flatten() * 1e6
+        near = change[(change - change.mean()).abs() <= 8 * change.std()]
+        assert float(near.var()) == pytest.approx(table, rel=0.02), age
+
+
 def test_jumps_lean_to_the_side_of_their_mean():
     chip = chip_of(drift=WALK | {"jumps": 10.0, "jump_mean_s": -1.5e-7})
     write(chip, 0.5)

@@ -306,6 +306,29 @@ def test_a_full_disk_is_told_by_what_ended_the_run_and_not_by_its_report(tmp_pat
     assert "cannot read or write step_000000002.safetensors: No space left" in capsys.readouterr().err
 
 
+def test_a_first_step_waits_neither_for_plotting_nor_for_tensorboard_nor_for_export(small, monkeypatch):
+    from hil.training import loop
+
+    step, later = loop.step, ("matplotlib", "hil.report.training", "torch.utils.tensorboard", "torch.onnx")
+    unavailable = pytest.MonkeyPatch()
+
+    def first(*given):
+        unavailable.undo()
+        monkeypatch.setattr(loop, "step", step)
+        return step(*given)
+
+    monkeypatch.setattr(loop, "step", first)
+    for module in later:
+        unavailable.setitem(sys.modules, module, None)  # from here on an import of it is an error
+    try:
+        main_exits_ok(command(small / "run", "--set", "run.epochs=1"))
+    finally:
+        unavailable.undo()
+    assert loop.step is step
+    assert (small / "run" / "report.html").is_file()
+    assert any((small / "run" / "tensorboard").iterdir())
+
+
 def test_a_diverging_run_stops_with_advice(tmp_path):
     with pytest.raises(RunError, match=r"diverged at step \d+: .*Lower optimizer\.lr"):
         run(experiment(device="reference:", loss="mse", optimizer={"kind": "sgd", "lr": 1e18}), tmp_path / "run")

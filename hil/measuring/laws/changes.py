@@ -42,6 +42,7 @@ class Prepared:
         centre: Middle conductance of every group.
         top: Highest conductance of the range.
         outliers: Share of readings left out.
+        limits: Lowest and highest change that counts at every age, (2, ages - 1); the widest of all temperatures.
     """
 
     change: Array
@@ -53,6 +54,7 @@ class Prepared:
     centre: Array
     top: float
     outliers: float
+    limits: Array
 
     @cached_property
     def blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64], Array]]:
@@ -135,7 +137,7 @@ class Prepared:
         """Some of the cells."""
         age = self.age if self.age.ndim == 1 else self.age[chosen]
         return Prepared(self.change[chosen], self.start[chosen], age, self.inverse_t[chosen], self.group[chosen],
-                        self.factor, self.centre, self.top, self.outliers)  # fmt: skip
+                        self.factor, self.centre, self.top, self.outliers, self.limits)  # fmt: skip
 
 
 def prepare(data: Retention, within: Range) -> Prepared:
@@ -146,14 +148,13 @@ def prepare(data: Retention, within: Range) -> Prepared:
     ages = data.ages_s
     age = data.age_s[1:] if data.age_s.ndim == 1 else ages[:, 1:] - ages[:, :1]
     wild = np.zeros(change.shape, dtype=bool)
+    limits = np.stack([np.full(change.shape[1], np.inf), np.full(change.shape[1], -np.inf)])
     for kelvin in np.unique(np.nan_to_num(data.temperature_k)):
         rows = np.nan_to_num(data.temperature_k) == kelvin
         for k in range(change.shape[1]):
-            one = change[rows, k]
-            spread = float(
-                np.nanstd(one[np.abs(one - np.nanmedian(one)) < OUTLIER * max(float(robust_spread(one)) * 2, 1e-12)])
-            )
-            wild[rows, k] = np.abs(one - np.nanmedian(one)) > OUTLIER * spread
+            low, high = _limits(change[rows, k])
+            wild[rows, k] = (change[rows, k] < low) | (change[rows, k] > high)
+            limits[:, k] = min(limits[0, k], low), max(limits[1, k], high)
     top = within.high_s * scale
     edges = np.quantile(start, np.linspace(0, 1, LEVELS + 1)[1:-1])
     group = np.searchsorted(edges, start)
@@ -172,7 +173,19 @@ def prepare(data: Retention, within: Range) -> Prepared:
     kelvin = np.where(np.isfinite(data.temperature_k), data.temperature_k, REFERENCE_K)
     inverse = (1 / REFERENCE_K - 1 / kelvin) / BOLTZMANN_EV
     share = float(wild.sum() / np.isfinite(change).sum())
-    return Prepared(clean, start, age, inverse, group, factor, centre, top, share)
+    return Prepared(clean, start, age, inverse, group, factor, centre, top, share, limits)
+
+
+def _limits(change: Array) -> tuple[float, float]:
+    """About the mean, `OUTLIER` standard deviations of all readings that are not absurd.
+
+    Changes have long tails, which belong to them: only what is hundreds of times as far off as most is left out of mean
+    and deviation.
+    """
+    off = np.abs(change - np.nanmedian(change))
+    near = change[off <= OUTLIER**3 * (float(robust_spread(change)) or float(np.nanstd(change)))]
+    middle, reach = float(near.mean()), OUTLIER * float(near.std())
+    return middle - reach, middle + reach
 
 
 def _typical(change: Array) -> float:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.measuring.laws.changes import Prepared
+from hil.measuring.laws.drifts import e_folds, walk_of
+from hil.measuring.laws.shown import unseen
 
 Array = NDArray[np.float64]
 
@@ -54,14 +56,18 @@ def walk(ready: Prepared, u: Array) -> dict[str, Any]:
 
 
 def walk_by_jumps(ready: Prepared, u: Array) -> dict[str, Any]:
-    """Of the law's parameters, see `drifts` and `bakes`."""
-    jumps, (slope, clock, _) = float(np.exp(u[1])), ready.clock(float(u[0]))
-    lean = float(np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99)
-    first, second = ready.drift(float(u[0]))
+    """Of the law's parameters, see `drifts` and `bakes`; the walk's time is as long as the readings show."""
+    log_t0, spread = float(u[0]), float(np.exp(u[3]))
+    slope, clock, noise2 = ready.clock(log_t0)
+    first, second = ready.drift(log_t0)
+    folds, clock = e_folds(ready, u[:1])[0, 0][ready.complete], clock[ready.complete]
+    times = unseen(ready, walk_of(u, slope, noise2), clock, first * folds + second * folds**2, spread)
+    slope, clock = slope * float(times[-1]), np.maximum.accumulate(clock * times / times[-1])
+    walked = walk_of(u, slope, noise2)
     keys = walk(ready, np.array([u[0], first, np.log(slope)]))
     keys |= {"mean_curvature_s": second * 1e-6, "clock_ages_s": ready.age[ready.complete].tolist(),
-             "clock_folds": clock[ready.complete].tolist()}  # fmt: skip
-    return {**keys, "jumps": jumps, "jump_mean_s": lean * 1e-6, "volatility": float(np.exp(u[3]))}  # fmt: skip
+             "clock_folds": clock.tolist()}  # fmt: skip
+    return {**keys, "jumps": walked.jumps, "jump_mean_s": walked.lean * 1e-6, "volatility": spread}
 
 
 def hot_exponential(ready: Prepared, u: Array) -> dict[str, Any]:

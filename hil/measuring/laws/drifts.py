@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.measuring.laws.changes import LEVELS, Prepared
-from hil.measuring.laws.walks import correlated, jumping
+from hil.measuring.laws.walks import Walk, correlated, jumping
 
 Array = NDArray[np.float64]
 FEW_NODES, FEW_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
@@ -101,10 +101,15 @@ def walk_by_jumps(ready: Prepared, u: Array) -> Array:
     return np.stack([_by_jumps(ready, one, *timed[float(one[0])]) for one in u])
 
 
+def walk_of(u: Array, slope: float, noise2: float) -> Walk:
+    """The walk of the parameters of `walk_by_jumps`, with the variance of an e-fold and of the readings' noise."""
+    jumps = float(np.exp(u[1]))
+    return Walk(slope, jumps, float(np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99), noise2)
+
+
 def _by_jumps(ready: Prepared, u: Array, timed: tuple[float, Array, float], drift: tuple[float, float]) -> Array:
     slope, clock, noise2 = timed
-    jumps, spread = np.exp(u[1]), np.exp(u[3])
-    lean = np.sqrt(slope / jumps) * np.tanh(u[2]) * 0.99
+    walk, spread = walk_of(u, slope, noise2), np.exp(u[3])
     folds = e_folds(ready, u[:1])[0, 0]
     factor = ready.factor[ready.group] * np.exp(spread * (FEW_NODES[:, None] - spread))
     mean = drift[0] * folds + drift[1] * folds**2
@@ -114,6 +119,6 @@ def _by_jumps(ready: Prepared, u: Array, timed: tuple[float, Array, float], drif
         x = ready.change[rows, k] - (ready.change[rows, before] if before >= 0 else 0.0)
         x = x - ready.factor[ready.group[rows]] * float(mean[k] - (mean[before] if before >= 0 else 0.0))
         f = factor[:, rows]
-        total[:, rows] += jumping(x / f, step, slope, jumps, lean, noise2) - np.log(f)
+        total[:, rows] += jumping(x / f, walk, step) - np.log(f)
     top = total.max(axis=0)
     return np.asarray(np.log((FEW_WEIGHTS[:, None] * np.exp(total - top)).sum(axis=0)) + top)

@@ -11,7 +11,7 @@ from hil.measuring.imports.readings import Readings
 
 Array = NDArray[np.float64]
 OUTLIER = 8.0
-"""Readings this many robust standard deviations off are left out, and counted."""
+"""Readings this many standard deviations off are left out, and counted."""
 SMOOTHED = 25
 """Readings at either end of a ramp whose median is its end; a tenth of a shorter ramp's."""
 

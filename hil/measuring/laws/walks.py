@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,33 +18,53 @@ def normal(x: Array, mean: Array | float, variance: Array | float) -> Array:
     return np.asarray(-0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance))
 
 
-def jumping(x: Array, folds: float, variance: float, jumps: float, lean: float, noise2: float) -> Array:
-    """Logarithm of the density of a variance-gamma increment with normal noise, by Fourier inversion.
+@dataclass(frozen=True)
+class Walk:
+    """A walk by jumps and the noise of the two readings it is seen by: variance-gamma increments, normal noise.
 
-    The characteristic function is `(1 - i u m n + s^2 n u^2 / 2)^(-L / n) exp(-i u m L) exp(-u^2 noise2 / 2)` with
-    `n = jumps`, `m = lean`, `s^2 = variance - m^2 n` (Madan, Carr and Chang, European Finance Review 2, 79, 1998).
-
-    Args:
-        x: Increments about their mean.
-        folds: `L`, e-folds of time.
-        variance: An e-fold's.
+    Attributes:
+        slope: Variance of an e-fold of its own time.
         jumps: e-folds a jump.
         lean: Mean displacement of the jumps an e-fold.
         noise2: Variance of the noise.
     """
-    scale = float(np.sqrt(variance * folds + noise2))
-    # noise far below the grid's step cannot be seen on it
-    smooth = max(noise2, (2.5 * REACH * scale / GRID) ** 2)
+
+    slope: float
+    jumps: float
+    lean: float
+    noise2: float
+
+    def beside(self, moved: float) -> Walk:
+        """In units of what a cell moves by: that cell's noise is as much less as it moves more."""
+        return replace(self, noise2=self.noise2 / moved**2)
+
+
+def density(walk: Walk, folds: float) -> tuple[Array, Array]:
+    """Grid of increments about the mean and their density, by Fourier inversion.
+
+    The characteristic function is `(1 - i u m n + s^2 n u^2 / 2)^(-L / n) exp(-i u m L) exp(-u^2 noise2 / 2)` with
+    `n = jumps`, `m = lean`, `s^2 = slope - m^2 n`, `L = folds` (Madan, Carr and Chang, European
+    Finance Review 2, 79, 1998).
+    """
+    scale = float(np.sqrt(walk.slope * folds + walk.noise2))
     dx = 2 * REACH * scale / GRID
+    # noise far below the grid's step cannot be seen on it
+    smooth = max(walk.noise2, (2.5 * dx) ** 2)
     u = 2 * np.pi * np.fft.rfftfreq(GRID, dx)  # the density is real: the other half follows
-    single = variance - lean**2 * jumps
-    jumped = np.log(1 - 1j * u * lean * jumps + 0.5 * single * jumps * u**2)
-    phi = np.exp(-folds / jumps * jumped - 1j * u * lean * folds - 0.5 * smooth * u**2)
-    density = np.fft.hfft(phi, GRID) / (GRID * dx)  # from 0 on; what lies below 0 follows
+    single = walk.slope - walk.lean**2 * walk.jumps
+    jumped = np.log(1 - 1j * u * walk.lean * walk.jumps + 0.5 * single * walk.jumps * u**2)
+    phi = np.exp(-folds / walk.jumps * jumped - 1j * u * walk.lean * folds - 0.5 * smooth * u**2)
+    p = np.fft.hfft(phi, GRID) / (GRID * dx)  # from 0 on; what lies below 0 follows
+    return np.asarray(dx * (np.arange(GRID) - GRID // 2)), np.roll(p, GRID // 2)
+
+
+def jumping(x: Array, walk: Walk, folds: float) -> Array:
+    """Logarithm of the density of increments about their mean after so many e-folds of the walk's own time."""
+    grid, p = density(walk, folds)
+    dx, scale = float(grid[1] - grid[0]), float(np.sqrt(walk.slope * folds + walk.noise2))
     place = x / dx + GRID // 2
     left = np.clip(place, 0, GRID - 2).astype(np.int64)
-    at, beyond = (density.take(number + GRID // 2, mode="wrap") for number in (left, left + 1))
-    within = at + (place - left) * (beyond - at)
+    within = p[left] + (place - left) * (p[left + 1] - p[left])
     return np.log(np.maximum(np.where((place >= 0) & (place <= GRID - 1), within, 0.0), 1e-12 / scale))
 
 

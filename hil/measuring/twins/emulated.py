@@ -25,8 +25,6 @@ LASTS = 3.0
 def emulate(readings: Readings, sheet: Datasheet, within: Range, seed: int) -> Readings:
     """The same measurement on emulated cells: same starts, pulses, waits and number of readings."""
     plain = sheet.model_dump(exclude_unset=True)
-    plain["cells"] = plain["cells"] | {"programming_noise": 0.0, "g_min_s": 0.0, "g_max_s": 2 * within.high_s} \
-        if readings.kind == "retention" else plain["cells"]  # fmt: skip
     if readings.kind != "writes":
         plain.pop("programming", None)
         plain["cells"]["programming_noise"] = 0.0
@@ -110,7 +108,8 @@ def _retention(readings: Readings, plain: dict[str, Any], within: Range, seed: i
     for hot in np.unique(kelvin):
         mine = np.flatnonzero(kelvin == hot)
         chip, side = _chip(dict(plain), len(mine), seed + int(hot))
-        _program(chip, side, data.siemens[mine, 0])
+        # written as near as the chip can: a wider range would be another chip, levels and noise are shares of it
+        _program(chip, side, np.clip(data.siemens[mine, 0], chip.datasheet.cells.g_min_s, chip.datasheet.cells.g_max_s))
         ages = data.ages_s[mine]
         now = 0.0
         for k in range(ages.shape[1]):

@@ -13,6 +13,7 @@ from hil.measuring.laws import fluctuation, ramps, resets, retention, samples, w
 from hil.measuring.laws.choice import Chosen
 from hil.measuring.laws.samples import Range
 from hil.measuring.twins.document import Twin
+from hil.measuring.twins.enough import lacking
 from hil.measuring.twins.periphery import around, make_room
 
 
@@ -29,7 +30,7 @@ def laws_of(readings: Mapping[str, Readings], within: Range, seed: int = 0) -> d
         seed: Of the halves.
 
     Raises:
-        TwinError: no law could be fitted to a kind; the message names it.
+        TwinError: no law could be fitted to a kind, or it has too few readings; the message names it.
     """
     choices: Mapping[str, Callable[[Readings], Chosen]] = {
         "ramps": lambda r: ramps.choose(samples.ramps_of(r, within), seed=seed),
@@ -40,6 +41,8 @@ def laws_of(readings: Mapping[str, Readings], within: Range, seed: int = 0) -> d
     }
     found: dict[str, Chosen] = {}
     for kind in (kind for kind in choices if kind in readings):
+        if what := lacking(readings[kind]):
+            raise TwinError(f"{kind}: {what}")
         try:
             found[kind] = choices[kind](readings[kind])
         except ValueError as error:

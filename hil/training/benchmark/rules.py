@@ -21,7 +21,10 @@ ONE_WAY = {
     "pulsed": '{kind="pulsed",lr=1e-2,refresh_every=50}',
     "mixed": '{kind="mixed",lr=4e-2,threshold=5,refresh_every=50}',
 }
-BY_ITSELF = '{kind="device",lr=0.05,alternate=true}'
+BY_ITSELF = {
+    "hopfield": '{kind="device",lr=0.2,alternate=true,zero_contrast=1}',
+    "resistive": '{kind="device",lr=0.05,alternate=true}',
+}
 """Settings of `update`, as docs/explanation/chip-physics.md has them for cells of either kind."""
 
 
@@ -29,7 +32,7 @@ def candidates(sheet: Datasheet | None) -> dict[str, str]:
     """Rules that a device's cells can follow, `update` as TOML by its kind."""
     found = {"rewrite": REWRITE}
     if sheet is not None and sheet.update is not None:
-        found["device"] = BY_ITSELF
+        found["device"] = BY_ITSELF[sheet.fabric.substrate]
     if sheet is None or sheet.pulses.law == "none" or sheet.resistive:
         return found
     return found | (ONE_WAY if sheet.pulses.one_sided else BOTH_WAYS)

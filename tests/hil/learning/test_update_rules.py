@@ -163,7 +163,7 @@ def test_a_wrong_setting_is_refused_with_its_key(setting, said):
         load_experiment("digits", [*more, setting])
 
 
-@pytest.mark.parametrize("kind", BY_PULSES)
+@pytest.mark.parametrize("kind", [*BY_PULSES, "device"])
 def test_every_rule_resumes_bit_by_bit_and_undoes_a_step_that_failed(kind):
     small = [
         "blocks=[{energy={couplings=[{kind='dense',units=10}]},feedforward=[{kind='avg_pool'},{kind='flatten'}]}]",
@@ -173,7 +173,7 @@ def test_every_rule_resumes_bit_by_bit_and_undoes_a_step_that_failed(kind):
     ]
     small += ["update.search=20", "update.lines=5"] if kind in TWO_ARRAYS else []
     small += ["update.chop=2"] if kind in ("chopped", "agad") else []
-    small += ["update.zero_contrast=1", "update.correct_every=3"] if kind == "device" else []
+    small += ["update.alternate=true", "update.zero_contrast=1", "update.correct_every=3"] if kind == "device" else []
     chip = "self-updating" if kind == "device" else "reram"
     experiment = load_experiment("digits", small)
     data = load_data(Data(name="digits"), None)

@@ -31,6 +31,8 @@ BOUNDS = 0.1
 """Spread of the ends of cells' own ranges, shares of the range, where nobody says it."""
 GROWN = 64
 """Most pulses of a group where nobody says how far one moves."""
+LOST = 0.5
+"""Share of its change that a cell loses which stops at an end of its own range somewhere on the way."""
 
 
 class PulseResponse(Settings):
@@ -239,7 +241,10 @@ def _step_of(
     return {
         "step": mean,
         "states": replace(mean.scaled(1 / mean.value**2), value=1 / mean.value),
-        "step_d2d": d2d.widened(shape_of_the_response=bend / 4, ends_of_cells_ranges=end / 2),
+        "step_d2d": d2d.widened(
+            shape_of_the_response=bend / 4,
+            ends_of_cells_ranges=math.hypot(d2d.value, math.sqrt(end * LOST)) - d2d.value,
+        ),
     }
 
 

@@ -17,6 +17,7 @@ from hil.measuring.characterize.items import Programming, ReadNoise, Transfer
 from hil.measuring.imports import folder
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import ramps
+from hil.measuring.laws.samples import Range
 from hil.measuring.twins import check, of_device
 from hil.measuring.twins.measured import TwinError, twin
 from hil.report.characterization import write_report
@@ -79,6 +80,26 @@ def test_one_cell_is_compared_with_a_twin_of_every_other_piece_of_its_ramps(monk
     found = check.by_halves({"ramps": one}, load("mixed-8bit"))
     assert [(c.name, c.cells) for c in found] == [("ramps step up", 8), ("ramps spread up", 8)]
     assert check.families(found)["ramps"] > check.REJECTED  # twice the spread: KS 1 of 8 and 8, p 2e-4
+
+
+def test_held_out_cells_are_emulated_on_the_chip_of_the_sheet_with_its_noise_and_its_table_of_levels():
+    plain = load("ideal").model_dump(exclude_unset=True)
+    plain["cells"] |= {"g_min_s": 10e-6, "g_max_s": 50e-6}
+    plain["read_noise"] = {"law": "additive", "sigma": 0.005}  # 0.2 uS
+    plain["drift"] = {
+        "law": "walk",
+        "t0_s": 1.0,
+        "variance_slope_s2": 1e-12,
+        "levels": [0.4, 0.8],
+        "level_factors": [0.5, 2.0],
+    }
+    sheet, cells = Datasheet.model_validate(plain), 4000
+    start = np.repeat([20e-6, 40e-6], cells // 2)
+    columns = {"time": np.repeat([0.0, 0.5, np.e**4], cells), "conductance": np.tile(start, 3)}
+    made = check.emulate(Readings("retention", np.tile(np.arange(cells), 3), columns), sheet, Range(10e-6, 50e-6), 5)
+    first, soon, late = made.conductance_s.reshape(3, 2, cells // 2) * 1e6
+    assert (soon - first).std(axis=1) == pytest.approx(0.2 * np.sqrt(2), rel=0.06)
+    assert (late - first).std(axis=1) == pytest.approx(np.hypot([0.5 * 2, 2 * 2], 0.2 * np.sqrt(2)), rel=0.06)
 
 
 def test_a_comparison_that_cannot_be_computed_is_no_yes():

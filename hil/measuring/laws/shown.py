@@ -1,0 +1,63 @@
+"""What readings show of a walk: those far off are left out, and no cell conducts less than nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.measuring.laws.changes import Prepared
+from hil.measuring.laws.walks import Walk, density
+
+Array = NDArray[np.float64]
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+STARTS = 12
+"""Quantiles of the cells' first conductances for which the walk is looked at."""
+ROUNDS = 4
+MOST = 2.0
+"""Times by which a variance may be more than what is seen of it."""
+
+
+def unseen(ready: Prepared, walk: Walk, clock: Array, mean: Array, spread: float) -> Array:
+    """Variance of the changes over what is seen of it, at the ages most cells were read at.
+
+    A walk by jumps has long tails. Readings beyond the limits of `prepare` are left out, so that a walk with the
+    variance of the rest would have too little once its own are left out; and at 0 conductance a walk ends.
+
+    Args:
+        ready: The changes.
+        walk: Its jumps, and the noise of two readings.
+        clock: e-folds of the walk's own time at those ages.
+        mean: Of the changes there, microsiemens.
+        spread: Of the logarithm of what a cell moves by (volatility).
+
+    Returns:
+        1 or a little more, (ages,): a walk whose own time is as much longer shows the variance that was measured.
+    """
+    wanted = walk.slope * clock + walk.noise2
+    low, high = ready.limits[:, ready.complete]
+    start = np.quantile(ready.start, (np.arange(STARTS) + 0.5) / STARTS)
+    order = np.argsort(ready.centre)
+    factor = np.interp(start, ready.centre[order], ready.factor[order])
+    times = np.ones_like(clock)
+    for _ in range(ROUNDS):
+        seen = [_variance(walk, s * c, m, factor, start, spread, (lo, hi))
+                for s, c, m, lo, hi in zip(times, clock, mean, low, high, strict=True)]  # fmt: skip
+        times = np.clip(times * wanted / np.maximum(seen, 1e-12), 1.0, MOST)
+    return times
+
+
+def _variance(
+    walk: Walk, folds: float, mean: float, factor: Array, start: Array, spread: float, limits: tuple[float, float]
+) -> float:
+    """Of all cells together, after so many e-folds."""
+    moments = np.zeros(3)
+    for node, weight in zip(NODES, WEIGHTS, strict=True):
+        moved = float(np.exp(spread * (node - spread)))
+        x, p = density(walk.beside(moved), folds)
+        p = p * (x[1] - x[0])
+        for f, s in zip(factor, start, strict=True):
+            change = np.maximum(f * (moved * x + mean), -s)
+            held = np.where((change >= limits[0]) & (change <= limits[1]), p, 0.0)
+            moments += weight * np.array([held.sum(), held @ change, held @ change**2])
+    return float(moments[2] / moments[0] - (moments[1] / moments[0]) ** 2)
