@@ -23,10 +23,11 @@ class DeadlineSocket:
 
     Attributes:
         deadline: Point on the monotonic clock after which every call raises `TimeoutError`.
+        sent: Bytes that went out.
     """
 
     def __init__(self, inner: socket.socket) -> None:
-        self.deadline = math.inf
+        self.deadline, self.sent = math.inf, 0
         self._inner = inner
         self._timeout_s = -1.0
         self._rest = memoryview(b"")
@@ -73,7 +74,9 @@ class DeadlineSocket:
         try:
             while view:
                 self._arm()
-                view = view[self._inner.send(view) :]
+                count = self._inner.send(view)
+                self.sent += count
+                view = view[count:]
         finally:
             if len(view) < len(data):
                 self._rest = view

@@ -70,11 +70,12 @@ class VisaSession:
         if self._wire is not None:
             self._wire.write(data, deadline)
             return
+        before = self._sent()
         try:
             self._arm(deadline)
             self._visa.write(self._session, data)
         except LIBRARY_ERRORS as error:
-            self._cut = self._numbered or self._stream
+            self._cut = self._sent() != before if self._numbered else self._stream
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
     def read_exact(self, count: int, deadline: float) -> bytes:
@@ -234,6 +235,11 @@ class VisaSession:
             raise LinkTimeout("a reply stopped within a message", device=self.address) from None
         self._out_of_step = False
         return True
+
+    def _sent(self) -> int:
+        """Bytes of a HiSLIP session that went out: of a host that slept until the deadline none, and nothing is cut."""
+        sync = self._timed[0] if self._numbered else None
+        return sync.sent if isinstance(sync, DeadlineSocket) else 0
 
     def _check(self) -> None:
         if self._session is None:

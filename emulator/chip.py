@@ -97,6 +97,9 @@ class Chip:
             masks: Where True, the cell is written, elsewhere it keeps its conductance; all cells when omitted.
             verify: Most rewrites of a cell whose read-back misses; 0 does not look; the datasheet's when omitted.
             tolerance: Fraction of the range that counts as a hit; the datasheet's when omitted.
+
+        Raises:
+            ValueError: targets or masks do not fit the couplings' cells; nothing is written then.
         """
         placed, stated = self.arrays[array], self.datasheet.programming
         written = programming.program(

@@ -46,7 +46,13 @@ def program(
         tolerance: Fraction of the range that counts as a hit.
         now_s: The ageing clock.
         generator: Source of programming noise.
+
+    Raises:
+        ValueError: tensors do not fit the couplings' cells; nothing is written then.
     """
+    _check_fit(placed, "targets", targets_s)
+    if masks is not None:
+        _check_fit(placed, "masks", masks)
     cells = pulses = failed = 0
     for index, (crossbar, target) in enumerate(zip(placed.crossbars, targets_s, strict=True)):
         like = crossbar.written_s
@@ -57,3 +63,11 @@ def program(
         pulses += outcome.pulses if isinstance(outcome.pulses, int) else int(outcome.pulses.sum())
         failed += outcome.failed
     return Written(cells, pulses, failed)
+
+
+def _check_fit(placed: PlacedArray, what: str, tensors: Sequence[Tensor]) -> None:
+    """Raises `ValueError` unless there is one tensor a coupling, of the shape of its cells."""
+    expected = [crossbar.shape for crossbar in placed.crossbars]
+    got = [tuple(tensor.shape) for tensor in tensors]
+    if got != expected:
+        raise ValueError(f"{what} of shape {got}, expected one a coupling, (planes, rows, columns): {expected}")

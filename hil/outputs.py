@@ -15,6 +15,8 @@ from typing import Any
 
 from hil.training.run.atomic import write_json, write_text
 
+RUNS = Path("runs")
+"""Where runs are, unless another folder is named."""
 MAKER = "crossbar-hil"
 MADE_BY = "made_by"
 """Key of our mark in a result."""

@@ -14,8 +14,6 @@ from firmware_specs.printable import printable
 
 MOST = 200_000
 """Characters of one piece of text."""
-RUNS = Path("runs")
-"""Where runs are, unless another folder is named."""
 RunsFolder = Annotated[Path, typer.Argument(help="Folder of a run, or of several.")]
 BenchFile = Annotated[
     Path | None, typer.Option("--bench", help="Bench file (TOML); --device is then the name of a device in it.")

@@ -44,7 +44,7 @@ def command(
     where = needed(address, bench)
     refuse_busy(where, visa_library)
 
-    from hil.outputs import write_result
+    from hil.outputs import RUNS, write_result
     from hil.report.card import row, write_card
     from hil.terminal import Terminal
     from hil.training.benchmark import card as cards
@@ -65,7 +65,7 @@ def command(
     takes, left_out = fitting(counterpart, names, data_root, visa_library)
     for name, why in left_out.items():
         console.print(f"{name} left out: {why}", highlight=False, soft_wrap=True, markup=False)
-    folder = run_dir or Path("runs") / f"benchmark-{cards.short_name(where)}"
+    folder = run_dir or RUNS / f"benchmark-{cards.short_name(where)}"
     setting = Setting(where, folder, data_root, visa_library=visa_library)
     asked = {"benchmark": cards.FORMAT, "device": where, "seeds": numbers, "tasks": names, "rule": rule}
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)

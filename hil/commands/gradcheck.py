@@ -91,8 +91,9 @@ def command(
 
 def _usual_picture(experiment: str, *, overwrite: bool) -> Path:
     from hil.experiments import experiment_file
+    from hil.outputs import RUNS
 
-    path = Path("runs") / f"gradcheck-{experiment_file.name_of(experiment)}.png"
+    path = RUNS / f"gradcheck-{experiment_file.name_of(experiment)}.png"
     if path.exists():
         writable(path, overwrite=overwrite)
     return path

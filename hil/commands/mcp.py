@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from hil.commands import VisaLibrary
+from hil.outputs import RUNS
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder of runs, characterizations and studies.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder of runs, characterizations and studies.")] = RUNS,
     bench: Annotated[Path | None, typer.Option("--bench", help="Bench file whose devices may be asked about.")] = None,
     measure: Annotated[
         list[str] | None,

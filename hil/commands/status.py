@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import RUNS, RunsFolder, say
+from hil.commands import RunsFolder, say
+from hil.outputs import RUNS
 
 
 def command(

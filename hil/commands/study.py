@@ -48,6 +48,7 @@ def command(
     import torch
 
     from hil.experiments import experiment_file
+    from hil.outputs import RUNS
     from hil.report.study import write_picture
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
@@ -59,7 +60,7 @@ def command(
     console, address = Terminal(), named(device, bench)
     axes = [study.parse_axis(text) for text in sweep]
     grid = study.points(axes)
-    folder = run_dir or Path("runs") / f"study-{experiment_file.name_of(experiment)}"
+    folder = run_dir or RUNS / f"study-{experiment_file.name_of(experiment)}"
     overrides = tuple(set_ or ())
     experiment_file.load(experiment, overrides)
     threads = max(1, torch.get_num_threads() // jobs) if scheduler is None else 0

@@ -4,8 +4,9 @@ A cell between two voltages dissipates `G (v_pre - v_post)^2` in a resistive net
 driven from both sides and read by virtual grounds: `G (v_pre^2 + v_post^2)`, both planes. The time is that of the phase
 with its readings, as the device states it. Pulses and writes are counted where the chip counts them, cell by cell.
 
-It is computed now and then, never for more than 0.2 % of the time; phases between have the power of the last of
-their kind, nudged ones that of free ones until there was one.
+It is computed for the first settles, then each time their number has grown by a quarter, and between for not more than
+0.2 % of the time; phases between have the mean of the powers about them, nudged ones that of free ones until there was
+one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from hil.counterparts.seam import States
 
 SHARE = 0.002
 """Of the time that may go into it."""
+GROWN = 4
+"""Of what was settled, the part after which it is computed again, so that a short run is more than its beginning."""
 
 
 class Heat:
@@ -43,7 +46,7 @@ class Heat:
         self._watts: Tensor | None = None
         self._seconds = [0.0, 0.0]
         self._joules: Tensor | None = None
-        self._next = 0.0
+        self._next, self._settles, self._due = 0.0, 0, 0
 
     def written(self, conductances_s: Sequence[Tensor]) -> None:
         """The cells hold these now, (planes, rows, columns) a coupling."""
@@ -60,28 +63,32 @@ class Heat:
         """
         if not self._cells:
             return
-        began = time.perf_counter()
-        if self._watts is None or began >= self._next:
-            self._fold()
-            free, *nudged = [self._power(drive, states) / len(drive) for states in phases]
-            before = free if self._watts is None else self._watts[1]
-            self._watts = torch.stack([free, torch.stack(nudged).mean() if nudged else before])
-            took = time.perf_counter() - began
-            self._next = began + took / SHARE
         phase_s = (wait_s or self._sheet.settle.time_s) + reads * self._sheet.read_time_s
-        self._seconds[0] += len(drive) * phase_s
-        self._seconds[1] += len(drive) * (len(phases) - 1) * phase_s
+        own = [len(drive) * phase_s, len(drive) * (len(phases) - 1) * phase_s]
+        began = time.perf_counter()
+        self._settles += 1
+        if self._settles <= self._due and began < self._next:
+            self._seconds = [before + more for before, more in zip(self._seconds, own, strict=True)]
+            return
+        free, *nudged = [self._power(drive, states) / len(drive) for states in phases]
+        before = free if self._watts is None else self._watts[1]
+        watts = torch.stack([free, torch.stack(nudged).mean() if nudged else before])
+        self._fold(None if self._watts is None else (self._watts + watts) / 2)
+        self._watts, self._seconds = watts, own
+        self._fold(watts)
+        took = time.perf_counter() - began
+        self._next, self._due = began + took / SHARE, self._settles + self._settles // GROWN
 
     def take(self) -> Deeds:
         """Joules since the last call."""
-        self._fold()
+        self._fold(self._watts)
         free_j, nudged_j = (0.0, 0.0) if self._joules is None else self._joules.tolist()
         self._joules = None
         return Deeds(array_j=free_j + nudged_j, free_j=free_j, nudged_j=nudged_j)
 
-    def _fold(self) -> None:
-        if self._watts is not None:
-            joules = self._watts * self._watts.new_tensor(self._seconds)
+    def _fold(self, watts: Tensor | None) -> None:
+        if watts is not None:
+            joules = watts * watts.new_tensor(self._seconds)
             self._joules = joules if self._joules is None else self._joules + joules
         self._seconds = [0.0, 0.0]
 

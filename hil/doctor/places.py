@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hil.doctor.finding import Finding
+from hil.outputs import RUNS
 
 SECTION = "folders"
 PROGRAMS = {
@@ -22,7 +23,7 @@ PROGRAMS = {
 def look(data_root: Path) -> Iterator[Finding]:
     """Lock folder, folder of runs, temporary folder, data sets."""
     yield lock_folder()
-    yield writable("runs", Path("runs"), "hil train, hil study (or name another with --run-dir)")
+    yield writable("runs", RUNS, "hil train, hil study (or name another with --run-dir)")
     yield writable("temporary files", Path(tempfile.gettempdir()), "hil emulate --pty")
     yield from data_sets(data_root)
 

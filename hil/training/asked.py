@@ -9,6 +9,7 @@ from rich.console import Console
 from drivers.doors import is_wire
 from hil.experiments import experiment_file
 from hil.experiments.schema import Experiment
+from hil.outputs import RUNS
 from hil.training.run import folder
 
 CHANGEABLE = ("epochs", "checkpoint_every", "keep_checkpoints", "evaluate_every", "eval_batch", "stop_after")
@@ -20,7 +21,7 @@ def which(experiment: str | None, run_dir: Path | None, *, resume: bool) -> tupl
     if experiment is not None and resume and run_dir is None and (Path(experiment) / "config.toml").is_file():
         run_dir, experiment = Path(experiment), None  # the folder stands where the experiment does
     if experiment is not None:
-        return run_dir or Path("runs") / experiment_file.name_of(experiment), experiment
+        return run_dir or RUNS / experiment_file.name_of(experiment), experiment
     if not resume or run_dir is None:
         raise folder.RunError("which experiment? name one, or a run to go on with: --resume --run-dir RUN")
     return run_dir, str(folder.find(run_dir).config)

@@ -139,7 +139,7 @@ def test_instrument_that_still_watches_its_lost_host_is_waited_for(monkeypatch, 
         assert not getattr(lost.value, "__notes__", [])
     finally:
         server.stop()
-        worker.join(5.0)
+        worker.join(30)
 
 
 def test_an_opening_of_a_rack_that_fails_says_where_its_traffic_is(monkeypatch, tmp_path):
@@ -158,7 +158,7 @@ def test_an_opening_of_a_rack_that_fails_says_where_its_traffic_is(monkeypatch, 
             open_rig(rack, allow_no_watchdog=True)
     finally:
         server.stop()
-        worker.join(5.0)
+        worker.join(30)
     note = next(note for note in failed.value.__notes__ if "The traffic of this opening is in" in note)
     logs = [Path(path) for path in note.partition(" is in ")[2].split(", ")]
     assert len(logs) == len(rack.instruments)

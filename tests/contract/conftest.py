@@ -59,7 +59,7 @@ def served():
     yield serve
     for board, thread in running:
         board.stop()
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 

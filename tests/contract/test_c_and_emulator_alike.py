@@ -138,7 +138,7 @@ def wires(in_c, quiet):
     yield Wire(lambda data: kept.append(feed(data)), lambda: kept.pop(0)), Wire(process.stdin.write, read)
     process.stdin.close()
     process.stdout.close()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def essence(frame):

@@ -59,7 +59,7 @@ def on_the_host(c_boards):
     try:
         yield process.stdin.write, process.stdout.read
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()

@@ -131,7 +131,7 @@ def test_a_killed_host_has_counted_what_went_out(python, tmp_path, monkeypatch):
             pulse(crossbar, 6)
     finally:
         board.stop()
-        thread.join(5)
+        thread.join(30)
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_pulses(tmp_path):

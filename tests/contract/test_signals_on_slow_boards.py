@@ -73,7 +73,7 @@ def slow_board():
     yield serve
     for board, thread in running:
         board.stop()
-        thread.join(5)
+        thread.join(30)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def served():
     yield serve
     for board, thread in running:
         board.stop()
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
         assert not board.device.outputs.on
 
@@ -58,7 +58,7 @@ class PlainSerialClient:
     """Requests of one frame, replies of any length, no retries."""
 
     def __init__(self, url):
-        self.port = serial.serial_for_url(url, baudrate=115200, timeout=5)
+        self.port = serial.serial_for_url(url, baudrate=115200, timeout=30)
         self.session, self.sequence = 0xC0FFEE, 0
         answer = self.exchange(6, 0, 0, struct.pack("<BBHIH", 1, 1, 64, 0, 4) + b"test")
         version, continued, self.window = struct.unpack_from("<BBH", answer)
@@ -135,7 +135,7 @@ def read_block(instrument):
 def test_a_plain_pyvisa_script_settles_and_reads_states(served, door):
     address, _ = served(**door)
     manager = pyvisa.ResourceManager("@py")
-    instrument = manager.open_resource(address, timeout=5000)
+    instrument = manager.open_resource(address, timeout=30_000)
     instrument.read_termination = instrument.write_termination = "\n"
     assert instrument.query("*IDN?").split(",")[:3] == ["crossbar-hil", "discrete-board", "seed-5"]
     instrument.write("FORM:BORD SWAP")
@@ -162,7 +162,7 @@ def test_a_plain_pyvisa_script_settles_and_reads_states(served, door):
 def test_hislip_status_byte_device_clear_and_lock_are_served(served):
     address, _ = served(hislip=0)
     manager = pyvisa.ResourceManager("@py")
-    first, second = (manager.open_resource(address, timeout=5000) for _ in range(2))
+    first, second = (manager.open_resource(address, timeout=30_000) for _ in range(2))
     first.write("NONSENSE")
     assert first.query("*OPC?").strip() == "1"
     assert first.read_stb() & 4

@@ -79,6 +79,19 @@ def run(device, path, after=lambda step: None):
         return train(exp, model, bench, dataset, opened, Screen(after), lambda: None).summary
 
 
+@pytest.fixture
+def patiently(tmp_path):
+    """A served board as a bench has it whose host may stand still for half a minute without a trip."""
+
+    def entry(board):
+        lab = tmp_path / "patient.toml"
+        times = "watchdog_s = 30.0\ntimeout_s = 300.0\nopen_timeout_s = 60.0\n"
+        lab.write_text(f'[devices.board]\naddress = "{board.addresses[0]}"\n{times}')
+        return f"bench:{lab}#board"
+
+    return entry
+
+
 @pytest.fixture(scope="module")
 def weights_in_process(tmp_path_factory):
     return run(f"emulator:mixed-8bit?seed={SEED}", tmp_path_factory.mktemp("runs") / "process")["weights"]
@@ -86,15 +99,15 @@ def weights_in_process(tmp_path_factory):
 
 @pytest.mark.parametrize("name", DOORS)
 def test_training_through_a_wire_gives_the_same_weights_as_in_process(
-    served, patient, tmp_path, weights_in_process, name
+    served, patiently, tmp_path, weights_in_process, name
 ):
     board = served(DOORS[name], "mixed-8bit", SEED)
-    summary = run(board.addresses[0], tmp_path / "run")
+    summary = run(patiently(board), tmp_path / "run")
     assert summary["steps"] == 6 and summary["weights"] == weights_in_process
     assert not board.device.outputs.on
 
 
-def test_bad_wire_changes_no_weight(served, tmp_path, weights_in_process):
+def test_bad_wire_changes_no_weight(served, patiently, tmp_path, weights_in_process):
     kinds = (
         "lost_request",
         "lost_reply",
@@ -108,7 +121,7 @@ def test_bad_wire_changes_no_weight(served, tmp_path, weights_in_process):
     )
     faults = FaultPlan(dict.fromkeys(kinds, 0.01), seed=3, late_s=0.05)
     board = served(Doors(pty=True), "mixed-8bit", SEED, faults)
-    assert run(board.addresses[0], tmp_path / "run")["weights"] == weights_in_process
+    assert run(patiently(board), tmp_path / "run")["weights"] == weights_in_process
     assert sum(injector.struck.total() for injector in board.injectors) >= 3
 
 
@@ -152,9 +165,11 @@ def test_instrument_whose_replies_get_lost_is_asked_again(served):
 
 @pytest.mark.parametrize("name", ["scpi socket", "hislip"])
 @pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "busy"])
-def test_messages_lost_or_put_off_on_a_visa_link_change_no_weight(served, tmp_path, weights_in_process, name, fault):
+def test_messages_lost_or_put_off_on_a_visa_link_change_no_weight(
+    served, patiently, tmp_path, weights_in_process, name, fault
+):
     board = served(DOORS[name], "mixed-8bit", SEED, FaultPlan({fault: 0.1}, seed=2, late_s=0.6))
-    assert run(board.addresses[0], tmp_path / "run")["weights"] == weights_in_process
+    assert run(patiently(board), tmp_path / "run")["weights"] == weights_in_process
     assert sum(injector.struck[fault] for injector in board.injectors) >= 2
 
 
@@ -203,7 +218,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("name", ["pty", "hislip"])
-def test_killed_run_on_an_emulator_behind_a_wire_resumes_bit_exactly(served, tmp_path, weights_in_process, name):
+def test_killed_run_on_an_emulator_behind_a_wire_resumes_bit_exactly(
+    served, patiently, tmp_path, weights_in_process, name
+):
     board = served(DOORS[name], "mixed-8bit", SEED)
 
     def kill(step):
@@ -211,9 +228,9 @@ def test_killed_run_on_an_emulator_behind_a_wire_resumes_bit_exactly(served, tmp
             raise Killed
 
     with pytest.raises(Killed):
-        run(board.addresses[0], tmp_path / "run", kill)
+        run(patiently(board), tmp_path / "run", kill)
     before = len(board.device.journal.of("request"))
-    summary = run(board.addresses[0], tmp_path / "run")
+    summary = run(patiently(board), tmp_path / "run")
     assert summary["steps"] == 6 and summary["weights"] == weights_in_process
     verbs = [event.text for event in board.device.journal.of("request")][before:]
     assert "READ_CELLS" not in verbs and not any("CELL:READ" in verb for verb in verbs)

@@ -41,7 +41,7 @@ def echoing(tmp_path):
     thread.start()
     yield str(tmp_path / "s")
     listener.close()
-    thread.join(5)
+    thread.join(30)
 
 
 def test_the_transport_of_the_page_keeps_to_the_seam(unix_socket, echoing):

@@ -132,7 +132,7 @@ def test_calls_over_a_socket_with_a_deadline_stay_whole():
 
 
 class Hislip:
-    """An instrument behind HiSLIP; `answers` gives the pieces of a reply's bytes, each with a wait before it."""
+    """An instrument behind HiSLIP; `answers` gives the pieces of a reply's bytes."""
 
     def __init__(self, answers, *, deaf=False):
         self._answers, self._deaf = answers, deaf
@@ -170,8 +170,7 @@ class Hislip:
                 link.sendall(HEADER.pack(b"HS", 16, 0, 0, 8) + struct.pack(">Q", 1 << 26))
             elif kind == DATA_END:
                 self.heard.append(said)
-                for wait_s, piece in self._answers(said, parameter):
-                    time.sleep(wait_s)
+                for piece in self._answers(said, parameter):
                     link.sendall(piece)
 
     def close(self):
@@ -188,9 +187,14 @@ def reply(number, data):
 def test_a_hislip_reply_that_came_half_is_read_to_its_end_and_the_session_stays(cut, times):
     """In its header, between header and payload, in its payload; and where one reply after the other is late."""
 
+    too_late = threading.Event()
+
     def answers(said, number):
         whole = reply(number, b"x" * 1000 + b"\n" if said == b"LATE?" else b"in time\n")
-        return [(0.0, whole[:cut]), (0.5, whole[cut:])] if said == b"LATE?" else [(0.0, whole)]
+        yield whole[:cut]
+        if said == b"LATE?":
+            too_late.wait(30)
+        yield whole[cut:]
 
     device = Hislip(answers)
     wire = VisaSession(device.address)
@@ -198,24 +202,47 @@ def test_a_hislip_reply_that_came_half_is_read_to_its_end_and_the_session_stays(
         wire.write(b"LATE?", within(5))
         with pytest.raises(LinkTimeout):
             wire.read_exact(1001, within(0.1))
-    wire.drain(0.02, within(10))
-    wire.write(b"*IDN?", within(10))
-    assert wire.read_until(b"\n", 100, within(10)) == b"in time\n"
+    too_late.set()
+    wire.drain(0.02, within(30))
+    wire.write(b"*IDN?", within(30))
+    assert wire.read_until(b"\n", 100, within(30)) == b"in time\n"
     wire.close()
     device.close()
     assert device.sessions == 1
 
 
 def test_a_hislip_session_of_which_a_message_was_cut_is_opened_anew():
-    device = Hislip(lambda said, number: [(0.0, reply(number, b"in time\n"))], deaf=True)
+    device = Hislip(lambda said, number: [reply(number, b"in time\n")], deaf=True)
     wire = VisaSession(device.address)
     with pytest.raises(LinkTimeout):
-        wire.write(LONG + LONG, within(0.3))
-    wire.drain(0.02, within(10))
+        wire.write(LONG + LONG, within(2.0))
+    wire.drain(0.02, within(30))
     device.go.set()
-    wire.write(b"*IDN?", within(10))
-    assert wire.read_until(b"\n", 100, within(10)) == b"in time\n"
+    wire.write(b"*IDN?", within(30))
+    assert wire.read_until(b"\n", 100, within(30)) == b"in time\n"
     wire.close()
     device.close()
     assert device.sessions == 2
     assert [said for said in device.heard if said != "half a message"] == [b"*IDN?"]
+
+
+def test_a_hislip_session_whose_host_sleeps_until_the_deadline_before_it_sends_stays(monkeypatch):
+    """Nothing went out, so nothing is cut: a session that is opened anew would trip outputs that are on."""
+    device = Hislip(lambda said, number: [reply(number, b"in time\n")])
+    wire = VisaSession(device.address)
+    with monkeypatch.context() as patch:
+        at_work = type(wire._visa).write
+
+        def late(library, session, data):
+            time.sleep(0.2)
+            return at_work(library, session, data)
+
+        patch.setattr(type(wire._visa), "write", late)
+        with pytest.raises(LinkTimeout):
+            wire.write(b"NEVER?", within(0.1))
+    wire.drain(0.02, within(30))
+    wire.write(b"*IDN?", within(30))
+    assert wire.read_until(b"\n", 100, within(30)) == b"in time\n"
+    wire.close()
+    device.close()
+    assert device.sessions == 1 and device.heard == [b"*IDN?"]

@@ -56,12 +56,13 @@ def test_line_then_block_then_line_do_not_eat_each_other(echo, deadline):
     assert echo.read_until(b"\n", 100, deadline()) == b"tail\n"
 
 
-def test_silence_is_a_timeout_at_the_deadline(echo, deadline):
-    start = time.monotonic()
-    with pytest.raises(LinkTimeout) as caught:
-        echo.read_exact(1, deadline(0.1))
-    assert time.monotonic() - start < 0.5
-    assert echo.address in str(caught.value)
+def test_silence_is_a_timeout_at_the_deadline(echo, deadline, takes_less_than):
+    def read():
+        with pytest.raises(LinkTimeout) as caught:
+            echo.read_exact(1, deadline(0.1))
+        assert echo.address in str(caught.value)
+
+    takes_less_than(0.5, read)
 
 
 def test_half_an_answer_is_a_timeout(echo, deadline):
@@ -107,9 +108,9 @@ def test_cable_pulled_between_two_transactions_is_a_lost_link_at_once(kind, pty_
     start = time.monotonic()
     with pytest.raises(LinkLost, match="start again"):
         for _ in range(100):
-            transport.write(b"ping", deadline(5))
-            transport.read_exact(4, deadline(5))
-    assert time.monotonic() - start < 2.0
+            transport.write(b"ping", deadline(60))
+            transport.read_exact(4, deadline(60))
+    assert time.monotonic() - start < 20.0, "seen at once, not at a deadline"
     transport.close()
 
 
@@ -125,14 +126,14 @@ def test_write_to_a_peer_that_never_reads_ends_at_the_deadline(pty_wire, deadlin
     stop = threading.Event()
 
     def stuck(chunk):
-        stop.wait(5)
+        stop.wait(30)
         return b""
 
     transport = SerialPort(pty_wire(stuck).address)
     start = time.monotonic()
     with pytest.raises(LinkTimeout):
         transport.write(b"x" * 1_000_000, deadline(0.2))
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 20.0, "not when the peer goes on"
     stop.set()
     transport.close()
 
@@ -141,7 +142,7 @@ def test_visa_write_to_a_peer_that_never_reads_ends_at_the_deadline(tcp_wire, de
     stop = threading.Event()
 
     def stuck(chunk):
-        stop.wait(5)
+        stop.wait(30)
         return b""
 
     transport = VisaSession(visa_socket(tcp_wire(stuck)))
@@ -202,13 +203,13 @@ def test_open_that_hangs_is_given_up_and_closed_when_it_ends():
     release, closed = threading.Event(), threading.Event()
 
     def slow():
-        release.wait(5)
+        release.wait(30)
         return "port"
 
     with pytest.raises(LinkTimeout, match="did not end"):
         within(time.monotonic() + 0.05, slow, lambda port: closed.set(), "opening the port", "serial:x")
     release.set()
-    assert closed.wait(2)
+    assert closed.wait(30)
 
 
 def test_nothing_looks_for_usb_devices_before_a_visa_session_is_asked_for(python):

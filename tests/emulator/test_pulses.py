@@ -178,3 +178,15 @@ def test_the_same_transactions_meet_the_same_noise_and_a_restored_chip_continues
         one.pulse(0, 0, (0, slice(0, 5), slice(None)), 20, False)
     assert torch.equal(levels(chip), levels(third))
     assert torch.equal(chip.usage(0, 0)[0], third.usage(0, 0)[0])
+
+
+@pytest.mark.parametrize("shapes", [[(N, N)], [(1, N, N)], [(2, N, N + 1)], [(2, 1, 1)], [(2, N, N), (2, N, N)], []])
+@pytest.mark.parametrize("masks", [False, True])
+def test_cells_of_another_shape_are_not_written(shapes, masks):
+    chip = chip_with()
+    set_level(chip, 0.25)
+    there = [torch.full((2, N, N), 5e-6, dtype=torch.float64)]
+    wrong = [torch.ones(shape, dtype=torch.bool if masks else torch.float64) for shape in shapes]
+    with pytest.raises(ValueError, match=rf"(masks|targets) of shape .* expected .*\(2, {N}, {N}\)"):
+        chip.program(0, there, wrong) if masks else chip.program(0, wrong)
+    assert (levels(chip) - 0.25).abs().max() < 1e-9

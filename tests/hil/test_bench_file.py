@@ -38,7 +38,7 @@ def chip(tmp_path, monkeypatch):
     thread.start()
     yield board
     board.stop()
-    thread.join(5)
+    thread.join(30)
 
 
 def test_device_is_opened_by_its_name(bench_file, chip):

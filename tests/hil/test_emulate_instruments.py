@@ -24,7 +24,7 @@ def served():
     yield serve
     for server, thread in running:
         server.stop()
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 

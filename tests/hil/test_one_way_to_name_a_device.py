@@ -33,7 +33,7 @@ def board():
     thread.start()
     yield board
     board.stop()
-    thread.join(5)
+    thread.join(30)
 
 
 def bench_file(tmp_path, board, more=""):

@@ -98,7 +98,7 @@ def test_its_twin_is_served_by_its_place_for_any_visa_library(own_meter):
         box.close()
     finally:
         server.stop()
-        worker.join(5)
+        worker.join(30)
 
 
 def test_a_file_alone_brings_no_instrument_and_a_wrong_name_says_what_is_close(own_meter):

@@ -224,7 +224,7 @@ def served():
     worker.start()
     yield board.addresses[0]
     board.stop()
-    worker.join(5.0)
+    worker.join(30)
 
 
 def test_a_product_device_on_a_wire_relaxes_to_the_same_equilibrium(served, tmp_path, monkeypatch):

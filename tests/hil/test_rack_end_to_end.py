@@ -32,7 +32,7 @@ def served(tmp_path, monkeypatch, request):
     write_bench_file(server, path)
     yield server, path
     server.stop()
-    worker.join(5.0)
+    worker.join(30)
 
 
 def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_path):

@@ -108,7 +108,7 @@ def board(tmp_path, monkeypatch):
     thread.start()
     yield served
     served.stop()
-    thread.join(5)
+    thread.join(30)
 
 
 def hil(*arguments):

@@ -72,7 +72,7 @@ def on_a_wire():
     yield serve
     for board, thread in running:
         board.stop()
-        thread.join(5)
+        thread.join(30)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_first_commands_training_over_every_door_and_the_refusal_of_a_pseudo_ter
     figures = [json.loads((tmp_path / f"run{i}" / "summary.json").read_text("utf-8")) for i in range(3)]
     assert len({figure["test_accuracy"] for figure in figures}) == 1, "the doors of one chip disagree"
     board.send_signal(signal.SIGUSR1)  # Ctrl-Break
-    assert board.wait(10) == 0
+    assert board.wait(60) == 0
 
 
 @pytest.mark.soak

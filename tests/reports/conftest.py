@@ -159,7 +159,7 @@ class Wires:
                         end.shutdown(socket.SHUT_RDWR)
                     end.close()
         for thread in self.threads:
-            thread.join(2)
+            thread.join(30)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def test_the_next_item_is_made_while_the_present_one_is_used():
 
     batches = ahead(items())
     assert next(batches) == 1
-    assert made.wait(10)
+    assert made.wait(60)
     assert next(batches) == 2
 
 

@@ -76,7 +76,7 @@ def board():
     thread.start()
     yield made
     made.stop()
-    thread.join(5)
+    thread.join(30)
 
 
 def train(tmp_path, address, alarm, name="run"):

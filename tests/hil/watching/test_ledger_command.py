@@ -68,7 +68,8 @@ def test_a_run_in_process_is_counted_as_it_was(trained, capsys):
     for text in ("pulses and writes, in the cells", "time of nudged phases", "Over their lives as far as it is known"):
         assert text in report, text
     train = found.stages["training"]
-    assert (train.free_s, train.free_j) == pytest.approx((train.nudged_s, train.nudged_j), rel=0.2)
+    assert train.free_s == pytest.approx(train.nudged_s)
+    assert train.free_j < train.nudged_j < 3 * train.free_j, "two nudges drive the outputs apart"
     assert document["a_sample"]["nudged_j"] == pytest.approx(found.total.nudged_j / 200)
     assert found.total.free_j + found.total.nudged_j == pytest.approx(found.total.array_j)
     assert found.stages["test"].nudged_s == found.stages["test"].nudged_j == 0
