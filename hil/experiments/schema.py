@@ -69,9 +69,14 @@ class BlockPart(Section):
 
 
 class UniformInit(Section):
-    """Torch's own: uniform within +-1/sqrt(fan_in)."""
+    """Torch's own: uniform within +-1/sqrt(fan_in), weights times a gain.
+
+    Attributes:
+        gain: Factor of all weights, biases stay. Deep nets of slope 1 rest between their rails with less than 1.
+    """
 
     kind: Literal["uniform"] = "uniform"
+    gain: Positive = 1.0
 
 
 class GoeInit(Section):

@@ -11,6 +11,7 @@ from hil.experiments.schema import GoeInit, UniformInit
 def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:
     """Draws a model's weights anew where the experiment asks for more than torch's own, from the default generator."""
     if isinstance(init, UniformInit):
+        _scale(model, init.gain)
         return
     with torch.no_grad():
         for module in model.modules():
@@ -20,6 +21,16 @@ def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:
                     bias = getattr(module, name.replace("weight", "bias"), None)
                     if bias is not None:
                         bias.zero_()
+
+
+def _scale(model: nn.Module, gain: float) -> None:
+    """Multiplies what has a fan-in, which biases and norms have not."""
+    if gain == 1:
+        return
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.rpartition(".")[2].startswith("weight") and weight.dim() > 1:
+                weight.mul_(gain)
 
 
 def symmetric_kernels(like: Tensor, variance: float) -> Tensor:

@@ -75,6 +75,16 @@ def test_goe_kernels_are_symmetric_with_the_published_variances():
     assert kernels[..., 1, 1].var().item() == pytest.approx(8e-4, rel=0.03)
 
 
+def test_a_gain_multiplies_weights_and_leaves_biases():
+    plain, small = (
+        build(experiment(CONV, init={"kind": "uniform", "gain": gain}), open_bench("reference:"), (1, 8, 8), 10)
+        for gain in (1.0, 0.6)
+    )
+    for (name, a), b in zip(plain.named_parameters(), small.parameters(), strict=True):
+        assert torch.allclose(b, a * (0.6 if a.dim() > 1 else 1.0)), name
+    assert sum(p.dim() > 1 for p in small.parameters()) == 4
+
+
 def test_goe_experiments_draw_every_convolution_and_zero_its_bias():
     model = build(experiment(CONV, init={"kind": "goe", "variance": 1e-6}), open_bench("reference:"), (1, 8, 8), 10)
     energy = energy_blocks(model)["block_1.energy"]
