@@ -12,6 +12,7 @@ from drivers.loopback import Loopback
 from drivers.reopenable import Reopenable
 from emulator.chip import Chip
 from emulator.device import Device
+from emulator.faults import FaultPlan
 from emulator.machine import Machine
 from emulator.outputs import Outputs
 from emulator.scpi import ScpiEndpoint, endpoint, once
@@ -47,9 +48,9 @@ def failures(result):
     return {outcome.check.name: outcome.seen for outcome in result.outcomes if outcome.verdict == "failed"}
 
 
-def over_a_wire(doors, groups):
+def over_a_wire(doors, groups, faults=None):
     """What the suite says of an instrument behind a door."""
-    board = Board(device("ecram"), doors)
+    board = Board(device("ecram"), doors, faults)
     server = threading.Thread(target=board.run)
     server.start()
     try:
@@ -69,6 +70,13 @@ def test_it_conforms_over_wires(doors):
     result = over_a_wire(doors, ON_WIRES)
     assert not failures(result)
     assert [o.verdict for o in result.outcomes if o.check.name == "outputs.link-lost"] == ["passed"]
+
+
+def test_a_slow_instrument_conforms_where_a_reply_was_on_its_way_when_it_was_cleared():
+    """Each reply leaves 0.1 s after its message; a host takes a socket for clear that was quiet for a fifth of that."""
+    late = FaultPlan({"late_reply": 1.0}, late_s=0.1)
+    result = over_a_wire(WIRES["socket"], ["transactions.reply-lost", "recovery.half"], late)
+    assert not failures(result) and result.count("passed") == 2
 
 
 @pytest.mark.parametrize("doors", WIRES.values(), ids=WIRES)

@@ -55,6 +55,12 @@ class Dialogue:
         self.send(message)
         return self.line(_short(message))
 
+    def echoed(self, nonce: str) -> str:
+        """What a nonce is answered with; on a plain socket one line may have been on its way before."""
+        message = f'SYST:ECHO? "{nonce}"'
+        answer = self.ask(message).strip('"')
+        return self.line(message).strip('"') if self.stream and answer != nonce else answer
+
     def fields(self, message: str) -> list[str]:
         """The comma-separated fields of an answer."""
         return self.ask(message).split(",")

@@ -75,7 +75,7 @@ def _reply_lost(subject: ScpiSubject) -> None:
     before, used = _count(subject), subject.usage(subject.region()).pulses.astype(np.int64)
     subject.talk.send(_pulse(subject, "?", 1))
     subject.device_clear()
-    answer = subject.talk.ask(f'SYST:ECHO? "{NONCE}"').strip('"')
+    answer = subject.talk.echoed(NONCE)
     demand(answer == NONCE, f"after a device clear the nonce came back as {answer!r}: an older reply is still there")
     grown = subject.usage(subject.region()).pulses - used
     counted = _count(subject) - before
@@ -158,7 +158,7 @@ def _recovers(name: str, fault: Callable[[ScpiSubject], None]) -> Callable[[Scpi
     def run(subject: ScpiSubject) -> None:
         fault(subject)
         subject.device_clear()
-        answer = subject.talk.ask(f'SYST:ECHO? "{NONCE}"').strip('"')
+        answer = subject.talk.echoed(NONCE)
         demand(answer == NONCE, f"after {name} and a device clear the nonce came back as {answer!r}")
         subject.talk.errors()
         demand(subject.talk.ask("*OPC?") == "1", f"after {name} *OPC? is not answered")
