@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,8 +117,11 @@ def point(line: Line, size: int) -> tuple[float, float]:
     if child == 0:
         try:
             os.write(into, "{} {}".format(*_measured(line, size)).encode())
-        finally:
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     os.close(into)
     with os.fdopen(out) as told:
         words = told.read().split()

@@ -59,6 +59,7 @@ class VisaSession:
         self.address = f"visa:{resource}"
         self._name, self._library = resource, library
         self._session: Any = None
+        self._cut = False
         self._wire: Descriptor | None = None
         self._timed: tuple[DeadlineSocket | Vxi11Calls, ...] = ()
         self._quiet = contextlib.ExitStack()
@@ -75,7 +76,7 @@ class VisaSession:
             self._arm(deadline)
             self._visa.write(self._session, data)
         except LIBRARY_ERRORS as error:
-            self._cut = self._sent() != before if self._numbered else self._stream
+            self._cut = self._cut or (self._sent() != before if self._numbered else self._stream)
             raise translate(error, f"writing {len(data)} bytes", self.address) from error
 
     def read_exact(self, count: int, deadline: float) -> bytes:
@@ -190,7 +191,8 @@ class VisaSession:
             self.close()
             raise translate(error, "opening the session", self.address) from error
         self._timeout_ms, self._termchar_on = -1, False
-        self._numbered, self._out_of_step, self._cut = hislip_of(self._resource) is not None, False, False
+        self._numbered = hislip_of(self._resource) is not None
+        self._out_of_step = self._cut = False
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:

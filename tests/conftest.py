@@ -68,11 +68,11 @@ def _what_a_test_registers_is_its_own(monkeypatch):
 
 @pytest.fixture
 def takes_less_than():
-    """An action that ends in time unless its host stands still: whoever is late each time is late by himself."""
+    """An action that ends in time unless its host stands still: who is late nearly each time is late by himself."""
 
     def check(seconds, action, times=8):
         took_s = []
-        while not took_s or took_s[-1] >= seconds:
+        while sum(took < seconds for took in took_s) < 2:
             assert len(took_s) < times, f"{took_s} s, expected less than {seconds}"
             began = time.monotonic()
             action()

@@ -62,6 +62,11 @@ class Neurons(Section):
                 "linear_low_v <= 0 and state_unit_v <= linear_high_v are needed, got "
                 f"{self.linear_low_v} .. {self.linear_high_v} V for a state unit of {self.state_unit_v} V"
             )
+        if self.rail_v > self.linear_high_v:
+            raise ValueError(
+                f"clamped_high_v <= linear_high_v is needed, got {self.rail_v} V above {self.linear_high_v} V: linear "
+                "neurons reach further than clamped ones"
+            )
         if self.thermal_noise and self.node_capacitance_f is None:
             raise ValueError("thermal_noise needs node_capacitance_f: kT/C has no value without C")
         return self

@@ -5,8 +5,8 @@ driven from both sides and read by virtual grounds: `G (v_pre^2 + v_post^2)`, bo
 with its readings, as the device states it. Pulses and writes are counted where the chip counts them, cell by cell.
 
 It is computed for the first settles, then each time their number has grown by a quarter, and between for not more than
-0.2 % of the time; phases between have the mean of the powers about them, nudged ones that of free ones until there was
-one.
+0.2 % of the time; phases between have the mean of the powers about them, those behind the last one its own, nudged
+ones that of free ones until there was one.
 """
 
 from __future__ import annotations

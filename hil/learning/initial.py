@@ -6,6 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from hil.experiments.schema import GoeInit, UniformInit
+from hil.learning.block import EnergyBlock
+
+NORMS = (nn.LayerNorm, nn.RMSNorm)
+"""Of torch's norms, those whose weights may have several dimensions."""
 
 
 def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:
@@ -24,13 +28,17 @@ def initialize(model: nn.Module, init: UniformInit | GoeInit) -> None:
 
 
 def _scale(model: nn.Module, gain: float) -> None:
-    """Multiplies what has a fan-in, which biases and norms have not."""
+    """Multiplies what has a fan-in, which biases and norms have not; cells then hold what their range allows."""
     if gain == 1:
         return
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.rpartition(".")[2].startswith("weight") and weight.dim() > 1:
-                weight.mul_(gain)
+        for module in model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                if name.startswith("weight") and weight.dim() > 1 and not isinstance(module, NORMS):
+                    weight.mul_(gain)
+        for module in model.modules():
+            if isinstance(module, EnergyBlock):
+                module.project()
 
 
 def symmetric_kernels(like: Tensor, variance: float) -> Tensor:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from math import prod
+from math import isclose, prod
 
 import torch
 from torch import nn
@@ -218,7 +218,11 @@ def _block(
         )
     except PlacementError as error:
         raise PlacementError(f"{where}.energy: {error}") from error
-    if experiment.update.by_device and isinstance(energy.array, SelfUpdating) and energy.array.stretch() != 1:
+    if (
+        experiment.update.by_device
+        and isinstance(energy.array, SelfUpdating)
+        and not isclose(energy.array.stretch(), 1.0)
+    ):
         chips = ", ".join(f"{rail / energy.array.stretch():g}" for rail in energy.topology.rails)
         raise ModelError(
             f"{where}.energy: a chip that updates itself contrasts its own states, of rail {chips}, the block's has "

@@ -116,7 +116,7 @@ def train(
 
     with (
         MetricsFile(folder.metrics, metrics_bytes) as metrics,
-        EventFile(folder.tensorboard, at.step) as events,
+        EventFile(folder.tensorboard, at.step, bench) as events,
         Recorder(folder, experiment, bench, model, len(batches), at) as recorder,
     ):
         every_block = recorder.observers(model, tally.add)

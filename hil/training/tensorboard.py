@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 from torch import nn
 
+from hil.counterparts.seam import Bench, Leased, busy
 from hil.training.state import Position
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+OPENING_S = 60.0
+"""It may take so long on a busy host."""
 
 
 class EventFile:
@@ -21,14 +26,15 @@ class EventFile:
     Args:
         folder: Where the event file goes.
         step: Step to go on from; what an earlier session wrote beyond it is hidden.
+        bench: Who is trained. Where it has outputs the file is opened before a cell moves: that may fail, or take
+            long; elsewhere after the first step, which need not wait for TensorBoard.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self._folder, self._begin = folder, step
+    def __init__(self, folder: Path, step: int, bench: Bench) -> None:
+        self._folder, self._begin, self._bench = folder, step, bench
 
     @cached_property
     def _writer(self) -> SummaryWriter:
-        """Opened after the first step, which need not wait for TensorBoard."""
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(str(self._folder), purge_step=self._begin + 1 if self._begin else None)
@@ -50,6 +56,9 @@ class EventFile:
         self._writer.flush()
 
     def __enter__(self) -> Self:
+        if isinstance(self._bench, Leased):
+            with busy(self._bench, OPENING_S):
+                self._writer.flush()
         return self
 
     def __exit__(

@@ -30,7 +30,10 @@ DEMANDS = {
 
 def timed(text):
     """Heads of the tables with times, each with its section."""
-    for section in re.split(r"(?m)^(?=#+ )", text):
+    bare = re.sub(
+        r"(?ms)^```.*?^```", lambda fenced: re.sub(r"(?m)^#", " #", fenced.group()), text
+    )  # comments are no heads
+    for section in re.split(r"(?m)^(?=#+ )", bare):
         for table in re.findall(r"(?m)(?:^\|.*\n?)+", section):
             head, _, *rows = table.splitlines()
             if HEAD.search(head) or any(TIME.search(row) for row in rows):

@@ -226,6 +226,23 @@ def test_a_hislip_session_of_which_a_message_was_cut_is_opened_anew():
     assert [said for said in device.heard if said != "half a message"] == [b"*IDN?"]
 
 
+def test_a_write_of_which_nothing_went_out_does_not_make_a_cut_message_whole():
+    """A device that was told half a command is not to hear its other half behind the back of whoever gave it up."""
+    device = Hislip(lambda said, number: [reply(number, b"in time\n")], deaf=True)
+    wire = VisaSession(device.address)
+    for message in (LONG + LONG, b"*CLS"):
+        with pytest.raises(LinkTimeout):
+            wire.write(message, within(2.0))
+    wire.drain(0.02, within(30))
+    device.go.set()
+    wire.write(b"*IDN?", within(30))
+    assert wire.read_until(b"\n", 100, within(30)) == b"in time\n"
+    wire.close()
+    device.close()
+    assert device.sessions == 2
+    assert [said for said in device.heard if said != "half a message"] == [b"*IDN?"]
+
+
 def test_a_hislip_session_whose_host_sleeps_until_the_deadline_before_it_sends_stays(monkeypatch):
     """Nothing went out, so nothing is cut: a session that is opened anew would trip outputs that are on."""
     device = Hislip(lambda said, number: [reply(number, b"in time\n")])

@@ -47,7 +47,6 @@ def test_a_busy_device_is_refused_by_every_command_before_torch_is_loaded(tmp_pa
             encoding="utf-8",
             cwd=tmp_path,
             env={**os.environ, FOLDER_VARIABLE: str(locks)},
-            timeout=55,
             check=True,
         )
     lines = dict(zip(ASKED, done.stdout.splitlines(), strict=True))

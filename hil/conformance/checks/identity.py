@@ -61,6 +61,9 @@ def _parameters(subject: Subject) -> None:
     demand(not missing, f"missing: {', '.join(missing)}")
     demand(0 <= values[Parameter.G_MIN_S] < values[Parameter.G_MAX_S], "g_min_s is not below g_max_s")
     if (rail := values.get(Parameter.CLAMPED_HIGH_V)) is not None:
+        settles = Capability.SETTLE in subject.identity.capabilities
+        able = settles and Capability.RESISTIVE not in subject.identity.capabilities
+        demand(able, "clamped_high_v is stated by a device that has no clamped neurons of its own rail")
         adc = subject.converters.get(ConverterId.STATE_ADC)
         demand(rail > 0, f"clamped_high_v is {rail}, above 0 expected")
         demand(adc is None or rail <= adc.high, f"clamped_high_v is {rail}, beyond what the state ADC can read")

@@ -61,7 +61,7 @@ class CalibrationFile(Section):
         was, other = "not calibrated", ""
         if found is not None:
             block = Topology.model_validate_json(found.topology)
-            if block == topology:
+            if _in_rails(block) == _in_rails(topology):
                 return found
             parts = (name for name in Topology.model_fields if getattr(block, name) != getattr(topology, name))
             was, other = f"calibrated with {_brief(block)}", f" (other {', '.join(parts)})"
@@ -70,6 +70,14 @@ class CalibrationFile(Section):
             + other,
             todo="Calibrate with the experiment that is to be trained",
         )
+
+
+def _in_rails(topology: Topology) -> Topology:
+    """The block as a device is told it, which is the same for every rail; itself where its rails differ."""
+    try:
+        return topology.in_rails()
+    except ValueError:
+        return topology
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Prepared:
         slope = max(float(grown[-1] / folds[seen][-1]), 1e-9)
         least = 1e-3 * np.arange(1, seen.sum() + 1)
         rising = np.maximum.accumulate(grown / slope) + least * (np.diff(grown, prepend=0.0) <= 0)
-        rising = np.maximum.accumulate(np.maximum(rising, least))
+        rising = strictly_rising(np.maximum(rising, least))
         return slope, np.interp(folds, np.concatenate([[0.0], folds[seen]]), np.concatenate([[0.0], rising])), noise2
 
     def drift(self, log_t0: float) -> tuple[float, float]:
@@ -190,3 +190,11 @@ def _limits(change: Array) -> tuple[float, float]:
 
 def _typical(change: Array) -> float:
     return float(np.nanstd(change))
+
+
+def strictly_rising(values: Array) -> Array:
+    """Positive numbers, each raised to a millionth above the one before where it is not larger by itself."""
+    found = np.array(values, float)
+    for index in range(1, len(found)):
+        found[index] = max(found[index], found[index - 1] * (1 + 1e-6))
+    return found

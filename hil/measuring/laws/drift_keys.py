@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.measuring.laws.changes import Prepared
+from hil.measuring.laws.changes import Prepared, strictly_rising
 from hil.measuring.laws.drifts import e_folds, walk_of
 from hil.measuring.laws.shown import unseen
 
@@ -62,7 +62,7 @@ def walk_by_jumps(ready: Prepared, u: Array) -> dict[str, Any]:
     first, second = ready.drift(log_t0)
     folds, clock = e_folds(ready, u[:1])[0, 0][ready.complete], clock[ready.complete]
     times = unseen(ready, walk_of(u, slope, noise2), clock, first * folds + second * folds**2, spread)
-    slope, clock = slope * float(times[-1]), np.maximum.accumulate(clock * times / times[-1])
+    slope, clock = slope * float(times[-1]), strictly_rising(clock * times / times[-1])
     walked = walk_of(u, slope, noise2)
     keys = walk(ready, np.array([u[0], first, np.log(slope)]))
     keys |= {"mean_curvature_s": second * 1e-6, "clock_ages_s": ready.age[ready.complete].tolist(),
