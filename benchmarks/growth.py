@@ -133,7 +133,7 @@ def point(line: Line, size: int) -> tuple[float, float]:
 
 def _measured(line: Line, size: int) -> tuple[float, float]:
     line.build(line.sizes[0])()  # the pages of the libraries
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins at what is used now
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak begins at what is used now
     before = _peak()
     work, best = line.build(size), math.inf
     for _ in range(RUNS):
@@ -146,7 +146,8 @@ def _measured(line: Line, size: int) -> tuple[float, float]:
 
 
 def _peak() -> float:
-    found = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM:"))
+    rows = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    found = next(row for row in rows if row.startswith("VmHWM:"))
     return 1024.0 * int(found.split()[1])
 
 
@@ -159,7 +160,7 @@ def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
 def processor() -> str:
     """Its name, where the system tells."""
     path = Path("/proc/cpuinfo")
-    rows = path.read_text().splitlines() if path.exists() else []
+    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return next((row.partition(":")[2].strip() for row in rows if row.startswith("model name")), platform.processor())
 
 
