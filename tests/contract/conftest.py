@@ -84,8 +84,8 @@ def open_door(door, served, sheet="mixed-8bit", seed=0, options=None):
         board = served(WIRES[door], sheet, seed)
         return connect(board.addresses[0], options), board.device
     machine = Machine(Device(Chip(sheet_of(sheet), seed)))
-    limits = None if options is None else options.limits
-    return Crossbar(Session(dialect_of(door, machine), limits=limits)), machine.device
+    asked = {} if options is None else {"limits": options.limits, "watchdog_s": options.watchdog_s}
+    return Crossbar(Session(dialect_of(door, machine), **asked)), machine.device
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def device(serial="a", counts=False):
 
 def opened(device, folder, limits=None):
     dialect = Framed(FramedLink(Loopback(SerialEndpoint(Machine(device), "x").feed, "x"), owner="test"))
-    return Crossbar(Session(dialect, limits=limits or LIMITS, ledger=lambda chip: ChipLedger(chip, folder)))
+    return Crossbar(
+        Session(dialect, limits=limits or LIMITS, ledger=lambda chip: ChipLedger(chip, folder), watchdog_s=60.0)
+    )
 
 
 def pulse(crossbar, count, sizes=(6, 4)):

@@ -40,6 +40,18 @@ def open_link(plan):
     return link, device, faulty
 
 
+@pytest.fixture(autouse=True)
+def own_time(monkeypatch):
+    """Time passes while this process computes, and by what it would sleep: not while others have the processor."""
+    slept_s = [0.0]
+
+    def sleep(seconds):
+        slept_s[0] += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: time.process_time() + slept_s[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+
+
 class Campaign:
     """Random transactions whose right answers are known; a pulse is counted on both sides."""
 

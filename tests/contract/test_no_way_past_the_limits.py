@@ -62,7 +62,7 @@ def opened(protocol, machine, limits=None):
         dialect = Framed(FramedLink(Loopback(SerialEndpoint(machine, "x").feed, "x"), owner="test"))
     else:
         dialect = Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x")))
-    return Crossbar(Session(dialect, limits={"this test": LIMITS} if limits is None else limits))
+    return Crossbar(Session(dialect, limits={"this test": LIMITS} if limits is None else limits, watchdog_s=60.0))
 
 
 def hopfield():

@@ -71,8 +71,10 @@ def noisy_sheet(name="discrete-board"):
 def crossbar_of(wire, sheet, seed=0):
     machine = Machine(Device(Chip(sheet, seed)))
     if wire == "serial":
-        return Crossbar(Session(Framed(FramedLink(Loopback(SerialEndpoint(machine, "x").feed, "x"), owner="test"))))
-    return Crossbar(Session(Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x")))))
+        return Crossbar(
+            Session(Framed(FramedLink(Loopback(SerialEndpoint(machine, "x").feed, "x"), owner="test")), watchdog_s=60.0)
+        )
+    return Crossbar(Session(Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x"))), watchdog_s=60.0))
 
 
 def block_of(bench, rail, rule=None):

@@ -109,7 +109,7 @@ def test_a_device_behind_a_wire_is_told_of_rails_of_one_only():
     with pytest.raises(ValueError, match=r"in_rails\(\)"):
         pack_topology(topology)
     machine = Machine(Device(Chip(load("ideal"), seed=0)))
-    crossbar = Crossbar(Session(Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x")))))
+    crossbar = Crossbar(Session(Scpi(ScpiLink(Loopback(ScpiEndpoint(machine, "x").feed, "x"))), watchdog_s=60.0))
     with pytest.raises(OutOfRange, match="rails of 1"):
         crossbar.configure(0, topology)
     crossbar.configure(0, topology.in_rails())

@@ -146,7 +146,7 @@ def test_a_device_behind_a_wire_answers_in_tensors_of_the_gpu(gpu, tmp_path, she
     link = FramedLink(
         Recorded(Loopback(SerialEndpoint(Machine(Device(Chip(load(sheet), 0))), "a").feed, "a")), owner="a"
     )
-    crossbar = Crossbar(Session(Framed(link)))
+    crossbar = Crossbar(Session(Framed(link), watchdog_s=60.0))
     bench = DeviceBench(crossbar, "loopback", load(sheet))
     name, more = ("mnist-resistive", "run.seed=1") if sheet == "resistive-board" else ("digits", SMALL)
     metrics = run(tmp_path / "run", name, "settle.max_iterations=3", more, bench=bench)

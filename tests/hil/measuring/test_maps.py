@@ -29,7 +29,7 @@ def crossbar_of_chip(chip):
     """A new session with a device that stays on between them."""
     machine = MACHINES.setdefault(chip, Machine(Device(chip)))
     wire = links_of(machine, "loopback", "serial")()
-    return Crossbar(Session(Framed(FramedLink(wire, owner="in process"), 10.0, 0.0)))
+    return Crossbar(Session(Framed(FramedLink(wire, owner="in process"), 10.0, 0.0), watchdog_s=60.0))
 
 
 def trained(chip):
