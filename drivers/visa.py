@@ -71,9 +71,9 @@ class VisaSession:
         if self._wire is not None:
             self._wire.write(data, deadline)
             return
+        self._arm(deadline)
         before = self._sent()
         try:
-            self._arm(deadline)
             self._visa.write(self._session, data)
         except LIBRARY_ERRORS as error:
             self._cut = self._cut or (self._sent() != before if self._numbered else self._stream)
@@ -216,8 +216,8 @@ class VisaSession:
 
     def _read(self, count: int, deadline: float) -> bytes:
         self._check()
+        self._arm(deadline)  # a host that slept until the deadline has read nothing, and is where it was
         try:
-            self._arm(deadline)
             data, _ = self._visa.read(self._session, count)
             return bytes(data)
         except LIBRARY_ERRORS as error:

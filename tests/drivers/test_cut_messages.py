@@ -243,23 +243,28 @@ def test_a_write_of_which_nothing_went_out_does_not_make_a_cut_message_whole():
     assert [said for said in device.heard if said != "half a message"] == [b"*IDN?"]
 
 
-def test_a_hislip_session_whose_host_sleeps_until_the_deadline_before_it_sends_stays(monkeypatch):
-    """Nothing went out, so nothing is cut: a session that is opened anew would trip outputs that are on."""
+@pytest.mark.parametrize("slept", ["before it arms", "before it calls the library"])
+@pytest.mark.parametrize("doing", ["write", "read"])
+def test_a_hislip_session_whose_host_sleeps_until_the_deadline_stays(monkeypatch, doing, slept):
+    """Nothing went out or came in, so nothing is cut: a session that is opened anew would trip outputs that are on."""
     device = Hislip(lambda said, number: [reply(number, b"in time\n")])
     wire = VisaSession(device.address)
+    if doing == "read":
+        wire.write(b"LATE?", within(30))
     with monkeypatch.context() as patch:
-        at_work = type(wire._visa).write
+        where, name = (wire, "_check") if slept == "before it arms" else (type(wire._visa), doing)
+        at_work = getattr(where, name)
 
-        def late(library, session, data):
+        def late(*arguments):
             time.sleep(0.2)
-            return at_work(library, session, data)
+            return at_work(*arguments)
 
-        patch.setattr(type(wire._visa), "write", late)
+        patch.setattr(where, name, late)
         with pytest.raises(LinkTimeout):
-            wire.write(b"NEVER?", within(0.1))
+            wire.write(b"NEVER?", within(0.1)) if doing == "write" else wire.read_exact(8, within(0.1))
     wire.drain(0.02, within(30))
     wire.write(b"*IDN?", within(30))
     assert wire.read_until(b"\n", 100, within(30)) == b"in time\n"
     wire.close()
     device.close()
-    assert device.sessions == 1 and device.heard == [b"*IDN?"]
+    assert device.sessions == 1 and device.heard == ([b"LATE?", b"*IDN?"] if doing == "read" else [b"*IDN?"])
