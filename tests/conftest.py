@@ -67,6 +67,12 @@ def _what_a_test_registers_is_its_own(monkeypatch):
 
 
 @pytest.fixture
+def longer():
+    """`longer()`: how much longer things may take where others use the machine; 1 where nobody does."""
+    return lambda: max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
+
+
+@pytest.fixture
 def takes_less_than():
     """An action that ends in time unless its host stands still: who is late nearly each time is late by himself."""
 

@@ -98,7 +98,7 @@ def wait_for(condition, seconds=10.0):
         time.sleep(0.001)
 
 
-def check(slow_board, start_host, doing, door, name, again=0):
+def check(longer, slow_board, start_host, doing, door, name, again=0):
     board = slow_board(doing, DOORS[door])
     host, device = start_host("-c", HOST, board.addresses[0], doing), board.device
     assert host.stdout.readline() == "armed\n", host.stderr.read()
@@ -110,7 +110,7 @@ def check(slow_board, start_host, doing, door, name, again=0):
     wait_for(lambda: not device.outputs.on)
     off = device.journal.of("outputs")[-1]
     print(f"{name} while {doing}, {door}: outputs off after {1000 * (off.time_s - sent):.0f} ms")
-    assert off.time_s - sent < 1.0
+    assert off.time_s - sent < 1.0 * longer()
     assert "asked by" in off.text or "new session" in off.text
     _, errors = host.communicate()
     assert host.returncode in (128 + number, -number), errors
@@ -119,25 +119,25 @@ def check(slow_board, start_host, doing, door, name, again=0):
 
 
 @pytest.mark.parametrize(("doing", "door"), [("settling", "pty"), ("writing", "socket"), ("pulsing", "scpi")])
-def test_outputs_are_off_within_a_second_of_sigterm(slow_board, start_host, doing, door):
-    check(slow_board, start_host, doing, door, "SIGTERM")
+def test_outputs_are_off_within_a_second_of_sigterm(longer, slow_board, start_host, doing, door):
+    check(longer, slow_board, start_host, doing, door, "SIGTERM")
 
 
-def test_a_second_interrupt_changes_nothing(slow_board, start_host):
-    check(slow_board, start_host, "measuring", "pty", "SIGINT", again=3)
+def test_a_second_interrupt_changes_nothing(longer, slow_board, start_host):
+    check(longer, slow_board, start_host, "measuring", "pty", "SIGINT", again=3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("doing", SLOW)
-def test_outputs_are_off_within_a_second_of_every_signal(slow_board, start_host, doing, door, name):
+def test_outputs_are_off_within_a_second_of_every_signal(longer, slow_board, start_host, doing, door, name):
     for again in (0, 2):
-        check(slow_board, start_host, doing, door, name, again)
+        check(longer, slow_board, start_host, doing, door, name, again)
 
 
 @pytest.mark.parametrize("again", [0, 3])
-def test_a_training_is_off_within_a_second_and_says_the_sentence(slow_board, start_host, tmp_path, again):
+def test_a_training_is_off_within_a_second_and_says_the_sentence(longer, slow_board, start_host, tmp_path, again):
     board = slow_board("settling", DOORS["pty"])
     device = board.device
     host = start_host(
@@ -152,7 +152,7 @@ def test_a_training_is_off_within_a_second_and_says_the_sentence(slow_board, sta
     wait_for(lambda: not device.outputs.on)
     off = device.journal.of("outputs")[-1]
     print(f"SIGINT while training: outputs off after {1000 * (off.time_s - sent):.0f} ms")
-    assert off.time_s - sent < 1.0
+    assert off.time_s - sent < 1.0 * longer()
     for _ in range(again):
         host.send_signal(signal.SIGINT)
     said, errors = host.communicate()
@@ -171,7 +171,7 @@ main(sys.argv[2:])
 """
 
 
-def test_a_slow_disk_does_not_hold_up_the_switching_off(slow_board, start_host, tmp_path):
+def test_a_slow_disk_does_not_hold_up_the_switching_off(longer, slow_board, start_host, tmp_path):
     """The checkpoint of a training that is stopped takes its time, behind outputs that are off."""
     board, flag = slow_board("settling", DOORS["pty"]), tmp_path / "slow"
     device = board.device
@@ -187,7 +187,7 @@ def test_a_slow_disk_does_not_hold_up_the_switching_off(slow_board, start_host, 
     wait_for(lambda: not device.outputs.on)
     off = device.journal.of("outputs")[-1]
     print(f"SIGTERM while training, slow disk: outputs off after {1000 * (off.time_s - sent):.0f} ms")
-    assert off.time_s - sent < 1.0
+    assert off.time_s - sent < 1.0 * longer()
     flag.unlink()
     _, errors = host.communicate()
     assert host.returncode == 143 and not errors.strip()

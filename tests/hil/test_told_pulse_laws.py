@@ -88,9 +88,11 @@ def test_a_law_on_file_counts_before_the_nominal_one_and_a_file_without_takes_th
 
 def test_a_board_without_a_datasheet_is_trained_by_its_own_pulses(c_boards, tmp_path):
     board = c_boards.make("host", name="pulsed") / "board"
+    lab = tmp_path / "lab.toml"
     with c_boards.running(board) as address:
+        lab.write_text(f'[devices.board]\naddress = "{address}"\nwatchdog_s = 30.0\n')  # a host may stand still
         few = ["run.epochs=2", "data.train_samples=320", "data.test_samples=120", "run.eval_batch=120"]
-        arguments = ["train", "digits", "--device", address, "--run-dir", str(tmp_path / "run")]
+        arguments = ["train", "digits", "--device", f"bench:{lab}#board", "--run-dir", str(tmp_path / "run")]
         arguments += ["--json", str(tmp_path / "summary.json"), "--set", 'update.kind="pulsed"']
         shown = CliRunner().invoke(build_app(), [*arguments, *(word for key in few for word in ("--set", key))])
     assert shown.exit_code == 0, shown.output
