@@ -42,7 +42,7 @@ class DeviceLock:
         try:
             self._file = OwnerFile(self.path, device)
         except HeldByOther as error:
-            raise Busy("the device is in use", owner=str(error), device=device, todo=TAKE_OVER) from error
+            raise _in_use(device, str(error)) from error
         except NotALock as error:
             raise OutOfRange(str(error), device=device, todo="Look what it is, and move it away") from error
         except OSError as error:
@@ -94,7 +94,11 @@ def refuse_owned(device: str, folder: Path | None = None) -> None:
         Busy: somebody owns it.
     """
     if (owner := owner_of(device, folder)) is not None:
-        raise Busy("the device is in use", owner=str(owner), device=device, todo=TAKE_OVER)
+        raise _in_use(device, str(owner))
+
+
+def _in_use(device: str, owner: str) -> Busy:
+    return Busy("the device is in use", owner=owner, device=device, todo=TAKE_OVER)
 
 
 def left_by(device: str, folder: Path | None = None) -> Owner | None:

@@ -66,10 +66,16 @@ def _what_a_test_registers_is_its_own(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))  # a named module's folder comes to its end
 
 
+def _longer(own=0):
+    """Processes that run, at least so many of our own, for each processor; 1 at least."""
+    running = max(own, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
+    return max(1.0, running / (os.cpu_count() or 1))
+
+
 @pytest.fixture
 def longer():
     """`longer()`: how much longer things may take where others use the machine; 1 where nobody does."""
-    return lambda: max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
+    return _longer
 
 
 @pytest.fixture
@@ -245,8 +251,7 @@ def pytest_configure(config):
 def pytest_runtest_protocol(item):
     """The limit of a test counts for a machine of its own: what else runs, our own workers too, makes it longer."""
     if item.config.getoption("timeout", None) is None and item.get_closest_marker("timeout") is None:
+        limit_s = float(item.config.getini("timeout"))
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-        running = max(workers, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
-        longer = min(10.0, max(1.0, running / (os.cpu_count() or 1)))
-        item.add_marker(pytest.mark.timeout(float(item.config.getini("timeout")) * longer))
+        item.add_marker(pytest.mark.timeout(limit_s * min(10.0, _longer(workers))))
     return (yield)

@@ -252,9 +252,8 @@ def _open_and_train(
         if opened is not None and opened.config.is_file() and ranks.first and not marked.taken_away(path):
             if (told := alarm.of_run(experiment.device, opened.path, began)) is not None:  # the report may take long
                 console.print(told, highlight=False, soft_wrap=True, markup=False)
-            with (
-                suppress(OSError, ImportError) if sys.exception() else nullcontext()
-            ):  # what ended the run is what is said
+            # what ended the run is what is said
+            with suppress(OSError, ImportError) if sys.exception() else nullcontext():
                 from hil.report.training import write_report  # plotting is half as much to import as torch
 
                 write_report(opened)
