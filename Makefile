@@ -46,7 +46,7 @@ test: $(SETUP)
 lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs -p pyvisa_hil
+	$(BIN)/mypy -p hil -p drivers -p emulator -p firmware_specs -p pyvisa_hil -p benchmarks
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows -p hil -p drivers -p emulator -p firmware_specs
 	$(BIN)/lint-imports
 

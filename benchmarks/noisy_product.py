@@ -30,7 +30,7 @@ def main() -> None:
     """Prints the table."""
     rounds = int(os.environ.get("ROUNDS", "5"))
     volts = torch.rand(BATCH, UNITS, generator=torch.Generator().manual_seed(0)) * 0.2
-    plain = {"relative": {"law": "relative", "sigma": 0.01}, "none": {"law": "none"}}
+    plain: dict[str, dict[str, object]] = {"relative": {"law": "relative", "sigma": 0.01}, "none": {"law": "none"}}
     chips = {name: _chip(law) for name, law in plain.items()}
     wired = _chip(plain["relative"], {"row_ohm": 0.35, "column_ohm": 0.35})
     pair = chips["relative"].conductances_s(0)[0]

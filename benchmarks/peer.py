@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hil.experiments.schema import Experiment
 from hil.learning.block import EnergyBlock
+from hil.learning.estimator import Estimator
 
 FILES = {
     "cifar10-6layer-1block": "splitting_small_1block",
@@ -51,11 +52,13 @@ class Peer:
         config.config.normalization.weights = {"name": "standard_kaiming", "config": {}}  # overwritten below, and fast
         model = VGG(config, torch.device("cpu"), num_classes=classes)
         *blocks, readout = ours.children()
+        linear = readout.get_submodule("1")
+        assert isinstance(linear, nn.Linear)
         with torch.no_grad():
             for mine, theirs in zip(blocks, model.blocks, strict=True):
                 energy = mine.get_submodule("energy")
                 assert isinstance(energy, EnergyBlock)
-                first = mine.get_submodule("feedforward")[0]
+                first = mine.get_submodule("feedforward.0")
                 pairs = [(first.weight, first.bias)]
                 count = len(energy.topology.couplings)
                 pairs += [(getattr(energy, f"weight_{i}"), getattr(energy, f"bias_{i}")) for i in range(count)]
@@ -68,11 +71,12 @@ class Peer:
                     if isinstance(module, nn.BatchNorm2d):
                         module.weight.requires_grad_(False)
                         module.bias.requires_grad_(False)
-            model.readout(torch.zeros(2, readout[1].in_features))  # gives the lazy layer its size
-            model.readout[1].weight.copy_(readout[1].weight)
-            model.readout[1].bias.copy_(readout[1].bias)
-        settle = experiment.settle
-        rule = EP(beta=experiment.estimator.beta, T2=settle.nudged_max_iterations)
+            model.readout(torch.zeros(2, linear.in_features))  # gives the lazy layer its size
+            model.readout[1].weight.copy_(linear.weight)
+            model.readout[1].bias.copy_(linear.bias)
+        settle, estimator = experiment.settle, experiment.estimator
+        assert isinstance(estimator, Estimator), "the authors' rule"
+        rule = EP(beta=estimator.beta, T2=settle.nudged_max_iterations)
         return cls(model, rule, settle.max_iterations)
 
     def settle(self, images: Tensor, tolerance: float | None = None, sweeps: int | None = None) -> list[list[Tensor]]:

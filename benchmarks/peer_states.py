@@ -6,6 +6,7 @@ usage: python -m benchmarks.peer_states CHECKOUT [EXPERIMENT ...]
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -27,8 +28,15 @@ def compare(checkout: Path, name: str) -> tuple[float, float, float]:
     torch.manual_seed(1)
     images, labels = torch.randn(BATCH, 3, 32, 32), torch.arange(BATCH) % classes
     seen: dict[str, Settled] = {}
+
+    def first_of(block: str) -> Callable[[Settled], None]:
+        def keep(settled: Settled) -> None:
+            seen.setdefault(block, settled)
+
+        return keep
+
     model.train()
-    with observed(model, {n: lambda s, n=n: seen.setdefault(n, s) for n in energy_blocks(model)}):
+    with observed(model, {block: first_of(block) for block in energy_blocks(model)}):
         scores_and_loss(model, task("cross_entropy").loss, images, labels)[1].backward()
     theirs = peer.settle(images)
     states = max(

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def spice_table(rounds: int) -> list[str]:
     for size in (8, 32, 64):
         chip, circuit, drives = _array(size)
         drive = torch.from_numpy(drives)
-        took = alternate({"emulator": lambda chip=chip, drive=drive: chip.settle(0, drive)}, rounds * 5)["emulator"]
+        took = alternate({"emulator": partial(chip.settle, 0, drive)}, rounds * 5)["emulator"]
         began = time.perf_counter()
         solved = ngspice.solve(circuit, drives)
         spice_s = time.perf_counter() - began
@@ -153,7 +154,8 @@ class Peer:
         self.optimizer = Optimizer(energy, self.cost, [0.006] * 4)
         (block,) = energy_blocks(ours).values()
         with torch.no_grad():
-            for mine, theirs in zip((block.weight_0, block.weight_1), energy.params()[2:], strict=True):
+            weights = [block.get_parameter(f"weight_{i}") for i in range(2)]
+            for mine, theirs in zip(weights, energy.params()[2:], strict=True):
                 theirs.state.copy_(mine.T.reshape(theirs.state.shape))
 
     def outputs(self, images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ another, equally valid minimum: the largest error shows that, the norm hardly do
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,10 +39,10 @@ def table(name: str, batch: int, rounds: int, checkout: Path | None) -> list[str
         runs["authors"] = lambda: [tuple(s) for s in peer.settle(images)]
         runs["authors, their tolerance 1e-5"] = lambda: [tuple(s) for s in peer.settle(images, 1e-5)]
     for label, net in (("full", model), ("mixed", mixed)):
-        runs[f"{label}, {sweeps.max_iterations} sweeps"] = lambda n=net: settled(n, images, sweeps)
+        runs[f"{label}, {sweeps.max_iterations} sweeps"] = partial(settled, net, images, sweeps)
     for tolerance in TOLERANCES:
         for label, net in (("full", model), ("mixed", mixed)):
-            runs[f"{label}, tolerance {tolerance:.0e}"] = lambda n=net, t=tolerance: settled(n, images, Stop(500, t))
+            runs[f"{label}, tolerance {tolerance:.0e}"] = partial(settled, net, images, Stop(500, tolerance))
     found = {label: errors(run(), wanted) for label, run in runs.items()}
     times = alternate(runs, rounds)
     base = times["authors"] if checkout is not None else next(iter(times.values()))

@@ -35,7 +35,9 @@ def tested(address: str, experiment: Experiment, dataset: Dataset, tensors: dict
     with open_bench(address, stop=free, nudged_stop=nudged) as bench:
         model = build(experiment, bench, dataset.shape, dataset.classes)
         model.load_state_dict(tensors)
-        return evaluate(model, dataset, task(experiment.loss), experiment.run.eval_batch).accuracy
+        found = evaluate(model, dataset, task(experiment.loss), experiment.run.eval_batch).accuracy
+        assert found is not None, "a benchmark of classifiers"
+        return found
 
 
 def calibrated(address: str, experiment: Experiment, dataset: Dataset, folder: Path) -> str:

@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -177,7 +178,7 @@ def serial_table(instrument: Instrument) -> None:
             words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
             print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
             batch = [(Opcode.ECHO, PAYLOADS["random"])] * 8
-            bare, driver = rates(bare_serial(url, LARGE), lambda link=link, batch=batch: link.transact_all(batch, 10.0))
+            bare, driver = rates(bare_serial(url, LARGE), partial(link.transact_all, batch, 10.0))
             print(f"{door:12}  8 in a row of these, pipelined: {8 * driver / bare:5.0%} of the bare rate")
 
 
