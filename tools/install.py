@@ -20,6 +20,8 @@ CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 CUDA_PACKAGES = ("nvidia-", "cuda-")
 GPU_NODES = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 """What the drivers of NVIDIA, of Windows' Linux, and of AMD make."""
+UNSAID = "ignore:Editable installation."
+"""setuptools gives the ordinary end of an editable installation eight lines of warning."""
 
 
 def main() -> None:
@@ -42,7 +44,9 @@ def pip(*arguments: str) -> str:
         SystemExit: it failed; its own words are on the terminal.
     """
     line = [sys.executable, "-m", "pip", *arguments[:1], "--quiet", "--constraint", str(CONSTRAINTS), *arguments[1:]]
-    ran = subprocess.run(line, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    filters = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), UNSAID]))
+    told = {**os.environ, "PYTHONWARNINGS": filters}
+    ran = subprocess.run(line, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=told)
     if ran.returncode:
         sys.exit(f"set-up stopped: pip {' '.join(arguments)} failed with the words above")
     return ran.stdout

@@ -11,11 +11,16 @@ CUDA, PLAIN = ["cuda-toolkit[cublas]==13.0.3; platform_system == 'Linux'", "symp
 
 
 @pytest.fixture
-def setup(monkeypatch):
-    """Runs the set-up; returns the lines that pip was given, "uv" where uv was asked."""
+def install():
     spec = importlib.util.spec_from_file_location("install", PATH)
     install = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(install)
+    return install
+
+
+@pytest.fixture
+def setup(install, monkeypatch):
+    """Runs the set-up; returns the lines that pip was given, "uv" where uv was asked."""
 
     def runs(*words, gpu=False, pip_takes=CUDA, installed=None, uv_says=None, platform="linux"):
         lines = []
@@ -81,3 +86,23 @@ def test_the_small_build_is_demanded_by_name(setup):
     with pytest.raises(SystemExit, match="make clean"):
         setup("--torch", "cpu", installed=CUDA)
     assert "uv" in setup("--torch", "cpu", gpu=True)
+
+
+@pytest.mark.parametrize("own", [None, "default::DeprecationWarning", "error"], ids=str)
+def test_of_a_failing_install_only_the_banner_of_an_editable_one_is_unsaid(install, own, tmp_path, monkeypatch, capfd):
+    (tmp_path / "pip.py").write_text(
+        "import sys, warnings\n"
+        "warnings.warn('Editable installation.\\n!!\\n****')\n"
+        "try:\n    warnings.warn('No editable installation of torch.')\n"
+        "except UserWarning as raised:\n    print(raised, file=sys.stderr)\n"
+        "sys.exit('no space left')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    if own:
+        monkeypatch.setenv("PYTHONWARNINGS", own)
+    with pytest.raises(SystemExit, match=r"pip install --editable \. failed with the words above"):
+        install.pip("install", "--editable", ".")
+    said = capfd.readouterr().err
+    assert "no space left" in said and "No editable installation of torch." in said
+    assert "!!" not in said and "****" not in said
