@@ -163,12 +163,15 @@ def test_a_rank_that_cannot_begin_stops_all_with_one_message_and_leaves_no_folde
 
 LISTENING = """
 import sys
+from contextlib import suppress
 import psutil
 from hil.training.ranks import Ranks
 part = Ranks.wait
 def listening(self):
-    ports = [c.laddr for p in psutil.Process().parent().parent().children(recursive=True) for c in p.net_connections()
-             if c.status == psutil.CONN_LISTEN]
+    ports = []
+    for process in psutil.Process().parent().parent().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            ports += [c.laddr for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     sys.stdout.write(f"listening {({port.ip for port in ports})}\\n")  # as one: the other rank writes, too
     sys.stdout.flush()
     part(self)

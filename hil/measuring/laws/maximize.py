@@ -38,6 +38,11 @@ WIDE = 4.0
 BEFORE = 1 / WIDE**2
 """Curvature of the belief before anything was seen: that of a normal one as wide as the search."""
 
+LOOSE = 0.1
+"""Standard uncertainty from which on a parameter's curvature is looked at as far away as the parameter may be."""
+
+SCALES = 24
+
 
 @dataclass(frozen=True)
 class Found:
@@ -47,7 +52,7 @@ class Found:
         best: Parameters.
         sigma: Standard uncertainties.
         log_likelihood: There.
-        curvature: Of the negative logarithm there.
+        curvature: Of the negative logarithm there, over as much as what is hardly known may be off by.
     """
 
     best: Array
@@ -65,7 +70,7 @@ def maximize(many: Many, start: Sequence[float], bounds: Sequence[tuple[float, f
         bounds: Of every parameter; within `WIDE` of the start when omitted.
     """
     best, worth = peak(many, start, bounds)
-    curvature = _curvature(_costs(many), best)
+    curvature = _far(_costs(many), best, _curvature(_costs(many), best))
     return Found(best, _sigma(curvature), worth, curvature)
 
 
@@ -154,6 +159,26 @@ def _seen(curvature: Array) -> Array:
 
 def _sigma(curvature: Array) -> Array:
     return np.asarray(np.sqrt(np.diag(np.linalg.inv(_seen(curvature)))))
+
+
+def _far(costs: Many, u: Array, curvature: Array) -> Array:
+    """The same curvature, but along principal axes that are hardly known what the likelihood falls by far away.
+
+    The logarithm of what is next to nothing is flat on one side and steep some way up on the other: what differences
+    close by show there is rounding. Such an axis is as uncertain as the likelihood takes to fall by a half on average.
+    """
+    value, vector = np.linalg.eigh(curvature)
+    steps = np.geomspace(LOOSE, WIDE, SCALES)
+    for axis in np.flatnonzero(value < 1 / LOOSE**2):
+        moves = steps[:, None] * vector[:, axis]
+        up, down = np.split(costs(np.concatenate([u + moves, u - moves])), 2)
+        fallen = (up + down) / 2 - costs(u[None]) + BEFORE / 2 * steps**2
+        if (beyond := np.flatnonzero(fallen > 0.5)).size == 0:
+            value[axis] = 0.0
+        elif beyond[0] > 0:
+            around = [beyond[0] - 1, beyond[0]]
+            value[axis] = 1 / np.interp(0.5, fallen[around], steps[around]) ** 2 - BEFORE
+    return np.asarray((vector * value) @ vector.T)
 
 
 def _curvature(costs: Many, u: Array) -> Array:
