@@ -108,16 +108,22 @@ def save(figure: Figure, path: Path) -> None:
         raise ValueError(f"{path}: a picture is a .png, .svg or .pdf file")
     path.parent.mkdir(parents=True, exist_ok=True)
     with styled():
+        lay_out(figure)
         figure.savefig(path, dpi=130, metadata=dict(mark))
+
+
+def lay_out(figure: Figure) -> None:
+    """Places what is in a figure for good: matplotlib would do it, and draw all of it, once more for every file."""
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def to_svg(figure: Figure) -> Markup:
     """A figure as an inline SVG element; the same bytes for the same drawing."""
     buffer = io.StringIO()
     with styled():
-        if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)
-            figure.set_layout_engine(None)  # or matplotlib would draw all of it twice
+        lay_out(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
         text = buffer.getvalue()
         return Markup("<svg") + readings.beside(figure) + Markup(text[text.index("<svg") + 4 :])  # noqa: S704 - matplotlib escapes the texts it draws

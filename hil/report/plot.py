@@ -65,9 +65,9 @@ class Plot:
     def save(self, folder: Path) -> list[Path]:
         """Writes `name.svg`, `name.png` and `name.csv` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = self._paths(folder)
+        paths, figure = self._paths(folder), self.figure()
         for path in paths[:2]:
-            figures.save(self.figure(), path)
+            figures.save(figure, path)
         write_bytes(paths[2], self.csv().encode())
         return paths
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hil.report.figures import COLOURS, styled
+from hil.report.figures import COLOURS, lay_out, styled
 from hil.training.run.atomic import write_bytes
 from hil.training.study.grid import SEED, Axis, Row, Spread, Value, over_seeds
 
@@ -40,6 +40,7 @@ def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[R
         if lines:
             plots[-1].legend(title=", ".join(lines), fontsize=8)
         buffer = io.BytesIO()
+        lay_out(figure)
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 
@@ -82,6 +83,7 @@ def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequenc
         if others:
             accuracy.legend(title=", ".join(others), fontsize=8)
         buffer = io.BytesIO()
+        lay_out(figure)
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 
