@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # how long an example takes says how busy the machine is, nothing of what is tested
@@ -114,15 +115,17 @@ def pytest_runtest_setup(item):
 
 
 class CBoards:
-    """The reference firmware in C, built once a session outside the source tree."""
+    """The reference firmware in C, built outside the source tree once for all workers; other sources for one."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, own):
+        self.folder, self._own = folder, own
+        folder.mkdir(exist_ok=True)
 
     def make(self, *wanted, name="build", sources=None):
         """Runs make, into a folder whose path it gives; skips where make or a compiler is missing."""
         import firmware_specs.firmware
 
+        folder = (self._own if sources else self.folder) / name
         sources = sources or Path(firmware_specs.firmware.__file__).parent
         cc = next((cc for cc in (os.environ.get("CC"), "cc", "gcc", "clang") if cc and shutil.which(cc)), None)
         options = []
@@ -131,9 +134,9 @@ class CBoards:
             cc, options = f"{sys.executable} -m ziglang cc", ["SANITIZERS=undefined"]
         if shutil.which("make") is None:
             pytest.skip("no make")
-        folder = self.folder / name
         command = ["make", "-s", "-C", str(sources), f"BUILD={folder}", f"CC={cc}", *options, *wanted]
-        done = subprocess.run(command, capture_output=True, text=True)
+        with FileLock(f"{folder}.lock"):
+            done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         return folder
 
@@ -226,8 +229,10 @@ def pytest_configure_node(node):
 
 
 @pytest.fixture(scope="session")
-def c_boards(tmp_path_factory):
-    return CBoards(tmp_path_factory.mktemp("firmware"))
+def c_boards(tmp_path_factory, request):
+    own = tmp_path_factory.mktemp("firmware")
+    shared = own.parents[1] if hasattr(request.config, "workerinput") else own  # of this run
+    return CBoards(shared / "firmware", own)
 
 
 @pytest.fixture(scope="session")

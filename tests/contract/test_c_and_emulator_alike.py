@@ -80,8 +80,8 @@ def quiet():
 
 
 @pytest.fixture(scope="module")
-def in_c(c_boards, quiet):
-    sources = c_boards.folder / "quiet"
+def in_c(c_boards, quiet, tmp_path_factory):
+    sources = tmp_path_factory.mktemp("sources") / "quiet"
     shutil.copytree(FOLDER, sources)
     (sources / "board.h").write_text(board.text(quiet, "a board without noise"))
     return c_boards.make("check", name="quiet-build", sources=sources) / "board-checked"

@@ -121,7 +121,7 @@ def _characterize(
             probe.health = store.health = codes(data[item.NAME])
             probe.seen = data[item.NAME]["level"].to_numpy().mean(axis=(0, 1))
             data[item.NAME] = store.dataset(item.NAME, item.DIMS, item.UNITS)
-            store.publish(item.NAME, data[item.NAME])
+        store.publish(item.NAME, data[item.NAME])
     found: list[Figure] = []
     for item in able:
         try:
@@ -163,10 +163,13 @@ def _as_found(probe: Probe, store: Store, item: Found, progress: Progress) -> xr
         return store.dataset(item.NAME, item.DIMS, item.UNITS)
     there = present_topology(crossbar, probe.array)
     looked = Probe(crossbar, probe.rows, probe.columns, probe.array, probe.sheet, there)
-    return _measure(looked, store, item, item.steps(looked), progress)
+    found = _measure(looked, store, item, item.steps(looked), progress)
+    store.publish(item.NAME, found)
+    return found
 
 
 def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], progress: Progress) -> xr.Dataset:
+    """All steps, published while they are measured; who calls publishes the whole."""
     name = item.NAME
     if store.done(name) < len(steps):
         _check_kept(probe, store, name)
@@ -175,12 +178,10 @@ def _measure(probe: Probe, store: Store, item: Item, steps: Sequence[Step], prog
         step = steps[number]
         _act(probe, store, name, number, step)
         store.keep(name, number, step.look(probe), step.at)
-        if store.due and number + 1 < len(steps):  # the whole of it follows at once
+        if store.due and number + 1 < len(steps):  # the whole of it follows
             store.publish(name, store.dataset(name, item.DIMS, item.UNITS))
     progress(name, len(steps), len(steps))
-    complete = store.dataset(name, item.DIMS, item.UNITS)
-    store.publish(name, complete)
-    return complete
+    return store.dataset(name, item.DIMS, item.UNITS)
 
 
 def _check_kept(probe: Probe, store: Store, name: str) -> None:
