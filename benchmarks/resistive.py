@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.clock import alternate
+from benchmarks.clock import alternate, cpu_seconds
 from emulator import ngspice
 from emulator.chip import Chip
 from emulator.netlist import Circuit
@@ -85,7 +84,7 @@ def training_table(rounds: int, checkout: Path | None) -> list[str]:
     steps[f"ours, {SWEEPS} sweeps"] = _step(ours, images, labels)
     steps["ours, tolerance 1e-3"] = _step(_model(Stop(30, 1e-3)), images, labels)
     times = alternate(steps, rounds * 10)
-    cpu_s = _cpu_seconds(steps, rounds * 10)
+    cpu_s = cpu_seconds(steps, rounds * 10)
     first = next(iter(times))
     lines = [f"2x784-100-10, batch {BATCH}: images/s, ms a step, times faster, clean samples; CPU ms, ratio", *note]
     for label, timing in times.items():
@@ -95,17 +94,6 @@ def training_table(rounds: int, checkout: Path | None) -> list[str]:
             f" {cpu_s[label] * 1e3:8.2f} {cpu_s[first] / cpu_s[label]:6.1f}"
         )
     return lines
-
-
-def _cpu_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU time of this process in each function, run in turn: other processes disturb it least."""
-    spent: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            began = time.process_time()
-            function()
-            spent[name].append(time.process_time() - began)
-    return {name: statistics.median(seconds) for name, seconds in spent.items()}
 
 
 def _model(stop: Stop) -> nn.Module:
