@@ -41,8 +41,9 @@ class Cells:
 
     @property
     def planes(self) -> int:
-        """Cells of one weight: 2 where pairs are differential."""
-        return 2 if self._session.info.can(Capability.DIFFERENTIAL) else 1
+        """Cells of one weight: 2 of each differential pair."""
+        info = self._session.info
+        return 2 * int(info.parameters.get(Parameter.PAIRS, 1)) if info.can(Capability.DIFFERENTIAL) else 1
 
     @property
     def range_s(self) -> tuple[float, float]:

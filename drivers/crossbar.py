@@ -145,17 +145,20 @@ class Crossbar:
         """Marks cells, (planes, rows, columns), as not known: the next program writes them."""
         self._cells.known(array)[coupling][cells] = UNKNOWN
 
-    def read_conductances(self, array: int, coupling: int, reads: int = 1, rows: slice = slice(None)) -> Floats:
-        """Measured conductances of all rows or some, (planes, rows, columns), siemens, mean over `reads`."""
+    def read_conductances(
+        self, array: int, coupling: int, reads: int = 1, rows: slice = slice(None), planes: slice = slice(None)
+    ) -> Floats:
+        """Measured conductances of all rows and planes or some, (planes, rows, columns), siemens, mean over `reads`."""
         self._guard.reads(reads)
         self._need(Capability.READ)
         _, every, columns = self._cells.known(array)[coupling].shape
         begin, end, _ = rows.indices(every)
         low, _ = self.g_range_s
-        total = np.zeros((self.planes, end - begin, columns))
-        for plane in range(self.planes):
+        asked = range(self.planes)[planes]
+        total = np.zeros((len(asked), end - begin, columns))
+        for place, plane in enumerate(asked):
             region = Region(array, coupling, plane, begin, end - begin, 0, columns)
-            total[plane] = cell_verbs.read_codes(self.session, region, self._cells.max_code, reads)
+            total[place] = cell_verbs.read_codes(self.session, region, self._cells.max_code, reads)
         return total / reads * self.g_lsb_s + low
 
     def pulse(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from drivers.errors import ProtocolViolation
 from firmware_specs.codes import Capability, Parameter
+from firmware_specs.datasheet.cells import MOST_PAIRS
 
 LONGEST_S = 60.0
 """Stated time of one phase, write or reading, at most: deadlines are made of it."""
@@ -31,8 +32,10 @@ RANGES: dict[Parameter, tuple[float, float]] = {
     Parameter.UPDATE_WINDOW_S: (SMALLEST, LONGEST_S),
     Parameter.UPDATE_BATCH: (1, 0xFFFFFFFF),
     Parameter.CLAMPED_HIGH_V: (SMALLEST, LARGEST),
+    Parameter.PAIRS: (1, MOST_PAIRS),
+    Parameter.PAIR_SIGNIFICANCE: (SMALLEST, 1),
 }
-WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH)
+WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH, Parameter.PAIRS)
 RISING = ((Parameter.G_MIN_S, Parameter.G_MAX_S), (Parameter.LINEAR_LOW_V, Parameter.LINEAR_HIGH_V))
 OF_CELLS = (Parameter.G_MIN_S, Parameter.G_MAX_S, Parameter.CELL_BITS)
 OF_UPDATES = (Parameter.UPDATE_RATE_PER_S, Parameter.UPDATE_WINDOW_S, Parameter.UPDATE_BATCH)
@@ -58,6 +61,11 @@ def credible(parameters: Mapping[int, float], capabilities: Capability, device: 
             raise _refused(f"{low.name} is {parameters[low]:g}, not below {high.name}, {parameters[high]:g}", device)
     if capabilities & CELLS and (missing := [which.name for which in OF_CELLS if which not in parameters]):
         raise _refused(f"it reads or writes cells and does not state {', '.join(missing)}", device)
+    pairs = parameters.get(Parameter.PAIRS, 1)
+    if pairs > 1 and Capability.DIFFERENTIAL not in capabilities:
+        raise _refused(f"PAIRS is {pairs:g} without DIFFERENTIAL", device)
+    if pairs > 1 and Parameter.PAIR_SIGNIFICANCE not in parameters:
+        raise _refused(f"PAIRS is {pairs:g} and PAIR_SIGNIFICANCE is not stated", device)
     if capabilities & Capability.UPDATE and (
         missing := [which.name for which in OF_UPDATES if which not in parameters]
     ):

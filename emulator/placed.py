@@ -69,9 +69,8 @@ class PlacedArray:
     ) -> None:
         self.sheet, self.topology, self.array = sheet, topology, array
         self._device, self._dtype = device, dtype
-        planes = 1 if sheet.resistive else 2
         self.crossbars = [
-            Crossbar(sheet, (planes, *topology.cells(c)), (seed, "cells", array, i), device, dtype)
+            Crossbar(sheet, (sheet.cells.planes, *topology.cells(c)), (seed, "cells", array, i), device, dtype)
             for i, c in enumerate(topology.couplings)
         ]
         layers = topology.layers
@@ -190,7 +189,7 @@ class PlacedArray:
         """Read noise of a Hopfield array's cells; None without any."""
         if self._noise is None and self.sheet.read_noise.law != "none":
             ohm = self.sheet.neurons.transimpedance_ohm
-            matrices = [(s**2).sum(0) * ohm**2 for s in self._sigmas()]
+            matrices = [self.sheet.cells.joined_variance(s**2) * ohm**2 for s in self._sigmas()]
             plain = self.topology.model_copy(
                 update={
                     "couplings": tuple(
@@ -211,7 +210,8 @@ class PlacedArray:
             sigma = self.cell_noise_s(coupling)
             single = 0 if plane is None and len(planes) == 1 else plane
             if single is None:
-                matrix, variance = planes[0] - planes[1], None if sigma is None else (sigma**2).sum(0)
+                cells = self.sheet.cells
+                matrix, variance = cells.joined(planes), None if sigma is None else cells.joined_variance(sigma**2)
             else:
                 matrix, variance = planes[single], None if sigma is None else sigma[single] ** 2
             self._products[key] = (matrix, variance)

@@ -114,7 +114,7 @@ class Wiring:
         """Weights (rows, columns), model units: `(G+ - G-) R`, or `G R` with the bias line about mid-range."""
         ohm = self.sheet.neurons.transimpedance_ohm
         if not self.sheet.resistive:
-            difference = (planes[0] - planes[1]).mul_(ohm)
+            difference = self.sheet.cells.joined(planes).mul_(ohm)
             if coupling.bias and not self.sheet.cells.linear:
                 difference[-1] *= float(self.bend(torch.ones(())))
             return difference
@@ -177,11 +177,11 @@ def backwards(
     sheet: Datasheet, topology: Topology, seed: int, array: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
     """Ratio of what cells conduct from column to row and from row to column, fixed for life; empty where it is 1."""
-    cells, planes = sheet.cells, 1 if sheet.resistive else 2
+    cells = sheet.cells
     if cells.reciprocal:
         return ()
     drawn = [
-        static_normal((planes, *topology.cells(c)), device, seed, "nonreciprocity", array, index)
+        static_normal((cells.planes, *topology.cells(c)), device, seed, "nonreciprocity", array, index)
         for index, c in enumerate(topology.couplings)
     ]
     return tuple((cells.backward_gain * (1 + cells.nonreciprocity * d)).clamp_(min=0).to(dtype) for d in drawn)

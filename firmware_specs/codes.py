@@ -250,6 +250,8 @@ class Parameter(IntEnum):
     UPDATE_WINDOW_S = 31
     UPDATE_BATCH = 32
     CLAMPED_HIGH_V = 33
+    PAIRS = 34
+    PAIR_SIGNIFICANCE = 35
 
 
 PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential", "power")

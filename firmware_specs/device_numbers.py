@@ -58,6 +58,9 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
     }
     if sheet.neurons.clamped_high_v is not None:
         numbers[Parameter.CLAMPED_HIGH_V] = sheet.neurons.clamped_high_v
+    if sheet.cells.pairs > 1:
+        numbers[Parameter.PAIRS] = sheet.cells.pairs
+        numbers[Parameter.PAIR_SIGNIFICANCE] = sheet.cells.significance
     if sheet.update is not None:
         numbers[Parameter.UPDATE_RATE_PER_S] = sheet.update.rate_per_s
         numbers[Parameter.UPDATE_WINDOW_S] = sheet.update.window_s

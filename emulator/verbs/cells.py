@@ -51,7 +51,7 @@ def _range(device: Device) -> _CellRange:
 def check_region(device: Device, region: Region) -> None:
     """Refuses regions outside what exists."""
     block = device.topology(region.array)
-    planes = 1 if device.sheet.resistive else 2
+    planes = device.sheet.cells.planes
     if region.coupling >= len(block.couplings):
         words = f"coupling {region.coupling}: array {region.array} has {len(block.couplings)}"
         raise Refused(ErrorCode.OUT_OF_RANGE, words, region.coupling)
@@ -76,8 +76,7 @@ def write(device: Device, payload: bytes, door: str) -> bytes:
     for patch, count in zip(request.patches, counts, strict=True):
         most = count.astype(np.int64) * (1 + verify)
         device.ledger.check(patch.region, most, programming.write_energy_j, device.active)
-    planes = 1 if device.sheet.resistive else 2
-    shapes = [(planes, *block.cells(coupling)) for coupling in block.couplings]
+    shapes = [(device.sheet.cells.planes, *block.cells(coupling)) for coupling in block.couplings]
     targets = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
     masks = [torch.zeros(shape, dtype=torch.bool) for shape in shapes]
     for patch, count in zip(request.patches, counts, strict=True):

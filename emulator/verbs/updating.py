@@ -53,7 +53,7 @@ def update(device: Device, payload: bytes, door: str) -> bytes:
 def _planes(device: Device, array: int, block: Topology) -> list[Region]:
     """Every cell of an array."""
     shapes = [block.cells(coupling) for coupling in block.couplings]
-    planes = range(1 if device.sheet.resistive else 2)
+    planes = range(device.sheet.cells.planes)
     return [
         Region(array, n, plane, 0, rows, 0, columns) for n, (rows, columns) in enumerate(shapes) for plane in planes
     ]

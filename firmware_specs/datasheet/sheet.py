@@ -116,6 +116,8 @@ class Datasheet(Section):
             raise ValueError("update: a device that multiplies settles nothing, so that it holds no states to contrast")
         if self.resistive:
             raise ValueError("product: the host relaxes Hopfield blocks, fabric.substrate is 'resistive'")
+        if self.cells.pairs > 1:
+            raise ValueError("cells.pairs: a tile of a product device is one pair of planes, each converted by itself")
         if self.neurons.clamped_high_v is not None:
             raise ValueError("neurons.clamped_high_v: a device that multiplies has no neurons, leave it out")
         if self.product.line_dac.high_v < self.neurons.state_unit_v:
@@ -128,6 +130,12 @@ class Datasheet(Section):
                 f"neurons.state_unit_v: {self.neurons.state_unit_v} V on a line is above limits.max_read_v = "
                 f"{self.limits.max_read_v} V"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_pair_updates(self) -> Self:
+        if self.update is not None and self.cells.pairs > 1:
+            raise ValueError("cells.pairs: circuits that move cells by themselves are described for one pair a weight")
         return self
 
     @model_validator(mode="after")

@@ -38,6 +38,7 @@
 #define BOARD_MAX_COLUMNS 256
 #define BOARD_LAYERS {0} /* fixed sizes, closed by a 0 */
 #define BOARD_COUPLINGS 2
+#define BOARD_PAIRS 1u
 
 /* id, quantity, bits, ideal, low, high */
 #define BOARD_CONVERTERS { \

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 MAX_READS = 4096
 CURVE = 64
 """Straight pieces of a pulse law that is none."""
-CELL_BYTES = 2 * (4 + 4 + 8) + 4
+PAIR_BYTES, WEIGHT_BYTES = 2 * (4 + 4 + 8), 4
 UPDATE_BYTES = 2 * 4
 MOST_BYTES = 1_000_000_000
 """Of the software array: what an ordinary computer links and runs."""
@@ -96,11 +96,11 @@ def _check(sheet: Datasheet) -> None:
 
 
 def _array_bytes(sheet: Datasheet) -> int:
-    """Memory of `chip/model.c`: two planes of level, pulses and energy, and a weight, for every cell.
+    """Memory of `chip/model.c`: level, pulses and energy of both cells of every pair, and a weight, at every crossing.
 
     What updates have added up, too, where the array updates itself.
     """
-    each = CELL_BYTES + (0 if sheet.update is None else UPDATE_BYTES)
+    each = PAIR_BYTES * sheet.cells.pairs + WEIGHT_BYTES + (0 if sheet.update is None else UPDATE_BYTES)
     return int(str(_fabric(sheet)["COUPLINGS"])) * sheet.fabric.max_rows * sheet.fabric.max_columns * each
 
 
@@ -138,6 +138,7 @@ def _fabric(sheet: Datasheet) -> dict[str, object]:
         "MAX_COLUMNS": columns,
         "LAYERS": "{" + ", ".join(map(str, (*sizes, 0))) + "} /* fixed sizes, closed by a 0 */",
         "COUPLINGS": max(1, (len(sizes) or fabric.max_layers) - 1),
+        "PAIRS": f"{sheet.cells.pairs}u",
     }
 
 

@@ -206,8 +206,13 @@ class Subject:
 
     @property
     def planes(self) -> int:
-        """Planes of a coupling: 2 for differential pairs."""
-        return 2 if Capability.DIFFERENTIAL in self.identity.capabilities else 1
+        """Planes of a coupling: 2 for every differential pair."""
+        return 2 * self.pairs if Capability.DIFFERENTIAL in self.identity.capabilities else 1
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of cells a weight has."""
+        return int(self.parameters.get(Parameter.PAIRS, 1))
 
     def write(self, levels: Mapping[int, float | NDArray[np.float64]], coupling: int = 0) -> Written:
         """Writes planes of a coupling with levels in 0..1 of the conductance range."""

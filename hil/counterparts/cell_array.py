@@ -81,7 +81,11 @@ class CellArray(Array, Protocol):
         """`pulse` for one coupling, (rows, columns) of its crossbar, the bias line last."""
         ...
 
-    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+    def significances(self) -> tuple[float, ...]:
+        """What every pair of cells counts in a weight, the first 1, by the datasheet; one of single cells."""
+        ...
+
+    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator, pair: int = 0) -> Pulsed:
         """A whole number of pulses a weight of one coupling.
 
         Args:
@@ -90,16 +94,18 @@ class CellArray(Array, Protocol):
                 cells of a pair, of a one-sided law one of the two gets all.
             most: Pulses a cell gets at most.
             generator: Which cell of a pair takes an odd pulse.
+            pair: Which pair of cells, where a weight has several.
         """
         ...
 
-    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+    def weights(self, coupling: int, rows: slice, reads: int, pair: int | None = None) -> Tensor:
         """Weights of some rows of a coupling's crossbar as read cell by cell, (rows, columns), model units.
 
         Args:
             coupling: Which.
             rows: Of its crossbar, the bias line last.
             reads: Readings of every cell, averaged.
+            pair: What this pair of cells alone would be as a weight of its own, without its significance; None: all.
         """
         ...
 
@@ -183,9 +189,13 @@ class PulsedCells:
         """Moves the weights of one coupling by nominal pulses."""
         return self._moved(coupling, change / self._sheet.neurons.transimpedance_ohm, most, generator)
 
-    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator) -> Pulsed:
+    def significances(self) -> tuple[float, ...]:
+        """By the datasheet."""
+        return self._sheet.cells.significances
+
+    def send(self, coupling: int, counts: Tensor, most: int, generator: torch.Generator, pair: int = 0) -> Pulsed:
         """Whole pulses."""
-        return self._sent(coupling, pulse_plan.whole(self._sheet, counts, most, generator))
+        return self._sent(coupling, pulse_plan.whole(self._sheet, counts, most, generator, pair))
 
     def update_unit(self) -> float:
         """By the datasheet; both cells of a pair move."""
@@ -218,7 +228,7 @@ class PulsedCells:
             found |= parameters_of(self.topology, coupling, matrix, number, self._mapping.stretch)
         return found
 
-    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+    def weights(self, coupling: int, rows: slice, reads: int, pair: int | None = None) -> Tensor:
         """Reads cells; see `CellArray.weights`."""
         raise NotImplementedError
 
@@ -226,7 +236,7 @@ class PulsedCells:
         """Pairs of cells about mid-range, from where both can move; single cells as they are."""
         if self._sheet.cells.mapping == "single":
             return list(targets_s)
-        return [pulse_plan.balanced(self._sheet, t[0] - t[1]) for t in targets_s]
+        return [pulse_plan.balanced(self._sheet, t) for t in targets_s]
 
     def _moved(self, coupling: int, change_s: Tensor, most: int, generator: torch.Generator) -> Pulsed:
         return self._sent(coupling, pulse_plan.plan(self._sheet, change_s, most, generator))

@@ -36,6 +36,8 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "g_max_s": number(Parameter.G_MAX_S),
             "bits": int(number(Parameter.CELL_BITS)),
             "mapping": "differential" if info.can(Capability.DIFFERENTIAL) else "single",
+            "pairs": int(info.parameters.get(Parameter.PAIRS, 1)),
+            "significance": info.parameters.get(Parameter.PAIR_SIGNIFICANCE, 1.0),
         },
         "neurons": {
             "state_unit_v": number(Parameter.STATE_UNIT_V),

@@ -69,10 +69,11 @@ class DeviceArray(PulsedCells):
         self.heat.written(wanted)
         return Programmed(done.cells, done.written, clipped)
 
-    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+    def weights(self, coupling: int, rows: slice, reads: int, pair: int | None = None) -> Tensor:
         """Reads the rows, plane by plane."""
-        seen = self._bench.crossbar.read_conductances(self._index, coupling, reads, rows)
-        return self._mapping.weights(torch.from_numpy(seen))
+        planes = slice(None) if pair is None else slice(2 * pair, 2 * pair + 2)
+        seen = torch.from_numpy(self._bench.crossbar.read_conductances(self._index, coupling, reads, rows, planes))
+        return self._mapping.weights(seen) if pair is None else self._mapping.pair_weights(seen)
 
     def wear(self) -> Wear:
         """By the device's counters, where it has any."""

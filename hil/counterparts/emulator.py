@@ -67,10 +67,11 @@ class EmulatedArray(PulsedCells):
         self._targets_s = None
         return done
 
-    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
+    def weights(self, coupling: int, rows: slice, reads: int, pair: int | None = None) -> Tensor:
         """Read in one transaction."""
-        seen = self._chip.read(self._index, coupling, (slice(None), rows, slice(None)), reads)
-        return self._mapping.weights(seen).cpu()
+        planes = slice(None) if pair is None else slice(2 * pair, 2 * pair + 2)
+        seen = self._chip.read(self._index, coupling, (planes, rows, slice(None)), reads)
+        return (self._mapping.weights(seen) if pair is None else self._mapping.pair_weights(seen)).cpu()
 
     def wear(self) -> Wear:
         """By the chip's counters."""

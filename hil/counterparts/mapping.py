@@ -1,6 +1,7 @@
 """Model units to SI and back: the only place where they meet.
 
-`state_v = s * state_unit_v`, `drive_a = z * state_unit_v / transimpedance_ohm`, `w = (G+ - G-) * transimpedance_ohm`.
+`state_v = s * state_unit_v`, `drive_a = z * state_unit_v / transimpedance_ohm`, `w = (G+ - G-) * transimpedance_ohm`,
+of several pairs of cells the sum over them, each times its significance.
 
 A resistive network is driven by voltages, `drive_v = u * state_unit_v`, a weight is one cell, `w = G *
 transimpedance_ohm`, and a bias is a current source set by the cell on the bias line,
@@ -68,7 +69,7 @@ class Mapping:
         if cells.mapping == "single":
             half = cells.span_s * ohm / 2
             return Ranges((cells.g_min_s * ohm, cells.g_max_s * ohm), (-half, half), *nudge)
-        most = cells.span_s * ohm
+        most = cells.span_s * ohm * sum(cells.significances)
         return Ranges((-most, most), (-most * self.stretch, most * self.stretch), *nudge)
 
     def conductances_s(self, topology: Topology, parameters: Parameters) -> tuple[list[Tensor], int]:
@@ -79,9 +80,9 @@ class Mapping:
             parameters: `weight_i` and `bias_i`, model units.
 
         Returns:
-            One float64 tensor a coupling, siemens. Differential, (2, rows, columns): one cell of a pair carries the
-            weight's magnitude, the other stays at `g_min_s`. Single, (1, rows, columns). And the number of weights
-            beyond the range.
+            One float64 tensor a coupling, siemens. Differential, (planes, rows, columns): one cell of a pair carries
+            the weight's magnitude, the other stays at `g_min_s`; further pairs carry what the ones before them cannot.
+            Single, (1, rows, columns). And the number of weights beyond the range.
 
         Raises:
             ValueError: a parameter is missing, misshapen or not finite.
@@ -99,12 +100,27 @@ class Mapping:
                     matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
                 planes = matrix.unsqueeze(0)
             else:
-                planes = torch.stack([matrix, -matrix]).clamp_(min=0).add_(cells.g_min_s)
+                planes = torch.cat([torch.stack([part, -part]) for part in self._by_pair(matrix)])
+                planes = planes.clamp_(min=0).add_(cells.g_min_s)
             lowest, highest = planes.aminmax()
             if lowest < cells.g_min_s * _LOOSE_MIN or highest > cells.g_max_s * _LOOSE_MAX:
                 clipped += int(((planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)).sum())
             targets.append(planes.clamp_(cells.g_min_s, cells.g_max_s))
         return targets, clipped
+
+    def _by_pair(self, difference_s: Tensor) -> list[Tensor]:
+        """What every pair is to conduct, G+ - G-, siemens: as much of the rest as it holds and its codes express."""
+        cells, parts, rest = self.datasheet.cells, [], difference_s
+        for n, significance in enumerate(cells.significances):
+            part = rest / significance
+            if n < cells.pairs - 1:
+                part = part.clamp(-cells.span_s, cells.span_s)
+                if cells.bits:
+                    step = cells.span_s / cells.max_code
+                    part = (part / step).round() * step
+            parts.append(part)
+            rest = rest - part * significance
+        return parts
 
     def changes_s(self, topology: Topology, changes: Parameters) -> list[Tensor]:
         """Conductance changes of the couplings for weight and bias changes, (rows, columns), siemens."""
@@ -117,7 +133,12 @@ class Mapping:
         The bias line of single cells comes as its conductances, without the half range that `conductances_s` adds.
         """
         ohm = self.datasheet.neurons.transimpedance_ohm
-        return (seen_s[0] if len(seen_s) == 1 else seen_s[0] - seen_s[1]).double() * ohm
+        cells = self.datasheet.cells
+        return (seen_s[0] if cells.mapping == "single" else cells.joined(seen_s)).double() * ohm
+
+    def pair_weights(self, seen_s: Tensor) -> Tensor:
+        """What one pair of cells would be as a weight of its own, (rows, columns), from its two planes, siemens."""
+        return (seen_s[0] - seen_s[1]).double() * self.datasheet.neurons.transimpedance_ohm
 
 
 def parameters_of(

@@ -16,7 +16,7 @@ class Train:
     """Pulses of one plane and polarity.
 
     Attributes:
-        plane: 0 is G+, 1 is G-.
+        plane: 0 is G+, 1 is G-, of pair n 2n and 2n + 1.
         up: Towards the highest conductance.
         counts: Pulses a cell, (rows, columns), int64.
         capped: Cells that were to get more.
@@ -71,7 +71,7 @@ def unit_s(sheet: Datasheet) -> float:
     return sheet.cells.span_s * (up if law.one_sided else (up + down) / 2)
 
 
-def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generator) -> list[Train]:
+def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generator, pair: int = 0) -> list[Train]:
     """Pulses of weights that are to get a whole number each.
 
     Args:
@@ -80,6 +80,7 @@ def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generato
             pair; a coin says which gets an odd one. Of a one-sided law one of the two gets all.
         most: Pulses a cell gets at most.
         generator: The coins, on the CPU.
+        pair: The pair of cells that takes them, where a weight has several.
     """
     raised, lowered = counts.clamp(min=0), (-counts).clamp(min=0)
     if sheet.cells.mapping == "single":
@@ -95,7 +96,10 @@ def whole(sheet: Datasheet, counts: Tensor, most: int, generator: torch.Generato
             (0, False, (lowered + first) // 2),
             (1, True, (lowered + second) // 2),
         ]
-    trains = [Train(plane, up, part.clamp(max=most), int((part > most).sum())) for plane, up, part in ways]
+    first_plane = 2 * pair
+    trains = [
+        Train(first_plane + plane, up, part.clamp(max=most), int((part > most).sum())) for plane, up, part in ways
+    ]
     return [train for train in trains if bool(train.counts.any())]
 
 
@@ -117,29 +121,32 @@ def paired_again(sheet: Datasheet, seen_s: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         sheet: The range.
-        seen_s: Conductances as read, (2, rows, columns), siemens.
+        seen_s: Conductances as read, (planes, rows, columns), siemens.
 
     Returns:
-        Targets and where to write them, both (2, rows, columns).
+        Targets and where to write them, both (planes, rows, columns).
     """
     cells = sheet.cells
     middle = (cells.g_min_s + cells.g_max_s) / 2
-    targets = balanced(sheet, seen_s[0] - seen_s[1])
+    pairs = seen_s.unflatten(0, (-1, 2))
     # a pair that is full because its weight is large gains nothing
-    crowded = (seen_s.amax(0) > cells.g_min_s + CROWDED * cells.span_s) & (seen_s.amin(0) > middle + 0.1 * cells.span_s)
-    return targets, crowded.expand_as(targets)
+    crowded = (pairs.amax(1) > cells.g_min_s + CROWDED * cells.span_s) & (pairs.amin(1) > middle + 0.1 * cells.span_s)
+    return balanced(sheet, seen_s), crowded[:, None].expand_as(pairs).flatten(0, 1)
 
 
-def balanced(sheet: Datasheet, difference_s: Tensor) -> Tensor:
-    """Pairs, (2, rows, columns), from where pulses can move a weight both ways.
+def balanced(sheet: Datasheet, planes_s: Tensor) -> Tensor:
+    """Pairs of the same differences, (planes, rows, columns), from where pulses can move a weight both ways.
 
-    Both cells lie about mid-range, half the difference to either side; of a one-sided law, whose pulses only go up,
-    one lies at mid-range and the other as far above as fits.
+    Both cells of a pair lie about mid-range, half the difference to either side; of a one-sided law, whose pulses only
+    go up, one lies at mid-range and the other as far above as fits.
     """
     cells = sheet.cells
     middle = (cells.g_min_s + cells.g_max_s) / 2
+    difference_s = planes_s[::2] - planes_s[1::2]
     if not sheet.pulses.one_sided:
         half = difference_s / 2
-        return torch.stack([middle + half, middle - half]).clamp(cells.g_min_s, cells.g_max_s)
-    pair = torch.stack([difference_s.clamp(min=0), (-difference_s).clamp(min=0)])
-    return (pair + middle).clamp(max=cells.g_max_s)
+        both = torch.stack([middle + half, middle - half], 1).clamp(cells.g_min_s, cells.g_max_s)
+    else:
+        both = torch.stack([difference_s.clamp(min=0), (-difference_s).clamp(min=0)], 1)
+        both = (both + middle).clamp(max=cells.g_max_s)
+    return both.flatten(0, 1)

@@ -142,12 +142,12 @@ class TiledArray(PulsedCells):
     def prepare(self, parameters: Parameters) -> Programmed:
         """Writes pairs of cells about mid-range, from where pulses move them."""
         targets, clipped = self._mapping.conductances_s(self.topology, parameters)
-        done = self._written([pulse_plan.balanced(self._sheet, t[0] - t[1]) for t in targets], parameters, clipped)
+        done = self._written(self._balanced(targets), parameters, clipped)
         self._targets = None
         return done
 
-    def weights(self, coupling: int, rows: slice, reads: int) -> Tensor:
-        """Reads the tiles that have the rows."""
+    def weights(self, coupling: int, rows: slice, reads: int, pair: int | None = None) -> Tensor:
+        """Reads the tiles that have the rows; a tile is one pair."""
         cut = self._cuts[coupling]
         begin, end, _ = rows.indices(cut.rows)
         seen = torch.zeros(2, end - begin, cut.columns, dtype=torch.float64)

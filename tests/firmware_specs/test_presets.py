@@ -32,7 +32,7 @@ def test_ecram_has_the_published_pulses():
     assert pulses.zero == pytest.approx(0.8276 / 2, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["pcm", "reram", "ecram"])
+@pytest.mark.parametrize("name", ["pcm", "reram", "ecram", "reram-few-levels"])
 def test_presets_name_their_sources_and_can_be_pulsed_back_and_forth(name):
     sheet = load(name)
     assert sheet.identity.source

@@ -17,10 +17,10 @@
 #define CROSSBAR (BOARD_MAX_ROWS * BOARD_MAX_COLUMNS) /* every coupling has one of its own, used from its corner on */
 #define CELLS (BOARD_COUPLINGS * CROSSBAR)
 
-static CHIP_MEMORY float level[2][CELLS]; /* conductance, 0 .. 1 of its range */
+static CHIP_MEMORY float level[2 * BOARD_PAIRS][CELLS]; /* conductance, 0 .. 1 of its range */
 static CHIP_MEMORY float weight[CELLS];
-static CHIP_MEMORY uint32_t pulses[2][CELLS];
-static CHIP_MEMORY double joules[2][CELLS];
+static CHIP_MEMORY uint32_t pulses[2 * BOARD_PAIRS][CELLS];
+static CHIP_MEMORY double joules[2 * BOARD_PAIRS][CELLS];
 static CHIP_MEMORY float state[BOARD_MAX_LAYERS][BOARD_MAX_UNITS], sum[BOARD_MAX_UNITS];
 static CHIP_MEMORY float drive[BOARD_MAX_UNITS], nudge[BOARD_MAX_UNITS];
 static const struct topology *topology;
@@ -104,9 +104,13 @@ static float relax(unsigned layer) {
 }
 
 static void refresh(void) {
-    float scale = g_range * ohm, offset = PLANES == 2 ? 0 : g_low * ohm;
+    float scale = g_range * ohm, offset = PLANES > 1 ? 0 : g_low * ohm;
     for (uint32_t i = 0; i < topology->couplings * CROSSBAR; i++)
-        weight[i] = offset + scale * (level[0][i] - (PLANES == 2 ? level[1][i] : 0));
+        weight[i] = offset + scale * (level[0][i] - (PLANES > 1 ? level[1][i] : 0));
+    for (unsigned p = 2; p < PLANES; p += 2) { /* further pairs, by their significance */
+        scale *= (float)parameter(PARAM_PAIR_SIGNIFICANCE, 1);
+        for (uint32_t i = 0; i < topology->couplings * CROSSBAR; i++) weight[i] += scale * (level[p][i] - level[p + 1][i]);
+    }
     stale = false;
 }
 

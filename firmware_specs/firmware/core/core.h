@@ -16,7 +16,7 @@
 
 #define MAX_MESSAGE (BOARD_FRAMES * (uint32_t)MAX_PAYLOAD)
 #define ABLE(capability) (((BOARD_CAPABILITIES) & (capability)) != 0)
-#define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u : 1u)
+#define PLANES (ABLE(CAP_DIFFERENTIAL) ? 2u * BOARD_PAIRS : 1u)
 #define ABOVE_0 DBL_TRUE_MIN
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -13,7 +13,7 @@ from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter
 from firmware_specs.messages import Configure, Configured, Settle, pack_array, pack_topology
 from firmware_specs.topology import Dense, Layer, Topology
 from hil.conformance.check import Check
-from hil.conformance.checks.settle import NEAR
+from hil.conformance.checks.settle import NEAR, weighed
 from hil.conformance.conversation import Skipped, demand, parsed
 from hil.conformance.subject import Subject
 
@@ -56,17 +56,19 @@ def _weight_unit(subject: Subject) -> float:
     return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
 
 
-def _weigh(subject: Subject, weights: Array) -> Array:
-    """Writes weights, (rows, columns), and gives those that stand there: as read back, where the device can read."""
-    levels = np.clip(weights / _weight_unit(subject), -1, 1)
-    planes = {0: np.maximum(levels, 0)} | ({1: np.maximum(-levels, 0)} if subject.planes == 2 else {})
+def _weigh(subject: Subject, weights: Array, pair: int = 0) -> Array:
+    """Writes weights, (rows, columns), into one pair, and gives what stands there: as read, where the device can read.
+
+    What they are worth in that pair, without its significance.
+    """
+    planes = weighed(subject, np.clip(weights / _weight_unit(subject), -1, 1), pair)
     subject.write(planes)
     if Capability.READ in subject.identity.capabilities:
         planes = {plane: subject.read_levels(subject.region(plane)) for plane in planes}
-    if subject.planes == 2:
-        return (planes[0] - planes[1]) * _weight_unit(subject)
+    if subject.planes > 1:
+        return np.asarray(planes[2 * pair] - planes[2 * pair + 1]) * _weight_unit(subject)
     lowest = subject.parameters[Parameter.G_MIN_S] * subject.parameters[Parameter.TRANSIMPEDANCE_OHM]
-    return planes[0] * _weight_unit(subject) + lowest
+    return np.asarray(planes[0]) * _weight_unit(subject) + lowest
 
 
 def _states(subject: Subject, drive: Array, *nudges: Array) -> list[Array]:
@@ -108,10 +110,28 @@ def _weights(subject: Subject) -> None:
         _place(subject, topology)
         rows, columns = topology.cells(topology.couplings[0])
         row, column = np.indices((rows, columns))
-        signs = np.where((row + 2 * column) % 3 == 0, 1.0, -0.5 if subject.planes == 2 else 0.4)
+        signs = np.where((row + 2 * column) % 3 == 0, 1.0, -0.5 if subject.planes > 1 else 0.4)
         weights = _weigh(subject, signs * min(0.6 / np.sqrt(rows * columns), 0.9 * _weight_unit(subject)))
         drive = np.array([[0.9 if u == s else 0.3 for u in range(rows)] for s in range(rows)])
         _demand_size("outputs", _states(subject, drive)[1][0], _relaxed(topology, weights, drive))
+
+
+def _pairs(subject: Subject) -> None:
+    _needs(subject)
+    if subject.pairs < 2:
+        raise Skipped("a weight has one pair of cells")
+    topology, significance = _block(subject), subject.parameters[Parameter.PAIR_SIGNIFICANCE]
+    with subject.holding(topology):
+        _place(subject, topology)
+        rows, columns = topology.cells(topology.couplings[0])
+        drive = np.array([[0.9 if u == s else 0.3 for u in range(rows)] for s in range(rows)])
+        row, column = np.indices((rows, columns))
+        signs = np.where((row + 2 * column) % 3 == 0, 1.0, -0.5)
+        for pair in range(subject.pairs):
+            strong = min(0.6 / np.sqrt(rows * columns), 0.9 * _weight_unit(subject) * significance**pair)
+            weights = _weigh(subject, signs * strong / significance**pair, pair) * significance**pair
+            expected = _relaxed(topology, weights, drive)
+            _demand_size(f"outputs of pair {pair}", _states(subject, drive)[1][0], expected)
 
 
 def _bias(subject: Subject) -> None:
@@ -186,6 +206,7 @@ def _told(subject: Subject) -> None:
 
 CHECKS = (
     Check("settle.weights", "7.5", "outputs have the size that the written weights give, within a fifth", _weights),
+    Check("settle.pairs", "7.5", "further pairs of cells count by their significance, within a fifth", _pairs),
     Check("settle.bias", "7.5", "a bias row is there, and counts as an input that is always 1", _bias),
     Check("settle.slopes", "7.5", "slope applies to clamped layers, and to no linear one", _slopes),
     Check("settle.rails", "7.5", "a linear layer stays within linear_low_v and linear_high_v", _rails),

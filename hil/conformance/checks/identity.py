@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 
 from firmware_specs.codes import Capability, ConverterId, Opcode, Parameter, Quantity
+from firmware_specs.datasheet.cells import MOST_PAIRS
 from firmware_specs.messages import Identity, SelfTest
 from hil.conformance.check import Check
 from hil.conformance.conversation import demand, parsed
@@ -67,6 +68,11 @@ def _parameters(subject: Subject) -> None:
         adc = subject.converters.get(ConverterId.STATE_ADC)
         demand(rail > 0, f"clamped_high_v is {rail}, above 0 expected")
         demand(adc is None or rail <= adc.high, f"clamped_high_v is {rail}, beyond what the state ADC can read")
+    if (pairs := values.get(Parameter.PAIRS, 1)) != 1:
+        demand(Capability.DIFFERENTIAL in subject.identity.capabilities, f"pairs is {pairs} without DIFFERENTIAL")
+        demand(pairs in range(1, MOST_PAIRS + 1), f"pairs is {pairs}, 1 to {MOST_PAIRS} expected")
+        significance = values.get(Parameter.PAIR_SIGNIFICANCE, 0.0)
+        demand(0 < significance <= 1, f"pair_significance is {significance}, above 0 and at most 1 expected")
     demand(1 <= values[Parameter.CELL_BITS] <= 32, f"cell_bits is {values[Parameter.CELL_BITS]}")
 
 

@@ -38,10 +38,19 @@ def _ready(subject: Subject, strength: float) -> Topology:
     topology, share = subject.prepare(), _weight(subject, strength) / _weight_unit(subject)
     if Capability.WRITE in subject.identity.capabilities:
         for coupling in range(len(topology.couplings)):
-            subject.write({0: max(share, 0.0)} | ({1: max(-share, 0.0)} if subject.planes == 2 else {}), coupling)
+            subject.write(weighed(subject, np.asarray(share)), coupling)
     elif strength:
         raise Skipped("the device lacks WRITE")
     return topology
+
+
+def weighed(subject: Subject, levels: Array, pair: int = 0) -> dict[int, float | Array]:
+    """What planes hold for weights in units of the swing, all in one pair; the others' cells are at the low end."""
+    wanted: dict[int, float | Array] = dict.fromkeys(range(subject.planes), 0.0)
+    wanted[2 * pair] = np.maximum(levels, 0)
+    if subject.planes > 1:
+        wanted[2 * pair + 1] = np.maximum(-levels, 0)
+    return wanted
 
 
 def _weight(subject: Subject, strength: float) -> float:

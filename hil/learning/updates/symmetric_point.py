@@ -32,7 +32,7 @@ def pairs_needed(array: CellArray, most: int) -> int:
     return min(most, max(LAST, math.ceil(1.5 * (high - low) / 2 / array.pulse_step())))
 
 
-def find(array: CellArray, most: int, reads: int, draws: torch.Generator) -> tuple[list[Tensor], Pulsed]:
+def find(array: CellArray, most: int, reads: int, draws: torch.Generator, pair: int = 0) -> tuple[list[Tensor], Pulsed]:
     """Brings every weight to its symmetric point and reads it there.
 
     Args:
@@ -40,9 +40,11 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator) -> tup
         most: Pairs of pulses at most.
         reads: Readings of every cell after each of the last pairs.
         draws: Source of what is drawn.
+        pair: Which pair of cells, where a weight has several.
 
     Returns:
-        Weights at the symmetric point, (rows, columns) a coupling, model units; and the pulses it took.
+        Weights at the symmetric point, (rows, columns) a coupling, model units, of several pairs that of the one as a
+        weight of its own; and the pulses it took.
 
     Raises:
         ValueError: pulses move the cells one way only: they have no symmetric point.
@@ -50,20 +52,23 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator) -> tup
     if array.one_sided():
         raise ValueError("cells whose pulses go one way only have no symmetric point")
     cells = [array.topology.cells(c) for c in array.topology.couplings]
+    which = pair if len(array.significances()) > 1 else None
     bursts, sent = math.ceil(max(0, pairs_needed(array, most) - LAST) / BURST), []
     for _ in range(bursts):
-        sent += [*_all(array, cells, BURST, draws), *_all(array, cells, -BURST, draws)]
+        sent += [*_all(array, cells, BURST, draws, pair), *_all(array, cells, -BURST, draws, pair)]
     if bursts:
-        sent += _all(array, cells, BURST // 2, draws)  # from the low end of the last burst back to its middle
+        sent += _all(array, cells, BURST // 2, draws, pair)  # from the low end of the last burst back to its middle
     points = [torch.zeros(shape, dtype=torch.float64) for shape in cells]
     for _ in range(LAST):
         for sign in (1, -1):  # the point is between where the one and the other leaves a cell
-            sent += _all(array, cells, sign, draws)
-            points = [p + array.weights(n, slice(None), reads) / (2 * LAST) for n, p in enumerate(points)]
+            sent += _all(array, cells, sign, draws, pair)
+            points = [p + array.weights(n, slice(None), reads, which) / (2 * LAST) for n, p in enumerate(points)]
     return points, added(sent)
 
 
-def _all(array: CellArray, cells: list[tuple[int, int]], pulses: int, draws: torch.Generator) -> list[Pulsed]:
+def _all(
+    array: CellArray, cells: list[tuple[int, int]], pulses: int, draws: torch.Generator, pair: int
+) -> list[Pulsed]:
     """So many pulses on every cell: twice as many a weight, so that both cells of a pair have theirs."""
     counts = [torch.full(shape, 2 * pulses, dtype=torch.int64) for shape in cells]
-    return [array.send(n, each, 2 * abs(pulses), draws) for n, each in enumerate(counts)]
+    return [array.send(n, each, 2 * abs(pulses), draws, pair) for n, each in enumerate(counts)]

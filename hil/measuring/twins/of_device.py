@@ -126,6 +126,7 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
             "g_max_s": parameters["g_max_s"],
             "bits": 0 if parameters["cell_bits"] == 32 else int(parameters["cell_bits"]),
             **({"mapping": "single"} if resistive else {}),
+            **_pairs(parameters),
         },
         "neurons": {k: parameters[k] for k in NEURONS if k in parameters},
         "drive_dac": _converter(converters["drive_dac"], "v" if resistive else "a"),
@@ -138,6 +139,12 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
         },
         "limits": _limits(limits, resistive),
     }
+
+
+def _pairs(parameters: dict[str, float]) -> dict[str, float]:
+    if parameters.get("pairs", 1) == 1:
+        return {}
+    return {"pairs": int(parameters["pairs"]), "significance": parameters["pair_significance"]}
 
 
 def _limits(limits: dict[str, str], resistive: bool) -> dict[str, float]:

@@ -28,6 +28,8 @@ from hil.training.update import CellUpdates
 pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")
 
 BY_PULSES = [name for name in names("updates") if find("updates", name).pulsed and not find("updates", name).by_device]
+PAIRS = {"residual": {"pairs": 3, "significance": 0.5}}
+"""Cells of a weight where a rule needs more than one pair."""
 TWO_ARRAYS = [name for name in BY_PULSES if find("updates", name).beside]
 FEW_STATES = {
     "law": "soft_bounds",
@@ -63,10 +65,11 @@ def arrays_of(datasheet, count, seed=1, inputs=8, outputs=8):
     return found
 
 
-def regression_error(kind, lr, seed, steps=300, zero_off=0.0, **settings):
+def regression_error(kind, lr, seed, steps=300, zero_off=0.0, states=20, **settings):
     """Root mean square weight error after noisy gradient descent, its rate falling to 0, away from symmetric points."""
     settings = find("updates", kind)(lr=lr, **settings)
-    arrays = arrays_of(unit_cells(FEW_STATES), 1 + settings.beside, seed)
+    law = FEW_STATES | {"step": 1 / states}
+    arrays = arrays_of(unit_cells(law, cells=PAIRS.get(kind, {})), 1 + settings.beside, seed)
     draw = torch.Generator().manual_seed(seed)
     wanted = torch.rand(8, 8, generator=draw, dtype=torch.float64) - 0.5
     arrays[0].prepare({"weight_0": torch.zeros(8, 8)})
@@ -88,6 +91,71 @@ def test_rules_for_bad_cells_come_nearer_to_the_weights_than_plain_pulses():
     print(plain, found)
     assert plain > 0.05
     assert all(error < 0.8 * plain for error in found.values()), (plain, found)
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_residual_learning_halves_what_plain_pulses_leave_on_cells_of_few_levels(carry):
+    """Five levels: what a pulse of the one pair moves a weight by is a fifth of its range."""
+    plain = [regression_error("pulsed", 0.05, seed, 600, states=5) for seed in (0, 1)]
+    residual = [regression_error("residual", 0.05, seed, 600, states=5, carry=carry) for seed in (0, 1)]
+    print(plain, residual)
+    assert sum(plain) / 2 > 0.12
+    assert sum(residual) < 0.7 * sum(plain)
+
+
+def test_a_weight_of_several_pairs_is_their_sum_by_significance_and_each_is_pulsed_by_itself():
+    (array,) = arrays_of(unit_cells({"law": "constant", "step": 0.01}, cells=PAIRS["residual"]), 1)
+    wanted = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    array.prepare({"weight_0": wanted.T})
+    assert torch.allclose(array.weights(0, slice(None), 1), wanted.double(), atol=1e-5)
+    draws = torch.Generator().manual_seed(1)
+    for pair, significance in enumerate(array.significances()):
+        before, own = (array.weights(0, slice(None), 1, p) for p in (None, pair))
+        sent = array.send(0, torch.full((8, 8), -4), 31, draws, pair)
+        moved = torch.tensor(-4 * array.pulse_step(), dtype=torch.float64)
+        assert sent.pulses == 4 * 64
+        free = (own - moved).abs() < 0.9  # a full cell moves no further
+        assert torch.allclose((array.weights(0, slice(None), 1, pair) - own)[free], moved, atol=1e-5)
+        assert torch.allclose((array.weights(0, slice(None), 1) - before)[free], significance * moved, atol=1e-5)
+    drive = torch.rand(4, 8, dtype=torch.float64)
+    states = array.settle(drive).free
+    z = states[0] @ array.weights(0, slice(None), 1)
+    assert torch.allclose(states[1], z, atol=1e-4)
+
+
+def test_what_coarse_codes_cannot_express_the_next_pair_holds():
+    wanted = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    errors = {}
+    for pairs in (1, 3):
+        (array,) = arrays_of(unit_cells({}, cells={"bits": 4, "pairs": pairs, "significance": 1 / 16}), 1)
+        assert array.program({"weight_0": wanted}).clipped == 0
+        errors[pairs] = float((array.weights(0, slice(None), 1) - wanted.T).abs().max())
+    assert 0.01 < errors[1] <= 1 / 30 + 1e-6
+    assert errors[3] < 1.1 * errors[1] / 256
+
+
+def test_residual_learning_is_refused_where_a_weight_is_one_pair_or_pulses_go_one_way():
+    rule = find("updates", "residual")()
+    with pytest.raises(ValueError, match=r"needs several pairs of cells.*cells\.pairs.*'mixed'"):
+        rule.begin(arrays_of(unit_cells({"law": "constant", "step": 0.01}), 1))
+    with pytest.raises(ValueError, match="one way only"):
+        law = {"law": "constant", "step": 0.01, "one_sided": True}
+        rule.begin(arrays_of(unit_cells(law, cells=PAIRS["residual"]), 1))
+
+
+@pytest.mark.parametrize(
+    ("base", "cells"),
+    [
+        ("ideal", {"pairs": 9, "significance": 0.5}),
+        ("ideal", {"pairs": 2, "significance": 2.0}),
+        ("resistive-ideal", {"pairs": 2, "significance": 0.5}),
+        ("arc-two-32x32-like", {"pairs": 2, "significance": 0.5}),
+        ("self-updating", {"pairs": 2, "significance": 0.5}),
+    ],
+)
+def test_a_datasheet_with_pairs_that_cannot_be_is_refused(base, cells):
+    with pytest.raises(ValueError, match=r"pairs|significance"):
+        sheet(base, cells=cells)
 
 
 def test_the_symmetric_point_of_soft_bounds_is_where_their_steps_are_equal():
@@ -174,7 +242,8 @@ def test_every_rule_resumes_bit_by_bit_and_undoes_a_step_that_failed(kind):
     small += ["update.search=20", "update.lines=5"] if kind in TWO_ARRAYS else []
     small += ["update.chop=2"] if kind in ("chopped", "agad") else []
     small += ["update.alternate=true", "update.zero_contrast=1", "update.correct_every=3"] if kind == "device" else []
-    chip = "self-updating" if kind == "device" else "reram"
+    chip = {"device": "self-updating", "residual": "reram-few-levels"}.get(kind, "reram")
+    small += ["update.search=20", "update.every=1", "update.slower=2", "update.lines=7"] if kind == "residual" else []
     experiment = load_experiment("digits", small)
     data = load_data(Data(name="digits"), None)
     batches = list(Batches(data.train, 16, 0, True).epoch(0))[:8]

@@ -21,6 +21,7 @@ RULES = [name for name in names("updates") if find("updates", name).pulsed and n
 MORE = {
     "tiki_taka": ("update.search=5", "update.lines=5"),
     "chopped": ("update.search=5", "update.lines=5", "update.chop=2"),
+    "residual": ("update.search=5", "update.every=1", "update.slower=2", "update.lines=5"),
     "agad": ("update.lines=5", "update.chop=2"),
     "device": ("update.alternate=true", "update.zero_contrast=1", "update.correct_every=3"),
 }
@@ -46,7 +47,7 @@ main(sys.argv[1:])
 
 def command(path, kind, *more):
     settings = [f"update.kind={kind}", "update.lr=0.02", *MORE.get(kind, ())]
-    address = "emulator:self-updating" if kind == "device" else "emulator:reram"
+    address = {"device": "emulator:self-updating", "residual": "emulator:reram-few-levels"}.get(kind, "emulator:reram")
     told = [word for setting in settings for word in ("--set", setting)]
     return ["train", str(path.parent / "small.toml"), "--device", address, "--run-dir", str(path), *told, *more]
 
