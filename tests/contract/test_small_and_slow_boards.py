@@ -44,6 +44,8 @@ QUANTIZED = {
     "cells": {"g_min_s": 1e-6, "g_max_s": 1e-4, "bits": 8},
     "pulses": {"law": "constant", "step": 0.01, "amplitude_v": 1.0, "width_s": 1e-4},
 }
+RESOLVED = 2e-5
+"""Of states up to 90 that are float32 numbers; at a smaller one no sample rests, and each is swept to the bound."""
 
 
 class Watched(Machine):
@@ -67,6 +69,8 @@ def sheet_with(changes, name="ideal"):
     document = load(name).model_dump(mode="json", exclude_none=True)
     for section, keys in (QUANTIZED | changes if name == "ideal" else changes).items():
         document[section] = document.get(section, {}) | keys if section in changes else keys
+    if name == "ideal":
+        document["settle"]["tolerance"] = RESOLVED
     return Datasheet.model_validate(document)
 
 
@@ -124,6 +128,7 @@ def uncut():
     with opened("frames", machine) as crossbar:
         found = everything(crossbar)
     assert machine.count(Opcode.SETTLE) == 2 and machine.count(Opcode.MEASURE) == 1
+    assert found["settled"].all()
     return found
 
 
