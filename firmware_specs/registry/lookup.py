@@ -207,9 +207,16 @@ def _foreign(kind: str) -> dict[str, Entry]:
     return found
 
 
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, tuple[EntryPoint, ...]]:
+    """What packages bring, by kind, looked for once: even for one group the files of every package are read."""
+    found = entry_points()
+    return {kind: tuple(found.select(group=f"hil.{kind}")) for kind in KINDS}
+
+
 def _points(kind: str) -> Iterator[EntryPoint]:
     seen = set()
-    for point in entry_points(group=f"hil.{kind}"):
+    for point in _installed()[kind]:
         if (key := (point.name, point.value)) not in seen:  # a package on the path twice
             seen.add(key)
             yield point

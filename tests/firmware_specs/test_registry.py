@@ -123,12 +123,9 @@ class Package:
 
 def installed(monkeypatch, *points):
     """Entry points of other packages beside ours."""
-    real = lookup.entry_points
-
-    def found(group):
-        return [*real(group=group), *(p for p in points if p.group == group)]
-
-    monkeypatch.setattr(lookup, "entry_points", found)
+    real = lookup._installed()
+    found = {kind: (*own, *(p for p in points if p.group == f"hil.{kind}")) for kind, own in real.items()}
+    monkeypatch.setattr(lookup, "_installed", lambda: found)
     lookup._shipped.cache_clear()
     lookup._foreign.cache_clear()
 
