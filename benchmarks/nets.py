@@ -31,7 +31,13 @@ def build_named(name: str, overrides: Sequence[str] = ()) -> Built:
     """The model of an experiment; `overrides` as with `--set`."""
     experiment = experiment_file.load(name, overrides)
     free, nudged = stops(experiment.settle)
-    bench = open_bench(experiment.device, dtype=getattr(torch, experiment.run.dtype), stop=free, nudged_stop=nudged)
+    bench = open_bench(
+        experiment.device,
+        dtype=getattr(torch, experiment.run.dtype),
+        stop=free,
+        nudged_stop=nudged,
+        convolutions=experiment.settle.convolutions,
+    )
     classes = CLASSES[experiment.data.name]
     return Built(experiment, build(experiment, bench, (3, 32, 32), classes), classes, bench)
 

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.clock import alternate
 from benchmarks.nets import Built, build_like, build_named
 from benchmarks.peer import Peer
-from emulator import packed
 from hil.learning.loss import task
 from hil.training.loop import step
 from hil.training.optimize import optimizer
@@ -75,13 +74,9 @@ def training_step(built: Built, images: Tensor, labels: Tensor) -> Callable[[], 
 def direct_flops(built: Built, name: str) -> float:
     """Floating-point operations of a step with the experiment's sweeps and direct convolutions, one image."""
     # torch's counter cannot look into gradients taken during a backward pass, as a re-evaluated nudge does
-    constant = build_like(built.model, name, ["estimator.nudge=constant"])
-    fewest, packed.FEWEST_CHANNELS = packed.FEWEST_CHANNELS, 1 << 30
-    try:
-        with FlopCounterMode(display=False) as counter:
-            training_step(constant, torch.randn(2, 3, 32, 32), torch.arange(2) % built.classes)()
-    finally:
-        packed.FEWEST_CHANNELS = fewest
+    constant = build_like(built.model, name, ["estimator.nudge=constant", "settle.convolutions=direct"])
+    with FlopCounterMode(display=False) as counter:
+        training_step(constant, torch.randn(2, 3, 32, 32), torch.arange(2) % built.classes)()
     return float(counter.get_total_flops()) / 2
 
 

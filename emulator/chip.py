@@ -16,6 +16,7 @@ from emulator.products import BOTH, Multiplied, TileGrids
 from emulator.programming import Written
 from emulator.readout import Reading
 from emulator.streams import Streams
+from emulator.ways import RULE, Ways
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.deeds import Tally
 from firmware_specs.messages import Term, Updated
@@ -30,6 +31,7 @@ class Chip:
         seed: Which specimen: fixes mismatch and every noise stream.
         device: Torch device the arrays live on.
         dtype: Floating-point type of states and conductances.
+        ways: Who chooses how convolutions are formed.
 
     Attributes:
         done: All it did; no part of its state, since what happened is not undone by putting a state back.
@@ -41,8 +43,10 @@ class Chip:
         seed: int = 0,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        ways: Ways = RULE,
     ) -> None:
         self.datasheet = datasheet
+        self.ways = ways
         self.seed = seed
         self.device = torch.device(device)
         self.dtype = dtype
@@ -63,7 +67,7 @@ class Chip:
         if not 0 <= array < self.datasheet.fabric.arrays:
             raise IndexError(f"array {array}: this chip has arrays 0 .. {self.datasheet.fabric.arrays - 1}")
         before = self.arrays.get(array)
-        placed = PlacedArray(self.datasheet, topology, self.seed, array, self.device, self.dtype)
+        placed = PlacedArray(self.datasheet, topology, self.seed, array, self.device, self.dtype, self.ways)
         for new, old in zip(placed.crossbars, before.crossbars if before else (), strict=False):
             new.take_over(old)
         self.arrays[array] = placed

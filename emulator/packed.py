@@ -1,23 +1,23 @@
-"""Couplings that settle fast: constant work done once when they are programmed, products chosen by map size.
+"""Couplings that settle fast: constant work done once when they are programmed, products in the fastest way.
 
-Convolutions run channels-last, with their transpose as a convolution of its own; on the CPU by the schemes of
-`emulator.winograd`, with fewer multiplications. Results equal `emulator.couplings` to rounding.
+Convolutions run channels-last, with their transpose as a convolution of its own; `emulator.formed` has their ways,
+`emulator.ways` who chooses. Results equal `emulator.couplings` to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from emulator import couplings, winograd
+from emulator import couplings, formed
 from emulator.couplings import ConvCoupling, Coupling, DenseCoupling, Rounding, Shared, pooled, unpooled
 from emulator.running import ChangeSum, FollowedCoupling, Product, RunningCoupling, RunningSum, Sum
+from emulator.ways import RULE, Ways
 from emulator.winograd import Scratch
 from firmware_specs.topology import Topology
 
@@ -25,17 +25,22 @@ Arithmetic = Literal["full", "mixed"]
 """`full`: every product in the dtype of the weights. `mixed`: sweeps with coarse products (see `Rounding`), the last
 ones exact; it pays where bfloat16 products are several times faster, and needs float32 weights."""
 
-FEWEST_CHANNELS = 32
-"""Below, changing tiles costs more than it saves."""
-
 
 def pack(
     topology: Topology,
     weights: Mapping[int, Tensor],
     biases: Mapping[int, Tensor | None],
     arithmetic: Arithmetic = "full",
+    ways: Ways = RULE,
 ) -> list[Coupling]:
     """Couplings of a topology, ready to settle; they keep copies of the weights.
+
+    Args:
+        topology: The block.
+        weights: By the number of their coupling.
+        biases: Likewise.
+        arithmetic: Of the products.
+        ways: Who chooses how convolutions are formed.
 
     Raises:
         ValueError: mixed arithmetic is asked of weights that are not float32.
@@ -45,9 +50,9 @@ def pack(
     for plain in couplings.build(topology, weights, biases):
         if arithmetic == "mixed" and plain.weight.dtype != torch.float32:
             raise ValueError(f"mixed arithmetic needs float32 weights, got {plain.weight.dtype}")
-        coupling = _packed(plain, scratch)
+        coupling = _packed(plain, scratch, ways)
         if arithmetic == "mixed":
-            coarse = _packed(replace(plain, weight=plain.weight.bfloat16(), bias=None), coarse_scratch)
+            coarse = _packed(replace(plain, weight=plain.weight.bfloat16(), bias=None), coarse_scratch, ways)
             coupling = replace(coupling, coarse=coarse.exact, dense=None)
         packed.append(coupling)
     return packed
@@ -70,14 +75,14 @@ class PackedCoupling(Coupling):
         exact: Products in the weights' dtype.
         coarse: The same without bias in bfloat16; None where arithmetic is full.
         change: `W x + current` with fewer multiplications and more rounding, for changes of the state; None where
-            `exact.up` is as fast.
+            there is no such way.
         dense: The matrix it is, where it is one and arithmetic is full.
     """
 
     pool: bool
     exact: Products
     coarse: Products | None = None
-    change: Sum | None = None
+    change: formed.Change | None = None
     dense: DenseCoupling | None = None
 
     def up(self, state: Tensor) -> tuple[Tensor, Shared]:
@@ -102,52 +107,15 @@ class PackedCoupling(Coupling):
             down = RunningSum(lambda x: exact(x, None), lambda x: coarse(x, None), rounding, in_place=True)
             return RunningCoupling(self.pool, up, down)
         if self.change is not None:
-            return FollowedCoupling(self, ChangeSum(self.exact.up, self.change, rounding.lead))
+            return FollowedCoupling(self, ChangeSum(self.exact.up, self.change.of, rounding.lead))
         return self
 
 
-def _packed(plain: DenseCoupling | ConvCoupling, scratch: Scratch) -> PackedCoupling:
+def _packed(plain: DenseCoupling | ConvCoupling, scratch: Scratch, ways: Ways) -> PackedCoupling:
     if isinstance(plain, DenseCoupling):
         return PackedCoupling(False, _dense(plain), dense=plain)
-    pool = plain.spec.pool
-    if not _reducible(plain):
-        return PackedCoupling(pool, _conv(plain))
-    _, height, width = plain.pre
-    up, down = winograd.prepare(plain.weight, plain.bias, (height, width), scratch)
-    if not pool or plain.weight.dtype == torch.bfloat16:
-        return PackedCoupling(pool, Products(up, down))
-    # three times the rounding would choose another maximum in as many more of the windows that are nearly tied
-    direct = partial(F.conv2d, weight=_channels_last(plain.weight), bias=plain.bias, padding=plain.spec.padding)
-    return PackedCoupling(pool, Products(direct, down), change=up)
-
-
-def _reducible(plain: ConvCoupling) -> bool:
-    """Whether a scheme with fewer multiplications serves, and pays."""
-    weight, (_, height, width) = plain.weight, plain.pre
-    usual = (plain.spec.kernel, plain.spec.stride, plain.spec.padding) == (3, 1, 1)
-    # a GPU's own library chooses for itself; bfloat16 bears differences only where direct convolutions are slowest
-    bearable = weight.dtype != torch.bfloat16 or max(height, width) <= 2
-    pays = weight.device.type == "cpu" and min(weight.shape[:2]) >= FEWEST_CHANNELS
-    return usual and bearable and pays and winograd.suits(height, width)
-
-
-def _conv(plain: ConvCoupling) -> Products:
-    stride, padding, kernel = plain.spec.stride, plain.spec.padding, plain.spec.kernel
-    weight, bias = _channels_last(plain.weight), plain.bias
-    if stride > 1 or padding >= kernel:
-        layout = replace(plain, weight=weight)
-        return Products(
-            lambda x: F.conv2d(x, weight, bias, stride, padding), lambda x, c: _added(layout.down(x, None), c)
-        )
-    turned = _channels_last(weight.flip(2, 3).transpose(0, 1))
-    return Products(
-        lambda x: F.conv2d(x, weight, bias, 1, padding),
-        lambda x, c: _added(F.conv2d(x, turned, None, 1, kernel - 1 - padding), c),
-    )
-
-
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last)
+    products = Products(formed.up(plain, scratch, ways), formed.down(plain, scratch, ways))
+    return PackedCoupling(plain.spec.pool, products, change=formed.change(plain, scratch, ways))
 
 
 def _dense(plain: DenseCoupling) -> Products:

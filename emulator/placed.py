@@ -14,6 +14,7 @@ from emulator.crossbar import Crossbar
 from emulator.network import Network
 from emulator.read_noise import CellNoise
 from emulator.streams import Streams
+from emulator.ways import RULE, Ways
 from emulator.wiring import Wiring, backwards, neurons
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Topology
@@ -51,6 +52,7 @@ class PlacedArray:
         array: Number of the array.
         device: Torch device.
         dtype: Floating-point type of states and conductances.
+        ways: Who chooses how convolutions are formed.
 
     Attributes:
         array: Its number.
@@ -65,7 +67,14 @@ class PlacedArray:
     """
 
     def __init__(
-        self, sheet: Datasheet, topology: Topology, seed: int, array: int, device: torch.device, dtype: torch.dtype
+        self,
+        sheet: Datasheet,
+        topology: Topology,
+        seed: int,
+        array: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        ways: Ways = RULE,
     ) -> None:
         self.sheet, self.topology, self.array = sheet, topology, array
         self._device, self._dtype = device, dtype
@@ -80,6 +89,7 @@ class PlacedArray:
             topology,
             tuple(neurons(sheet, topology, seed, array, i, device, dtype) for i in circuits),
             backwards(sheet, topology, seed, array, device, dtype),
+            ways,
         )
         place = (device, dtype, seed)
         self.drive = Channels.draw(sheet.drive_dac, topology.drive_shape, *place, "drive_dac", array)

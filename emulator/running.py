@@ -94,16 +94,17 @@ class ChangeSum(Followed):
     """`W x + b` followed along a phase by a product of what changed, in the dtype of the state.
 
     Attributes:
-        change: Its linear part, added to a current.
+        change: How its linear part is added to a current; None for a value whose map is better formed anew.
         lead: Products still to be formed anew: while much changes, little is gained.
     """
 
-    change: Sum
+    change: Callable[[Tensor], Sum | None]
     lead: int
 
     def __call__(self, value: Tensor) -> Tensor:
         """The map of `value`."""
-        self.total = self.exact(value) if self.lead > 0 else self.change(value - self.given, self.total)
+        follow = None if self.lead > 0 else self.change(value)
+        self.total = self.exact(value) if follow is None else follow(value - self.given, self.total)
         self.given, self.lead = value, self.lead - 1
         return self.total
 

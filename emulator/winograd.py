@@ -9,6 +9,7 @@ inverse, the transposed convolution has the same products.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 TILE, HALO = 4, 6
-TILES = 128
-"""Tiles transformed at a time: few enough to stay in the cache, enough to use every matrix often."""
+TILES, FEWEST_TILES = 128, 32
+"""Tiles a thread transforms at a time, at most and at least: few enough to stay in its cache, enough to use every
+matrix often."""
 
 
 @dataclass(frozen=True)
@@ -115,83 +117,148 @@ class Scratch:
         return self._buffers[name][:count].view(shape)
 
 
+Multiply = Callable[[Tensor, Tensor], None]
+"""Writes (products, tiles, in_channels) times every product's matrix into (products, tiles, out_channels)."""
+
+
+def batched(matrices: Tensor) -> Multiply:
+    """All products in one call, by torch's batched product; matrices are (products, in_channels, out_channels)."""
+
+    def multiply(before: Tensor, out: Tensor) -> None:
+        torch.bmm(before, matrices, out=out)
+
+    return multiply
+
+
+def packed(matrices: Tensor) -> Multiply:
+    """One call a product, by oneDNN, with matrices in the order it likes: it knows more processors than MKL does."""
+    ordered = [torch.ops.mkldnn._reorder_linear_weight(m.T.contiguous(), None) for m in matrices]
+
+    def multiply(before: Tensor, out: Tensor) -> None:
+        for tiles, matrix, into in zip(before, ordered, out, strict=True):
+            into.copy_(torch.ops.mkldnn._linear_pointwise(tiles, matrix, None, "none", [], ""))
+
+    return multiply
+
+
 @dataclass(frozen=True)
 class Winograd:
     """A prepared convolution of (batch, channels, height, width) maps; channels-last in, channels-last out.
 
+    Threads share the transforms by samples: MKL gives one product of so few rows to one of them. What they work on at
+    a time grows with their number, so that each of them keeps to its own cache.
+
     Attributes:
         scheme: For the maps' edge, in the weights' dtype.
-        matrices: (products, in_channels, out_channels).
+        multiply: The products.
+        channels: Out of it.
         bias: (out_channels,) or None; a current takes its place.
         scratch: Working memory.
     """
 
     scheme: Scheme
-    matrices: Tensor
+    multiply: Multiply
+    channels: int
     bias: Tensor | None
     scratch: Scratch = field(repr=False)
 
     def __call__(self, x: Tensor, current: Tensor | None = None) -> Tensor:
         """The convolution, plus a current of its shape where one is given."""
         batch, _, height, width = x.shape
-        tile = round(len(self.scheme.after) ** 0.5)
-        down, across, channels = height // tile, width // tile, self.matrices.shape[2]
         maps = x.permute(0, 2, 3, 1)
-        out = x.new_empty(batch, down, tile, across, tile, channels)
-        step = ceil(TILES / (down * across))
-        for first in range(0, batch, step):
-            part = maps[first : first + step]
-            before = self._tiles(part, down, across)
-            products = self.scratch.lend("products", x, len(before), before.shape[1], channels)
-            torch.bmm(before, self.matrices, out=products)
-            after = self.scratch.lend("after", x, tile**2, before.shape[1] * channels)
-            torch.mm(self.scheme.after, products.view(len(products), -1), out=after)
-            placed = after.view(tile, tile, len(part), down, across, channels).permute(2, 3, 0, 4, 1, 5)
-            if current is None:
-                self._write(placed, self.bias, out[first : first + step])
-            else:
-                more = current[first : first + step].permute(0, 2, 3, 1)
-                self._write(
-                    placed, more.unflatten(2, (across, tile)).unflatten(1, (down, tile)), out[first : first + step]
-                )
-        return out.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        offset = self.bias if current is None else current.permute(0, 2, 3, 1)
+        if _is_tile(height, width):
+            out = self._whole(maps)
+            if offset is not None:
+                out.add_(offset)
+        else:
+            out = x.new_empty(batch, height, width, self.channels)
+            for part, parts in _portions(batch, height * width // TILE**2, torch.get_num_threads()):
+                own = offset if offset is None or offset.dim() == 1 else offset[part]
+                self._tiled(maps[part], parts, own, out[part])
+        return out.permute(0, 3, 1, 2)
 
-    def _tiles(self, maps: Tensor, down: int, across: int) -> Tensor:
-        """Transformed tiles, (products, tiles, channels)."""
-        before, (batch, height, width, channels) = self.scheme.before, maps.shape
-        if down * across == 1:
-            whole = self.scratch.lend("before", maps, batch, len(before), channels)
-            return torch.matmul(before, maps.reshape(batch, height * width, channels), out=whole).transpose(0, 1)
+    def _whole(self, maps: Tensor) -> Tensor:
+        """Of maps that are one tile."""
+        before, after, (batch, height, width, channels) = self.scheme.before, self.scheme.after, maps.shape
+        out = maps.new_empty(batch, height * width, self.channels)
+        for first in range(0, batch, TILES):
+            cells = maps[first : first + TILES].reshape(-1, height * width, channels)
+            tiles = self.scratch.lend("before", maps, len(cells), len(before), channels)
+            torch.matmul(before, cells, out=tiles)
+            products = self.scratch.lend("products", maps, len(before), len(cells), self.channels)
+            self.multiply(tiles.transpose(0, 1), products)
+            back = after.expand(len(cells), *after.shape)
+            torch.bmm(back, products.transpose(0, 1), out=out[first : first + TILES])
+        return out.view(batch, height, width, self.channels)
+
+    def _tiled(self, maps: Tensor, parts: int, offset: Tensor | None, out: Tensor) -> None:
+        """Of some samples, cut into parts of equal size."""
+        before, after, (batch, height, width, channels) = self.scheme.before, self.scheme.after, maps.shape
+        samples, down, across = batch // parts, height // TILE, width // TILE
         padded = self.scratch.lend_framed(maps, batch, height + 2, width + 2, channels)
         padded[:, 1:-1, 1:-1] = maps
         image, row, column, _ = padded.stride()
-        tiles = self.scratch.lend("tiles", maps, HALO, HALO, batch, down, across, channels)
-        tiles.copy_(padded.as_strided(tiles.shape, (row, column, image, TILE * row, TILE * column, 1)))
-        transformed = self.scratch.lend("before", maps, len(before), batch * down * across, channels)
-        torch.mm(before, tiles.view(HALO**2, -1), out=transformed.view(len(before), -1))
-        return transformed
-
-    def _write(self, placed: Tensor, offset: Tensor | None, out: Tensor) -> None:
+        tiles = self.scratch.lend("tiles", maps, parts, HALO, HALO, samples, down, across, channels)
+        steps = (samples * image, row, column, image, TILE * row, TILE * column, 1)
+        tiles.copy_(padded.as_strided(tiles.shape, steps))
+        transformed = self.scratch.lend("before", maps, parts, len(before), samples * down * across, channels)
+        _same_for_all(before, tiles.view(parts, HALO**2, -1), transformed.view(parts, len(before), -1))
+        products = self.scratch.lend("products", maps, *transformed.shape[:3], self.channels)
+        for each, into in zip(transformed, products, strict=True):
+            self.multiply(each, into)
+        results = self.scratch.lend("after", maps, parts, TILE**2, products[0, 0].numel())
+        _same_for_all(after, products.view(parts, len(before), -1), results)
+        placed = results.view(parts, TILE, TILE, samples, down, across, self.channels).permute(0, 3, 4, 1, 5, 2, 6)
+        into = out.view(placed.shape)
         if offset is None:
-            out.copy_(placed)
+            into.copy_(placed)
         else:
-            torch.add(placed, offset, out=out)
+            torch.add(placed, offset if offset.dim() == 1 else offset.reshape(placed.shape), out=into)
 
 
-def prepare(weight: Tensor, bias: Tensor | None, size: tuple[int, int], scratch: Scratch) -> tuple[Winograd, Winograd]:
-    """The convolution `w * x + b` and its transpose `w^T * y`.
+def _portions(batch: int, tiles: int, threads: int) -> Iterator[tuple[slice, int]]:
+    """Samples to work on at a time, and the parts they are cut into: one a thread where they suffice."""
+    first = 0
+    while first < batch:
+        left = batch - first
+        samples = min(ceil(TILES / tiles), max(ceil(FEWEST_TILES / tiles), left // threads), left)
+        parts = min(threads, left // samples)
+        yield slice(first, first + parts * samples), parts
+        first += parts * samples
+
+
+def _same_for_all(matrix: Tensor, parts: Tensor, out: Tensor) -> None:
+    """One matrix times every part."""
+    if len(parts) == 1:
+        torch.mm(matrix, parts[0], out=out[0])
+    else:
+        torch.bmm(matrix.expand(len(parts), *matrix.shape), parts, out=out)
+
+
+def prepare(
+    weight: Tensor,
+    bias: Tensor | None,
+    size: tuple[int, int],
+    scratch: Scratch,
+    *,
+    back: bool = False,
+    products: Callable[[Tensor], Multiply] = batched,
+) -> Winograd:
+    """The convolution `w * x + b`, or its transpose `w^T * y + b`.
 
     Args:
-        weight: (out_channels, in_channels, 3, 3).
-        bias: (out_channels,) or None.
+        weight: (out_channels, in_channels, 3, 3) of the convolution.
+        bias: (out_channels,), (in_channels,) of the transpose, or None.
         size: Height and width of the maps.
         scratch: Working memory.
+        back: Whether it is the transpose.
+        products: Who multiplies, `batched` or `packed`.
     """
-    forth, back = (Scheme(s.before.to(weight), s.kernel.to(weight), s.after.to(weight)) for s in schemes(*size))
-    inward, outward = weight.permute(2, 3, 1, 0).reshape(9, -1), weight.permute(2, 3, 0, 1).reshape(9, -1)
-    # twice, since products with a transposed matrix take an eighth longer
-    up, down = (
-        (forth.kernel @ columns).view(-1, *shape)
-        for columns, shape in ((inward, weight.shape[1::-1]), (outward, weight.shape[:2]))
-    )
-    return Winograd(forth, up, bias, scratch), Winograd(back, down, None, scratch)
+    own = schemes(*size)[back]
+    scheme = Scheme(own.before.to(weight), own.kernel.to(weight), own.after.to(weight))
+    into, out = (0, 1) if back else (1, 0)
+    columns = weight.permute(2, 3, into, out).reshape(9, -1)
+    # a set of its own for each direction, since products with a transposed matrix take an eighth longer
+    matrices = (scheme.kernel @ columns).view(-1, weight.shape[into], weight.shape[out])
+    return Winograd(scheme, products(matrices), weight.shape[out], bias, scratch)

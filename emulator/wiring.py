@@ -14,6 +14,7 @@ from emulator.diodes import Shockley
 from emulator.network import Network
 from emulator.neurons import Neurons
 from emulator.streams import static_normal
+from emulator.ways import RULE, Ways
 from emulator.wires import ladder, nodal
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.topology import Conv, Dense, Topology
@@ -29,12 +30,14 @@ class Wiring:
         neurons: Neuron circuits of each layer; a resistive network has none.
         back: What every cell conducts from its column to its row over what it does from its row to its column,
             (planes, rows, columns) a coupling; empty where they are alike.
+        ways: Who chooses how convolutions are formed.
     """
 
     sheet: Datasheet
     topology: Topology
     neurons: tuple[Neurons, ...]
     back: tuple[Tensor, ...] = ()
+    ways: Ways = RULE
 
     def seen(self, coupling: int, conductance_s: Tensor, transposed: bool) -> Tensor:
         """What a coupling's lines make of its conductances, (planes, rows, columns), driven from one side."""
@@ -75,7 +78,7 @@ class Wiring:
         """Couplings as the lines of one side see them."""
         pairs = enumerate(zip(self.topology.couplings, conductances_s, strict=True))
         weights, biases = self.split([self._matrix(c, self.seen(i, g, transposed)) for i, (c, g) in pairs])
-        return list(packed.pack(self.topology, weights, biases))
+        return list(packed.pack(self.topology, weights, biases, ways=self.ways))
 
     def _resistive(self, conductances_s: list[Tensor]) -> Network:
         """Lines end at nodes, not at virtual grounds: with `wires.method = "exact"` the nodes feel that.

@@ -33,6 +33,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # what runs in the tests' process is compared with what commands do: all on the CPU (`hil/cuda` pretends a GPU)
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+# which way is fastest is not to decide what tests see
+os.environ["CROSSBAR_HIL_CONVOLUTIONS"] = "rule"
+
 # what cells had in one test is not to be held against those of another run
 LEDGERS = tempfile.mkdtemp(prefix="crossbar-hil-ledgers-")
 os.environ["CROSSBAR_HIL_LEDGERS"] = LEDGERS

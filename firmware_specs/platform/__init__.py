@@ -39,6 +39,7 @@ open_to_all = here.open_to_all
 others_may_write = here.others_may_write
 port_device = here.port_device
 port_users = here.port_users
+processor = here.processor
 refuse_unsafe = here.refuse_unsafe
 replace = here.replace
 sync_folder = here.sync_folder
@@ -69,6 +70,7 @@ __all__ = [
     "others_may_write",
     "port_device",
     "port_users",
+    "processor",
     "refuse_unsafe",
     "replace",
     "sync_folder",

@@ -10,6 +10,7 @@ if sys.platform != "win32":
 import contextlib
 import ctypes
 import os
+import platform
 import select
 import signal
 import socket
@@ -88,6 +89,11 @@ class Alarm:
 
 def after_fork(forget: Callable[[], None]) -> None:
     """Nothing: no process is forked here."""
+
+
+def processor() -> str:
+    """The processor's name, with the numbers by which its maker tells models apart."""
+    return platform.processor() or platform.machine()
 
 
 def user_number() -> int:

@@ -45,7 +45,8 @@ def command(
     dataset = data.load(loaded.data, data_root)
     images, labels = next(Batches(dataset.train, run.batch, run.seed).epoch(0))
     free, nudged = stops(loaded.settle)
-    with open_bench(loaded.device, dtype=dtype, stop=free, nudged_stop=nudged) as bench:
+    ways = loaded.settle.convolutions
+    with open_bench(loaded.device, dtype=dtype, stop=free, nudged_stop=nudged, convolutions=ways) as bench:
         model = build(loaded, bench, dataset.shape, dataset.classes)
         inputs = (task(loaded.loss).loss, dataset.prepare(images, torch.device("cpu"), dtype), labels)
         rest = gradients.at_rest(model, *inputs)

@@ -210,6 +210,7 @@ def _open_and_train(
                 stop=free,
                 nudged_stop=nudged,
                 visa_library=visa_library,
+                convolutions=experiment.settle.convolutions,
             ) as bench,
         ):
             model = build(experiment, bench, dataset.shape, dataset.classes).to(where)

@@ -185,6 +185,7 @@ class EmulatorBench(ShownBench):
     def __init__(self, chip: Chip, address: str) -> None:
         self.chip = chip
         self.address = address
+        self.convolutions = chip.ways
         self._arrays: list[EmulatedArray] = []
 
     @property

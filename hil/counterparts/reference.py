@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emulator import network, packed
+from emulator.ways import RULE, Chosen, Ways
 from firmware_specs.topology import Topology
 from hil.counterparts.checks import check_inputs, check_parameters, layered_nudges, plain_nudges
 from hil.counterparts.energy_array import EnergyArray
@@ -42,6 +43,7 @@ class ReferenceArray:
         arithmetic: `full`, or `mixed` with bfloat16 products in all but the last sweeps (float32 parameters only).
         over_relaxation: How far a layer moves in an update, 1..2 in units of the way to its minimum; not in resistive
             networks. None: what a dense block's weights suggest, else 1.
+        ways: Who chooses how convolutions are formed.
     """
 
     topology: Topology
@@ -49,6 +51,7 @@ class ReferenceArray:
     nudged_stop: network.Stop | None = None
     arithmetic: packed.Arithmetic = "full"
     over_relaxation: float | None = None
+    ways: Ways = RULE
     _network: network.Network | None = None
     nudges_every_layer: ClassVar[bool] = True
 
@@ -65,7 +68,7 @@ class ReferenceArray:
         """Takes the parameters as they are."""
         cells = check_parameters(self.topology, parameters)
         taken = {name: value.clone() for name, value in parameters.items()}
-        ideal = ideal_network(self.topology, taken, self.arithmetic)
+        ideal = ideal_network(self.topology, taken, self.arithmetic, self.ways)
         self._network = replace(ideal, over_relaxation=self.over_relaxation)
         return Programmed(cells, cells, 0)
 
@@ -159,6 +162,7 @@ class ReferenceBench(ShownBench):
         arithmetic: Of every array's relaxation.
         over_relaxation: Of every array's relaxation.
         address: The address it was opened from.
+        convolutions: Who chooses how they are formed; by rule where omitted.
     """
 
     quantized = False
@@ -171,16 +175,19 @@ class ReferenceBench(ShownBench):
         arithmetic: packed.Arithmetic = "full",
         over_relaxation: float | None = None,
         address: str = "reference:",
+        convolutions: Chosen | None = None,
     ) -> None:
         self.stop = stop or network.Stop()
         self.nudged_stop = nudged_stop
         self.arithmetic = arithmetic
         self.over_relaxation = over_relaxation
         self.address = address
+        self.convolutions = convolutions or Chosen(RULE)
 
     def place(self, topology: Topology) -> ReferenceArray:
         """Any block fits."""
-        return ReferenceArray(topology, self.stop, self.nudged_stop, self.arithmetic, self.over_relaxation)
+        told = (self.stop, self.nudged_stop, self.arithmetic, self.over_relaxation)
+        return ReferenceArray(topology, *told, self.convolutions)
 
     def place_energy(self, energy: Energy) -> EnergyArray:
         """Any energy: a minimizer settles it, `stop` bounding its Newton steps."""

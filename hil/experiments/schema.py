@@ -101,6 +101,10 @@ class Settling(Section):
         reads: Conversions of every state, averaged; on every counterpart that has converters.
         unsettled: Samples that do not settle, on every counterpart. `count`: they are counted. `leave_out`: those of a
             free phase send no gradient. `refuse`: one of them stops the run.
+        convolutions: How those of a reference relaxation or an emulated chip are formed; all ways give the same states
+            to rounding. `measured`: whichever is fastest on this processor, or what `CROSSBAR_HIL_CONVOLUTIONS` names.
+            `rule`: alike on all processors. `direct`, `packed`, `winograd`, `winograd_packed`: this one wherever it
+            serves.
     """
 
     max_iterations: Annotated[int, Field(gt=0, le=10**9)] = 200
@@ -109,6 +113,7 @@ class Settling(Section):
     nudged_tolerance: NonNegative | None = None
     reads: PositiveInt = 1
     unsettled: Unsettled = "count"
+    convolutions: Literal["measured", "rule", "direct", "packed", "winograd", "winograd_packed"] = "measured"
 
 
 class Optimizer(Section):

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from emulator import couplings, network, neurons, packed, resistive
+from emulator.ways import RULE, Ways
 from firmware_specs.topology import Topology
 from hil.counterparts.seam import Parameters, States
 from hil.learning import cocontent
 
 
 def ideal_network(
-    topology: Topology, parameters: Parameters, arithmetic: packed.Arithmetic | None = None
+    topology: Topology, parameters: Parameters, arithmetic: packed.Arithmetic | None = None, ways: Ways = RULE
 ) -> network.Network:
     """The network whose equilibria minimize the energy: the parameters as they are, neurons without mismatch.
 
@@ -28,6 +29,7 @@ def ideal_network(
         parameters: Its weights and biases.
         arithmetic: Packs the couplings to settle fast; omitted, they are plain and differentiable. A resistive
             network has the plain ones only.
+        ways: Who chooses how packed convolutions are formed.
     """
     weights, biases = _by_index(topology, parameters)
     if topology.substrate == "resistive":
@@ -35,7 +37,7 @@ def ideal_network(
     units = neurons.ideal_neurons(topology)
     if arithmetic is None:
         return network.Network(topology, couplings.build(topology, weights, biases), units)
-    fast = packed.pack(topology, weights, biases, arithmetic)
+    fast = packed.pack(topology, weights, biases, arithmetic, ways)
     return network.Network(topology, fast, units, mixed=arithmetic == "mixed")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from firmware_specs.printable import printable
 from firmware_specs.shown import Shown, told
 from hil import data
+from hil.counterparts import convolutions
 from hil.counterparts.device_snapshot import below
 from hil.counterparts.opening.bench import open_bench
 from hil.counterparts.seam import Bench
@@ -116,12 +117,21 @@ def load_run(
     free, nudged = stops(experiment.settle)
     dtype = getattr(torch, experiment.run.dtype)
     address = device or experiment.device
-    bench = open_bench(address, dtype=dtype, stop=free, nudged_stop=nudged, visa_library=visa_library)
+    bench = open_bench(
+        address,
+        dtype=dtype,
+        stop=free,
+        nudged_stop=nudged,
+        visa_library=visa_library,
+        convolutions=experiment.settle.convolutions,
+    )
     try:
         dataset = data.load(experiment.data, Path(data_root))
         model = build(experiment, bench, dataset.shape, dataset.classes)
         take_weights(model, found.tensors, str(run))
         held = below("bench.", found.tensors)
+        if (chosen := convolutions.chosen_by(bench)) is not None:
+            convolutions.take(chosen, found.facts.get("convolutions"))
         if own and held:
             bench.load_state_dict(held)
         for block in energy_blocks(model).values():

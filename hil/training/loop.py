@@ -129,6 +129,7 @@ def train(
                     rest(bench)  # the disk may be slow
                 metrics.sync()
                 checkpoint.write(folder.checkpoints, at.step, whole, run.keep_checkpoints)
+                provenance.note_convolutions(folder.provenance, bench)
                 note_checkpoint(folder)
 
         def test() -> Evaluation:

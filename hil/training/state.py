@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hil.counterparts import convolutions
 from hil.counterparts.device_snapshot import below
 from hil.counterparts.seam import Bench, Snapshots
 from hil.learning.model import energy_blocks
@@ -82,7 +83,10 @@ class TrainState:
         bench = self.bench
         held = bench.snapshot() if between_steps and isinstance(bench, Snapshots) else bench.state_dict()
         tensors |= {f"bench.{name}": value for name, value in held.items()}
-        return Checkpoint(tensors, {"position": asdict(self.position), "metrics_bytes": metrics_bytes})
+        facts = {"position": asdict(self.position), "metrics_bytes": metrics_bytes}
+        if (chosen := convolutions.chosen_by(bench)) is not None:
+            facts["convolutions"] = convolutions.kept(chosen)
+        return Checkpoint(tensors, facts)
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Takes a checkpoint's state; the same blocks must have been placed.
@@ -99,6 +103,8 @@ class TrainState:
         self._load_signs(below("sign.", checkpoint.tensors))
         self._load_rules(checkpoint.tensors)
         self.bench.load_state_dict(below("bench.", checkpoint.tensors))
+        if (chosen := convolutions.chosen_by(self.bench)) is not None:
+            convolutions.take(chosen, checkpoint.facts.get("convolutions"))
         self.position = Position(**checkpoint.facts["position"])
         return int(checkpoint.facts["metrics_bytes"])
 

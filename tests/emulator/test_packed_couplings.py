@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from emulator import couplings, network, packed
+from emulator import couplings, formed, network, packed
 from emulator.couplings import Rounding
 from emulator.network import Stop, relax
 from emulator.neurons import ideal_neurons
@@ -28,9 +28,9 @@ STRIDED = Topology(
 )
 
 
-@pytest.fixture(autouse=True, params=[1, packed.FEWEST_CHANNELS], ids=["fewer multiplications", "direct"])
+@pytest.fixture(autouse=True, params=[1, formed.FEWEST_CHANNELS], ids=["fewer multiplications", "direct"])
 def fewest_channels(request, monkeypatch):
-    monkeypatch.setattr(packed, "FEWEST_CHANNELS", request.param)
+    monkeypatch.setattr(formed, "FEWEST_CHANNELS", request.param)
 
 
 def random_parameters(topology, scale=0.3, dtype=torch.float64, seed=0):

@@ -36,6 +36,7 @@ class Settings:
     stop: Stop | None
     nudged_stop: Stop | None
     visa_library: str | None = None
+    convolutions: str = "measured"
 
 
 Opener = Callable[[Settings], "Bench"]

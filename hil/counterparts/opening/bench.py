@@ -30,6 +30,7 @@ def open_bench(
     stop: Stop | None = None,
     nudged_stop: Stop | None = None,
     visa_library: str | None = None,
+    convolutions: str = "measured",
 ) -> Bench:
     """Opens a counterpart.
 
@@ -45,6 +46,9 @@ def open_bench(
         stop: Bound and tolerance of the reference relaxation.
         nudged_stop: The same for its nudged phases.
         visa_library: VISA library as pyvisa names it, in place of what a bench file says.
+        convolutions: How those of `reference:` and of an emulated chip are formed on this processor: `measured`, the
+            fastest way, once for all runs; `rule`, alike on all processors; or a way by its name, `direct`, `packed`,
+            `winograd` or `winograd_packed`, wherever it serves.
 
     Raises:
         AddressError: the address has none of these forms.
@@ -55,7 +59,7 @@ def open_bench(
     for name, value in (("stop", stop), ("nudged_stop", nudged_stop)):
         if value is not None and not isinstance(value, Stop):
             raise TypeError(f"{name}: {value!r:.80}, expected emulator.network.Stop(max_iterations, tolerance)")
-    return opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library))
+    return opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library, convolutions))
 
 
 def rack_on_paper(address: str) -> tuple[RackBench, PaperRig] | None:

@@ -29,9 +29,11 @@ def reference(address: str) -> Opener:
     arithmetic, relaxation = _arithmetic(address, options), _relaxation(address, options)
 
     def opened(told: Settings) -> Bench:
+        from hil.counterparts.convolutions import chooser
         from hil.counterparts.reference import ReferenceBench
 
-        return ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address)
+        ways = chooser(told.convolutions)
+        return ReferenceBench(told.stop, told.nudged_stop, arithmetic, relaxation, address, ways)
 
     return opened
 
@@ -42,11 +44,12 @@ def emulator(address: str) -> Opener:
 
     def opened(told: Settings) -> Bench:
         from emulator.chip import Chip
+        from hil.counterparts.convolutions import chooser
         from hil.counterparts.emulator import EmulatorBench
         from hil.counterparts.product import ProductBench
 
         kind = EmulatorBench if sheet.product is None else ProductBench
-        return kind(Chip(sheet, seed, told.device, told.dtype), address)
+        return kind(Chip(sheet, seed, told.device, told.dtype, chooser(told.convolutions)), address)
 
     return opened
 

@@ -11,7 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from emulator.ways import Chosen
 from firmware_specs.topology import Topology
+from hil.counterparts.convolutions import chosen_by
 from hil.counterparts.device_array import DeviceArray
 from hil.counterparts.emulator import EmulatedArray
 from hil.counterparts.seam import Array, Bench, Nudge, Parameters, Programmed, Ranges, Settled, Snapshots, States, busy
@@ -115,6 +117,11 @@ class CalibratedBench:
     def quantized(self) -> bool:
         """Of the counterpart."""
         return self.bench.quantized
+
+    @property
+    def convolutions(self) -> Chosen | None:
+        """Of the counterpart."""
+        return chosen_by(self.bench)
 
     def place(self, topology: Topology) -> Array:
         """Reserves the next array; refused where it was calibrated with another block."""

@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 
 from drivers.owner_file import user_name
+from firmware_specs.platform import processor
 from firmware_specs.registry import plugins
+from hil.counterparts.convolutions import chosen_by
 from hil.counterparts.seam import Bench
 from hil.data import Dataset
 from hil.experiments.schema import Experiment
@@ -46,6 +48,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "python": platform.python_version(),
         "plugins": list(plugins()),
         "torch": torch.__version__,
+        "processor": processor(),
         "torch_device": str(device),
         "threads": torch.get_num_threads(),
         "code": code_version(),
@@ -55,6 +58,20 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "data": _fingerprint(dataset),
     }
     write_json(path, {"sessions": [*earlier, session]})
+
+
+def note_convolutions(path: Path, bench: Bench) -> None:
+    """Adds to the present session how the convolutions were formed, by what was formed, once something was.
+
+    Raises:
+        DocumentError: what the file holds cannot be read.
+    """
+    chosen = chosen_by(bench)
+    if chosen is None or not chosen.by_work:
+        return
+    *earlier, session = sessions(path)
+    if session.get("convolutions") != chosen.by_work:
+        write_json(path, {"sessions": [*earlier, session | {"convolutions": dict(chosen.by_work)}]})
 
 
 def code_version() -> dict[str, object]:

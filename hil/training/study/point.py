@@ -138,7 +138,8 @@ def _tests(experiment: Experiment, folder: RunFolder, task: Task) -> list[float]
     if newest is None:
         raise StudyError(f"{folder.path}: no checkpoint")
     dtype = getattr(torch, experiment.run.dtype)
-    with open_bench(experiment.device, dtype=dtype, visa_library=task.visa_library) as bench:
+    ways = experiment.settle.convolutions
+    with open_bench(experiment.device, dtype=dtype, visa_library=task.visa_library, convolutions=ways) as bench:
         model = build(experiment, bench, dataset.shape, dataset.classes)
         host = CellUpdates(model, experiment.update, experiment.run.seed).host_parameters
         TrainState(model, optimizer(experiment.optimizer, host), bench, Position()).restore(newest)

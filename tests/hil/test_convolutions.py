@@ -1,0 +1,197 @@
+"""Choices of convolutions over processes and runs: the cache, the override by name, provenance and checkpoints."""
+
+import json
+import signal
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+
+from emulator.ways import ByName, ByRule, Chosen, Measured, Work
+from hil.counterparts import convolutions
+from hil.counterparts.convolutions import VARIABLE, CacheFile, chooser
+from hil.counterparts.opening.bench import open_bench
+from hil.data import load
+from hil.experiments.schema import Experiment, Settling
+from hil.learning.model import build
+from hil.training.loaded import load_run
+from hil.training.loop import train
+from hil.training.run import folder
+from hil.training.stopping import stops
+
+CONV = {
+    "feedforward": [{"kind": "conv", "channels": 32}, {"kind": "batch_norm"}],
+    "energy": {"couplings": [{"kind": "conv", "channels": 32}, {"kind": "conv", "channels": 32, "pool": True}]},
+}
+WORK = Work("up", 3, 5, 8, 8, 3, 1, 1, torch.float32, 16, 1)
+
+
+class Finds(Measured):
+    """Measures what it is told."""
+
+    found = "direct"
+
+    def _fastest(self, threads, usual, runs):
+        return self.found if self.found in runs else usual
+
+
+@pytest.fixture
+def finds(monkeypatch, tmp_path):
+    """`finds(name)`: every counterpart opened from now on finds this way fastest, and the cache is a new one."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    files = iter(range(99))
+
+    def told(name, file=None):
+        ways = Finds(CacheFile(tmp_path / f"{next(files) if file is None else file}.json", "here"))
+        ways.found = name
+        monkeypatch.setattr(convolutions, "measured", lambda: ways)
+
+    return told
+
+
+class Silent:
+    def step(self, position, record):
+        pass
+
+    epoch = step
+
+
+def experiment():
+    return Experiment.model_validate(
+        {
+            "data": {"name": "digits", "train_samples": 40, "test_samples": 20},
+            "blocks": [CONV],
+            "settle": {"max_iterations": 6, "nudged_max_iterations": 3},
+            "run": {"batch": 20, "epochs": 2},
+        }
+    )
+
+
+def run(path, stop_at=None):
+    """Trains in process, from where the folder is; a stop as Ctrl-C gives it after step `stop_at`."""
+    exp, asked = experiment(), iter(range(1, 99))
+    opened = folder.reopen(path) if path.exists() else folder.start(path, exp)
+    free, nudged = stops(exp.settle)
+    with open_bench(exp.device, stop=free, nudged_stop=nudged) as bench:
+        dataset = load(exp.data, Path())
+        model = build(exp, bench, dataset.shape, dataset.classes)
+        stop = lambda: signal.SIGINT if next(asked) == stop_at else None  # noqa: E731
+        return train(exp, model, bench, dataset, opened, Silent(), stop).summary
+
+
+def test_a_resumed_run_forms_its_convolutions_as_it_began(tmp_path, finds):
+    finds("winograd")
+    whole = run(tmp_path / "whole")
+    assert run(tmp_path / "broken", stop_at=1)["steps"] == 1
+    finds("direct")  # on a machine whose cache was lost
+    other = run(tmp_path / "other")
+    resumed = run(tmp_path / "broken")
+    assert resumed["weights"] == whole["weights"]
+    assert other["weights"] != whole["weights"]  # else nothing was tested
+
+
+def test_provenance_says_how_convolutions_were_formed(tmp_path, finds):
+    finds("winograd")
+    run(tmp_path / "run")
+    session = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"][-1]
+    assert session["processor"]
+    said = session["convolutions"]
+    assert {key.split()[0] for key in said} == {"up", "pooled", "down", "change"}
+    assert "winograd" in said.values()
+
+
+def test_a_trained_run_is_tested_as_it_was_trained(tmp_path, finds):
+    finds("winograd")
+    run(tmp_path / "run")
+    finds("direct")
+    with load_run(tmp_path / "run") as loaded:
+        assert "winograd" in loaded.bench.convolutions.by_work.values()
+
+
+def test_two_processes_with_one_cache_choose_alike(tmp_path, finds):
+    finds("winograd", "shared")
+    first = run(tmp_path / "first")
+    finds("direct", "shared")
+    second = run(tmp_path / "second")
+    assert first["weights"] == second["weights"]
+
+
+def test_a_way_is_named_by_the_experiment_or_else_by_the_environment(monkeypatch, finds):
+    finds("direct")
+    assert isinstance(open_bench("reference:").convolutions.ways, Finds)
+    monkeypatch.setenv(VARIABLE, "packed")
+    assert open_bench("reference:").convolutions.ways == ByName("packed")
+    assert open_bench("emulator:ideal").convolutions.ways == ByName("packed")
+    assert open_bench("reference:", convolutions="winograd").convolutions.ways == ByName("winograd")
+    assert isinstance(open_bench("reference:", convolutions="rule").convolutions.ways, ByRule)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(monkeypatch):
+    with pytest.raises(ValueError, match="convolutions: 'fast', expected one of measured, rule, direct, packed"):
+        chooser("fast")
+    monkeypatch.setenv(VARIABLE, "fast")
+    with pytest.raises(ValueError, match=f"{VARIABLE}: 'fast', expected one of"):
+        chooser()
+
+
+def test_experiments_know_the_names_that_counterparts_know():
+    assert set(get_args(Settling.model_fields["convolutions"].annotation)) == set(convolutions.WANTED)
+
+
+def test_a_name_given_now_counts_more_than_a_checkpoint(finds):
+    finds("direct")
+    told = Chosen(ByName("packed"))
+    convolutions.take(told, {"machine": convolutions.machine(), "ways": {str(WORK): "winograd"}})
+    assert not told.by_work
+
+
+@pytest.mark.parametrize(
+    "found",
+    [None, [], {}, {"machine": "another"}, {"machine": None, "ways": {}}, {"ways": {"up": "direct"}}],
+    ids=str,
+)
+def test_another_machines_or_damaged_choices_are_not_taken(found, finds):
+    finds("direct")
+    told = chooser()
+    convolutions.take(told, found)
+    assert not told.by_work
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b'{"ways": 3}', b'{"ways": {"up": "fast", "down": 4}}', b"\xff\xfe", b"[" * 99_999],
+    ids=range(8),
+)
+def test_a_damaged_cache_is_measured_anew(tmp_path, content):
+    file = CacheFile(tmp_path / "some.json", "here")
+    file.path.write_bytes(content)
+    with file.held() as known:
+        assert known == {}
+        known[str(WORK)] = "direct"
+    assert file.read() == {str(WORK): "direct"}
+    assert not list(tmp_path.glob("*.[0-9]*"))
+
+
+@pytest.mark.parametrize("place", ["in a file", "full"])
+def test_a_cache_that_cannot_be_written_hurts_nobody(tmp_path, place, monkeypatch):
+    folder = tmp_path / "folder"
+    if place == "in a file":
+        folder.write_text("no folder")
+    file = CacheFile(folder / "some.json", "here")
+    if place == "full":
+        monkeypatch.setattr(convolutions.platform, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with file.held() as known:
+        assert (known is None) == (place == "in a file")
+        if known is not None:
+            known[str(WORK)] = "direct"
+    assert file.read() == {}
+
+
+def test_the_cache_is_the_users_and_named_after_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = convolutions.cache_file()
+    assert tmp_path in file.path.parents or "XDG" not in file.path.as_posix()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
+    assert convolutions.cache_file().path != file.path
+    assert torch.__version__ in file.about
