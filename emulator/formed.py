@@ -63,8 +63,10 @@ class Formed:
             return self.usual
         at = batch, torch.get_num_threads()
         if at not in self._chosen:
-            work = self._work(*at)
+            work, before = self._work(*at), set(self._made)
             self._chosen[at] = self.ways.way(work, self.usual, self._runs(work.samples))
+            for name in set(self._made) - before - {self._chosen[at]}:
+                del self._made[name]  # timed, and not taken: its weights are as large as the others
         return self._chosen[at]
 
     def _by(self, name: str) -> Sum:

@@ -50,7 +50,7 @@ def driver() -> bool:
 
 
 def processor() -> Iterator[Finding]:
-    """Cores, threads that torch would take, vector units, memory."""
+    """Cores, threads that torch would take, vector units, ways of convolutions, memory."""
     import torch
 
     cores = os.cpu_count() or 1
@@ -65,4 +65,9 @@ def processor() -> Iterator[Finding]:
         "expect several times the stated times: this processor, or its virtual machine, shows no AVX2" if slow else ""
     )
     yield Finding(SECTION, "vector units", capability, "note" if slow else "ok", mend=mend)
+    from hil.counterparts.convolutions import VARIABLE, cache_file
+
+    file, named = cache_file(), os.environ.get(VARIABLE)
+    kept = f"{VARIABLE}={named}" if named else f"measured, {len(file.read())} choices in {file.path}"
+    yield Finding(SECTION, "convolutions", kept)
     yield Finding(SECTION, "memory", f"{psutil.virtual_memory().total / 1e9:.1f} GB")

@@ -13,6 +13,7 @@ from hil.counterparts import convolutions
 from hil.counterparts.convolutions import VARIABLE, CacheFile, chooser
 from hil.counterparts.opening.bench import open_bench
 from hil.data import load
+from hil.doctor import machine
 from hil.experiments.schema import Experiment, Settling
 from hil.learning.model import build
 from hil.training.loaded import load_run
@@ -195,3 +196,14 @@ def test_the_cache_is_the_users_and_named_after_the_machine(monkeypatch, tmp_pat
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
     assert convolutions.cache_file().path != file.path
     assert torch.__version__ in file.about
+
+
+def test_doctor_says_where_choices_are_kept_or_what_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(convolutions, "cache_file", lambda: CacheFile(tmp_path / "some.json", "here"))
+    said = {finding.name: finding.value for finding in machine.processor()}
+    assert said["convolutions"] == f"{VARIABLE}=rule"
+    monkeypatch.delenv(VARIABLE)
+    with convolutions.cache_file().held() as known:
+        known[str(WORK)] = "direct"
+    said = {finding.name: finding.value for finding in machine.processor()}
+    assert said["convolutions"] == f"measured, 1 choices in {tmp_path / 'some.json'}"
