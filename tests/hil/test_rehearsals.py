@@ -19,7 +19,7 @@ from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import pack_parameters, parse_parameters
 from hil.cli import build_app
 from hil.conformance.suite import SERIAL
-from hil.counterparts.opening.wire import crossbar_of
+from hil.counterparts.opening.wire import crossbar_of, stand_in
 from hil.measuring.characterize.items import CurrentVoltage, PulseResponse
 from hil.measuring.characterize.plan import Plan
 from hil.measuring.characterize.run import characterize
@@ -137,6 +137,16 @@ def test_a_rehearsal_sends_nothing(board, tmp_path, command, named):
     for words in ("nothing was sent to", "writes", "reads cells", "pulses a cell  at most", "time  "):
         assert words in said
     assert "at most 0 of" not in said, "cells were written, whatever lay over them afterwards"
+
+
+def test_a_host_that_stands_still_does_not_trip_a_rehearsal(tmp_path):
+    """The stand-in stands still with it: the watchdog of a bench file is for a device that lives on."""
+    lab = tmp_path / "lab.toml"
+    lab.write_text('[devices.a]\naddress = "serial:/dev/none"\ndatasheet = "mixed-8bit"\nwatchdog_s = 0.2\n')
+    machine, options = stand_in(f"bench:{lab}#a")
+    with crossbar_of(machine, options, "x") as crossbar:
+        crossbar.session.arm()
+        assert machine.device.outputs.watchdog_s >= 10
 
 
 def test_a_rehearsal_lists_what_the_real_thing_does(tmp_path):

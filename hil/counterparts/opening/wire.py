@@ -147,7 +147,9 @@ def stand_in(address: str, sheet: Datasheet | None = None, visa_library: str | N
     """
     meant = meant_by(address, visa_library)
     entry = meant.entry
-    options = replace(options_of(entry, meant.source), expected=Options().expected)  # it is no device of this name
+    options = options_of(entry, meant.source)
+    # it is no device of this name, and lives and stands still with this process
+    options = replace(options, expected=Options().expected, watchdog_s=max(options.watchdog_s, IN_PROCESS_WATCHDOG_S))
     if sheet is None and entry.datasheet is not None:
         sheet = load(entry.datasheet)
     if sheet is None and entry.address.startswith("emulator:"):
