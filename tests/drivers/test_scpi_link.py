@@ -266,7 +266,7 @@ def test_a_question_that_is_asked_again_gets_the_answer_it_had(fault, monkeypatc
     sound, _, _ = open_instrument(FaultPlan(), "reram")
     bad, _, wire = open_instrument(FaultPlan({fault: 0.1}, seed=4), "reram")
     assert drawn(bad) == (found := drawn(sound))
-    assert found != drawn(sound), "nothing here draws noise"
+    assert found[:5] != drawn(sound, 1), "nothing here draws noise"
     assert wire.struck[fault] > 15
 
 
