@@ -47,6 +47,24 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+def _rewritten_files():
+    """What pytest keeps of test files whose asserts it has rewritten; its name is part of theirs."""
+    kept = f"*.{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+    return Path(__file__).parent.glob(f"*/__pycache__/{kept}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session):
+    """In a fresh clone one worker rewrites the asserts of all tests, and the others wait to read what it wrote."""
+    shared = getattr(session.config, "workerinput", {}).get("rewriting")
+    if shared is None or sys.dont_write_bytecode:
+        return (yield)
+    with FileLock(shared) as lock:
+        if any(_rewritten_files()):
+            lock.release()
+        return (yield)
+
+
 def pytest_collection_finish():
     gc.enable()
     gc.freeze()
@@ -227,6 +245,7 @@ def pytest_xdist_setupnodes(config, specs):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
+    node.workerinput["rewriting"] = f"{LEDGERS}/rewriting.lock"
     if hasattr(node.config, "warm"):
         node.workerinput["warm"] = node.config.warm.address
 
