@@ -34,6 +34,15 @@ def test_measured_gradients_are_the_exact_ones_for_every_parameter_through_three
     assert document["settled"] == 1.0
 
 
+@pytest.mark.usefixtures("unseen")
+@pytest.mark.parametrize("setting", ["estimator.jumps='one_sided'", "estimator.points=4"])
+def test_an_estimate_of_more_than_two_phases_is_checked_like_any_other(setting, tmp_path):
+    command.command(
+        "digits-three-conv", samples=8, set_=[setting], json=tmp_path / "check.json", picture=tmp_path / "p.svg",
+        min_cosine=0.9999, max_norm_error=0.01,
+    )  # fmt: skip
+
+
 def test_a_check_leaves_a_picture_of_every_block(tmp_path):
     picture = tmp_path / "check.png"
     command.command("digits-three-dense", samples=2, json=tmp_path / "check.json", picture=picture)

@@ -148,8 +148,8 @@ def differentiable(experiment: Experiment, estimator: Estimator, given: Samples)
 
 
 def _bent(settled: Settled) -> Tensor:
-    """Whose mean of both nudged states lies off the free ones by more than a share of their distance, (batch,)."""
-    up, down = (torch.cat([s.flatten(1) for s in states], 1) for states in settled.nudged)
+    """Whose mean of the most nudged states lies off the free ones by more than a share of their distance, (batch,)."""
+    up, down = (torch.cat([s.flatten(1) for s in states], 1) for states in settled.nudged[:2])
     free = torch.cat([s.flatten(1) for s in settled.free], 1)
     return ((up + down) / 2 - free).norm(dim=1) > STRAIGHT * (up - down).norm(dim=1)
 
