@@ -70,11 +70,11 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
     p, q, c = (np.broadcast_to(v, level.shape).copy() for v in (white2 + slow2, slow2, -slow2))
     total, outliers = np.zeros((parts, *level.shape)), 0
     counts, spreads2 = ramps.pulses * ramps.factor[:, None], ramps.pulses * ramps.factor[:, None] ** 2
-    whole = [bool(np.isfinite(column).all()) for column in x.T]
+    whole, judged = ([bool(column.all()) for column in every.T] for every in (np.isfinite(x), ramps.judged))
+    sides, both = np.array([-BESIDE, BESIDE])[:, None, None], np.empty((2, *level.shape))
     for n in range(1, x.shape[1]):
-        count, seen = counts[:, n], x[:, n]
-        there = True if whole[n] else np.isfinite(seen)
-        before, beyond = step_at(np.stack([level - BESIDE, level + BESIDE]))
+        count, seen, part = counts[:, n], x[:, n], (n - 1) * parts // (x.shape[1] - 1)
+        before, beyond = step_at(np.add(level, sides, out=both))
         step, growth = (before + beyond) / 2, 1 + count * (beyond - before) / (2 * BESIDE)
         p = p * growth**2 + spreads2[:, n] * spread_at(level, step) ** 2
         predicted = level + count * step
@@ -83,17 +83,29 @@ def log_likelihood(ramps: Turned, family: Family, u: Array, slow: bool = False, 
             kept = memory ** ramps.pulses[:, n]
             beside, q, c = kept * beside, kept**2 * q + (1 - kept**2) * slow2, kept * growth * c
             expected, variance = predicted + beside, np.maximum(p + q + 2 * c, 0.0) + white2  # rounding aside
-        off = seen - expected if whole[n] else np.where(there, seen - expected, 0.0)
+        off = seen - expected
+        of_level = (p + c) / variance if slow else p / variance
         off2 = off**2 / variance
+        if whole[n] and judged[n] and off2.max() <= FAR2:  # most readings: what follows below, without what is 0
+            total[part] -= 0.5 * (np.log(2 * np.pi * variance) + off2)
+            level = predicted + of_level * off
+            if slow:
+                of_beside = (q + c) / variance
+                beside = beside + of_beside * off
+                p, q, c = p - of_level * (p + c), q - of_beside * (q + c), c - of_level * (q + c)
+            else:
+                p -= of_level * p
+            continue
+        there = True if whole[n] else np.isfinite(seen)
+        if not whole[n]:
+            off, off2, of_level = (np.where(there, value, 0.0) for value in (off, off2, of_level))
         usable = ramps.judged[:, n]
         outliers += int(np.count_nonzero(usable & (off2 > OUTLIER2)))
         size = np.where(off2 < FAR2, off2, FAR2 * (1 + np.log(np.maximum(off2, FAR2) / FAR2)))
         nats = 0.5 * (np.log(2 * np.pi * variance) + size)
-        total[(n - 1) * parts // (x.shape[1] - 1)] -= np.where(usable, nats, 0.0)
+        total[part] -= np.where(usable, nats, 0.0)
         share = np.clip((off2 - FAR2) / (OUTLIER2 - FAR2), 0.0, 1.0)
         anew = np.where(usable, share**2 * (3 - 2 * share), there)
-        of_level = (p + c) / variance if slow else p / variance
-        of_level = of_level if whole[n] else np.where(there, of_level, 0.0)
         filtered, fresh = predicted + of_level * off, seen - beside if slow else seen
         level = filtered + anew * ((fresh if whole[n] else np.where(there, fresh, 0.0)) - filtered)
         if not slow:
