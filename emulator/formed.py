@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from math import prod
+from threading import Lock
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -52,6 +53,7 @@ class Formed:
     adds: bool
     _made: dict[str, Sum] = field(default_factory=dict)
     _chosen: dict[tuple[int, int], str] = field(default_factory=dict)
+    _one: Lock = field(default_factory=Lock)
 
     def __call__(self, x: Tensor, current: Tensor | None = None) -> Tensor:
         """The product of a batch, plus a current of its shape where one is given."""
@@ -63,10 +65,13 @@ class Formed:
             return self.usual
         at = batch, torch.get_num_threads()
         if at not in self._chosen:
-            work, before = self._work(*at), set(self._made)
-            self._chosen[at] = self.ways.way(work, self.usual, self._runs(work.samples))
-            for name in set(self._made) - before - {self._chosen[at]}:
-                del self._made[name]  # timed, and not taken: its weights are as large as the others
+            with self._one:
+                work, before = self._work(*at), set(self._made)
+                chosen = self.ways.way(work, self.usual, self._runs(work.samples))
+                for name in set(self._made) - before - {chosen}:
+                    del self._made[name]  # timed, and not taken: its weights are as large as the others
+                self._by(chosen)
+                self._chosen[at] = chosen
         return self._chosen[at]
 
     def _by(self, name: str) -> Sum:

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
+from emulator import sharing
 from emulator.chain import Chain
-from emulator.couplings import Coupling, Rounding, Shared, repeated
-from emulator.neurons import Neurons, Past
+from emulator.couplings import Coupling, Rounding, repeated
+from emulator.currents import Nudge, States, Team, moved, restless
+from emulator.neurons import Neurons
 from firmware_specs.given import is_real, is_whole
 from firmware_specs.topology import Topology
-
-States = tuple[Tensor, ...]
-Ups = list[tuple[Tensor, Shared] | None]
-"""Each coupling's upward current, and what `down` shares of it; None where it has to be formed anew."""
-Nudge = Tensor | Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -185,27 +182,25 @@ def relax(
         return quick
     every = stop.check_every or look_every(drive.device)
     rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
-    working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
-    inflow = repeated(network.inflow(drive), copies)
-    sweep = Currents(working, inflow, nudge, offsets, network.pace(nudge, stop))
-    samples = copies * len(drive)
-    states, ups = sweep.resume(start, copies)
+    alike = not callable(nudge) and all(isinstance(n, Neurons) for n in network.neurons)
+    whole, pace = slice(0, len(drive)), network.pace(nudge, stop)
+    own = sharing.shares(network.couplings, len(drive)) if alike else [whole]
+    teams = sharing.each(lambda s: Team.of(network, rounding, s, drive, nudge, start, offsets, copies, pace), own)
     groups = network.topology.update_groups
     groups = groups if nudge is None else groups[::-1]
     # a bounded nudged phase starts from exact sums and needs its small response no better than bfloat16 has it
     refreshed = network.mixed and (nudge is None or stop.tolerance > 0)
+    samples = copies * len(drive)
     residual = drive.new_full((samples,), float("inf"))
     iterations = torch.full((samples,), stop.max_iterations, device=drive.device)
     done = torch.zeros(samples, dtype=torch.bool, device=drive.device)
     for iteration in range(1, stop.max_iterations + 1):
         last, exact = iteration == stop.max_iterations, not rounding.coarse
         measure = stop.tolerance > 0 or last or refreshed
-        before = list(states) if measure else states
-        for group in groups:
-            sweep.update(group, states, ups)
+        changes = sharing.each(partial(Team.sweep, groups=groups, measure=measure), teams)
         if not measure:
             continue
-        residual = torch.stack([_largest_change(s, old) for s, old in zip(_moved(states), before, strict=True)]).amax(0)
+        residual = sharing.joined(changes, copies)
         now = residual <= (stop.tolerance if exact else -1)
         iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
         done = now
@@ -217,8 +212,10 @@ def relax(
         if refreshed:
             rounding.after(change, stop.tolerance, every)
     unsettled = stop.tolerance > 0 and not change <= stop.tolerance  # NaN is not settled either
-    now_at = _moved(states)
-    return Relaxed(now_at, done, iterations, residual, restless(now_at, before) if unsettled else None)
+    pairs = zip(*(moved(team.states) for team in teams), strict=True)
+    now_at = tuple(sharing.joined(layer, copies) for layer in pairs)
+    places = sharing.joined([restless(moved(t.states), t.before) for t in teams], copies) if unsettled else None
+    return Relaxed(now_at, done, iterations, residual, places)
 
 
 def _by_chain(
@@ -253,106 +250,6 @@ def _by_chain(
         done.residual,
         restless(done.states, done.before) if unsettled else None,
     )
-
-
-def restless(new: Sequence[Tensor], old: Sequence[Tensor | None]) -> Tensor:
-    """Layer and unit of each sample's largest change, (batch, 2) int64; None is a state of zeros."""
-    pairs = zip(new, old, strict=True)
-    changes = [(n if o is None else n - o).detach().flatten(1).abs().max(1) for n, o in pairs]
-    layer = torch.stack([c.values for c in changes]).argmax(0)
-    unit = torch.stack([c.indices for c in changes]).gather(0, layer.unsqueeze(0)).squeeze(0)
-    return torch.stack([layer, unit], 1)
-
-
-def _largest_change(new: Tensor, old: Tensor | None) -> Tensor:
-    change = new.detach().abs() if old is None else (new.detach() - old.detach()).abs_()
-    return change.amax(tuple(range(1, new.dim())))
-
-
-def _moved(states: Sequence[Tensor | None]) -> States:
-    """States after a sweep, in which every layer moved."""
-    return tuple(s for s in states if s is not None)
-
-
-@dataclass(frozen=True)
-class Currents:
-    """Summed currents into the layers; a state that is None is at rest, and sends nothing downwards."""
-
-    network: Network
-    drive: Tensor
-    nudge: Nudge | None
-    offsets: States | None = None
-    pace: float = 1.0
-
-    def up(self, index: int, states: Sequence[Tensor | None]) -> tuple[Tensor, Shared]:
-        """Upward current of a coupling at the present states."""
-        spec, coupling = self.network.topology.couplings[index], self.network.couplings[index]
-        state = states[spec.pre]
-        if state is not None:
-            return coupling.up(state)
-        shapes = [self.network.topology.shape(layer) for layer in (spec.pre, spec.post)]
-        pre, post = (self.drive.new_zeros(1, *shape) for shape in shapes)
-        return coupling.resume(pre, post, len(self.drive))  # one sample at rest stands for all
-
-    def resume(self, start: States | None, copies: int) -> tuple[list[Tensor | None], Ups]:
-        """States to start from, repeated, and every coupling's upward current there; omitted, the network is at rest.
-
-        Upward currents at rest are the biases', formed where they are needed.
-        """
-        if start is None:
-            return [None] * len(self.network.topology.layers), [None] * len(self.network.couplings)
-        pairs = zip(self.network.couplings, self.network.topology.couplings, strict=True)
-        ups = [coupling.resume(start[spec.pre], start[spec.post], copies) for coupling, spec in pairs]
-        return [repeated(s, copies) for s in start], [*ups]
-
-    def update(self, group: tuple[int, ...], states: list[Tensor | None], ups: Ups) -> None:
-        """Moves the layers of a group to their minimum; what they feed is then to be formed anew."""
-        for layer in group:
-            neurons, (current, own) = self.network.neurons[layer], self._current(layer, states, ups)
-            if not isinstance(neurons, Neurons):
-                states[layer] = neurons(current)
-                continue
-            past = self._past(current, states[layer])
-            states[layer] = neurons(current, past, overwrite=own and not torch.is_grad_enabled())
-        for index, coupling in enumerate(self.network.topology.couplings):
-            if coupling.pre in group:
-                ups[index] = None
-
-    def _past(self, current: Tensor, state: Tensor | None) -> Past | None:
-        if self.pace == 1.0:
-            return None
-        return Past(torch.zeros_like(current) if state is None else state, self.pace)
-
-    def current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> Tensor:
-        """Summed current into a layer; fills in the upward currents it needs."""
-        return self._current(layer, states, ups)[0]
-
-    def _current(self, layer: int, states: Sequence[Tensor | None], ups: Ups) -> tuple[Tensor, bool]:
-        """Summed current, and whether nothing else refers to its memory."""
-        terms = [self.drive] if layer == 0 else []
-        downward = []
-        for index, coupling in enumerate(self.network.topology.couplings):
-            post = states[coupling.post]
-            if coupling.post == layer or (coupling.pre == layer and post is not None):
-                ups[index] = formed = ups[index] or self.up(index, states)
-                if coupling.post == layer:
-                    terms.append(formed[0])
-                elif post is not None:
-                    downward.append((self.network.couplings[index], post, formed[1]))
-        if self.nudge is not None and layer == len(states) - 1:
-            terms.append(self._nudge(self.nudge, states[layer]))
-        if self.offsets is not None:
-            terms.append(self.offsets[layer])
-        total = sum(terms[1:], start=terms[0])
-        for between, state, shared in downward:
-            total = between.add_down(total, state, shared)
-        return total, len(terms) + len(downward) > 1
-
-    def _nudge(self, nudge: Nudge, state: Tensor | None) -> Tensor:
-        if isinstance(nudge, Tensor):
-            return nudge
-        last = self.network.topology.layers[-1]
-        return nudge(self.drive.new_zeros(len(self.drive), *last.shape) if state is None else state)
 
 
 def settled(states: States) -> Relaxed:

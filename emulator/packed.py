@@ -77,6 +77,7 @@ class PackedCoupling(Coupling):
         change: `W x + current` with fewer multiplications and more rounding, for changes of the state; None where
             there is no such way.
         dense: The matrix it is, where it is one and arithmetic is full.
+        plain: The coupling itself.
     """
 
     pool: bool
@@ -84,6 +85,7 @@ class PackedCoupling(Coupling):
     coarse: Products | None = None
     change: formed.Change | None = None
     dense: DenseCoupling | None = None
+    plain: DenseCoupling | ConvCoupling | None = None
 
     def up(self, state: Tensor) -> tuple[Tensor, Shared]:
         """Current into the later layer, (batch, *post)."""
@@ -113,9 +115,9 @@ class PackedCoupling(Coupling):
 
 def _packed(plain: DenseCoupling | ConvCoupling, scratch: Scratch, ways: Ways) -> PackedCoupling:
     if isinstance(plain, DenseCoupling):
-        return PackedCoupling(False, _dense(plain), dense=plain)
+        return PackedCoupling(False, _dense(plain), dense=plain, plain=plain)
     products = Products(formed.up(plain, scratch, ways), formed.down(plain, scratch, ways))
-    return PackedCoupling(plain.spec.pool, products, change=formed.change(plain, scratch, ways))
+    return PackedCoupling(plain.spec.pool, products, change=formed.change(plain, scratch, ways), plain=plain)
 
 
 def _dense(plain: DenseCoupling) -> Products:

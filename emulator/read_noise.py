@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from emulator.couplings import Coupling, Shared
-from emulator.network import States
+from emulator.currents import States
 from firmware_specs.topology import Topology
 
 

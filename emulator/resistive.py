@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from emulator.couplings import Coupling, DenseCoupling, Shared
-from emulator.network import Network, States
+from emulator.currents import States
+from emulator.network import Network
 from emulator.nodes import Nodes, Surroundings
 from firmware_specs.topology import Dense, Topology
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from emulator import network, transient
-from emulator.network import Network, Relaxed, States
+from emulator.currents import States
+from emulator.network import Network, Relaxed
 from emulator.nodes import Nodes
 from emulator.placed import PlacedArray
 

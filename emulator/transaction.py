@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from emulator import converters
-from emulator.network import Relaxed, States
+from emulator.currents import States
+from emulator.network import Relaxed
 from emulator.placed import PlacedArray
 from emulator.readout import Reading, Readout
 from emulator.settling import Phases

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from emulator.network import Currents, Network, Nudge, Relaxed, States, Ups, look_every, restless
+from emulator.currents import Currents, Nudge, States, Ups, restless
+from emulator.network import Network, Relaxed, look_every
 
 STEPS_PER_TAU = 8
 """Steps of the exponential integrator in one time constant."""

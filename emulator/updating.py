@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from emulator.network import States
+from emulator.currents import States
 from emulator.placed import PlacedArray
 from emulator.transaction import free, nudged
 from firmware_specs.messages import Term, Updated

@@ -9,6 +9,7 @@ inverse, the transposed convolution has the same products.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -96,8 +97,11 @@ def _squared(before: Tensor, kernel: Tensor, after: Tensor) -> Scheme:
     return Scheme(*(torch.kron(m.double(), m.double()) for m in (before, kernel, after)))
 
 
-class Scratch:
-    """Working memory the products of a block share: fresh memory for every one would cost as much as they do."""
+class Scratch(threading.local):
+    """Working memory the products of a block share: fresh memory for every one would cost as much as they do.
+
+    Every thread has its own.
+    """
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from emulator import network, packed
+from emulator import currents, network, packed
 from emulator.ways import RULE, Chosen, Ways
 from firmware_specs.topology import Topology
 from hil.counterparts.checks import check_inputs, check_parameters, layered_nudges, plain_nudges
@@ -140,7 +140,7 @@ class _Held:
         return self.state
 
 
-def _together(nudges: Sequence[Nudge]) -> network.Nudge:
+def _together(nudges: Sequence[Nudge]) -> currents.Nudge:
     """One nudge for a batch of stacked phases."""
     parts = [n for n in nudges if not isinstance(n, Hold | Transposed | ByLayer)]
     return lambda state: torch.cat(
