@@ -6,11 +6,12 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from firmware_specs.printable import printable
@@ -107,17 +108,22 @@ def render(page: Page) -> str:
 
     One script, which reads the drawings (`page.js`), is allowed by its hash; no other can run.
     """
-    source = (resources.files("hil.report") / "page.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
-    )
     script = (resources.files("hil.report") / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.from_string(source).render(
+    return _template().render(
         page=page,
         script=Markup(script),  # noqa: S704 - our own, and the only one that the page lets run
         script_hash=f"sha256-{digest}",
     )
+
+
+@cache
+def _template() -> Template:
+    source = (resources.files("hil.report") / "page.html.j2").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
+    return environment.from_string(source)
 
 
 def _shown(value: object) -> object:
