@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -75,15 +76,26 @@ def direct_flops(built: Built, name: str) -> float:
     """Floating-point operations of a step with the experiment's sweeps and direct convolutions, one image."""
     # torch's counter cannot look into gradients taken during a backward pass, as a re-evaluated nudge does
     constant = build_like(built.model, name, ["estimator.nudge=constant", "settle.convolutions=direct"])
-    with FlopCounterMode(display=False) as counter:
+    with _one_thread(), FlopCounterMode(display=False) as counter:
         training_step(constant, torch.randn(2, 3, 32, 32), torch.arange(2) % built.classes)()
     return float(counter.get_total_flops()) / 2
 
 
 def products_share(run: Callable[[], object]) -> float:
     """Share of the time inside convolutions and matrix products, those of Winograd's schemes included."""
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+    with _one_thread(), profile(activities=[ProfilerActivity.CPU]) as recorded:
         run()
     events = recorded.key_averages()
     spent = sum(e.self_cpu_time_total for e in events if e.key.removeprefix("aten::") in PRODUCTS or "conv" in e.key)
     return float(spent / sum(e.self_cpu_time_total for e in events))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """What counts and records calls does not see those of the threads that share a settle's samples."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
