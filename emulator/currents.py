@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from emulator import sharing
-from emulator.couplings import Rounding, Shared, repeated
+from emulator.couplings import Coupling, Shared, repeated
 from emulator.neurons import Neurons, Past
-
-if TYPE_CHECKING:
-    from emulator.network import Network
+from firmware_specs.topology import Topology
 
 States = tuple[Tensor, ...]
 Ups = list[tuple[Tensor, Shared] | None]
@@ -22,11 +19,30 @@ Ups = list[tuple[Tensor, Shared] | None]
 Nudge = Tensor | Callable[[Tensor], Tensor]
 
 
+class Layered(Protocol):
+    """What currents flow in: layers, the couplings between them, and the neurons that answer."""
+
+    @property
+    def topology(self) -> Topology:
+        """Layers and couplings."""
+        ...
+
+    @property
+    def couplings(self) -> Sequence[Coupling]:
+        """One a coupling of the topology."""
+        ...
+
+    @property
+    def neurons(self) -> tuple[Callable[..., Tensor], ...]:
+        """One a layer, from summed current to state."""
+        ...
+
+
 @dataclass(frozen=True)
 class Currents:
     """Summed currents into the layers; a state that is None is at rest, and sends nothing downwards."""
 
-    network: Network
+    network: Layered
     drive: Tensor
     nudge: Nudge | None
     offsets: States | None = None
@@ -118,28 +134,6 @@ class Team:
     states: list[Tensor | None]
     ups: Ups
     before: Sequence[Tensor | None] = ()
-
-    @classmethod
-    def of(
-        cls,
-        network: Network,
-        rounding: Rounding,
-        share: slice,
-        drive: Tensor,
-        nudge: Nudge | None,
-        start: States | None,
-        offsets: States | None,
-        copies: int,
-        pace: float,
-    ) -> Team:
-        """Ready to sweep; the arguments are those of `network.relax`, and `pace` the over-relaxation."""
-        working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
-        inflow = repeated(network.inflow(sharing.part(drive, share, 1)), copies)
-        own_nudge = sharing.part(nudge, share, copies) if isinstance(nudge, Tensor) else nudge
-        own = None if offsets is None else tuple(sharing.part(o, share, copies) for o in offsets)
-        currents = Currents(working, inflow, own_nudge, own, pace)
-        begun = None if start is None else tuple(sharing.part(s, share, 1) for s in start)
-        return cls(currents, *currents.resume(begun, copies))
 
     def sweep(self, groups: Sequence[tuple[int, ...]], measure: bool) -> Tensor:
         """Moves every layer once; the largest change of each sample's states, (samples,), where it is asked for."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from emulator import sharing
 from emulator.chain import Chain
 from emulator.couplings import Coupling, Rounding, repeated
-from emulator.currents import Nudge, States, Team, moved, restless
+from emulator.currents import Currents, Nudge, States, Team, moved, restless
 from emulator.neurons import Neurons
 from firmware_specs.given import is_real, is_whole
 from firmware_specs.topology import Topology
@@ -185,7 +185,7 @@ def relax(
     alike = not callable(nudge) and all(isinstance(n, Neurons) for n in network.neurons)
     whole, pace = slice(0, len(drive)), network.pace(nudge, stop)
     own = sharing.shares(network.couplings, len(drive)) if alike else [whole]
-    teams = sharing.each(lambda s: Team.of(network, rounding, s, drive, nudge, start, offsets, copies, pace), own)
+    teams = sharing.each(lambda s: _team(network, rounding, s, drive, nudge, start, offsets, copies, pace), own)
     groups = network.topology.update_groups
     groups = groups if nudge is None else groups[::-1]
     # a bounded nudged phase starts from exact sums and needs its small response no better than bfloat16 has it
@@ -216,6 +216,27 @@ def relax(
     now_at = tuple(sharing.joined(layer, copies) for layer in pairs)
     places = sharing.joined([restless(moved(t.states), t.before) for t in teams], copies) if unsettled else None
     return Relaxed(now_at, done, iterations, residual, places)
+
+
+def _team(
+    network: Network,
+    rounding: Rounding,
+    share: slice,
+    drive: Tensor,
+    nudge: Nudge | None,
+    start: States | None,
+    offsets: States | None,
+    copies: int,
+    pace: float,
+) -> Team:
+    """A share of the samples of a phase, ready to sweep."""
+    working = replace(network, couplings=[c.begin(rounding) for c in network.couplings])
+    inflow = repeated(network.inflow(sharing.part(drive, share, 1)), copies)
+    own_nudge = sharing.part(nudge, share, copies) if isinstance(nudge, Tensor) else nudge
+    own = None if offsets is None else tuple(sharing.part(o, share, copies) for o in offsets)
+    currents = Currents(working, inflow, own_nudge, own, pace)
+    begun = None if start is None else tuple(sharing.part(s, share, 1) for s in start)
+    return Team(currents, *currents.resume(begun, copies))
 
 
 def _by_chain(
