@@ -41,16 +41,19 @@ class CacheFile:
     """Choices in a file.
 
     Attributes:
-        path: Of the file; its folder need not exist.
+        path: Of the file; its folder need not exist. None: a user without a home, whose choices hold for a process.
         about: What the choices hold for, for people.
     """
 
-    path: Path
+    path: Path | None
     about: str
 
     @contextmanager
     def held(self) -> Iterator[MutableMapping[str, str] | None]:
         """What is known, this process's alone; None where the folder cannot be written, or another keeps it long."""
+        if self.path is None:
+            yield None
+            return
         lock = FileLock(self.path.with_suffix(".lock"), timeout=PATIENCE_S)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +66,14 @@ class CacheFile:
             before = dict(known)
             yield known
             if known != before:
-                self._write(known)
+                self._write(self.path, known)
         finally:
             lock.release()
 
     def read(self) -> dict[str, str]:
         """What is known; nothing where the file is not there, or damaged."""
+        if self.path is None:
+            return {}
         try:
             if self.path.stat().st_size > MOST_BYTES:
                 return {}
@@ -76,11 +81,11 @@ class CacheFile:
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return {}
 
-    def _write(self, known: Mapping[str, str]) -> None:
-        part = self.path.with_suffix(f".{os.getpid()}")
+    def _write(self, path: Path, known: Mapping[str, str]) -> None:
+        part = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):  # a full disk: what was measured holds for this process
             part.write_text(json.dumps({"machine": self.about, "ways": known}, indent=2) + "\n", "utf-8")
-            platform.replace(part, self.path)
+            platform.replace(part, path)
 
 
 def names_of(found: object) -> dict[str, str]:
@@ -93,7 +98,11 @@ def cache_file() -> CacheFile:
     """Of this machine."""
     about = machine()
     name = hashlib.sha256(about.encode()).hexdigest()[:16]
-    return CacheFile(Path(pooch.os_cache("crossbar-hil")) / "convolutions" / f"{name}.json", about)
+    try:
+        folder = Path(pooch.os_cache("crossbar-hil"))
+    except RuntimeError:  # neither HOME nor an entry in the password file
+        return CacheFile(None, about)
+    return CacheFile(folder / "convolutions" / f"{name}.json", about)
 
 
 @cache

@@ -68,6 +68,7 @@ def processor() -> Iterator[Finding]:
     from hil.counterparts.convolutions import VARIABLE, cache_file
 
     file, named = cache_file(), os.environ.get(VARIABLE)
-    kept = f"{VARIABLE}={named}" if named else f"measured, {len(file.read())} choices in {file.path}"
+    where = "kept for no later process: this user has no home" if file.path is None else f"in {file.path}"
+    kept = f"{VARIABLE}={named}" if named else f"measured, {len(file.read())} choices {where}"
     yield Finding(SECTION, "convolutions", kept)
     yield Finding(SECTION, "memory", f"{psutil.virtual_memory().total / 1e9:.1f} GB")

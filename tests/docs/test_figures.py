@@ -15,7 +15,9 @@ ORIGIN = {
     "processor": re.compile(r"EPYC|Xeon|Ryzen|Core i\d|Apple M\d|x86-64|aarch64"),
     "threads": re.compile(r"\bthreads?\b"),
     "date": re.compile(rf"\b20\d\d-\d\d-\d\d\b|\b(?:{MONTH}) 20\d\d\b"),
-    "command": re.compile(r"`[^`]*(?:python (?:-m|benchmarks/)|hil |make |pytest )[^`]*`|^(?:hil|make|python) ", re.MULTILINE),
+    "command": re.compile(
+        r"`[^`]*(?:python (?:-m|benchmarks/)|hil |make |pytest )[^`]*`|^(?:hil|make|python) ", re.MULTILINE
+    ),
 }
 DEMANDS = {
     "safety.md": "| | holds against | shown by |",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hil.counterparts import convolutions
 from hil.environment import Outlet, shielded
 from hil.training import ranks
 from hil.training.ranks import RankError, joined
@@ -104,6 +105,14 @@ WITHOUT_A_HOME = [
     (("doctor",), 0, ""),
     (("conform", "--device", "emulator:ideal", "--only", "identity"), 0, "passed"),
 ]
+
+
+def test_ways_of_convolutions_of_a_user_without_a_home_hold_for_the_process(nobody, hil, monkeypatch):
+    monkeypatch.delenv(convolutions.VARIABLE)
+    assert "0 choices kept for no later process: this user has no home" in hil("doctor").said
+    file = convolutions.cache_file()
+    with file.held() as known:
+        assert (file.path, known, file.read()) == (None, None, {})
 
 
 @pytest.mark.parametrize("row", WITHOUT_A_HOME, ids=lambda row: row[0][0])
