@@ -57,7 +57,7 @@ def _rewritten_files():
 def pytest_collection(session):
     """In a fresh clone one worker rewrites the asserts of all tests, and the others wait to read what it wrote."""
     shared = getattr(session.config, "workerinput", {}).get("rewriting")
-    if shared is None or sys.dont_write_bytecode:
+    if shared is None or sys.dont_write_bytecode or sys.pycache_prefix or not os.access(Path(__file__).parent, os.W_OK):
         return (yield)
     with FileLock(shared) as lock:
         if any(_rewritten_files()):

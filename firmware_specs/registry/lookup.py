@@ -214,6 +214,12 @@ def _installed() -> dict[str, tuple[EntryPoint, ...]]:
     return {kind: tuple(found.select(group=f"hil.{kind}")) for kind in KINDS}
 
 
+def look_again() -> None:
+    """Packages that came or went since this process first looked are seen."""
+    for cached in (_installed, _shipped, _foreign):
+        cached.cache_clear()
+
+
 def _points(kind: str) -> Iterator[EntryPoint]:
     seen = set()
     for point in _installed()[kind]:

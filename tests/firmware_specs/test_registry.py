@@ -1,7 +1,7 @@
 """What is chosen by name: shipped, brought by other packages, named on the command line; never imported by a file."""
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -123,11 +123,10 @@ class Package:
 
 def installed(monkeypatch, *points):
     """Entry points of other packages beside ours."""
-    real = lookup._installed()
-    found = {kind: (*own, *(p for p in points if p.group == f"hil.{kind}")) for kind, own in real.items()}
-    monkeypatch.setattr(lookup, "_installed", lambda: found)
-    lookup._shipped.cache_clear()
-    lookup._foreign.cache_clear()
+    ours = lookup.entry_points()
+    ours = [point for group in ours.groups for point in ours.select(group=group)]
+    monkeypatch.setattr(lookup, "entry_points", lambda: EntryPoints((*ours, *points)))
+    lookup.look_again()
 
 
 @pytest.fixture
@@ -139,8 +138,7 @@ def foreign(monkeypatch):
 
     yield add
     monkeypatch.undo()
-    lookup._shipped.cache_clear()
-    lookup._foreign.cache_clear()
+    lookup.look_again()
 
 
 def test_another_package_brings_things_and_cannot_replace_shipped_ones(foreign):

@@ -80,16 +80,14 @@ def environment(tmp_path_factory):
 def club(environment, monkeypatch, tmp_path):
     """The environment's packages in this process too: commands run at once."""
     monkeypatch.syspath_prepend(str(environment[1]))
-    for cached in (lookup._shipped, lookup._foreign):
-        cached.cache_clear()
+    lookup.look_again()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CROSSBAR_HIL_LOCKS", str(tmp_path / "locks"))
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] == "bench_club"]:
         del sys.modules[name]
     monkeypatch.undo()
-    for cached in (lookup._shipped, lookup._foreign):
-        cached.cache_clear()
+    lookup.look_again()
 
 
 @pytest.fixture

@@ -35,3 +35,9 @@ def test_last_words_that_cannot_be_written_are_said_and_returned_as_a_cold_proce
         warm = python.run(program, stdout=full, stderr=subprocess.PIPE)
         cold = subprocess.run([sys.executable, *program], stdout=full, stderr=subprocess.PIPE, text=True)
     assert warm.returncode == cold.returncode == 120 and warm.stderr == cold.stderr != ""
+
+
+def test_a_file_that_is_left_open_is_written_to_its_end(python, tmp_path):
+    left = tmp_path / "left"
+    assert python.run(["-c", f"f = open({str(left)!r}, 'w'); f.write('x')"]).returncode == 0
+    assert left.read_text() == "x"

@@ -8,6 +8,7 @@ standard input does.
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -16,6 +17,7 @@ import runpy
 import select
 import signal
 import socket
+import stat
 import sys
 import types
 import unittest.mock
@@ -131,11 +133,20 @@ def run(arguments, environment, folder):
         runpy.run_path(kind, run_name="__main__")
 
 
+def _is_written(number):
+    """Whether a descriptor is that of a file that is open for writing."""
+    try:
+        writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        return writes and stat.S_ISREG(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
 class Leaving:
     """Ends a process when all that it registered for its end was done, its code being known.
 
-    To take apart what was imported is a third of a second of every process. Where a program did not end by `exit`, or
-    its last words cannot be written, the interpreter ends it in its own way.
+    To take apart what was imported is a third of a second of every process. Where a program did not end by `exit`, has
+    a file open that it writes, or its last words cannot be written, the interpreter ends it in its own way.
     """
 
     code = None
@@ -150,7 +161,7 @@ class Leaving:
         self.code = 0
 
     def leave(self):
-        if self.code is None:
+        if self.code is None or any(map(_is_written, range(3, 256))):
             return
         try:
             for stream in (sys.stdout, sys.stderr):

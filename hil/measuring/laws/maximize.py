@@ -175,7 +175,9 @@ def _far(costs: Many, u: Array, curvature: Array) -> Array:
         fallen = (up + down) / 2 - costs(u[None]) + BEFORE / 2 * steps**2
         if (beyond := np.flatnonzero(fallen > 0.5)).size == 0:
             value[axis] = 0.0
-        elif beyond[0] > 0:
+        elif beyond[0] == 0:
+            value[axis] = max(value[axis], 1 / LOOSE**2)
+        else:
             around = [beyond[0] - 1, beyond[0]]
             value[axis] = 1 / np.interp(0.5, fallen[around], steps[around]) ** 2 - BEFORE
     return np.asarray((vector * value) @ vector.T)

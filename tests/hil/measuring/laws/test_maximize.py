@@ -40,3 +40,10 @@ def test_rounding_does_not_decide_how_well_a_parameter_is_known(ripple):
 def test_of_what_nothing_is_seen_the_search_is_the_uncertainty():
     found = maximize(lambda sets: -0.5 * ((sets[:, 0] - 1) / KNOWN) ** 2 + 0 * sets[:, 1], [0.8, 0.0])
     assert found.sigma == pytest.approx([KNOWN, 4.0], rel=0.05)
+
+
+def test_what_is_flat_close_by_and_steep_a_little_further_is_not_unknown():
+    def edge(sets):
+        return -0.5 * (np.maximum(np.abs(sets[:, 0] - 1) - 0.04, 0.0) / 0.01) ** 2
+
+    assert 0.03 < maximize(edge, [1.0]).sigma[0] <= 0.1
