@@ -253,6 +253,17 @@ class PulsedCells:
         raise NotImplementedError
 
 
+def one_pair(array: CellArray, pair: int = 0) -> int | None:
+    """The `pair` of `CellArray.weights` that reads what `send` moves: None of an array whose weights have one only."""
+    return pair if len(array.significances()) > 1 else None
+
+
+def pair_span(array: CellArray) -> float:
+    """From the lowest to the highest weight that one pair of cells holds, without its significance, model units."""
+    low, high = array.ranges.weight
+    return (high - low) / sum(array.significances())
+
+
 def added(parts: Sequence[Pulsed]) -> Pulsed:
     """Several requests as one."""
     return Pulsed(sum(p.pulses for p in parts), sum(p.cells for p in parts), sum(p.capped for p in parts))

@@ -27,7 +27,7 @@ from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.firmware import board
 from firmware_specs.messages import Region
 from hil.conformance.suite import SCPI, SERIAL
-from hil.counterparts.described import datasheet_of
+from hil.counterparts.described import datasheet_of, disagreements
 from hil.counterparts.device import DeviceBench
 from hil.counterparts.emulator import EmulatorBench
 from hil.counterparts.opening.wire import links_of
@@ -80,6 +80,15 @@ def test_a_device_of_one_pair_says_nothing_of_it_and_what_cannot_be_is_refused()
             credible(wrong, Capability.DIFFERENTIAL, "x")
     with pytest.raises(ProtocolViolation, match="PAIRS is 2 without DIFFERENTIAL"):
         credible({34: 2.0, 35: 0.5}, Capability(0), "x")
+
+
+@pytest.mark.parametrize(("pairs", "said"), [(1, []), (2, ["cells.significance: datasheet 0.5, device 0.25"])])
+def test_a_significance_on_file_counts_where_there_are_pairs(pairs, said):
+    on_file, device = (with_pairs("reram-few-levels", pairs=pairs, significance=s) for s in (0.5, 0.25))
+    for other, expected in ((on_file, []), (device, said)):
+        crossbar = crossbar_of("serial", other)
+        with crossbar:
+            assert disagreements(on_file, datasheet_of(crossbar.info, "x")) == expected
 
 
 def test_firmware_with_pairs_conforms_on_both_protocols():

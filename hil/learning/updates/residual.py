@@ -16,6 +16,7 @@ their symmetric point at zero by construction.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -29,6 +30,9 @@ from hil.experiments.parts import Count
 from hil.learning.updates import symmetric_point
 from hil.learning.updates.update import PulsedUpdate
 
+CELLS = 2
+"""Of a pair, which share the pulses of a weight."""
+
 
 class Residual(PulsedUpdate):
     """Each pair of cells learns what the coarser ones leave over.
@@ -38,7 +42,8 @@ class Residual(PulsedUpdate):
         slower: How many times as rarely each coarser pair is read.
         transfer: Share of a reading that the next coarser pair moves by, in units of its own weight; it follows the
             schedule. Unused with `carry`.
-        carry: Move the next coarser pair by the whole pulses that a reading is worth there, and the finer one back.
+        carry: Move the next coarser pair by the whole pulses that a reading is worth there, and the finer one back: by
+            no more than what the finer one can give back within `most`, so that the sum stays.
         lines: Rows read each time, one after the other; 0: all.
         reads: Readings of every cell, averaged.
         warm_start: Steps at the start in which the gradient moves the coarsest pair alone.
@@ -60,7 +65,8 @@ class Residual(PulsedUpdate):
         """On the array that settles.
 
         Raises:
-            ValueError: its weights have one pair of cells, or pulses move the cells one way only.
+            ValueError: its weights have one pair of cells, pulses move the cells one way only, or one pulse carried is
+                more than `most` pulses take back.
         """
         array = arrays[0]
         if len(array.significances()) < 2:
@@ -72,6 +78,13 @@ class Residual(PulsedUpdate):
             raise ValueError(
                 "update.kind = 'residual' needs cells that pulses move both ways, and these go one way only: "
                 "use update.kind = 'mixed' or 'pulsed'"
+            )
+        ratio = array.significances()[1]
+        if self.carry and not carried_at_most(self.most, ratio):
+            needed = math.ceil(1 / ratio / CELLS)
+            raise ValueError(
+                f"update.carry: a pulse of one pair is worth {CELLS * needed} of the next finer, {needed} a cell, and "
+                f"update.most = {self.most}: set update.most to {needed} or more, or leave update.carry out"
             )
         return ResidualRule(self, array)
 
@@ -140,7 +153,8 @@ class ResidualRule:
         change = torch.zeros_like(self._state[f"zero_{n}_{finer}"])
         if self._settings.carry:
             ratio = self._array.significances()[1]
-            change[rows] = (ratio * held / self._array.pulse_step()).trunc()
+            fits = carried_at_most(self._settings.most, ratio)
+            change[rows] = (ratio * held / self._array.pulse_step()).trunc().clamp(-fits, fits)
             carried = self._array.send(n, change.long(), self._settings.most, draws, finer - 1)
             return added([carried, self._send(n, finer, -change / ratio, self._settings.most, draws)])
         change[rows] = self._settings.transfer * factor * held / self._array.pulse_step()
@@ -159,3 +173,8 @@ class ResidualRule:
         line[n, pair] = 0 if last == rows else last
         self._state["line"] = line
         return slice(first, last)
+
+
+def carried_at_most(most: int, ratio: float) -> int:
+    """Pulses of a pair that the next finer one, of which a pulse counts `ratio`, can give back with `most` a cell."""
+    return math.floor(CELLS * most * ratio * (1 + 1e-12))

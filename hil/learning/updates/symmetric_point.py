@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from hil.counterparts.cell_array import CellArray, Pulsed, added
+from hil.counterparts.cell_array import CellArray, Pulsed, added, one_pair, pair_span
 
 BURST = 8
 """Pulses of one polarity in a row on the way; the last pairs are single."""
@@ -28,8 +28,7 @@ def pairs_needed(array: CellArray, most: int) -> int:
         array: Of the cells.
         most: No more than that.
     """
-    low, high = array.ranges.weight
-    return min(most, max(LAST, math.ceil(1.5 * (high - low) / 2 / array.pulse_step())))
+    return min(most, max(LAST, math.ceil(1.5 * pair_span(array) / 2 / array.pulse_step())))
 
 
 def find(array: CellArray, most: int, reads: int, draws: torch.Generator, pair: int = 0) -> tuple[list[Tensor], Pulsed]:
@@ -52,7 +51,6 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator, pair: 
     if array.one_sided():
         raise ValueError("cells whose pulses go one way only have no symmetric point")
     cells = [array.topology.cells(c) for c in array.topology.couplings]
-    which = pair if len(array.significances()) > 1 else None
     bursts, sent = math.ceil(max(0, pairs_needed(array, most) - LAST) / BURST), []
     for _ in range(bursts):
         sent += [*_all(array, cells, BURST, draws, pair), *_all(array, cells, -BURST, draws, pair)]
@@ -62,7 +60,10 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator, pair: 
     for _ in range(LAST):
         for sign in (1, -1):  # the point is between where the one and the other leaves a cell
             sent += _all(array, cells, sign, draws, pair)
-            points = [p + array.weights(n, slice(None), reads, which) / (2 * LAST) for n, p in enumerate(points)]
+            points = [
+                p + array.weights(n, slice(None), reads, one_pair(array, pair)) / (2 * LAST)
+                for n, p in enumerate(points)
+            ]
     return points, added(sent)
 
 

@@ -2,7 +2,8 @@
 
 The fast array A lies beside the array C that settles. Every step pulses A against the gradient. Now and then lines of
 A are read; what they say beyond their zero adds up on the host (H), and whole units of it become pulses on C, which
-therefore gets few of them, all meant. Rasch et al., Nat. Commun. 15, 7133 (2024), eq. 10-15 (Tiki-Taka 2, choppers,
+therefore gets few of them, all meant. Of cells with several pairs a weight both arrays move the first pair, and of A
+that pair alone is read. Rasch et al., Nat. Commun. 15, 7133 (2024), eq. 10-15 (Tiki-Taka 2, choppers,
 AGAD); aihwkit's BufferedTransfer, ChoppedTransfer and DynamicTransfer compounds.
 
 What counts as A's zero is the difference between the three: the symmetric point, found once, of `tiki_taka` and
@@ -21,7 +22,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from firmware_specs.datasheet.section import Fraction, Positive
-from hil.counterparts.cell_array import CellArray, Pulsed, added
+from hil.counterparts.cell_array import CellArray, Pulsed, added, one_pair, pair_span
 from hil.experiments.parts import Count
 from hil.learning.updates import symmetric_point
 from hil.learning.updates.update import PulsedUpdate
@@ -174,7 +175,8 @@ class TransferRule:
             found, sent = symmetric_point.find(fast, settings.search, settings.reads, draws)
         else:
             reads = symmetric_point.LAST * settings.reads
-            found = [fast.weights(n, slice(None), reads) for n in range(len(fast.topology.couplings))]
+            couplings = range(len(fast.topology.couplings))
+            found = [fast.weights(n, slice(None), reads, one_pair(fast)) for n in couplings]
         for n, zero in enumerate(found):
             self._state[f"zero_{n}"] = zero
             if settings.zero == "last_period":
@@ -191,7 +193,7 @@ class TransferRule:
         """Reads lines of the fast array and moves the slow one by what has added up."""
         settings, state = self._settings, self._state
         rows = self._next_lines(n)
-        seen = self._fast.weights(n, rows, settings.reads)
+        seen = self._fast.weights(n, rows, settings.reads, one_pair(self._fast))
         signal = state[f"sign_{n}"][rows] * (seen - state[f"zero_{n}"][rows]) / self._fast.pulse_step()
         step = settings.lr * factor / self._slow.pulse_step()
         gain = step / (settings.fast * settings.readings(self._kept(n)))
@@ -210,8 +212,7 @@ class TransferRule:
         """
         rows, fast = len(self._state[f"read_{n}"]), self._fast
         between = self._settings.every * rows / min(self._settings.lines or rows, rows)
-        low, high = fast.ranges.weight
-        return max(1.0, (high - low) / 2 / (fast.pulse_step() * self._settings.fast * between))
+        return max(1.0, pair_span(fast) / 2 / (fast.pulse_step() * self._settings.fast * between))
 
     def _next_lines(self, n: int) -> slice:
         rows = len(self._state[f"read_{n}"])

@@ -88,19 +88,17 @@ def regression_error(kind, lr, seed, steps=300, zero_off=0.0, states=20, **setti
 def test_rules_for_bad_cells_come_nearer_to_the_weights_than_plain_pulses():
     plain = regression_error("pulsed", 0.05, 0)
     found = {kind: regression_error(kind, 0.05, 0) for kind in BY_PULSES if kind != "pulsed"}
-    print(plain, found)
     assert plain > 0.05
     assert all(error < 0.8 * plain for error in found.values()), (plain, found)
 
 
 @pytest.mark.parametrize("carry", [False, True])
-def test_residual_learning_halves_what_plain_pulses_leave_on_cells_of_few_levels(carry):
+def test_residual_learning_leaves_less_than_plain_pulses_on_cells_of_few_levels(carry):
     """Five levels: what a pulse of the one pair moves a weight by is a fifth of its range."""
     plain = [regression_error("pulsed", 0.05, seed, 600, states=5) for seed in (0, 1)]
     residual = [regression_error("residual", 0.05, seed, 600, states=5, carry=carry) for seed in (0, 1)]
-    print(plain, residual)
     assert sum(plain) / 2 > 0.12
-    assert sum(residual) < 0.7 * sum(plain)
+    assert sum(residual) < 0.7 * sum(plain), (plain, residual)
 
 
 def test_a_weight_of_several_pairs_is_their_sum_by_significance_and_each_is_pulsed_by_itself():
@@ -175,8 +173,7 @@ def test_the_symmetric_point_of_soft_bounds_is_where_their_steps_are_equal():
 
 def test_an_offset_of_the_zero_hurts_tiki_taka_more_than_agad():
     tiki, agad = (regression_error(kind, 0.05, 1, zero_off=0.4) for kind in ("tiki_taka", "agad"))
-    print(tiki, agad)
-    assert agad < 0.75 * tiki
+    assert agad < 0.75 * tiki, (tiki, agad)
 
 
 def test_whole_pulses_are_shared_by_the_cells_of_a_pair_and_none_is_lost():
