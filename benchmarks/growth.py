@@ -179,7 +179,7 @@ def draw(found: dict[Line, list[tuple[int, float, float]]], path: Path, said: st
             axes.loglog(sizes, counted, ":", color=drawn.get_color(), lw=1)
     for axes, what in ((left, "CPU time, ms"), (right, "memory, MB")):
         axes.set(xlabel="units, layers, samples, chips", ylabel=what)
-        axes.legend(fontsize=7, title="slope of the larger half", title_fontsize=7)
+        axes.legend(loc="best", fontsize=7, title="slope of the larger half", title_fontsize=7)
     figure.suptitle(said, fontsize=8)
     figure.tight_layout()
     figure.savefig(path)

@@ -145,7 +145,7 @@ def lines(
             flat = all(np.nanmax(np.asarray(c.y, float), initial=low) <= low for c in curves)
             axes.set_ylim(low, low + 1 if flat else None)
         if len(curves) > 1:
-            axes.legend()
+            axes.legend(loc="best")
 
     return draw
 
@@ -185,7 +185,7 @@ def dots(
         for label, at in (marks or {}).items():
             axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1, label=label)
         if marks:
-            axes.legend()
+            axes.legend(loc="best")
 
     return draw
 

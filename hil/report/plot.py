@@ -128,7 +128,7 @@ def points(
         linewidth=1.2, capsize=2.5, color=COLOURS[number % len(COLOURS)], label=label or None,
     )  # fmt: skip
     if label:
-        axes.legend()
+        axes.legend(loc="best")
 
 
 def siemens_beside(axes: Axes, low_s: float, high_s: float) -> None:

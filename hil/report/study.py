@@ -38,7 +38,7 @@ def write_picture(path: Path, title: str, axes: Sequence[Axis], rows: Sequence[R
             _draw(plot, along, lines, shown)
         plots[0].set_ylabel("test accuracy, %")
         if lines:
-            plots[-1].legend(title=", ".join(lines), fontsize=8)
+            plots[-1].legend(loc="best", title=", ".join(lines), fontsize=8)
         buffer = io.BytesIO()
         lay_out(figure)
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
@@ -81,7 +81,7 @@ def _write_spread(path: Path, title: str, axes: Sequence[Axis], spreads: Sequenc
             if not _numeric(along):
                 plot.set_xticks(range(len(along.values)), [str(v) for v in along.values], rotation=12)
         if others:
-            accuracy.legend(title=", ".join(others), fontsize=8)
+            accuracy.legend(loc="best", title=", ".join(others), fontsize=8)
         buffer = io.BytesIO()
         lay_out(figure)
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
