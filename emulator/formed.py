@@ -6,10 +6,11 @@ Weights are prepared when a way is first used, so that what is not used costs no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from math import prod
-from threading import Lock
+from threading import RLock
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -18,7 +19,7 @@ from torch import Tensor
 from emulator import winograd
 from emulator.couplings import ConvCoupling
 from emulator.running import Sum
-from emulator.ways import DIRECT, PACKED, WINOGRAD, WINOGRAD_PACKED, Ways, Work, measured_samples
+from emulator.ways import DIRECT, PACKED, WINOGRAD, WINOGRAD_PACKED, Ways, Work, measured_samples, ran
 from emulator.winograd import Scratch
 
 FEWEST_CHANNELS = 32
@@ -41,6 +42,7 @@ class Formed:
         given: (channels, height, width) of what is multiplied.
         result: The same of the product.
         adds: Whether a current is usually added.
+        compared: Ways that are timed only, and formed elsewhere: their weights are not kept.
     """
 
     use: str
@@ -51,9 +53,10 @@ class Formed:
     given: tuple[int, ...]
     result: tuple[int, ...]
     adds: bool
+    compared: tuple[str, ...] = ()
     _made: dict[str, Sum] = field(default_factory=dict)
     _chosen: dict[tuple[int, int], str] = field(default_factory=dict)
-    _one: Lock = field(default_factory=Lock)
+    _one: AbstractContextManager[object] = field(default_factory=RLock)
 
     def __call__(self, x: Tensor, current: Tensor | None = None) -> Tensor:
         """The product of a batch, plus a current of its shape where one is given."""
@@ -66,18 +69,31 @@ class Formed:
         at = batch, torch.get_num_threads()
         if at not in self._chosen:
             with self._one:
-                work, before = self._work(*at), set(self._made)
-                chosen = self.ways.way(work, self.usual, self._runs(work.samples))
-                for name in set(self._made) - before - {chosen}:
-                    del self._made[name]  # timed, and not taken: its weights are as large as the others
-                self._by(chosen)
-                self._chosen[at] = chosen
+                if at not in self._chosen:  # another thread may have asked meanwhile
+                    self._chosen[at] = self._choose(*at)
         return self._chosen[at]
 
+    def _choose(self, batch: int, threads: int) -> str:
+        work, before = self._work(batch, threads), set(self._made)
+        runs = self._runs(work.samples)
+        while not self._serves(chosen := self.ways.way(work, self.usual, runs), runs):
+            del runs[chosen]
+        for name in set(self._made) - before - {chosen} | set(self._made).intersection(self.compared):
+            del self._made[name]  # timed, and not taken: its weights are as large as the others
+        return chosen
+
+    def _serves(self, name: str, runs: Mapping[str, Callable[[], object]]) -> bool:
+        """Whether it can be run: somebody may have named it, or a file from elsewhere."""
+        untried = name not in self._made and name not in self.compared and name != self.usual
+        return not untried or ran(runs[name])
+
     def _by(self, name: str) -> Sum:
-        if name not in self._made:
-            self._made[name] = self.makers[name]()
-        return self._made[name]
+        made = self._made.get(name)
+        if made is None:
+            with self._one:
+                if (made := self._made.get(name)) is None:
+                    made = self._made[name] = self.makers[name]()
+        return made
 
     def _work(self, batch: int, threads: int) -> Work:
         spec, (_, height, width) = self.plain.spec, self.plain.pre
@@ -88,7 +104,7 @@ class Formed:
         shape = (self.given[0], self.result[0], height, width, spec.kernel, spec.stride, spec.padding)
         return Work(self.use, *shape, self.plain.weight.dtype, samples, threads)
 
-    def _runs(self, samples: int) -> Mapping[str, Callable[[], object]]:
+    def _runs(self, samples: int) -> dict[str, Callable[[], object]]:
         weight = self.plain.weight
         x, current = (
             weight.new_full((samples, *shape), 0.5).contiguous(memory_format=torch.channels_last)
@@ -106,15 +122,14 @@ class Change:
     """A sum that is followed by what changed, where that is faster than forming it anew.
 
     Attributes:
-        formed: With the ways of forming it anew among its own.
+        formed: Compared with the ways of forming it anew.
     """
 
     formed: Formed
 
     def of(self, value: Tensor) -> Sum | None:
         """How a change of this size is added; None where the sum is better formed anew."""
-        follows = self.formed.way(len(value)) in (WINOGRAD, WINOGRAD_PACKED)
-        return self.formed if follows else None
+        return None if self.formed.way(len(value)) in self.formed.compared else self.formed
 
 
 def up(plain: ConvCoupling, scratch: Scratch, ways: Ways) -> Formed:
@@ -144,17 +159,19 @@ def change(plain: ConvCoupling, scratch: Scratch, ways: Ways) -> Change | None:
     if not plain.spec.pool or plain.weight.dtype == torch.bfloat16 or not fewer:
         return None
     makers = _convolutions(plain.weight, plain.bias, plain)
-    return Change(_formed("change", plain, makers | fewer, ways, adds=True))
+    return Change(_formed("change", plain, makers | fewer, ways, adds=True, compared=tuple(makers)))
 
 
-def _formed(use: str, plain: ConvCoupling, makers: Makers, ways: Ways, adds: bool) -> Formed:
+def _formed(
+    use: str, plain: ConvCoupling, makers: Makers, ways: Ways, adds: bool, compared: tuple[str, ...] = ()
+) -> Formed:
     channels, height, width = plain.pre
     spec, cells = plain.spec, plain.weight.shape
     high, wide = ((n + 2 * spec.padding - spec.kernel) // spec.stride + 1 for n in (height, width))
     shapes = ((channels, height, width), (cells[0], high, wide))
     given, result = shapes[::-1] if use == "down" else shapes
     usual = WINOGRAD if WINOGRAD in makers and min(cells[:2]) >= FEWEST_CHANNELS else DIRECT
-    return Formed(use, makers, usual, ways, plain, given, result, adds)
+    return Formed(use, makers, usual, ways, plain, given, result, adds, compared)
 
 
 def _convolutions(

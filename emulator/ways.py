@@ -21,7 +21,7 @@ NAMES = (DIRECT, PACKED, WINOGRAD, WINOGRAD_PACKED)
 `winograd`: fewer multiplications, as batched products. `winograd_packed`: the same products one by one, by oneDNN."""
 
 BUDGET_S = 1.0
-"""Most time a process spends on measuring, in all."""
+"""Most time a process spends on measuring, in all, by the clock on the wall: others may wait for what it finds."""
 MARGIN = 0.05
 """Another way must be faster than the usual one by this share."""
 HOPELESS = 1.3
@@ -130,6 +130,10 @@ class Memory(Protocol):
         """
         ...
 
+    def read(self) -> Mapping[str, str]:
+        """What is known, also where nothing can be kept."""
+        ...
+
 
 def own_clock(threads: int) -> float:
     """Of the calling thread where it works alone and the platform's clock is fine enough, else on the wall."""
@@ -137,21 +141,43 @@ def own_clock(threads: int) -> float:
     return time.thread_time() if threads == 1 and fine else time.perf_counter()
 
 
+def ran(run: Callable[[], object], needed: bool = False) -> bool:
+    """Whether a way can be run here, by running it.
+
+    Args:
+        run: Forms a product by it.
+        needed: Whether there is no other one.
+
+    Raises:
+        RuntimeError: it cannot, and is needed.
+    """
+    try:
+        run()
+    except RuntimeError:
+        if needed:
+            raise
+        return False
+    return True
+
+
 @dataclass
 class Measured:
     """The fastest way, measured once and remembered.
 
     What is not measured is as the rule has it: where nothing can be remembered, since two runs would differ; and, for
-    good, what comes after the time for measuring is over.
+    good, what comes after the time for measuring is over. A way that ends in a RuntimeError, as of a primitive that
+    oneDNN cannot create, is none.
 
     Attributes:
         memory: Of earlier processes.
-        clock: Seconds, to take differences of; the processor's own where one thread works, since others may be busy.
+        clock: Compares ways, in seconds; the processor's own where one thread works, since others may be busy.
+        wall: Seconds on the wall, by which time runs out.
         left_s: Time left for measuring.
     """
 
     memory: Memory
     clock: Callable[[int], float] = own_clock
+    wall: Callable[[], float] = time.perf_counter
     left_s: float = BUDGET_S
     _known: dict[str, str] = field(default_factory=dict)
 
@@ -167,28 +193,31 @@ class Measured:
     def _found(self, key: str, threads: int, usual: str, runs: Mapping[str, Callable[[], object]]) -> str:
         with self.memory.held() as kept:
             if kept is None:
-                return usual
+                known = self.memory.read().get(key, usual)
+                return known if known in runs else usual
             if kept.get(key) not in runs:
                 kept[key] = self._fastest(threads, usual, runs)
             return kept[key]
 
     def _fastest(self, threads: int, usual: str, runs: Mapping[str, Callable[[], object]]) -> str:
         """The usual one where time runs out."""
-        began, best = self.clock(threads), dict[str, float]()
+        began, best = self.wall(), dict[str, float]()
         racing = [usual, *(name for name in runs if name != usual)]
         try:
             for number in range(ROUNDS + 1):  # before the first round each runs once, to prepare itself
-                for name in racing:
-                    if self.clock(threads) - began >= self.left_s:
+                for name in tuple(racing):
+                    if self.wall() - began >= self.left_s:
                         return usual
                     at = self.clock(threads)
-                    runs[name]()
-                    if number:
+                    if not ran(runs[name], needed=name == usual):
+                        racing.remove(name)
+                        best.pop(name, None)
+                    elif number:
                         best[name] = min(self.clock(threads) - at, best.get(name, float("inf")))
                 if number:
                     racing = [n for n in racing if best[n] <= HOPELESS * min(best.values())]
         finally:
-            self.left_s -= self.clock(threads) - began
+            self.left_s -= self.wall() - began
         fastest = min(best, key=lambda name: best[name])
         return fastest if best[fastest] < (1 - MARGIN) * best[usual] else usual
 
@@ -197,6 +226,9 @@ class Measured:
 class Chosen:
     """What one counterpart has been told so far; its checkpoints hold it, and a run that goes on asks it first.
 
+    A copy in this process has been told the same. One that is pickled, as `torch.save` of a model does, may be loaded
+    on another machine, and has been told nothing.
+
     Attributes:
         ways: Who chooses what is not known yet.
         by_work: Names of ways by the text of a `Work`.
@@ -204,6 +236,14 @@ class Chosen:
 
     ways: Ways
     by_work: dict[str, str] = field(default_factory=dict)
+
+    def __deepcopy__(self, memo: object) -> Chosen:
+        """Asks whom this one asks."""
+        return Chosen(self.ways, dict(self.by_work))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Of a pickle."""
+        return {"ways": self.ways, "by_work": {}}
 
     def way(self, work: Work, usual: str, runs: Mapping[str, Callable[[], object]]) -> str:
         """As before, else as `ways` has it."""

@@ -12,7 +12,6 @@ import errno
 import getpass
 import grp
 import os
-import platform
 import select
 import signal
 import stat
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware_specs.platform.proc import port_users as port_users
+from firmware_specs.platform.processors import processor as processor
 from firmware_specs.platform.shared import Handler, HasFileno
 
 ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -66,19 +66,6 @@ class Alarm:
 def after_fork(forget: Callable[[], None]) -> None:
     """Calls something in every forked child."""
     os.register_at_fork(after_in_child=forget)
-
-
-def processor() -> str:
-    """The processor's name, with the numbers by which its maker tells models apart where the system has them."""
-    told, facts = Path("/proc/cpuinfo"), dict[str, str]()
-    with contextlib.suppress(OSError):
-        for line in told.read_text("utf-8", errors="replace").split("\n\n", 1)[0].splitlines():
-            name, _, fact = line.partition(":")
-            facts[name.strip()] = fact.strip()
-    known = [facts["model name"]] if "model name" in facts else [platform.processor() or platform.machine()]
-    return " ".join(
-        [*known, *(f"{name} {facts[name]}" for name in ("cpu family", "model", "stepping") if name in facts)]
-    )
 
 
 def user_number() -> int:

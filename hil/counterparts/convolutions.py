@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,14 +21,16 @@ from filelock import FileLock, Timeout
 
 from emulator.ways import NAMES, RULE, ByName, Chosen, Measured, Ways
 from firmware_specs import platform
+from hil.training.run.atomic import write_json
 
 VARIABLE = "CROSSBAR_HIL_CONVOLUTIONS"
 MEASURED, BY_RULE = "measured", "rule"
 WANTED = (MEASURED, BY_RULE, *NAMES)
 
 MOST_BYTES = 1 << 22
-PATIENCE_S = 10.0
-"""Wait for another process that measures: each does so for a second at most."""
+PATIENCE_S = 120.0
+"""Wait for others that measure: each does so for a second in all, on a busy machine for a few more in its last product,
+and those of a study stand in line. Only a process that was stopped while it measured is given up."""
 
 
 def machine() -> str:
@@ -36,17 +38,19 @@ def machine() -> str:
     return f"{platform.processor()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class CacheFile:
     """Choices in a file.
 
     Attributes:
         path: Of the file; its folder need not exist. None: a user without a home, whose choices hold for a process.
         about: What the choices hold for, for people.
+        patience_s: Wait for others; none any more once they were given up.
     """
 
     path: Path | None
     about: str
+    patience_s: float = PATIENCE_S
 
     @contextmanager
     def held(self) -> Iterator[MutableMapping[str, str] | None]:
@@ -54,11 +58,13 @@ class CacheFile:
         if self.path is None:
             yield None
             return
-        lock = FileLock(self.path.with_suffix(".lock"), timeout=PATIENCE_S)
+        lock = FileLock(self.path.with_suffix(".lock"), timeout=self.patience_s)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
-        except (OSError, Timeout, NotImplementedError):
+        except (OSError, NotImplementedError) as error:  # a Timeout is an OSError
+            if isinstance(error, Timeout):
+                self.patience_s = 0.0
             yield None
             return
         try:
@@ -66,7 +72,8 @@ class CacheFile:
             before = dict(known)
             yield known
             if known != before:
-                self._write(self.path, known)
+                with suppress(OSError):  # a full disk: what was measured holds for this process
+                    write_json(self.path, {"machine": self.about, "ways": known})
         finally:
             lock.release()
 
@@ -80,12 +87,6 @@ class CacheFile:
             return names_of(json.loads(self.path.read_text("utf-8"))["ways"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return {}
-
-    def _write(self, path: Path, known: Mapping[str, str]) -> None:
-        part = path.with_suffix(f".{os.getpid()}")
-        with suppress(OSError):  # a full disk: what was measured holds for this process
-            part.write_text(json.dumps({"machine": self.about, "ways": known}, indent=2) + "\n", "utf-8")
-            platform.replace(part, path)
 
 
 def names_of(found: object) -> dict[str, str]:
@@ -105,14 +106,37 @@ def cache_file() -> CacheFile:
     return CacheFile(folder / "convolutions" / f"{name}.json", about)
 
 
+class OfProcess(Measured):
+    """That of a process. What is saved with it asks that of the process that loads it, on whatever machine."""
+
+    def __reduce__(self) -> tuple[Callable[[], Ways], tuple[()]]:
+        """Of a copy or a pickle: nothing of this machine."""
+        return ways_of, ()
+
+
 @cache
 def measured() -> Measured:
     """One for the process: its time for measuring is all counterparts' together."""
-    return Measured(cache_file())
+    return OfProcess(cache_file())
 
 
-def chooser(wanted: str = MEASURED) -> Chosen:
-    """Who chooses for one counterpart.
+def check(wanted: str, whose: str = "convolutions") -> str:
+    """A name of `WANTED`, as it is.
+
+    Args:
+        wanted: The name.
+        whose: What it stands under.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if wanted not in WANTED:
+        raise ValueError(f"{whose}: {wanted!r:.80}, expected one of {', '.join(WANTED)}")
+    return wanted
+
+
+def ways_of(wanted: str = MEASURED) -> Ways:
+    """Who chooses.
 
     Args:
         wanted: A name of `WANTED`. For `measured`, the default, the environment may name another one.
@@ -120,12 +144,15 @@ def chooser(wanted: str = MEASURED) -> Chosen:
     Raises:
         ValueError: the name is none of them.
     """
-    asked = os.environ.get(VARIABLE) or wanted if wanted == MEASURED else wanted
-    if asked not in WANTED:
-        whose = "convolutions" if asked == wanted else VARIABLE
-        raise ValueError(f"{whose}: {asked!r:.80}, expected one of {', '.join(WANTED)}")
-    ways: Ways = measured() if asked == MEASURED else RULE if asked == BY_RULE else ByName(asked)
-    return Chosen(ways)
+    asked = check(wanted)
+    if asked == MEASURED and (named := os.environ.get(VARIABLE)):
+        asked = check(named, VARIABLE)
+    return measured() if asked == MEASURED else RULE if asked == BY_RULE else ByName(asked)
+
+
+def chooser(wanted: str = MEASURED) -> Chosen:
+    """Who chooses for one counterpart; as `ways_of`."""
+    return Chosen(ways_of(wanted))
 
 
 def chosen_by(bench: object) -> Chosen | None:

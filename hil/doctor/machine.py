@@ -65,10 +65,20 @@ def processor() -> Iterator[Finding]:
         "expect several times the stated times: this processor, or its virtual machine, shows no AVX2" if slow else ""
     )
     yield Finding(SECTION, "vector units", capability, "note" if slow else "ok", mend=mend)
-    from hil.counterparts.convolutions import VARIABLE, cache_file
-
-    file, named = cache_file(), os.environ.get(VARIABLE)
-    where = "kept for no later process: this user has no home" if file.path is None else f"in {file.path}"
-    kept = f"{VARIABLE}={named}" if named else f"measured, {len(file.read())} choices {where}"
-    yield Finding(SECTION, "convolutions", kept)
+    yield convolutions()
     yield Finding(SECTION, "memory", f"{psutil.virtual_memory().total / 1e9:.1f} GB")
+
+
+def convolutions() -> Finding:
+    """Who chooses how they are formed, and where choices are kept."""
+    from hil.counterparts.convolutions import VARIABLE, WANTED, cache_file
+
+    if named := os.environ.get(VARIABLE):
+        if named in WANTED:
+            return Finding(SECTION, "convolutions", f"{VARIABLE}={named}")
+        mend = f"unset {VARIABLE}, or make it one of {', '.join(WANTED)}"
+        needed = "reference:, emulator:"
+        return Finding(SECTION, "convolutions", f"{VARIABLE}={named:.80}, no such way", "missing", needed, mend)
+    file = cache_file()
+    where = "kept for no later process: this user has no home" if file.path is None else f"in {file.path}"
+    return Finding(SECTION, "convolutions", f"measured, {len(file.read())} choices {where}")

@@ -1,16 +1,21 @@
 """Choices of convolutions over processes and runs: the cache, the override by name, provenance and checkpoints."""
 
+import copy
+import io
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import get_args
 
+import pooch
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
-from emulator.ways import ByName, ByRule, Chosen, Measured, Work
+from emulator.ways import BUDGET_S, ByName, ByRule, Chosen, Measured, Work
 from hil.counterparts import convolutions
-from hil.counterparts.convolutions import VARIABLE, CacheFile, chooser
+from hil.counterparts.convolutions import PATIENCE_S, VARIABLE, CacheFile, OfProcess, chooser
 from hil.counterparts.opening.bench import open_bench
 from hil.data import load
 from hil.doctor import machine
@@ -136,6 +141,14 @@ def test_an_unknown_name_is_refused_with_those_there_are(monkeypatch):
         chooser()
 
 
+@pytest.mark.parametrize(
+    "address", ["reference:", "emulator:ideal", "serial:/dev/none", "rack:none.toml", "visa:GPIB::1"]
+)
+def test_an_unknown_name_is_refused_whatever_is_opened(address):
+    with pytest.raises(ValueError, match="convolutions: 'nonsense', expected one of measured"):
+        open_bench(address, convolutions="nonsense")
+
+
 def test_experiments_know_the_names_that_counterparts_know():
     assert set(get_args(Settling.model_fields["convolutions"].annotation)) == set(convolutions.WANTED)
 
@@ -171,7 +184,7 @@ def test_a_damaged_cache_is_measured_anew(tmp_path, content):
         assert known == {}
         known[str(WORK)] = "direct"
     assert file.read() == {str(WORK): "direct"}
-    assert not list(tmp_path.glob("*.[0-9]*"))
+    assert {path.name for path in tmp_path.iterdir()} <= {"some.json", "some.lock"}
 
 
 @pytest.mark.parametrize("place", ["in a file", "full"])
@@ -187,12 +200,63 @@ def test_a_cache_that_cannot_be_written_hurts_nobody(tmp_path, place, monkeypatc
         if known is not None:
             known[str(WORK)] = "direct"
     assert file.read() == {}
+    assert place == "in a file" or {path.name for path in folder.iterdir()} <= {"some.lock"}
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "denied"), OSError(30, "read-only"), Timeout("some.lock")], ids=repr
+)
+def test_what_is_known_is_taken_where_it_cannot_be_written(tmp_path, monkeypatch, error):
+    file = CacheFile(tmp_path / "some.json", "here")
+    with file.held() as known:
+        known[str(WORK)] = "winograd"
+    waits = []
+
+    class Kept(FileLock):
+        def acquire(self, *_, **__):
+            waits.append(self.timeout)
+            raise error
+
+    monkeypatch.setattr(convolutions, "FileLock", Kept)
+    ways, runs = Measured(file), dict.fromkeys(("direct", "winograd"), pytest.fail)
+    assert ways.way(WORK, "direct", runs) == "winograd"
+    assert ways.way(WORK._replace(samples=1), "direct", runs) == "direct"
+    given_up = isinstance(error, Timeout)  # once is enough
+    assert waits == [PATIENCE_S, 0 if given_up else PATIENCE_S]
+
+
+def test_others_wait_longer_than_one_measures():
+    assert PATIENCE_S > 60 * BUDGET_S
+
+
+def test_a_model_saved_whole_has_nothing_of_this_machines_choices(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    here, there = (OfProcess(CacheFile(tmp_path / f"{name}.json", name)) for name in ("here", "there"))
+    monkeypatch.setattr(convolutions, "measured", lambda: here)
+    exp, saved = experiment(), io.BytesIO()
+    with open_bench("reference:") as bench:
+        dataset = load(exp.data, Path())
+        model = build(exp, bench, dataset.shape, dataset.classes)
+        with torch.no_grad():
+            model(dataset.train.images[:4].float())
+        told = bench.convolutions
+        assert told.by_work
+        assert copy.deepcopy(told).ways is here
+        torch.save(model, saved)
+    for word in (str(tmp_path), *told.by_work):
+        assert word.encode() not in saved.getvalue()
+    monkeypatch.setattr(convolutions, "measured", lambda: there)
+    again = torch.load(io.BytesIO(saved.getvalue()), weights_only=False)
+    array = next(module.array for module in again.modules() if hasattr(module, "array"))
+    assert array.ways == Chosen(there)
 
 
 def test_the_cache_is_the_users_and_named_after_the_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     file = convolutions.cache_file()
-    assert tmp_path in file.path.parents or "XDG" not in file.path.as_posix()
+    assert file.path.parent == Path(pooch.os_cache("crossbar-hil")) / "convolutions"
+    if sys.platform.startswith("linux"):  # elsewhere the variable need not mean anything
+        assert tmp_path in file.path.parents
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
     assert convolutions.cache_file().path != file.path
     assert torch.__version__ in file.about
@@ -207,3 +271,8 @@ def test_doctor_says_where_choices_are_kept_or_what_is_named(monkeypatch, tmp_pa
         known[str(WORK)] = "direct"
     said = {finding.name: finding.value for finding in machine.processor()}
     assert said["convolutions"] == f"measured, 1 choices in {tmp_path / 'some.json'}"
+    monkeypatch.setenv(VARIABLE, "fast")
+    found = machine.convolutions()
+    assert found.verdict == "missing"
+    assert found.needed_for == "reference:, emulator:"
+    assert "winograd_packed" in found.mend

@@ -11,6 +11,7 @@ from drivers.rack.paper import PaperRig
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.addresses import split_options
+from hil.counterparts import convolutions as ways
 from hil.counterparts.opening.address import AddressError, Opener, Settings
 from hil.counterparts.opening.bench_file import DeviceEntry
 from hil.counterparts.opening.meant import check_address, entry_of, opener
@@ -52,6 +53,9 @@ def open_bench(
 
     Raises:
         AddressError: the address has none of these forms.
+        TypeError: `stop` or `nudged_stop` is no `Stop`.
+        ValueError: `convolutions` is none of these names; or, where convolutions are formed here and it is `measured`,
+            the environment variable `CROSSBAR_HIL_CONVOLUTIONS`.
         firmware_specs.datasheet.DatasheetError: the datasheet is refused.
         hil.counterparts.opening.bench_file.BenchFileError: the bench file is refused.
         drivers.errors.DeviceError: the device cannot be opened; `BadAddress` where a port's options are wrong.
@@ -59,6 +63,7 @@ def open_bench(
     for name, value in (("stop", stop), ("nudged_stop", nudged_stop)):
         if value is not None and not isinstance(value, Stop):
             raise TypeError(f"{name}: {value!r:.80}, expected emulator.network.Stop(max_iterations, tolerance)")
+    ways.check(convolutions)
     return opener(address)(Settings(device, dtype, stop, nudged_stop, visa_library, convolutions))
 
 
