@@ -41,10 +41,9 @@ def by_sysctl(system: str = sys.platform) -> str:
     """What macOS or a BSD calls it; empty where it says nothing."""
     mac = system == "darwin"
     program, key = ("/usr/sbin/sysctl", "machdep.cpu.brand_string") if mac else ("/sbin/sysctl", "hw.model")
-    command = [program, "-n", key]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - fixed
-        return told.stdout.strip()
+        told = subprocess.run([program, "-n", key], capture_output=True, timeout=10, check=True)  # noqa: S603 - fixed
+        return told.stdout.decode("utf-8", errors="replace").strip()
     return ""
 
 

@@ -79,7 +79,7 @@ def test_where_nothing_is_told_python_says_it(text, tmp_path, monkeypatch):
 def test_macos_and_the_bsds_are_asked_by_sysctl(system, command, monkeypatch):
     def run(asked, **told):
         assert asked == command
-        return processors.subprocess.CompletedProcess(asked, 0, "Apple M2 Pro\n", "")
+        return processors.subprocess.CompletedProcess(asked, 0, b"Apple M2 Pro\n", b"")
 
     monkeypatch.setattr(processors.subprocess, "run", run)
     assert processors.by_sysctl(system) == "Apple M2 Pro"
