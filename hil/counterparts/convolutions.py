@@ -61,6 +61,8 @@ class CacheFile:
         lock = FileLock(self.path.with_suffix(".lock"), timeout=self.patience_s)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path.parent, os.W_OK):  # a lock that was left in it could be had all the same
+                raise PermissionError
             lock.acquire()
         except (OSError, NotImplementedError) as error:  # a Timeout is an OSError
             if isinstance(error, Timeout):

@@ -225,6 +225,17 @@ def test_what_is_known_is_taken_where_it_cannot_be_written(tmp_path, monkeypatch
     assert waits == [PATIENCE_S, 0 if given_up else PATIENCE_S]
 
 
+def test_a_lock_that_was_left_in_a_folder_that_cannot_be_written_opens_nothing(tmp_path, monkeypatch):
+    file = CacheFile(tmp_path / "some.json", "here")
+    with file.held() as known:
+        known[str(WORK)] = "winograd"
+    (tmp_path / "some.lock").touch()
+    monkeypatch.setattr(convolutions.os, "access", lambda path, mode: False)  # chmod does not bind an administrator
+    with file.held() as known:
+        assert known is None
+    assert file.read() == {str(WORK): "winograd"}
+
+
 def test_others_wait_longer_than_one_measures():
     assert PATIENCE_S > 60 * BUDGET_S
 
