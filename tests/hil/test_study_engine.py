@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import distributed
 import psutil
 import pytest
 from distributed import LocalCluster
@@ -155,6 +156,16 @@ def test_nobody_else_can_hand_a_study_of_this_machine_anything(tmp_path):
             with socket.create_connection((ip, port)) as wire:
                 wire.sendall(b"GET /api/v1/retire_workers HTTP/1.0\r\n\r\n")
                 assert b"404" in wire.makefile("rb").readline()
+
+
+def test_a_closed_laptop_takes_no_worker(tmp_path, monkeypatch):
+    """An hour in which nothing ran: what Dask looks at every some minutes is looked at then."""
+    with engine.opened(tmp_path, 1, None) as workers:
+        scheduler, now = workers._client.cluster.scheduler, distributed.scheduler.time
+        monkeypatch.setattr(distributed.scheduler, "time", lambda: now() + 3600)
+        if "worker-ttl" in scheduler.periodic_callbacks:
+            workers._client.sync(scheduler.check_worker_ttl)
+        assert workers.workers == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
