@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from drivers.errors import ProtocolViolation
 from firmware_specs.codes import Capability, Parameter
-from firmware_specs.datasheet.cells import MOST_PAIRS
+from firmware_specs.datasheet.cells import LEAST_SIGNIFICANCE, MOST_PAIRS
 
 LONGEST_S = 60.0
 """Stated time of one phase, write or reading, at most: deadlines are made of it."""
@@ -33,7 +33,7 @@ RANGES: dict[Parameter, tuple[float, float]] = {
     Parameter.UPDATE_BATCH: (1, 0xFFFFFFFF),
     Parameter.CLAMPED_HIGH_V: (SMALLEST, LARGEST),
     Parameter.PAIRS: (1, MOST_PAIRS),
-    Parameter.PAIR_SIGNIFICANCE: (SMALLEST, 1),
+    Parameter.PAIR_SIGNIFICANCE: (LEAST_SIGNIFICANCE, 1),
 }
 WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH, Parameter.PAIRS)
 RISING = ((Parameter.G_MIN_S, Parameter.G_MAX_S), (Parameter.LINEAR_LOW_V, Parameter.LINEAR_HIGH_V))
@@ -64,8 +64,6 @@ def credible(parameters: Mapping[int, float], capabilities: Capability, device: 
     pairs = parameters.get(Parameter.PAIRS, 1)
     if pairs > 1 and Capability.DIFFERENTIAL not in capabilities:
         raise _refused(f"PAIRS is {pairs:g} without DIFFERENTIAL", device)
-    if pairs > 1 and Parameter.PAIR_SIGNIFICANCE not in parameters:
-        raise _refused(f"PAIRS is {pairs:g} and PAIR_SIGNIFICANCE is not stated", device)
     if capabilities & Capability.UPDATE and (
         missing := [which.name for which in OF_UPDATES if which not in parameters]
     ):

@@ -10,6 +10,8 @@ from firmware_specs.datasheet.section import NonNegative, Positive, Section
 
 MOST_PAIRS = 8
 """Pairs of cells a weight has at most."""
+LEAST_SIGNIFICANCE = 1e-15
+"""Of a pair against the one before it: even the last one's is a number that can be divided by."""
 
 
 class Cells(Section):
@@ -40,7 +42,7 @@ class Cells(Section):
     bits: Annotated[int, Field(ge=0, le=32)] = 0
     mapping: Literal["differential", "single"] = "differential"
     pairs: Annotated[int, Field(ge=1, le=MOST_PAIRS)] = 1
-    significance: Annotated[float, Field(gt=0, le=1)] = 1.0
+    significance: Annotated[float, Field(ge=LEAST_SIGNIFICANCE, le=1)] = 1.0
     programming_noise: NonNegative = 0.0
     temperature_coefficient_per_k: float = 0.0
     reference_k: Positive = 300.0

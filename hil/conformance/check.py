@@ -22,14 +22,15 @@ class Check(Generic[S_contra]):
         name: Short and stable, `group.what`.
         section: Section of the protocol text it tests.
         demand: What the text demands, one sentence.
-        run: Performs it; raises `Failed` with what was seen, or `Skipped` with why it does not apply.
+        run: Performs it; raises `Failed` with what was seen, or `Skipped` with why it does not apply. Gives what
+            it left out, in words.
         level: A failed required check fails the device; optional ones are reported only.
     """
 
     name: str
     section: str
     demand: str
-    run: Callable[[S_contra], None]
+    run: Callable[[S_contra], str | None]
     level: Level = "required"
 
 
@@ -40,7 +41,7 @@ class Outcome:
     Attributes:
         check: Which one.
         verdict: `passed`, `failed` or `skipped`.
-        seen: What was seen, or why it was skipped; empty where it passed.
+        seen: What was seen, or why it was skipped; where it passed, what it left out.
         seconds: How long it took.
         set_up: Was the device brought to the known state that a check begins from?
     """

@@ -158,7 +158,7 @@ def perform(subject: Subject, check: Check[Any]) -> Outcome:
         except (Failed, LinkTimeout, LinkLost) as failure:
             raise Failed(f"{SET_UP}{failure}") from failure
         set_up = True
-        check.run(subject)
+        seen = check.run(subject) or ""
     except Skipped as reason:
         verdict, seen = "skipped", str(reason)
     except Failed as failure:

@@ -30,6 +30,19 @@ def present_topology(crossbar: Crossbar, array: int) -> Topology | None:
         return None
 
 
+def differences(levels: Array, significance: float) -> Array:
+    """What the pairs of cells of a weight hold together, (...), in units of a full swing.
+
+    Args:
+        levels: (planes, ...), planes 2n and 2n + 1 of pair n; of single cells one plane, which is given back.
+        significance: What a pair counts against the one before it.
+    """
+    if len(levels) == 1:
+        return levels[0]
+    pairs = levels[0::2] - levels[1::2]
+    return np.tensordot(significance ** np.arange(len(pairs)), pairs, axes=1)
+
+
 class PlacedBlock:
     """A block, placed and armed; what the cells of the array held is lost.
 
@@ -83,6 +96,15 @@ class PlacedBlock:
     def weight_unit(self) -> float:
         """Weight at the full conductance swing, model units."""
         return self.span_s * self.crossbar.info.parameter(Parameter.TRANSIMPEDANCE_OHM)
+
+    @property
+    def significance(self) -> float:
+        """What a pair of cells counts against the one before it; 1 where a weight has one pair."""
+        return float(self.crossbar.info.parameters.get(Parameter.PAIR_SIGNIFICANCE, 1.0))
+
+    def differences(self, levels: Array) -> Array:
+        """Weights, (...), in units of a full swing, of levels, (planes, ...): see `differences`."""
+        return differences(levels, self.significance)
 
     @property
     def settle_tolerance(self) -> float:

@@ -19,7 +19,7 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.chains import dense_chain
-from firmware_specs.codes import Capability, Opcode
+from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.messages import Region
 
@@ -296,8 +296,3 @@ def few_of_everything(crossbar, begun=lambda: None):
 def uncut_small():
     with opened("frames", Watched(sheet_with({}))) as crossbar:
         return few_of_everything(crossbar)
-
-
-def test_a_small_board_keeps_no_snapshot():
-    assert Device(Chip(sheet_with({}))).capabilities & Capability.SNAPSHOT
-    assert not Device(Chip(sheet_with(ONE_FRAME))).capabilities & Capability.SNAPSHOT

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
+from emulator.chip import Chip
+from emulator.device import Device
 from emulator.refused import Refused
 from firmware_specs import messages
 from firmware_specs.chains import dense_chain, resistive_chain
-from firmware_specs.codes import RULES, TRIP_FAULT, DeviceFlag, ErrorCode, Opcode, State, Trip
+from firmware_specs.codes import RULES, TRIP_FAULT, Capability, DeviceFlag, ErrorCode, Opcode, State, Trip
+from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.messages import Patch, Region, Settle, WriteCells
 from firmware_specs.topology import Conv, Layer, Topology
 
@@ -237,6 +240,13 @@ def test_a_snapshot_restores_cells_and_noise(ask, armed):
     assert ask(Opcode.SETTLE, Settle(0, armed.drive, (), (0, 1))) == first
     ask(Opcode.DISARM)
     assert ask(Opcode.RESTORE, b"nonsense").code == ErrorCode.MALFORMED
+
+
+def test_a_board_whose_messages_are_one_frame_keeps_no_snapshot():
+    plain, small = load("ideal"), {"max_request": 4056, "max_reply": 4056, "window": 2}
+    assert Device(Chip(plain)).capabilities & Capability.SNAPSHOT
+    sheet = Datasheet.model_validate(plain.model_dump(exclude_unset=True) | {"link": small})
+    assert not Device(Chip(sheet)).capabilities & Capability.SNAPSHOT
 
 
 def test_unknown_verbs_missing_capabilities_and_stray_payloads_are_told_apart(ask):

@@ -2,96 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode, Parameter
-from firmware_specs.messages import Configure, Settle, SettleReply, parse_number
+from firmware_specs.codes import Capability, ConverterId, ErrorCode, Opcode
+from firmware_specs.messages import Configure, Settle, parse_number
 from firmware_specs.topology import Topology
 from hil.conformance.check import Check
 from hil.conformance.conversation import Skipped, demand
+from hil.conformance.coupled import NEAR, NOISE, coupled_block, driven, looped_weight, nudged, settled
 from hil.conformance.subject import Subject
 
 Array = NDArray[np.float64]
 SAMPLE_BYTES = 64
 """Of a sample with its statistics, by either protocol."""
-NOISE = 0.06
-"""State units within which two readings of the same state agree on any chip worth training."""
-NEAR = 0.2
-"""How far a size may be from what the text says, as a share of it: gains of converters and neurons."""
-READS = 4
 STRENGTH = 0.6
 
 
-def _ready(subject: Subject, strength: float) -> Topology:
-    """The small Hopfield block with equal weights, outputs on.
-
-    Args:
-        subject: The device.
-        strength: `w * sqrt(units * units of the next layer)`, the loop gain: below 1 the block has one equilibrium.
-    """
-    subject.needs(Capability.SETTLE)
-    if subject.fabric.resistive:
-        raise Skipped("the substrate is resistive")
-    topology, share = subject.prepare(), _weight(subject, strength) / _weight_unit(subject)
-    if Capability.WRITE in subject.identity.capabilities:
-        for coupling in range(len(topology.couplings)):
-            subject.write(weighed(subject, np.asarray(share)), coupling)
-    elif strength:
-        raise Skipped("the device lacks WRITE")
-    return topology
-
-
-def weighed(subject: Subject, levels: Array, pair: int = 0) -> dict[int, float | Array]:
-    """What planes hold for weights in units of the swing, all in one pair; the others' cells are at the low end."""
-    wanted: dict[int, float | Array] = dict.fromkeys(range(subject.planes), 0.0)
-    wanted[2 * pair] = np.maximum(levels, 0)
-    if subject.planes > 1:
-        wanted[2 * pair + 1] = np.maximum(-levels, 0)
-    return wanted
-
-
-def _weight(subject: Subject, strength: float) -> float:
-    """The weight that gives the strongest pair of layers this loop gain, within the device's range."""
-    sizes = [layer.units for layer in subject.topology.layers]
-    pairs = max(a * b for a, b in pairwise(sizes))
-    return float(np.clip(strength / np.sqrt(pairs), -0.9 * _weight_unit(subject), 0.9 * _weight_unit(subject)))
-
-
-def _weight_unit(subject: Subject) -> float:
-    """Weight at the full conductance swing."""
-    p = subject.parameters
-    return (p[Parameter.G_MAX_S] - p[Parameter.G_MIN_S]) * p[Parameter.TRANSIMPEDANCE_OHM]
-
-
-def _drive(subject: Subject, *levels: float) -> Array:
-    """One sample a level: every unit of layer 0 is driven with it."""
-    return np.repeat(np.array(levels)[:, None], subject.topology.layers[0].units, axis=1)
-
-
-def _run(subject: Subject, drive: Array, *nudges: Array, reads: int = READS) -> tuple[SettleReply, list[Array]]:
-    """Settles and gives the states of every layer, (phases, batch, units)."""
-    count, reads = len(subject.topology.layers), subject.reads(reads)
-    request = Settle(
-        0, subject.drive_codes(drive), tuple(subject.nudge_codes(n) for n in nudges), tuple(range(count)), reads
-    )
-    reply = subject.settle(request)
-    return reply, [subject.states(reply, i, i, reads) for i in range(count)]
-
-
-def _nudge(subject: Subject, batch: int, share: float) -> Array:
-    """A nudge of a share of the nudge DAC's range, or of half a state, on every output; model units."""
-    dac = subject.converters[ConverterId.NUDGE_DAC]
-    size = share * min(-dac.low / subject.current_unit_a, dac.high / subject.current_unit_a, 0.5)
-    return np.full((batch, subject.topology.layers[-1].units), size)
-
-
 def _shape(subject: Subject) -> None:
-    topology = _ready(subject, 0.0)
-    drive = _drive(subject, 0.2, 0.5)
-    reply, states = _run(subject, drive, _nudge(subject, 2, 0.5))
+    topology = coupled_block(subject, 0.0)
+    drive = driven(subject, 0.2, 0.5)
+    reply, states = settled(subject, drive, nudged(subject, 2, 0.5))
     demand(reply.settled.shape == (2, 2), f"{reply.settled.shape} settled flags, expected 2 phases x 2 samples")
     for layer, state in zip(topology.layers, states, strict=True):
         demand(state.shape == (2, 2, layer.units), f"states of shape {state.shape}, expected (2, 2, {layer.units})")
@@ -104,9 +35,9 @@ def _transfer(subject: Subject) -> None:
     A median over few units of a chip whose converters bow is off by up to 0.11 in the middle of its range, and by 0.02
     at its rails (the shipped presets, 40 seeds of the worst).
     """
-    topology = _ready(subject, 0.0)
+    topology = coupled_block(subject, 0.0)
     levels = np.array([-0.5, 0.25, 0.5, 0.75, 1.5]) / topology.layers[0].slope
-    states = np.median(_run(subject, _drive(subject, *levels))[1][0][0], axis=1)
+    states = np.median(settled(subject, driven(subject, *levels))[1][0][0], axis=1)
     low, quarter, middle, most, high = (float(state) for state in states)
     for what, found, expected, share in (
         ("driven below its range it is at", low, 0.0, 0.0),
@@ -118,23 +49,23 @@ def _transfer(subject: Subject) -> None:
 
 
 def _order_of_samples(subject: Subject) -> None:
-    _ready(subject, 0.0)
-    up = np.median(_run(subject, _drive(subject, 0.1, 0.5, 0.9))[1][0][0], axis=1)
-    down = np.median(_run(subject, _drive(subject, 0.9, 0.5, 0.1))[1][0][0], axis=1)
+    coupled_block(subject, 0.0)
+    up = np.median(settled(subject, driven(subject, 0.1, 0.5, 0.9))[1][0][0], axis=1)
+    down = np.median(settled(subject, driven(subject, 0.9, 0.5, 0.1))[1][0][0], axis=1)
     demand(bool(np.abs(up - down[::-1]).max() < NOISE), f"samples {up} came back as {down} in reverse order")
 
 
 def _order_of_units(subject: Subject) -> None:
-    topology = _ready(subject, 0.0)
+    topology = coupled_block(subject, 0.0)
     drive = np.linspace(0.1, 0.9, topology.layers[0].units)[None] / topology.layers[0].slope
-    states = _run(subject, drive)[1][0][0, 0]
+    states = settled(subject, drive)[1][0][0, 0]
     demand(bool(np.all(np.diff(states) > -NOISE)) and states[-1] > states[0], f"units driven in order read {states}")
 
 
 def _order_of_layers(subject: Subject) -> None:
-    topology = _ready(subject, 0.0)
+    topology = coupled_block(subject, 0.0)
     last = len(topology.layers) - 1
-    drive = _drive(subject, 0.9)
+    drive = driven(subject, 0.9)
     reply = subject.settle(Settle(0, subject.drive_codes(drive), (), (last, 0)))
     sizes = [codes.shape[-1] for codes in reply.states]
     wanted = [topology.layers[last].units, topology.layers[0].units]
@@ -145,27 +76,27 @@ def _order_of_layers(subject: Subject) -> None:
 
 def _coupled(subject: Subject) -> None:
     subject.needs(Capability.DIFFERENTIAL)
-    _ready(subject, STRENGTH)
-    positive = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
-    _ready(subject, -STRENGTH)
-    negative = float(np.median(_run(subject, _drive(subject, 0.6))[1][-1][0]))
+    coupled_block(subject, STRENGTH)
+    positive = float(np.median(settled(subject, driven(subject, 0.6))[1][-1][0]))
+    coupled_block(subject, -STRENGTH)
+    negative = float(np.median(settled(subject, driven(subject, 0.6))[1][-1][0]))
     demand(positive > NOISE > -NOISE > negative, f"outputs {positive:.3f} and {negative:.3f} for opposite weights")
 
 
 def _repeatable(subject: Subject) -> None:
-    _ready(subject, STRENGTH)
-    first, second = (_run(subject, _drive(subject, 0.3, 0.6))[1] for _ in range(2))
+    coupled_block(subject, STRENGTH)
+    first, second = (settled(subject, driven(subject, 0.3, 0.6))[1] for _ in range(2))
     off = max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
     demand(off < 2 * NOISE, f"the same settle twice differs by {off:.3f}")
 
 
 def _energy_falls(subject: Subject) -> None:
-    topology = _ready(subject, STRENGTH)
+    topology = coupled_block(subject, STRENGTH)
     if len(topology.layers) != 2:
         raise Skipped("the check is written for two layers")
-    drive = _drive(subject, 0.4)
-    states = [s[0, 0] for s in _run(subject, drive)[1]]
-    weight = _weight(subject, STRENGTH)
+    drive = driven(subject, 0.4)
+    states = [s[0, 0] for s in settled(subject, drive)[1]]
+    weight = looped_weight(subject, STRENGTH)
     found = _energy(topology, weight, drive[0], states)
     rng = np.random.default_rng(7)
     for _ in range(20):
@@ -181,18 +112,18 @@ def _energy(topology: Topology, weight: float, drive: Array, states: list[Array]
 
 
 def _free_phase(subject: Subject) -> None:
-    _ready(subject, STRENGTH)
-    drive = _drive(subject, 0.3, 0.6)
-    alone = _run(subject, drive)[1]
-    beside = _run(subject, drive, _nudge(subject, 2, 0.9), _nudge(subject, 2, -0.9))[1]
+    coupled_block(subject, STRENGTH)
+    drive = driven(subject, 0.3, 0.6)
+    alone = settled(subject, drive)[1]
+    beside = settled(subject, drive, nudged(subject, 2, 0.9), nudged(subject, 2, -0.9))[1]
     off = max(float(np.median(np.abs(a[0] - b[0]))) for a, b in zip(alone, beside, strict=True))
     demand(off < NOISE, f"the free phase moves by {off:.3f} when nudged phases follow it")
 
 
 def _nudge_sign(subject: Subject) -> None:
-    _ready(subject, 0.0)
-    up, down = _nudge(subject, 1, 0.65), _nudge(subject, 1, -0.65)  # one that is too large shall not end at the rails
-    states = _run(subject, _drive(subject, 0.3), up, down, reads=16)[1][-1]
+    coupled_block(subject, 0.0)
+    up, down = nudged(subject, 1, 0.65), nudged(subject, 1, -0.65)  # one that is too large shall not end at the rails
+    states = settled(subject, driven(subject, 0.3), up, down, reads=16)[1][-1]
     rise, fall = float(np.mean(states[1] - states[0])), float(np.mean(states[2] - states[0]))
     wanted = float(up[0, 0])
     step = subject.converters[ConverterId.OUTPUT_ADC].lsb / subject.state_unit_v
@@ -202,32 +133,32 @@ def _nudge_sign(subject: Subject) -> None:
 
 
 def _nudge_linear(subject: Subject) -> None:
-    _ready(subject, STRENGTH)
-    drive = _drive(subject, 0.4)
+    coupled_block(subject, STRENGTH)
+    drive = driven(subject, 0.4)
     shares = (0.4, 0.8)
-    nudges = [_nudge(subject, 1, s * sign) for s in shares for sign in (1, -1)]
-    states = _run(subject, drive, *nudges, reads=16)[1][-1]
+    nudges = [nudged(subject, 1, s * sign) for s in shares for sign in (1, -1)]
+    states = settled(subject, drive, *nudges, reads=16)[1][-1]
     small, large = (float(np.mean(states[1 + 2 * i] - states[2 + 2 * i])) / shares[i] for i in (0, 1))
     demand(abs(small - large) < 0.3 * abs(large), f"contrast per nudge {small:.4f} at half, {large:.4f} at full nudge")
 
 
 def _nudge_travels(subject: Subject) -> None:
-    topology = _ready(subject, STRENGTH)
+    topology = coupled_block(subject, STRENGTH)
     share = 0.9
-    states = _run(subject, _drive(subject, 0.3), _nudge(subject, 1, share), _nudge(subject, 1, -share), reads=16)[1]
+    states = settled(subject, driven(subject, 0.3), nudged(subject, 1, share), nudged(subject, 1, -share), reads=16)[1]
     contrast = float(np.mean(states[0][1] - states[0][2]))
-    size = 2 * float(_nudge(subject, 1, share)[0, 0]) * _weight(subject, STRENGTH) * topology.layers[-1].units
+    size = 2 * float(nudged(subject, 1, share)[0, 0]) * looped_weight(subject, STRENGTH) * topology.layers[-1].units
     if size < 0.01:
         raise Skipped(f"the nudge range moves layer 0 by {size:.4f} only")
     demand(contrast > 0.2 * size, f"layer 0 moved by {contrast:+.4f} under opposite nudges, expected about {size:+.4f}")
 
 
 def _clipped(subject: Subject) -> None:
-    topology = _ready(subject, 0.0)
+    topology = coupled_block(subject, 0.0)
     dac, units = subject.converters[ConverterId.DRIVE_DAC], topology.layers[0].units
     if max(abs(dac.low), abs(dac.high)) > subject.limits.active.max_drive_a:
         raise Skipped("max_drive_a keeps currents from the ends of the drive DAC")
-    codes = np.repeat(subject.drive_codes(_drive(subject, 0.3)), 3, axis=0)
+    codes = np.repeat(subject.drive_codes(driven(subject, 0.3)), 3, axis=0)
     codes[1, 0], codes[2] = 0, dac.max_code
     codes[2, 0] = 0
     found = subject.settle(Settle(0, codes, layers=(0,))).clipped.tolist()
@@ -235,12 +166,12 @@ def _clipped(subject: Subject) -> None:
 
 
 def _nudge_range(subject: Subject) -> None:
-    topology = _ready(subject, 0.0)
+    topology = coupled_block(subject, 0.0)
     for converter, place in ((ConverterId.DRIVE_DAC, 0), (ConverterId.NUDGE_DAC, 1)):
         largest = subject.converters[converter].max_code
         if largest in (2**8 - 1, 2**16 - 1, 2**32 - 1):
             continue
-        blocks = [subject.drive_codes(_drive(subject, 0.1)), subject.nudge_codes(_nudge(subject, 1, 0.1))]
+        blocks = [subject.drive_codes(driven(subject, 0.1)), subject.nudge_codes(nudged(subject, 1, 0.1))]
         blocks[place] = blocks[place].copy()
         blocks[place][0, 0] = largest + 1
         request = Settle(0, blocks[0], (blocks[1],), (len(topology.layers) - 1,))
@@ -251,7 +182,7 @@ def _not_configured(subject: Subject) -> None:
     subject.needs(Capability.SETTLE)
     subject.restart()
     subject.arm()
-    request = Settle(0, subject.drive_codes(_drive(subject, 0.1)), (), (0,))
+    request = Settle(0, subject.drive_codes(driven(subject, 0.1)), (), (0,))
     if Capability.CONFIGURABLE not in subject.identity.capabilities:
         raise Skipped("the topology is wired")
     subject.verbs.refused(Opcode.SETTLE, request.pack(), ErrorCode.NOT_CONFIGURED)
@@ -267,12 +198,12 @@ def _configured_again(subject: Subject) -> None:
 
 
 def _large_batch(subject: Subject) -> None:
-    _ready(subject, 0.0)
+    coupled_block(subject, 0.0)
     units = subject.topology.layers[0].units
     each = max(8 * units, SAMPLE_BYTES)
     batch = max(1, min(2048, subject.verbs.max_request // each, subject.verbs.max_reply // each))
     levels = np.linspace(0.05, 0.95, batch)
-    states = np.median(_run(subject, _drive(subject, *levels), reads=1)[1][0][0], axis=1)
+    states = np.median(settled(subject, driven(subject, *levels), reads=1)[1][0][0], axis=1)
     off = float(np.abs(states - levels * subject.topology.layers[0].slope).max())
     demand(off < 3 * NOISE, f"a sample of a batch of {batch} is off by {off:.3f}")
 

@@ -39,7 +39,7 @@ class Rest:
         spreads = [0.0] * len(block.topology.couplings)
         if block.can(Capability.READ):
             levels = [block.levels(n, READS) for n in range(len(spreads))]
-            spreads = [float((found[0] - found[1:].sum(axis=0)).std()) * block.weight_unit for found in levels]
+            spreads = [float(block.differences(found).std()) * block.weight_unit for found in levels]
         return cls(tuple(spreads), tuple(states))
 
     def widen(self, block: PlacedBlock, layer: int, found: Transfer) -> Transfer:

@@ -1,4 +1,7 @@
-"""Sweeps of one layer's input while all else is at zero weight: by the drive, by cells, by the nudge."""
+"""Sweeps of one layer's input while all else is at zero weight: by the drive, by cells, by the nudge.
+
+Cells of the first pair are swept; of further pairs, which are at their low end, what they read is in the input.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ def by_bias(block: PlacedBlock, layer: int) -> Sweep | None:
         levels[int(z < 0), rows - 1 - helpers :] = abs(z) / block.weight_unit / lines.sum()
         block.program({number: levels})
         seen = block.row_levels(number, range(rows - 1 - helpers, rows), READS)
-        inputs.append(lines @ (seen[0] - seen[1]) * block.weight_unit)
+        inputs.append(lines @ block.differences(seen) * block.weight_unit)
         states.append(block.states(rest, layer, block.patient_s))
     return Sweep("cells", np.stack(inputs), np.stack(states))
 
@@ -138,7 +141,7 @@ def _group(block: PlacedBlock, rows: range, most: float, corrected: Callable[[Ar
         seen = block.row_levels(0, rows, READS)
         both = block.settle(block.driven(0.0, REPEATS), time_s=block.patient_s, layers=[0, post]).states_v
         near, far = (np.asarray(v[0] / block.state_unit_v, dtype=np.float64) for v in both)
-        inputs.append((seen[0] - seen[1]) @ corrected(far.mean(axis=0)) * block.weight_unit)
+        inputs.append(block.differences(seen) @ corrected(far.mean(axis=0)) * block.weight_unit)
         states.append(near[:, rows.start : rows.stop])
     return np.stack(inputs), np.stack(states)
 
@@ -154,5 +157,5 @@ def _inputs(layer: Layer, points: int) -> Array:
 
 def _weighable(block: PlacedBlock, coupling: object) -> bool:
     """Has it a bias line whose weights can have both signs and be measured?"""
-    able = block.crossbar.planes == 2 and block.can(Capability.READ)
+    able = block.crossbar.planes >= 2 and block.can(Capability.READ)
     return able and isinstance(coupling, Dense) and coupling.bias

@@ -82,10 +82,16 @@ def good_rows(data: xr.Dataset) -> Mask:
 def balanced_rows(data: xr.Dataset) -> Mask:
     """Units of the first layer without a cell stuck high that its partner, as read at `rest`, does not cancel."""
     stuck = of(data) == STUCK_HIGH
-    if "rest" not in data or len(stuck) != 2:
+    if "rest" not in data or len(stuck) < 2:
         return good_rows(data)
     rest = data["rest"].to_numpy()[0]
-    return np.asarray(~(stuck & (np.abs(rest[0] - rest[1]) > BALANCED)).any(axis=(0, 2)))
+    unlike = np.abs(rest - partners(rest)) > BALANCED
+    return np.asarray(~(stuck & unlike).any(axis=(0, 2)))
+
+
+def partners(planes: NDArray[Any]) -> NDArray[Any]:
+    """What the other cell of every pair has, as `planes`, (planes, ...): planes 2n and 2n + 1 are a pair."""
+    return planes[np.arange(len(planes)) ^ 1]
 
 
 def left_out(data: xr.Dataset) -> str:

@@ -15,7 +15,7 @@ from firmware_specs.codes import Capability
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Region
 from firmware_specs.topology import Dense, Layer, Topology
-from hil.measuring.characterize.health import GOOD, STUCK_HIGH, Codes
+from hil.measuring.characterize.health import GOOD, STUCK_HIGH, Codes, partners
 from hil.measuring.placed import PlacedBlock
 
 Array = NDArray[np.float64]
@@ -83,20 +83,21 @@ class Probe(PlacedBlock):
         Args:
             levels: Wanted ones, (planes, rows, columns) or one for all.
         """
-        if self.health is None or self.seen is None or self.resistive:
+        if self.health is None or self.seen is None or self.resistive or self.shape[0] < 2:
             return levels
         whole = np.array(np.broadcast_to(levels, self.shape), dtype=np.float64)
-        for plane, opposite in ((0, 1), (1, 0)):
-            pairs = self._balancing(plane)
+        balancing = self._balancing()
+        for plane, pairs in enumerate(balancing):
+            opposite = plane ^ 1
             wanted = whole[plane] - whole[opposite]
             whole[opposite] = np.where(pairs, np.clip(self.seen[plane] - wanted, 0.0, 1.0), whole[opposite])
         return whole
 
-    def _balancing(self, plane: int) -> NDArray[np.bool_]:
-        """Pairs of which this plane's cell is stuck high and the other one works, (rows, columns)."""
-        if self.health is None:
-            return np.zeros(self.shape[1:], np.bool_)
-        return np.asarray((self.health[plane] == STUCK_HIGH) & (self.health[1 - plane] == GOOD))
+    def _balancing(self) -> NDArray[np.bool_]:
+        """Cells that are stuck high and have a partner that works, (planes, rows, columns)."""
+        if self.health is None or self.shape[0] < 2:
+            return np.zeros(self.shape, np.bool_)
+        return np.asarray((self.health == STUCK_HIGH) & (partners(self.health) == GOOD))
 
     def driven(self, value: float, samples: int, balanced: bool = False) -> Array:
         """A drive that is the same for every unit, (samples, units).
@@ -112,8 +113,8 @@ class Probe(PlacedBlock):
         drive = super().driven(value, samples)
         if self.health is not None and not self.resistive:
             stuck = self.health == STUCK_HIGH
-            if balanced:
-                stuck = stuck & ~stuck[::-1] & ~np.stack([self._balancing(0), self._balancing(1)])
+            if balanced and len(stuck) > 1:
+                stuck = stuck & ~partners(stuck) & ~self._balancing()
             held = stuck.any(axis=(0, 2))
             drive[:, : len(held)][:, held] = HELD
         return drive

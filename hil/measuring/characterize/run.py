@@ -294,6 +294,7 @@ def _attributes(crossbar: Crossbar, probe: Probe, chip: dict[str, str], plan: Pl
         "substrate": probe.topology.substrate,
         "settle_tolerance": repr(probe.settle_tolerance),
         "weight_unit": repr(probe.weight_unit),
+        "significance": repr(probe.significance),
         "converters": json.dumps(_converters(probe)),
         "read_v": repr(probe.read_v),
         "state_lsb": repr(probe.lsb(ConverterId.STATE_ADC)),

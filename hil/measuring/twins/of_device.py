@@ -144,7 +144,7 @@ def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
 def _pairs(parameters: dict[str, float]) -> dict[str, float]:
     if parameters.get("pairs", 1) == 1:
         return {}
-    return {"pairs": int(parameters["pairs"]), "significance": parameters["pair_significance"]}
+    return {"pairs": int(parameters["pairs"]), "significance": parameters.get("pair_significance", 1.0)}
 
 
 def _limits(limits: dict[str, str], resistive: bool) -> dict[str, float]:

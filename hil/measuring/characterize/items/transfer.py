@@ -23,6 +23,7 @@ from hil.measuring.characterize.probe import Probe
 from hil.measuring.characterize.steps import Record, Step, Write
 from hil.measuring.estimate import Estimate
 from hil.measuring.lines import Lines
+from hil.measuring.placed import differences
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -161,7 +162,7 @@ def _fed_back(data: xr.Dataset) -> Array:
     if "rest" not in data or "weight_unit" not in data.attrs:
         return np.zeros(data.sizes["unit"])
     cells = np.maximum(data["rest"].to_numpy()[0], -1.0)
-    weights = (cells[0] - cells[1]) * float(data.attrs["weight_unit"])
+    weights = differences(cells, float(data.attrs.get("significance", 1.0))) * float(data.attrs["weight_unit"])
     back = np.zeros(data.sizes["unit"])
     back[: len(weights)] = weights @ weights.sum(axis=0)
     return back
