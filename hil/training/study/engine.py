@@ -33,7 +33,7 @@ LITTLE = {
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    # workers are of this process: after five minutes of a closed laptop, or of a stopped job, they are as alive as it is
+    # workers are of this process: after five minutes of a closed laptop, or of a stopped job, they live as it does
     "distributed.scheduler.worker-ttl": None,
 }
 """Of a cluster that only waits for trainings: what Dask by default looks at a hundred times a second."""
