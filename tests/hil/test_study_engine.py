@@ -43,6 +43,34 @@ def started(python, folder, epochs, *more):
             study.kill()
 
 
+HELD = """
+import itertools
+import time
+from pathlib import Path
+from hil.learning.loss import cross_entropy
+from hil import register
+
+calls = itertools.count()
+
+@register("losses", "held")
+def held(scores, labels):
+    while Path(__file__).with_name("hold").exists() and next(calls) > 10:
+        time.sleep(0.01)
+    return cross_entropy(scores, labels)
+"""
+
+
+@pytest.fixture
+def hold(tmp_path, monkeypatch):
+    """A loss that waits in the middle of a training while this file is there, and how it is asked for."""
+    (tmp_path / "held.py").write_text(HELD, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    there = tmp_path / "hold"
+    there.touch()
+    return there, ("--plugin", "held", "--set", "loss=held")
+
+
 def wait_for(condition):
     began = time.monotonic()
     while not (found := condition()):  # the load is looked at again and again: it may have come since
@@ -98,14 +126,15 @@ def scheduler(python, tmp_path, monkeypatch):
         yield cluster.scheduler_address
 
 
-def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothing(python, tmp_path, capsys):
+def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothing(python, hold, tmp_path, capsys):
     """SIGTERM as Slurm sends it to all of a job whose time is up."""
-    folder = tmp_path / "study"
-    with started(python, folder, 12, "--jobs", "2") as study:
+    folder, (there, held) = tmp_path / "study", hold
+    with started(python, folder, 12, "--jobs", "2", *held) as study:
         killed = wait_for(lambda: in_the_middle(folder))
         os.kill(killed, signal.SIGKILL)
         ended = wait_for(lambda: (pid := in_the_middle(folder)) != killed and pid)
         os.kill(ended, signal.SIGTERM)
+        there.unlink()
         assert code_of(study) == 0
     noted = attempts(folder)
     whats = [note["what"] for notes in noted.values() for note in notes]
@@ -114,7 +143,7 @@ def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothi
     assert sum(len(found) for found in sessions) == 4
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
     assert steps == [12 * 3] * 2
-    assert run(arguments(folder, 12)) == 0
+    assert run(arguments(folder, 12, *held)) == 0
     assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
 
 
