@@ -176,7 +176,8 @@ def _far(costs: Many, u: Array, curvature: Array) -> Array:
         if (beyond := np.flatnonzero(fallen > 0.5)).size == 0:
             value[axis] = 0.0
         elif beyond[0] == 0:
-            value[axis] = max(value[axis], 1 / LOOSE**2)
+            if max(up[0], down[0]) < IMPOSSIBLE:  # beside what is impossible nothing is known
+                value[axis] = max(value[axis], 1 / LOOSE**2)
         else:
             around = [beyond[0] - 1, beyond[0]]
             value[axis] = 1 / np.interp(0.5, fallen[around], steps[around]) ** 2 - BEFORE
