@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -98,6 +99,24 @@ def _longer(own=0):
 def longer():
     """`longer()`: how much longer things may take where others use the machine; 1 where nobody does."""
     return _longer
+
+
+@pytest.fixture
+def own_clock(monkeypatch):
+    """`own_clock(now, sleep)`: this thread's time; what other tests left running goes on by the machine's.
+
+    A thread that sleeps until a moment of the other clock would move this one by the difference of both.
+    """
+    here, monotonic, slept = threading.get_ident(), time.monotonic, time.sleep
+
+    def mine(ours, machines):
+        return lambda *seconds: (ours if threading.get_ident() == here else machines)(*seconds)
+
+    def keep(now, sleep=slept):
+        monkeypatch.setattr(time, "monotonic", mine(now, monotonic))
+        monkeypatch.setattr(time, "sleep", mine(sleep, slept))
+
+    return keep
 
 
 @pytest.fixture

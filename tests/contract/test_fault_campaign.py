@@ -41,15 +41,14 @@ def open_link(plan):
 
 
 @pytest.fixture(autouse=True)
-def own_time(monkeypatch):
-    """Time passes while this process computes, and by what it would sleep: not while others have the processor."""
+def own_time(own_clock):
+    """Time passes while this thread computes, and by what it would sleep: not while others have the processor."""
     slept_s = [0.0]
 
     def sleep(seconds):
         slept_s[0] += seconds
 
-    monkeypatch.setattr(time, "monotonic", lambda: time.process_time() + slept_s[0])
-    monkeypatch.setattr(time, "sleep", sleep)
+    own_clock(lambda: time.thread_time() + slept_s[0], sleep)
 
 
 class Campaign:

@@ -128,18 +128,17 @@ class Patient(Loopback):
 
 
 class Clock:
-    def __init__(self, monkeypatch):
+    def __init__(self, own_clock):
         self.now_s = 1000.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
-        monkeypatch.setattr(time, "sleep", self.sleep)
+        own_clock(lambda: self.now_s, self.sleep)
 
     def sleep(self, seconds):
         self.now_s += max(seconds, 1e-4)
 
 
 @pytest.mark.parametrize("trouble", ["lost message", "lost message and nonces", "busy"])
-def test_watchdog_is_fed_while_an_answer_is_waited_for(trouble, monkeypatch):
-    heard, left, watchdog_s, clock = [], [], 0.6, Clock(monkeypatch)
+def test_watchdog_is_fed_while_an_answer_is_waited_for(trouble, own_clock):
+    heard, left, watchdog_s, clock = [], [], 0.6, Clock(own_clock)
     busy = b'-200,"Execution error;BUSY: 1000 ms, nothing was done"\n'
 
     class Numbered(Script):

@@ -94,18 +94,18 @@ class Tripping:
 @pytest.mark.parametrize(
     ("late_s", "times", "words"), [(0.0, 1, "quarter"), (9.0, 3, "late itself"), (0.5, 2, "quarter")]
 )
-def test_a_trip_that_a_late_host_caused_is_not_laid_at_the_device_s_door(monkeypatch, late_s, times, words):
+def test_a_trip_that_a_late_host_caused_is_not_laid_at_the_device_s_door(own_clock, late_s, times, words):
     device = Tripping(late_s)
-    monkeypatch.setattr(feeding.time, "monotonic", lambda: device.now)
+    own_clock(lambda: device.now)
     with pytest.raises(Skipped if words == "late itself" else Failed, match=words):
         feeding.feeds(device, "HEARTBEAT", device.beat)
     assert device.asked == list(feeding.TIMES_S[:times])
 
 
 @pytest.mark.parametrize(("late_s", "times"), [(0.0, 1), (0.5, 2), (9.0, 3)])
-def test_a_trip_that_a_late_host_let_happen_clears_no_device_of_being_fed_by_anything(monkeypatch, late_s, times):
+def test_a_trip_that_a_late_host_let_happen_clears_no_device_of_being_fed_by_anything(own_clock, late_s, times):
     device = Tripping(late_s)
-    monkeypatch.setattr(feeding.time, "monotonic", lambda: device.now)
+    own_clock(lambda: device.now)
     with pytest.raises(Skipped, match="late itself") if times == 3 else nullcontext():
         feeding.does_not_feed(device, "noise", device.beat)
     assert device.asked == list(feeding.TIMES_S[:times])
