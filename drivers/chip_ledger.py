@@ -77,7 +77,7 @@ class ChipLedger:
         joules = [values for name, values in self._kept.items() if name.endswith(".joules")]
         most = max((int(values.max(initial=0)) for values in pulses), default=0)
         heat = max((float(values.max(initial=0)) for values in joules), default=0.0)
-        return most, heat, float(sum(values.sum() for values in joules))
+        return most, heat, sum((float(values.sum()) for values in joules), 0.0)
 
     def had(self, crossbar: str, shape: tuple[int, ...]) -> tuple[Pulses, Joules]:
         """What cells have had, zeros where nothing is known; cells keep their place whatever a block's size is."""

@@ -64,7 +64,9 @@ def choose(ramps: Sequence[Ramps], families: Sequence[Family] = FAMILIES, seed: 
     few = any(len(r.x) < FEW for r in ramps)
     whole = [turned(_fewer(r, seed), few) for r in ramps]
     split = [_halves(t, few, seed) for t, _ in whole]
-    readings = sum(held.ramps.judged.sum() * len(held.taken) // (len(held.ramps.x) * held.parts) for _, held in split)
+    readings = sum(
+        int(held.ramps.judged.sum()) * len(held.taken) // (len(held.ramps.x) * held.parts) for _, held in split
+    )
     likelihoods: dict[str, tuple[int, Array]] = {}
     middles: dict[str, Array] = {}
 
