@@ -42,6 +42,7 @@ LOOSE = 0.1
 """Standard uncertainty from which on a parameter's curvature is looked at as far away as the parameter may be."""
 
 SCALES = 24
+"""How many distances are looked at."""
 
 
 @dataclass(frozen=True)
