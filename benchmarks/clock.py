@@ -93,9 +93,11 @@ def _machine_busy_s() -> float:
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU time of this process in each function, run in turn: other processes disturb it least."""
+def cpu_seconds(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU time of this process in each function, run in turn after once for nothing: others disturb it least."""
     spent: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        function()
     for _ in range(rounds):
         for name, function in functions.items():
             began = time.process_time()

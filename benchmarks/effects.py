@@ -8,14 +8,13 @@ wires cost: a settle, one after new weights were written, and a training step, w
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from benchmarks.clock import cpu_seconds
 from emulator.chip import Chip
 from emulator.network import Stop
 from firmware_specs.chains import dense_chain
@@ -43,7 +42,7 @@ def table(rounds: int = 15) -> list[str]:
             "no effects": EmulatorBench(Chip(without_effects(sheet)), "emulator:no-effects"),
             "all effects": EmulatorBench(Chip(sheet), f"emulator:{DATASHEET}"),
         }
-        times = _alternate({label: _step(name, bench) for label, bench in benches.items()}, rounds)
+        times = cpu_seconds({label: _step(name, bench) for label, bench in benches.items()}, rounds)
         for label, seconds in times.items():
             lines.append(f"  {name:12s} {label:12s} {seconds * 1e3:8.1f} {seconds / times['no effects']:6.2f}")
     return lines
@@ -55,7 +54,7 @@ def wires_table(rounds: int = 15) -> list[str]:
     for name in WIRED:
         sheets = {"without": load(name).model_copy(update={"wires": Wires()}), "with": load(name)}
         for what, work in (("settle", _settle), ("write, settle", _write_and_settle), ("mnist-dense step", _training)):
-            times = _alternate({label: work(sheet) for label, sheet in sheets.items()}, rounds)
+            times = cpu_seconds({label: work(sheet) for label, sheet in sheets.items()}, rounds)
             without, wired = times["without"] * 1e3, times["with"] * 1e3
             lines.append(f"  {name:8s} {what:18s} {without:8.2f} {wired:8.2f} {wired / without:6.2f}")
     return lines
@@ -104,19 +103,6 @@ def without_effects(sheet: Datasheet) -> Datasheet:
             "output_adc": sheet.output_adc.model_copy(update=ideal),
         }
     )
-
-
-def _alternate(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of each step, run in turn."""
-    times: dict[str, list[float]] = {label: [] for label in steps}
-    for step in steps.values():
-        step()
-    for _ in range(rounds):
-        for label, step in steps.items():
-            began = time.process_time()
-            step()
-            times[label].append(time.process_time() - began)
-    return {label: statistics.median(seconds) for label, seconds in times.items()}
 
 
 def _step(name: str, bench: Bench) -> Callable[[], object]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import sys
 import time
 import traceback
@@ -26,6 +25,7 @@ import torch
 
 from emulator.chip import Chip
 from emulator.network import Stop, relax
+from firmware_specs import platform
 from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 from hil.counterparts.emulator import EmulatorBench
@@ -157,13 +157,6 @@ def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes[half:]), np.log(np.maximum(values[half:], 1e-9)), 1)[0])
 
 
-def processor() -> str:
-    """Its name, where the system tells."""
-    path = Path("/proc/cpuinfo")
-    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return next((row.partition(":")[2].strip() for row in rows if row.startswith("model name")), platform.processor())
-
-
 def draw(found: dict[Line, list[tuple[int, float, float]]], path: Path, said: str) -> None:
     """Time and memory on log axes, a dotted line of the counted slope through the last point of each."""
     mpl.use("agg")
@@ -188,7 +181,9 @@ def draw(found: dict[Line, list[tuple[int, float, float]]], path: Path, said: st
 def main() -> None:
     """Prints the table, and draws it where a picture is named."""
     torch.set_num_threads(1)
-    said = f"{processor()}, 1 thread, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}, benchmarks.growth"
+    said = (
+        f"{platform.processor()}, 1 thread, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}, benchmarks.growth"
+    )
     print(said)
     print("line                          CPU time: slope (counted)  memory: slope (counted)   largest")
     found: dict[Line, list[tuple[int, float, float]]] = {}

@@ -11,7 +11,6 @@ CPU time of this process: other work on the machine does not count, but for what
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import cpu_seconds
+from benchmarks.energy_based import Trained, importable
 from emulator.network import Stop
 from hil.counterparts.opening.bench import open_bench
 from hil.experiments.schema import Experiment
@@ -59,53 +59,21 @@ def step_of(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], ob
     return step
 
 
-class Peer:
+def peer_of(checkout: Path, model: nn.Module, hidden: int) -> Trained:
     """Their network with the weights of one of ours."""
+    importable(checkout)
+    from model.hopfield.minimizer import FixedPointMinimizer
+    from model.hopfield.network import DeepHopfieldEnergy
 
-    def __init__(self, checkout: Path, model: nn.Module, hidden: int) -> None:
-        if str(checkout) not in sys.path:
-            sys.path.insert(0, str(checkout))
-        from model.function.cost import SquaredError
-        from model.function.network import Network
-        from model.hopfield.minimizer import FixedPointMinimizer
-        from model.hopfield.network import DeepHopfieldEnergy
-        from training.monitor import Optimizer
-        from training.sgd import AugmentedFunction, EquilibriumProp
-
-        energy = DeepHopfieldEnergy([(1, 28, 28), (hidden,), (10,)], [0.7, 0.7])
-        energy.set_device("cpu")
-        self.energy, self.network = energy, Network(energy)
-        self.cost = SquaredError(energy.layers()[-1])
-        free = self.network.free_layers()
-        augmented = AugmentedFunction(energy, self.cost)
-        nudged = FixedPointMinimizer(augmented, free)
-        self.estimator = EquilibriumProp(energy.params(), energy.layers(), augmented, self.cost, nudged)
-        self.estimator.nudging, self.estimator.variant = NUDGE, "centered"
-        self.inference = FixedPointMinimizer(energy, free)
-        for minimizer in (nudged, self.inference):
-            minimizer.num_iterations, minimizer.mode = SWEEPS, "asynchronous"
-        self.optimizer = Optimizer(energy, self.cost, [RATE] * 4)
-        mine = [parameter for _, parameter in sorted(model.named_parameters(), key=lambda p: p[0])]
-        with torch.no_grad():
-            for theirs in energy.params():
-                size = theirs.state.numel()
-                (match,) = (p for p in mine if p.numel() == size and (p.dim() > 1) == (theirs.state.dim() > 1))
-                theirs.state.copy_(match.t().reshape(theirs.state.shape))
-
-    def outputs(self, images: Tensor) -> Tensor:
-        """Output states of the free phase from rest."""
-        self.network.set_input(images, reset=True)
-        self.inference.compute_equilibrium()
-        return self.energy.layers()[-1].state.clone()
-
-    def step(self, images: Tensor, labels: Tensor) -> None:
-        """One step."""
-        self.network.set_input(images, reset=False)
-        self.inference.compute_equilibrium()
-        self.cost.set_target(labels)
-        for parameter, gradient in zip(self.energy.params(), self.estimator.compute_gradient(), strict=True):
-            parameter.state.grad = gradient
-        self.optimizer.step()
+    energy = DeepHopfieldEnergy([(1, 28, 28), (hidden,), (10,)], [0.7, 0.7])
+    trained = Trained(energy, FixedPointMinimizer, SWEEPS, NUDGE, RATE)
+    mine = list(model.parameters())
+    with torch.no_grad():
+        for theirs in energy.params():
+            size = theirs.state.numel()
+            (match,) = (p for p in mine if p.numel() == size and (p.dim() > 1) == (theirs.state.dim() > 1))
+            theirs.state.copy_(match.t().reshape(theirs.state.shape))
+    return trained
 
 
 def table(hidden: int, batch: int, rounds: int, checkout: Path | None) -> list[str]:
@@ -117,7 +85,7 @@ def table(hidden: int, batch: int, rounds: int, checkout: Path | None) -> list[s
     steps: dict[str, Callable[[], object]] = {}
     note = []
     if checkout is not None:
-        peer = Peer(checkout, model, hidden)
+        peer = peer_of(checkout, model, hidden)
         apart = (peer.outputs(images) - model(images).detach()).abs().max()
         note = [f"  outputs after {SWEEPS} sweeps, ours less theirs: {float(apart):.1e}"]
         steps["theirs"] = lambda: peer.step(images, labels)

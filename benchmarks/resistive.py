@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import alternate, cpu_seconds
+from benchmarks.energy_based import Trained, importable
 from emulator import ngspice
 from emulator.chip import Chip
 from emulator.netlist import Circuit
@@ -77,7 +77,7 @@ def training_table(rounds: int, checkout: Path | None) -> list[str]:
     note = []
     ours = _model(Stop(SWEEPS, 0.0))
     if checkout is not None:
-        peer = Peer(checkout, ours)
+        peer = _peer(checkout, ours)
         apart = (peer.outputs(images) - ours(images).detach()).abs().max()
         note = [f"  output voltages after {SWEEPS} sweeps, ours less theirs: {float(apart):.1e}"]
         steps["theirs"] = lambda: peer.step(images, labels)
@@ -115,53 +115,20 @@ def _step(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], obje
     return step
 
 
-class Peer:
+def _peer(checkout: Path, ours: nn.Module) -> Trained:
     """Their network of the same shape with the same conductances, trained as in their `drn.py`."""
+    importable(checkout)
+    from model.resistive.minimizer import QuadraticMinimizer
+    from model.resistive.network import DeepResistiveEnergy
 
-    def __init__(self, checkout: Path, ours: nn.Module) -> None:
-        sys.path.insert(0, str(checkout))
-        from model.function.cost import SquaredError
-        from model.function.network import Network
-        from model.resistive.minimizer import QuadraticMinimizer
-        from model.resistive.network import DeepResistiveEnergy
-        from training.monitor import Optimizer
-        from training.sgd import AugmentedFunction, EquilibriumProp
-
-        energy = DeepResistiveEnergy([(2, 28, 28), (100,), (10,)], [1.0, 1.0], 100.0)
-        energy.set_device("cpu")
-        self.energy, self.network = energy, Network(energy)
-        self.cost = SquaredError(energy.layers()[-1])
-        free = self.network.free_layers()
-        augmented = AugmentedFunction(energy, self.cost)
-        nudged = QuadraticMinimizer(augmented, free)
-        self.estimator = EquilibriumProp(energy.params(), energy.layers(), augmented, self.cost, nudged)
-        self.estimator.nudging, self.estimator.variant = 1.0, "centered"
-        self.inference = QuadraticMinimizer(energy, free)
-        for minimizer in (nudged, self.inference):
-            minimizer.num_iterations, minimizer.mode = SWEEPS, "asynchronous"
-        self.optimizer = Optimizer(energy, self.cost, [0.006] * 4)
-        (block,) = energy_blocks(ours).values()
-        with torch.no_grad():
-            weights = [block.get_parameter(f"weight_{i}") for i in range(2)]
-            for mine, theirs in zip(weights, energy.params()[2:], strict=True):
-                theirs.state.copy_(mine.T.reshape(theirs.state.shape))
-
-    def outputs(self, images: Tensor) -> Tensor:
-        """Output voltages of the free phase from rest."""
-        self.network.set_input(images, reset=True)
-        self.inference.compute_equilibrium()
-        return self.energy.layers()[-1].state.clone()
-
-    def step(self, images: Tensor, labels: Tensor) -> None:
-        """One step as their `Trainer` does it, without its statistics."""
-        self.network.set_input(images, reset=False)
-        self.inference.compute_equilibrium()
-        self.cost.set_target(labels)
-        for parameter, gradient in zip(self.energy.params(), self.estimator.compute_gradient(), strict=True):
-            parameter.state.grad = gradient
-        self.optimizer.step()
-        for parameter in self.energy.params():
-            parameter.clamp_()
+    energy = DeepResistiveEnergy([(2, 28, 28), (100,), (10,)], [1.0, 1.0], 100.0)
+    trained = Trained(energy, QuadraticMinimizer, SWEEPS, 1.0, 0.006)
+    (block,) = energy_blocks(ours).values()
+    with torch.no_grad():
+        weights = [block.get_parameter(f"weight_{i}") for i in range(2)]
+        for mine, theirs in zip(weights, energy.params()[2:], strict=True):
+            theirs.state.copy_(mine.T.reshape(theirs.state.shape))
+    return trained
 
 
 def main() -> None:
