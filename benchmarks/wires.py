@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,10 +22,10 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 import pyvisa
-import serial
 from cobs import cobs
 from pyvisa.resources import MessageBasedResource
 
+from benchmarks.bare_links import Action, bare_block, bare_serial
 from drivers.connect import connect
 from drivers.crossbar import Crossbar
 from drivers.link import FramedLink
@@ -44,7 +43,6 @@ SHEET = "discrete-board"
 EPOCHS = 4
 DOORS = ("pty", "socket", "scpi socket", "hislip")
 QUESTION = "SYST:ECHO? 'abcdefghijklmnop'"
-Action = Callable[[], object]
 
 
 def rates(*actions: Action) -> list[float]:
@@ -139,27 +137,6 @@ def virtual_instrument() -> Iterator[Instrument]:
         yield Instrument(child.pid, dict(zip(DOORS, addresses, strict=True)))
 
 
-def bare_serial(url: str, size: int) -> Action:
-    """Write and read back with pyserial alone, never more under way than a terminal's buffer takes."""
-    port = serial.serial_for_url(url, baudrate=115200, timeout=1)
-    if url.startswith("socket:"):
-        port._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    data = os.urandom(size)
-
-    def echo_socket() -> None:
-        port.write(data)
-        port.read(size)
-
-    def echo() -> None:
-        sent = got = 0
-        while got < size:
-            while sent < size and sent - got < 2 * 4096:
-                sent += port.write(data[sent : sent + 4096])
-            got += len(port.read(min(size - got, max(1, port.in_waiting))))
-
-    return echo_socket if url.startswith("socket:") else echo
-
-
 def serial_table(instrument: Instrument) -> None:
     """Framed link against bare pyserial."""
     for door, kind in (("pty", "pty"), ("socket", "tcp")):
@@ -215,32 +192,15 @@ def visa_table(instrument: Instrument) -> None:
             bare_link.write_termination = bare_link.read_termination = "\n"
             query = (lambda bare=bare_link: bare.query(QUESTION), pid)
             compared(f"{door:12}  query  ", query, ours(QUESTION.encode()))
-            block_echo = bare_block(manager, bare_link)
+            block_echo = bare_block(manager, bare_link, PAYLOADS["random"])
             messages = [b":SYST:ECHO? " + block(payload) for payload in PAYLOADS.values()]
             compared(f"{door:12} {LARGE:6} B", (block_echo, pid), ours(messages[-1]))
             bare, *each = rates(block_echo, *(ours(message)[0] for message in messages))
             words = "  ".join(f"{name} {rate / bare:4.0%}" for name, rate in zip(PAYLOADS, each, strict=True))
             print(f"{door:12} {LARGE:6} B  bare {bare * LARGE / 1e6:5.1f} MB/s each way  driver: {words}")
+            settles = partial(link.ask, messages[-1], "echo", 2.0, once=True, tied=True)
+            compared(f"{door:12} as settles ask", (block_echo, pid), (settles, instrument.pid))
             bare_link.close()
-
-
-def bare_block(manager: pyvisa.ResourceManager, link: MessageBasedResource) -> Action:
-    """pyvisa alone: a block written and read back by its length, with no end sign that its bytes could hold."""
-    data = block(PAYLOADS["random"])
-    link.write_termination, link.read_termination = "", None
-    if link.resource_class == "SOCKET":
-        session = manager.visalib.sessions[link.session]  # type: ignore[attr-defined]
-        session.interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def echo() -> None:
-        link.write_raw(data)
-        link.read_bytes(len(data), chunk_size=LARGE)
-
-    def ask() -> None:
-        link.write_raw(b":SYST:ECHO? " + data)
-        link.read_raw(2 * LARGE)
-
-    return echo if link.resource_class == "SOCKET" else ask
 
 
 def settle_table(doors: dict[str, str]) -> None:

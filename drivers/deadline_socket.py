@@ -55,8 +55,18 @@ class DeadlineSocket:
         Raises:
             TimeoutError: the rest did not come in time. ConnectionResetError: it cannot come.
         """
-        while left := getattr(self._inner, "left", 0):
-            self.recv_into(bytearray(min(left, CHUNK)))
+        while self.left:
+            self.recv_into(bytearray(min(self.left, CHUNK)))
+
+    @property
+    def follows(self) -> bool:
+        """Does the inner socket follow messages?"""
+        return hasattr(self._inner, "left")
+
+    @property
+    def left(self) -> int:
+        """Bytes of a message of which a part has been read; 0 between messages, and where nobody follows them."""
+        return int(getattr(self._inner, "left", 0))
 
     def settimeout(self, seconds: float | None) -> None:
         """Nothing: the deadline counts."""

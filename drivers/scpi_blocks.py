@@ -36,12 +36,10 @@ class BlockReader:
         if length > most:
             text = f"a block of {length} bytes is announced, {most} are the most that can be right"
             raise ProtocolViolation(text, device=self._wire.address, last=piece[:start])
-        end = start + length
-        piece = self._at_least(piece, end, until)
-        rest = piece[end:]
+        data, rest = self._at_least(piece[start : start + length], length, until), piece[start + length :]
         while len(rest) < 2 and not rest.endswith(b"\n"):
             rest += self._wire.read_piece(b"\n", PIECE, until)
-        return piece[start:end], rest
+        return data, rest
 
     def _indefinite(self, begun: bytes, until: float, most: int) -> tuple[bytes, bytes]:
         """A block `#0`, which goes on to the end of the message: the errors are looked for there, not in the block.

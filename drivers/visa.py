@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from drivers.vxi11_calls import Vxi11Calls
 
 CLOSE_S = 0.5
+FIRST, MOST_REST = 1 << 12, 1 << 20
+"""Bytes to read of a HiSLIP message before its length is known, and of its rest at once, at most."""
 NEARLY = 0.9
 """A timeout this near is not set again: it costs as much as a read."""
 _TIMEOUT = constants.ResourceAttribute.timeout_value
@@ -209,10 +211,18 @@ class VisaSession:
         return Descriptor(wire, self.address)
 
     def _fill(self, deadline: float) -> bytes:
-        chunk = self._read(CHUNK, deadline)
+        chunk = self._read(self._room, deadline)
         if not chunk:
             raise ProtocolViolation("the reply ended before all of it had come", device=self.address)
         return chunk
+
+    @property
+    def _room(self) -> int:
+        """Bytes to read at once: of a HiSLIP message the rest once its length is known; the library zeroes them all."""
+        sync = self._timed[0] if self._numbered else None
+        if not isinstance(sync, DeadlineSocket) or not sync.follows:
+            return CHUNK
+        return min(sync.left or FIRST, MOST_REST)
 
     def _read(self, count: int, deadline: float) -> bytes:
         self._check()

@@ -153,7 +153,7 @@ def node_permission(node: Path) -> str:
 
 
 class Poll:
-    """A descriptor, a terminal or a socket, waited for with `poll`.
+    """A descriptor, a terminal or a socket, waited for with `poll`, whose milliseconds Python rounds up: 0 stays 0.
 
     Args:
         number: The descriptor, non-blocking; it stays its owner's to close.
@@ -168,17 +168,17 @@ class Poll:
 
     def readable(self, timeout_s: float) -> bool:
         """Waits until something can be read."""
-        return bool(self._in.poll(timeout_s * 1000.0 + 0.5))
+        return bool(self._in.poll(timeout_s * 1000.0))
 
     def ready(self, timeout_s: float) -> tuple[bool, bool]:
         """Waits until something can be read or written; says which."""
-        events = self._both.poll(timeout_s * 1000.0 + 0.5)
+        events = self._both.poll(timeout_s * 1000.0)
         happened = events[0][1] if events else 0
         return bool(happened & ~select.POLLOUT), bool(happened & select.POLLOUT)
 
     def writable(self, timeout_s: float) -> bool:
         """Waits until something can be written."""
-        return bool(self._out.poll(timeout_s * 1000.0 + 0.5))
+        return bool(self._out.poll(timeout_s * 1000.0))
 
     def read(self, most: int) -> bytes:
         """What is here."""

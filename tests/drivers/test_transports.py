@@ -65,6 +65,11 @@ def test_silence_is_a_timeout_at_the_deadline(echo, deadline, takes_less_than):
     takes_less_than(0.5, read)
 
 
+def test_what_has_come_already_is_asked_for_without_a_wait(echo, takes_less_than):
+    """Every SCPI message asks: a wait of 1 ms, the shortest of `poll`, is ten times what its exchange takes."""
+    takes_less_than(0.02, lambda: [echo.waiting() for _ in range(20)], times=50)
+
+
 def test_half_an_answer_is_a_timeout(echo, deadline):
     echo.write(b"abc", deadline())
     with pytest.raises(LinkTimeout):
