@@ -28,6 +28,7 @@ from firmware_specs.datasheet.section import Positive
 from hil.counterparts.cell_array import CellArray, Pulsed, added
 from hil.experiments.parts import Count
 from hil.learning.updates import symmetric_point
+from hil.learning.updates.portions import next_lines, whole_pulses
 from hil.learning.updates.update import PulsedUpdate
 
 CELLS = 2
@@ -135,13 +136,8 @@ class ResidualRule:
     def _first_zeros(self, draws: torch.Generator) -> Pulsed:
         settings, array, sent = self._settings, self._array, [Pulsed(0, 0, 0)]
         for pair in range(1, self._last + 1):
-            if settings.search:
-                found, pulsed = symmetric_point.find(array, settings.search, settings.reads, draws, pair)
-                sent.append(pulsed)
-            else:
-                reads = symmetric_point.LAST * settings.reads
-                couplings = range(len(array.topology.couplings))
-                found = [array.weights(n, slice(None), reads, pair) for n in couplings]
+            found, pulsed = symmetric_point.zeros(array, settings.search, settings.reads, draws, pair)
+            sent.append(pulsed)
             for n, zero in enumerate(found):
                 self._state[f"zero_{n}_{pair}"] = zero
         return added(sent)
@@ -162,17 +158,13 @@ class ResidualRule:
 
     def _send(self, n: int, pair: int, change: Tensor, most: int, draws: torch.Generator) -> Pulsed:
         """A change in pulses, rounded at random."""
-        counts = (change + torch.rand(change.shape, generator=draws, dtype=torch.float64)).floor().long()
-        return self._array.send(n, counts, most, draws, pair)
+        return self._array.send(n, whole_pulses(change, draws), most, draws, pair)
 
     def _next_lines(self, n: int, pair: int) -> slice:
-        rows = len(self._state[f"zero_{n}_{pair}"])
         line = self._state["line"].clone()
-        first = int(line[n, pair])
-        last = min(first + (self._settings.lines or rows), rows)
-        line[n, pair] = 0 if last == rows else last
+        rows, line[n, pair] = next_lines(int(line[n, pair]), len(self._state[f"zero_{n}_{pair}"]), self._settings.lines)
         self._state["line"] = line
-        return slice(first, last)
+        return rows
 
 
 def carried_at_most(most: int, ratio: float) -> int:

@@ -67,6 +67,30 @@ def find(array: CellArray, most: int, reads: int, draws: torch.Generator, pair: 
     return points, added(sent)
 
 
+def zeros(
+    array: CellArray, most: int, reads: int, draws: torch.Generator, pair: int = 0
+) -> tuple[list[Tensor], Pulsed]:
+    """What counts as zero when a rule begins: symmetric points as `find` finds them, without a search what cells read.
+
+    Args:
+        array: Of the cells.
+        most: Pairs of pulses at most; 0: no search, nothing is sent.
+        reads: As `find` takes them.
+        draws: As `find` takes them.
+        pair: As `find` takes it.
+
+    Returns:
+        As of `find`.
+
+    Raises:
+        ValueError: as of `find`.
+    """
+    if most:
+        return find(array, most, reads, draws, pair)
+    couplings = range(len(array.topology.couplings))
+    return [array.weights(n, slice(None), LAST * reads, one_pair(array, pair)) for n in couplings], Pulsed(0, 0, 0)
+
+
 def _all(
     array: CellArray, cells: list[tuple[int, int]], pulses: int, draws: torch.Generator, pair: int
 ) -> list[Pulsed]:

@@ -25,6 +25,7 @@ from firmware_specs.datasheet.section import Fraction, Positive
 from hil.counterparts.cell_array import CellArray, Pulsed, added, one_pair, pair_span
 from hil.experiments.parts import Count
 from hil.learning.updates import symmetric_point
+from hil.learning.updates.portions import next_lines, whole_pulses
 from hil.learning.updates.update import PulsedUpdate
 
 Zero = Literal["symmetric_point", "last_period"]
@@ -170,13 +171,8 @@ class TransferRule:
     def _first_zero(self, draws: torch.Generator) -> Pulsed:
         settings, fast = self._settings, self._fast
         fast.prepare(_zeros(fast))
-        sent = Pulsed(0, 0, 0)
-        if settings.zero == "symmetric_point" and settings.search:
-            found, sent = symmetric_point.find(fast, settings.search, settings.reads, draws)
-        else:
-            reads = symmetric_point.LAST * settings.reads
-            couplings = range(len(fast.topology.couplings))
-            found = [fast.weights(n, slice(None), reads, one_pair(fast)) for n in couplings]
+        search = settings.search if settings.zero == "symmetric_point" else 0
+        found, sent = symmetric_point.zeros(fast, search, settings.reads, draws)
         for n, zero in enumerate(found):
             self._state[f"zero_{n}"] = zero
             if settings.zero == "last_period":
@@ -186,8 +182,7 @@ class TransferRule:
     def _gathered(self, n: int, part: Tensor, draws: torch.Generator) -> Pulsed:
         """The gradient, with the lines' signs, in whole pulses rounded at random."""
         wanted = self._state[f"sign_{n}"] * part * self._settings.fast
-        counts = (wanted + torch.rand(wanted.shape, generator=draws, dtype=torch.float64)).floor().long()
-        return self._fast.send(n, counts, self._settings.most, draws)
+        return self._fast.send(n, whole_pulses(wanted, draws), self._settings.most, draws)
 
     def _transferred(self, n: int, factor: float, draws: torch.Generator) -> Pulsed:
         """Reads lines of the fast array and moves the slow one by what has added up."""
@@ -215,14 +210,10 @@ class TransferRule:
         return max(1.0, pair_span(fast) / 2 / (fast.pulse_step() * self._settings.fast * between))
 
     def _next_lines(self, n: int) -> slice:
-        rows = len(self._state[f"read_{n}"])
-        count = min(self._settings.lines or rows, rows)
         line = self._state["line"].clone()
-        first = int(line[n])
-        last = min(first + count, rows)
-        line[n] = 0 if last == rows else last
+        rows, line[n] = next_lines(int(line[n]), len(self._state[f"read_{n}"]), self._settings.lines)
         self._state["line"] = line
-        return slice(first, last)
+        return rows
 
     def _turn(self, n: int, rows: slice, seen: Tensor) -> None:
         """Counts a reading of the lines; those at the end of a chopper period change their sign and take a new zero."""
