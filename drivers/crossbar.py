@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drivers import cell_verbs
 from drivers.cells import UNKNOWN, Cells, Snapshot
+from drivers.coinciding import coincided
 from drivers.convert import Floats, from_codes, rail_codes, to_codes
 from drivers.errors import OutOfRange, ProtocolViolation
 from drivers.multiplying import multiplied
@@ -23,7 +24,18 @@ from drivers.updating import updated
 from drivers.writing import OVERHEAD, Programmed, cell_bytes, changed_cells, write_requests
 from firmware_specs import deeds
 from firmware_specs.codes import Capability, ConverterId, Parameter
-from firmware_specs.messages import Product, Region, Settle, Term, Update, Updated, WriteCells, Written
+from firmware_specs.messages import (
+    Coincide,
+    Product,
+    Region,
+    Settle,
+    Term,
+    Train,
+    Update,
+    Updated,
+    WriteCells,
+    Written,
+)
 from firmware_specs.topology import Topology
 
 
@@ -185,6 +197,22 @@ class Crossbar:
         known = self._cells.known(region.array)[region.coupling]
         known[region.plane][region.slices] = UNKNOWN
         return cell_verbs.pulse(self.session, region, up, float(amplitude_v), float(width_s), counts.astype(np.int64))
+
+    def coincide(self, array: int, trains: Sequence[Train], *, amplitude_v: float, width_s: float) -> int:
+        """Pulses rows and columns together; returns the largest pulse total any of the trains' cells has now.
+
+        Args:
+            array: Which one.
+            trains: Slots in which lines are pulsed, one train after the other.
+            amplitude_v: What a cell sees of which both lines are pulsed, volts, positive.
+            width_s: Width of a pulse, seconds, positive.
+
+        Raises:
+            OutOfRange: beyond a limit, or lines that are not there. BudgetSpent: a cell would get too many.
+        """
+        self._need(Capability.COINCIDE)
+        whole = Coincide(array, float(amplitude_v), float(width_s), tuple(trains))
+        return coincided(self.session, whole, self._cells.known(array), max(self.g_range_s))
 
     def measure(self, region: Region, volts: Sequence[float], reads: int = 1) -> Floats:
         """Currents of the cells of a region, (volts, reads, rows, columns), amperes."""

@@ -16,6 +16,7 @@ from firmware_specs.frame import MAX_FRAME
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
+    Coincide,
     Configure,
     Configured,
     Converter,
@@ -216,6 +217,10 @@ class Framed:
     def pulse(self, request: Pulse, seconds: float) -> Pulsed:
         """Programming pulses."""
         return self._ask(Opcode.PULSE, request.pack(), Pulsed.parse, seconds)
+
+    def coincide(self, request: Coincide, seconds: float) -> Pulsed:
+        """Pulses on rows and columns."""
+        return self._ask(Opcode.COINCIDE, request.pack(), Pulsed.parse, seconds)
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""

@@ -8,7 +8,7 @@ reply was lost has been counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,6 +21,9 @@ from firmware_specs.messages import PULSES_A_CELL, LimitsRecord, Region
 
 Plane = tuple[int, int, int]
 """Array, coupling, plane."""
+Joules = NDArray[np.float64]
+Planned = tuple[Plane, tuple[slice, slice], NDArray[np.int64], Joules]
+"""A plane, some of its cells, and the pulses and joules they will have had."""
 
 MOST_READS = 65535
 OPEN_ENDED = ("max_energy_per_cell_j", "max_source_v")
@@ -195,6 +198,28 @@ class Guard:
             counts: Pulses of every cell, (rows, columns).
             g_s: Conductances for the energy, siemens; the largest the cell can have is an upper bound.
         """
+        self._pulse_shape(amplitude_v, width_s)
+        if (counts < 0).any():
+            raise OutOfRange("pulse counts: negative", device=self._device)
+        joules = counts * (amplitude_v**2 * np.asarray(g_s, dtype=np.float64) * width_s)
+        self._spend([self._planned(region, counts.astype(np.int64), joules)])
+
+    def charge_coincidences(
+        self, planes: Mapping[Region, tuple[NDArray[np.int64], Joules]], amplitude_v: float, width_s: float, g_s: float
+    ) -> None:
+        """Refuses pulses on rows and columns beyond limits or budgets as a whole; else charges them.
+
+        Args:
+            planes: Regions, none of which overlap; pulses of every cell, and what heats it besides, in pulses.
+            amplitude_v: Height, positive.
+            width_s: Width, positive.
+            g_s: The largest conductance a cell can have, siemens.
+        """
+        self._pulse_shape(amplitude_v, width_s)
+        each_j = amplitude_v**2 * g_s * width_s
+        self._spend([self._planned(region, n, (n + besides) * each_j) for region, (n, besides) in planes.items()])
+
+    def _pulse_shape(self, amplitude_v: float, width_s: float) -> None:
         for what, value, limit in (
             ("pulse amplitude", amplitude_v, self.limits.max_pulse_v),
             ("pulse width", width_s, self.limits.max_pulse_s),
@@ -202,10 +227,6 @@ class Guard:
             self._within(what, np.asarray(value), limit)
             if not value > 0:
                 raise OutOfRange(f"{what} {value}: a positive number is needed", device=self._device)
-        if (counts < 0).any():
-            raise OutOfRange("pulse counts: negative", device=self._device)
-        joules = counts * (amplitude_v**2 * np.asarray(g_s, dtype=np.float64) * width_s)
-        self._charge(region, counts.astype(np.int64), joules)
 
     def charge_writes(self, plane: Plane, positions: NDArray[np.integer], each: int = 1, joules: float = 0.0) -> None:
         """Counts programming pulses of written cells.
@@ -231,7 +252,8 @@ class Guard:
         if self._kept is not None:
             self._kept.keep(plane_name(*plane), self._pulses[plane], self._energy_j[plane])
 
-    def _charge(self, region: Region, counts: NDArray[np.int64], joules: NDArray[np.float64]) -> None:
+    def _planned(self, region: Region, counts: NDArray[np.int64], joules: Joules) -> Planned:
+        """What the cells of a region would have had; refused where that is beyond a budget."""
         plane = (region.array, region.coupling, region.plane)
         if plane not in self._pulses:
             raise OutOfRange(f"array {plane[0]} has no coupling {plane[1]} plane {plane[2]}", device=self._device)
@@ -241,11 +263,18 @@ class Guard:
             raise OutOfRange(f"{region} reaches beyond the {ledger.shape} cells", device=self._device)
         after, heat = ledger[rows, columns] + counts, energy[rows, columns] + joules
         positions = np.arange(ledger.size).reshape(ledger.shape)[rows, columns].reshape(-1)
-        touched = counts.reshape(-1) > 0
-        for values, limit in ((after, self.limits.max_pulses_per_cell), (heat, self.limits.max_energy_per_cell_j)):
+        pulsed = counts.reshape(-1) > 0
+        for values, touched, limit in (
+            (after, pulsed, self.limits.max_pulses_per_cell),
+            (heat, pulsed | (joules.reshape(-1) > 0), self.limits.max_energy_per_cell_j),
+        ):
             self._refuse_beyond(values.reshape(-1)[touched], limit, plane, positions[touched], ledger.shape[1])
-        ledger[rows, columns], energy[rows, columns] = after, heat
-        self._keep(plane)
+        return plane, (rows, columns), after, heat
+
+    def _spend(self, planned: Sequence[Planned]) -> None:
+        for plane, where, after, heat in planned:
+            self._pulses[plane][where], self._energy_j[plane][where] = after, heat
+            self._keep(plane)
 
     def _refuse_beyond(
         self, after: NDArray[Any], limit: Limit, plane: Plane, positions: NDArray[np.integer], columns: int

@@ -21,6 +21,7 @@ from firmware_specs.codes import ConverterId, State
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
+    Coincide,
     Converter,
     Currents,
     FabricInfo,
@@ -226,6 +227,14 @@ class Scpi:
         if parts is None:
             return Pulsed(request.pulses, max(int(self.usage(p).pulses.max()) for p in counted(self, request.region)))
         return answers.pulsed(parts[0], self.address)
+
+    def coincide(self, request: Coincide, seconds: float) -> Pulsed:
+        """Pulses on rows and columns."""
+        parts = self._armed.run(lambda: self._act(scpi.coincide_message(request), "ARRay:CELLs:COINcide", 2 * seconds))
+        if parts is not None:
+            return answers.pulsed(parts[0], self.address)
+        had = [self.usage(part) for train in request.trains for part in counted(self, train.region)]
+        return Pulsed(request.pulses, max(int(used.pulses.max()) for used in had))
 
     def measure(self, request: Measure, seconds: float) -> Currents:
         """Cell currents."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from drivers import answers
 from drivers.errors import ProtocolViolation
-from firmware_specs.messages import Fault, FaultLog, Patch, Pulse, Region, WriteCells
-from firmware_specs.scpi import BlockError, pack_array, parse_array
+from firmware_specs.messages import Coincide, Fault, FaultLog, Patch, Pulse, Region, WriteCells
+from firmware_specs.scpi import BlockError, block, pack_array, parse_array
 
 MAX_WHOLE = 2.0**64
 MAX_COUNT = (1 << 32) - 1
@@ -138,6 +138,14 @@ def write_message(request: WriteCells) -> bytes:
     """A programming transaction."""
     head = b":ARR:CELL:WRIT? %d,%d,%s" % (request.array, request.verify, number(request.tolerance).encode())
     return b"".join([head, *(patch(cells) for cells in request.patches)])
+
+
+def coincide_message(request: Coincide) -> bytes:
+    """Trains on rows and columns."""
+    heads = ",".join(str(each) for train in request.trains for each in train.numbers)
+    shape = f"{number(request.amplitude_v)},{number(request.width_s)}"
+    bits = b"".join(train.bits for train in request.trains)
+    return f":ARR:CELL:COIN? {request.array},{shape},(@{heads}),".encode() + block(bits)
 
 
 def pulse_message(request: Pulse) -> bytes:

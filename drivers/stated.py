@@ -34,6 +34,7 @@ RANGES: dict[Parameter, tuple[float, float]] = {
     Parameter.CLAMPED_HIGH_V: (SMALLEST, LARGEST),
     Parameter.PAIRS: (1, MOST_PAIRS),
     Parameter.PAIR_SIGNIFICANCE: (LEAST_SIGNIFICANCE, 1),
+    Parameter.HALF_SELECT: (0.0, 1.0),
 }
 WHOLE = (Parameter.CELL_BITS, Parameter.MAX_READS, Parameter.UPDATE_BATCH, Parameter.PAIRS)
 RISING = ((Parameter.G_MIN_S, Parameter.G_MAX_S), (Parameter.LINEAR_LOW_V, Parameter.LINEAR_HIGH_V))
@@ -68,6 +69,8 @@ def credible(parameters: Mapping[int, float], capabilities: Capability, device: 
         missing := [which.name for which in OF_UPDATES if which not in parameters]
     ):
         raise _refused(f"it updates itself and does not state {', '.join(missing)}", device)
+    if capabilities & Capability.COINCIDE and Parameter.HALF_SELECT not in parameters:
+        raise _refused("rows and columns can be pulsed together, and it does not state HALF_SELECT", device)
     times = (Parameter.SETTLE_TIME_S, Parameter.WRITE_TIME_S, Parameter.READ_TIME_S)
     return {n: 0.0 if n in times and value < NEGLIGIBLE_S else value for n, value in parameters.items()}
 

@@ -19,7 +19,7 @@ from emulator.streams import Streams
 from emulator.ways import RULE, Ways
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.deeds import Tally
-from firmware_specs.messages import Term, Updated
+from firmware_specs.messages import Term, Train, Updated
 from firmware_specs.topology import Topology
 
 
@@ -158,6 +158,44 @@ class Chip:
         )
         self.done.add(counting.of_pulses(self.datasheet, up, delivered, width_s))
         self.conditions.run(delivered * width_s)
+        placed.changed()
+        return delivered, most
+
+    def coincide(
+        self, array: int, trains: Sequence[Train], amplitude_v: float | None = None, width_s: float | None = None
+    ) -> tuple[int, int]:
+        """Pulses rows and columns, in one transaction: a cell gets a pulse in every slot in which both of its are.
+
+        Args:
+            array: Which array.
+            trains: One after the other.
+            amplitude_v: What a cell sees then; the datasheet's nominal height when omitted.
+            width_s: Of a pulse; the datasheet's nominal one when omitted.
+
+        Returns:
+            Pulses delivered, and the largest total any of these cells has taken.
+
+        Raises:
+            ValueError: the datasheet has no section `coincidence`.
+        """
+        placed, law, able = self.arrays[array], self.datasheet.pulses, self.datasheet.coincidence
+        if able is None:
+            raise ValueError(
+                f"{self.datasheet.identity.model}: its datasheet has no section [coincidence], rows and columns "
+                "cannot be pulsed together"
+            )
+        placed.wander(self.conditions.aged_s, self.streams)
+        generator = self.streams.next(f"pulsing {array}")
+        amplitude_v, width_s = amplitude_v or law.amplitude_v, width_s or law.width_s
+        delivered = most = 0
+        for train in trains:
+            crossbar, where = placed.crossbars[train.region.coupling], (train.region.plane, *train.region.slices)
+            counts, half = torch.from_numpy(train.counts), torch.from_numpy(train.half_selected)
+            crossbar.half_select(where, half, able.half_select * amplitude_v, width_s)
+            sent, had = crossbar.pulse(where, counts, train.up, amplitude_v, width_s, self.conditions.aged_s, generator)
+            delivered, most = delivered + sent, max(most, had)
+            self.conditions.run(train.slots * width_s)
+        self.done.add(counting.of_coincidences(self.datasheet, trains, width_s))
         placed.changed()
         return delivered, most
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from emulator.placed import PlacedArray
 from firmware_specs.codes import SOURCE_CURRENTS
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.deeds import NOTHING, Deeds, settled, updated
+from firmware_specs.deeds import NOTHING, Deeds, coincided, settled, updated
+from firmware_specs.messages import Train
 
 
 def of_settle(
@@ -44,6 +45,11 @@ def of_pulses(sheet: Datasheet, up: bool, pulses: int, width_s: float) -> Deeds:
     """Of programming pulses of one polarity."""
     seconds = pulses * (width_s + sheet.programming.write_time_s)
     return Deeds(pulses_up=pulses, device_s=seconds) if up else Deeds(pulses_down=pulses, device_s=seconds)
+
+
+def of_coincidences(sheet: Datasheet, trains: Sequence[Train], width_s: float) -> Deeds:
+    """Of trains on rows and columns."""
+    return coincided(trains, width_s + sheet.programming.write_time_s)
 
 
 def of_readings(sheet: Datasheet, amperes: Tensor) -> Deeds:

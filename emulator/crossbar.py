@@ -187,6 +187,18 @@ class Crossbar:
             self.jitter.view(-1)[index] = beside
         return int(wanted.sum()), int(self.pulses[where].max())
 
+    def half_select(self, where: Where, counts: Tensor, amplitude_v: float, width_s: float) -> None:
+        """Counts the heat of cells that see so much and do not move.
+
+        Args:
+            where: Which cells.
+            counts: How often each did, of the region's shape.
+            amplitude_v: What they see, volts.
+            width_s: For how long each time, seconds.
+        """
+        joules = counts.to(self._device) * self.written_s[where].double() * (amplitude_v**2 * width_s)
+        self.energy_j[where] += joules.to(self.energy_j.dtype)
+
     @cached_property
     def circuits(self) -> Circuits:
         """With which its cells move themselves."""

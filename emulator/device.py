@@ -173,6 +173,7 @@ def capabilities(chip: Chip) -> Capability:
         Capability.DIFFERENTIAL: not sheet.resistive,
         Capability.PRODUCT: sheet.product is not None,
         Capability.UPDATE: sheet.update is not None,
+        Capability.COINCIDE: sheet.coincidence is not None,
     }
     if sheet.link.small:
         able &= ~Capability.SNAPSHOT

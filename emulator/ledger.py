@@ -65,7 +65,14 @@ class Ledger:
         ]
         return max((int(pulses.max()) for pulses, _ in (*now, *self._life.values()) if pulses.size), default=0)
 
-    def check(self, region: Region, counts: Pulses, joules_each: float, limits: LimitsRecord) -> None:
+    def check(
+        self,
+        region: Region,
+        counts: Pulses,
+        joules_each: float,
+        limits: LimitsRecord,
+        joules_besides: Joules | None = None,
+    ) -> None:
         """Refuses what could take any cell beyond its budget.
 
         Args:
@@ -73,12 +80,14 @@ class Ledger:
             counts: Most pulses they may get, (rows, columns).
             joules_each: Most energy of one pulse.
             limits: The active ones.
+            joules_besides: Most energy of each cell that is none of its pulses', (rows, columns).
         """
         pulses, energy_j = self.usage(region)
         over = (pulses + counts > limits.max_pulses_per_cell) & (counts > 0)
         what = f"{limits.max_pulses_per_cell:g} pulses"
         if not over.any():
-            over = (energy_j + counts * joules_each > limits.max_energy_per_cell_j) & (counts > 0)
+            heat = counts * joules_each + (0.0 if joules_besides is None else joules_besides)
+            over = (energy_j + heat > limits.max_energy_per_cell_j) & ((counts > 0) | (heat > 0))
             what = f"{limits.max_energy_per_cell_j:g} J"
         if over.any():
             first = int(np.flatnonzero(over)[0])

@@ -92,6 +92,7 @@ class Capability(IntFlag):
     WATCHDOG = 1 << 21
     VERIFY = 1 << 22
     UPDATE = 1 << 23
+    COINCIDE = 1 << 24
 
 
 class Opcode(IntEnum):
@@ -120,6 +121,7 @@ class Opcode(IntEnum):
     PULSE = 0x32
     MEASURE = 0x33
     USAGE = 0x34
+    COINCIDE = 0x35
     SETTLE = 0x40
     PRODUCT = 0x41
     UPDATE = 0x42
@@ -153,6 +155,7 @@ RULES: dict[Opcode, Rule] = {opcode: Rule() for opcode in Opcode} | {
     Opcode.PULSE: Rule(idempotent=False, armed=True, capability=Capability.PULSE),
     Opcode.MEASURE: Rule(armed=True, capability=Capability.MEASURE),
     Opcode.USAGE: Rule(capability=Capability.USAGE),
+    Opcode.COINCIDE: Rule(idempotent=False, armed=True, capability=Capability.COINCIDE),
     Opcode.SETTLE: Rule(armed=True, capability=Capability.SETTLE),
     Opcode.PRODUCT: Rule(armed=True, capability=Capability.PRODUCT),
     Opcode.UPDATE: Rule(idempotent=False, armed=True, capability=Capability.UPDATE),
@@ -252,6 +255,7 @@ class Parameter(IntEnum):
     CLAMPED_HIGH_V = 33
     PAIRS = 34
     PAIR_SIGNIFICANCE = 35
+    HALF_SELECT = 36
 
 
 PULSE_LAWS = ("none", "constant", "linear", "soft_bounds", "exponential", "power")

@@ -6,13 +6,13 @@ The emulated chip counts what it did, a driver counts what the device confirmed;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_specs.messages import Measure, Product, Pulse, ReadCells, Settle, Update, WriteCells
+from firmware_specs.messages import Measure, Product, Pulse, ReadCells, Settle, Train, Update, WriteCells
 
 Numbers = NDArray[np.float64]
 
@@ -164,6 +164,14 @@ def of_pulse(request: Pulse, pulses: int, seconds: float) -> Deeds:
     if request.up:
         return Deeds(pulses_up=pulses, device_s=seconds)
     return Deeds(pulses_down=pulses, device_s=seconds)
+
+
+def coincided(trains: Sequence[Train], slot_s: float) -> Deeds:
+    """Of trains on rows and columns, every slot of which takes so many seconds, however many cells move in it."""
+    pulses = {up: sum(int(train.counts.sum()) for train in trains if train.up is up) for up in (True, False)}
+    return Deeds(
+        pulses_up=pulses[True], pulses_down=pulses[False], device_s=sum(train.slots for train in trains) * slot_s
+    )
 
 
 def of_write(request: WriteCells, pulses: int, write_s: float) -> Deeds:

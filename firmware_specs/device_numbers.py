@@ -65,6 +65,8 @@ def parameters(sheet: Datasheet) -> dict[int, float]:
         numbers[Parameter.UPDATE_RATE_PER_S] = sheet.update.rate_per_s
         numbers[Parameter.UPDATE_WINDOW_S] = sheet.update.window_s
         numbers[Parameter.UPDATE_BATCH] = sheet.update.batch
+    if sheet.coincidence is not None:
+        numbers[Parameter.HALF_SELECT] = sheet.coincidence.half_select
     if sheet.pulses.law != "none":
         if sheet.pulses.law in PULSE_LAWS:  # a table fits no number
             numbers[Parameter.PULSE_LAW] = PULSE_LAWS.index(sheet.pulses.law)

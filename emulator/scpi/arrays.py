@@ -15,8 +15,10 @@ from firmware_specs.messages import (
     CellCodes,
     CellUsage,
     Codes,
+    Coincide,
     Configure,
     Currents,
+    MalformedError,
     Measure,
     Patch,
     Product,
@@ -24,10 +26,12 @@ from firmware_specs.messages import (
     Pulse,
     Pulsed,
     ReadCells,
+    Reader,
     Region,
     Settle,
     SettleReply,
     Term,
+    Train,
     Update,
     Updated,
     WriteCells,
@@ -42,6 +46,11 @@ from firmware_specs.scpi import BY_CODE, Parameters, ScpiError, block
 from firmware_specs.topology import Topology
 
 MAX_U16 = 0xFFFF
+MAX_U32 = 0xFFFFFFFF
+TRAIN_RANGES = (
+    (0, MAX_U16), (0, 255), (0, 1), (0, MAX_U32), (1, MAX_U32), (0, MAX_U32), (1, MAX_U32), (1, MAX_U32),
+)  # fmt: skip
+TRAIN_NUMBERS = len(TRAIN_RANGES)
 
 
 def topology(link: ScpiLink, p: Parameters, query: bool) -> bytes | None:
@@ -119,6 +128,29 @@ def pulse(link: ScpiLink, p: Parameters, query: bool) -> str:
     else:
         request = Pulse(region, up, amplitude_v, width_s, p.integer())
     done = Pulsed.parse(link.verb(Opcode.PULSE, request.pack()))
+    return f"{done.delivered},{done.most}"
+
+
+def coincide(link: ScpiLink, p: Parameters, query: bool) -> str:
+    """ARRay:CELLs:COINcide."""
+    array, amplitude_v, width_s = p.integer(0, MAX_U16), p.number(), p.number()
+    numbers = p.numbers()
+    if not numbers or len(numbers) % TRAIN_NUMBERS or len(numbers) // TRAIN_NUMBERS > MAX_U16:
+        raise ScpiError(-224, "MALFORMED: trains are eight numbers each, coupling to slots, at least one train")
+    heads = list(zip(*[iter(numbers)] * TRAIN_NUMBERS, strict=True))
+    for head in heads:
+        if any(not low <= n <= high for n, (low, high) in zip(head, TRAIN_RANGES, strict=True)):
+            raise ScpiError(-224, f"MALFORMED: a train of {head}: (lowest, highest) are {TRAIN_RANGES}")
+    data = p.block(sum(slots * (-(-rows // 8) + -(-columns // 8)) for *_, rows, _, columns, slots in heads))
+    reader = Reader(data)
+    try:
+        trains = tuple(Train.read(reader, array, head) for head in heads)
+    except MalformedError as error:
+        raise ScpiError(-224, f"MALFORMED: {error}") from error
+    if not (amplitude_v > 0 and width_s > 0):
+        raise ScpiError(-224, "MALFORMED: volts and seconds are above 0")
+    request = Coincide(array, amplitude_v, width_s, trains)
+    done = Pulsed.parse(link.verb(Opcode.COINCIDE, request.pack()))
     return f"{done.delivered},{done.most}"
 
 
@@ -217,6 +249,7 @@ HANDLERS: dict[str, Handler] = {
     "ARRay:CELLs:WRITe": write,
     "ARRay:CELLs:READ": read,
     "ARRay:CELLs:PULSe": pulse,
+    "ARRay:CELLs:COINcide": coincide,
     "ARRay:CELLs:MEASure": measure,
     "ARRay:CELLs:USAGe": usage,
     "ARRay:SETTle": settle,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.device import Device
-from emulator.verbs import about, arrays, cells, environment, outputs, products, updating
+from emulator.verbs import about, arrays, cells, coinciding, environment, outputs, products, updating
 from firmware_specs.codes import Opcode
 
 Verb = Callable[[Device, bytes, str], bytes]
@@ -39,6 +39,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.PULSE: cells.pulse,
     Opcode.MEASURE: cells.measure,
     Opcode.USAGE: cells.usage,
+    Opcode.COINCIDE: coinciding.coincide,
     Opcode.TEMPERATURE: environment.temperature,
     Opcode.SET_TEMPERATURE: environment.set_temperature,
     Opcode.CLOCK: environment.clock,

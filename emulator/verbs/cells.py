@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emulator import coding
@@ -140,16 +142,11 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     request = Pulse.parse(payload)
     region, limits = request.region, device.active
     check_region(device, region)
-    if request.amplitude_v > limits.max_pulse_v * TOLERANCE:
-        words = f"pulse of {request.amplitude_v:g} V is beyond the active limit {limits.max_pulse_v:g} V"
-        raise Refused(ErrorCode.LIMIT, words, 2)
-    if request.width_s > limits.max_pulse_s * TOLERANCE:
-        words = f"pulse of {request.width_s:g} s is beyond the active limit {limits.max_pulse_s:g} s"
-        raise Refused(ErrorCode.LIMIT, words, 3)
+    check_pulse(device, request.amplitude_v, request.width_s)
     counts = np.broadcast_to(np.asarray(request.count, np.int64), (region.rows, region.columns))
     most_j = request.amplitude_v**2 * request.width_s * device.sheet.cells.g_max_s
     device.ledger.check(region, counts, most_j, limits)
-    _refuse_long(request)
+    refuse_long([counts])
     device.journal.note(
         "setpoint", f"pulse cells of array {region.array} {'up' if request.up else 'down'}", door,
         pulses=int(counts.sum()), up=float(request.up), amplitude_v=request.amplitude_v, width_s=request.width_s,
@@ -162,13 +159,24 @@ def pulse(device: Device, payload: bytes, door: str) -> bytes:
     return Pulsed(delivered, int(device.ledger.usage(region)[0].max())).pack()
 
 
-def _refuse_long(request: Pulse) -> None:
-    """A train so long that the device would not be heard of meanwhile."""
-    most = int(np.max(request.count))
+def check_pulse(device: Device, amplitude_v: float, width_s: float) -> None:
+    """Refuses pulses beyond the active limits."""
+    limits = device.active
+    if amplitude_v > limits.max_pulse_v * TOLERANCE:
+        words = f"pulse of {amplitude_v:g} V is beyond the active limit {limits.max_pulse_v:g} V"
+        raise Refused(ErrorCode.LIMIT, words, 2)
+    if width_s > limits.max_pulse_s * TOLERANCE:
+        words = f"pulse of {width_s:g} s is beyond the active limit {limits.max_pulse_s:g} s"
+        raise Refused(ErrorCode.LIMIT, words, 3)
+
+
+def refuse_long(counts: Sequence[NDArray[np.int64]]) -> None:
+    """A train so long that the device would not be heard of meanwhile; counts of different cells."""
+    most, pulses = max(int(each.max()) for each in counts), sum(int(each.sum()) for each in counts)
     if most > PULSES_A_CELL:
         raise Refused(ErrorCode.TOO_LARGE, f"{most} pulses for a cell, at most {PULSES_A_CELL}", PULSES_A_CELL)
-    if request.pulses > PULSES_AT_ONCE:
-        raise Refused(ErrorCode.TOO_LARGE, f"{request.pulses} pulses in all, at most {PULSES_AT_ONCE}", PULSES_AT_ONCE)
+    if pulses > PULSES_AT_ONCE:
+        raise Refused(ErrorCode.TOO_LARGE, f"{pulses} pulses in all, at most {PULSES_AT_ONCE}", PULSES_AT_ONCE)
 
 
 def measure(device: Device, payload: bytes, door: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from firmware_specs.datasheet.cells import Cells
+from firmware_specs.datasheet.coincidence import Coincidence
 from firmware_specs.datasheet.converters import Adc, Dac, DriveDac
 from firmware_specs.datasheet.drift import Drift
 from firmware_specs.datasheet.energy import Energy
@@ -35,6 +36,7 @@ class Datasheet(Section):
         state_adc: Reads clamped layers, in a resistive network those with diodes.
         output_adc: Reads linear layers, whose rails are wider.
         update: Of a device that moves its cells by itself.
+        coincidence: Of a device that pulses rows and columns of its arrays at a time.
         product: Of a device that multiplies and does not settle; its neurons and state converters are the host's.
         link: How large its messages are.
         energy: What its circuits need, as far as somebody has published or measured it.
@@ -64,6 +66,7 @@ class Datasheet(Section):
     endurance: Endurance = Endurance()
     product: Product | None = None
     update: Update | None = None
+    coincidence: Coincidence | None = None
     link: Link = Link()
     energy: Energy = Energy()
 
@@ -136,6 +139,20 @@ class Datasheet(Section):
     def _one_pair_updates(self) -> Self:
         if self.update is not None and self.cells.pairs > 1:
             raise ValueError("cells.pairs: circuits that move cells by themselves are described for one pair a weight")
+        return self
+
+    @model_validator(mode="after")
+    def _half_selected_cells_stay(self) -> Self:
+        if self.coincidence is None:
+            return self
+        if self.pulses.law == "none":
+            raise ValueError("coincidence: where pulses meet they move cells, and no pulses.law says how far")
+        seen_v = self.coincidence.half_select * self.pulses.amplitude_v
+        if any(self.pulses.effort(seen_v, self.pulses.width_s, up) > 0 for up in (True, False)):
+            raise ValueError(
+                f"coincidence.half_select: {seen_v:g} V would move half-selected cells, pulses.threshold_v is "
+                f"{self.pulses.threshold_v:g} V: raise the threshold, or say 0 for cells that a line opens"
+            )
         return self
 
     @model_validator(mode="after")

@@ -68,6 +68,7 @@ def text(sheet: Datasheet, source: str) -> str:
         *_defines(_model(sheet)),
         *_responses(sheet),
         *_defines(_update(sheet)),
+        *_defines({} if sheet.coincidence is None else {"COINCIDE": "1 /* rows and columns can be pulsed together */"}),
     ]
     return "\n".join([*lines, "", "#endif", ""])
 
@@ -116,6 +117,7 @@ def _quoted(words: str) -> str:
 def _identity(sheet: Datasheet) -> dict[str, object]:
     able = CAPABILITIES | (Capability.PULSE if sheet.pulses.law != "none" else Capability(0))
     able |= Capability(0) if sheet.update is None else Capability.UPDATE
+    able |= Capability(0) if sheet.coincidence is None else Capability.COINCIDE
     names = [capability.name for capability in Capability if capability in able]
     return {
         "VENDOR": _quoted(sheet.identity.vendor),

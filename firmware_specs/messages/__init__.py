@@ -4,6 +4,7 @@ Verbs without a payload in one direction have no class for it: their payload is 
 """
 
 from firmware_specs.messages.cells import CellCodes, CellUsage, Patch, ReadCells, Region, WriteCells, Written
+from firmware_specs.messages.coincide import SLOTS_OF_A_TRAIN, Coincide, Train
 from firmware_specs.messages.identity import (
     Converter,
     FabricInfo,
@@ -41,8 +42,9 @@ from firmware_specs.messages.status import (
 from firmware_specs.messages.update import MAX_TERMS, Term, Update, Updated
 
 __all__ = [
-    "CellCodes", "CellUsage", "Codes", "Configure", "Configured", "ContradictionError", "Converter", "Credit",
-    "Currents", "MAX_TERMS", "PULSES_AT_ONCE", "PULSES_A_CELL",
+    "CellCodes", "CellUsage", "Codes", "Coincide", "Configure", "Configured", "ContradictionError", "Converter",
+    "Credit",
+    "Currents", "MAX_TERMS", "PULSES_AT_ONCE", "PULSES_A_CELL", "SLOTS_OF_A_TRAIN", "Train",
     "FabricInfo", "Fault", "FaultLog", "FaultQuery", "Identity", "LimitsInfo", "LimitsRecord", "MalformedError",
     "Measure", "Nak", "Patch", "Product", "ProductReply", "Pulse", "Pulsed", "ReadCells", "Reader", "Refusal",
     "Region", "SelfTest", "SelfTestItem", "Settle", "SettleReply", "Status", "Sync", "Synced", "Term", "Update",

@@ -85,6 +85,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "ARRay:CELLs:PULSe", A, f"{REGION}, UP | DOWN, volts, seconds, count, or block (2 bytes each)", "delivered,most"
     ),
+    Command("ARRay:CELLs:COINcide", A, "array, volts, seconds, (@trains), block (5.8)", "delivered,most"),
     Command("ARRay:CELLs:MEASure", Q, f"{REGION}, reads, volts...", "block of reals: volts, reads, rows, columns"),
     Command("ARRay:CELLs:USAGe", Q, REGION, "block of reals: pulses of every cell, then joules"),
     Command(

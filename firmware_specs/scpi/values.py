@@ -138,14 +138,19 @@ class Parameters:
 
     def layers(self) -> tuple[int, ...]:
         """A list `(@0,1)` of layer numbers; -1 is allowed."""
+        numbers = self.numbers()
+        if any(not -1 <= number <= 127 for number in numbers):
+            shown = ",".join(map(str, numbers))[:40]
+            raise ScpiError(-222, f"parameter {self._next}: layers are numbered -1 .. 127, got (@{shown})")
+        return numbers
+
+    def numbers(self) -> tuple[int, ...]:
+        """A list `(@0,1)` of integers of at most ten digits."""
         text = self._text()
-        match = re.fullmatch(r"\(@\s*(-?\d{1,5}(?:\s*,\s*-?\d{1,5})*)?\s*\)", text, re.ASCII)
+        match = re.fullmatch(r"\(@\s*(-?\d{1,10}(?:\s*,\s*-?\d{1,10})*)?\s*\)", text, re.ASCII)
         if match is None:
             raise ScpiError(-104, f"parameter {self._next}: expected a list like (@0,1), got {text[:40]!r}")
-        numbers = tuple(int(number) for number in match[1].split(",")) if match[1] else ()
-        if any(not -1 <= number <= 127 for number in numbers):
-            raise ScpiError(-222, f"parameter {self._next}: layers are numbered -1 .. 127, got {text[:40]}")
-        return numbers
+        return tuple(int(number) for number in match[1].split(",")) if match[1] else ()
 
     def block(self, expected: int | None = None) -> bytes:
         """Bytes of a block, as many as expected."""

@@ -9,7 +9,7 @@ import numpy as np
 from drivers.chip_ledger import ChipLedger, plane_name
 from drivers.errors import DeviceError
 from firmware_specs.codes import Capability, Opcode, Parameter
-from firmware_specs.messages import PULSES_A_CELL, MalformedError, Pulse, Region, Update, WriteCells
+from firmware_specs.messages import PULSES_A_CELL, Coincide, MalformedError, Pulse, Region, Update, WriteCells
 from hil.conformance.conversation import Failed, Skipped
 from hil.conformance.subject import Subject
 
@@ -33,11 +33,13 @@ class Counting:
         Raises:
             Skipped: a cell has had what it may have. OutOfRange: the total cannot be kept.
         """
-        if opcode not in (Opcode.PULSE, Opcode.WRITE_CELLS, Opcode.UPDATE) or not self._counts():
+        if opcode not in (Opcode.PULSE, Opcode.WRITE_CELLS, Opcode.UPDATE, Opcode.COINCIDE) or not self._counts():
             return
         try:
             if opcode == Opcode.PULSE:
                 self._pulses(Pulse.parse(payload))
+            elif opcode == Opcode.COINCIDE:
+                self._coincidences(Coincide.parse(payload))
             elif opcode == Opcode.UPDATE:
                 Update.parse(payload)
                 self._update()
@@ -66,6 +68,15 @@ class Counting:
         joules = asked.amplitude_v**2 * asked.width_s * max(0.0, self._subject.parameters.get(Parameter.G_MAX_S, 0.0))
         self._add(asked.region, count, joules)
 
+    def _coincidences(self, asked: Coincide) -> None:
+        most = self._subject.limits.absolute
+        if asked.amplitude_v > most.max_pulse_v or asked.width_s > most.max_pulse_s:
+            return
+        joules = asked.amplitude_v**2 * asked.width_s * max(0.0, self._subject.parameters.get(Parameter.G_MAX_S, 0.0))
+        share = self._subject.parameters.get(Parameter.HALF_SELECT, 0.0)
+        for train in asked.trains:
+            self._add(train.region, train.counts, joules, train.half_selected * (joules * share**2))
+
     def _update(self) -> None:
         joules = max(0.0, self._subject.parameters.get(Parameter.WRITE_ENERGY_J, 0.0))
         for number in range(len(self._subject.topology.couplings)):
@@ -77,7 +88,7 @@ class Counting:
         for patch in asked.patches:
             self._add(patch.region, np.asarray(1 + asked.verify, np.int64), joules)
 
-    def _add(self, region: Region, count: np.ndarray, joules: float) -> None:
+    def _add(self, region: Region, count: np.ndarray, joules: float, besides: np.ndarray | float = 0.0) -> None:
         rows, columns = region.slices
         fabric = self._subject.fabric
         side = 1 + max(fabric.max_units, *fabric.layers, 0)
@@ -86,7 +97,7 @@ class Counting:
         name = plane_name(region.array, region.coupling, region.plane)
         pulses, heat = self._ledger.had(name, (rows.stop, columns.stop))
         pulses[rows, columns] += count
-        heat[rows, columns] += count * joules
+        heat[rows, columns] += count * joules + besides
         if pulses.max(initial=0) > (most := self._subject.limits.absolute.max_pulses_per_cell):
             raise Skipped(f"a cell would have had {pulses.max()} pulses, the device allows {most:g}")
         self._ledger.keep(name, pulses, heat)

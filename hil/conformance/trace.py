@@ -29,6 +29,7 @@ _REQUESTS: dict[int, _Parse] = {
     Opcode.MEASURE: messages.Measure.parse, Opcode.USAGE: messages.Region.parse, Opcode.SETTLE: messages.Settle.parse,
     Opcode.PRODUCT: messages.Product.parse, Opcode.SET_TEMPERATURE: messages.parse_number,
     Opcode.WAIT: messages.parse_number, Opcode.UPDATE: messages.Update.parse,
+    Opcode.COINCIDE: messages.Coincide.parse,
 }  # fmt: skip
 _REPLIES: dict[int, _Parse] = {
     Opcode.IDENTIFY: messages.Identity.parse, Opcode.FABRIC: messages.FabricInfo.parse,
@@ -43,6 +44,7 @@ _REPLIES: dict[int, _Parse] = {
     Opcode.SETTLE: messages.SettleReply.parse, Opcode.PRODUCT: messages.ProductReply.parse,
     Opcode.TEMPERATURE: messages.parse_number, Opcode.SET_TEMPERATURE: messages.parse_number,
     Opcode.CLOCK: messages.parse_number, Opcode.WAIT: messages.parse_number, Opcode.UPDATE: messages.Updated.parse,
+    Opcode.COINCIDE: messages.Pulsed.parse,
 }  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import Term, Updated
+from firmware_specs.messages import Train as LineTrain
 from firmware_specs.topology import Topology
-from hil.counterparts import pulse_plan
+from hil.counterparts import coincidence_plan, pulse_plan
+from hil.counterparts.coincidence_plan import Outer
 from hil.counterparts.mapping import Mapping, parameters_of
 from hil.counterparts.seam import Array, Parameters, Programmed
 
@@ -124,6 +126,24 @@ class CellArray(Array, Protocol):
 
 
 @runtime_checkable
+class Coincident(CellArray, Protocol):
+    """An array whose device can pulse rows and columns together, so that the cells move where they meet."""
+
+    def coincide(self, products: Sequence[Sequence[Outer]], slots: int, generator: torch.Generator) -> Pulsed:
+        """Moves the weights by outer products on average, with random trains on rows and columns, nothing else.
+
+        Args:
+            products: Of every coupling, model units.
+            slots: Of every sample and train.
+            generator: Source of the slots.
+
+        Raises:
+            ValueError: the device cannot.
+        """
+        ...
+
+
+@runtime_checkable
 class SelfUpdating(CellArray, Protocol):
     """An array whose chip can move the cells by itself, by the contrast of phases that it holds."""
 
@@ -197,6 +217,14 @@ class PulsedCells:
         """Whole pulses."""
         return self._sent(coupling, pulse_plan.whole(self._sheet, counts, most, generator, pair))
 
+    def coincide(self, products: Sequence[Sequence[Outer]], slots: int, generator: torch.Generator) -> Pulsed:
+        """All couplings in one call."""
+        planned = coincidence_plan.plan(self._sheet, products, slots, generator)
+        if planned.trains:
+            self._coincide(planned.trains)
+        counts = [train.counts for train in planned.trains]
+        return Pulsed(sum(int(c.sum()) for c in counts), sum(int((c > 0).sum()) for c in counts), planned.saturated)
+
     def update_unit(self) -> float:
         """By the datasheet; both cells of a pair move."""
         law, cells = self._sheet.update, self._sheet.cells
@@ -250,6 +278,10 @@ class PulsedCells:
 
     def _train(self, coupling: int, train: pulse_plan.Train) -> None:
         """Sends one train."""
+        raise NotImplementedError
+
+    def _coincide(self, trains: Sequence[LineTrain]) -> None:
+        """Sends trains on rows and columns."""
         raise NotImplementedError
 
 

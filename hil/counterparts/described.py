@@ -11,7 +11,10 @@ from firmware_specs.messages import Converter
 
 AGREE = 1e-6
 """Relative difference between datasheet and device that counts as none: both have 64-bit numbers of the same thing."""
-COMPARED = ("fabric", "cells", "neurons", "drive_dac", "nudge_dac", "state_adc", "output_adc", "limits", "update")
+COMPARED = (
+    "fabric", "cells", "neurons", "drive_dac", "nudge_dac", "state_adc", "output_adc", "limits", "update",
+    "coincidence",
+)  # fmt: skip
 UNSAID_READ_S = 1e-3
 _WIRE_BITS_OF_IDEAL = 32
 
@@ -71,13 +74,15 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
     try:
         if info.can(Capability.PULSE):
             document["pulses"] = device_numbers.pulses(info.parameters)
+        if info.can(Capability.COINCIDE) and document.get("pulses"):  # without a law nobody plans pulses
+            document["coincidence"] = {"half_select": number(Parameter.HALF_SELECT)}
         return Datasheet.model_validate(document)
     except ValueError as error:
         raise ProtocolViolation(f"what the device says of itself makes no datasheet: {error}", device=device) from error
 
 
 def completed(on_file: Datasheet | None, of_device: Datasheet) -> Datasheet:
-    """What is worked with: the datasheet on file, with the device's own pulse law and update where the file has none.
+    """What is worked with: the datasheet on file, with the device's own word on pulses and updates where it has none.
 
     A law on file counts: the device's is nominal, the file's may have been measured.
     """
@@ -88,6 +93,8 @@ def completed(on_file: Datasheet | None, of_device: Datasheet) -> Datasheet:
         said["pulses"] = of_device.pulses
     if on_file.update is None:
         said["update"] = of_device.update
+    if on_file.coincidence is None:
+        said["coincidence"] = of_device.coincidence
     return on_file.model_copy(update=said) if said else on_file
 
 

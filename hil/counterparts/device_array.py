@@ -14,11 +14,12 @@ from torch import Tensor
 from drivers.crossbar import Crossbar
 from drivers.settling import Settled as Measured
 from firmware_specs.codes import SOURCE_CURRENTS, Capability
-from firmware_specs.messages import Region, Term, Updated
+from firmware_specs.messages import Region, Term, Train, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
 from hil.counterparts.checks import check_inputs, constant_nudges
+from hil.counterparts.coincidence_plan import placed
 from hil.counterparts.heat import Heat
 from hil.counterparts.opened import Opened
 from hil.counterparts.seam import Nudge, Parameters, Phase, Programmed, Settled, States
@@ -130,6 +131,12 @@ class DeviceArray(PulsedCells):
         region = Region(self._index, coupling, train.plane, 0, counts.shape[0], 0, counts.shape[1])
         self._bench.arm()
         self._bench.crossbar.pulse(region, up=train.up, amplitude_v=law.amplitude_v, width_s=law.width_s, count=counts)
+
+    def _coincide(self, trains: Sequence[Train]) -> None:
+        law = self._sheet.pulses
+        here = [placed(train, self._index, coupling=train.region.coupling) for train in trains]
+        self._bench.arm()
+        self._bench.crossbar.coincide(self._index, here, amplitude_v=law.amplitude_v, width_s=law.width_s)
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

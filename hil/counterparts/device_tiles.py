@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from emulator.products import BOTH, Multiplied
 from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Capability
 from firmware_specs.messages import Region
+from firmware_specs.messages import Train as LineTrain
 from hil.counterparts.device_array import verified
 from hil.counterparts.opened import Opened
 from hil.counterparts.pulse_plan import Train
@@ -75,6 +77,12 @@ class DeviceTiles:
         region = Region(array, 0, train.plane, 0, counts.shape[0], 0, counts.shape[1])
         self._bench.arm()
         self._bench.crossbar.pulse(region, up=train.up, amplitude_v=law.amplitude_v, width_s=law.width_s, count=counts)
+
+    def coincide(self, array: int, trains: Sequence[LineTrain]) -> None:
+        """Nominal pulses on rows and columns, one request a tile."""
+        law = self._bench.datasheet.pulses
+        self._bench.arm()
+        self._bench.crossbar.coincide(array, trains, amplitude_v=law.amplitude_v, width_s=law.width_s)
 
     def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:
         """Every tile and plane, then sums and differences."""

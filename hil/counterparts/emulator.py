@@ -16,7 +16,7 @@ from emulator import cells
 from emulator.chip import Chip
 from emulator.readout import Reading
 from firmware_specs.deeds import NOTHING, Deeds
-from firmware_specs.messages import Term, Updated
+from firmware_specs.messages import Term, Train, Updated
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import CellArray, PulsedCells, Wear, together
@@ -101,6 +101,9 @@ class EmulatedArray(PulsedCells):
     def _train(self, coupling: int, train: pulse_plan.Train) -> None:
         place = (train.plane, slice(None), slice(None))
         self._chip.pulse(self._index, coupling, place, train.counts, train.up)
+
+    def _coincide(self, trains: Sequence[Train]) -> None:
+        self._chip.coincide(self._index, trains)
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from emulator.chip import Chip
 from emulator.products import Multiplied
 from firmware_specs.chains import dense_chain
 from firmware_specs.deeds import NOTHING, Deeds
+from firmware_specs.messages import Train as LineTrain
 from firmware_specs.topology import Topology
 from hil.counterparts import tiled
 from hil.counterparts.emulator import EmulatorBench
@@ -65,6 +67,15 @@ class EmulatedTiles:
             known[train.plane][train.counts > 0] = math.nan
             self.targets_s[array] = known
         self.chip.pulse(array, 0, (train.plane, slice(None), slice(None)), train.counts, train.up)
+
+    def coincide(self, array: int, trains: Sequence[LineTrain]) -> None:
+        """Nominal pulses on rows and columns; what the cells they meet at hold is not known then."""
+        if array in self.targets_s:
+            known = self.targets_s[array].clone()
+            for train in trains:
+                known[train.region.plane][torch.from_numpy(train.counts) > 0] = math.nan
+            self.targets_s[array] = known
+        self.chip.coincide(array, trains)
 
     def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:
         """Products of a matrix that lies on a grid of tiles."""

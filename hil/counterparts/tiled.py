@@ -13,9 +13,11 @@ from torch import Tensor
 
 from emulator.products import Multiplied
 from firmware_specs.datasheet import Datasheet
+from firmware_specs.messages import Train
 from firmware_specs.topology import Topology
 from hil.counterparts import pulse_plan
 from hil.counterparts.cell_array import PulsedCells, Wear
+from hil.counterparts.coincidence_plan import placed
 from hil.counterparts.mapping import Mapping
 from hil.counterparts.product_heat import ProductHeat
 from hil.counterparts.relaxing import Relaxation
@@ -54,6 +56,10 @@ class Tiles(Protocol):
 
     def pulse(self, array: int, train: pulse_plan.Train) -> None:
         """Nominal pulses on one plane."""
+        ...
+
+    def coincide(self, array: int, trains: Sequence[Train]) -> None:
+        """Nominal pulses on rows and columns."""
         ...
 
     def multiply(self, grid: Grid, volts: Tensor, transposed: bool) -> Multiplied:
@@ -192,6 +198,13 @@ class TiledArray(PulsedCells):
             part = train.counts[rows, columns]
             if bool(part.any()):
                 self._tiles.pulse(array, pulse_plan.Train(train.plane, train.up, part, 0))
+
+    def _coincide(self, trains: Sequence[Train]) -> None:
+        self._relaxation.touched()
+        for number, cut in enumerate(self._cuts):
+            mine = [train for train in trains if train.region.coupling == number]
+            for array, rows, columns in cut.places() if mine else ():
+                self._tiles.coincide(array, [placed(train, array, rows, columns) for train in mine])
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

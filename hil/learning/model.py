@@ -188,8 +188,8 @@ def _block(
     signs = generator(torch.device("cpu"), experiment.run.seed, "nudge sign", where)
     pulsed = experiment.update.pulsed
     topology = own.topology
-    if experiment.update.by_device and not _dense(topology):
-        raise ModelError(f"{where}.energy: a chip that updates itself does so in dense couplings only")
+    if experiment.update.by_states and not _dense(topology):
+        raise ModelError(f"{where}.energy: update.kind = {experiment.update.kind!r} moves dense couplings only")
     if (
         pulsed
         and not experiment.update.by_device

@@ -101,9 +101,10 @@ def train(
     run, goal = experiment.run, task(experiment.loss)
     check_fits(goal, experiment.loss, dataset)
     device, dtype = (parameter := next(model.parameters())).device, parameter.dtype
-    if experiment.update.by_device and ranks.count > 1:
+    if experiment.update.by_states and ranks.count > 1:
         raise RunError(
-            "update.kind = 'device': each rank's chip would learn from its part of a batch alone; use one rank"
+            f"update.kind = {experiment.update.kind!r}: each rank's chip would learn from its part of a batch alone; "
+            "use one rank"
         )
     cells = CellUpdates(model, experiment.update, run.seed)
     state = TrainState(model, optimizer(experiment.optimizer, cells.host_parameters), bench, Position(), cells)

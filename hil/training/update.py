@@ -13,8 +13,7 @@ from hil.counterparts.device_snapshot import below
 from hil.counterparts.mapping import crossbar_matrix
 from hil.learning.block import EnergyBlock
 from hil.learning.model import energy_blocks
-from hil.learning.updates.device import DeviceRule
-from hil.learning.updates.update import BlockRule, Update
+from hil.learning.updates.update import BlockRule, ByStates, Update
 
 
 class CellUpdates:
@@ -39,7 +38,7 @@ class CellUpdates:
             rule = settings.begin(arrays) if block.pulsed else None
             if rule is not None:
                 self._rules[name] = rule
-            if isinstance(rule, DeviceRule):
+            if isinstance(rule, ByStates):
                 block.estimator = rule.handing_over(block.estimator)
         pulsed = {id(p) for block in self._blocks.values() if block.pulsed for p in block.parameters()}
         if settings.frozen:

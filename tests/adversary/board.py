@@ -15,7 +15,7 @@ NAMES = {
     0x07: "STATUS", 0x08: "FAULT_LOG", 0x09: "CLEAR", 0x0A: "SELF_TEST", 0x0B: "RESET", 0x0C: "ECHO", 0x0D: "HEARTBEAT",
     0x10: "WATCHDOG", 0x11: "ARM", 0x12: "DISARM", 0x20: "CONFIGURE", 0x21: "TOPOLOGY", 0x30: "WRITE_CELLS",
     0x31: "READ_CELLS", 0x32: "PULSE", 0x33: "MEASURE", 0x34: "USAGE", 0x40: "SETTLE", 0x41: "PRODUCT", 0x42: "UPDATE",
-    0x50: "TEMPERATURE",
+    0x35: "COINCIDE", 0x50: "TEMPERATURE",
 }  # fmt: skip
 CAPABILITIES = sum(1 << bit for bit in (0, 1, 2, 7, 10, 11, 14, 15, 16, 17, 18, 21))
 LAYERS = (4, 3)

@@ -20,7 +20,8 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from emulator.serial_endpoint import SerialEndpoint
 from emulator.serve import Board, Doors
-from firmware_specs.datasheet import load
+from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.datasheet.coincidence import Coincidence
 from firmware_specs.datasheet.pulses import Pulses
 from hil.counterparts.described import datasheet_of
 from hil.counterparts.device import DeviceBench
@@ -64,11 +65,14 @@ def served():
 
 
 def sheet_of(name):
-    """A shipped datasheet, or `pulsed` and `pulsed product`: ones whose cells take programming pulses."""
+    """A shipped datasheet, or `pulsed` and `pulsed product`: cells take pulses, by lines, too."""
+    if isinstance(name, Datasheet):
+        return name
     plain = {"pulsed": "mixed-8bit", "pulsed product": "openmena-8x8-like"}
     if name not in plain:
         return load(name)
-    return load(plain[name]).model_copy(update={"pulses": Pulses(law="soft_bounds", step=0.01)})
+    able = {"pulses": Pulses(law="soft_bounds", step=0.01), "coincidence": Coincidence(half_select=0.0)}
+    return load(plain[name]).model_copy(update=able)
 
 
 def dialect_of(door, machine):

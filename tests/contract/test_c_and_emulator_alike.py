@@ -28,6 +28,7 @@ from firmware_specs.frame import DELIMITER, Decoder, Frame, encode
 from firmware_specs.messages import (
     CellCodes,
     CellUsage,
+    Coincide,
     Configure,
     Credit,
     Currents,
@@ -45,6 +46,7 @@ from firmware_specs.messages import (
     Sync,
     Synced,
     Term,
+    Train,
     Update,
     Updated,
     WriteCells,
@@ -66,6 +68,7 @@ BOTH = (Term(1, 0, True), Term(2, 0, False))
 ABLE = Capability.SETTLE | Capability.PULSE | Capability.TEMPERATURE | Capability.CONFIGURABLE | Capability.MEASURE
 ABLE |= Capability.USAGE | Capability.DIFFERENTIAL | Capability.WRITE | Capability.READ | Capability.SELF_TEST
 ABLE |= Capability.WATCHDOG | Capability.VERIFY | Capability.LINK_LOSS | Capability.UPDATE
+ABLE |= Capability.COINCIDE
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,7 @@ def quiet():
     sheet["state_adc"]["noise_sigma_v"] = sheet["output_adc"]["noise_sigma_v"] = 0.0
     sheet["update"] = {"rate_per_s": 20.0, "window_s": 1e-2, "batch": 4, "gain": 0.1, "bias": 0.02, "injection": -0.01}
     sheet["update"] |= {"limit": 0.75, "dead_zone": 1e-3}
+    sheet["pulses"]["threshold_v"], sheet["coincidence"] = 0.8, {"half_select": 0.25}
     return Datasheet.model_validate(sheet)
 
 
@@ -248,6 +252,17 @@ def limits(**changes):
     return replace(device_numbers.limits(load(FOLDER / "board.toml")), **changes)
 
 
+def lines(rng, trains, slots, density=0.5):
+    """Trains on the whole coupling or a part of it, on either plane, up and down."""
+    made = []
+    for _ in range(trains):
+        row, column = int(rng.integers(0, 3)), int(rng.integers(0, 2))
+        region = Region(0, 0, int(rng.integers(0, 2)), row, 5 - row, column, 3 - column)
+        bits = rng.random((slots, region.rows)) < density, rng.random((slots, region.columns)) < density
+        made.append(Train(region, bool(rng.integers(0, 2)), *bits))
+    return tuple(made)
+
+
 def requests():
     """One sound request of every verb that has a payload."""
     codes = np.full((5, 3), 700, "<u2")
@@ -262,6 +277,7 @@ def requests():
         (Opcode.READ_CELLS, ReadCells(REGION, 3)),
         (Opcode.PULSE, Pulse(REGION, True, 1.5, 1e-6, 2)),
         (Opcode.PULSE, Pulse(REGION, False, 1.5, 1e-6, np.full((5, 3), 1, "<u2"))),
+        (Opcode.COINCIDE, Coincide(0, 1.5, 1e-6, lines(np.random.default_rng(0), 2, 3))),
         (Opcode.MEASURE, Measure(REGION, np.array([0.1, -0.1]), 2)),
         (Opcode.USAGE, REGION),
         (Opcode.SETTLE, Settle(0, drive, (nudge, nudge), (1, 0), 4)),
@@ -338,6 +354,24 @@ def test_updates_move_the_same_cells_by_as_much_and_once(pair):
                 pair.ask(Opcode.READ_CELLS, ReadCells(replace(REGION, plane=plane), 1))
                 pair.ask(Opcode.USAGE, replace(REGION, plane=plane))
     pair.agree(60)
+
+
+def test_pulses_on_rows_and_columns_move_the_same_cells_and_count_alike(pair):
+    rng = np.random.default_rng(4)
+    pair.ask(Opcode.ARM)
+    for plane in (0, 1):
+        middle = rng.integers(300, 700, (5, 3)).astype("<u2")
+        pair.ask(Opcode.WRITE_CELLS, WriteCells(0, (Patch(replace(REGION, plane=plane), middle),), 0xFFFF, 0.01))
+    for amplitude_v in (1.5, 3.0, 3.2, 3.25, 3.3):  # a quarter of more than 3.2 V is above the threshold
+        for trains, slots in ((1, 1), (3, 4), (2, 9), (8, 2)):
+            pair.ask(Opcode.COINCIDE, Coincide(0, amplitude_v, 1e-6, lines(rng, trains, slots)))
+            for plane in (0, 1):
+                pair.ask(Opcode.READ_CELLS, ReadCells(replace(REGION, plane=plane), 1))
+                pair.ask(Opcode.USAGE, replace(REGION, plane=plane))
+    for _ in range(4):  # one after the other until a cell has had its 200 pulses, which two trains share
+        pair.ask(Opcode.COINCIDE, Coincide(0, 3.0, 1e-6, lines(rng, 2, 60, 0.8)))
+        pair.ask(Opcode.USAGE, REGION)
+    pair.agree(100)
 
 
 def test_topologies_that_do_not_fit_or_are_malformed(pair):

@@ -22,6 +22,7 @@ from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.chains import dense_chain, resistive_chain
 from firmware_specs.codes import Capability, ConverterId, Opcode, Quantity
 from firmware_specs.datasheet import Datasheet, load
+from firmware_specs.datasheet.coincidence import Coincidence
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import (
     FabricInfo,
@@ -29,6 +30,7 @@ from firmware_specs.messages import (
     LimitsInfo,
     Region,
     Term,
+    Train,
     pack_converters,
     parse_converters,
 )
@@ -76,6 +78,10 @@ def multiplier():
 
 SHEETS = {"hopfield": hopfield, "resistive": lambda: load("resistive-board"), "product": multiplier}
 SHEETS["self-updating"] = lambda: load("self-updating")
+HALF = Coincidence(half_select=0.5)
+SHEETS["lines"] = lambda: hopfield().model_copy(
+    update={"coincidence": HALF, "pulses": Pulses(law="constant", step=0.01, threshold_v=0.6)}
+)
 
 
 def settle(crossbar, *, drive=0.0, nudge=0.0, **others):
@@ -114,6 +120,21 @@ def worn(crossbar):
 
 def conductance(crossbar):
     crossbar.program(0, [np.full((2, 7, 4), 1.01 * crossbar.g_range_s[1])])
+
+
+def coincide(crossbar, slots=1, rows=2, times=1, plane=0, **changed):
+    shape = {"amplitude_v": 0.5, "width_s": 1e-6} | changed
+    region = Region(0, 0, plane, 0, rows, 0, 2)
+    bits = np.ones((slots, rows), bool), np.ones((slots, 2), bool)
+    return crossbar.coincide(0, [Train(region, True, *bits)] * times, **shape)
+
+
+def coincide_half(crossbar):
+    """No cell gets a pulse, half-selected ones get too warm."""
+    share, (_, high) = 0.5**2, crossbar.g_range_s
+    slots = int(1.2 * LIMITS["max_energy_per_cell_j"] / (0.9**2 * share * 1e-4 * high))
+    train = Train(REGION, True, np.ones((slots, 2), bool), np.zeros((slots, 2), bool))
+    return crossbar.coincide(0, [train], amplitude_v=0.9, width_s=1e-4)
 
 
 NOTHING = "carries no value to a cell, a line or a node"
@@ -160,6 +181,21 @@ COVERED = {
         "width that is no number": ("hopfield", lambda c: pulse(c, width_s=math.nan)),
         "count": ("hopfield", lambda c: pulse(c, count=31)),
         "energy, joules": ("hopfield", pulse_hot),
+    },
+    Opcode.COINCIDE: {
+        "amplitude, volts": ("lines", lambda c: coincide(c, amplitude_v=ABOVE * LIMITS["max_pulse_v"])),
+        "amplitude that is no number": ("lines", lambda c: coincide(c, amplitude_v=math.nan)),
+        "amplitude below 0": ("lines", lambda c: coincide(c, amplitude_v=-0.5)),
+        "width, seconds": ("lines", lambda c: coincide(c, width_s=ABOVE * LIMITS["max_pulse_s"])),
+        "width that is no number": ("lines", lambda c: coincide(c, width_s=math.inf)),
+        "pulses of one train": ("lines", lambda c: coincide(c, 31)),
+        "pulses of all trains": ("lines", lambda c: coincide(c, 8, times=4)),
+        "energy, joules": ("lines", lambda c: coincide(c, 20, amplitude_v=0.9, width_s=1e-4)),
+        "energy of half-selected cells": ("lines", coincide_half),
+        "lines that are not there": ("lines", lambda c: coincide(c, rows=8)),
+        "a plane that is not there": ("lines", lambda c: coincide(c, plane=2)),
+        "no slot": ("lines", lambda c: coincide(c, 0)),
+        "no train": ("lines", lambda c: coincide(c, times=0)),
     },
     Opcode.MEASURE: {
         "voltage": ("hopfield", lambda c: c.measure(REGION, [0.01, -ABOVE * LIMITS["max_read_v"]])),
@@ -211,6 +247,7 @@ def test_no_quantity_gets_past_its_limit(protocol, opcode, sheet, action):
         chains = {
             "hopfield": dense_chain([6, 4]),
             "self-updating": dense_chain([6, 4]),
+            "lines": dense_chain([6, 4]),
             "resistive": resistive_chain(6, [4]),
         }
         crossbar.configure(0, chains.get(sheet, dense_chain([7, 4], bias=False)))

@@ -115,6 +115,20 @@ MEANINGS = {
         (messages.Term(1, 0, True), messages.Term(2, 0, False)),
         np.array([2.0**-10], "f4"),
     ),
+    "coincide_two_trains": messages.Coincide(
+        1,
+        1.5,
+        2.0**-20,
+        (
+            messages.Train(
+                region(0, 2, 0), True, np.array([[1, 0], [0, 1], [1, 1]], bool), np.array([[1], [0], [1]], bool)
+            ),
+            messages.Train(
+                messages.Region(1, 0, 1, 1, 1, 0, 9), False, np.ones((1, 1), bool), np.arange(9)[None] % 8 == 0
+            ),
+        ),
+    ),
+    "coincide_reply": messages.Pulsed(4, 17),
     "update_reply": messages.Updated(3, 2, 1, 17),
 }
 

@@ -61,6 +61,9 @@ EXAMPLES = [
     ),
     messages.Product(1, 0, codes.DIFFERENCE, True, some("u2", 3, 4), 2),
     messages.Update(2, some("u1", 3, 4), (), (messages.Term(0, 0, False),), np.array([0, 0.5, 2], "f4"), 0.25),
+    messages.Coincide(
+        1, 0.5, 1e-6, (messages.Train(REGION, False, some("u1", 5, 4) > 99, some("u1", 5, 6) > 99),)
+    ),
     messages.Updated(2**40, 7, 0, 2**32 - 1),
     messages.ProductReply(some("u4", 3, 4)),
 ]  # fmt: skip

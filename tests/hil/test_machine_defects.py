@@ -18,7 +18,9 @@ from emulator.outputs import Outputs
 from emulator.verbs import VERBS
 from firmware_specs.codes import Opcode, State
 from firmware_specs.datasheet import load
-from firmware_specs.messages import SettleReply, Term
+from firmware_specs.datasheet.coincidence import Coincidence
+from firmware_specs.datasheet.pulses import Pulses
+from firmware_specs.messages import Coincide, SettleReply, Term
 from hil.conformance.suite import suite_of
 from hil.counterparts.opening.wire import links_of
 
@@ -228,7 +230,65 @@ def nudges_of_updates_are_not_limited(machine, patch):
     loosen(machine, Opcode.UPDATE, max_drive_a=1e3)
 
 
+def trains(machine, change):
+    """Lets COINCIDE be asked of the chip with other trains."""
+    sound = machine.device.chip.coincide
+    machine.device.chip.coincide = lambda array, asked, *shape: sound(array, [change(t) for t in asked], *shape)
+
+
+def pulsed_rows_move_whole(machine, patch):
+    trains(machine, lambda train: replace(train, columns=np.ones_like(train.columns)))
+
+
+def cells_move_where_one_line_alone_is_pulsed(machine, patch):
+    trains(machine, lambda train: replace(train, rows=~train.rows))
+
+
+def lines_are_numbered_from_the_other_end(machine, patch):
+    trains(machine, lambda train: replace(train, columns=train.columns[:, ::-1]))
+
+
+def polarity_of_trains_is_not_seen(machine, patch):
+    trains(machine, lambda train: replace(train, up=True))
+
+
+def trains_pulse_twice(machine, patch):
+    sound = VERBS[Opcode.COINCIDE]
+
+    def twice(device, payload, door):
+        sound(device, payload, door)
+        return sound(device, payload, door)
+
+    set_verb(machine, Opcode.COINCIDE, twice)
+
+
+def trains_are_held_against_the_budget_one_by_one(machine, patch):
+    sound = VERBS[Opcode.COINCIDE]
+
+    def one_by_one(device, payload, door):
+        asked = Coincide.parse(payload)
+        return [sound(device, replace(asked, trains=(train,)).pack(), door) for train in asked.trains][-1]
+
+    set_verb(machine, Opcode.COINCIDE, one_by_one)
+
+
+def height_of_trains_is_not_limited(machine, patch):
+    loosen(machine, Opcode.COINCIDE, max_pulse_v=1e3)
+
+
+def half_selected_cells_are_not_looked_at(machine, patch):
+    patch.setattr(Pulses, "effort", lambda law, volts, seconds, up=True: 0.0)
+
+
 DEFECTS = {
+    pulsed_rows_move_whole: "coincidences.counted",
+    cells_move_where_one_line_alone_is_pulsed: "coincidences.direction",
+    lines_are_numbered_from_the_other_end: "coincidences.counted",
+    polarity_of_trains_is_not_seen: "coincidences.direction",
+    trains_pulse_twice: "coincidences.counted",
+    trains_are_held_against_the_budget_one_by_one: "coincidences.budget",
+    height_of_trains_is_not_limited: "coincidences.limit",
+    half_selected_cells_are_not_looked_at: "coincidences.half-selected",
     watchdog_never_trips: "watchdog",
     traffic_does_not_feed: "watchdog",
     trip_is_not_latched: "watchdog",
@@ -268,7 +328,16 @@ def failed(protocol, machine, group):
     return {o.check.name: o.seen for o in result.outcomes if o.verdict == "failed"}
 
 
+def halves():
+    """Cells that see half of a pulse where one of their lines alone is pulsed, and do not move by it."""
+    sheet = load("ecram")
+    pulses = sheet.pulses.model_copy(update={"threshold_v": 0.6})
+    return sheet.model_copy(update={"pulses": pulses, "coincidence": Coincidence(half_select=0.5)})
+
+
 def machine_for(group):
+    if group.startswith("coincidences"):
+        return Machine(Device(Chip(halves(), seed=1)))
     datasheet = {"product": "openmena-8x8-like", "updates": "self-updating"}.get(group.partition(".")[0], "ecram")
     return Machine(Device(Chip(load(datasheet), seed=1)))
 
@@ -281,6 +350,8 @@ def test_both_suites_find(defect, group, protocol, monkeypatch):
     assert failed(protocol, machine, group)
 
 
-@pytest.mark.parametrize("group", sorted({g for g in DEFECTS.values() if g.startswith(("product", "updates"))}))
-def test_a_sound_device_that_multiplies_or_updates_itself_passes(group):
+@pytest.mark.parametrize(
+    "group", sorted({g for g in DEFECTS.values() if g.startswith(("product", "updates", "coincidences"))})
+)
+def test_a_sound_device_passes(group):
     assert not failed("serial", machine_for(group), group)

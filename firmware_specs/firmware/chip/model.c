@@ -8,6 +8,7 @@
 
 #include "codes.h"
 #include "core.h"
+#include "optional/coincide.h"
 #include "optional/update.h"
 
 #ifndef CHIP_MEMORY
@@ -188,6 +189,15 @@ void chip_worn(struct cell cell, uint32_t more, double more_j) {
     pulses[cell.plane][at] += more;
     joules[cell.plane][at] += more_j;
 }
+
+#ifdef BOARD_COINCIDE
+void chip_lines(const struct lines *l, int up, double volts, double seconds) {
+    for (uint32_t r = 0; r < l->rows; r++)
+        for (uint32_t k = 0; k < l->columns; k++)
+            if (pulsed(l->row_bits, r) && pulsed(l->column_bits, k))
+                chip_pulse((struct cell){l->coupling, l->plane, l->row + r, l->column + k}, up, volts, seconds);
+}
+#endif
 
 #ifdef BOARD_UPDATE
 #define HELD 3

@@ -48,11 +48,11 @@ bool within(double value, unsigned limit, const char *words) {
     return allow(value <= most && value >= -most, ERR_LIMIT, limit, words);
 }
 
-void afford(struct cell cell, uint32_t at, uint32_t pulses, double each_j) {
+void afford(struct cell cell, uint32_t at, uint32_t pulses, double more_j) {
     struct wear worn = chip_wear(cell);
-    double total = (double)worn.pulses + pulses, total_j = worn.joules + pulses * each_j;
-    bool few = total <= device.active[LIMIT_MAX_PULSES_PER_CELL] && total <= UINT32_MAX;
-    bool fine = !pulses || (few && total_j <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]);
+    double total = (double)worn.pulses + pulses, total_j = worn.joules + more_j;
+    bool few = !pulses || (total <= device.active[LIMIT_MAX_PULSES_PER_CELL] && total <= UINT32_MAX);
+    bool fine = few && ((!pulses && more_j <= 0) || total_j <= device.active[LIMIT_MAX_ENERGY_PER_CELL_J]);
     allow(fine, ERR_BUDGET, at, "beyond the budget of pulses or energy of a cell");
 }
 
@@ -104,7 +104,8 @@ static void in_range(const struct region *p) {
 }
 
 static void affordable(const struct region *p) {
-    for (uint32_t i = 0; i < p->codes.count; i++) afford(cell_at(p, i), position_of(p, i), 1 + asked.rewrites, BOARD_WRITE_ENERGY_J);
+    double most_j = (1 + asked.rewrites) * BOARD_WRITE_ENERGY_J;
+    for (uint32_t i = 0; i < p->codes.count; i++) afford(cell_at(p, i), position_of(p, i), 1 + asked.rewrites, most_j);
 }
 
 static void write(const struct region *p) {
@@ -159,7 +160,8 @@ void verb_pulse(void) {
     (void)within(volts, LIMIT_MAX_PULSE_V, "beyond max_pulse_v");
     (void)within(width_s, LIMIT_MAX_PULSE_S, "beyond max_pulse_s");
     double most_j = volts * volts * width_s * parameter(PARAM_G_MAX_S, 0);
-    for (uint32_t i = 0; i < r.cells && !request.code; i++) afford(cell_at(&r, i), i, code_at(counts, each ? i : 0), most_j);
+    for (uint32_t i = 0, n; i < r.cells && !request.code; i++)
+        n = code_at(counts, each ? i : 0), afford(cell_at(&r, i), i, n, n * most_j);
     uint64_t delivered = 0;
     uint32_t most = 0;
     for (uint32_t i = 0; i < r.cells && !request.code; i++) {

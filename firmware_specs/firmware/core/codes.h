@@ -58,6 +58,7 @@ enum {
     OP_PULSE = 50,
     OP_MEASURE = 51,
     OP_USAGE = 52,
+    OP_COINCIDE = 53,
     OP_SETTLE = 64,
     OP_PRODUCT = 65,
     OP_UPDATE = 66,
@@ -141,6 +142,7 @@ enum {
     PARAM_CLAMPED_HIGH_V = 33,
     PARAM_PAIRS = 34,
     PARAM_PAIR_SIGNIFICANCE = 35,
+    PARAM_HALF_SELECT = 36,
 };
 
 #define FLAG_OUTPUTS_ON 1
@@ -172,6 +174,7 @@ enum {
 #define CAP_WATCHDOG (UINT64_C(1) << 21)
 #define CAP_VERIFY (UINT64_C(1) << 22)
 #define CAP_UPDATE (UINT64_C(1) << 23)
+#define CAP_COINCIDE (UINT64_C(1) << 24)
 
 #define PROTOCOL_VERSION 1
 #define MAX_FRAME 4096
@@ -240,6 +243,7 @@ enum {
     X(PULSE, pulse, 1, 2, 0) \
     X(MEASURE, measure, 1, 11, 0) \
     X(USAGE, usage, 0, 14, 0) \
+    X(COINCIDE, coincide, 1, 24, 0) \
     X(SETTLE, settle, 1, 0, 0) \
     X(PRODUCT, product, 1, 1, 0) \
     X(UPDATE, update, 1, 23, 0) \

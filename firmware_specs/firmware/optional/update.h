@@ -10,7 +10,7 @@ void check_range(const struct topology *on, uint32_t phase, struct codes block, 
 void check_limit(uint32_t phase, struct codes block);
 /* phase p of sample s: blocks are the drive, then the nudges */
 struct settled settle_phase(const struct topology *on, const struct codes *block, uint32_t p, uint32_t s, double time_s);
-void afford(struct cell cell, uint32_t at, uint32_t pulses, double each_j); /* else BUDGET, at that position */
+void afford(struct cell cell, uint32_t at, uint32_t pulses, double more_j); /* else BUDGET, at that position */
 
 /* what a board gives besides chip.h */
 void chip_hold(unsigned phase); /* keeps the states that the array has now */

@@ -3,6 +3,7 @@
 from hil.conformance.check import Check
 from hil.conformance.checks import (
     cells,
+    coincidences,
     contract,
     errors,
     framing,
@@ -31,6 +32,7 @@ SHARED: tuple[Check[Subject], ...] = (
     *limits.CHECKS,
     *cells.CHECKS,
     *pulses.CHECKS,
+    *coincidences.CHECKS,
     *wear.CHECKS,
     *settle.CHECKS,
     *contract.CHECKS,
@@ -51,6 +53,8 @@ CHECKS: tuple[Check[FrameSubject], ...] = (
     *trips.CHECKS,
     *cells.CHECKS,
     *pulses.CHECKS,
+    *coincidences.CHECKS,
+    *coincidences.OF_FRAMES,
     *wear.CHECKS,
     *repeats.CHECKS,
     *settle.CHECKS,

@@ -10,7 +10,7 @@ from firmware_specs.codes import Capability, DeviceFlag, Kind, Opcode
 from firmware_specs.frame import Frame
 from firmware_specs.messages import Pulse, Refusal, Term, pack_number, parse_number
 from hil.conformance.check import Check
-from hil.conformance.checks import updates
+from hil.conformance.checks import coincidences, updates
 from hil.conformance.checks.pulses import ready
 from hil.conformance.conversation import Answer, Failed, Skipped, demand, parsed
 from hil.conformance.subject import WATCHDOG_S, FrameSubject
@@ -63,6 +63,25 @@ def _update_once(subject: FrameSubject) -> None:
     demand(bool((grown == 1).all()), f"an UPDATE, asked for again after a SYNC, counts as {grown.max()} pulses a cell")
 
 
+def _coincide_once(subject: FrameSubject) -> None:
+    armed_at = time.monotonic()
+    coincidences.ready(subject)
+    raw, region = subject.raw, subject.region()
+    train = coincidences.striped(region, 2)
+    before = subject.usage(region).pulses.astype(np.int64)
+    payload = coincidences.request(subject, [train]).pack()
+    raw.sequence += 1
+    frame = Frame(Kind.REQUEST, Opcode.COINCIDE, 0, raw.session, raw.sequence, 0, 1, payload)
+    answers = [raw.exchange([frame]) for _ in range(3)]
+    _accepted(answers[0], armed_at)
+    raw.sync(previous=raw.session)  # as after a lost reply
+    again = Frame(Kind.REQUEST, Opcode.COINCIDE, 0, raw.session, frame.sequence, 0, 1, payload)
+    raw.exchange([again])
+    grown = subject.usage(region).pulses - before
+    demand(bool((grown == train.counts).all()), f"trains, sent four times, gave cells {grown.tolist()} pulses")
+    demand(len({a.payload for a in answers}) == 1, "the duplicates got other replies")
+
+
 def _once_across_sync(subject: FrameSubject) -> None:
     armed_at = time.monotonic()
     ready(subject)
@@ -94,5 +113,6 @@ CHECKS = (
     Check("pulses.once", "5.2", "a pulse request sent three times pulses once", _once),
     Check("pulses.once-across-sync", "5.3", "a pulse request repeated after a SYNC pulses once", _once_across_sync),
     Check("updates.once", "5.2", "an update sent again, before and after a SYNC, moves cells once", _update_once),
+    Check("coincidences.once", "5.2", "trains sent again, before and after a SYNC, pulse once", _coincide_once),
     Check("clock.wait", "7.9", "WAIT moves the clock, once", _wait),
 )

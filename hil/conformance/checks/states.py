@@ -9,6 +9,7 @@ import numpy as np
 
 from firmware_specs.codes import RULES, Capability, ConverterId, ErrorCode, Opcode, State, Trip
 from firmware_specs.messages import (
+    Coincide,
     Configure,
     Measure,
     Patch,
@@ -17,6 +18,7 @@ from firmware_specs.messages import (
     ReadCells,
     Settle,
     Term,
+    Train,
     Update,
     WriteCells,
     pack_number,
@@ -51,6 +53,11 @@ def _armed_requests(subject: Subject) -> dict[Opcode, bytes]:
     if Capability.UPDATE in capabilities:
         update = Update(0, drive, (), (Term(0, 0),), np.zeros(1, np.float32))
         requests[Opcode.UPDATE] = update.pack()
+    if Capability.COINCIDE in capabilities:
+        with contextlib.suppress(Skipped):
+            bits = np.ones((1, region.rows), np.bool_), np.ones((1, region.columns), np.bool_)
+            coincide = Coincide(0, *subject.pulse_shape(), (Train(region, True, *bits),))
+            requests[Opcode.COINCIDE] = coincide.pack()
     if Capability.PRODUCT in capabilities:
         volts = subject.codes(ConverterId.PRODUCT_DAC, np.zeros((1, region.rows)))
         requests[Opcode.PRODUCT] = Product(0, 0, 0, False, volts).pack()

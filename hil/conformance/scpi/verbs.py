@@ -15,6 +15,7 @@ from drivers.scpi_link import ScpiLink
 from drivers.transport import Transport
 from firmware_specs.codes import ErrorCode, Kind, Opcode
 from firmware_specs.messages import (
+    Coincide,
     Configure,
     Configured,
     FaultLog,
@@ -201,6 +202,7 @@ VERBS: dict[Opcode, Verb] = {
     Opcode.WRITE_CELLS: lambda d, p: d.write_cells(WriteCells.parse(p), 0.0).pack(),
     Opcode.READ_CELLS: lambda d, p: d.read_cells(ReadCells.parse(p), 0.0).pack(),
     Opcode.PULSE: lambda d, p: d.pulse(Pulse.parse(p), 0.0).pack(),
+    Opcode.COINCIDE: lambda d, p: d.coincide(Coincide.parse(p), 0.0).pack(),
     Opcode.MEASURE: lambda d, p: d.measure(Measure.parse(p), 0.0).pack(),
     Opcode.USAGE: lambda d, p: d.usage(Region.parse(p)).pack(),
     Opcode.SETTLE: lambda d, p: d.settle([Settle.parse(p)], (0.0,))[0].pack(),

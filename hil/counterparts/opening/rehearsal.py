@@ -21,6 +21,7 @@ from emulator.refused import Refused
 from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import Datasheet
 from firmware_specs.messages import (
+    Coincide,
     Measure,
     Product,
     Pulse,
@@ -166,6 +167,12 @@ class StandIn(Machine):
         key = ("up" if request.up else "down", request.amplitude_v, request.width_s)
         self.notes.pulses[key] = self.notes.pulses.get(key, 0) + request.pulses
 
+    def _coincide(self, payload: bytes) -> None:
+        request = Coincide.parse(payload)
+        for train in request.trains:
+            key = ("up" if train.up else "down", request.amplitude_v, request.width_s)
+            self.notes.pulses[key] = self.notes.pulses.get(key, 0) + int(train.counts.sum())
+
     def _measure(self, payload: bytes) -> None:
         request = Measure.parse(payload)
         for volts in request.volts.tolist():
@@ -205,6 +212,7 @@ class StandIn(Machine):
 
 NOTED = {
     Opcode.PULSE: StandIn._pulse,
+    Opcode.COINCIDE: StandIn._coincide,
     Opcode.MEASURE: StandIn._measure,
     Opcode.READ_CELLS: StandIn._read,
     Opcode.WRITE_CELLS: StandIn._write,

@@ -44,6 +44,7 @@ class ByDevice(Update):
     """
 
     by_device = True
+    by_states = True
 
     kind: Literal["device"] = "device"
     lr: Positive = 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import PositiveInt
@@ -12,6 +12,7 @@ from torch import Tensor
 from firmware_specs.datasheet.section import Fraction, Positive, Section
 from hil.counterparts.cell_array import CellArray, Pulsed
 from hil.experiments.parts import Count
+from hil.learning.estimator import Rule
 
 
 class BlockRule(Protocol):
@@ -37,6 +38,19 @@ class BlockRule(Protocol):
         ...
 
 
+@runtime_checkable
+class ByStates(BlockRule, Protocol):
+    """A rule that moves cells by the states of the phases that a block's estimator settles."""
+
+    def handing_over(self, rule: Rule) -> Rule:
+        """The block's estimator from now on, which hands over what the rule needs.
+
+        Raises:
+            ValueError: one whose phases the rule cannot use.
+        """
+        ...
+
+
 class Update(Section):
     """What every rule has.
 
@@ -52,6 +66,8 @@ class Update(Section):
     """Whether nothing moves them."""
     by_device: ClassVar[bool] = False
     """Whether the chip forms the update itself, so that the host has no gradient of the cells."""
+    by_states: ClassVar[bool] = False
+    """Whether what moves the cells is formed of the phases' states, which a host has of its own part of a batch."""
     beside: ClassVar[int] = 0
     """Arrays a block needs beside the one it settles on."""
 

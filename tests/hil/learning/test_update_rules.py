@@ -27,7 +27,7 @@ from hil.training.update import CellUpdates
 
 pytestmark = pytest.mark.filterwarnings("ignore::hil.learning.inputs.SettlingWarning")
 
-BY_PULSES = [name for name in names("updates") if find("updates", name).pulsed and not find("updates", name).by_device]
+BY_PULSES = [name for name in names("updates") if find("updates", name).pulsed and not find("updates", name).by_states]
 PAIRS = {"residual": {"pairs": 3, "significance": 0.5}}
 """Cells of a weight where a rule needs more than one pair."""
 TWO_ARRAYS = [name for name in BY_PULSES if find("updates", name).beside]

@@ -23,6 +23,7 @@ MORE = {
     "chopped": ("update.search=5", "update.lines=5", "update.chop=2"),
     "residual": ("update.search=5", "update.every=1", "update.slower=2", "update.lines=5"),
     "agad": ("update.lines=5", "update.chop=2"),
+    "coincidence": ("update.slots=3",),
     "device": ("update.alternate=true", "update.zero_contrast=1", "update.correct_every=3"),
 }
 

@@ -7,7 +7,7 @@ from hil.conformance.checks import SHARED
 from hil.conformance.scpi.checks import blocks, common, errors, links, messages, safety, transactions
 from hil.conformance.scpi.subject import ScpiSubject
 
-PLACES = {"7.5": "5.5", "7.6": "5.2", "7.7": "5.3", "7.8": "5", "7.9": "5", "7.10": "5.7"}
+PLACES = {"7.5": "5.5", "7.6": "5.2", "7.7": "5.3", "7.8": "5", "7.9": "5", "7.10": "5.7", "7.11": "5.8"}
 """Where SCPI.md spells what a section of PROTOCOL.md demands; everything else is in its table, section 5."""
 
 CHECKS: tuple[Check[ScpiSubject], ...] = (
