@@ -160,8 +160,8 @@ def test_visa_write_to_a_peer_that_never_reads_ends_at_the_deadline(tcp_wire, de
 def test_two_full_buffers_do_not_wait_for_each_other(pty_wire, deadline):
     transport = SerialPort(pty_wire().address)
     block = bytes(range(256)) * 2048
-    transport.write(block, deadline(10))
-    assert transport.read_exact(len(block), deadline(10)) == block
+    transport.write(block, deadline(50))
+    assert transport.read_exact(len(block), deadline(50)) == block
     transport.close()
 
 

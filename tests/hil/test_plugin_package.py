@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def environment(tmp_path_factory):
     if importlib.util.find_spec("setuptools") is None:  # to import it would replace distutils, with a warning
         pytest.skip("no setuptools")
     folder, source = tmp_path_factory.mktemp("club"), tmp_path_factory.mktemp("source") / "bench-club"
-    borrowed = importlib.util.find_spec("pip") is not None  # environments that uv makes have none
+    # not `find_spec`: on Python 3.11 setuptools takes a search for pip as the start of pip, and hides its distutils
+    borrowed = any(d.name == "pip" for d in metadata.distributions())  # environments that uv makes have none
     venv.create(folder, with_pip=not borrowed)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     site = Path(
