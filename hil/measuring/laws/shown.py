@@ -50,14 +50,24 @@ def unseen(ready: Prepared, walk: Walk, clock: Array, mean: Array, spread: float
 def _variance(
     walk: Walk, folds: float, mean: float, factor: Array, start: Array, spread: float, limits: tuple[float, float]
 ) -> float:
-    """Of all cells together, after so many e-folds."""
-    moments = np.zeros(3)
+    """Of all cells together, after so many e-folds.
+
+    A change grows with the increment, so that what is seen is a stretch of the grid, and below it all are at the end.
+    """
+    moments, ends = np.zeros(3), (limits[0] <= -start) & (-start <= limits[1])
     for node, weight in zip(NODES, WEIGHTS, strict=True):
         moved = float(np.exp(spread * (node - spread)))
         x, p = density(walk.beside(moved), folds)
-        p = p * (x[1] - x[0])
-        for f, s in zip(factor, start, strict=True):
-            change = np.maximum(f * (moved * x + mean), -s)
-            held = np.where((change >= limits[0]) & (change <= limits[1]), p, 0.0)
-            moments += weight * np.array([held.sum(), held @ change, held @ change**2])
+        below = np.zeros((3, len(x) + 1))  # of increments, and of their squares, below every one
+        np.cumsum(p * (x[1] - x[0]) * np.stack([np.ones_like(x), x, x**2]), axis=1, out=below[:, 1:])
+        bottom, low = (np.searchsorted(x, (edge / factor - mean) / moved) for edge in (-start, limits[0]))
+        high = np.searchsorted(x, (limits[1] / factor - mean) / moved, side="right")
+        first = np.maximum(bottom, low)
+        held, along, square = below[:, np.maximum(first, high)] - below[:, first]
+        scale, shift, ended = factor * moved, factor * mean, np.where(ends, below[0, bottom], 0.0)
+        moments[0] += weight * (held + ended).sum()
+        moments[1] += weight * (scale * along + shift * held - start * ended).sum()
+        moments[2] += (
+            weight * (scale**2 * square + 2 * scale * shift * along + shift**2 * held + start**2 * ended).sum()
+        )
     return float(moments[2] / moments[0] - (moments[1] / moments[0]) ** 2)
