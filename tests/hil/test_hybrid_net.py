@@ -32,6 +32,7 @@ def test_the_control_by_back_propagation_has_the_weights_of_the_hybrid_net_and_m
 
 def test_the_hybrid_net_learns_the_exact_gradient(monkeypatch, tmp_path):
     monkeypatch.setattr("hil.report.gradcheck.write_picture", lambda *_: None)
+    monkeypatch.setattr("hil.learning.gradients.gradcheck.curves", lambda *_: None)  # for the picture alone
     command.command(
         "cifar10-hybrid", samples=2, set_=["estimator.largest=1e-6"], data_root=tmp_path, json=tmp_path / "check.json",
         picture=tmp_path / "p.svg", min_cosine=0.9999, max_norm_error=0.01,

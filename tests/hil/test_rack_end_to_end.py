@@ -47,16 +47,16 @@ def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_p
     server, path = served
     patient(path)
     run = tmp_path / "run"
-    energy = "{substrate='resistive',couplings=[{kind='dense',units=4,bias=false},{kind='dense',units=3,bias=false}]}"
+    energy = "{substrate='resistive',couplings=[{kind='dense',units=2,bias=false},{kind='dense',units=3,bias=false}]}"
     feedforward = "[{kind='flatten'},{kind='mirror',gain=10.0}]"
-    small = ["data.train_samples=4", "data.test_samples=2", "run.epochs=1", "run.batch=4"]
+    small = ["data.train_samples=2", "data.test_samples=1", "run.epochs=1", "run.batch=2"]
     small.append(f"blocks=[{{feedforward={feedforward},energy={energy}}}]")
     arguments = ["train", "iris", "--bench", str(path), "--device", "rack", "--run-dir", str(run)]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, *(part for value in small for part in ("--set", value))])
     assert ended.value.code in (0, None)
     report = json.loads((run / "counterpart.json").read_text())
-    assert report["phases"] == report["planned_phases"] == 4 * 3 + 2
+    assert report["phases"] == report["planned_phases"] == 2 * 3 + 1
     assert report["planned_s"] == pytest.approx(report["elapsed_s"], rel=0.2)
     assert server.virtual.bench.outputs_on() == []
     assert not server.virtual.bench.closed
