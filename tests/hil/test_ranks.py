@@ -121,7 +121,7 @@ def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have
         "settle, calls = EmulatedArray.settle, []\n"
         "def failing(self, *a, **k):\n"
         "    calls.append(1)\n"
-        "    if os.environ['RANK'] == '1' and len(calls) > 20:\n"
+        "    if os.environ['RANK'] == '1' and len(calls) > 5:\n"
         "        raise LinkTimeout('the cable is out')\n"
         "    return settle(self, *a, **k)\n"
         "EmulatedArray.settle = failing\n"

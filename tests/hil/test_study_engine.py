@@ -129,7 +129,7 @@ def scheduler(python, tmp_path, monkeypatch):
 def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothing(python, hold, tmp_path, capsys):
     """SIGTERM as Slurm sends it to all of a job whose time is up."""
     folder, (there, held) = tmp_path / "study", hold
-    with started(python, folder, 12, "--jobs", "2", *held) as study:
+    with started(python, folder, 5, "--jobs", "2", *held) as study:
         killed = wait_for(lambda: in_the_middle(folder))
         os.kill(killed, signal.SIGKILL)
         ended = wait_for(lambda: (pid := in_the_middle(folder)) != killed and pid)
@@ -142,14 +142,14 @@ def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothi
     sessions = [json.loads(p.read_text())["sessions"] for p in folder.glob("points/*/run/provenance.json")]
     assert sum(len(found) for found in sessions) == 4
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
-    assert steps == [12 * 3] * 2
-    assert run(arguments(folder, 12, *held)) == 0
+    assert steps == [5 * 3] * 2
+    assert run(arguments(folder, 5, *held)) == 0
     assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
 
 
-def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, tmp_path):
+def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, hold, tmp_path):
     """The study goes on at the second scheduler where it was stopped at the first; at both a worker is lost."""
-    folder, killed = tmp_path / "study", []
+    folder, killed, (there, held) = tmp_path / "study", [], hold
 
     def kill_a_worker(cluster):
         trains = wait_for(lambda: next((pid for pid in [in_the_middle(folder)] if pid and pid not in killed), None))
@@ -161,18 +161,19 @@ def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, tmp_path
     warm = tmp_path / "warm.py"  # what a worker of Dask starts need not import first
     warm.write_text(f"import sys\n\nsys.executable = {python.executable(tmp_path)!r}\n")
     lone = {"n_workers": 1, "processes": True, "preload": [str(warm)]}  # nobody else could go on in its place
-    with existing(**lone) as one, started(python, folder, 20, "--scheduler", one.scheduler_address) as study:
+    with existing(**lone) as one, started(python, folder, 5, "--scheduler", one.scheduler_address, *held) as study:
         kill_a_worker(one)
         wait_for(lambda: (pid := in_the_middle(folder)) and pid not in killed)
         study.send_signal(signal.SIGINT)
         study.stdout.read()
         assert code_of(study) == 130
-    with existing(**lone) as other, started(python, folder, 20, "--scheduler", other.scheduler_address) as study:
+    with existing(**lone) as other, started(python, folder, 5, "--scheduler", other.scheduler_address, *held) as study:
         kill_a_worker(other)
+        there.unlink()
         assert code_of(study) == 0
     assert ended_once(folder) and len(killed) == 2
     steps = [json.loads(p.read_text())["steps"] for p in folder.glob("points/*/run/summary.json")]
-    assert steps == [20 * 3] * 2
+    assert steps == [5 * 3] * 2
 
 
 def test_nobody_else_can_hand_a_study_of_this_machine_anything(tmp_path):
