@@ -17,7 +17,7 @@ from firmware_specs import datasheet, messages
 from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import Datasheet
-from firmware_specs.messages import Pulse, Region
+from firmware_specs.messages import Coincide, Pulse, Region, Train
 
 WIRE_FAULTS = ("lost_request", "lost_reply", "late_reply", "duplicate", "garbage", "bit_flip", "truncation", "split",
                "nak", "busy")  # fmt: skip
@@ -30,7 +30,8 @@ def open_link(plan):
     plain = datasheet.load("mixed-8bit").model_dump()
     law = {"law": "constant", "step": 1e-9, "amplitude_v": 1.0, "width_s": 1e-6}
     limits = plain["limits"] | {"max_pulses_per_cell": 10**9}
-    device = Device(Chip(Datasheet.model_validate(plain | {"pulses": law, "limits": limits})))
+    lines = {"half_select": 0.0}
+    device = Device(Chip(Datasheet.model_validate(plain | {"pulses": law, "limits": limits, "coincidence": lines})))
     faulty = Faulty(SerialEndpoint(Machine(device), "bad wire"), device, plan, frame_cutter())
     link = FramedLink(Loopback(faulty.feed))
     link.open(30.0)
@@ -64,7 +65,7 @@ class Campaign:
     def run(self, transactions):
         for _ in range(transactions):
             try:
-                self.rng.choice([self.echo, self.pulse, self.look], p=[0.6, 0.3, 0.1])()
+                self.rng.choice([self.echo, self.pulse, self.coincide, self.look], p=[0.6, 0.2, 0.1, 0.1])()
             except LinkError:
                 self.raised += 1
                 self.reconcile()
@@ -85,11 +86,20 @@ class Campaign:
 
     def pulse(self):
         row, column, count = (int(self.rng.integers(n)) for n in (5, 3, 9))
-        self.last = (row, column, count)
+        self.last = np.zeros((5, 3), np.int64)
+        self.last[row, column] = count
         request = Pulse(Region(0, 0, 0, row, 1, column, 1), True, 1.0, 1e-6, count)
         reply = messages.Pulsed.parse(self.transact(Opcode.PULSE, request.pack()))
         assert reply.delivered == count
-        self.wanted[row, column] += count
+        self.wanted += self.last
+
+    def coincide(self):
+        lines = self.rng.random((4, 5)) < 0.5, self.rng.random((4, 3)) < 0.5
+        train = Train(ALL, True, *lines)
+        self.last = train.counts
+        reply = messages.Pulsed.parse(self.transact(Opcode.COINCIDE, Coincide(0, 1.0, 1e-6, (train,)).pack()))
+        assert reply.delivered == self.last.sum()
+        self.wanted += self.last
 
     def look(self):
         assert (self.used() == self.wanted).all()
@@ -101,8 +111,7 @@ class Campaign:
         """The outcome of the last pulse is unknown: read back, exactly once or not at all."""
         missing = self.used() - self.wanted
         if missing.any():
-            row, column, count = self.last
-            assert missing[row, column] == count == missing.sum()
+            assert (missing == self.last).all()
             self.wanted += missing
 
 

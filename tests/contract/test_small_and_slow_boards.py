@@ -21,7 +21,7 @@ from emulator.serial_endpoint import SerialEndpoint
 from firmware_specs.chains import dense_chain
 from firmware_specs.codes import Opcode
 from firmware_specs.datasheet import Datasheet, load
-from firmware_specs.messages import Region
+from firmware_specs.messages import Region, Train
 
 PROTOCOLS = ("frames", "scpi")
 ONE_FRAME = {"link": {"max_request": 4056, "max_reply": 4056, "window": 2}}
@@ -43,6 +43,7 @@ QUANTIZED = {
     "drive_dac": {"bits": 8, "low_a": -1e-3, "high_a": 1e-3},
     "cells": {"g_min_s": 1e-6, "g_max_s": 1e-4, "bits": 8},
     "pulses": {"law": "constant", "step": 0.01, "amplitude_v": 1.0, "width_s": 1e-4},
+    "coincidence": {"half_select": 0.0},
 }
 RESOLVED = 2e-5
 """Of states up to 90 that are float32 numbers; at a smaller one no sample rests, and each is swept to the bound."""
@@ -152,6 +153,31 @@ def test_every_verb_fits_the_board_and_says_the_same(board, protocol, uncut):
             assert values.written == uncut[name].written == 2 * ROWS * COLUMNS
         else:
             np.testing.assert_allclose(flat(values), flat(uncut[name]), rtol=2e-3, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("board", ["one frame, window 2", "1 ms a cell", "all of it"])
+def test_trains_on_rows_and_columns_are_cut_too(protocol, board):
+    draw = np.random.default_rng(5)
+    trains = [
+        Train(replace(REGION, plane=plane), up, draw.random((900, ROWS)) < 0.1, draw.random((900, COLUMNS)) < 0.2)
+        for plane, up in ((0, True), (1, False), (1, True))
+    ]
+    held = []
+    for changes in ({}, BOARDS[board]):
+        machine = Watched(sheet_with(changes))
+        with opened(protocol, machine) as crossbar:
+            crossbar.configure(0, dense_chain([ROWS - 1, COLUMNS], slope=0.5))
+            crossbar.arm()
+            crossbar.program(0, [np.full((2, ROWS, COLUMNS), 5e-5)])
+            most = crossbar.coincide(0, trains, amplitude_v=1.0, width_s=1e-4)
+            chip = machine.device.chip
+            held.append((most, chip.usage(0, 0)[0].tolist(), chip.conductances_s(0)[0].numpy()))
+        assert max(machine.seconds) <= LONGEST_S
+        assert max(size for _, size, _ in machine.requests) <= machine.device.max_request
+    assert held[0][:2] == held[1][:2] and machine.count(Opcode.COINCIDE) >= 6
+    np.testing.assert_allclose(held[0][2], held[1][2], rtol=1e-5)
+    assert np.array(held[0][1])[0].sum() == ROWS * COLUMNS + trains[0].counts.sum()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

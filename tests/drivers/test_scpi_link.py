@@ -22,14 +22,17 @@ from emulator.machine import Machine
 from emulator.scpi import ScpiEndpoint
 from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
+from firmware_specs.datasheet.coincidence import Coincidence
 from firmware_specs.datasheet.pulses import Pulses
 from firmware_specs.messages import (
+    Coincide,
     Measure,
     Patch,
     Pulse,
     ReadCells,
     Region,
     Settle,
+    Train,
     WriteCells,
 )
 from firmware_specs.scpi import block
@@ -202,7 +205,8 @@ def test_instrument_that_does_not_repeat_the_nonce_is_lost():
 def pulsed_sheet(name="mixed-8bit"):
     sheet = load(name)
     limits = sheet.limits.model_copy(update={"max_pulses_per_cell": 10**9})
-    return sheet.model_copy(update={"pulses": Pulses(law="constant", step=1e-9), "limits": limits})
+    able = {"pulses": Pulses(law="constant", step=1e-9), "coincidence": Coincidence(half_select=0.0)}
+    return sheet.model_copy(update=able | {"limits": limits})
 
 
 def open_instrument(plan, sheet="mixed-8bit"):
@@ -229,14 +233,20 @@ def test_busy_instrument_is_asked_again_until_the_deadline():
 
 
 @pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "busy"])
-def test_no_pulse_is_lost_or_doubled_when_messages_are(fault):
+@pytest.mark.parametrize("lines", [False, True], ids=["PULSe", "COINcide"])
+def test_no_pulse_is_lost_or_doubled_when_messages_are(fault, lines):
     dialect, _, wire = open_instrument(FaultPlan({fault: 0.05}, seed=2))
     wanted, done, lost = Counter(), 0, 0
     draw = np.random.default_rng(0)
     while wire.struck.total() < 40:
         row, column = int(draw.integers(5)), int(draw.integers(3))
         try:
-            dialect.pulse(Pulse(Region(0, 0, 0, row, 1, column, 1), True, 1.0, 1e-6, 1), 0.0)
+            if lines:
+                bits = np.arange(5)[None] == row, np.arange(3)[None] == column
+                train = Train(Region(0, 0, 0, 0, 5, 0, 3), True, *bits)
+                dialect.coincide(Coincide(0, 1.0, 1e-6, (train,)), 0.0)
+            else:
+                dialect.pulse(Pulse(Region(0, 0, 0, row, 1, column, 1), True, 1.0, 1e-6, 1), 0.0)
             wanted[row, column] += 1
             done += 1
         except LinkError:
