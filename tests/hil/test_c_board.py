@@ -16,7 +16,7 @@ def test_the_firmware_in_c_conforms(c_boards, checked):
 
 
 def test_the_smallest_board_in_c_trains_digits_through_the_serial_driver(c_boards, tmp_path):
-    board = c_boards.make("host", "FRAMES=1", name="small") / "board"
+    board = c_boards.make("host", "FRAMES=1", "OPTIMIZED=-O2", name="small") / "board"
     summary = tmp_path / "summary.json"
     with c_boards.running(board) as address:
         arguments = ["train", "digits", "--device", address, "--run-dir", str(tmp_path / "run"), "--json", str(summary)]

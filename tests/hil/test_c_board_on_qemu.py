@@ -78,7 +78,7 @@ def trained(address, folder, experiment, *settings):
 
 def test_the_board_trains_a_small_net_on_digits(c_boards, tmp_path):
     whole = (resources.files("hil.experiments") / "digits.toml").read_text()
-    small = whole.replace("channels = 16", "channels = 4").replace("units = 64", "units = 16")
+    small = whole.replace("channels = 16", "channels = 2").replace("units = 64", "units = 16")
     (tmp_path / "small.toml").write_text(small)
     few = ("data.train_samples=160", "data.test_samples=32", "run.eval_batch=32", "run.batch=8", "optimizer.lr=3e-2")
     with c_boards.on_qemu(4) as address:

@@ -87,7 +87,7 @@ def test_a_law_on_file_counts_before_the_nominal_one_and_a_file_without_takes_th
 
 
 def test_a_board_without_a_datasheet_is_trained_by_its_own_pulses(c_boards, tmp_path):
-    board = c_boards.make("host", name="pulsed") / "board"
+    board = c_boards.make("host", "OPTIMIZED=-O2", name="pulsed") / "board"
     lab = tmp_path / "lab.toml"
     with c_boards.running(board) as address:
         lab.write_text(f'[devices.board]\naddress = "{address}"\nwatchdog_s = 30.0\n')  # a host may stand still

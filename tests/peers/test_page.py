@@ -2,8 +2,6 @@
 
 import itertools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +24,31 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(folder, script):
-    (folder / "script.py").write_text(script)
-    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=folder,
-                          env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)})  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(python, folder):
+    """What a script of the page says, by itself in a folder beside the laboratory file."""
+
+    def done(script):
+        (folder / "script.py").write_text(script)
+        little = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+        ended = python.run(["script.py"], capture_output=True, cwd=folder, env=little)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return done
 
 
-def test_the_pymeasure_script_measures_the_resistor(folder):
+def test_the_pymeasure_script_measures_the_resistor(run):
     script = block("python", "pymeasure")
     assert "crossbar" not in script and "emulator" not in script
-    assert float(run(folder, script).split()[0]) == pytest.approx(1e3, rel=2e-3)
+    assert float(run(script).split()[0]) == pytest.approx(1e3, rel=2e-3)
     volts, amps = np.loadtxt("iv.csv", delimiter=",", unpack=True)
     assert np.allclose(amps, volts / 1e3, atol=2e-6)
 
 
-def test_the_qcodes_measurement_fills_its_data_base_and_plots(folder):
+def test_the_qcodes_measurement_fills_its_data_base_and_plots(run, folder):
     pytest.importorskip("qcodes", reason="QCoDeS is not installed: pip install crossbar-hil[peers]")
-    assert "15 points" in run(folder, block("python", "qcodes"))
+    assert "15 points" in run(block("python", "qcodes"))
     assert (folder / "diode.png").stat().st_size > 5_000
     assert (folder / "lab.db").stat().st_size > 5_000
 

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -53,8 +51,8 @@ finally:
 """
 
 
-def test_it_opens_no_device_and_no_connection(tmp_path):
-    ran = subprocess.run([sys.executable, "-c", OPENS_NOTHING], capture_output=True, text=True, cwd=tmp_path)
+def test_it_opens_no_device_and_no_connection(python, tmp_path):
+    ran = python.run(["-c", OPENS_NOTHING], capture_output=True, cwd=tmp_path)
     assert "OPENED []" in ran.stdout, ran.stdout + ran.stderr
     assert ran.stdout.split()[-1] in ran.stdout.split("serial ports")[1].split("USB")[0]
 
