@@ -21,6 +21,7 @@ from emulator import sharing
 from emulator.chain import Chain
 from emulator.couplings import Coupling, Rounding, repeated
 from emulator.currents import Currents, Nudge, States, Team, moved, restless
+from emulator.looks import between_looks, look_every
 from emulator.neurons import Neurons
 from firmware_specs.given import is_real, is_whole
 from firmware_specs.topology import Topology
@@ -96,15 +97,6 @@ def check_over_relaxation(factor: float) -> float:
     return factor
 
 
-GPU_SWEEPS = 8
-"""Sweeps between two looks at the residual on a GPU: a look makes the host wait for it."""
-
-
-def look_every(device: torch.device) -> int:
-    """Iterations between two looks of the host at what a torch device computed."""
-    return 1 if device.type == "cpu" else GPU_SWEEPS
-
-
 EXACT_LEAD = 3
 """Exact sweeps at the start of a phase in mixed arithmetic, where no earlier states are given."""
 
@@ -118,7 +110,7 @@ class Stop:
         tolerance: Largest change of any state in one sweep at which a sample counts as settled; the phase ends when
             all samples do. 0 runs all `max_iterations`. It is no distance to the equilibrium: where a sweep leaves a
             share r of the error, the states are still r / (1 - r) times the last change away.
-        check_every: Sweeps between looks at the residual; None: every one on the CPU, every `GPU_SWEEPS` on a GPU.
+        check_every: Sweeps between looks at the residual; None: every one on the CPU, `looks.GPU_SWEEPS` on a GPU.
     """
 
     max_iterations: int = 500
@@ -194,17 +186,22 @@ def relax(
     residual = drive.new_full((samples,), float("inf"))
     iterations = torch.full((samples,), stop.max_iterations, device=drive.device)
     done = torch.zeros(samples, dtype=torch.bool, device=drive.device)
-    for iteration in range(1, stop.max_iterations + 1):
-        last, exact = iteration == stop.max_iterations, not rounding.coarse
-        measure = stop.tolerance > 0 or last or refreshed
-        changes = sharing.each(partial(Team.sweep, groups=groups, measure=measure), teams)
-        if not measure:
-            continue
-        residual = sharing.joined(changes, copies)
-        now = residual <= (stop.tolerance if exact else -1)
-        iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
-        done = now
-        if iteration % every and not last:
+
+    def sweep(measure: bool) -> list[Tensor]:
+        return sharing.each(partial(Team.sweep, groups=groups, measure=measure), teams)
+
+    iteration = 0
+    while iteration < stop.max_iterations:
+        stretch, exact = range(iteration + 1, min(iteration + every, stop.max_iterations) + 1), not rounding.coarse
+        measured = [stop.tolerance > 0 or refreshed or i == stop.max_iterations for i in stretch]
+        for iteration, changes in zip(stretch, between_looks(sweep, measured), strict=True):
+            if not measured[iteration - stretch.start]:
+                continue
+            residual = sharing.joined(changes, copies)
+            now = residual <= (stop.tolerance if exact else -1)
+            iterations = torch.where(now & ~done, iteration, torch.where(now, iterations, stop.max_iterations))
+            done = now
+        if not measured[-1]:
             continue
         change = float(residual.amax())  # the host waits for the device here
         if exact and change <= stop.tolerance:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from emulator.diodes import Shockley
-from emulator.network import look_every
+from emulator.looks import look_every
 from firmware_specs.topology import Layer
 
 _LATERAL_STEPS = 500

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from emulator.currents import Currents, Nudge, States, Ups, restless
-from emulator.network import Network, Relaxed, look_every
+from emulator.looks import look_every
+from emulator.network import Network, Relaxed
 
 STEPS_PER_TAU = 8
 """Steps of the exponential integrator in one time constant."""

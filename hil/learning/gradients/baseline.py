@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from emulator import network
+from emulator.looks import look_every
 from firmware_specs.given import is_real, is_whole
 from hil.counterparts.seam import Parameters, States
 from hil.learning.energies import implicit
@@ -112,7 +113,7 @@ class Implicit:
 
     def _solve(self, swept: States, start: States, seed: States) -> States:
         tolerance = self.tolerance or REACHABLE[seed[-1].dtype]
-        every = network.look_every(seed[-1].device)
+        every = look_every(seed[-1].device)
         adjoint = seed
         for iteration in range(1, self.max_iterations + 1):
             pulled = torch.autograd.grad(swept, start, adjoint, retain_graph=True, materialize_grads=True)
