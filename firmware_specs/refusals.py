@@ -54,6 +54,11 @@ def explain(error: ValidationError, document: object = None, model: type[BaseMod
                 "" if isinstance(problem["input"], dict) else f", got {printable(repr(problem['input']), MOST_GIVEN)}"
             )
             lines.append(f"{key}: {message}{given}")
+    return told(lines)
+
+
+def told(lines: Sequence[str]) -> list[str]:
+    """As much of them as is said, made printable."""
     return [printable(line, MOST_LINE) for line in lines[:MOST_LINES]]
 
 

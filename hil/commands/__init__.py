@@ -4,6 +4,7 @@ They import torch and the rest of the package inside the function, so that `hil 
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,21 @@ def refuse_busy(address: str | None, visa_library: str | None = None) -> None:
     meant = meant_by(address, visa_library).entry.address
     if is_wire(meant):
         refuse_owned(meant)
+
+
+def refuse_early(experiment: str, overrides: Sequence[str] | None = None) -> None:
+    """What needs no torch to be refused is refused before it is loaded.
+
+    Args:
+        experiment: A shipped name or a file.
+        overrides: As with `--set`.
+
+    Raises:
+        hil.experiments.experiment_file.ExperimentError: there is none, it cannot be read, or a key does not exist.
+    """
+    from hil.experiments import experiment_file
+
+    experiment_file.refuse_early(experiment, overrides or ())
 
 
 class Group(TyperGroup):

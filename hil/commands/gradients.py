@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import Overwrite, say, writable
+from hil.commands import Overwrite, refuse_early, say, writable
 
 if TYPE_CHECKING:
     from hil.learning.gradients.comparison import Agreement
@@ -25,6 +25,7 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Compares equilibrium propagation with implicit differentiation, parameter by parameter, without training."""
+    refuse_early(experiment, set_)
     import torch
 
     from hil import data

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import Overwrite, say, to_be_written
+from hil.commands import Overwrite, refuse_early, say, to_be_written
 
 
 def command(
@@ -26,6 +26,8 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Writes a programmed resistive array as an ngspice netlist."""
+    if run_dir is None and not _is_datasheet(name):
+        refuse_early(name)
     from emulator import netlist
     from firmware_specs import datasheet
     from hil.counterparts.opening.bench import open_bench

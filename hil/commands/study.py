@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, named, to_be_written
+from hil.commands import BenchFile, VisaLibrary, named, refuse_early, to_be_written
 
 
 def command(
@@ -45,6 +45,7 @@ def command(
     json: Annotated[Path | None, typer.Option(help="Write the table here, too.", callback=to_be_written)] = None,
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
+    refuse_early(experiment, set_)
     import torch
 
     from hil.experiments import experiment_file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_busy, to_be_written
+from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_busy, refuse_early, to_be_written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -65,6 +65,8 @@ def command(
     address = named(device, bench)
     if not dry_run and "WORLD_SIZE" not in environ:  # the ranks of torchrun are refused together
         refuse_busy(address, visa_library)
+    if experiment is not None and not resume and "WORLD_SIZE" not in environ:
+        refuse_early(experiment, set_)
 
     from json import dumps
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tomli_w
 from pydantic import ValidationError
 
 from firmware_specs.addresses import refuse_handlers
 from firmware_specs.documents import parse_toml, read_text
 from firmware_specs.refusals import explain, no_such
 from hil.experiments import shipped
-from hil.experiments.schema import Experiment
+from hil.experiments.wrong_keys import wrong_keys
+
+if TYPE_CHECKING:
+    from hil.experiments.schema import Experiment
 
 MOST_BASES = 16
 
@@ -35,16 +38,37 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ExperimentError: unknown name, unreadable file, or content that is refused.
     """
-    document, where = _document(str(name_or_path), ())
-    for override in overrides:
-        _apply(document, override)
+    document, where = _whole(name_or_path, overrides)
+    from hil.experiments.schema import Experiment  # torch
+
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        problems = explain(error, document, Experiment)
-        blamed = [override for override in overrides if _concerns(override, problems)]
-        where = f"{where} with --set {' --set '.join(blamed)}" if blamed else where
-        raise ExperimentError(f"{where}: " + "; ".join(problems)) from error
+        raise _refused(where, overrides, explain(error, document, Experiment)) from error
+
+
+def refuse_early(name_or_path: str | Path, overrides: Sequence[str] = ()) -> None:
+    """Refuses what needs no torch to be refused: a name, a file that cannot be read, a key that does not exist.
+
+    Arguments and errors are those of `load`.
+    """
+    _whole(name_or_path, overrides)
+
+
+def _whole(name_or_path: str | Path, overrides: Sequence[str]) -> tuple[dict[str, object], str]:
+    """The document with all that is laid over it, its keys known to be those of an experiment."""
+    document, where = _document(str(name_or_path), ())
+    for override in overrides:
+        _apply(document, override)
+    if problems := wrong_keys(document):
+        raise _refused(where, overrides, problems)
+    return document, where
+
+
+def _refused(where: str, overrides: Sequence[str], problems: Sequence[str]) -> ExperimentError:
+    blamed = [override for override in overrides if _concerns(override, problems)]
+    where = f"{where} with --set {' --set '.join(blamed)}" if blamed else where
+    return ExperimentError(f"{where}: " + "; ".join(problems))
 
 
 def _document(name_or_path: str, seen: tuple[str, ...]) -> tuple[dict[str, object], str]:
@@ -84,6 +108,8 @@ def name_of(name_or_path: str | Path) -> str:
 
 def dump(experiment: Experiment) -> str:
     """The resolved document, defaults written out; `load` of it gives the same experiment."""
+    import tomli_w
+
     return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
 
 

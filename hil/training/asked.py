@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from drivers.doors import is_wire
 from hil.experiments import experiment_file
-from hil.experiments.schema import Experiment
 from hil.outputs import RUNS
 from hil.training.run import folder
+
+if TYPE_CHECKING:
+    from hil.experiments.schema import Experiment
 
 CHANGEABLE = ("epochs", "checkpoint_every", "keep_checkpoints", "evaluate_every", "eval_batch", "stop_after")
 """Settings of a run that `--resume --set run.KEY=VALUE` may change: none of them changes a step that was done."""

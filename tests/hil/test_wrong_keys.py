@@ -1,0 +1,154 @@
+"""A key that an experiment does not have is refused before torch is loaded, in the words of the models."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from firmware_specs.refusals import explain
+from firmware_specs.registry import names
+from hil.experiments import experiment_file, shipped
+from hil.experiments.schema import Experiment
+from hil.experiments.wrong_keys import wrong_keys
+
+WRONG = ("nothing", "lrr", "units", "epochs", "toleranc", "device_", "Kind")
+DENSE = {"kind": "dense", "units": 4}
+LAYERS = {
+    "conv": {"channels": 4},
+    "linear": {"units": 4},
+}
+CHILD = """
+import sys
+from hil.cli import main
+for line in sys.stdin:
+    try:
+        main(line.split())
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    print(code, "torch" in sys.modules, flush=True)
+"""
+
+
+def refused(document):
+    try:
+        Experiment.model_validate(document)
+    except ValidationError as error:
+        return explain(error, document, Experiment)
+    return []
+
+
+def tables(node, path=()):
+    """Places of all tables in a document."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [*([path] if isinstance(node, dict) else []), *(p for key, at in items for p in tables(at, (*path, key)))]
+
+
+def changed(document, path, change):
+    copied = copy.deepcopy(document)
+    at = copied
+    for part in path:
+        at = at[part]
+    change(at)
+    return copied
+
+
+def everything():
+    """Documents in which every shipped kind of every section stands, with no other settings than it needs."""
+    rest = {"data": {"name": "digits"}, "run": {}, "settle": {}, "optimizer": {}, "schedule": {}}
+    energy = {"couplings": [DENSE, {"kind": "conv", "channels": 2}], "skips": [{"pre": 0, "post": 2}]}
+    block = {"feedforward": [{"kind": kind, **LAYERS.get(kind, {})} for kind in names("layers")], "energy": energy}
+    yield rest | {"blocks": [block, {"energy": {"kind": "predictive_coding", "units": [4]}, "losses": [{"layer": 0}]}]}
+    block = {"energy": {"couplings": [DENSE]}}
+    for section, kinds in (
+        ("estimator", names("estimators")),
+        ("update", names("updates")),
+        ("baseline", ("implicit", "unrolled")),
+        ("init", ("uniform", "goe")),
+    ):
+        for kind in kinds:
+            yield rest | {"blocks": [block], section: {"kind": kind}}
+    yield rest | {"blocks": [block], "estimator": {}, "update": {}, "baseline": {}, "init": {}}
+
+
+DOCUMENTS = [
+    *everything(),
+    *(experiment_file._document(name, ())[0] for name in ("dchn-digits", "mnist-resistive", "digits-three-conv")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=range(len(DOCUMENTS)))
+def test_a_wrong_key_is_told_in_the_words_of_the_models(document):
+    assert not wrong_keys(document) or wrong_keys(document) == refused(document)
+    told = 0
+    before = refused(document)
+    for path in tables(document):
+        for key in WRONG:
+            wrong = changed(document, path, lambda table, key=key: table.setdefault(key, 1))
+            found = wrong_keys(wrong)
+            if found != wrong_keys(document):
+                told += 1
+                assert [line for line in refused(wrong) if line not in before] == [
+                    line for line in found if line not in before
+                ]
+    assert told >= len(WRONG) - 2
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=range(len(DOCUMENTS)))
+def test_a_key_that_is_missing_is_told_in_the_words_of_the_models(document):
+    told = set()
+    for path in tables(document):
+        at = document
+        for part in path:
+            at = at[part]
+        for key in at:
+            shorter = changed(document, path, lambda table, key=key: table.pop(key))
+            assert set(wrong_keys(shorter)) <= set(refused(shorter))
+            told |= set(wrong_keys(shorter))
+    assert {"data: missing", "blocks: missing", "data.name: missing"} <= told
+
+
+def test_what_is_shipped_has_no_wrong_key():
+    for name in shipped():
+        experiment = experiment_file.load(name)
+        assert not wrong_keys(experiment.model_dump(mode="json", exclude_none=True))
+
+
+def test_what_may_be_of_another_package_is_left_to_it():
+    document = {
+        "data": {"name": "digits"},
+        "blocks": [{"feedforward": [{"kind": "theirs", "depth": 3}], "energy": {"kind": "of:theirs", "wells": 2}}],
+        "update": {"kind": "theirs", "mood": 1},
+    }
+    assert wrong_keys(document) == []
+    assert wrong_keys({**document, "mood": 1})[0].startswith("mood: unknown key; ")
+
+
+def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch_is_loaded(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "digits"\n[optimizer]\nlrr = 0.1\n', "utf-8")
+    asked = [
+        ["train", str(file)],
+        ["train", "digits", "--set", "optimizer.lrr=0.1"],
+        ["train", "no-such"],
+        ["gradcheck", str(file)],
+        ["gradients", str(file)],
+        ["study", str(file), "--sweep", "seed=0"],
+        ["calibrate", "--experiment", str(file), "--device", "emulator:mixed-8bit", "--out", "found.toml"],
+        ["netlist", str(file), "-o", "found.cir"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input="".join(" ".join(words) + "\n" for words in asked),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["2 False"] * len(asked), done.stderr
+    assert done.stderr.count("optimizer.lrr: unknown key; did you mean lr?") == len(asked) - 1
+    assert done.stderr.count("with --set optimizer.lrr=0.1") == 1
+    assert {found.name for found in tmp_path.iterdir()} == {"mine.toml"}
