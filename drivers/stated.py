@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from drivers.errors import ProtocolViolation
 from firmware_specs.codes import Capability, Parameter
-from firmware_specs.datasheet.cells import LEAST_SIGNIFICANCE, MOST_PAIRS
+from firmware_specs.pairs import LEAST_SIGNIFICANCE, MOST_PAIRS
 
 LONGEST_S = 60.0
 """Stated time of one phase, write or reading, at most: deadlines are made of it."""

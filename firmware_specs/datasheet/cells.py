@@ -7,11 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from firmware_specs.datasheet.section import NonNegative, Positive, Section
-
-MOST_PAIRS = 8
-"""Pairs of cells a weight has at most."""
-LEAST_SIGNIFICANCE = 1e-15
-"""Of a pair against the one before it: even the last one's is a number that can be divided by."""
+from firmware_specs.pairs import LEAST_SIGNIFICANCE, MOST_PAIRS
 
 
 class Cells(Section):

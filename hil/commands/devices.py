@@ -38,16 +38,15 @@ def command(
     """
     from drivers.discovery import discover
     from drivers.doors import is_wire
-    from firmware_specs import datasheet
-    from hil.counterparts.opening import bench_file
-    from hil.counterparts.opening.meant import meant_by
 
     wanted = [a for a in addresses or [] if not a.startswith("bench:")]
-    meant = [meant_by(a, visa_library).entry for a in addresses or [] if a.startswith("bench:")]
-    if device is not None:
-        meant.append(meant_by(needed(device, bench), visa_library).entry)
-    usb = [identity for name in datasheet.shipped() for identity in datasheet.load(name).identity.usb]
+    named = [a for a in addresses or [] if a.startswith("bench:")] + ([] if device is None else [needed(device, bench)])
+    meant = [_meant_by(a, visa_library) for a in named]
+    usb = _usb_of_the_shipped()
     if bench is not None:
+        from firmware_specs import datasheet
+        from hil.counterparts.opening import bench_file
+
         entries = bench_file.load(bench).devices if device is None else {}
         meant += [e for e in entries.values() if is_wire(e.address)]
         for name in entries:
@@ -70,6 +69,23 @@ def command(
         say("no serial port, USB or GPIB instrument here; name addresses to look at, or a bench file", err=True)
     if any(item.state == "not opened" for item in found):
         say("not opened: name a port to have it asked, or give --probe for all of them", err=True)
+
+
+def _meant_by(address: str, visa_library: str | None) -> DeviceEntry:
+    from hil.counterparts.opening.meant import meant_by
+
+    return meant_by(address, visa_library).entry
+
+
+def _usb_of_the_shipped() -> list[str]:
+    """USB identities in shipped datasheets, which are sound: their models, a fifth of this command, are not asked."""
+    from importlib import resources
+
+    from firmware_specs.documents import parse_toml
+
+    files = [item for item in resources.files("firmware_specs.datasheets").iterdir() if item.name.endswith(".toml")]
+    sheets = [parse_toml(file.read_text("utf-8")) for file in sorted(files, key=lambda file: file.name)]
+    return [identity for sheet in sheets for identity in sheet["identity"].get("usb", ())]
 
 
 def how(entry: DeviceEntry, wait_s: float, visa_library: str | None) -> Options:
