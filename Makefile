@@ -59,6 +59,7 @@ peers: $(SETUP)
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.growth growth.png
+	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.wires --train
 	$(BIN)/python -m benchmarks.figures --seeds 2 --by preset,item
 

@@ -95,12 +95,20 @@ def _machine_busy_s() -> float:
 
 def cpu_seconds(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median CPU time of this process in each function, run in turn after once for nothing: others disturb it least."""
-    spent: dict[str, list[float]] = {name: [] for name in functions}
+    return {name: cpu_s for name, (cpu_s, _) in spent_seconds(functions, rounds).items()}
+
+
+def spent_seconds(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median CPU time and least wall time of each function, run in turn after once for nothing."""
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for function in functions.values():
         function()
     for _ in range(rounds):
         for name, function in functions.items():
-            began = time.process_time()
+            began, began_cpu = time.perf_counter(), time.process_time()
             function()
-            spent[name].append(time.process_time() - began)
-    return {name: statistics.median(seconds) for name, seconds in spent.items()}
+            spent[name].append((time.process_time() - began_cpu, time.perf_counter() - began))
+    return {
+        name: (statistics.median(cpu for cpu, _ in taken), min(wall for _, wall in taken))
+        for name, taken in spent.items()
+    }

@@ -75,14 +75,14 @@ def training_table(rounds: int, checkout: Path | None) -> list[str]:
     images, labels = torch.rand(BATCH, 1, 28, 28), torch.arange(BATCH) % 10
     steps: dict[str, Callable[[], object]] = {}
     note = []
-    ours = _model(Stop(SWEEPS, 0.0))
+    ours = network(Stop(SWEEPS, 0.0))
     if checkout is not None:
-        peer = _peer(checkout, ours)
+        peer = peer_of(checkout, ours)
         apart = (peer.outputs(images) - ours(images).detach()).abs().max()
         note = [f"  output voltages after {SWEEPS} sweeps, ours less theirs: {float(apart):.1e}"]
         steps["theirs"] = lambda: peer.step(images, labels)
-    steps[f"ours, {SWEEPS} sweeps"] = _step(ours, images, labels)
-    steps["ours, tolerance 1e-3"] = _step(_model(Stop(30, 1e-3)), images, labels)
+    steps[f"ours, {SWEEPS} sweeps"] = step_of(ours, images, labels)
+    steps["ours, tolerance 1e-3"] = step_of(network(Stop(30, 1e-3)), images, labels)
     times = alternate(steps, rounds * 10)
     cpu_s = cpu_seconds(steps, rounds * 10)
     first = next(iter(times))
@@ -96,12 +96,14 @@ def training_table(rounds: int, checkout: Path | None) -> list[str]:
     return lines
 
 
-def _model(stop: Stop) -> nn.Module:
+def network(stop: Stop) -> nn.Module:
+    """2x784-100-10 on the reference."""
     experiment = experiment_file.load("mnist-resistive")
     return build(experiment, open_bench("reference:", stop=stop), (1, 28, 28), 10)
 
 
-def _step(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], object]:
+def step_of(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], object]:
+    """A step of ours."""
     optimizer, loss = torch.optim.SGD(model.parameters(), 0.006), task("mse").loss
     blocks = list(energy_blocks(model).values())
 
@@ -115,7 +117,7 @@ def _step(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], obje
     return step
 
 
-def _peer(checkout: Path, ours: nn.Module) -> Trained:
+def peer_of(checkout: Path, ours: nn.Module) -> Trained:
     """Their network of the same shape with the same conductances, trained as in their `drn.py`."""
     importable(checkout)
     from model.resistive.minimizer import QuadraticMinimizer
