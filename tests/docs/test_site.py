@@ -42,7 +42,8 @@ def exported():
     """Names of every `__all__`, constants and types among them."""
     for package in api.PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.parse(path.read_text("utf-8")).body:
+            text = path.read_text("utf-8")
+            for node in ast.parse(text).body if "__all__" in text else ():
                 match node:
                     case ast.Assign(targets=[ast.Name(id="__all__")]):
                         yield from ((path, name) for name in ast.literal_eval(node.value))

@@ -235,7 +235,7 @@ def test_busy_instrument_is_asked_again_until_the_deadline():
 @pytest.mark.parametrize("fault", ["lost_request", "lost_reply", "late_reply", "busy"])
 @pytest.mark.parametrize("lines", [False, True], ids=["PULSe", "COINcide"])
 def test_no_pulse_is_lost_or_doubled_when_messages_are(fault, lines):
-    dialect, _, wire = open_instrument(FaultPlan({fault: 0.05}, seed=2))
+    dialect, _, wire = open_instrument(FaultPlan({fault: 0.1}, seed=2))
     wanted, done, lost = Counter(), 0, 0
     draw = np.random.default_rng(0)
     while wire.struck.total() < 40:
@@ -253,7 +253,7 @@ def test_no_pulse_is_lost_or_doubled_when_messages_are(fault, lines):
             lost += 1
             wire.change(FaultPlan())
             wanted = Counter(counts_of(dialect))
-            wire.change(FaultPlan({fault: 0.05}, seed=done))
+            wire.change(FaultPlan({fault: 0.1}, seed=done))
     wire.change(FaultPlan())
     assert Counter(counts_of(dialect)) == wanted
     assert done > 100 and lost == 0
@@ -264,7 +264,7 @@ def counts_of(dialect):
     return {(row, column): int(n) for (row, column), n in np.ndenumerate(pulses) if n}
 
 
-def drawn(dialect, count=40):
+def drawn(dialect, count=20):
     """Readings that each draw noise, and acts between them, as the driver hands them on."""
     found = []
     for number in range(count):
@@ -286,7 +286,7 @@ def test_a_question_that_is_asked_again_gets_the_answer_it_had(fault, monkeypatc
     monkeypatch.setattr(scpi_link, "NONCE_S", 0.01)
     monkeypatch.setattr(scpi_dialect, "ANSWER_S", 0.01)
     sound, _, _ = open_instrument(FaultPlan(), "reram")
-    bad, _, wire = open_instrument(FaultPlan({fault: 0.1}, seed=4), "reram")
+    bad, _, wire = open_instrument(FaultPlan({fault: 0.2}, seed=4), "reram")
     assert drawn(bad) == drawn(sound)
     twice = [sound.read_cells(ReadCells(Region(0, 0, 0, 0, 5, 0, 3), 2), 0.0).codes.tolist() for _ in range(2)]
     assert twice[0] != twice[1], "nothing here draws noise"

@@ -1,6 +1,7 @@
 """What Windows lacks, and what asks which platform this is, is named in the platform room and nowhere else."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -14,11 +15,15 @@ sys.path.pop(0)
 ROOM = ROOT / "firmware_specs" / "platform"
 IMPORTING = ("import_module", "__import__", "find_spec")
 ASKS = {("sys", "platform"), ("os", "name"), ("platform", "system")}
+SUSPECTS = re.compile(rf"\b({'|'.join([*MODULES, *NAMES, *IMPORTING, 'sys', 'platform'])})\b")
+"""A word of these is in every module that names what a platform lacks: most need not be parsed, which takes longest."""
+CALLS = re.compile(r"\b(read_text|write_text|run|Popen|check_output|open|fdopen|NamedTemporaryFile|TemporaryFile)\s*\(")
+"""Likewise of text in whatever encoding."""
 
 
 def uses(text):
     """Lines and names of a module that the other platforms lack, or that ask for the platform."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(text)) if SUSPECTS.search(text) else ():
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names if alias.name.split(".")[0] in MODULES)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -75,7 +80,7 @@ def test_the_room_names_what_it_is_there_for():
 
 def unencoded(text):
     """Calls that read or write text in whatever encoding the platform has."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(text)) if CALLS.search(text) else ():
         if not isinstance(node, ast.Call) or any(k.arg in ("encoding", None) for k in node.keywords):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
