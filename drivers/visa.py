@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CLOSE_S = 0.5
 FIRST, MOST_REST = 1 << 12, 1 << 20
-"""Bytes to read of a HiSLIP message before its length is known, and of its rest at once, at most."""
+"""Bytes to read of a HiSLIP message, at least before its length is known, and at most at once."""
 NEARLY = 0.9
 """A timeout this near is not set again: it costs as much as a read."""
 _TIMEOUT = constants.ResourceAttribute.timeout_value
@@ -74,6 +74,7 @@ class VisaSession:
             self._wire.write(data, deadline)
             return
         self._arm(deadline)
+        self._usual, self._came = min(max(FIRST, self._came), MOST_REST), 0
         before = self._sent()
         try:
             self._visa.write(self._session, data)
@@ -195,6 +196,7 @@ class VisaSession:
         self._timeout_ms, self._termchar_on = -1, False
         self._numbered = hislip_of(self._resource) is not None
         self._out_of_step = self._cut = False
+        self._usual, self._came = FIRST, 0
         self._buffer = ReadBuffer(self._fill, self.address) if self._wire is None else self._wire.buffer
 
     def _past_the_library(self, resource: MessageBasedResource) -> Descriptor | None:
@@ -214,15 +216,16 @@ class VisaSession:
         chunk = self._read(self._room, deadline)
         if not chunk:
             raise ProtocolViolation("the reply ended before all of it had come", device=self.address)
+        self._came += len(chunk)
         return chunk
 
     @property
     def _room(self) -> int:
-        """Bytes to read at once: of a HiSLIP message the rest once its length is known; the library zeroes them all."""
+        """Bytes to read at once. HiSLIP: what the reply before had, then the rest; the library zeroes them all."""
         sync = self._timed[0] if self._numbered else None
         if not isinstance(sync, DeadlineSocket) or not sync.follows:
             return CHUNK
-        return min(sync.left or FIRST, MOST_REST)
+        return min(sync.left or self._usual, MOST_REST)
 
     def _read(self, count: int, deadline: float) -> bytes:
         self._check()

@@ -6,8 +6,6 @@ its reply is kept, or the kept one again, and all that follows is passed over.
 
 from __future__ import annotations
 
-import zlib
-
 from firmware_specs.scpi import ScpiError
 
 LARGEST = 0xFFFFFFFF
@@ -24,7 +22,7 @@ class Once:
     def __init__(self) -> None:
         self.number = 0
         self.passing = False
-        self._kept_check, self._kept_reply = 0, b""
+        self._kept_message, self._kept_reply = b"", b""
         self._message, self._fresh, self._again = b"", False, False
 
     def begin(self, message: bytes) -> None:
@@ -39,17 +37,18 @@ class Once:
         """
         if self._fresh or self._again:
             raise ScpiError(-221, "CONFLICT: a message has one number")
-        check = zlib.crc32(self._message)
         if number and number == self.number:
             self.passing = True
-            if check != self._kept_check:
+            if self._message != self._kept_message:
                 raise ScpiError(-221, f"CONFLICT: another message had number {number}; nothing was done")
             self._again = True
             return
-        self.number, self._kept_check, self._kept_reply, self._fresh = number, check, b"", True
+        kept = self._message if number else b""
+        self.number, self._kept_message, self._kept_reply, self._fresh = number, kept, b"", True
 
     def end(self, reply: bytes) -> bytes:
         """What the message is answered with, given what its units answered."""
+        self._message = b""
         if self._again:
             return self._kept_reply
         if self._fresh:
