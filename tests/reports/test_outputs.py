@@ -154,8 +154,11 @@ AGAIN = [  # a command that writes what is no text of ours, the files
 
 
 @pytest.mark.parametrize("row", AGAIN, ids=" ".join)
-def test_what_a_command_makes_twice_is_replaced_and_what_somebody_put_there_is_not(row, hil, chip, tmp_path):
+def test_what_a_command_makes_twice_is_replaced_and_what_somebody_put_there_is_not(
+    row, hil, chip, tmp_path, monkeypatch
+):
     line, *names = row
+    monkeypatch.setattr("hil.learning.gradients.gradcheck.curves", lambda *_: None)  # panels that nobody sees
     if "firmware" in line:
         assert hil("firmware", "new", "board").code == 0
     for _ in range(2):

@@ -56,7 +56,9 @@ TO_BE_PAID = ("hil.cli", "hil.commands.train", "hil.training.loop", "hil.report.
 TO_BE_PAID += ("scipy.stats", "xarray", "sklearn.cluster", "matplotlib.figure", "distributed", "hypothesis", "mcp")
 TO_BE_PAID += ("torch.utils.tensorboard", "hil.counterparts.opening.bench", "hil.counterparts.device")
 TO_BE_PAID += ("hil.measuring.calibrate.bench", "hil.training.study.worker")
-TO_BE_PAID += ("emulator.serve", "hil.conformance", "hil.measuring.characterize.items")
+TO_BE_PAID += ("emulator.serve", "hil.conformance.suite", "hil.measuring.characterize.items", "emulator.rack.bench")
+TO_BE_PAID += ("hil.measuring.twins.of_device", "pymeasure.instruments.keithley", "pymeasure.instruments.lakeshore")
+TO_BE_PAID += ("sklearn.mixture", "h5netcdf", "jsonschema", "httpx", "torch.distributed.run", "pytest")
 
 
 def pay():
