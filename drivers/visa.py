@@ -62,6 +62,7 @@ class VisaSession:
         self._name, self._library = resource, library
         self._session: Any = None
         self._cut = False
+        self._usual = self._came = 0
         self._wire: Descriptor | None = None
         self._timed: tuple[DeadlineSocket | Vxi11Calls, ...] = ()
         self._quiet = contextlib.ExitStack()

@@ -56,13 +56,14 @@ def needed(device: str | None, bench: Path | None) -> str:
     return address
 
 
-def refuse_busy(address: str | None, visa_library: str | None = None) -> None:
-    """A device on a wire that somebody owns is refused at once, not after torch was loaded.
+def refuse_device(address: str | None, visa_library: str | None = None) -> None:
+    """An address that names nothing, and a device on a wire that somebody owns, are refused before torch is loaded.
 
     Raises:
-        drivers.errors.Busy: somebody owns it. AddressError, BenchFileError, drivers.errors.BadAddress: as `open_bench`.
+        drivers.errors.Busy: somebody owns it. AddressError, BenchFileError, DatasheetError,
+        drivers.errors.BadAddress: as `open_bench`.
     """
-    if address is None or not address.startswith(("serial:", "visa:", "bench:")) or "{rank}" in address:
+    if address is None or "{rank}" in address:
         return
     from drivers.doors import is_wire
     from drivers.lock import refuse_owned

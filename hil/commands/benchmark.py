@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, refuse_busy, to_be_written
+from hil.commands import BenchFile, VisaLibrary, needed, refuse_device, to_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def command(
     Done trainings are kept: the same command goes on where it was stopped. `hil compare` puts cards side by side.
     """
     where = needed(address, bench)
-    refuse_busy(where, visa_library)
+    refuse_device(where, visa_library)
 
     from hil.outputs import RUNS, write_result
     from hil.report.card import row, write_card

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, refuse_busy, refuse_early, to_be_written, writable
+from hil.commands import BenchFile, Overwrite, VisaLibrary, needed, refuse_device, refuse_early, to_be_written, writable
 
 
 def _days(days: float) -> float:
@@ -41,7 +41,7 @@ def command(
     """
     address = needed(device, bench)
     if not dry_run:
-        refuse_busy(address, visa_library)
+        refuse_device(address, visa_library)
     refuse_early(experiment)
 
     from datetime import UTC, datetime

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, needed, refuse_busy
+from hil.commands import BenchFile, VisaLibrary, needed, refuse_device
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +52,7 @@ def command(
     """
     address = needed(device, bench)
     if not dry_run:
-        refuse_busy(address, visa_library)
+        refuse_device(address, visa_library)
 
     from firmware_specs.datasheet import load
     from hil.counterparts.opening.wire import open_crossbar

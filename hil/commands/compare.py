@@ -21,12 +21,16 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Sets trainings beside each other: curves, figures, settings that differ; or cards of benchmarks."""
-    from hil.report.compare import names_of, write_comparison
     from hil.training.benchmark import card
     from hil.training.run.folder import find
 
     if len(runs) < 2:
         raise typer.BadParameter("at least two runs are needed; `hil report RUN` writes the page of one")
+    if not any(card.is_one(run) for run in runs):
+        for run in runs:
+            find(run)
+    from hil.report.compare import names_of, write_comparison
+
     cards = [run for run in runs if card.is_one(run)]
     if cards:
         from hil.report.card import write_side_by_side

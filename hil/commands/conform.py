@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, needed, refuse_busy, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, needed, refuse_device, to_be_written
 
 if TYPE_CHECKING:
     from hil.conformance.result import Conformance
@@ -59,7 +59,7 @@ def command(
     A serial: address is checked against PROTOCOL.md, a visa: address against SCPI.md.
     """
     if not (show or dry_run):
-        refuse_busy(named(device, bench), visa_library)
+        refuse_device(named(device, bench), visa_library)
 
     from hil.conformance import remembered
     from hil.conformance.suite import suite_of

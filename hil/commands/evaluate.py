@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_busy, say, to_be_written
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_device, say, to_be_written
 
 if TYPE_CHECKING:
     from hil.counterparts.seam import Bench
@@ -32,8 +32,11 @@ def command(
 ) -> None:
     """Tests a trained network: on its own counterpart, on another chip, after a wait, at a temperature."""
     address = named(device, bench)
-    refuse_busy(address, visa_library)
+    refuse_device(address, visa_library)
 
+    from hil.training.run.folder import find
+
+    find(run)
     from hil.outputs import write_result
     from hil.training.loaded import Which, load_run
     from hil.training.wording import said

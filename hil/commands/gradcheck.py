@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_busy, refuse_early, to_be_written, writable
+from hil.commands import BenchFile, Overwrite, VisaLibrary, named, refuse_device, refuse_early, to_be_written, writable
 
 if TYPE_CHECKING:
     from hil.learning.gradients.gradcheck import Gradcheck
@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Compares measured gradients with implicit differentiation of the exact model, parameter by parameter."""
     address = named(device, bench) or "reference:"
-    refuse_busy(address, visa_library)
+    refuse_device(address, visa_library)
     refuse_early(experiment, set_)
 
     from dataclasses import replace

@@ -45,7 +45,12 @@ def command(
     json: Annotated[Path | None, typer.Option(help="Write the table here, too.", callback=to_be_written)] = None,
 ) -> None:
     """Trains a grid, two at a time; done points are kept, so that the same command goes on where it was stopped."""
+    from hil.training.study import grid as study
+
     refuse_early(experiment, set_)
+    axes = [study.parse_axis(text) for text in sweep]
+    grid = study.points(axes)
+
     import torch
 
     from hil.experiments import experiment_file
@@ -53,14 +58,11 @@ def command(
     from hil.report.study import write_picture
     from hil.terminal import Terminal
     from hil.training.run.atomic import write_text
-    from hil.training.study import grid as study
     from hil.training.study.point import Task, check
     from hil.training.study.table import write_table
     from hil.training.study.work import done
 
     console, address = Terminal(), named(device, bench)
-    axes = [study.parse_axis(text) for text in sweep]
-    grid = study.points(axes)
     folder = run_dir or RUNS / f"study-{experiment_file.name_of(experiment)}"
     overrides = tuple(set_ or ())
     experiment_file.load(experiment, overrides)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_busy, refuse_early, to_be_written
+from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_device, refuse_early, to_be_written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -63,24 +63,29 @@ def command(
 ) -> None:
     """Trains an experiment against a counterpart and leaves a run folder with its report."""
     address = named(device, bench)
-    if not dry_run and "WORLD_SIZE" not in environ:  # the ranks of torchrun are refused together
-        refuse_busy(address, visa_library)
-    if experiment is not None and not resume and "WORLD_SIZE" not in environ:
-        refuse_early(experiment, set_)
+    alone = "WORLD_SIZE" not in environ  # the ranks of torchrun are refused together
+    if alone and not dry_run:
+        refuse_device(address, visa_library)
 
     from json import dumps
 
-    from hil.cli import DEVICE_FAILED
-    from hil.outputs import write_result
-    from hil.terminal import Terminal
     from hil.training import asked
-    from hil.training.ranks import RankError, joined
-    from hil.training.wording import said
 
     folder_path, experiment = asked.which(experiment, run_dir, resume=resume)
     overrides = list(set_ or [])
     if address is not None:
         overrides.append(f"device={dumps(address)}")
+    if alone and dry_run:
+        refuse_early(experiment, overrides)
+    elif alone:
+        asked.refuse_early(experiment, overrides, folder_path, init, resume=resume, overwrite=overwrite)
+
+    from hil.cli import DEVICE_FAILED
+    from hil.outputs import write_result
+    from hil.terminal import Terminal
+    from hil.training.ranks import RankError, joined
+    from hil.training.wording import said
+
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
         if dry_run:

@@ -30,6 +30,19 @@ def which(experiment: str | None, run_dir: Path | None, *, resume: bool) -> tupl
     return run_dir, str(folder.find(run_dir).config)
 
 
+def refuse_early(
+    name: str, overrides: list[str], path: Path, init: Path | None, *, resume: bool, overwrite: bool
+) -> None:
+    """Refuses what `settings` and the run's weights would be refused for, as far as that needs no torch; looks only."""
+    experiment_file.refuse_early(name, overrides)
+    if resume:
+        folder.refuse_nothing(path)
+        return
+    folder.check_free(path, overwrite=overwrite)
+    if init is not None:
+        folder.find(init)
+
+
 def settings(
     console: Console, name: str, overrides: list[str], path: Path, *, resume: bool, overwrite: bool
 ) -> Experiment:

@@ -126,29 +126,58 @@ def test_what_may_be_of_another_package_is_left_to_it():
     assert wrong_keys({**document, "mood": 1})[0].startswith("mood: unknown key; ")
 
 
-def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch_is_loaded(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text('base = "digits"\n[optimizer]\nlrr = 0.1\n', "utf-8")
-    asked = [
-        ["train", str(file)],
-        ["train", "digits", "--set", "optimizer.lrr=0.1"],
-        ["train", "no-such"],
-        ["gradcheck", str(file)],
-        ["gradients", str(file)],
-        ["study", str(file), "--sweep", "seed=0"],
-        ["calibrate", "--experiment", str(file), "--device", "emulator:mixed-8bit", "--out", "found.toml"],
-        ["netlist", str(file), "-o", "found.cir"],
-    ]
+def without_torch(folder, asked):
+    """Runs commands one after the other in a process; what they said, after torch was seen to be loaded by none."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD],
         input="".join(" ".join(words) + "\n" for words in asked),
         capture_output=True,
         text=True,
         encoding="utf-8",
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
     )
-    assert done.stdout.splitlines() == ["2 False"] * len(asked), done.stderr
-    assert done.stderr.count("optimizer.lrr: unknown key; did you mean lr?") == len(asked) - 1
-    assert done.stderr.count("with --set optimizer.lrr=0.1") == 1
+    assert done.stdout.splitlines() == ["2 False"] * len(asked), (done.stdout, done.stderr)
+    return done.stderr
+
+
+def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch_is_loaded(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "digits"\n[optimizer]\nlrr = 0.1\n', "utf-8")
+    asked = [
+        ["train", str(file)],
+        ["train", "digits", "--set", "optimizer.lrr=0.1"],
+        ["gradcheck", str(file)],
+        ["gradients", str(file)],
+        ["study", str(file), "--sweep", "seed=0"],
+        ["calibrate", "--experiment", str(file), "--device", "emulator:mixed-8bit", "--out", "found.toml"],
+        ["netlist", str(file), "-o", "found.cir"],
+    ]
+    said = without_torch(tmp_path, asked)
+    assert said.count("optimizer.lrr: unknown key; did you mean lr?") == len(asked)
+    assert said.count("with --set optimizer.lrr=0.1") == 1
     assert {found.name for found in tmp_path.iterdir()} == {"mine.toml"}
+
+
+def test_addresses_folders_and_names_are_refused_before_torch_is_loaded(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    asked = {
+        "train digits --device emulatr:mixed-8bit": "unknown scheme 'emulatr'",
+        "train digits --device emulator:no-sheet": "no-sheet: neither a shipped datasheet",
+        "train digits --device emulator:mixed-8bit?seed=x": "seed must be an integer",
+        "train no-such": "no-such: neither a shipped experiment",
+        "train digits --run-dir full": "full exists and is not a run folder",
+        "train digits --resume --run-dir none": "none holds no run to resume",
+        "train digits --init none --run-dir new": "none holds no run",
+        "evaluate none": "none holds no run",
+        "compare none other": "none holds no run",
+        "study digits --sweep seed": "--sweep seed: expected key=a,b,c",
+        "conform --device emulator:no-sheet": "no-sheet: neither a shipped datasheet",
+        "characterize --device emulatr:x --out found": "unknown scheme 'emulatr'",
+        "gradcheck digits --device emulatr:x": "unknown scheme 'emulatr'",
+    }
+    said = without_torch(tmp_path, [words.split() for words in asked]).splitlines()
+    for words, sentence in asked.items():
+        assert any(sentence in line for line in said), (words, said)
+    assert {found.name for found in tmp_path.rglob("*")} == {"full", "mine"}

@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from hil.training.run.atomic import write_bytes, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NAME = re.compile(r"step_\d{1,18}", re.ASCII)
 
@@ -43,6 +44,8 @@ def write(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
     The JSON file carries the checksum of the tensors and is written last, so that it vouches for them. What lies there
     of a later step did not read back when the run was taken up: it is no reason to remove one that does.
     """
+    from safetensors.torch import save
+
     folder.mkdir(exist_ok=True)
     content = save({name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()})
     path = folder / f"step_{step:09d}.safetensors"
@@ -81,6 +84,8 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 def parse(facts: bytes, content: bytes) -> Checkpoint | None:
     """A checkpoint from the bytes of its two files; None where they are not whole."""
+    from safetensors.torch import load
+
     try:
         known = json.loads(facts)
         if hashlib.sha256(content).hexdigest() != known["sha256"]:

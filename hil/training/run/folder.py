@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firmware_specs.shown import Shown
 from hil.experiments import experiment_file
-from hil.experiments.schema import Experiment
 from hil.training.run import checkpoint, marked
 from hil.training.run.atomic import write_text
 from hil.training.run.documents import sessions
 from hil.training.run.kinds import RUN
 from hil.training.run.marked import RunError
+
+if TYPE_CHECKING:
+    from hil.experiments.schema import Experiment
 
 CHECKPOINTED = "checkpointed"
 WAIT = "wait until it has ended, or choose another --run-dir"
@@ -202,14 +205,20 @@ def reopen(path: Path) -> RunFolder:
         RunError: there is no run, none of its checkpoints reads back, it has lost them, or it does not say where it
             comes from.
     """
-    folder = RunFolder(path)
-    if not folder.config.is_file():
-        raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
+    folder = refuse_nothing(path)
     marked.refuse_links(path, RUN)
     refuse_lost(folder)
     if not marked.is_ours(path, RUN) and checkpoint.newest(folder.checkpoints) is None:
         raise RunError(f"{path} has neither the marker of a run (.crossbar-hil) nor a checkpoint: nothing was changed")
     sessions(folder.provenance)
+    return folder
+
+
+def refuse_nothing(path: Path) -> RunFolder:
+    """The folder; raises `RunError` where there is no run that could go on."""
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise RunError(f"{path} holds no run to resume: leave --resume out, or name its folder with --run-dir")
     return folder
 
 
