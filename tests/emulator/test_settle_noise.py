@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from emulator import network, transient
+from emulator import network, readout, transient
 from emulator.chip import Chip
 from emulator.readout import thermal_sigma_v
 from emulator.wiring import Wiring
@@ -107,6 +107,23 @@ def test_averaged_reads_cut_white_noise_by_their_square_root():
     chip = programmed(sheet(output_adc={"noise_sigma_v": 1e-3}), dense_chain([12, 8]))
     one, many = (chip.settle(0, drive_for(chip, 20_000), reads=n)[0].states_v[-1].std(0).mean() for n in (1, 25))
     assert float(one / many) == pytest.approx(5, rel=0.03)
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1 << 16])
+def test_reads_that_are_converted_together_are_those_of_one_after_the_other(at_once, monkeypatch):
+    monkeypatch.setattr(readout, "AT_ONCE", at_once)
+    chip = programmed(load("ecram"), dense_chain([12, 8]))
+    placed, adc = chip.arrays[0], chip.datasheet.state_adc
+    volts = torch.linspace(adc.low - 0.01, adc.high + 0.01, 5 * 12, dtype=torch.float64).view(5, 12)
+
+    def converted(generator, reads):
+        return readout.Readout(placed, 300.0, generator, reads, 0.0)._convert(adc, volts, 2e-3, placed.states[0])
+
+    one, all_seven = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    singly = [converted(one, 1) for _ in range(7)]
+    mean, rails = converted(all_seven, 7)
+    assert torch.equal(mean, sum(reading for reading, _ in singly) / 7)
+    assert torch.equal(rails, torch.stack([at_rail for _, at_rail in singly]).amax(0)) and rails.any()
 
 
 def test_a_leak_lowers_the_gain():
