@@ -23,7 +23,7 @@ def check(name: Name, data_root: Root = Path("data")) -> None:
     """Reads a data set as training does, counts it, and compares its files with the distribution."""
     from hil import data
     from hil.data.catalogue import SAMPLES, digest_report
-    from hil.experiments.schema import Data
+    from hil.experiments.sections import Data
 
     loaded = data.load(Data(name=name), data_root)
     found = (len(loaded.train), len(loaded.test))

@@ -9,7 +9,7 @@ from pathlib import Path
 from firmware_specs.registry import UnknownName, find, known, names
 from hil.data import foreign
 from hil.data.dataset import DataError, Dataset, Source
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.loss import Task, task
 
 _GREY, _COLOUR = (1, 28, 28), (3, 32, 32)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from emulator.streams import generator
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.loss import Targets
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]

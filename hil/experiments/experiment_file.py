@@ -48,7 +48,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def refuse_early(name_or_path: str | Path, overrides: Sequence[str] = ()) -> None:
-    """Refuses what needs no torch to be refused: a name, a file that cannot be read, a key that does not exist.
+    """Refuses what needs no torch to be refused: a name, a file that cannot be read, keys, values of some sections.
 
     Arguments and errors are those of `load`.
     """
@@ -56,11 +56,15 @@ def refuse_early(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Non
 
 
 def _whole(name_or_path: str | Path, overrides: Sequence[str]) -> tuple[dict[str, object], str]:
-    """The document with all that is laid over it, its keys known to be those of an experiment."""
+    """The document with all that is laid over it, refused as far as that needs no torch."""
     document, where = _document(str(name_or_path), ())
     for override in overrides:
         _apply(document, override)
     if problems := wrong_keys(document):
+        raise _refused(where, overrides, problems)
+    from hil.experiments.sections import wrong_values  # twice as long as until here
+
+    if problems := wrong_values(document):
         raise _refused(where, overrides, problems)
     return document, where
 

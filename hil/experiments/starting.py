@@ -105,7 +105,7 @@ def lesson(answer: str, folder: Path) -> Lesson:
     """
     from hil.data import FORMS, DataError, load
     from hil.data.catalogue import CATALOGUE
-    from hil.experiments.schema import Data
+    from hil.experiments.sections import Data
 
     if answer in CATALOGUE:
         return Lesson(answer, FORMS[answer][1], "classes", fetched=True)

@@ -22,7 +22,6 @@ from hil.learning.energies import Crossbar, Energy
 from hil.learning.energies.checks import check_energy
 from hil.learning.estimator import Estimator, Rule, RuleByLayer, check_gradients
 from hil.learning.inputs import (
-    Unsettled,
     check_drive,
     check_option,
     check_place,
@@ -44,6 +43,7 @@ from hil.learning.surroundings import (
     recorded_by_func,
     refuse_recording,
 )
+from hil.learning.unsettled import Unsettled
 
 Observer = Callable[[Settled], None]
 """Told of every settle; a training loop collects settled fraction and clipping with it."""

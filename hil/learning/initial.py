@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hil.experiments.schema import GoeInit, UniformInit
+from hil.experiments.sections import GoeInit, UniformInit
 from hil.learning.block import EnergyBlock
 
 NORMS = (nn.LayerNorm, nn.RMSNorm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +14,7 @@ from firmware_specs.given import is_whole
 from firmware_specs.topology import Topology
 from hil.counterparts.seam import Programmed, Settled
 from hil.learning.energies import Energy
-
-Unsettled = Literal["count", "leave_out", "refuse"]
-"""What becomes of samples whose free phase did not come to rest, see `EnergyBlock`."""
+from hil.learning.unsettled import Unsettled
 
 
 class SettlingWarning(UserWarning):

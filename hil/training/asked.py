@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from drivers.doors import is_wire
 from hil.experiments import experiment_file
 from hil.outputs import RUNS
 from hil.training.run import folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hil.experiments.schema import Experiment
 
 CHANGEABLE = ("epochs", "checkpoint_every", "keep_checkpoints", "evaluate_every", "eval_batch", "stop_after")
@@ -74,6 +73,8 @@ def settings(
 
 def _by_identity(address: str) -> bool:
     """Known by its serial number: a resume finds it at another port and checks that it is the same."""
+    from drivers.doors import is_wire
+
     return address.startswith("bench:") or is_wire(address)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hil.experiments.schema import Run
+from hil.experiments.sections import Run
 from hil.learning.feedforward import PER_SAMPLE
 from hil.training.ranks import Ranks
 from hil.training.run.marked import RunError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.network import Stop
-from hil.experiments.schema import Settling
+from hil.experiments.sections import Settling
 
 
 def stops(settle: Settling) -> tuple[Stop, Stop]:

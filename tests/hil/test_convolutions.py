@@ -19,7 +19,8 @@ from hil.counterparts.convolutions import PATIENCE_S, VARIABLE, CacheFile, OfPro
 from hil.counterparts.opening.bench import open_bench
 from hil.data import load
 from hil.doctor import machine
-from hil.experiments.schema import Experiment, Settling
+from hil.experiments.schema import Experiment
+from hil.experiments.sections import Settling
 from hil.learning.model import build
 from hil.training.loaded import load_run
 from hil.training.loop import train

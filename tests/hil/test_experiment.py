@@ -3,7 +3,7 @@ import pytest
 from hil.experiments import shipped
 from hil.experiments.experiment_file import ExperimentError, differences, dump, load
 from hil.experiments.parts import ConvPart
-from hil.experiments.schema import GoeInit
+from hil.experiments.sections import GoeInit
 
 SMALL = """
 [data]

@@ -15,7 +15,7 @@ from hil import EnergyBlock
 from hil.counterparts.described import disagreements
 from hil.counterparts.emulator import EmulatorBench
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import UniformInit
+from hil.experiments.sections import UniformInit
 from hil.learning.initial import initialize
 from hil.learning.model import build
 from hil.measuring.calibrate.file import CalibrationExpired, CalibrationFile

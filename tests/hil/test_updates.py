@@ -14,7 +14,7 @@ from hil.counterparts.reference import ReferenceBench
 from hil.data import load as load_data
 from hil.data.batches import Batches
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
 from hil.learning.loss import task

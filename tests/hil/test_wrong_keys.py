@@ -11,6 +11,7 @@ from firmware_specs.refusals import explain
 from firmware_specs.registry import names
 from hil.experiments import experiment_file, shipped
 from hil.experiments.schema import Experiment
+from hil.experiments.sections import Data, Early, Run, Settling, UniformInit, wrong_values
 from hil.experiments.wrong_keys import wrong_keys
 
 WRONG = ("nothing", "lrr", "units", "epochs", "toleranc", "device_", "Kind")
@@ -126,6 +127,32 @@ def test_what_may_be_of_another_package_is_left_to_it():
     assert wrong_keys({**document, "mood": 1})[0].startswith("mood: unknown key; ")
 
 
+VALUES = (-1, 0, 2, 1.5, 1e40, float("nan"), True, "text", [], [1], {}, None)
+
+
+@pytest.mark.parametrize("section", ["data", "run", "settle", "init", None])
+def test_a_wrong_value_is_told_in_the_words_of_the_models(section):
+    document = experiment_file._document("digits", ())[0] | {"init": {"kind": "uniform", "gain": 1.0}}
+    document |= {"readout": "linear", "slope": 1.0, "rail": 1.0, "title": "", "device": "reference:"}
+    model = {"data": Data, "run": Run, "settle": Settling, "init": UniformInit, None: Early}[section]
+    told = 0
+    for key in model.model_fields:
+        for value in VALUES:
+            wrong = changed(document, () if section is None else (section,), lambda t, k=key, v=value: t.update({k: v}))
+            found, whole = wrong_values(wrong), refused(wrong)
+            told += bool(found)
+            assert set(found) <= set(whole)
+            place = key if section is None else f"{section}.{key}"
+            assert found or not any(line.startswith(f"{place}: ") for line in whole), whole
+    assert told > len(model.model_fields)
+
+
+def test_the_sections_told_early_are_those_of_an_experiment():
+    for name, field in Early.model_fields.items():
+        whole = Experiment.model_fields[name]
+        assert (field.annotation, field.metadata) == (whole.annotation, whole.metadata)
+
+
 def without_torch(folder, asked):
     """Runs commands one after the other in a process; what they said, after torch was seen to be loaded by none."""
     done = subprocess.run(
@@ -166,6 +193,7 @@ def test_addresses_folders_and_names_are_refused_before_torch_is_loaded(tmp_path
         "train digits --device emulatr:mixed-8bit": "unknown scheme 'emulatr'",
         "train digits --device emulator:no-sheet": "no-sheet: neither a shipped datasheet",
         "train digits --device emulator:mixed-8bit?seed=x": "seed must be an integer",
+        "train digits --set run.epochs=-1": "run.epochs: Input should be greater than 0, got -1",
         "train no-such": "no-such: neither a shipped experiment",
         "train digits --run-dir full": "full exists and is not a run folder",
         "train digits --resume --run-dir none": "none holds no run to resume",

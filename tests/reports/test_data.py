@@ -13,7 +13,7 @@ import torch
 from hil import data
 from hil.data import cifar, imagenet32
 from hil.data.dataset import DataError
-from hil.experiments.schema import Data, Run
+from hil.experiments.sections import Data, Run
 from hil.learning.feedforward import PER_SAMPLE
 from hil.training.ranks import Ranks
 from hil.training.run.marked import RunError

@@ -7,7 +7,7 @@ import torch
 from hil import data
 from hil.data import DataError, idx
 from hil.data.mnist import load
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 
 
 def idx_bytes(shape, content):

@@ -21,7 +21,7 @@ from hil.data.fetch import by_hand, fetch
 from hil.data.restricted import read
 from hil.data.shards import Shards
 from hil.data.unpack import unpacked
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3072), dtype=np.uint8)
 LABELS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]

@@ -12,7 +12,7 @@ from PIL import Image
 from hil import data
 from hil.cli import main
 from hil.data import DataError
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 
 
 def load(name, root="nowhere", **more):

@@ -12,7 +12,7 @@ from hil.counterparts.emulator import EmulatorBench
 from hil.data import load as load_data
 from hil.data.batches import Batches
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.loss import task
 from hil.learning.model import ModelError, build
 from hil.learning.updates.coincidence import Coincidence, Phase, outers, scaled

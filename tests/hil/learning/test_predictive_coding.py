@@ -10,7 +10,7 @@ from hil.counterparts.seam import PlacementError
 from hil.data import load as load_data
 from hil.data.batches import Batches
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.energies.predictive import PredictiveCoding
 from hil.learning.gradients.baseline import Implicit
 from hil.learning.loss import task

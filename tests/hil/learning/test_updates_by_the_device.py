@@ -9,7 +9,7 @@ from firmware_specs.datasheet import load
 from hil.counterparts.emulator import EmulatorBench
 from hil.data import load as load_data
 from hil.experiments.experiment_file import load as load_experiment
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.block import EnergyBlock
 from hil.learning.estimator import Estimator
 from hil.learning.model import ModelError, build

@@ -14,7 +14,7 @@ from hil import data
 from hil.cli import main
 from hil.counterparts.mapping import crossbar_matrix, parameters_of
 from hil.experiments import experiment_file
-from hil.experiments.schema import Data
+from hil.experiments.sections import Data
 from hil.learning.gradients import comparison
 from hil.training.benchmark import card as cards
 from hil.training.benchmark import making, rules, tasks
