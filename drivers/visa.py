@@ -62,7 +62,8 @@ class VisaSession:
         self._name, self._library = resource, library
         self._session: Any = None
         self._cut = False
-        self._usual = self._came = 0
+        self._usual: int = 0  # bytes of replies, of the exchange before and of this one
+        self._came: int = 0
         self._wire: Descriptor | None = None
         self._timed: tuple[DeadlineSocket | Vxi11Calls, ...] = ()
         self._quiet = contextlib.ExitStack()

@@ -57,7 +57,18 @@ class Neurons:
             z = torch.lerp(past.state, z, past.over_relaxation, out=z if overwrite else None)
         if self.low is None and self.high is None:
             return z
+        if z.requires_grad and torch.is_grad_enabled():
+            return _clamped(z, self.low, self.high)
         return torch.clamp(z, self.low, self.high, out=z if overwrite else None)
+
+
+def _clamped(z: Tensor, low: float | None, high: float | None) -> Tensor:
+    """`clamp` whose derivative is 1 on the rails themselves, too, where torch's own is 0 from release 2.15 on.
+
+    A neuron that rests on a rail without being pressed against it, all without a drive say, goes on learning.
+    """
+    rails = torch.clamp(z.detach(), low, high)
+    return torch.where(rails == z, z, rails)
 
 
 def ideal_neurons(topology: Topology) -> tuple[Neurons, ...]:
