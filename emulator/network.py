@@ -19,6 +19,7 @@ from torch import Tensor
 
 from emulator import sharing
 from emulator.chain import Chain
+from emulator.chain_layers import Bound
 from emulator.couplings import Coupling, Rounding, repeated
 from emulator.currents import Currents, Nudge, States, Team, moved, restless
 from emulator.looks import between_looks, look_every
@@ -257,7 +258,7 @@ def _by_chain(
     currents[0].append(repeated(drive, copies))
     if nudge is not None:
         currents[-1].append(nudge)
-    bound, pace = (stop.max_iterations, stop.tolerance), network.pace(nudge, stop)
+    bound, pace = Bound(stop.max_iterations, stop.tolerance), network.pace(nudge, stop)
     with torch.no_grad():
         done = network.chain.relax(currents, copies * len(drive), start, bound, nudge is not None, pace)
     unsettled = stop.tolerance > 0 and not bool(done.settled.all())
@@ -266,7 +267,7 @@ def _by_chain(
         done.settled,
         done.iterations,
         done.residual,
-        restless(done.states, done.before) if unsettled else None,
+        restless(done.states, done.before) if unsettled and done.before is not None else None,
     )
 
 

@@ -1,0 +1,109 @@
+"""Sweeps of a dense chain by one compiled function: no call, no pass over memory and no sweep too many.
+
+The states of a phase are changed in place, layer by layer; weights are laid out once, in panels of the columns that the
+function keeps in registers. A sample is summed in the same order whatever its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor
+
+from emulator.chain_kernel import Kernel, Update, kernel
+from emulator.chain_layers import Bound, Course, DenseLayer, shaped
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Layers as the function takes them.
+
+    Attributes:
+        kernel: The function.
+        layers: Of the chain.
+        panels: Matrices of every layer's terms, (panels, units of the source, columns of a panel).
+        widths: Units of every layer, rounded up to whole panels.
+    """
+
+    kernel: Kernel
+    layers: Sequence[DenseLayer]
+    panels: Sequence[Sequence[Tensor]]
+    widths: Sequence[int]
+
+    @classmethod
+    def of(cls, layers: Sequence[DenseLayer]) -> Sweeps | None:
+        """Of a chain; None where the function cannot be compiled, or does not take its numbers."""
+        if any(layer.row.dtype != torch.float32 or layer.row.device.type != "cpu" for layer in layers):
+            return None
+        # columns that fill a panel up stay at 0
+        if any((layer.low or 0.0) > 0 or (layer.high or 0.0) < 0 for layer in layers):
+            return None
+        found = kernel()
+        if found is None:
+            return None
+        columns = found.shape.columns
+        panels = [[_panels(term.matrix, columns) for term in layer.terms] for layer in layers]
+        return cls(found, layers, panels, [_whole(layer.units, columns) for layer in layers])
+
+    def relax(
+        self,
+        order: Sequence[int],
+        constants: Sequence[Tensor],
+        samples: int,
+        start: Sequence[Tensor] | None,
+        bound: Bound,
+        pace: float,
+    ) -> Course:
+        """Relaxes a batch; arguments as of `emulator.chain_sweeps.relax`."""
+        states = self._begin(samples, start)
+        updates = [self._update(index, constants[index], states) for index in order]
+        sweeping = self.kernel.sweeps(updates, samples, bound.tolerance, pace)
+        if bound.sweeps > 1 and sweeping.run(0, bound.sweeps - 1):
+            settled = torch.ones(samples, dtype=torch.bool)
+            return Course(self._given(states, samples), None, settled, sweeping.since, sweeping.residual)
+        before = [s.clone() for s in states]
+        sweeping.run(bound.sweeps - 1, bound.sweeps)
+        settled = sweeping.residual <= bound.tolerance
+        iterations = torch.full_like(sweeping.since, bound.sweeps)
+        if bound.tolerance > 0:
+            iterations = torch.where(settled, sweeping.since, iterations)
+        return Course(
+            self._given(states, samples), self._given(before, samples), settled, iterations, sweeping.residual
+        )
+
+    def _begin(self, samples: int, start: Sequence[Tensor] | None) -> list[Tensor]:
+        """Memory of the states, in whole blocks of samples and panels, with what they are at first."""
+        rows = _whole(samples, self.kernel.shape.rows)
+        if start is None:
+            return [torch.zeros(rows, width) for width in self.widths]
+        states = []
+        for state, layer, width in zip(start, self.layers, self.widths, strict=True):
+            fits = rows == samples and width == layer.units
+            into = (torch.empty if fits else torch.zeros)(rows, width)
+            into[:samples, : layer.units].unflatten(0, (-1, len(state))).copy_(state.flatten(1))
+            states.append(into)
+        return states
+
+    def _update(self, index: int, constant: Tensor, states: Sequence[Tensor]) -> Update:
+        layer = self.layers[index]
+        terms = [(states[t.source], panels) for t, panels in zip(layer.terms, self.panels[index], strict=True)]
+        missing = self.widths[index] - layer.units
+        wide = F.pad(constant, (0, missing)) if missing else constant.contiguous()
+        return Update(states[index], wide, terms, layer.low, layer.high, layer.alpha)
+
+    def _given(self, states: Sequence[Tensor], samples: int) -> tuple[Tensor, ...]:
+        pairs = zip(states, self.layers, strict=True)
+        return shaped(self.layers, [s[:samples, : layer.units].contiguous() for s, layer in pairs])
+
+
+def _panels(matrix: Tensor, columns: int) -> Tensor:
+    units, width = matrix.shape
+    whole = F.pad(matrix, (0, missing)) if (missing := _whole(width, columns) - width) else matrix
+    return whole.unflatten(1, (-1, columns)).transpose(0, 1).contiguous()
+
+
+def _whole(count: int, of: int) -> int:
+    return -(-count // of) * of
