@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -60,8 +60,12 @@ class Chain:
             return None
         return cls(tuple(layers), tuple(topology.update_groups))
 
-    @cached_property
+    @property
     def _compiled(self) -> Sweeps | None:
+        return self._sweeps if torch.get_num_threads() == 1 else None  # the function has one thread
+
+    @cached_property
+    def _sweeps(self) -> Sweeps | None:
         return Sweeps.of(self.layers)
 
     def over_relaxation(self) -> float:
@@ -71,20 +75,13 @@ class Chain:
         is at a rail (Young 1954: layers that are updated together share no coupling).
         """
         order = [layer for group in self.groups for layer in group]
-        # a vector like no eigenvector; a row each, as samples are
-        state = [1 + 0.1 * torch.arange(len(x.row), device=x.row.device).sin().to(x.row)[None] for x in self.layers]
-        sizes = list[Tensor]()
-        for left in reversed(range(POWER)):
-            for index in order:
-                first, *others = self.layers[index].terms
-                moved = torch.mm(state[first.source], first.matrix)
-                for term in others:
-                    moved.addmm_(state[term.source], term.matrix)
-                alpha = self.layers[index].alpha
-                state[index] = moved if alpha == 1.0 else moved.mul_(alpha)
-            if left < 2:
-                sizes.append(torch.cat(state, 1).norm())
-        rate = float(sizes[1] / sizes[0].clamp(min=1e-30))  # weights may be 0
+        start = [_probe(x.units, x.row.dtype, x.row.device) for x in self.layers]
+        compiled = self._compiled
+        if compiled is None:
+            before, after = chain_sweeps.grown(self.layers, order, start, POWER)
+        else:
+            before, after = compiled.grown(order, start, POWER)
+        rate = float(after / before.clamp(min=1e-30))  # weights may be 0
         return min(MOST_PAST, 2 / (1 + math.sqrt(1 - rate))) if rate < 1 else MOST_PAST
 
     def relax(
@@ -108,7 +105,13 @@ class Chain:
         """
         constants = [layer.constant(own) for layer, own in zip(self.layers, currents, strict=True)]
         order = [layer for group in (self.groups[::-1] if backwards else self.groups) for layer in group]
-        compiled = self._compiled if torch.get_num_threads() == 1 else None  # the function has one thread
+        compiled = self._compiled
         if compiled is not None:
             return compiled.relax(order, constants, samples, start, bound, pace)
         return chain_sweeps.relax(self.layers, order, constants, samples, start, bound, pace)
+
+
+@cache
+def _probe(units: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A vector like no eigenvector, (1, units), as one sample's state is."""
+    return 1 + 0.1 * torch.arange(units, device=device).sin().to(dtype)[None]

@@ -74,6 +74,20 @@ class Sweeps:
             self._given(states, samples), self._given(before, samples), settled, iterations, sweeping.residual
         )
 
+    def grown(self, order: Sequence[int], start: Sequence[Tensor], sweeps: int) -> tuple[Tensor, Tensor]:
+        """As `emulator.chain_sweeps.grown`."""
+        states = self._begin(len(start[0]), start)
+        updates = []
+        for index in order:
+            layer = self.layers[index]
+            nothing = states[index].new_zeros(self.widths[index])
+            updates.append(Update(states[index], nothing, self._terms(index, states), None, None, layer.alpha))
+        sweeping, sizes = self.kernel.sweeps(updates, len(start[0]), 0.0, 1.0), []
+        for first, last in ((0, sweeps - 1), (sweeps - 1, sweeps)):
+            sweeping.run(first, last)
+            sizes.append(torch.linalg.vector_norm(torch.cat([s.view(-1) for s in states])))  # what fills blocks up is 0
+        return sizes[0], sizes[1]
+
     def _begin(self, samples: int, start: Sequence[Tensor] | None) -> list[Tensor]:
         """Memory of the states, in whole blocks of samples and panels, with what they are at first."""
         rows = _whole(samples, self.kernel.shape.rows)
@@ -81,18 +95,22 @@ class Sweeps:
             return [torch.zeros(rows, width) for width in self.widths]
         states = []
         for state, layer, width in zip(start, self.layers, self.widths, strict=True):
-            fits = rows == samples and width == layer.units
-            into = (torch.empty if fits else torch.zeros)(rows, width)
-            into[:samples, : layer.units].unflatten(0, (-1, len(state))).copy_(state.flatten(1))
-            states.append(into)
+            flat = state.flatten(1)
+            full = flat.clone() if len(flat) == samples else torch.cat([flat] * (samples // len(flat)))
+            if rows > samples or width > layer.units:
+                full = F.pad(full, (0, width - layer.units, 0, rows - samples))
+            states.append(full.contiguous())
         return states
+
+    def _terms(self, index: int, states: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        pairs = zip(self.layers[index].terms, self.panels[index], strict=True)
+        return [(states[term.source], panels) for term, panels in pairs]
 
     def _update(self, index: int, constant: Tensor, states: Sequence[Tensor]) -> Update:
         layer = self.layers[index]
-        terms = [(states[t.source], panels) for t, panels in zip(layer.terms, self.panels[index], strict=True)]
         missing = self.widths[index] - layer.units
         wide = F.pad(constant, (0, missing)) if missing else constant.contiguous()
-        return Update(states[index], wide, terms, layer.low, layer.high, layer.alpha)
+        return Update(states[index], wide, self._terms(index, states), layer.low, layer.high, layer.alpha)
 
     def _given(self, states: Sequence[Tensor], samples: int) -> tuple[Tensor, ...]:
         pairs = zip(states, self.layers, strict=True)

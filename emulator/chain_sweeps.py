@@ -89,6 +89,24 @@ def relax(
         count = min(longest, max(1, _ahead(worst, bound.tolerance) - dear)) if bound.tolerance > 0 else longest
 
 
+def grown(
+    layers: Sequence[DenseLayer], order: Sequence[int], start: Sequence[Tensor], sweeps: int
+) -> tuple[Tensor, Tensor]:
+    """Norms of a state after all plain sweeps but one, and after all, where nothing is constant and no unit at a rail."""
+    state, sizes = [*start], list[Tensor]()
+    for left in reversed(range(sweeps)):
+        for index in order:
+            first, *others = layers[index].terms
+            moved = torch.mm(state[first.source], first.matrix)
+            for term in others:
+                moved.addmm_(state[term.source], term.matrix)
+            alpha = layers[index].alpha
+            state[index] = moved if alpha == 1.0 else moved.mul_(alpha)
+        if left < 2:
+            sizes.append(torch.linalg.vector_norm(torch.cat(state, 1)))
+    return sizes[0], sizes[1]
+
+
 def _sweep(plan: Sequence[_Product], kept: float) -> None:
     addmm = torch.addmm
     for constant, old, state, matrix, alpha, into, limits in plan:

@@ -33,6 +33,7 @@ class CellUpdates:
         self._blocks = energy_blocks(model)
         self._seed = seed
         self._rules: dict[str, BlockRule] = {}
+        self._arrays = {name: b.array for name, b in self._blocks.items() if isinstance(b.array, CellArray)}
         for name, block in self._blocks.items():
             arrays = [a for a in (block.array, *block.beside) if isinstance(a, CellArray)]
             rule = settings.begin(arrays) if block.pulsed else None
@@ -58,13 +59,10 @@ class CellUpdates:
             Pulses that were sent; None where no block is moved by pulses.
         """
         sent = []
-        for name, block in self._blocks.items():
-            array = block.array
-            if not isinstance(array, CellArray):
-                continue
+        for name, array in self._arrays.items():
             if (rule := self._rules.get(name)) is not None:
                 draws = generator(torch.device("cpu"), self._seed, "pulses", name, number)
-                sent.append(rule.step(directions(block), factor, draws))
+                sent.append(rule.step(directions(self._blocks[name]), factor, draws))
             if self._due(number + 1, array):
                 array.refresh()
         return added(sent) if sent else None
