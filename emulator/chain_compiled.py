@@ -6,15 +6,84 @@ function keeps in registers. A sample is summed in the same order whatever its b
 
 from __future__ import annotations
 
+import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from emulator.chain_kernel import Kernel, Update, kernel
 from emulator.chain_layers import Bound, Course, DenseLayer, shaped
+from emulator.compiled.library import Library, library
+from emulator.compiled.tables import TERM_FIELDS
+
+
+class _Update(NamedTuple):
+    """One layer's part of a sweep.
+
+    Attributes:
+        state: (rows, width), changed in place.
+        constant: (samples, width), or (width,) for all samples.
+        terms: State of a sending layer, units of it, and its weights in panels.
+        low: Lower rail, or None.
+        high: Upper rail, or None.
+        alpha: Of the products.
+    """
+
+    state: Tensor
+    constant: Tensor
+    terms: Sequence[tuple[Tensor, Tensor]]
+    low: float | None
+    high: float | None
+    alpha: float
+
+
+class _Phase:
+    """A phase under way.
+
+    Args:
+        library: Of functions.
+        updates: Layers in order.
+        samples: Of the batch.
+        tolerance: Largest change of a sample at rest; 0: none ever is.
+        pace: Over-relaxation.
+
+    Attributes:
+        residual: (samples,) largest change in the last sweep.
+        since: (samples,) first sweep since which each sample rests.
+    """
+
+    def __init__(
+        self, library: Library, updates: Sequence[_Update], samples: int, tolerance: float, pace: float
+    ) -> None:
+        fields, terms, reals = list[int](), list[int](), list[float]()
+        for u in updates:
+            width, each = u.state.shape[1], u.constant.dim() > 1
+            panels, first = width // library.shape.columns, len(terms) // TERM_FIELDS
+            fields += (u.state.data_ptr(), width, panels, u.constant.data_ptr(), width * each, first, len(u.terms))
+            for source, weights in u.terms:
+                terms += (source.data_ptr(), source.shape[1], weights.shape[1], weights.data_ptr())
+            reals += (-math.inf if u.low is None else u.low, math.inf if u.high is None else u.high, u.alpha)
+        state = updates[0].state
+        self.residual, self.since = state.new_empty(samples), torch.ones(samples, dtype=torch.long)
+        self._spread = state.new_empty(len(state) * library.shape.lanes)
+        self._function, self._kept = library.sweeps, updates
+        self._before: tuple[Any, ...] = (samples, len(updates))
+        self._after: tuple[Any, ...] = (
+            tolerance,
+            pace,
+            (ctypes.c_int64 * len(fields))(*fields),
+            (ctypes.c_int64 * len(terms))(*terms),
+            (ctypes.c_float * len(reals))(*reals),
+            *(t.data_ptr() for t in (self._spread, self.residual, self.since)),
+        )
+
+    def run(self, first: int, last: int) -> bool:
+        """Sweeps, so many done before, until all samples rest or so many are done; whether they rest."""
+        return bool(self._function(*self._before, first, last, *self._after))
 
 
 @dataclass(frozen=True)
@@ -22,13 +91,13 @@ class Sweeps:
     """Layers as the function takes them.
 
     Attributes:
-        kernel: The function.
+        library: Of functions.
         layers: Of the chain.
         panels: Matrices of every layer's terms, (panels, units of the source, columns of a panel).
         widths: Units of every layer, rounded up to whole panels.
     """
 
-    kernel: Kernel
+    library: Library
     layers: Sequence[DenseLayer]
     panels: Sequence[Sequence[Tensor]]
     widths: Sequence[int]
@@ -41,7 +110,7 @@ class Sweeps:
         # columns that fill a panel up stay at 0
         if any((layer.low or 0.0) > 0 or (layer.high or 0.0) < 0 for layer in layers):
             return None
-        found = kernel()
+        found = library()
         if found is None:
             return None
         columns = found.shape.columns
@@ -60,18 +129,18 @@ class Sweeps:
         """Relaxes a batch; arguments as of `emulator.chain_sweeps.relax`."""
         states = self._begin(samples, start)
         updates = [self._update(index, constants[index], states) for index in order]
-        sweeping = self.kernel.sweeps(updates, samples, bound.tolerance, pace)
-        if bound.sweeps > 1 and sweeping.run(0, bound.sweeps - 1):
+        phase = _Phase(self.library, updates, samples, bound.tolerance, pace)
+        if bound.sweeps > 1 and phase.run(0, bound.sweeps - 1):
             settled = torch.ones(samples, dtype=torch.bool)
-            return Course(self._given(states, samples), None, settled, sweeping.since, sweeping.residual)
+            return Course(self._given(states, samples), None, settled, phase.since, phase.residual)
         before = [s.clone() for s in states]
-        sweeping.run(bound.sweeps - 1, bound.sweeps)
-        settled = sweeping.residual <= bound.tolerance
-        iterations = torch.full_like(sweeping.since, bound.sweeps)
+        phase.run(bound.sweeps - 1, bound.sweeps)
+        settled = phase.residual <= bound.tolerance
+        iterations = torch.full_like(phase.since, bound.sweeps)
         if bound.tolerance > 0:
-            iterations = torch.where(settled, sweeping.since, iterations)
+            iterations = torch.where(settled, phase.since, iterations)
         return Course(
-            self._given(states, samples), self._given(before, samples), settled, iterations, sweeping.residual
+            self._given(states, samples), self._given(before, samples), settled, iterations, phase.residual
         )
 
     def grown(self, order: Sequence[int], start: Sequence[Tensor], sweeps: int) -> tuple[Tensor, Tensor]:
@@ -81,16 +150,16 @@ class Sweeps:
         for index in order:
             layer = self.layers[index]
             nothing = states[index].new_zeros(self.widths[index])
-            updates.append(Update(states[index], nothing, self._terms(index, states), None, None, layer.alpha))
-        sweeping, sizes = self.kernel.sweeps(updates, len(start[0]), 0.0, 1.0), []
+            updates.append(_Update(states[index], nothing, self._terms(index, states), None, None, layer.alpha))
+        phase, sizes = _Phase(self.library, updates, len(start[0]), 0.0, 1.0), []
         for first, last in ((0, sweeps - 1), (sweeps - 1, sweeps)):
-            sweeping.run(first, last)
+            phase.run(first, last)
             sizes.append(torch.linalg.vector_norm(torch.cat([s.view(-1) for s in states])))  # what fills blocks up is 0
         return sizes[0], sizes[1]
 
     def _begin(self, samples: int, start: Sequence[Tensor] | None) -> list[Tensor]:
         """Memory of the states, in whole blocks of samples and panels, with what they are at first."""
-        rows = _whole(samples, self.kernel.shape.rows)
+        rows = _whole(samples, self.library.shape.rows)
         if start is None:
             return [torch.zeros(rows, width) for width in self.widths]
         states = []
@@ -99,18 +168,18 @@ class Sweeps:
             full = flat.clone() if len(flat) == samples else torch.cat([flat] * (samples // len(flat)))
             if rows > samples or width > layer.units:
                 full = F.pad(full, (0, width - layer.units, 0, rows - samples))
-            states.append(full.contiguous())
+            states.append(full.float().contiguous())
         return states
 
     def _terms(self, index: int, states: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         pairs = zip(self.layers[index].terms, self.panels[index], strict=True)
         return [(states[term.source], panels) for term, panels in pairs]
 
-    def _update(self, index: int, constant: Tensor, states: Sequence[Tensor]) -> Update:
+    def _update(self, index: int, constant: Tensor, states: Sequence[Tensor]) -> _Update:
         layer = self.layers[index]
         missing = self.widths[index] - layer.units
-        wide = F.pad(constant, (0, missing)) if missing else constant.contiguous()
-        return Update(states[index], wide, self._terms(index, states), layer.low, layer.high, layer.alpha)
+        wide = (F.pad(constant, (0, missing)) if missing else constant).float().contiguous()
+        return _Update(states[index], wide, self._terms(index, states), layer.low, layer.high, layer.alpha)
 
     def _given(self, states: Sequence[Tensor], samples: int) -> tuple[Tensor, ...]:
         pairs = zip(states, self.layers, strict=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import couplings
-from emulator.converters import Channels
+from emulator.channels import Channels
 from emulator.crossbar import Crossbar
 from emulator.network import Network
 from emulator.read_noise import CellNoise

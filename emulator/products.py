@@ -16,7 +16,7 @@ from torch import Tensor
 
 from emulator import converters
 from emulator.cells import reading
-from emulator.converters import Channels
+from emulator.channels import Channels
 from emulator.placed import PlacedArray
 from firmware_specs.datasheet.cells import Cells
 from firmware_specs.datasheet.product import Product

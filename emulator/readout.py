@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import converters, resistive
-from emulator.converters import Channels
+from emulator.channels import Channels
 from emulator.network import Relaxed
 from emulator.placed import PlacedArray
 from firmware_specs.datasheet.converters import Adc, Ammeter

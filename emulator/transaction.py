@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import converters
+from emulator.channels import Channels
 from emulator.currents import States
 from emulator.network import Relaxed
 from emulator.placed import PlacedArray
@@ -100,7 +101,7 @@ def settle(
 
 
 def _send(
-    dac: Dac | SourceDac, value: Tensor, channels: converters.Channels, generator: torch.Generator
+    dac: Dac | SourceDac, value: Tensor, channels: Channels, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     sent, clipped = converters.convert_drive(dac, value, channels)
     if isinstance(dac, Dac) and dac.noise_sigma_a:

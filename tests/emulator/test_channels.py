@@ -7,7 +7,7 @@ import torch
 
 from emulator import converters
 from emulator.chip import Chip
-from emulator.converters import Channels
+from emulator.channels import Channels, nonlinearity
 from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import Adc, Dac
@@ -33,14 +33,14 @@ def test_gain_and_offset_have_their_spreads():
 
 
 def test_a_bow_peaks_at_the_stated_integral_nonlinearity():
-    curve = converters.nonlinearity(Adc(**ADC, inl_lsb=1.5), CPU, 1)
+    curve = nonlinearity(Adc(**ADC, inl_lsb=1.5), CPU, 1)
     assert curve.shape == (256,)
     assert float(curve.abs().max()) == pytest.approx(1.5)
     assert (float(curve[0]), float(curve[-1])) == pytest.approx((0, 0), abs=1e-9)
 
 
 def test_steps_between_codes_have_the_stated_differential_nonlinearity():
-    curve = converters.nonlinearity(Adc(bits=16, low_v=0, high_v=1, dnl_lsb=0.5), CPU, 1)
+    curve = nonlinearity(Adc(bits=16, low_v=0, high_v=1, dnl_lsb=0.5), CPU, 1)
     assert float(curve.diff().std()) == pytest.approx(0.5, rel=0.02)
 
 

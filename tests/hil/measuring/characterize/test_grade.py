@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from emulator.converters import Channels, convert_state
+from emulator.channels import Channels
+from emulator.converters import convert_state
 from firmware_specs.datasheet.converters import Adc
 from hil.measuring.characterize.grade import Grade
 

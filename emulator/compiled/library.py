@@ -1,0 +1,75 @@
+"""The compiled functions, as ctypes calls them: a tenth of a second at the first call, without the interpreter's lock."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import threading
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from emulator.compiled.tables import Shape
+
+_compiling = threading.Lock()
+_WHOLE, _REAL, _PLACE = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+
+
+@dataclass(frozen=True)
+class Library:
+    """The functions; what they are given is contiguous, on the CPU, and 32-bit where it is real.
+
+    Attributes:
+        shape: What `sweeps` keeps in registers.
+        sweeps: Of a dense chain, `emulator.compiled.sweeps`.
+        send: Values through a DAC, `emulator.compiled.conversions`.
+        read: Values through an ADC.
+        owner: Keeps their code.
+    """
+
+    shape: Shape
+    sweeps: Any
+    send: Any
+    read: Any
+    owner: Any
+
+
+def library() -> Library | None:
+    """The functions for this processor; None where llvmlite is not installed."""
+    with _compiling:
+        return _library()
+
+
+@cache
+def _library() -> Library | None:
+    if importlib.util.find_spec("llvmlite") is None:
+        return None
+    import llvmlite.binding as llvm
+    from llvmlite import ir
+
+    from emulator.compiled import conversions, sweeps
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features()
+    shape = Shape(16, 8, 2) if features.get("avx512f", False) else Shape(8, 4, 2)
+    module = ir.Module("compiled")
+    sweeps.write(module, shape)
+    conversions.write(module, shape.lanes)
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3)
+    checked = llvm.parse_assembly(str(module))
+    checked.verify()
+    engine = llvm.create_mcjit_compiler(checked, machine)
+    engine.finalize_object()
+
+    def found(name: str, result: Any, *arguments: Any) -> Any:
+        return ctypes.CFUNCTYPE(result, *arguments)(engine.get_function_address(name))
+
+    return Library(
+        shape,
+        found("sweeps", _WHOLE, *[_WHOLE] * 4, *[_REAL] * 2, *[_PLACE] * 6),
+        found("send", None, *[_WHOLE] * 3, *[_PLACE] * 7),
+        found("read", None, *[_WHOLE] * 3, *[_PLACE] * 7),
+        engine,
+    )

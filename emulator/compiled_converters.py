@@ -1,0 +1,62 @@
+"""Converters in one pass over the values where llvmlite is installed; the same numbers as `emulator.converters`."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emulator.channels import Channels
+from emulator.compiled.library import library
+from firmware_specs.datasheet.converters import Adc, Ammeter, Converter, Dac, SourceDac
+
+MOST = 1 << 22
+"""Values beyond which torch's threads, where it has several, are worth more than one pass."""
+
+
+def send(dac: Dac | SourceDac, value: Tensor, channels: Channels) -> tuple[Tensor, Tensor] | None:
+    """As `emulator.converters.convert_drive`; None where tensors have to do."""
+    return _converted("send", dac, value, channels)
+
+
+def read(adc: Adc | Ammeter, value: Tensor, channels: Channels) -> tuple[Tensor, Tensor] | None:
+    """As `emulator.converters.convert_state`; None where tensors have to do."""
+    return _converted("read", adc, value, channels)
+
+
+def _converted(
+    name: str, converter: Converter, value: Tensor, channels: Channels
+) -> tuple[Tensor, Tensor] | None:
+    if converter.ideal or value.dtype != torch.float32 or value.device.type != "cpu" or value.requires_grad:
+        return None
+    units = value[0].numel() if len(value) else 0
+    functions = library() if units and (value.numel() <= MOST or torch.get_num_threads() == 1) else None
+    if functions is None or units < functions.shape.lanes:
+        return None
+    value = value.contiguous()
+    out, count = torch.empty_like(value), torch.empty(len(value), dtype=torch.long)
+    none = _nothing(units)
+    gain, offset = (none if e is None else e.float().contiguous() for e in (channels.gain, channels.offset_lsb))
+    curve = none if channels.curve_lsb is None else channels.curve_lsb.float().contiguous()
+    given = (t.data_ptr() for t in (value, gain, offset, curve))
+    curved = channels.curve_lsb is not None
+    getattr(functions, name)(
+        len(value), units, curved, *given, _scales(converter), out.data_ptr(), count.data_ptr()
+    )
+    return out, count
+
+
+@cache
+def _nothing(units: int) -> Tensor:
+    return torch.zeros(units)
+
+
+@cache
+def _scales(converter: Converter) -> Any:
+    """Low and high end, codes a unit, units a code, LSB, largest code."""
+    low, high, top = converter.low, converter.high, converter.max_code
+    numbers = low, high, top / (high - low), (high - low) / top, converter.lsb, top
+    return (ctypes.c_float * len(numbers))(*numbers)
