@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emulator.cells import defects, drifting, pulsing, reading, telegraph, wandering, writing
 from emulator.cells.updating import Circuits
+from emulator.choosing import chosen
 from emulator.streams import static_normal
 from firmware_specs.datasheet import Datasheet
 
@@ -120,7 +121,7 @@ class Crossbar:
         energy_j = self.sheet.programming.write_energy_j
         if rounds == 0:
             fresh = writing.programming_noise(self.sheet, target_s, generator)
-            self.written_s = fresh if mask is None else torch.where(mask, fresh, self.written_s)
+            self.written_s = fresh if mask is None else chosen(mask, fresh, self.written_s)
             self.pulses += 1 if mask is None else mask
             if energy_j:
                 self.energy_j += energy_j if mask is None else energy_j * mask
@@ -304,10 +305,11 @@ class Crossbar:
     def _touched(self, mask: Tensor | None, now_s: float, generator: torch.Generator) -> None:
         if self.written_at_s is not None:
             self.touched_s = now_s
-            self.written_at_s = self.written_at_s.masked_fill(_all(mask, self.written_at_s), now_s)
+            now = torch.full_like(self.written_at_s, now_s)
+            self.written_at_s = now if mask is None else chosen(mask, now, self.written_at_s)
         if self.relaxation is not None:
             fresh = torch.randn(self.shape, generator=generator, device=self._device)
-            self.relaxation = torch.where(_all(mask, fresh), fresh, self.relaxation)
+            self.relaxation = fresh if mask is None else chosen(mask, fresh, self.relaxation)
         for name in ("walk", "jitter"):
             if (value := getattr(self, name)) is not None:
                 setattr(self, name, value.masked_fill(_all(mask, value), 0.0))

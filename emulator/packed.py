@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import torch
@@ -121,11 +122,11 @@ def _packed(plain: DenseCoupling | ConvCoupling, scratch: Scratch, ways: Ways) -
 
 
 def _dense(plain: DenseCoupling) -> Products:
-    """Matrix products, with the transposed matrix stored as `F.linear` likes it."""
-    turned = plain.weight.T.contiguous()
+    """Matrix products, with the transposed matrix stored as `F.linear` likes it, once it is needed."""
+    turned = cache(plain.weight.T.contiguous)
     return Products(
         lambda x: F.linear(x.flatten(1), plain.weight, plain.bias).unflatten(1, plain.post),
-        lambda x, c: _added(F.linear(x.flatten(1), turned).unflatten(1, plain.pre), c),
+        lambda x, c: _added(F.linear(x.flatten(1), turned()).unflatten(1, plain.pre), c),
     )
 
 

@@ -133,7 +133,7 @@ class PlacedArray:
             return None
         # a reading that went through other units and back may be off by a rounding, another one is off by a code
         pairs = zip(held.readings, readings, strict=True)
-        same = all(torch.allclose(a, b.to(a), rtol=1e-5, atol=1e-8) for a, b in pairs)
+        same = all(torch.equal(a, b) or torch.allclose(a, b.to(a), rtol=1e-5, atol=1e-8) for a, b in pairs)
         return held.states if same else None
 
     @property

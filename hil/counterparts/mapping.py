@@ -91,17 +91,17 @@ class Mapping:
         cells = self.datasheet.cells
         targets, clipped = [], 0
         for index, coupling in enumerate(topology.couplings):
-            matrix = (
-                crossbar_matrix(topology, coupling, parameters, index, self.stretch)
-                / self.datasheet.neurons.transimpedance_ohm
-            )
+            weights = crossbar_matrix(topology, coupling, parameters, index, self.stretch)
+            planes = weights.new_empty(cells.planes, *weights.shape)
+            torch.div(weights, self.datasheet.neurons.transimpedance_ohm, out=planes[0])
             if cells.mapping == "single":
                 if coupling.bias:
-                    matrix[-1] += (cells.g_min_s + cells.g_max_s) / 2
-                planes = matrix.unsqueeze(0)
+                    planes[0, -1] += (cells.g_min_s + cells.g_max_s) / 2
             else:
-                planes = torch.cat([torch.stack([part, -part]) for part in self._by_pair(matrix)])
-                planes = planes.clamp_(min=0).add_(cells.g_min_s)
+                if cells.pairs > 1:
+                    torch.stack(self._by_pair(planes[0]), out=planes[::2])
+                torch.neg(planes[::2], out=planes[1::2])
+                planes.clamp_(min=0).add_(cells.g_min_s)
             lowest, highest = planes.aminmax()
             if lowest < cells.g_min_s * _LOOSE_MIN or highest > cells.g_max_s * _LOOSE_MAX:
                 clipped += int(((planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)).sum())
@@ -158,7 +158,9 @@ def crossbar_matrix(
     Of a block whose neurons clip to another rail than the chip's the line holds its biases in units of their ratio.
     """
     _, columns = topology.cells(coupling)
-    weight = parameters[f"weight_{index}"].detach().double().reshape(columns, -1).T
-    if not coupling.bias:
-        return weight
-    return torch.cat([weight, parameters[f"bias_{index}"].detach().double().reshape(1, columns) / stretch])
+    weight = parameters[f"weight_{index}"].detach().reshape(columns, -1).T
+    held = weight.new_empty(len(weight) + coupling.bias, columns, dtype=torch.float64)
+    held[: len(weight)] = weight
+    if coupling.bias:
+        held[-1] = parameters[f"bias_{index}"].detach().double() / stretch
+    return held
