@@ -139,9 +139,7 @@ class Sweeps:
         iterations = torch.full_like(phase.since, bound.sweeps)
         if bound.tolerance > 0:
             iterations = torch.where(settled, phase.since, iterations)
-        return Course(
-            self._given(states, samples), self._given(before, samples), settled, iterations, phase.residual
-        )
+        return Course(self._given(states, samples), self._given(before, samples), settled, iterations, phase.residual)
 
     def grown(self, order: Sequence[int], start: Sequence[Tensor], sweeps: int) -> tuple[Tensor, Tensor]:
         """As `emulator.chain_sweeps.grown`."""
@@ -187,8 +185,8 @@ class Sweeps:
 
 
 def _panels(matrix: Tensor, columns: int) -> Tensor:
-    units, width = matrix.shape
-    whole = F.pad(matrix, (0, missing)) if (missing := _whole(width, columns) - width) else matrix
+    missing = _whole(matrix.shape[1], columns) - matrix.shape[1]
+    whole = F.pad(matrix, (0, missing)) if missing else matrix
     return whole.unflatten(1, (-1, columns)).transpose(0, 1).contiguous()
 
 

@@ -92,7 +92,7 @@ def relax(
 def grown(
     layers: Sequence[DenseLayer], order: Sequence[int], start: Sequence[Tensor], sweeps: int
 ) -> tuple[Tensor, Tensor]:
-    """Norms of a state after all plain sweeps but one, and after all, where nothing is constant and no unit at a rail."""
+    """Norms of a state after all plain sweeps but one, and after all; nothing is constant, no unit at a rail."""
     state, sizes = [*start], list[Tensor]()
     for left in reversed(range(sweeps)):
         for index in order:

@@ -1,14 +1,27 @@
-"""Static errors of converter channels, drawn for a specimen's life."""
+"""What makes a converter inexact: static errors of its channels, drawn for a specimen's life, and noise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from emulator.streams import static_normal
 from firmware_specs.datasheet.converters import Converter
+
+
+class Noise(NamedTuple):
+    """Noise on top of what is converted.
+
+    Attributes:
+        normal: Standard normals, of the values' shape; whoever converts may overwrite them.
+        sigma: Standard deviation, in the values' unit.
+    """
+
+    normal: Tensor
+    sigma: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,10 @@ class Channels:
         if converter.inl_lsb or converter.dnl_lsb:
             curve = nonlinearity(converter, device, *key).to(dtype)
         return cls(gain, offset, curve)
+
+
+EXACT = Channels()
+"""No errors."""
 
 
 def nonlinearity(converter: Converter, device: torch.device, *key: object) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emulator.channels import Channels
+from emulator.channels import Channels, Noise
 from emulator.compiled.library import library
 from firmware_specs.datasheet.converters import Adc, Ammeter, Converter, Dac, SourceDac
 
@@ -22,13 +22,15 @@ def send(dac: Dac | SourceDac, value: Tensor, channels: Channels) -> tuple[Tenso
     return _converted("send", dac, value, channels)
 
 
-def read(adc: Adc | Ammeter, value: Tensor, channels: Channels) -> tuple[Tensor, Tensor] | None:
+def read(
+    adc: Adc | Ammeter, value: Tensor, channels: Channels, noise: Noise | None = None
+) -> tuple[Tensor, Tensor] | None:
     """As `emulator.converters.convert_state`; None where tensors have to do."""
-    return _converted("read", adc, value, channels)
+    return _converted("read", adc, value, channels, noise)
 
 
 def _converted(
-    name: str, converter: Converter, value: Tensor, channels: Channels
+    name: str, converter: Converter, value: Tensor, channels: Channels, noise: Noise | None = None
 ) -> tuple[Tensor, Tensor] | None:
     if converter.ideal or value.dtype != torch.float32 or value.device.type != "cpu" or value.requires_grad:
         return None
@@ -42,10 +44,9 @@ def _converted(
     gain, offset = (none if e is None else e.float().contiguous() for e in (channels.gain, channels.offset_lsb))
     curve = none if channels.curve_lsb is None else channels.curve_lsb.float().contiguous()
     given = (t.data_ptr() for t in (value, gain, offset, curve))
-    curved = channels.curve_lsb is not None
-    getattr(functions, name)(
-        len(value), units, curved, *given, _scales(converter), out.data_ptr(), count.data_ptr()
-    )
+    normal, sigma = (None, 0.0) if noise is None else (noise.normal.data_ptr(), noise.sigma)
+    sizes = len(value), units, channels.curve_lsb is not None, noise is not None
+    getattr(functions, name)(*sizes, sigma, *given, normal, _scales(converter), out.data_ptr(), count.data_ptr())
     return out, count
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from emulator import compiled_converters
-from emulator.channels import Channels
+from emulator.channels import EXACT, Channels, Noise
 from firmware_specs.datasheet.converters import Adc, Ammeter, Converter, Dac, SourceDac
 
 
-def convert_drive(dac: Dac | SourceDac, current_a: Tensor, channels: Channels = Channels()) -> tuple[Tensor, Tensor]:
+def convert_drive(dac: Dac | SourceDac, current_a: Tensor, channels: Channels = EXACT) -> tuple[Tensor, Tensor]:
     """Currents a DAC really sends for wanted ones.
 
     Args:
@@ -39,19 +39,24 @@ def convert_drive(dac: Dac | SourceDac, current_a: Tensor, channels: Channels = 
     return (sent if isinstance(error, float) else sent + error * dac.lsb), clipped
 
 
-def convert_state(adc: Adc | Ammeter, state_v: Tensor, channels: Channels = Channels()) -> tuple[Tensor, Tensor]:
+def convert_state(
+    adc: Adc | Ammeter, state_v: Tensor, channels: Channels = EXACT, noise_v: Noise | None = None
+) -> tuple[Tensor, Tensor]:
     """Readings an ADC reports for voltages.
 
     Args:
         adc: The converter.
         state_v: Voltages, (batch, ...).
         channels: Errors of its channels: `code = clip(round((V (1 + gain) - low) / lsb + offset + curve))`.
+        noise_v: Of the reading, before the converter.
 
     Returns:
         Voltages on the code grid, and the number of readings at the first or last code of each sample, (batch,).
     """
-    if (found := compiled_converters.read(adc, state_v, channels)) is not None:
+    if (found := compiled_converters.read(adc, state_v, channels, noise_v)) is not None:
         return found
+    if noise_v is not None:
+        state_v = noise_v.normal.mul_(noise_v.sigma).add_(state_v)
     if adc.ideal:
         state_v = state_v if channels.gain is None else state_v * (1 + channels.gain)
         at_rail = ((state_v <= adc.low) | (state_v >= adc.high)).flatten(1).sum(1)
@@ -60,7 +65,7 @@ def convert_state(adc: Adc | Ammeter, state_v: Tensor, channels: Channels = Chan
     return from_codes(adc, code, state_v.dtype), ((code == 0) | (code == adc.max_code)).flatten(1).sum(1)
 
 
-def read_codes(adc: Adc | Ammeter, value: Tensor, channels: Channels = Channels()) -> Tensor:
+def read_codes(adc: Adc | Ammeter, value: Tensor, channels: Channels = EXACT) -> Tensor:
     """Codes an ADC reports for voltages or currents, in their dtype; see `convert_state`."""
     if channels.gain is not None:
         value = value * (1 + channels.gain)

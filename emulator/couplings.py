@@ -171,7 +171,7 @@ class ConvCoupling(Coupling):
 
 def repeated(tensor: Tensor, copies: int) -> Tensor:
     """A batch repeated `copies` times along its first dimension."""
-    return tensor if copies == 1 else tensor.repeat(copies, *[1] * (tensor.dim() - 1))
+    return tensor if copies == 1 else torch.cat([tensor] * copies)
 
 
 def pooled(z: Tensor) -> tuple[Tensor, Shared]:

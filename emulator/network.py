@@ -261,14 +261,10 @@ def _by_chain(
     bound, pace = Bound(stop.max_iterations, stop.tolerance), network.pace(nudge, stop)
     with torch.no_grad():
         done = network.chain.relax(currents, copies * len(drive), start, bound, nudge is not None, pace)
-    unsettled = stop.tolerance > 0 and not bool(done.settled.all())
-    return Relaxed(
-        done.states,
-        done.settled,
-        done.iterations,
-        done.residual,
-        restless(done.states, done.before) if unsettled and done.before is not None else None,
-    )
+    places = None
+    if stop.tolerance > 0 and done.before is not None and not bool(done.settled.all()):
+        places = restless(done.states, done.before)
+    return Relaxed(done.states, done.settled, done.iterations, done.residual, places)
 
 
 def settled(states: States) -> Relaxed:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import converters, resistive
-from emulator.channels import Channels
+from emulator.channels import Channels, Noise
 from emulator.network import Relaxed
 from emulator.placed import PlacedArray
 from firmware_specs.datasheet.converters import Adc, Ammeter
@@ -87,7 +87,7 @@ class Readout:
         for layer, state, channels in zip(layers, phase.states, self.placed.states, strict=True):
             adc = sheet.state_adc if layer.clamped else sheet.output_adc
             sigma_v = math.hypot(adc.noise_sigma_v, thermal_v)
-            reading, at_rail = self._convert(adc, state * unit_v, sigma_v, channels)
+            reading, at_rail = self._convert(adc, state if unit_v == 1 else state * unit_v, sigma_v, channels)
             states.append(reading)
             rails = rails + at_rail
         currents, ammeter = None, sheet.nodes.ammeter
@@ -105,20 +105,24 @@ class Readout:
         Each read has its own draw, and they are summed one after the other; converted are as many at once as fit.
         """
         if self.reads == 1:
-            return converters.convert_state(adc, self._with_noise(value, sigma), channels)
+            return converters.convert_state(adc, value, channels, self._noise(value, sigma, 1))
         total, rails = torch.zeros_like(value), torch.zeros(len(value), dtype=torch.long, device=value.device)
         most = max(1, AT_ONCE // max(1, value.numel()))
         for done in range(0, self.reads, most):
             count = min(most, self.reads - done)
-            drawn = torch.cat([self._with_noise(value, sigma) for _ in range(count)])
-            seen, at_rail = converters.convert_state(adc, drawn, channels)
+            noise = self._noise(value, sigma, count)
+            seen, at_rail = converters.convert_state(adc, torch.cat([value] * count), channels, noise)
             for one in seen.view(count, *value.shape):
                 total += one
             rails = torch.maximum(rails, at_rail.view(count, len(value)).amax(0))
         return total / self.reads, rails
 
-    def _with_noise(self, value: Tensor, sigma: float) -> Tensor:
+    def _noise(self, value: Tensor, sigma: float, count: int) -> Noise | None:
+        """For readings one after the other, a draw each."""
         if sigma == 0:
-            return value
-        noise = torch.randn(value.shape, generator=self.generator, dtype=value.dtype, device=value.device)
-        return noise.mul_(sigma).add_(value)
+            return None
+        drawn = [
+            torch.randn(value.shape, generator=self.generator, dtype=value.dtype, device=value.device)
+            for _ in range(count)
+        ]
+        return Noise(drawn[0] if count == 1 else torch.cat(drawn), sigma)

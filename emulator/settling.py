@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from emulator import network, transient
+from emulator.couplings import repeated
 from emulator.currents import States
 from emulator.network import Network, Relaxed
 from emulator.nodes import Nodes
@@ -65,15 +66,15 @@ class Phases:
             offsets: Its read-noise currents.
         """
         count = len(nudges)
-        start = tuple(_repeat(s, count) for s in free.states)
+        start = tuple(repeated(s, count) for s in free.states)
         if offsets is not None:
             noise = self.placed.noise
             fresh = self.placed.sheet.read_noise.correlation == "phase" and noise is not None
             offsets = (
-                noise.draw(start, self.generator) if fresh and noise else tuple(_repeat(o, count) for o in offsets)
+                noise.draw(start, self.generator) if fresh and noise else tuple(repeated(o, count) for o in offsets)
             )
         nudge = network.join(nudges)
-        settled = self._settle(_repeat(drive, count), nudge, start, offsets)
+        settled = self._settle(repeated(drive, count), nudge, start, offsets)
         return network.split(settled, count)
 
     @property
@@ -95,7 +96,3 @@ class Phases:
         tau_s = self.placed.sheet.neurons.tau_s
         assert tau_s is not None  # noqa: S101 - the datasheet was checked
         return [tau_s / n.total if isinstance(n, Nodes) else tau_s for n in self.network.neurons]
-
-
-def _repeat(value: Tensor, count: int) -> Tensor:
-    return value.repeat(count, *[1] * (value.dim() - 1))

@@ -100,9 +100,7 @@ def settle(
     return tuple(readings)
 
 
-def _send(
-    dac: Dac | SourceDac, value: Tensor, channels: Channels, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _send(dac: Dac | SourceDac, value: Tensor, channels: Channels, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     sent, clipped = converters.convert_drive(dac, value, channels)
     if isinstance(dac, Dac) and dac.noise_sigma_a:
         noise = torch.randn(sent.shape, generator=generator, dtype=sent.dtype, device=sent.device)

@@ -48,7 +48,9 @@ def relaxation(
 ) -> Tensor:
     """From `t0` on `G + m L + (s L + s_0) xi`, `L = ln(t / t0)` (aihwkit's fit of CMO/HfOx ReRAM)."""
     assert drift.t0_s is not None  # noqa: S101
-    if elapsed_s.device.type == "cpu" and float(elapsed_s.amax()) < drift.t0_s:  # nothing has moved yet, as after most steps of a training
+    if (
+        elapsed_s.device.type == "cpu" and float(elapsed_s.amax()) < drift.t0_s
+    ):  # nothing has moved yet, as after most steps of a training
         return written_s.clamp(min=0)
     folds = torch.log(elapsed_s.to(written_s.dtype).clamp(min=drift.t0_s) / drift.t0_s)
     moved = drift.mean_slope_s * folds + (drift.spread_slope_s * folds + drift.spread_offset_s) * xi

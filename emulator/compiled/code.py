@@ -98,4 +98,5 @@ class Code:
 
 
 def places(lanes: Sequence[int]) -> ir.Constant:
+    """Numbers of lanes, as a shuffle takes them."""
     return ir.Constant(ir.VectorType(PLACE, len(lanes)), list(lanes))

@@ -5,16 +5,19 @@ Every product and sum is rounded on its own, as `emulator.converters` rounds the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from emulator.compiled.code import INT, NUMBERS, PLACE, REAL, REALS, Code, Value
 
 ARGUMENTS = (
-    ("samples", INT), ("units", INT), ("curved", INT), ("value", REALS), ("gain", REALS), ("offset", REALS),
-    ("curve", REALS), ("scales", REALS), ("out", REALS), ("count", NUMBERS),
+    ("samples", INT), ("units", INT), ("curved", INT), ("noisy", INT), ("sigma", REAL), ("value", REALS),
+    ("gain", REALS), ("offset", REALS), ("curve", REALS), ("noise", REALS), ("scales", REALS), ("out", REALS),
+    ("count", NUMBERS),
 )  # fmt: skip
 LOW, HIGH, PER_CODE, STEP, LSB, TOP = range(6)
-"""Places among the scales: both ends, codes a unit, units a code twice (rounded as each formula has it), largest code."""
+"""Places among the scales: both ends, codes a unit, units a code (as two formulas round it), largest code."""
 
 
 def write(module: ir.Module, lanes: int) -> None:
@@ -28,7 +31,8 @@ class _Converter(Code):
         """The whole function: samples one by one, units a vector at a time; the last one overlaps the one before."""
         b, given, lanes = self.b, self.named, self.lanes
         self.scales = [self.splat(value) for value in self.numbers(given["scales"], INT(0), TOP + 1)]
-        self.curved = b.icmp_signed("!=", given["curved"], INT(0))
+        self.curved, self.noisy = (b.icmp_signed("!=", given[name], INT(0)) for name in ("curved", "noisy"))
+        self.sigma = self.splat(given["sigma"])
         units = given["units"]
         vectors, last = b.sdiv(b.add(units, INT(lanes - 1)), INT(lanes)), b.sub(units, INT(lanes))
 
@@ -39,7 +43,7 @@ class _Converter(Code):
                 wanted = b.mul(number, INT(lanes))
                 at = b.select(b.icmp_signed("<", wanted, last), wanted, last)
                 here = b.add(row, at)
-                result, marked = self.convert(self.get(self.at(given["value"], here)), at)
+                result, marked = self.convert(self.value(here), at)
                 self.put(result, self.at(given["out"], here))
                 return b.add(counted, self.counted(marked, b.sub(wanted, at)))
 
@@ -82,19 +86,38 @@ class _Converter(Code):
         b = self.b
         there = b.select(b.fcmp_unordered("uno", code, code), self.zero, code)
         index = b.fptosi(there, ir.VectorType(PLACE, self.lanes))
-        outside, inside, after = b.block, *(self.function.append_basic_block() for _ in range(2))
-        b.cbranch(self.curved, inside, after)
+
+        def looked_up() -> Value:
+            bent = self.zero
+            for lane in range(self.lanes):
+                place = b.sext(b.extract_element(index, PLACE(lane)), INT)
+                bent = b.insert_element(bent, b.load(self.at(self.named["curve"], place)), PLACE(lane))
+            return bent
+
+        return self.where(self.curved, looked_up, self.zero)
+
+    def value(self, here: Value) -> Value:
+        """What is to be converted, with noise where there is any."""
+        b, plain = self.b, self.get(self.at(self.named["value"], here))
+
+        def noisy() -> Value:
+            return b.fadd(b.fmul(self.get(self.at(self.named["noise"], here)), self.sigma), plain)
+
+        return self.where(self.noisy, noisy, plain)
+
+    def where(self, condition: Value, found: Callable[[], Value], otherwise: Value) -> Value:
+        """A vector that is formed only where it is asked for."""
+        b, outside = self.b, self.b.block
+        inside, after = (self.function.append_basic_block() for _ in range(2))
+        b.cbranch(condition, inside, after)
         b.position_at_end(inside)
-        bent = self.zero
-        for lane in range(self.lanes):
-            place = b.sext(b.extract_element(index, PLACE(lane)), INT)
-            bent = b.insert_element(bent, b.load(self.at(self.named["curve"], place)), PLACE(lane))
+        formed, last = found(), b.block
         b.branch(after)
         b.position_at_end(after)
-        found = b.phi(self.vector)
-        found.add_incoming(self.zero, outside)
-        found.add_incoming(bent, inside)
-        return found
+        value = b.phi(self.vector)
+        value.add_incoming(otherwise, outside)
+        value.add_incoming(formed, last)
+        return value
 
     def channel(self, name: str, at: Value) -> Value:
         """An error of every unit's channel."""

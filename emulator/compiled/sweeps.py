@@ -97,9 +97,7 @@ class _Sweeps(Code):
     def term(self, term: Value, row: Value, panel: Value, sums: Sequence[Value]) -> list[Value]:
         """What one sending layer adds to the sums of a block."""
         b, columns = self.b, INT(self.shape.columns)
-        source, stride, units, weights = self.numbers(
-            self.named["terms"], b.mul(term, INT(TERM_FIELDS)), TERM_FIELDS
-        )
+        source, stride, units, weights = self.numbers(self.named["terms"], b.mul(term, INT(TERM_FIELDS)), TERM_FIELDS)
         source, weights = (b.inttoptr(address, REAL.as_pointer()) for address in (source, weights))
         samples = [self.at(source, b.mul(b.add(row, INT(r)), stride)) for r in range(self.shape.rows)]
         own = self.at(weights, b.mul(b.mul(panel, units), columns))

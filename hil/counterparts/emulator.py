@@ -122,7 +122,7 @@ class EmulatedArray(PulsedCells):
                 reads,
                 self.wait_s,
             )
-        states = [tuple((s / unit_v).to(drive) for s in reading.states_v) for reading in readings]
+        states = [tuple((s if unit_v == 1 else s / unit_v).to(drive) for s in r.states_v) for r in readings]
         self.heat.settled(drive, states, reads, self.wait_s)
         amperes = [r.source_currents_a for r in readings if r.source_currents_a is not None]
         currents = tuple((a / current_a).to(drive) for a in amperes) or None

@@ -234,7 +234,8 @@ class Estimator:
             )
         levels = self.levels(site.generator)
         effective = self.effective_beta(torch.cat([p.flatten(1) for p in parts], 1), self.aim(site))
-        nudges = [tuple(-level * effective.view(-1, *[1] * (p.dim() - 1)) * p for p in parts) for level in levels]
+        whole = [effective.view(-1, *[1] * (p.dim() - 1)) * p for p in parts]
+        nudges = [tuple(_scaled(w, -level) for w in whole) for level in levels]
         if self.dither:
             nudges = [tuple(p + _dither(p, site.nudge_step, site.generator) for p in n) for n in nudges]
         if self.jumps == "one_sided":
@@ -287,6 +288,10 @@ class Estimator:
         # an error so small that its factor would overflow is none
         smallest = 4 * torch.finfo(largest.dtype).tiny * max(1.0, aim or 0.0)
         return torch.where(largest > smallest, wanted, torch.zeros_like(wanted))
+
+
+def _scaled(nudge: Tensor, by: float) -> Tensor:
+    return nudge if by == 1.0 else -nudge if by == -1.0 else by * nudge
 
 
 def _dither(nudge: Tensor, step: float, generator: torch.Generator | None) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from emulator import converters
-from emulator.chip import Chip
 from emulator.channels import Channels, nonlinearity
+from emulator.chip import Chip
 from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
 from firmware_specs.datasheet.converters import Adc, Dac
