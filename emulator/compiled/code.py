@@ -86,7 +86,9 @@ class Code:
 
     def larger(self, one: Value, other: Value) -> Value:
         """The larger of both; NaN where one is."""
-        return self.call("maximum", one, other)
+        b = self.b
+        larger = b.select(b.fcmp_ordered(">", one, other), one, other)
+        return b.select(b.fcmp_unordered("uno", one, one), one, larger)
 
     def call(self, name: str, *values: Value) -> Value:
         """LLVM's own function of vectors."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from emulator.compiled.tables import Shape
 
+OLDEST = 20
+"""LLVM's release, llvmlite 0.45: an older one ends the process where it cannot translate something."""
 _compiling = threading.Lock()
 _WHOLE, _REAL, _PLACE = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 
@@ -35,7 +37,7 @@ class Library:
 
 
 def library() -> Library | None:
-    """The functions for this processor; None where llvmlite is not installed."""
+    """The functions for this processor; None where llvmlite is not installed, or products and sums are two steps."""
     with _compiling:
         return _library()
 
@@ -47,16 +49,19 @@ def _library() -> Library | None:
     import llvmlite.binding as llvm
     from llvmlite import ir
 
-    from emulator.compiled import conversions, sweeps
-
+    if llvm.llvm_version_info[0] < OLDEST:
+        return None
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features()
+    target, features = llvm.Target.from_default_triple(), llvm.get_host_cpu_features()
+    if target.name.startswith("x86") and not features.get("fma", False):
+        return None
+    from emulator.compiled import conversions, sweeps
+
     shape = Shape(16, 8, 2) if features.get("avx512f", False) else Shape(8, 4, 2)
     module = ir.Module("compiled")
     sweeps.write(module, shape)
     conversions.write(module, shape.lanes)
-    target = llvm.Target.from_default_triple()
     machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3)
     checked = llvm.parse_assembly(str(module))
     checked.verify()

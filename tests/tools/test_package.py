@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RECIPE = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text("utf-8")
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 """Names of conda-forge that are not PyPI's."""
-EXTRAS = ("pymeasure", "lupa", "qcodes", "ziglang", "jsonschema", "starlette", "uvicorn", "mcp")
+EXTRAS = ("pymeasure", "lupa", "qcodes", "ziglang", "jsonschema", "starlette", "uvicorn", "mcp", "llvmlite")
 MEASURES = ("xarray", "pandas", "h5netcdf", "h5py", "sklearn")
 WITHOUT = f"""
 import contextlib, io, json, os, sys
