@@ -91,7 +91,6 @@ class Chip:
         masks: Sequence[Tensor] | None = None,
         verify: int | None = None,
         tolerance: float | None = None,
-        coded: bool = False,
     ) -> Written:
         """Writes the cells of an array in one transaction.
 
@@ -102,7 +101,6 @@ class Chip:
             masks: Where True, the cell is written, elsewhere it keeps its conductance; all cells when omitted.
             verify: Most rewrites of a cell whose read-back misses; 0 does not look; the datasheet's when omitted.
             tolerance: Fraction of the range that counts as a hit; the datasheet's when omitted.
-            coded: The targets are conductances of the write circuit's codes already (`emulator.cells.quantize`).
 
         Raises:
             ValueError: targets or masks do not fit the couplings' cells; nothing is written then.
@@ -116,7 +114,6 @@ class Chip:
             stated.verify_tolerance if tolerance is None else tolerance,
             self.conditions.aged_s,
             self.streams.next(f"programming {array}"),
-            coded,
         )
         self.done.add(counting.of_writes(self.datasheet, written.cells, written.pulses))
         self.conditions.run(written.pulses * stated.write_time_s)

@@ -35,7 +35,6 @@ def program(
     tolerance: float,
     now_s: float,
     generator: torch.Generator,
-    coded: bool = False,
 ) -> Written:
     """Writes cells coupling by coupling; see `emulator.chip.Chip.program`.
 
@@ -47,7 +46,6 @@ def program(
         tolerance: Fraction of the range that counts as a hit.
         now_s: The ageing clock.
         generator: Source of programming noise.
-        coded: The targets are codes' conductances already.
 
     Raises:
         ValueError: tensors do not fit the couplings' cells; nothing is written then.
@@ -58,8 +56,7 @@ def program(
     cells = pulses = failed = 0
     for index, (crossbar, target) in enumerate(zip(placed.crossbars, targets_s, strict=True)):
         like = crossbar.written_s
-        held = target.to(like.device)
-        wanted = (held if coded else quantize(placed.sheet.cells, held)).to(like.dtype)
+        wanted = quantize(placed.sheet.cells, target.to(like.device)).to(like.dtype)
         mask = None if masks is None else masks[index].to(like.device)
         outcome = crossbar.write(wanted, mask, now_s, generator, rounds, tolerance)
         cells += wanted.numel() if mask is None else int(mask.sum())

@@ -55,7 +55,7 @@ class EmulatedArray(PulsedCells):
         masks = [new != old for new, old in zip(targets, self._targets_s, strict=True)]
         written = sum(int(m.sum()) for m in masks)
         if written:
-            self._chip.program(self._index, targets, masks, coded=True)
+            self._chip.program(self._index, targets, masks)
             self._targets_s = targets
             self.heat.written(targets)
         return Programmed(total, written, clipped)
@@ -63,7 +63,7 @@ class EmulatedArray(PulsedCells):
     def prepare(self, parameters: Parameters) -> Programmed:
         """Writes pairs of cells about mid-range, from where pulses move them."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)
-        done = self._write_all(self._balanced(wanted), clipped, coded=False)
+        done = self._write_all(self._balanced(wanted), clipped)
         self._targets_s = None
         return done
 
@@ -161,9 +161,9 @@ class EmulatedArray(PulsedCells):
         """Takes `written_at_s` from a checkpoint."""
         self._written_at_s = seconds
 
-    def _write_all(self, targets: list[Tensor], clipped: int, coded: bool = True) -> Programmed:
+    def _write_all(self, targets: list[Tensor], clipped: int) -> Programmed:
         total = sum(t.numel() for t in targets)
-        self._chip.program(self._index, targets, coded=coded)
+        self._chip.program(self._index, targets)
         self._targets_s = targets
         self.heat.written(targets)
         self._written_at_s = self._chip.conditions.clock_s
