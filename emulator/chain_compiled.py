@@ -69,7 +69,7 @@ class _Phase:
             reals += (-math.inf if u.low is None else u.low, math.inf if u.high is None else u.high, u.alpha)
         state = updates[0].state
         self.residual, self.since = state.new_empty(samples), torch.ones(samples, dtype=torch.long)
-        self._spread = state.new_empty(len(state) * library.shape.lanes)
+        self._spread = state.new_empty(state.shape[0] * library.shape.lanes)
         self._function, self._kept = library.sweeps, updates
         self._before: tuple[Any, ...] = (samples, len(updates))
         self._after: tuple[Any, ...] = (
@@ -143,13 +143,13 @@ class Sweeps:
 
     def grown(self, order: Sequence[int], start: Sequence[Tensor], sweeps: int) -> tuple[Tensor, Tensor]:
         """As `emulator.chain_sweeps.grown`."""
-        states = self._begin(len(start[0]), start)
+        states = self._begin(start[0].shape[0], start)
         updates = []
         for index in order:
             layer = self.layers[index]
             nothing = states[index].new_zeros(self.widths[index])
             updates.append(_Update(states[index], nothing, self._terms(index, states), None, None, layer.alpha))
-        phase, sizes = _Phase(self.library, updates, len(start[0]), 0.0, 1.0), []
+        phase, sizes = _Phase(self.library, updates, start[0].shape[0], 0.0, 1.0), []
         for first, last in ((0, sweeps - 1), (sweeps - 1, sweeps)):
             phase.run(first, last)
             sizes.append(torch.linalg.vector_norm(torch.cat([s.view(-1) for s in states])))  # what fills blocks up is 0
@@ -163,7 +163,7 @@ class Sweeps:
         states = []
         for state, layer, width in zip(start, self.layers, self.widths, strict=True):
             flat = state.flatten(1)
-            full = flat.clone() if len(flat) == samples else torch.cat([flat] * (samples // len(flat)))
+            full = flat.clone() if flat.shape[0] == samples else torch.cat([flat] * (samples // flat.shape[0]))
             if rows > samples or width > layer.units:
                 full = F.pad(full, (0, width - layer.units, 0, rows - samples))
             states.append(full.float().contiguous())

@@ -79,7 +79,7 @@ class DenseLayer:
     @property
     def units(self) -> int:
         """How many."""
-        return len(self.row)
+        return self.row.shape[0]
 
     @property
     def clamped(self) -> bool:

@@ -13,6 +13,7 @@ from emulator.channels import Channels, Noise
 from emulator.compiled.library import library
 from firmware_specs.datasheet.converters import Adc, Ammeter, Converter, Dac, SourceDac
 
+_SIX = ctypes.c_float * 6
 MOST = 1 << 22
 """Values beyond which torch's threads, where it has several, are worth more than one pass."""
 
@@ -34,11 +35,12 @@ def _converted(
 ) -> tuple[Tensor, Tensor] | None:
     if converter.ideal or value.dtype != torch.float32 or value.device.type != "cpu" or value.requires_grad:
         return None
+    if not value.is_contiguous():  # maps whose channels come last stay so
+        return None
     units = value[0].numel() if len(value) else 0
     functions = library() if units and (value.numel() <= MOST or torch.get_num_threads() == 1) else None
     if functions is None or units < functions.shape.lanes:
         return None
-    value = value.contiguous()
     out, count = torch.empty_like(value), torch.empty(len(value), dtype=torch.long)
     none = _nothing(units)
     gain, offset = (none if e is None else e.float().contiguous() for e in (channels.gain, channels.offset_lsb))
@@ -55,9 +57,7 @@ def _nothing(units: int) -> Tensor:
     return torch.zeros(units)
 
 
-@cache
 def _scales(converter: Converter) -> Any:
-    """Low and high end, codes a unit, units a code, LSB, largest code."""
+    """Low and high end, codes a unit, units a code, LSB, largest code; quicker formed than looked up by a converter."""
     low, high, top = converter.low, converter.high, converter.max_code
-    numbers = low, high, top / (high - low), (high - low) / top, converter.lsb, top
-    return (ctypes.c_float * len(numbers))(*numbers)
+    return _SIX(low, high, top / (high - low), (high - low) / top, converter.lsb, top)

@@ -70,7 +70,8 @@ class Heat:
         if self._settles <= self._due and began < self._next:
             self._seconds = [before + more for before, more in zip(self._seconds, own, strict=True)]
             return
-        free, *nudged = [self._power(drive, states) / len(drive) for states in phases]
+        held = [expected(self._sheet, c.to(drive.device, torch.float64)).sum(0) for c in self._cells]
+        free, *nudged = [self._power(drive, states, held) / len(drive) for states in phases]
         before = free if self._watts is None else self._watts[1]
         watts = torch.stack([free, torch.stack(nudged).mean() if nudged else before])
         self._fold(None if self._watts is None else (self._watts + watts) / 2)
@@ -92,13 +93,12 @@ class Heat:
             self._joules = joules if self._joules is None else self._joules + joules
         self._seconds = [0.0, 0.0]
 
-    def _power(self, drive: Tensor, states: States) -> Tensor:
-        """Watts of the whole batch, as if its samples were there at once."""
+    def _power(self, drive: Tensor, states: States, conductances_s: Sequence[Tensor]) -> Tensor:
+        """Watts of the whole batch, as if its samples were there at once; conductances are (rows, columns)."""
         block, unit_v, line_v = self._topology, self._unit_v, self._sheet.neurons.state_unit_v
         volts = [state.double() * unit_v for state in states]
         total = drive.new_zeros((), dtype=torch.float64)
-        for coupling, cells in zip(block.couplings, self._cells, strict=True):
-            g = expected(self._sheet, cells.to(drive.device, torch.float64)).sum(0)
+        for coupling, g in zip(block.couplings, conductances_s, strict=True):
             pre = drive.double() * unit_v if coupling.pre == -1 else volts[coupling.pre]
             post = volts[coupling.post]
             bias = g[-1].sum() * line_v**2 * len(drive) if coupling.bias else 0.0
