@@ -48,6 +48,7 @@ def record(path: Path, experiment: Experiment, bench: Bench, dataset: Dataset, s
         "python": platform.python_version(),
         "plugins": list(plugins()),
         "torch": torch.__version__,
+        "llvmlite": _release("llvmlite"),
         "processor": processor(),
         "torch_device": str(device),
         "threads": torch.get_num_threads(),
@@ -74,12 +75,17 @@ def note_convolutions(path: Path, bench: Bench) -> None:
         write_json(path, {"sessions": [*earlier, session | {"convolutions": dict(chosen.by_work)}]})
 
 
+def _release(package: str) -> str | None:
+    """Of an installed package; None where it is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def code_version() -> dict[str, object]:
     """Package version, and the git revision where the code is a checkout."""
-    try:
-        package = version("crossbar-hil")
-    except PackageNotFoundError:
-        package = "not installed"
+    package = _release("crossbar-hil") or "not installed"
     import hil
 
     here = Path(hil.__file__).parents[1]
