@@ -38,7 +38,7 @@ def _watch() -> None:
         _swept[0] += time.process_time() - began
         return rest
 
-    chain_compiled._Phase.run = watched  # type: ignore[method-assign]
+    chain_compiled._Phase.run = watched  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:
