@@ -12,10 +12,11 @@ SIZE = 4
 
 
 def characterized(address, folder):
-    """Figures and verdicts of one device, as `hil characterize` keeps them."""
-    shown = CliRunner().invoke(
-        build_app(), ["characterize", "--device", address, "--size", str(SIZE), "--out", str(folder)]
-    )
+    """Figures and verdicts of one device, as `hil characterize` keeps them, with a watchdog that a busy host feeds."""
+    bench = folder.with_suffix(".toml")
+    bench.write_text(f'[devices.one]\naddress = "{address}"\nwatchdog_s = 30.0\n', encoding="utf-8")
+    given = ["--bench", str(bench), "--device", "one", "--size", str(SIZE), "--out", str(folder)]
+    shown = CliRunner().invoke(build_app(), ["characterize", *given])
     assert shown.exit_code == 0, shown.output
     found = json.loads((folder / "figures.json").read_text("utf-8"))
     return {one["name"]: one for one in found["figures"]}, found["skipped"]
