@@ -107,6 +107,7 @@ def run(path, name, *settings, stop_at=None, bench=None):
         ("mnist-resistive", ["device='emulator:resistive-ideal'"]),
         ("mnist-cells", ["update.kind='pulsed'", "device='emulator:reram'", "update.refresh_every=1"]),
         ("mnist-cells", ["update.kind='pulsed'", "device='emulator:ecram'", "update.refresh_every=1"]),
+        ("mnist-cells", ["update.kind='coincidence'", "device='emulator:ecram'"]),
         ("dchn-digits", ["estimator.jumps='one_sided'"]),
         ("residual-digits", ["estimator.nudge='reevaluated'"]),
         ("cifar10-narrow-3block", []),
