@@ -15,7 +15,7 @@ from emulator.device import Device
 from emulator.faults import FaultPlan
 from emulator.machine import Machine
 from emulator.outputs import Outputs
-from emulator.scpi import ScpiEndpoint, endpoint, once
+from emulator.scpi import ScpiEndpoint, endpoint
 from emulator.scpi.once import Once
 from emulator.serve import Board, Doors
 from firmware_specs.codes import Opcode, Trip
@@ -261,7 +261,8 @@ def numbers_are_taken_and_forgotten(end, patch):
 
 
 def the_number_alone_is_compared(end, patch):
-    patch.setattr(once.zlib, "crc32", lambda data: 0)
+    sound = Once.begin
+    patch.setattr(Once, "begin", lambda self, message: sound(self, b"any"))
 
 
 def answers_are_kept_without_their_refusals(end, patch):
