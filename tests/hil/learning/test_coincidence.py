@@ -66,7 +66,7 @@ def test_the_mean_of_many_trains_is_the_contrast_to_statistical_error(terms, one
     (array,) = [EmulatorBench(Chip(sheet(pulses=law), 1, dtype=torch.float64), "test").place(TOPOLOGY)]
     array.prepare({f"{kind}_{n}": torch.zeros(shape) for n, (rows, columns) in enumerate([(6, 5), (5, 3)])
                    for kind, shape in (("weight", (columns, rows)), ("bias", (columns,)))})  # fmt: skip
-    kept, draws, repeats = phases(0), torch.Generator().manual_seed(1), 400
+    kept, draws, repeats = phases(0), torch.Generator().manual_seed(1), 280
     products = [scaled(outers(TOPOLOGY, n, kept, terms), True, 2 * array.pulse_step()) for n in (0, 1)]
     moved = []
     for _ in range(repeats):
