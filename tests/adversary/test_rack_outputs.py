@@ -85,13 +85,14 @@ def test_hung_owner_of_a_rack_loses_its_outputs(rack):
 
 def test_owner_who_works_and_says_so_keeps_his_rack():
     cables = Cables("keithley-8x8")
-    with cables.rig(lease_s=0.2) as rig:
+    with cables.rig(lease_s=1.5) as rig:  # longer than a busy machine keeps a process waiting
         cells.read_mode(rig)
-        with rig.lease.busy(5.0):
-            time.sleep(0.5)
-        end = time.monotonic() + 0.5
+        with rig.lease.busy(60.0):
+            time.sleep(2.0)
+        end = time.monotonic() + 2.0
         while time.monotonic() < end:
             rig.measure(rig.rack.roles.force)
+            time.sleep(0.1)
         assert on(cables)
     assert not on(cables)
 
