@@ -60,6 +60,10 @@ class Chain:
             return None
         return cls(tuple(layers), tuple(topology.update_groups))
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy takes along: compiled functions are of this process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_sweeps"}
+
     @property
     def _compiled(self) -> Sweeps | None:
         return self._sweeps if torch.get_num_threads() == 1 else None  # the function has one thread
@@ -107,7 +111,9 @@ class Chain:
         order = [layer for group in (self.groups[::-1] if backwards else self.groups) for layer in group]
         compiled = self._compiled
         if compiled is not None:
-            return compiled.relax(order, constants, samples, start, bound, pace)
+            course = compiled.relax(order, constants, samples, start, bound, pace)
+            if course is not None:
+                return course
         return chain_sweeps.relax(self.layers, order, constants, samples, start, bound, pace)
 
 

@@ -20,6 +20,11 @@ from emulator.chain_layers import Bound, Course, DenseLayer, shaped
 from emulator.compiled.library import Library, library
 from emulator.compiled.tables import TERM_FIELDS
 
+STRETCH = 400_000_000
+"""Products of one call, 10 ms at 40 a nanosecond: between two calls Python sees to signals."""
+BESIDE = 16
+"""What a sweep takes beside products, in products a state."""
+
 
 class _Update(NamedTuple):
     """One layer's part of a sweep.
@@ -68,6 +73,8 @@ class _Phase:
                 terms += (source.data_ptr(), source.shape[1], weights.shape[1], weights.data_ptr())
             reals += (-math.inf if u.low is None else u.low, math.inf if u.high is None else u.high, u.alpha)
         state = updates[0].state
+        sweep = sum(u.state.numel() * (BESIDE + sum(source.shape[1] for source, _ in u.terms)) for u in updates)
+        self._stretch = max(1, STRETCH // max(1, sweep))
         self.residual, self.since = state.new_empty(samples), torch.ones(samples, dtype=torch.long)
         self._spread = state.new_empty(state.shape[0] * library.shape.lanes)
         self._function, self._kept = library.sweeps, updates
@@ -83,7 +90,12 @@ class _Phase:
 
     def run(self, first: int, last: int) -> bool:
         """Sweeps, so many done before, until all samples rest or so many are done; whether they rest."""
-        return bool(self._function(*self._before, first, last, *self._after))
+        while first < last:
+            until = min(first + self._stretch, last)
+            if self._function(*self._before, first, until, *self._after):
+                return True
+            first = until
+        return False
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,12 @@ class Sweeps:
     @classmethod
     def of(cls, layers: Sequence[DenseLayer]) -> Sweeps | None:
         """Of a chain; None where the function cannot be compiled, or does not take its numbers."""
-        if any(layer.row.dtype != torch.float32 or layer.row.device.type != "cpu" for layer in layers):
-            return None
+        units = [layer.row.numel() for layer in layers]
+        for layer, own in zip(layers, units, strict=True):
+            if not (_plain(layer.row) and layer.row.shape == (own,)):
+                return None
+            if any(not _plain(t.matrix) or t.matrix.shape != (units[t.source], own) for t in layer.terms):
+                return None
         # columns that fill a panel up stay at 0
         if any((layer.low or 0.0) > 0 or (layer.high or 0.0) < 0 for layer in layers):
             return None
@@ -125,8 +141,14 @@ class Sweeps:
         start: Sequence[Tensor] | None,
         bound: Bound,
         pace: float,
-    ) -> Course:
-        """Relaxes a batch; arguments as of `emulator.chain_sweeps.relax`."""
+    ) -> Course | None:
+        """Relaxes a batch; arguments as of `emulator.chain_sweeps.relax`.
+
+        Returns:
+            How it went; None where tensors are of other shapes or types than the function reads.
+        """
+        if not self._fit(constants, samples, start):
+            return None
         states = self._begin(samples, start)
         updates = [self._update(index, constants[index], states) for index in order]
         phase = _Phase(self.library, updates, samples, bound.tolerance, pace)
@@ -155,6 +177,22 @@ class Sweeps:
             sizes.append(torch.linalg.vector_norm(torch.cat([s.view(-1) for s in states])))  # what fills blocks up is 0
         return sizes[0], sizes[1]
 
+    def _fit(self, constants: Sequence[Tensor], samples: int, start: Sequence[Tensor] | None) -> bool:
+        """Whether memory has what the function reads, which looks at addresses alone."""
+        for constant, layer in zip(constants, self.layers, strict=True):
+            if not _plain(constant) or constant.shape not in ((layer.units,), (samples, layer.units)):
+                return False
+        if start is None:
+            return True
+        if len(start) != len(self.layers):
+            return False
+        for state, layer in zip(start, self.layers, strict=True):
+            if state.device.type != "cpu" or state.dim() < 2 or not len(state) or samples % len(state):
+                return False
+            if state.shape[1:].numel() != layer.units:
+                return False
+        return True
+
     def _begin(self, samples: int, start: Sequence[Tensor] | None) -> list[Tensor]:
         """Memory of the states, in whole blocks of samples and panels, with what they are at first."""
         rows = _whole(samples, self.library.shape.rows)
@@ -176,12 +214,17 @@ class Sweeps:
     def _update(self, index: int, constant: Tensor, states: Sequence[Tensor]) -> _Update:
         layer = self.layers[index]
         missing = self.widths[index] - layer.units
-        wide = (F.pad(constant, (0, missing)) if missing else constant).float().contiguous()
+        wide = (F.pad(constant, (0, missing)) if missing else constant).contiguous()
         return _Update(states[index], wide, self._terms(index, states), layer.low, layer.high, layer.alpha)
 
     def _given(self, states: Sequence[Tensor], samples: int) -> tuple[Tensor, ...]:
         pairs = zip(states, self.layers, strict=True)
         return shaped(self.layers, [s[:samples, : layer.units].contiguous() for s, layer in pairs])
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether its numbers are of the function's type, and where it reads."""
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
 def _panels(matrix: Tensor, columns: int) -> Tensor:

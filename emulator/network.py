@@ -59,7 +59,10 @@ class Network:
 
     @cached_property
     def chain(self) -> Chain | None:
-        """The same network with few tensor calls a sweep, where it is dense throughout."""
+        """The same network with few tensor calls a sweep, where it is dense throughout.
+
+        Formed at the first settle: weights that are changed in place after it are not seen by compiled sweeps.
+        """
         return Chain.of(self.topology, self.couplings, self.neurons)
 
     @cached_property

@@ -2,8 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from emulator.chip import Chip
+from emulator.compiled.library import library
 from emulator.device import Device
 from emulator.machine import Machine
 from emulator.refused import Refused
@@ -20,6 +22,17 @@ class HandClock:
 
     def __call__(self):
         return self.now
+
+
+@pytest.fixture
+def compiled():
+    """llvmlite's functions do what they can, which they do on one thread."""
+    pytest.importorskip("llvmlite")
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert library() is not None
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture

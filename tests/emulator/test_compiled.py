@@ -1,13 +1,15 @@
 """What is compiled where llvmlite is installed gives what tensors give."""
 
+import copy
+import pickle
+import signal
 from itertools import pairwise
 
 import pytest
 import torch
 
-from emulator import compiled_converters, converters
+from emulator import chain_compiled, compiled_converters, converters
 from emulator.channels import EXACT, Channels, Noise
-from emulator.compiled.library import library
 from emulator.network import Network, Stop, relax
 from emulator.neurons import Neurons, ideal_neurons
 from emulator.packed import pack
@@ -15,20 +17,6 @@ from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import load
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(usual)
-
-
-@pytest.fixture
-def compiled():
-    pytest.importorskip("llvmlite")
-    assert library() is not None
 
 
 def net(sizes, uneven=False) -> Network:
@@ -92,6 +80,50 @@ def test_a_number_that_is_none_stays_none(compiled):
     done = relax(network, drive, stop=Stop(60, 1e-4))
     assert done.settled.tolist() == [True, False, True]
     assert bool(done.residual[1].isnan()) and done.restless is not None
+
+
+@pytest.mark.parametrize("stop", [Stop(50, 0.0), Stop(200, 1e-5), Stop(7, 1e-6)], ids=str)
+@pytest.mark.parametrize("products", [1, 3_000_000])
+def test_sweeps_in_stretches_are_the_same_to_the_last_bit(compiled, monkeypatch, stop, products):
+    whole = phases(net((256, 64)), 20, stop)
+    monkeypatch.setattr(chain_compiled, "STRETCH", products)
+    for a, b in zip(phases(net((256, 64)), 20, stop), whole, strict=True):
+        for name in ("settled", "iterations", "residual"):
+            assert torch.equal(getattr(a, name), getattr(b, name))
+        assert all(torch.equal(x, y) for x, y in zip(a.states, b.states, strict=True))
+
+
+@pytest.mark.parametrize("sizes", [(256, 64), (1, 1), (4, 3, 2)], ids=str)
+def test_a_signal_ends_a_long_phase(compiled, takes_less_than, longer, sizes):
+    network, drive = net(sizes), torch.rand(32, sizes[0])
+    relax(network, drive, stop=Stop(2, 0.0))
+
+    class Ended(Exception):
+        pass
+
+    def end(*_):
+        raise Ended
+
+    def ended():
+        with pytest.raises(Ended):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            relax(network, drive, stop=Stop(10**9, 0.0))
+
+    usual = signal.signal(signal.SIGALRM, end)
+    try:
+        takes_less_than(0.5 * longer(), ended)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+
+
+def test_a_network_that_has_settled_can_be_copied(compiled):
+    network, drive = net((256, 64)), torch.rand(4, 256)
+    states = relax(network, drive).states
+    moved = copy.copy(network)
+    moved.__dict__["chain"] = pickle.loads(pickle.dumps(network.chain))
+    for other in (copy.deepcopy(network), moved):
+        assert all(torch.equal(a, b) for a, b in zip(states, relax(other, drive).states, strict=True))
 
 
 @pytest.mark.parametrize("name", ["mixed-8bit", "reram"])
