@@ -17,7 +17,7 @@ from drivers.portions import Cost
 from drivers.session import Session
 from firmware_specs import deeds
 from firmware_specs.codes import Parameter
-from firmware_specs.messages import PULSES_A_CELL, PULSES_AT_ONCE, Coincide, Region, Train
+from firmware_specs.messages import PULSES_A_CELL, PULSES_AT_ONCE, Coincide, Train
 
 TRAIN_BYTES = 96
 """Of a train besides its bits, as numbers or as text, at most."""
@@ -89,13 +89,7 @@ def _cut(train: Train, most: int) -> Iterator[Train]:
 def _charge(session: Session, whole: Coincide, known: Sequence[Codes], g_most_s: float) -> None:
     """All trains of a plane together, the heat of half-selected cells included; refused before anything is charged."""
     share = session.info.parameter(Parameter.HALF_SELECT)
-    totals: dict[Region, np.ndarray] = {}
-    for train in whole.trains:
-        _, rows, columns = known[train.region.coupling].shape
-        plane = Region(whole.array, train.region.coupling, train.region.plane, 0, rows, 0, columns)
-        sums = totals.setdefault(plane, np.zeros((2, rows, columns), np.int64))
-        sums[0][train.region.slices] += train.counts
-        sums[1][train.region.slices] += train.half_selected
+    totals = whole.totals(lambda coupling: known[coupling].shape[1:])
     planes = {plane: (sums[0], sums[1] * share**2) for plane, sums in totals.items()}
     session.guard.charge_coincidences(planes, whole.amplitude_v, whole.width_s, g_most_s)
 

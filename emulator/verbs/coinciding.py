@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emulator.device import Device
 from emulator.refused import Refused
 from emulator.verbs.cells import check_pulse, check_region, refuse_long
 from firmware_specs.codes import ErrorCode
-from firmware_specs.messages import SLOTS_OF_A_TRAIN, Coincide, Pulsed, Region
-
-Counts = NDArray[np.int64]
+from firmware_specs.messages import SLOTS_OF_A_TRAIN, Coincide, Pulsed
 
 
 def coincide(device: Device, payload: bytes, door: str) -> bytes:
@@ -26,7 +23,8 @@ def coincide(device: Device, payload: bytes, door: str) -> bytes:
         raise Refused(ErrorCode.OUT_OF_RANGE, words)
     check_pulse(device, request.amplitude_v, request.width_s)
     most_j = request.amplitude_v**2 * request.width_s * device.sheet.cells.g_max_s
-    totals = _totals(device, request)
+    block = device.topology(request.array)
+    totals = request.totals(lambda coupling: block.cells(block.couplings[coupling]))
     for plane, (counts, half) in totals.items():
         device.ledger.check(
             plane, counts, most_j, device.active, half.astype(np.float64) * (most_j * able.half_select**2)
@@ -44,16 +42,3 @@ def coincide(device: Device, payload: bytes, door: str) -> bytes:
     device.work(request.slots * (request.width_s + device.sheet.programming.write_time_s))
     most = max(int(device.ledger.usage(train.region)[0].max()) for train in request.trains)
     return Pulsed(delivered, min(most, 2**32 - 1)).pack()
-
-
-def _totals(device: Device, request: Coincide) -> dict[Region, tuple[Counts, Counts]]:
-    """Pulses that all trains give every cell, and slots in which it is half-selected, by whole planes."""
-    block, found = device.topology(request.array), {}
-    for train in request.trains:
-        rows, columns = block.cells(block.couplings[train.region.coupling])
-        plane = Region(request.array, train.region.coupling, train.region.plane, 0, rows, 0, columns)
-        if plane not in found:
-            found[plane] = np.zeros((2, rows, columns), np.int64)
-        found[plane][0][train.region.slices] += train.counts
-        found[plane][1][train.region.slices] += train.half_selected
-    return {plane: (both[0], both[1]) for plane, both in found.items()}

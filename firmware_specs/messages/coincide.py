@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -93,6 +93,24 @@ class Coincide:
     def pulses(self) -> int:
         """That cells get, all trains together."""
         return sum(int(train.counts.sum()) for train in self.trains)
+
+    def totals(self, cells: Callable[[int], tuple[int, int]]) -> dict[Region, NDArray[np.int64]]:
+        """Of all trains together, by whole planes: pulses that cells get and slots in which they are half-selected.
+
+        Args:
+            cells: Rows and columns of a coupling of the array.
+
+        Returns:
+            (2, rows, columns) of every plane that has trains.
+        """
+        found: dict[Region, NDArray[np.int64]] = {}
+        for train in self.trains:
+            rows, columns = cells(train.region.coupling)
+            plane = Region(self.array, train.region.coupling, train.region.plane, 0, rows, 0, columns)
+            sums = found.setdefault(plane, np.zeros((2, rows, columns), np.int64))
+            sums[0][train.region.slices] += train.counts
+            sums[1][train.region.slices] += train.half_selected
+        return found
 
     def pack(self) -> bytes:
         """Payload."""

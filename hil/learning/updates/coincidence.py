@@ -28,7 +28,8 @@ from firmware_specs.topology import Topology
 from hil.counterparts.cell_array import CellArray, Coincident, Pulsed
 from hil.counterparts.coincidence_plan import Outer
 from hil.counterparts.seam import Parameters, States
-from hil.learning.estimator import Estimator, Rule, Site, contrast_weights, contrasted
+from hil.learning.estimator import Estimator, Rule, Site
+from hil.learning.updates.two_phases import contrast, contrasts_two_phases, nudges
 from hil.learning.updates.update import Update
 
 
@@ -93,15 +94,10 @@ class KeepingPhases:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """As the estimator's."""
-        own = self.estimator
-        levels, effective = own.levels(site.generator), own.effective_beta(loss_gradient, own.aim(site))
-        column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
-        settled = site.settle(drive, [-level * column * loss_gradient for level in levels], free)
-        phases, currents = contrasted(settled, one_sided=len(levels) == 1)
-        weights = contrast_weights(levels, effective)
-        first, second = (Phase(s, w.detach()) for s, w in zip(phases, weights, strict=True))
+        found = contrast(site, drive, parameters, free, nudges(self.estimator, site, loss_gradient))
+        first, second = (Phase(s, w.detach()) for s, w in zip(found.phases, found.weights, strict=True))
         self.kept.append((first, second))
-        return site.energy.contrast(parameters, drive, phases, weights, currents)
+        return found.by_drive, found.by_parameter
 
 
 class CoincidenceRule:
@@ -122,13 +118,12 @@ class CoincidenceRule:
         Raises:
             ValueError: one that does not contrast two phases.
         """
-        fits = isinstance(rule, Estimator) and rule.points == 2 and rule.jumps == "keep" and not rule.dither
-        if not fits or rule.nudge != "constant" or rule.reciprocity != "assumed":  # type: ignore[attr-defined]
+        if not contrasts_two_phases(rule):
             raise ValueError(
                 "update.kind = 'coincidence' sends the contrast of two phases: an estimator of one or two constant "
                 "nudges without dither, jumps, measured reciprocity or re-evaluated nudges"
             )
-        self._phases = KeepingPhases(rule)  # type: ignore[arg-type]
+        self._phases = KeepingPhases(rule)
         return self._phases
 
     def step(self, wanted: Sequence[Tensor], factor: float, draws: torch.Generator) -> Pulsed:

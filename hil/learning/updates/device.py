@@ -27,7 +27,8 @@ from hil.counterparts.cell_array import CellArray, Pulsed, SelfUpdating
 from hil.counterparts.mapping import crossbar_matrix, parameters_of
 from hil.counterparts.seam import Parameters, States
 from hil.experiments.parts import Count
-from hil.learning.estimator import Estimator, Rule, Site, contrast_weights, contrasted
+from hil.learning.estimator import Estimator, Rule, Site
+from hil.learning.updates.two_phases import Nudges, contrast, contrasts_two_phases, nudges
 from hil.learning.updates.update import Update
 
 
@@ -72,15 +73,11 @@ class Asked:
 
     Attributes:
         drive: (batch, *drive_shape).
-        nudges: (batch, *nudge_shape) each.
-        levels: Strength of each nudge, in units of `effective`.
-        effective: Factor between the negative loss gradient and a nudge of level 1, (batch,).
+        nudges: What it nudges with.
     """
 
     drive: Tensor
-    nudges: tuple[Tensor, ...]
-    levels: tuple[float, ...]
-    effective: Tensor
+    nudges: Nudges
 
 
 class HandingOver:
@@ -101,17 +98,11 @@ class HandingOver:
         self, site: Site, drive: Tensor, parameters: Parameters, free: States, loss_gradient: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient by the drive, measured where a layer in front learns; zeros by the parameters."""
-        own = self.estimator
-        levels, effective = own.levels(site.generator), own.effective_beta(loss_gradient, own.aim(site))
-        column = effective.view(-1, *[1] * (loss_gradient.dim() - 1))
-        nudges = [-level * column * loss_gradient for level in levels]
-        self.asked.append(Asked(drive.detach(), tuple(nudges), levels, effective))
+        given = nudges(self.estimator, site, loss_gradient)
+        self.asked.append(Asked(drive.detach(), given))
         by_drive = torch.zeros_like(drive)
         if drive.requires_grad:
-            settled = site.settle(drive, nudges, free)
-            phases, currents = contrasted(settled, one_sided=len(levels) == 1)
-            weights = contrast_weights(levels, effective)
-            by_drive, _ = site.energy.contrast(parameters, drive, phases, weights, currents)
+            by_drive = contrast(site, drive, parameters, free, given).by_drive
         return by_drive, {name: torch.zeros_like(value) for name, value in parameters.items()}
 
 
@@ -138,17 +129,16 @@ class DeviceRule:
         Raises:
             ValueError: one whose nudges no chip can contrast by itself.
         """
-        fits = isinstance(rule, Estimator) and rule.points == 2 and rule.jumps == "keep" and not rule.dither
-        if not fits or rule.nudge != "constant" or rule.reciprocity != "assumed":  # type: ignore[attr-defined]
+        if not contrasts_two_phases(rule):
             raise ValueError(
                 "update.kind = 'device' goes with equilibrium propagation of one or two constant nudges: an estimator "
                 "of 2 points without dither, jumps, measured reciprocity or re-evaluated nudges"
             )
-        if self._settings.zero_contrast and rule.kind == "random_sign":  # type: ignore[attr-defined]
+        if self._settings.zero_contrast and rule.kind == "random_sign":
             raise ValueError(
                 "update.zero_contrast measures the offset of one polarity: not with a random sign of the nudge"
             )
-        self._handed = HandingOver(rule)  # type: ignore[arg-type]
+        self._handed = HandingOver(rule)
         return self._handed
 
     def step(self, wanted: Sequence[Tensor], factor: float, draws: torch.Generator) -> Pulsed:
@@ -173,24 +163,25 @@ class DeviceRule:
         self._state = {name: state[name].clone() for name in self._state}
 
     def _learn(self, asked: Asked, factor: float) -> Pulsed:
-        terms, nudges, weight = self._terms(asked)
-        inverse = torch.where(asked.effective > 0, 1 / asked.effective, torch.zeros_like(asked.effective))
+        terms, sent, weight = self._terms(asked)
+        effective = asked.nudges.effective
+        inverse = torch.where(effective > 0, 1 / effective, torch.zeros_like(effective))
         wanted_s = self._settings.lr * factor * weight * inverse.double().cpu() / self._array.update_unit()
         windows_s = wanted_s.clamp(max=self._array.longest_window_s()).float()
-        done = self._array.update(asked.drive, nudges, terms, windows_s)
+        done = self._array.update(asked.drive, sent, terms, windows_s)
         self._state = self._state | {"open_s": self._state["open_s"] + windows_s.double().sum()}
         cells = sum(rows * columns for rows, columns in map(self._array.topology.cells, self._array.topology.couplings))
         return Pulsed(cells, cells, done.clipped + int((wanted_s > windows_s.double() * (1 + 1e-6)).sum()))
 
     def _terms(self, asked: Asked) -> tuple[tuple[Term, ...], tuple[Tensor, ...], float]:
         """Terms, nudges in their order, and the share of the inverse strength that each term counts."""
-        if len(asked.levels) == 2:  # up and down
+        if len(asked.nudges.levels) == 2:  # up and down
             if self._settings.alternate:
-                return (Term(1, 0, True), Term(2, 0, False)), asked.nudges, 0.5
-            return (Term(1, 2, True),), asked.nudges, 0.5
-        if asked.levels[0] > 0:
-            return (Term(1, 0, True),), asked.nudges, 1.0
-        return ((Term(1, 0, False),) if self._settings.alternate else (Term(0, 1, True),)), asked.nudges, 1.0
+                return (Term(1, 0, True), Term(2, 0, False)), asked.nudges.sent, 0.5
+            return (Term(1, 2, True),), asked.nudges.sent, 0.5
+        if asked.nudges.levels[0] > 0:
+            return (Term(1, 0, True),), asked.nudges.sent, 1.0
+        return ((Term(1, 0, False),) if self._settings.alternate else (Term(0, 1, True),)), asked.nudges.sent, 1.0
 
     def _measure_offset(self, asked: Asked) -> None:
         """What the circuits move the weights by in a second without contrast; puts the weights back."""
