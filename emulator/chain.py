@@ -65,6 +65,11 @@ class Chain:
         return {name: value for name, value in self.__dict__.items() if name != "_sweeps"}
 
     @property
+    def compiled(self) -> bool:
+        """Whether sweeps are one compiled function where torch has one thread."""
+        return self._sweeps is not None
+
+    @property
     def _compiled(self) -> Sweeps | None:
         return self._sweeps if torch.get_num_threads() == 1 else None  # the function has one thread
 

@@ -194,6 +194,14 @@ class PlacedArray:
             self._network = self.wiring.network(self._present)
         return self._network
 
+    def compiled(self) -> bool:
+        """Whether sweeps are one compiled function on one thread, whatever the cells hold."""
+        convolved = any(isinstance(c, Conv) for c in self.topology.couplings)
+        if convolved or self.sheet.resistive or self.sheet.settle.mode == "transient":
+            return False
+        chain = self.wiring.network([torch.zeros_like(c.written_s) for c in self.crossbars]).chain
+        return chain is not None and chain.compiled
+
     @property
     def noise(self) -> CellNoise | None:
         """Read noise of a Hopfield array's cells; None without any."""

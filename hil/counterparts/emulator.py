@@ -45,6 +45,10 @@ class EmulatedArray(PulsedCells):
         self.heat = Heat(chip.datasheet, topology, self._mapping.state_unit_v)
         chip.configure(index, topology.in_rails())
 
+    def compiled(self, parameters: Parameters) -> bool:
+        """By the chip's physics; the host's parameters do not matter."""
+        return self.wait_s is None and self._chip.arrays[self._index].compiled()
+
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, as a driver would."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)

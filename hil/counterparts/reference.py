@@ -12,7 +12,7 @@ from torch import Tensor
 
 from emulator import currents, network, packed
 from emulator.ways import RULE, Chosen, Ways
-from firmware_specs.topology import Topology
+from firmware_specs.topology import Conv, Topology
 from hil.counterparts.checks import check_inputs, check_parameters, layered_nudges, plain_nudges
 from hil.counterparts.energy_array import EnergyArray
 from hil.counterparts.notebook import ShownBench
@@ -71,6 +71,13 @@ class ReferenceArray:
         ideal = ideal_network(self.topology, taken, self.arithmetic, self.ways)
         self._network = replace(ideal, over_relaxation=self.over_relaxation)
         return Programmed(cells, cells, 0)
+
+    def compiled(self, parameters: Parameters) -> bool:
+        """By topology, arithmetic and type of the parameters."""
+        if self.topology.substrate == "resistive" or any(isinstance(c, Conv) for c in self.topology.couplings):
+            return False
+        chain = ideal_network(self.topology, parameters, self.arithmetic, self.ways).chain
+        return chain is not None and chain.compiled
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

@@ -1,5 +1,8 @@
 """How many threads torch uses: one where more are not faster, which is so for small layers.
 
+Where every block settles by a compiled function, which has one thread, size alone decides, so that the same experiment
+on the same machine runs the same arithmetic however busy it is. Else threads are timed.
+
 What is timed is the work of a sweep, products of the model's largest block and the clamps between, on as many samples
 as a step has; nothing is sent to a counterpart. `OMP_NUM_THREADS` in the environment decides instead of it, and a run
 that goes on keeps the number it began with, where the machine has so many.
@@ -15,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hil.counterparts.compiled import Compiled
 from hil.learning.model import energy_blocks
 from hil.training.run.documents import sessions
 from hil.training.run.folder import RunFolder
@@ -24,6 +28,8 @@ GAIN = 0.9
 """More threads must take at most this share of one thread's time."""
 MOST_WORK = 5e7
 """Multiplications beyond which more threads are taken to be faster, without a look."""
+ALONE = 2e6
+"""Multiplications up to which compiled blocks have one thread whatever there is: 0.04 ms, a few calls of torch."""
 
 
 def choose(model: nn.Module, batch: int, run: Path | None = None) -> str:
@@ -48,6 +54,11 @@ def choose(model: nn.Module, batch: int, run: Path | None = None) -> str:
     if not shapes:
         return ""
     largest = max(shapes, key=lambda shape: shape.numel())
+    if _compiled(model):
+        if batch * largest.numel() > max(ALONE, MOST_WORK / usual):
+            return ""
+        torch.set_num_threads(1)
+        return f"on one thread, for which dense blocks are compiled (OMP_NUM_THREADS={usual} asks for more)"
     if batch * largest.numel() > MOST_WORK:
         return ""
     work = _sweep(batch, largest[0], largest[1:].numel())
@@ -57,6 +68,15 @@ def choose(model: nn.Module, batch: int, run: Path | None = None) -> str:
         return ""
     torch.set_num_threads(1)
     return f"on one thread: {usual} are not faster for layers of this size (OMP_NUM_THREADS={usual} asks for them)"
+
+
+def _compiled(model: nn.Module) -> bool:
+    """Whether all energy blocks settle by compiled functions."""
+    for block in energy_blocks(model).values():
+        parameters = {name: value.detach() for name, value in block.named_parameters(recurse=False)}
+        if not (isinstance(block.array, Compiled) and block.array.compiled(parameters)):
+            return False
+    return True
 
 
 def _of(run: Path) -> int | None:

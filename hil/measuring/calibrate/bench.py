@@ -13,6 +13,7 @@ from torch import Tensor
 
 from emulator.ways import Chosen
 from firmware_specs.topology import Topology
+from hil.counterparts.compiled import Compiled
 from hil.counterparts.convolutions import chosen_by
 from hil.counterparts.device_array import DeviceArray
 from hil.counterparts.emulator import EmulatedArray
@@ -54,6 +55,10 @@ class CalibratedArray:
     def ranges(self) -> Ranges:
         """Of the array."""
         return self._array.ranges
+
+    def compiled(self, parameters: Parameters) -> bool:
+        """As the array."""
+        return isinstance(self._array, Compiled) and self._array.compiled(parameters)
 
     def program(self, parameters: Parameters) -> Programmed:
         """Writes weights, and biases that cancel the offsets of the neurons they lead to."""
