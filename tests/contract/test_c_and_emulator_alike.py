@@ -332,12 +332,17 @@ def of_one_capability(opcode, payload):
     return opcode == Opcode.SETTLE and (payload[2] or payload[10:18] != bytes(8))
 
 
-def test_updates_move_the_same_cells_by_as_much_and_once(pair):
-    rng = np.random.default_rng(3)
+def armed_in_the_middle(pair, rng):
+    """Outputs on, and cells that can go both ways."""
     pair.ask(Opcode.ARM)
     for plane in (0, 1):
         middle = rng.integers(300, 700, (5, 3)).astype("<u2")
         pair.ask(Opcode.WRITE_CELLS, WriteCells(0, (Patch(replace(REGION, plane=plane), middle),), 0xFFFF, 0.01))
+
+
+def test_updates_move_the_same_cells_by_as_much_and_once(pair):
+    rng = np.random.default_rng(3)
+    armed_in_the_middle(pair, rng)
     for nudges, terms in (
         (2, BOTH),
         (1, (Term(1, 0),)),
@@ -358,10 +363,7 @@ def test_updates_move_the_same_cells_by_as_much_and_once(pair):
 
 def test_pulses_on_rows_and_columns_move_the_same_cells_and_count_alike(pair):
     rng = np.random.default_rng(4)
-    pair.ask(Opcode.ARM)
-    for plane in (0, 1):
-        middle = rng.integers(300, 700, (5, 3)).astype("<u2")
-        pair.ask(Opcode.WRITE_CELLS, WriteCells(0, (Patch(replace(REGION, plane=plane), middle),), 0xFFFF, 0.01))
+    armed_in_the_middle(pair, rng)
     for amplitude_v in (1.5, 3.0, 3.2, 3.25, 3.3):  # a quarter of more than 3.2 V is above the threshold
         for trains, slots in ((1, 1), (3, 4), (2, 9), (8, 2)):
             pair.ask(Opcode.COINCIDE, Coincide(0, amplitude_v, 1e-6, lines(rng, trains, slots)))

@@ -212,14 +212,18 @@ def both_planes_of_an_update_move_alike(machine, patch):
     patch.setattr(updating, "_planes", lambda contrast, planes: torch.stack([contrast] * planes, dim=-3))
 
 
-def updates_move_twice(machine, patch):
-    sound = VERBS[Opcode.UPDATE]
+def done_twice(machine, opcode):
+    sound = VERBS[opcode]
 
     def twice(device, payload, door):
         sound(device, payload, door)
         return sound(device, payload, door)
 
-    set_verb(machine, Opcode.UPDATE, twice)
+    set_verb(machine, opcode, twice)
+
+
+def updates_move_twice(machine, patch):
+    done_twice(machine, Opcode.UPDATE)
 
 
 def updates_are_not_held_against_the_budget(machine, patch):
@@ -253,13 +257,7 @@ def polarity_of_trains_is_not_seen(machine, patch):
 
 
 def trains_pulse_twice(machine, patch):
-    sound = VERBS[Opcode.COINCIDE]
-
-    def twice(device, payload, door):
-        sound(device, payload, door)
-        return sound(device, payload, door)
-
-    set_verb(machine, Opcode.COINCIDE, twice)
+    done_twice(machine, Opcode.COINCIDE)
 
 
 def trains_are_held_against_the_budget_one_by_one(machine, patch):

@@ -1,8 +1,6 @@
 """A key that an experiment does not have is refused before torch is loaded, in the words of the models."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 from pydantic import ValidationError
@@ -20,17 +18,6 @@ LAYERS = {
     "conv": {"channels": 4},
     "linear": {"units": 4},
 }
-CHILD = """
-import sys
-from hil.cli import main
-for line in sys.stdin:
-    try:
-        main(line.split())
-        code = 0
-    except SystemExit as end:
-        code = end.code
-    print(code, "torch" in sys.modules, flush=True)
-"""
 
 
 def refused(document):
@@ -153,22 +140,9 @@ def test_the_sections_told_early_are_those_of_an_experiment():
         assert (field.annotation, field.metadata) == (whole.annotation, whole.metadata)
 
 
-def without_torch(folder, asked):
-    """Runs commands one after the other in a process; what they said, after torch was seen to be loaded by none."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        input="".join(" ".join(words) + "\n" for words in asked),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=folder,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["2 False"] * len(asked), (done.stdout, done.stderr)
-    return done.stderr
-
-
-def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch_is_loaded(tmp_path):
+def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch_is_loaded(
+    tmp_path, refused_without_torch
+):
     file = tmp_path / "mine.toml"
     file.write_text('base = "digits"\n[optimizer]\nlrr = 0.1\n', "utf-8")
     asked = [
@@ -180,13 +154,13 @@ def test_every_command_that_takes_an_experiment_refuses_a_wrong_key_before_torch
         ["calibrate", "--experiment", str(file), "--device", "emulator:mixed-8bit", "--out", "found.toml"],
         ["netlist", str(file), "-o", "found.cir"],
     ]
-    said = without_torch(tmp_path, asked)
+    said = refused_without_torch(asked, 2)
     assert said.count("optimizer.lrr: unknown key; did you mean lr?") == len(asked)
     assert said.count("with --set optimizer.lrr=0.1") == 1
     assert {found.name for found in tmp_path.iterdir()} == {"mine.toml"}
 
 
-def test_addresses_folders_and_names_are_refused_before_torch_is_loaded(tmp_path):
+def test_addresses_folders_and_names_are_refused_before_torch_is_loaded(tmp_path, refused_without_torch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     asked = {
@@ -205,7 +179,7 @@ def test_addresses_folders_and_names_are_refused_before_torch_is_loaded(tmp_path
         "characterize --device emulatr:x --out found": "unknown scheme 'emulatr'",
         "gradcheck digits --device emulatr:x": "unknown scheme 'emulatr'",
     }
-    said = without_torch(tmp_path, [words.split() for words in asked]).splitlines()
+    said = refused_without_torch([words.split() for words in asked], 2).splitlines()
     for words, sentence in asked.items():
         assert any(sentence in line for line in said), (words, said)
     assert {found.name for found in tmp_path.rglob("*")} == {"full", "mine"}
