@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from firmware_specs.codes import Capability
 from hil.measuring.calibrate.file import CalibrationFile
 from hil.measuring.characterize import plan as plans
 from hil.measuring.characterize.folder import believed
@@ -25,12 +24,10 @@ from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import flicker, fluctuation, ramps, retention, samples, writing
 from hil.measuring.laws.choice import SIMPLER, Chosen
 from hil.measuring.laws.samples import Range
-from hil.measuring.twins import converters
+from hil.measuring.twins import converters, own_words
 from hil.measuring.twins.document import Document, Twin
 from hil.measuring.twins.of_items import readings_of, scatter_of, timed, working
 
-NEURONS = ("state_unit_v", "transimpedance_ohm", "linear_low_v", "linear_high_v", "clamped_high_v")
-"""Keys that are parameters of the device, by the same names."""
 SIGNIFICANT = SIMPLER
 """An effect is taken into the twin when its figure is this many standard uncertainties from none, as among laws."""
 
@@ -52,10 +49,11 @@ def fit(found: Characterization, calibration: CalibrationFile | None = None) -> 
         converters.of_same_chip(calibration, found.chip)
     said, plan = begun(found.folder), plans.of(found.folder)
     with believed(found.folder):
-        own = _own_words(found, said.device if said else {})
-        builder = _Builder(found, own, {}, plan.rows, plan.array)
+        device = said.device if said else {}
+        builder = _Builder(found, own_words.of(found, device), {}, plan.rows, plan.array)
         for part in (_cells, _read_noise, _neurons, _settle, _drift, _pulses, _faults, _specimen):
             part(builder)
+        own_words.pulsing(device, builder.document)
         if calibration is not None:
             for section, key, figure in converters.figures(calibration, builder.document):
                 builder.put(section, key, figure)
@@ -98,63 +96,6 @@ class _Builder:
     def put(self, section: str, key: str, estimate: Estimate, scale: float = 1.0) -> None:
         self.document.setdefault(section, {})[key] = estimate.value * scale
         self.uncertainty[f"{section}.{key}"] = abs(estimate.sigma * scale)
-
-
-def _own_words(found: Characterization, device: dict[str, Any]) -> Document:
-    """What the device says of itself."""
-    fabric, parameters, converters, limits = (device[k] for k in ("fabric", "parameters", "converters", "limits"))
-    resistive = bool(fabric["resistive"])
-    able = Capability(device["capabilities"])
-    kinds = ["dense", "conv"] if Capability.CONV in able else ["dense"]
-    chip = found.chip
-    return {
-        "identity": {
-            "vendor": chip["vendor"],
-            "model": chip["model"],
-            "description": f"Twin of serial {chip['serial']}, firmware {chip['firmware']}"
-            + (", diodes taken for ideal" if resistive else ""),
-            "source": f"characterization {found.folder.name}",
-        },
-        "fabric": {
-            **({"substrate": "resistive"} if resistive else {}),
-            **{k: fabric[k] for k in ("arrays", "max_layers", "max_units", "max_rows", "max_columns")},
-            **({"layers": list(fabric["layers"])} if fabric["layers"] else {}),
-            **({} if resistive else {"couplings": kinds, "pooling": Capability.POOL in able}),
-        },
-        "cells": {
-            "g_min_s": parameters["g_min_s"],
-            "g_max_s": parameters["g_max_s"],
-            "bits": 0 if parameters["cell_bits"] == 32 else int(parameters["cell_bits"]),
-            **({"mapping": "single"} if resistive else {}),
-            **_pairs(parameters),
-        },
-        "neurons": {k: parameters[k] for k in NEURONS if k in parameters},
-        "drive_dac": _converter(converters["drive_dac"], "v" if resistive else "a"),
-        "nudge_dac": _converter(converters["nudge_dac"], "a"),
-        "state_adc": _converter(converters["state_adc"], "v"),
-        "output_adc": _converter(converters["output_adc"], "v"),
-        "settle": {
-            "time_s": parameters["settle_time_s"],
-            **({"tolerance": parameters["settle_tolerance"]} if parameters.get("settle_tolerance") else {}),
-        },
-        "limits": _limits(limits, resistive),
-    }
-
-
-def _pairs(parameters: dict[str, float]) -> dict[str, float]:
-    if parameters.get("pairs", 1) == 1:
-        return {}
-    return {"pairs": int(parameters["pairs"]), "significance": parameters.get("pair_significance", 1.0)}
-
-
-def _limits(limits: dict[str, str], resistive: bool) -> dict[str, float]:
-    kept = ["max_drive_a", "max_read_v", "max_pulse_v", "max_pulse_s", "max_temperature_k"]
-    kept += ["max_source_v"] if resistive else []
-    return {k: float(limits[k]) for k in kept} | {"max_pulses_per_cell": int(float(limits["max_pulses_per_cell"]))}
-
-
-def _converter(said: dict[str, Any], unit: str) -> dict[str, Any]:
-    return {"bits": 0 if said["ideal"] else said["bits"], f"low_{unit}": said["low"], f"high_{unit}": said["high"]}
 
 
 def _cells(b: _Builder) -> None:

@@ -21,6 +21,7 @@ ONE_WAY = {
     "pulsed": '{kind="pulsed",lr=1e-2,refresh_every=50}',
     "mixed": '{kind="mixed",lr=4e-2,threshold=5,refresh_every=50}',
 }
+ALONG_LINES = '{kind="coincidence",lr=3e-3,slots=10}'
 BY_ITSELF = {
     "hopfield": '{kind="device",lr=0.2,alternate=true,zero_contrast=1}',
     "resistive": '{kind="device",lr=0.05,alternate=true}',
@@ -35,7 +36,9 @@ def candidates(sheet: Datasheet | None) -> dict[str, str]:
         found["device"] = BY_ITSELF[sheet.fabric.substrate]
     if sheet is None or sheet.pulses.law == "none" or sheet.resistive:
         return found
-    return found | (ONE_WAY if sheet.pulses.one_sided else BOTH_WAYS)
+    if sheet.pulses.one_sided:  # trains of either polarity would only raise or reset cells
+        return found | ONE_WAY
+    return found | BOTH_WAYS | ({"coincidence": ALONG_LINES} if sheet.coincidence is not None else {})
 
 
 def given(kind: str, known: Mapping[str, str]) -> dict[str, str]:

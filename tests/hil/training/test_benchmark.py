@@ -109,7 +109,7 @@ def test_a_task_whose_data_is_not_there_is_left_out_with_the_place_it_was_looked
     [
         ("ideal", ["rewrite"], None),
         ("resistive-board", ["rewrite"], None),
-        ("ecram", ["rewrite", "pulsed", "mixed"], "most=400"),
+        ("ecram", ["rewrite", "pulsed", "mixed", "coincidence"], "most=400"),
         ("pcm", ["rewrite", "pulsed", "mixed"], "refresh_every"),
         ("self-updating-resistive", ["rewrite", "device"], None),
     ],

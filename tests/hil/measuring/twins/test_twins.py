@@ -13,7 +13,7 @@ from hil.cli import build_app
 from hil.counterparts.described import datasheet_of, disagreements
 from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.characterize import plan, run
-from hil.measuring.characterize.items import Programming, ReadNoise, Transfer
+from hil.measuring.characterize.items import Programming, PulseResponse, ReadNoise, Transfer
 from hil.measuring.imports import folder
 from hil.measuring.imports.readings import Readings
 from hil.measuring.laws import ramps
@@ -164,6 +164,28 @@ def test_a_twin_is_taken_for_its_chip_and_has_its_stuck_cells_and_gains(tmp_path
     gains = [one.arrays[0].wiring.neurons[0].gain.numpy() for one in (chip, copy)]
     known = np.abs(gains[1] / np.median(gains[1]) - 1) > 1e-6
     assert known.sum() > 3 and np.corrcoef(gains[0][known], gains[1][known])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("threshold_v", "drivers"), [(0.6, {"half_select": 0.5}), (0.0, {"half_select": 0.0}), (0.6, None)]
+)
+def test_a_twin_moves_its_cells_in_every_way_its_device_states(tmp_path, threshold_v, drivers):
+    plain = load("mixed-8bit").model_dump(exclude_unset=True)
+    plain["update"] = {"rate_per_s": 5.0, "window_s": 0.02, "batch": 16, "gain": 0.1}
+    plain["pulses"] = {
+        "law": "linear", "step": 0.002, "amplitude_v": 1.0, "width_s": 1e-6, "threshold_v": threshold_v
+    }  # fmt: skip
+    if drivers:
+        plain["coincidence"] = drivers
+    with crossbar_of_chip(Chip(Datasheet.model_validate(plain), 2)) as crossbar:
+        said = datasheet_of(crossbar.info, "chip")
+        found = run.characterize(
+            crossbar, plan.Plan(rows=4, columns=4, pulse_response=PulseResponse()), tmp_path / "run"
+        )
+    made = of_device.fit(found).datasheet
+    assert (made.update, made.coincidence) == (said.update, said.coincidence)
+    assert made.update.batch == 16 and (made.coincidence is not None) == (drivers is not None)
+    assert made.pulses.threshold_v == pytest.approx(threshold_v)
 
 
 def test_the_command_says_why_and_compares_halves(tmp_path):
