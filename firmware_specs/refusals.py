@@ -48,6 +48,8 @@ def explain(error: ValidationError, document: object = None, model: type[BaseMod
             kinds = str(context.get("expected_tags")).replace("'", "").split(", ")
             given = printable(str(context.get("tag")), MOST_GIVEN)
             lines.append(f"{key}.kind: {given!r} is unknown; {close(given, kinds)}")
+        elif problem["type"] == "union_tag_not_found" and isinstance(problem["input"], dict):
+            lines.append(f"{key}.kind: missing{_kinds(location, model)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = (
@@ -82,13 +84,26 @@ def no_such(kind: str, name_or_path: str, names: Sequence[str], error: Exception
 def _instead(location: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
     if model is None or not location:
         return ""
-    here = {model}
-    for part in location[:-1]:
-        if isinstance(part, str):
-            here = _below(here, part) or _tagged(here, part) or here
+    here = _at(location[:-1], model)
     name, fields = str(location[-1]), {field for owner in here for field in _fields(owner)}
     lower = sorted(f"{field}.{name}" for field in fields for owner in _below(here, field) if name in _fields(owner))
     return "; " + (f"did you mean {' or '.join(lower)}?" if lower else close(name, sorted(fields)))
+
+
+def _kinds(location: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
+    if model is None:
+        return ""
+    kinds = sorted({kind for owner in _at(location, model) for kind in get_args(_fields(owner).get("kind"))})
+    return f"; known: {', '.join(kinds)}" if kinds else ""
+
+
+def _at(location: tuple[int | str, ...], model: type[BaseModel]) -> set[type]:
+    """Sections that may stand at a place of a document."""
+    here: set[type] = {model}
+    for part in location:
+        if isinstance(part, str):
+            here = _below(here, part) or _tagged(here, part) or here
+    return here
 
 
 def _tagged(owners: set[type], kind: str) -> set[type]:

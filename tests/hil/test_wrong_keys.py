@@ -98,6 +98,23 @@ def test_a_key_that_is_missing_is_told_in_the_words_of_the_models(document):
     assert {"data: missing", "blocks: missing", "data.name: missing"} <= told
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"init": {"gain": 0.3}}, "init.kind: missing; known: goe, uniform"),
+        ({"baseline": {"max_iterations": 3}}, "baseline.kind: missing; known: implicit, unrolled"),
+        (
+            {"blocks": [{"energy": {"couplings": [{"units": 4}]}}]},
+            "blocks.0.energy.couplings.0.kind: missing; known: conv, dense",
+        ),
+    ],
+)
+def test_a_table_without_its_kind_is_answered_with_the_kinds_there_are(change, said):
+    assert refused(
+        {"title": "t", "data": {"name": "digits"}, "blocks": [{"energy": {"couplings": [DENSE]}}]} | change
+    ) == [said]
+
+
 def test_what_is_shipped_has_no_wrong_key():
     for name in shipped():
         experiment = experiment_file.load(name)
