@@ -28,6 +28,9 @@ settings.load_profile("suite")
 # what is imported and collected stays: to look through it for garbage again and again was a quarter of a collection
 gc.disable()
 
+# nothing that a test writes is to outlive a power failure, and a disk takes milliseconds for each of 16,000 promises
+os.fsync = lambda file: None
+
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
