@@ -58,8 +58,7 @@ def test_either_form_is_the_contrast(terms, number):
     assert torch.allclose(sum(o.sum for o in found), contrast(number, kept), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("terms", ["differences", "phases"])
-@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize(("terms", "one_sided"), [("differences", False), ("phases", True)])  # neither knows the other
 def test_the_mean_of_many_trains_is_the_contrast_to_statistical_error(terms, one_sided):
     """On cells of equal steps that never reach an end: what moved, against what was wanted, in standard errors."""
     law = CONSTANT | {"one_sided": one_sided, "step": 1e-5, "asymmetry": 0.2}
