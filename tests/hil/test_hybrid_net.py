@@ -26,7 +26,7 @@ def test_the_control_by_back_propagation_has_the_weights_of_the_hybrid_net_and_m
     sizes = [sorted(p.numel() for p in model.parameters()) for model in (hybrid, control)]
     assert sizes[0] == sizes[1]
     in_blocks = sum(p.numel() for block in energy_blocks(hybrid).values() for p in block.parameters())
-    assert in_blocks > 0.9 * sum(sizes[0])
+    assert in_blocks > 0.6 * sum(sizes[0])
     assert not [p for block in energy_blocks(control).values() for p in block.parameters()]
 
 
@@ -48,7 +48,7 @@ def test_the_control_is_an_ordinary_net_whose_gradient_is_autograds():
     def plain(x):
         for number in range(1, len(experiment.blocks) + 1):
             x = getattr(model, f"block_{number}").feedforward(x)
-            x = x if number == len(experiment.blocks) else (experiment.slope * x).clamp(0, 1)
+            x = (experiment.slope * x).clamp(0, 1)
         return model.readout(x)
 
     scores = model(images)
@@ -57,7 +57,18 @@ def test_the_control_is_an_ordinary_net_whose_gradient_is_autograds():
     found = torch.autograd.grad(functional.cross_entropy(scores, labels), list(model.parameters()))
     for one, other in zip(found, wanted, strict=True):
         assert float((one - other).norm()) <= 1e-6 * float(other.norm())
-    assert any(isinstance(part, nn.Linear) for part in model.block_5.feedforward)
+    assert any(isinstance(part, nn.Conv2d) for part in model.block_4.feedforward)
+
+
+def test_every_block_of_the_hybrid_net_ends_in_clamped_neurons():
+    _, hybrid = model_of("cifar10-hybrid")
+    assert all(layer.clamped for block in energy_blocks(hybrid).values() for layer in block.topology.layers)
+
+
+def test_its_decay_is_not_taken_for_a_gradient():
+    """As L2 the decay of these files is as large as their gradients: the net stayed at 37 % of its test images."""
+    for name in ("cifar10-hybrid", "cifar10-hybrid-backprop", "cifar10-hybrid-frozen"):
+        assert load(name).optimizer.kind == "adamw"
 
 
 @pytest.mark.parametrize("name", ["cifar10-hybrid-frozen"])
