@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tomllib
@@ -16,6 +17,8 @@ PIPE_BYTES = 1 << 20
 """Most that is read of what has no size of its own."""
 MOST_PARTS = 64
 """Of a dotted key; longer ones take a TOML reader time that grows with their square."""
+MOST_KEPT = 1 << 16
+"""Characters of a text whose document is kept: a session reads the same few files again and again."""
 _NO_KEY = re.compile(r"[^\w\-\"' \t.]+")
 _BOM = "\ufeff"
 MOST_SHOWN = 80
@@ -57,11 +60,15 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """A TOML document of bounded depth.
+    """A TOML document of bounded depth, the caller's own: texts read before are not read again, but copied.
 
     Raises:
         DocumentError: it is none.
     """
+    return _copied((_kept if len(text) <= MOST_KEPT else _parsed)(text))
+
+
+def _parsed(text: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES or any(piece.count(".") > MOST_PARTS for piece in _NO_KEY.split(text)):
         raise DocumentError(f"not TOML of ours: more than {MOST_BYTES >> 20} MiB, or a key of over {MOST_PARTS} parts")
     try:
@@ -75,6 +82,15 @@ def parse_toml(text: str) -> dict[str, Any]:
     if (number := _beyond_64_bits(document)) is not None:
         raise DocumentError(f"not TOML: {printable(str(number), 24)} is beyond whole numbers of 64 bits")
     return document
+
+
+_kept = functools.lru_cache(maxsize=64)(_parsed)
+
+
+def _copied(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _copied(value) for key, value in node.items()}
+    return [_copied(value) for value in node] if isinstance(node, list) else node
 
 
 def _hint(text: str, said: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -119,8 +120,11 @@ def _below(owners: set[type], field: str) -> set[type]:
 def _fields(owner: type) -> dict[str, object]:
     if issubclass(owner, BaseModel):
         return {name: field.annotation for name, field in owner.model_fields.items()}
-    if not dataclasses.is_dataclass(owner):
-        return {}
+    return _hints(owner) if dataclasses.is_dataclass(owner) else {}
+
+
+@functools.cache
+def _hints(owner: type) -> dict[str, object]:
     hints = get_type_hints(owner)
     return {field.name: hints[field.name] for field in dataclasses.fields(owner)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import fields
 
 from emulator.device import FIRMWARE, MAX_READS, Device
 from emulator.refused import Refused
@@ -57,14 +57,14 @@ def set_limits(device: Device, payload: bytes, door: str) -> bytes:
     if device.outputs.state is State.TRIPPED:
         raise Refused(ErrorCode.CONFLICT, "limits are set in SAFE or ARMED: CLEAR first", State.TRIPPED)
     names = [field.name for field in fields(LimitsRecord)]
-    rows = zip(names, astuple(wanted), astuple(device.absolute), astuple(device.active), strict=True)
+    rows = zip(names, wanted.values(), device.absolute.values(), device.active.values(), strict=True)
     for number, (name, new, most, now) in enumerate(rows):
         if new > most:
             raise Refused(ErrorCode.OUT_OF_RANGE, f"{name} = {new:g} is above the absolute limit {most:g}", number)
         if new > now and device.outputs.on:
             raise Refused(ErrorCode.CONFLICT, f"{name} grows only while outputs are off", State.ARMED)
     device.active = wanted
-    device.journal.note("setpoint", "limits", door, **dict(zip(names, astuple(wanted), strict=True)))
+    device.journal.note("setpoint", "limits", door, **dict(zip(names, wanted.values(), strict=True)))
     return wanted.pack()
 
 

@@ -94,7 +94,7 @@ class Table:
             rows: Header, parameter, value after `*RST`, name of what it acts on, where that is from.
             style: How it writes.
         """
-        shared = _document("common-ieee")
+        shared = load_document("common-ieee")
         commands = [c for row in [*shared["commands"], *rows] for c in _commands(list(row), "its own", {})]
         sources = {str(row[-1]): "" for row in rows} | shared.get("sources", {})
         found = tuple({command.header: command for command in commands}.values())
@@ -128,10 +128,10 @@ def tables() -> tuple[str, ...]:
 @cache
 def load_table(name: str) -> Table:
     """The table of a model, or of the models that share one (`keysight-b2900`)."""
-    document = _document(name)
+    document = load_document(name)
     rows: dict[str, Command] = {}
     sources: dict[str, str] = {}
-    for part in [*(_document(other) for other in document.get("include", [])), document]:
+    for part in [*(load_document(other) for other in document.get("include", [])), document]:
         sources |= part.get("sources", {})
         for row in part["commands"]:
             for command in _commands(row, name, part.get("branches", {})):
@@ -152,7 +152,9 @@ def _reaching(command: Command, now: dict[str, float], most: dict[str, float]) -
     return replace(command, kind=replace(kind, low=low, high=high), reset=reset)
 
 
-def _document(name: str) -> dict:
+@cache
+def load_document(name: str) -> dict:
+    """The file of a table, read once: for looking, not for changing."""
     return tomllib.loads((resources.files("firmware_specs.instruments") / f"{name}.toml").read_text("utf-8"))
 
 

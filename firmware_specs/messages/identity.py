@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
+from operator import attrgetter
 from typing import Self
 
 from firmware_specs.codes import Capability
@@ -153,7 +154,12 @@ class LimitsRecord:
 
     def pack(self) -> bytes:
         """Payload of SET_LIMITS and of its reply."""
-        return Writer().put("f64 " * 8, *astuple(self)).done()
+        return Writer().put("f64 " * 8, *self.values()).done()
+
+    def values(self) -> tuple[float, ...]:
+        """The eight, in the order of their numbers; `dataclasses.astuple` would copy each."""
+        found: tuple[float, ...] = _EIGHT(self)
+        return found
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -175,6 +181,9 @@ class LimitsRecord:
             if number == _WHOLE and not values[-1].is_integer():
                 raise MalformedError(at, f"limit {number} is {values[-1]}, expected a whole number of pulses")
         return cls(*values)
+
+
+_EIGHT = attrgetter(*(field.name for field in fields(LimitsRecord)))
 
 
 @dataclass(frozen=True, slots=True)

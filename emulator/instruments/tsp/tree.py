@@ -6,13 +6,11 @@ Words of a table (`smu.ON`) are constants that are printed by their names.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable
-from importlib import resources
 from typing import Any
 
 from emulator.instruments.refused import Refused
-from firmware_specs.instruments import Command, load_table
+from firmware_specs.instruments import Command, load_document, load_table
 from firmware_specs.instruments.kinds import Value
 
 NOT_A_NUMBER = "TSP Runtime error at line 1: {path}: a number was expected"
@@ -35,7 +33,7 @@ class Tree:
     """
 
     def __init__(self, table: str, channels: Iterable[str]) -> None:
-        document = tomllib.loads((resources.files("firmware_specs.instruments") / f"{table}.toml").read_text("utf-8"))
+        document = load_document(table)
         absent = tuple(f"smu{letter}." for letter in "ab" if letter not in channels)
         self._commands = {
             command.header: command
@@ -43,7 +41,7 @@ class Tree:
             if not any(part in f"{command.header}." for part in absent)
         }
         self._open = tuple(document.get("open", ()))
-        self.defaults: dict[str, Any] = document.get("defaults", {})
+        self.defaults: dict[str, Any] = dict(document.get("defaults", {}))
         self.constants: dict[str, float | str | bool] = {
             path: value for path, value in document.get("constants", {}).items() if not path.startswith(absent or "?")
         }
