@@ -45,7 +45,7 @@ def drive_for(chip, batch):
 
 @pytest.mark.parametrize("topology", [dense_chain([12, 8]), CONV], ids=["dense", "conv with pooling"])
 def test_noise_at_the_summing_nodes_has_the_spread_of_noise_in_every_cell(topology):
-    """4 000 samples with the output-side draw against 600 networks with every cell drawn.
+    """4 000 samples with the output-side draw against 250 networks with every cell drawn.
 
     Each is relaxed from the network without noise, to a thousandth of the bound on the mean: small weights have one
     equilibrium only.
@@ -56,7 +56,7 @@ def test_noise_at_the_summing_nodes_has_the_spread_of_noise_in_every_cell(topolo
     generator, placed, rows = torch.Generator().manual_seed(2), chip.arrays[0], []
     z = drive_for(chip, 1) * chip.datasheet.neurons.transimpedance_ohm
     calm = network.relax(placed.network, z, stop=network.Stop(500, 1e-9)).states
-    for _ in range(600):
+    for _ in range(250):
         noisy = placed.noisy_network(generator)
         rows.append(network.relax(noisy, z, start=calm, stop=network.Stop(500, 1e-7)).states[-1].flatten(1))
     cells = torch.cat(rows)

@@ -12,7 +12,7 @@ from hil.counterparts.opening.wire import crossbar_of_chip
 from hil.measuring.calibrate.measure import measure_array
 
 # in `make soak` 20 chips: 1,780 figures
-SEEDS = [pytest.param(range(3), id="3 chips"), pytest.param(range(20), id="20 chips", marks=pytest.mark.soak)]
+SEEDS = [pytest.param(range(2), id="2 chips"), pytest.param(range(20), id="20 chips", marks=pytest.mark.soak)]
 TOPOLOGY = dense_chain([10, 8, 4], slope=0.5)
 STATES = np.array([0.25, 0.5, 0.75])
 
@@ -85,7 +85,7 @@ def test_gain_offset_linearity_and_settle_time_are_the_true_ones_and_95_percent_
 
 
 def test_rounding_of_an_adc_too_quiet_to_average_it_out_is_in_the_uncertainty_of_the_channels():
-    both = [deviations(seed, noise_lsb=0.1) for seed in (0, 1)]
-    z = np.concatenate([v for found in both for k, v in found.items() if k.startswith("channel")])
+    found = deviations(0, noise_lsb=0.1)
+    z = np.concatenate([v for k, v in found.items() if k.startswith("channel")])
     assert np.abs(z).max() < 3  # rounding is off by half a step at most, which is 1.7 of its standard deviations
     assert 0.6 < np.sqrt(np.mean(z**2)) < 1.2
