@@ -14,6 +14,8 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()
 STARTS = 12
 """Quantiles of the cells' first conductances for which the walk is looked at."""
 ROUNDS = 4
+ENOUGH = 1e-4
+"""Change of a round after which no other follows: each changes a fraction of what the one before did."""
 MOST = 2.0
 """Times by which a variance may be more than what is seen of it."""
 
@@ -39,11 +41,12 @@ def unseen(ready: Prepared, walk: Walk, clock: Array, mean: Array, spread: float
     start = np.quantile(ready.start, (np.arange(STARTS) + 0.5) / STARTS)
     order = np.argsort(ready.centre)
     factor = np.interp(start, ready.centre[order], ready.factor[order])
-    times = np.ones_like(clock)
+    times, going = np.ones_like(clock), np.arange(len(clock))
     for _ in range(ROUNDS):
-        seen = [_variance(walk, s * c, m, factor, start, spread, (lo, hi))
-                for s, c, m, lo, hi in zip(times, clock, mean, low, high, strict=True)]  # fmt: skip
-        times = np.clip(times * wanted / np.maximum(seen, 1e-12), 1.0, MOST)
+        before = times[going]
+        seen = [_variance(walk, times[k] * clock[k], mean[k], factor, start, spread, (low[k], high[k])) for k in going]
+        times[going] = np.clip(before * wanted[going] / np.maximum(seen, 1e-12), 1.0, MOST)
+        going = going[np.abs(times[going] - before) > ENOUGH]
     return times
 
 
