@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from functools import cache
 from typing import Any
 
@@ -37,24 +38,34 @@ def _converted(
 ) -> tuple[Tensor, Tensor] | None:
     if converter.ideal or converter.bits > MOST_BITS or value.dim() < 2 or not _plain(value):
         return None
-    units = value[0].numel() if len(value) else 0
-    functions = library() if units and (value.numel() <= MOST or torch.get_num_threads() == 1) else None
+    samples, *own = value.shape
+    units = math.prod(own) if samples else 0
+    functions = library() if units and (samples * units <= MOST or torch.get_num_threads() == 1) else None
     if functions is None or units < functions.shape.lanes:
         return None
-    errors = channels.gain, channels.offset_lsb
-    if any(e is not None and not (_plain(e) and e.shape == value.shape[1:]) for e in errors):
-        return None
-    curve = channels.curve_lsb
+    gain, offset, curve = channels.gain, channels.offset_lsb, channels.curve_lsb
+    shape = value.shape[1:]
+    for error in (gain, offset):
+        if error is not None and not (_plain(error) and error.shape == shape):
+            return None
     if curve is not None and not (_plain(curve) and curve.shape == (converter.max_code + 1,)):
         return None
     if noise is not None and not (_plain(noise.normal) and noise.normal.shape == value.shape):
         return None
-    out, count = torch.empty_like(value), torch.empty(len(value), dtype=torch.long)
+    out, count = torch.empty_like(value), torch.empty(samples, dtype=torch.long)
     none = _nothing(units)
-    given = ((none if t is None else t).data_ptr() for t in (value, *errors, curve))
-    normal, sigma = (None, 0.0) if noise is None else (noise.normal.data_ptr(), noise.sigma)
-    sizes = len(value), units, curve is not None, noise is not None
-    getattr(functions, name)(*sizes, sigma, *given, normal, _scales(converter), out.data_ptr(), count.data_ptr())
+    call = functions.send if name == "send" else functions.read
+    call(
+        *(samples, units, curve is not None, noise is not None),
+        0.0 if noise is None else noise.sigma,
+        value.data_ptr(),
+        (none if gain is None else gain).data_ptr(),
+        (none if offset is None else offset).data_ptr(),
+        (none if curve is None else curve).data_ptr(),
+        None if noise is None else noise.normal.data_ptr(),
+        _scales(converter),
+        *(out.data_ptr(), count.data_ptr()),
+    )
     return out, count
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Deeds:
 
     def numbers(self) -> tuple[float, ...]:
         """In the order of `FIELDS`."""
-        return tuple(getattr(self, name) for name in FIELDS)
+        return _numbers(self)
 
     def document(self) -> dict[str, float]:
         """As JSON values, whole numbers as such."""
@@ -78,6 +79,7 @@ class Deeds:
 
 
 FIELDS = tuple(field.name for field in fields(Deeds))
+_numbers: Callable[[Deeds], tuple[float, ...]] = attrgetter(*FIELDS)
 REALS = ("device_s", "array_j", "free_s", "nudged_s", "free_j", "nudged_j")
 """Fields that are no counts."""
 NOTHING = Deeds()

@@ -34,7 +34,7 @@ class Code:
         for argument, (known, _) in zip(self.function.args, arguments, strict=True):
             argument.name = known
         self.vector = ir.VectorType(REAL, lanes)
-        self.zero = ir.Constant(self.vector, [REAL(0)] * lanes)
+        self.zero = ir.Constant(self.vector, None)
         self.b = ir.IRBuilder(self.function.append_basic_block())
         self.named = {a.name: a for a in self.function.args}
 

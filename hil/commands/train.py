@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from hil import garbage
 from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_device, refuse_early, to_be_written
 
 if TYPE_CHECKING:
@@ -80,11 +81,12 @@ def command(
     elif alone:
         asked.refuse_early(experiment, overrides, folder_path, init, resume=resume, overwrite=overwrite)
 
-    from hil.cli import DEVICE_FAILED
-    from hil.outputs import write_result
-    from hil.terminal import Terminal
-    from hil.training.ranks import RankError, joined
-    from hil.training.wording import said
+    with garbage.loading():
+        from hil.cli import DEVICE_FAILED
+        from hil.outputs import write_result
+        from hil.terminal import Terminal
+        from hil.training.ranks import RankError, joined
+        from hil.training.wording import said
 
     with joined() as ranks:
         console = Terminal(quiet=not ranks.first)
@@ -173,24 +175,25 @@ def _open_and_train(
     from contextlib import nullcontext, suppress
     from functools import partial
 
-    import torch
+    with garbage.loading():
+        import torch
 
-    from drivers.errors import DeviceError
-    from hil import data
-    from hil.counterparts.device import recorded_failure
-    from hil.counterparts.opening.bench import open_bench
-    from hil.counterparts.opening.meant import check_address
-    from hil.counterparts.rack import RackBench, plan_of
-    from hil.data.batches import Batches
-    from hil.learning.model import build
-    from hil.measuring.calibrate.bench import counterpart_of
-    from hil.training import loaded, steps, sync_norm, threads
-    from hil.training.loop import train
-    from hil.training.run import folder, marked
-    from hil.training.run.atomic import write_json
-    from hil.training.screen import open_screen
-    from hil.training.stopping import stops
-    from hil.watching import alarm
+        from drivers.errors import DeviceError
+        from hil import data
+        from hil.counterparts.device import recorded_failure
+        from hil.counterparts.opening.bench import open_bench
+        from hil.counterparts.opening.meant import check_address
+        from hil.counterparts.rack import RackBench, plan_of
+        from hil.data.batches import Batches
+        from hil.learning.model import build
+        from hil.measuring.calibrate.bench import counterpart_of
+        from hil.training import loaded, steps, sync_norm, threads
+        from hil.training.loop import train
+        from hil.training.run import folder, marked
+        from hil.training.run.atomic import write_json
+        from hil.training.screen import open_screen
+        from hil.training.stopping import stops
+        from hil.watching import alarm
 
     opened: RunFolder | None = None
     began = time.time()
@@ -239,6 +242,7 @@ def _open_and_train(
                 folder.begun(opened, new=not resume and ranks.count == 1),
                 open_screen(console, run.epochs, batches) as screen,
                 watched(),
+                garbage.kept(),
             ):
                 outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks, watched)
                 if outcome.signal is not None:
@@ -262,7 +266,8 @@ def _open_and_train(
                 console.print(told, highlight=False, soft_wrap=True, markup=False)
             # what ended the run is what is said
             with suppress(OSError, ImportError) if sys.exception() else nullcontext():
-                from hil.report.training import write_report  # plotting is half as much to import as torch
+                with garbage.loading():
+                    from hil.report.training import write_report  # plotting is half as much to import as torch
 
                 write_report(opened)
 

@@ -102,7 +102,7 @@ class Mapping:
                     torch.stack(self._by_pair(planes[0]), out=planes[::2])
                 torch.neg(planes[::2], out=planes[1::2])
                 planes.clamp_(min=0).add_(cells.g_min_s)
-            lowest, highest = planes.aminmax()
+            lowest, highest = map(float, planes.aminmax())
             if lowest < cells.g_min_s * _LOOSE_MIN or highest > cells.g_max_s * _LOOSE_MAX:
                 clipped += int(((planes < cells.g_min_s * _LOOSE_MIN) | (planes > cells.g_max_s * _LOOSE_MAX)).sum())
             targets.append(planes.clamp_(cells.g_min_s, cells.g_max_s))

@@ -14,10 +14,13 @@ from hil.counterparts.seam import Settled
 class Tally:
     """Sums over every settle of a step; `add` is an `Observer` of energy blocks.
 
-    The sums stay on the device of the states: `take` is the only point that waits for it.
+    What phases report is kept and summed by `take`, the only point that waits for the states' device.
     """
 
-    _sums: list[Tensor] = field(default_factory=list)
+    _settled: list[Tensor] = field(default_factory=list)
+    _iterations: list[Tensor] = field(default_factory=list)
+    _clipped: list[Tensor] = field(default_factory=list)
+    _rails: list[Tensor] = field(default_factory=list)
     _samples: int = 0
     _driven: int = 0
     _read: int = 0
@@ -27,14 +30,10 @@ class Tally:
         phases = settled.phases
         # the nudged phases repeat the clipped drives of their free phase
         free = phases[0].clipped_drives
-        clipped = free + sum((p.clipped_drives - free for p in phases[1:]), start=torch.zeros_like(free))
-        counts = (
-            sum(p.settled.sum() for p in phases),
-            sum(p.iterations.sum() for p in phases),
-            clipped.sum(),
-            sum(p.rail_codes.sum() for p in phases),
-        )
-        self._sums.append(torch.stack([torch.as_tensor(c).double() for c in counts]))
+        self._settled += [p.settled for p in phases]
+        self._iterations += [p.iterations for p in phases]
+        self._clipped += [free, *(p.clipped_drives - free for p in phases[1:])]
+        self._rails += [p.rail_codes for p in phases]
         self._samples += sum(len(p.settled) for p in phases)
         self._driven += settled.free[0].numel() + settled.free[-1].numel() * len(settled.nudged)
         self._read += sum(state.numel() for state in settled.free) * len(phases)
@@ -47,14 +46,17 @@ class Tally:
             share of the drives and nudges; `rails`: share of readings at the first or last ADC code. Empty when
             nothing settled.
         """
-        if not self._sums:
+        if not self._settled:
             return {}
-        settled, iterations, clipped, rails = torch.stack(self._sums).sum(0).tolist()
+        noted = (self._settled, self._iterations, self._clipped, self._rails)
+        settled, iterations, clipped, rails = torch.stack([torch.cat(each).sum().double() for each in noted]).tolist()
         fractions = {
             "settled": settled / self._samples,
             "iterations": iterations / self._samples,
             "clipped": clipped / self._driven,
             "rails": rails / self._read,
         }
-        self._sums, self._samples, self._driven, self._read = [], 0, 0, 0
+        for each in noted:
+            each.clear()
+        self._samples, self._driven, self._read = 0, 0, 0
         return fractions

@@ -1,0 +1,45 @@
+"""The garbage collector while modules are loaded, and while a command works."""
+
+import gc
+import weakref
+
+import pytest
+
+from hil import garbage
+
+
+class Ring:
+    """What only the collector takes away."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_is_collected_while_loading_and_everything_after_it() -> None:
+    with pytest.raises(ImportError), garbage.loading():
+        assert not gc.isenabled()
+        raise ImportError("an extra is missing")
+    assert gc.isenabled()
+
+
+def test_loading_leaves_a_collector_off_that_was_off() -> None:
+    gc.disable()
+    try:
+        with garbage.loading():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_what_becomes_garbage_during_work_goes_and_what_was_there_waits() -> None:
+    before = Ring()
+    was = weakref.ref(before)
+    with garbage.kept():
+        new = Ring()
+        made = weakref.ref(new)
+        del new, before
+        gc.collect()
+        assert made() is None and was() is not None
+    gc.collect()
+    assert was() is None
