@@ -180,7 +180,7 @@ def test_a_twin_moves_its_cells_in_every_way_its_device_states(tmp_path, thresho
     with crossbar_of_chip(Chip(Datasheet.model_validate(plain), 2)) as crossbar:
         said = datasheet_of(crossbar.info, "chip")
         found = run.characterize(
-            crossbar, plan.Plan(rows=4, columns=4, pulse_response=PulseResponse()), tmp_path / "run"
+            crossbar, plan.Plan(rows=4, columns=4, pulse_response=PulseResponse(groups=4)), tmp_path / "run"
         )
     made = of_device.fit(found).datasheet
     assert (made.update, made.coincidence) == (said.update, said.coincidence)
