@@ -24,7 +24,13 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Stands around long work: what is there when it begins is not looked at until it ends."""
+    """Stands around long work: what is there when it begins is not looked at until it ends.
+
+    Where that is so already, of work around this or of the program that calls, it stays theirs to end.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield

@@ -32,7 +32,24 @@ def test_loading_leaves_a_collector_off_that_was_off() -> None:
         gc.enable()
 
 
-def test_what_becomes_garbage_during_work_goes_and_what_was_there_waits() -> None:
+@pytest.fixture
+def nothing_kept():
+    """The suite itself keeps what it has collected."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+def test_work_within_work_ends_nothing_of_the_outer(nothing_kept) -> None:
+    with garbage.kept():
+        kept = gc.get_freeze_count()
+        with garbage.kept():
+            pass
+        assert gc.get_freeze_count() == kept > 0
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_becomes_garbage_during_work_goes_and_what_was_there_waits(nothing_kept) -> None:
     before = Ring()
     was = weakref.ref(before)
     with garbage.kept():
