@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hil import garbage
 from hil.commands import BenchFile, VisaLibrary, complain, named, refuse_device, refuse_early, to_be_written
+from hil.training import garbage
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

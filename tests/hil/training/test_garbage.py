@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from hil import garbage
+from hil.training import garbage
 
 
 class Ring:
