@@ -57,8 +57,11 @@ def load(path: Path) -> Dataset:
     try:
         with _Looked(path, "r") as file:
             _check(file)
-            with h5netcdf.File(file, "r", decode_vlen_strings=True, phony_dims="access") as found:
-                return open_dataset(H5NetCDFStore(found)).load()
+            with (
+                h5netcdf.File(file, "r", decode_vlen_strings=True, phony_dims="access") as found,
+                open_dataset(H5NetCDFStore(found)) as opened,  # one that is closed can be sent to other processes
+            ):
+                return opened.load()
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there") from error
     except Exception as error:  # h5py and h5netcdf raise nearly everything on damaged input

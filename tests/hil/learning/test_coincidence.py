@@ -64,8 +64,8 @@ def test_either_form_is_the_contrast(terms, number):
 def test_the_mean_of_many_trains_is_the_contrast_to_statistical_error(terms, one_sided):
     """On cells of equal steps that never reach an end: what moved, against what was wanted, in standard errors.
 
-    The fewer samples, the larger what is wanted beside the spread of a train: four say with 100 trains what 16 say
-    with 280.
+    The fewer samples, the larger what is wanted beside the spread of a train: with 16 samples and 280
+    trains, coupling 1 was seen off by 15 %, with these by 25 %.
     """
     law = CONSTANT | {"one_sided": one_sided, "step": 1e-5, "asymmetry": 0.2}
     (array,) = [EmulatorBench(Chip(sheet(pulses=law), 1, dtype=torch.float64), "test").place(TOPOLOGY)]
