@@ -56,7 +56,7 @@ failed=0 words=$(mktemp)
 while read -r line; do
     began=$SECONDS; verdict=ok
     eval "$line" >"$words" 2>&1 </dev/null || { verdict=FAILED; failed=1; }
-    [ $verdict = ok ] || tail -${TAIL:-40} "$words" >&3
+    [ $verdict = ok ] || tail -${TAIL:-400} "$words" >&3
     printf 'fresh %s: %-6s %4d s  %s\n' "$RELEASE" "$verdict" $((SECONDS - began)) "${line%%  #*}" >&3
     case $line in make\ test*) grep ' passed' "$words" | tail -1 >&3 ;; esac
 done
