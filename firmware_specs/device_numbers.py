@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from firmware_specs.codes import PULSE_LAWS, ConverterId, Parameter, Quantity
 from firmware_specs.datasheet import Datasheet
@@ -92,6 +92,15 @@ def pulses(said: Mapping[int, float]) -> dict[str, object]:
             raise ValueError(f"a pulse law is told, but not parameter {ids[name]:d}, {ids[name].name.lower()}")
     section: dict[str, object] = {name: said[key] for name, key in ids.items() if key in said}
     return section | {"law": PULSE_LAWS[int(number)], "one_sided": bool(section.get("one_sided", 0.0))}
+
+
+def update(number: Callable[[Parameter], float]) -> dict[str, object]:
+    """The section `update` of a datasheet, from a device's PARAMETERS (30 to 32), each of which `number` looks up."""
+    return {
+        "rate_per_s": number(Parameter.UPDATE_RATE_PER_S),
+        "window_s": number(Parameter.UPDATE_WINDOW_S),
+        "batch": int(number(Parameter.UPDATE_BATCH)),
+    }
 
 
 def limits(sheet: Datasheet) -> LimitsRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from operator import attrgetter
 from typing import Self
@@ -158,8 +159,7 @@ class LimitsRecord:
 
     def values(self) -> tuple[float, ...]:
         """The eight, in the order of their numbers; `dataclasses.astuple` would copy each."""
-        found: tuple[float, ...] = _EIGHT(self)
-        return found
+        return _values(self)
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -183,7 +183,7 @@ class LimitsRecord:
         return cls(*values)
 
 
-_EIGHT = attrgetter(*(field.name for field in fields(LimitsRecord)))
+_values: Callable[[LimitsRecord], tuple[float, ...]] = attrgetter(*(field.name for field in fields(LimitsRecord)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,11 +66,7 @@ def datasheet_of(info: DeviceInfo, device: str) -> Datasheet:
             "read_time_s": number(Parameter.READ_TIME_S) or UNSAID_READ_S,
         }
     if info.can(Capability.UPDATE):
-        document["update"] = {
-            "rate_per_s": number(Parameter.UPDATE_RATE_PER_S),
-            "window_s": number(Parameter.UPDATE_WINDOW_S),
-            "batch": int(number(Parameter.UPDATE_BATCH)),
-        }
+        document["update"] = device_numbers.update(number)
     try:
         if info.can(Capability.PULSE):
             document["pulses"] = device_numbers.pulses(info.parameters)

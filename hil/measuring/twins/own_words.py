@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from firmware_specs import device_numbers
 from firmware_specs.codes import Capability
 from hil.measuring.characterize.run import Characterization
 from hil.measuring.twins.document import Document
@@ -79,8 +80,7 @@ def _updating(parameters: dict[str, float], able: Capability) -> Document:
     """The circuits that move cells, as they are meant to be: their errors are not measured."""
     if Capability.UPDATE not in able:
         return {}
-    rate_per_s, window_s = parameters["update_rate_per_s"], parameters["update_window_s"]
-    return {"update": {"rate_per_s": rate_per_s, "window_s": window_s, "batch": int(parameters["update_batch"])}}
+    return {"update": device_numbers.update(lambda which: parameters[which.name.lower()])}
 
 
 def pulsing(device: dict[str, Any], document: Document) -> None:
