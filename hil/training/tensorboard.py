@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import os
+import socket
+import time
+from collections.abc import Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from hil.counterparts.seam import Bench, Leased, busy
 from hil.training.state import Position
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 
 OPENING_S = 60.0
 """It may take so long on a busy host."""
@@ -22,6 +23,9 @@ OPENING_S = 60.0
 
 class EventFile:
     """Scalars of every step, scalars and weight histograms of every epoch.
+
+    TensorBoard's own writers open the file by its name for every record, in a thread: in a folder that is moved away
+    they write at its old place, which may be another run's by then. This one holds the file, and nobody waits for it.
 
     Args:
         folder: Where the event file goes.
@@ -34,35 +38,69 @@ class EventFile:
         self._folder, self._begin, self._bench = folder, step, bench
 
     @cached_property
-    def _writer(self) -> SummaryWriter:
-        from torch.utils.tensorboard import SummaryWriter
+    def _records(self) -> _Records:
+        return _Records(self._folder, self._begin)
 
-        return SummaryWriter(str(self._folder), purge_step=self._begin + 1 if self._begin else None)
-
-    def step(self, at: Position, record: dict[str, float]) -> None:
+    def step(self, at: Position, record: Mapping[str, float]) -> None:
         """Adds one step."""
-        for key, value in record.items():
-            self._writer.add_scalar(f"train/{key}", value, at.step)
-        self._writer.add_scalar("train/images_per_second", at.images / at.seconds, at.step)
+        values = {f"train/{k}": v for k, v in record.items()} | {"train/images_per_second": at.images / at.seconds}
+        self._records.scalars(at.step, values)
 
-    def epoch(self, at: Position, record: dict[str, object], model: nn.Module) -> None:
+    def epoch(self, at: Position, record: Mapping[str, object], model: nn.Module) -> None:
         """Adds one epoch."""
-        for key, value in record.items():
-            if isinstance(value, float):
-                self._writer.add_scalar(f"epoch/{key}", value, at.step)
+        self._records.scalars(at.step, {f"epoch/{k}": v for k, v in record.items() if isinstance(v, float)})
         for name, parameter in model.named_parameters():
             if bool(parameter.isfinite().all()):  # TensorBoard refuses a histogram of NaN
-                self._writer.add_histogram(name, parameter, at.step)
-        self._writer.flush()
+                self._records.histogram(at.step, name, parameter)
 
     def __enter__(self) -> Self:
         if isinstance(self._bench, Leased):
             with busy(self._bench, OPENING_S):
-                self._writer.flush()
+                self._records  # noqa: B018 - opens the file
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if "_writer" in self.__dict__:
-            self._writer.close()
+        if "_records" in self.__dict__:
+            self._records.close()
+
+
+class _Records:
+    """An event file that is held open; every record is in it when its call returns."""
+
+    def __init__(self, folder: Path, begin: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        now_ns = time.time_ns()
+        name = f"events.out.tfevents.{now_ns // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now_ns % 10**9}"
+        self._event, self._file = Event, (folder / name).open("xb", buffering=0)
+        self._record = RecordWriter(self._file)
+        self._add(0, file_version="brain.Event:2")
+        if begin:
+            self._add(begin + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        self._add(step, summary=Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()]))
+
+    def histogram(self, step: int, name: str, values: Tensor) -> None:
+        from torch.utils.tensorboard.summary import histogram
+
+        self._add(step, summary=histogram(name, values, _edges()))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, step: int, **content: Any) -> None:
+        self._record.write(self._event(wall_time=time.time(), step=step, **content).SerializeToString())
+
+
+@cache
+def _edges() -> np.ndarray:
+    """Edges of the histograms as TensorBoard's own have them: each 1.1 times the one before, from 1e-12 to 1e20."""
+    positive = 1e-12 * 1.1 ** np.arange(774)
+    return np.concatenate([-positive[::-1], [0.0], positive])

@@ -321,7 +321,8 @@ def test_a_full_disk_is_told_by_what_ended_the_run_and_not_by_its_report(tmp_pat
 def test_a_first_step_waits_neither_for_plotting_nor_for_tensorboard_nor_for_export(small, monkeypatch):
     from hil.training import loop
 
-    step, later = loop.step, ("matplotlib", "hil.report.training", "torch.utils.tensorboard", "torch.onnx")
+    step = loop.step
+    later = ("matplotlib", "hil.report.training", "tensorboard", "torch.utils.tensorboard", "torch.onnx")
     unavailable = pytest.MonkeyPatch()
 
     def first(*given):

@@ -56,7 +56,8 @@ def watch(connection, child):
 # what commands import first, then what the suite's workers do
 TO_BE_PAID = ("hil.cli", "hil.commands.train", "hil.training.loop", "hil.report.training")
 TO_BE_PAID += ("scipy.stats", "xarray", "sklearn.cluster", "matplotlib.figure", "distributed", "hypothesis", "mcp")
-TO_BE_PAID += ("torch.utils.tensorboard", "hil.counterparts.opening.bench", "hil.counterparts.device")
+TO_BE_PAID += ("torch.utils.tensorboard", "tensorboard.summary.writer.record_writer")
+TO_BE_PAID += ("hil.counterparts.opening.bench", "hil.counterparts.device")
 TO_BE_PAID += ("hil.measuring.calibrate.bench", "hil.training.study.worker")
 TO_BE_PAID += ("emulator.serve", "hil.conformance.suite", "hil.measuring.characterize.items", "emulator.rack.bench")
 TO_BE_PAID += ("hil.measuring.twins.of_device", "pymeasure.instruments.keithley", "pymeasure.instruments.lakeshore")
