@@ -55,17 +55,18 @@ class Descriptor:
     def fill(self, deadline: float) -> bytes:
         """Waits for bytes and returns what is there; b"" when none came in time."""
         try:
-            if not self._wire.readable(max(0.0, deadline - monotonic())):
-                return b""
-            return self._take()
+            while self._wire.readable(max(0.0, deadline - monotonic())):
+                if (chunk := self._take()) or monotonic() >= deadline:
+                    return chunk
+            return b""
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self._address) from error
 
     def waiting(self) -> bytes:
         """What has come already, without waiting."""
         try:
-            while self._wire.readable(0) and not self.buffer.full:
-                self.buffer.push(self._take())
+            while self._wire.readable(0) and not self.buffer.full and (chunk := self._take()):
+                self.buffer.push(chunk)
         except LIBRARY_ERRORS as error:
             raise translate(error, "reading", self._address) from error
         return self.buffer.waiting()
@@ -90,8 +91,15 @@ class Descriptor:
         return LinkTimeout(f"{left} bytes could not be written before the deadline", device=self._address)
 
     def _take(self) -> bytes:
-        """What is here, past the library, which would wait for it a second time."""
-        chunk = self._wire.read(CHUNK)
+        """What is here, past the library, which would wait for it a second time; b"" where it was gone again.
+
+        A wire that is said to be readable need not be: the kernel dropped what came damaged, another program that
+        has the port open was faster.
+        """
+        try:
+            chunk = self._wire.read(CHUNK)
+        except BlockingIOError:
+            return b""
         if not chunk:
             raise ConnectionResetError("the other side hung up")
         return chunk

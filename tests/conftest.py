@@ -155,7 +155,7 @@ def pytest_runtest_setup(item):
     else:
         os.environ["TESTS_RENDER_NOTHING"] = "1"
     if figures := sys.modules.get("hil.report.figures"):
-        _warm_module("server").render(figures)
+        _module("warm/server").render(figures)
 
 
 class CBoards:
@@ -231,18 +231,24 @@ class CBoards:
 
 
 @functools.cache
-def _warm_module(name):
-    path = Path(__file__).with_name("warm") / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"warm_{name}", path)
+def _module(name):
+    path = Path(__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"tests_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
+def pseudo_terminal():
+    """Opens the device's end of a serial cable."""
+    return _module("pseudo_terminal").PseudoTerminal
+
+
+@pytest.fixture(scope="session")
 def python(request):
     """Starts programs in processes of their own, as `subprocess` does, but for seconds of imports each."""
-    client, given = _warm_module("client"), getattr(request.config, "workerinput", {})
+    client, given = _module("warm/client"), getattr(request.config, "workerinput", {})
     if not hasattr(os, "fork"):
         yield client.Cold()
     elif "warm" in given:
@@ -257,7 +263,7 @@ def python(request):
 def pytest_xdist_setupnodes(config, specs):
     """All workers share one server of warm processes, and are some of its processes themselves."""
     if hasattr(os, "fork"):
-        client = _warm_module("client")
+        client = _module("warm/client")
         if "TESTS_WARM" in os.environ:  # a suite in a suite
             config.warm = client.Python(os.environ["TESTS_WARM"])
         else:

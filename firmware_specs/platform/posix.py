@@ -235,9 +235,11 @@ class PosixTerminal:
         fresh.replace(link)
 
     def close(self) -> None:
-        """Hangs up."""
-        os.close(self._theirs)
-        os.close(self._ours)
+        """Hangs up; whatever is done with it afterwards fails, and touches nothing that has its number by then."""
+        theirs, self._theirs = self._theirs, CLOSED
+        ours, self._ours = self._ours, CLOSED
+        os.close(theirs)
+        os.close(ours)
 
 
 def open_terminal() -> PosixTerminal:

@@ -1,11 +1,9 @@
 """Devices that are sound until they are asked for their status, and never stop talking then."""
 
 import contextlib
-import os
 import socket
 import struct
 import threading
-import tty
 
 
 def frame_floods(board):
@@ -40,7 +38,7 @@ class Flooder:
 
     def __init__(self, device, starts, flood):
         self._device, self._starts, self._flood = device, starts, flood
-        self._ends, self._closing = [], threading.Event()
+        self._ends = []
 
     def on_socket(self):
         """Port of a listening socket."""
@@ -57,25 +55,17 @@ class Flooder:
         threading.Thread(target=serve, daemon=True).start()
         return listener.getsockname()[1]
 
-    def on_pty(self):
+    def on_pty(self, pseudo_terminal):
         """Path of a terminal."""
-        controller, port = os.openpty()
-        tty.setraw(port)
-        self._ends += [lambda: os.close(controller), lambda: os.close(port)]
-
-        def send(data):
-            view = memoryview(data)
-            while view:
-                if self._closing.is_set():
-                    raise BrokenPipeError
-                view = view[os.write(controller, view) :]
+        end = pseudo_terminal()
+        self._ends.append(end.close)
 
         def serve():
             with contextlib.suppress(OSError):
-                self._talk(lambda: os.read(controller, 65536), send)
+                self._talk(end.read, end.write)
 
         threading.Thread(target=serve, daemon=True).start()
-        return os.ttyname(port)
+        return end.path
 
     def _talk(self, receive, send):
         while data := receive():
@@ -87,7 +77,6 @@ class Flooder:
             send(self._device.feed(data))
 
     def close(self):
-        self._closing.set()
         for end in self._ends:
             with contextlib.suppress(OSError):
                 end()

@@ -59,12 +59,12 @@ def check(dialect, deadline_s):
         assert alarm.late_s and alarm.late_s[0] < 0.3 + BUSY_MACHINE_S
 
 
-def frames(door, how):
+def frames(door, how, pseudo_terminal):
     device = board.PlainBoard()
     flooder = floods.Flooder(
         device, lambda data: device.session and device.last, lambda: floods.frame_floods(device)[how]
     )
-    url = flooder.on_pty() if door == "pty" else f"socket://127.0.0.1:{flooder.on_socket()}"
+    url = flooder.on_pty(pseudo_terminal) if door == "pty" else f"socket://127.0.0.1:{flooder.on_socket()}"
     wire = SerialPort(url)
     try:
         dialect = Framed(FramedLink(wire), TIMEOUT_S)
@@ -105,15 +105,15 @@ def hislip(how):
 
 
 @pytest.mark.parametrize("how", FRAMES)
-def test_endless_frames_end_with_the_deadline(how):
-    frames("socket" if FRAMES.index(how) % 2 else "pty", how)
+def test_endless_frames_end_with_the_deadline(how, pseudo_terminal):
+    frames("socket" if FRAMES.index(how) % 2 else "pty", how, pseudo_terminal)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("door", ["pty", "socket"])
 @pytest.mark.parametrize("how", FRAMES)
-def test_endless_frames_end_with_the_deadline_at_every_door(door, how):
-    frames(door, how)
+def test_endless_frames_end_with_the_deadline_at_every_door(door, how, pseudo_terminal):
+    frames(door, how, pseudo_terminal)
 
 
 @pytest.mark.parametrize("how", floods.SCPI_FLOODS)

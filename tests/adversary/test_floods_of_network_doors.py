@@ -112,9 +112,9 @@ ALL = [pytest.param(how, marks=() if how in FEW else pytest.mark.soak) for how i
 
 
 @pytest.mark.parametrize("how", ALL)
-def test_endless_answers_through_a_visa_serial_port(how):
+def test_endless_answers_through_a_visa_serial_port(how, pseudo_terminal):
     flooder = floods.Flooder(instrument.PlainInstrument(), lambda data: STATUS in data, lambda: floods.SCPI_FLOODS[how])
-    wire = VisaSession(f"ASRL{flooder.on_pty()}::INSTR")
+    wire = VisaSession(f"ASRL{flooder.on_pty(pseudo_terminal)}::INSTR")
     status_ends(wire, flooder)
 
 

@@ -1,11 +1,9 @@
 """Real wires for the driver tests: an answering pseudo-terminal and an answering TCP socket."""
 
 import contextlib
-import os
 import socket
 import threading
 import time
-import tty
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,37 +29,26 @@ class Wire:
 
 
 @pytest.fixture
-def pty_wire():
+def pty_wire(pseudo_terminal):
     """Opens pseudo-terminals: `pty_wire(answer)` gives a Wire whose address is the port name."""
-    stops = []
+    ends = []
 
     def make(answer=lambda chunk: chunk):
-        controller, port = os.openpty()
-        tty.setraw(port)
-        wire = Wire(os.ttyname(port), answer)
-        open_ends = [controller, port]
-
-        def cut():
-            while open_ends:
-                os.close(open_ends.pop())
+        ends.append(end := pseudo_terminal())
+        wire = Wire(end.path, answer, cut=end.close)
 
         def serve():
-            with contextlib.suppress(OSError):
-                while chunk := os.read(controller, 65536):
+            with contextlib.suppress(BrokenPipeError):
+                while chunk := end.read():
                     wire.received += chunk
-                    reply = memoryview(wire.answer(chunk))
-                    while reply:
-                        reply = reply[os.write(controller, reply) :]
+                    end.write(wire.answer(chunk))
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        wire.cut = cut
-        stops.append((cut, thread))
+        threading.Thread(target=serve, daemon=True).start()
         return wire
 
     yield make
-    for cut, _ in stops:
-        cut()
+    for end in ends:
+        end.close()
 
 
 @pytest.fixture

@@ -22,6 +22,12 @@ from firmware_specs.platform import port_users
 from hil.cli import main
 
 
+@pytest.fixture
+def probe_s(longer):
+    """So long an answer may take that does come: what a port has not read by then its closing throws away."""
+    return 0.2 * longer()
+
+
 def within(seconds):
     return Options(timeout_s=seconds, open_timeout_s=seconds)
 
@@ -63,19 +69,21 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_whatever_an_instrument_answers_is_one_printable_line(case, tcp_wire):
+def test_whatever_an_instrument_answers_is_one_printable_line(case, tcp_wire, probe_s):
     said, state, words = ANSWERS[case]
     wire = tcp_wire(lambda chunk: said)
-    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address), options=within(0.2))
+    found = look_at("visa:TCPIP::{}::{}::SOCKET".format(*wire.address), options=within(probe_s))
     assert (found.state, words in found.who) == (state, True), found
     assert found.who.isprintable() and len(found.who) < 800
     assert bytes(wire.received) == b"*IDN?\n"
 
 
 @pytest.mark.parametrize("said", [b"\x00\xff" * 28, b"login: ", b"\x7e" * 56, bytes(range(256))])
-def test_bytes_that_are_no_frame_are_told_from_silence_and_their_traffic_is_kept(said, pty_wire, tmp_path, monkeypatch):
+def test_bytes_that_are_no_frame_are_told_from_silence_and_their_traffic_is_kept(
+    said, pty_wire, tmp_path, monkeypatch, probe_s
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = look_at(f"serial:{pty_wire(lambda chunk: said).address}", options=within(0.3))
+    found = look_at(f"serial:{pty_wire(lambda chunk: said).address}", options=within(probe_s))
     assert found.state == "damaged"
     assert "bytes came that are no frame: another baud rate than 115200" in found.who
     log = Path(found.who.rpartition("the traffic is in ")[2].rstrip(")"))
@@ -100,26 +108,26 @@ def listed(monkeypatch):
     return of
 
 
-def test_a_serial_port_that_nobody_named_is_listed_and_not_opened(pty_wire, listed):
+def test_a_serial_port_that_nobody_named_is_listed_and_not_opened(pty_wire, listed, probe_s):
     printer, board = pty_wire(lambda chunk: b""), pty_wire(lambda chunk: b"")
     listed(Port(printer.address, 0x04A9, 0x220E, "A\x1b[2J"), Port(board.address, 0x2E8A, 0x000A))
-    found = {item.address: item for item in discover(probe_s=0.1)}
+    found = {item.address: item for item in discover(probe_s=probe_s)}
     assert {item.state for item in found.values()} == {"not opened"}
     assert found[f"serial:{printer.address}"].who == r"USB thing, USB 04A9:220E, serial number A\x1b[2J"
     assert not printer.received and not board.received
 
-    discover(known_usb=["2e8a:000a"], probe_s=0.1)
+    discover(known_usb=["2e8a:000a"], probe_s=probe_s)
     assert board.received and not printer.received
 
     named = f"serial:{printer.address}?baud=9600"
-    assert named in [item.address for item in discover([named], probe_s=0.1)]
+    assert named in [item.address for item in discover([named], probe_s=probe_s)]
     assert printer.received
 
 
-def test_probing_opens_the_rest(pty_wire, listed):
+def test_probing_opens_the_rest(pty_wire, listed, probe_s):
     wire = pty_wire(lambda chunk: b"")
     listed(Port(wire.address))
-    assert [item.state for item in discover(probe=True, probe_s=0.1)] == ["silent"]
+    assert [item.state for item in discover(probe=True, probe_s=probe_s)] == ["silent"]
     assert wire.received
 
 

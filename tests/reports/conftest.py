@@ -2,11 +2,9 @@
 
 import contextlib
 import importlib.util
-import os
 import socket
 import threading
 import time
-import tty
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,28 +65,25 @@ def crossbar_box():
 class Wires:
     """Servers of wires: each gives the place to connect to, and hands what comes to `feed`."""
 
-    def __init__(self):
-        self.open, self.threads = [], []
+    def __init__(self, pseudo_terminal):
+        self.open, self.threads, self._pseudo_terminal = [], [], pseudo_terminal
 
     def pty(self, feed, greeting=b"", deaf_s=0.0):
         """A port whose board says `greeting` when it is opened the first time and hears nothing for a while."""
-        controller, port = os.openpty()
-        tty.setraw(port)
-        self.open += [controller, port]
-        name = os.ttyname(port)
+        self.open.append(end := self._pseudo_terminal())
         began = []
 
         def serve():
-            with contextlib.suppress(OSError):
-                while chunk := os.read(controller, 65536):
+            with contextlib.suppress(BrokenPipeError):
+                while chunk := end.read():
                     if not began:
                         began.append(time.monotonic())
-                        os.write(controller, greeting)
+                        end.write(greeting)
                     if time.monotonic() - began[0] >= deaf_s:
-                        os.write(controller, feed(chunk))
+                        end.write(feed(chunk))
 
         self._start(serve)
-        return name
+        return end.path
 
     def tcp(self, feed, greeting=b"", clients=8, deaf_s=0.0):
         """A port of this host, deaf for a while after each opening; further clients than so many are closed."""
@@ -152,18 +147,16 @@ class Wires:
     def close(self):
         for end in self.open:
             with contextlib.suppress(OSError):
-                if isinstance(end, int):
-                    os.close(end)
-                else:
+                if isinstance(end, socket.socket):
                     with contextlib.suppress(OSError):
                         end.shutdown(socket.SHUT_RDWR)
-                    end.close()
+                end.close()
         for thread in self.threads:
             thread.join(30)
 
 
 @pytest.fixture
-def wires():
-    made = Wires()
+def wires(pseudo_terminal):
+    made = Wires(pseudo_terminal)
     yield made
     made.close()
