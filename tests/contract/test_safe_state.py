@@ -80,7 +80,7 @@ def start_host(served, python):
         host.communicate()
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition, seconds=30.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen"
@@ -177,17 +177,23 @@ def board(served):
 
 
 @pytest.fixture
-def crossbar(board):
-    with connect(board.addresses[0], Options(watchdog_s=0.4)) as crossbar:
+def watchdog_s(longer):
+    """Longer than a busy machine keeps a living host from showing life."""
+    return 0.4 * longer()
+
+
+@pytest.fixture
+def crossbar(board, watchdog_s):
+    with connect(board.addresses[0], Options(watchdog_s=watchdog_s)) as crossbar:
         crossbar.configure(0, dense_chain([6, 4]))
         yield crossbar
 
 
-def test_heartbeat_keeps_an_idle_host_alive(board, crossbar):
+def test_heartbeat_keeps_an_idle_host_alive(board, crossbar, watchdog_s):
     crossbar.arm()
     armed_at = time.monotonic()
     wait_for(lambda: sum(event.text == "HEARTBEAT" for event in board.device.journal.of("request")) >= 8)
-    assert time.monotonic() - armed_at > 0.4
+    assert time.monotonic() - armed_at > watchdog_s
     assert board.device.outputs.on
 
 
