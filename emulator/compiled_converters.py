@@ -36,7 +36,10 @@ def read(
 def _converted(
     name: str, converter: Converter, value: Tensor, channels: Channels, noise: Noise | None = None
 ) -> tuple[Tensor, Tensor] | None:
-    if converter.ideal or converter.bits > MOST_BITS or value.dim() < 2 or not _plain(value):
+    if converter.ideal or converter.bits > MOST_BITS or value.dim() < 2:
+        return None
+    value = value.contiguous()  # maps come with their channels side by side
+    if not _plain(value):
         return None
     samples, *own = value.shape
     units = math.prod(own) if samples else 0
@@ -70,7 +73,7 @@ def _converted(
 
 
 def _plain(tensor: Tensor) -> bool:
-    """Whether its memory can be read as it lies; maps whose channels come last stay so."""
+    """Whether its memory can be read as it lies."""
     return (
         tensor.dtype == torch.float32
         and tensor.device.type == "cpu"

@@ -169,6 +169,14 @@ class ConvCoupling(Coupling):
         return repeated(F.max_pool2d(z, 2, return_indices=True)[1], copies), repeated(z, copies)
 
 
+def channels_last(maps: Tensor) -> Tensor:
+    """Maps (batch, channels, height, width) with their channels side by side in memory, as packed couplings work.
+
+    Another layout would be read across at every sweep; what has no channels stays as it is.
+    """
+    return maps.contiguous(memory_format=torch.channels_last) if maps.dim() == 4 else maps
+
+
 def repeated(tensor: Tensor, copies: int) -> Tensor:
     """A batch repeated `copies` times along its first dimension."""
     return tensor if copies == 1 else torch.cat([tensor] * copies)

@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from emulator import winograd
-from emulator.couplings import ConvCoupling
+from emulator.couplings import ConvCoupling, channels_last
 from emulator.running import Sum
 from emulator.ways import DIRECT, PACKED, WINOGRAD, WINOGRAD_PACKED, Ways, Work, measured_samples, ran
 from emulator.winograd import Scratch
@@ -106,10 +106,7 @@ class Formed:
 
     def _runs(self, samples: int) -> dict[str, Callable[[], object]]:
         weight = self.plain.weight
-        x, current = (
-            weight.new_full((samples, *shape), 0.5).contiguous(memory_format=torch.channels_last)
-            for shape in (self.given, self.result)
-        )
+        x, current = (channels_last(weight.new_full((samples, *shape), 0.5)) for shape in (self.given, self.result))
         return {name: partial(self._run, name, x, current if self.adds else None) for name in self.makers}
 
     def _run(self, name: str, x: Tensor, current: Tensor | None) -> Tensor:
@@ -145,7 +142,7 @@ def down(plain: ConvCoupling, scratch: Scratch, ways: Ways) -> Formed:
     """`W^T x`."""
     spec = plain.spec
     if spec.stride > 1 or spec.padding >= spec.kernel:
-        layout = replace(plain, weight=_channels_last(plain.weight))
+        layout = replace(plain, weight=channels_last(plain.weight))
         makers: dict[str, Callable[[], Sum]] = {DIRECT: lambda: lambda x, c: _added(layout.down(x, None), c)}
         return _formed("down", plain, makers, ways, adds=True)
     turned = plain.weight.flip(2, 3).transpose(0, 1)
@@ -180,7 +177,7 @@ def _convolutions(
     stride, around = plain.spec.stride, plain.spec.padding if padding is None else padding
 
     def direct() -> Sum:
-        layout = _channels_last(weight)
+        layout = channels_last(weight)
         return lambda x, c: _added(F.conv2d(x, layout, bias, stride, around), c)
 
     def packed() -> Sum:
@@ -221,10 +218,6 @@ def _packs(dtype: torch.dtype) -> bool:
     except (RuntimeError, AttributeError, TypeError):  # calls of torch's own, which other releases may lack
         return False
     return True
-
-
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last)
 
 
 def _added(fresh: Tensor, current: Tensor | None) -> Tensor:

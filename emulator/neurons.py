@@ -48,9 +48,9 @@ class Neurons:
         """State (batch, *layer) for a summed current (batch, *layer), in its memory where it may be overwritten."""
         if isinstance(self.offset, Tensor):
             if isinstance(self.gain, Tensor):
-                z = torch.addcmul(self.offset, z, self.gain)
+                z = torch.addcmul(self.offset, z, self.gain, out=z if overwrite else None)
             else:
-                z = torch.add(self.offset, z, alpha=self.gain)
+                z = torch.add(self.offset, z, alpha=self.gain, out=z if overwrite else None)
         elif isinstance(self.gain, Tensor) or self.gain != 1.0:
             z = torch.mul(z, self.gain, out=z if overwrite else None)
         if past is not None:

@@ -65,16 +65,15 @@ class Phases:
             free: The free phase.
             offsets: Its read-noise currents.
         """
-        count = len(nudges)
-        start = tuple(repeated(s, count) for s in free.states)
+        count, start = len(nudges), free.states
         if offsets is not None:
             noise = self.placed.noise
             fresh = self.placed.sheet.read_noise.correlation == "phase" and noise is not None
-            offsets = (
-                noise.draw(start, self.generator) if fresh and noise else tuple(repeated(o, count) for o in offsets)
-            )
-        nudge = network.join(nudges)
-        settled = self._settle(repeated(drive, count), nudge, start, offsets)
+            if fresh and noise:
+                offsets = noise.draw(tuple(repeated(s, count) for s in start), self.generator)
+            else:
+                offsets = tuple(repeated(o, count) for o in offsets)
+        settled = self._settle(drive, network.join(nudges), start, offsets, count)
         return network.split(settled, count)
 
     @property
@@ -82,11 +81,15 @@ class Phases:
         """True where states are read after a fixed time."""
         return self.placed.sheet.settle.mode == "transient"
 
-    def _settle(self, drive: Tensor, nudge: Tensor | None, start: States | None, offsets: States | None) -> Relaxed:
+    def _settle(
+        self, drive: Tensor, nudge: Tensor | None, start: States | None, offsets: States | None, copies: int = 1
+    ) -> Relaxed:
         sheet = self.placed.sheet
         if not self.transient:
             stop = network.Stop(sheet.settle.max_iterations, sheet.settle.tolerance)
-            return network.relax(self.network, drive, nudge, start, stop, offsets)
+            return network.relax(self.network, drive, nudge, start, stop, offsets, copies)
+        drive = repeated(drive, copies)
+        start = None if start is None else tuple(repeated(s, copies) for s in start)
         return transient.run(
             self.network, drive, nudge, start, self.time_s, self._taus(), sheet.settle.tolerance, offsets
         )

@@ -173,7 +173,9 @@ def neurons(
             scale = 1 / spec.state_unit_v
     gain = slope * (1 + error)
     shift = -gain * offset * scale
-    return Neurons(gain.to(dtype), shift.to(dtype), low, high)
+    # as the maps lie that they meet
+    gain, shift = (couplings.channels_last(each.to(dtype).unsqueeze(0)).squeeze(0) for each in (gain, shift))
+    return Neurons(gain, shift, low, high)
 
 
 def backwards(

@@ -88,7 +88,6 @@ class ReferenceArray:
             raise RuntimeError("nothing is programmed yet: program the array before settling it")
         nudges = plain_nudges(nudges)
         with torch.no_grad():
-            drive = _channels_last(drive)
             free = network.relax(self._network, drive, stop=self.stop) if start is None else network.settled(start)
             nudged = self._nudged(self._network, drive, nudges, free.states)
         phases = (free, *nudged)
@@ -101,12 +100,11 @@ class ReferenceArray:
         if not nudges:
             return ()
         if (spread := layered_nudges(nudges)) is not None:
-            *hidden, last = (_channels_last(network.join(parts)) for parts in zip(*spread, strict=True))
+            *hidden, last = (network.join(parts) for parts in zip(*spread, strict=True))
             if self.topology.substrate == "resistive":
                 hidden = [current * share for current, share in zip(hidden, _shares(self.topology), strict=False)]
             offsets = (*hidden, torch.zeros_like(last))
             return network.split(network.relax(net, drive, last, start, stop, offsets, len(nudges)), len(nudges))
-        nudges = [_channels_last(n) if isinstance(n, Tensor) else n for n in nudges]
         held = [n.state for n in nudges if isinstance(n, Hold)]
         if held:
             if len(held) < len(nudges):
@@ -130,11 +128,6 @@ def _shares(topology: Topology) -> list[float]:
         weight *= gain**2
         shares.append(gain / weight)
     return shares[::-1]
-
-
-def _channels_last(maps: Tensor) -> Tensor:
-    """The memory format packed couplings work in: another one would be read across at every sweep."""
-    return maps.contiguous(memory_format=torch.channels_last) if maps.dim() == 4 else maps
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from emulator import network, readout, transient
 from emulator.chip import Chip
 from emulator.readout import thermal_sigma_v
+from emulator.settling import Phases
 from emulator.wiring import Wiring
 from firmware_specs.chains import dense_chain
 from firmware_specs.datasheet import Datasheet, load
@@ -234,3 +235,28 @@ def test_a_resistive_network_meets_one_realization_in_all_phases_of_a_transactio
     free, nudged = chip.settle(0, drive, [still])
     assert torch.allclose(free.states_v[0], nudged.states_v[0], rtol=1e-12)
     assert not torch.allclose(free.states_v[0], chip.settle(0, drive)[0].states_v[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("law", [{}, {"law": "relative", "sigma": 0.03}], ids=["quiet", "noisy cells"])
+def test_maps_of_a_chip_keep_their_channels_side_by_side_from_sweep_to_sweep(law):
+    """Whatever layout drive and nudges come in: neurons with mismatch would otherwise turn them at every update."""
+    mismatch = {"gain_mismatch_sigma": 0.01, "offset_mismatch_sigma_v": 0.005}
+    chip = programmed(sheet(read_noise=law, neurons=mismatch), CONV)
+    chip.settle(0, drive_for(chip, 3))
+    phases = Phases.begin(chip.arrays[0], 1e-5, torch.Generator().manual_seed(0))
+    free, offsets = phases.free(drive_for(chip, 3) * chip.datasheet.neurons.transimpedance_ohm, None)
+    nudges = [torch.full((3, 3, 3, 3), level, dtype=torch.float64) for level in (0.1, -0.1)]
+    for relaxed in (free, *phases.nudged(drive_for(chip, 3), nudges, free, offsets)):
+        assert all(s.is_contiguous(memory_format=torch.channels_last) for s in relaxed.states)
+    assert all(each.stride(0) == 1 for n in phases.network.neurons for each in (n.gain, n.offset))
+
+
+def test_nudged_phases_of_one_drive_end_where_each_alone_does():
+    chip = programmed(sheet(), CONV)
+    z = drive_for(chip, 2)
+    nudges = [torch.full((2, 3, 3, 3), a, dtype=torch.float64) / 1e4 for a in (0.1, -0.1, 0.0)]
+    together = chip.settle(0, z, nudges)
+    for nudge, seen in zip(nudges, together[1:], strict=True):
+        alone = chip.settle(0, z, [nudge])[1]
+        for one, other in zip(alone.states_v, seen.states_v, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-8)  # the tolerance is 1e-9
