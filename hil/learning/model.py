@@ -20,6 +20,7 @@ from hil.experiments.schema import BlockPart, Experiment
 from hil.learning.block import EnergyBlock, Observer
 from hil.learning.energies import Crossbar, Energy
 from hil.learning.estimator import Estimator, Rule
+from hil.learning.host import HostLayers
 from hil.learning.initial import initialize
 from hil.learning.layer_losses import BlockWithLosses
 
@@ -230,7 +231,7 @@ def _block(
         )
     if pulsed and not isinstance(energy.array, CellArray):
         raise ModelError(f"update.kind = {experiment.update.kind!r}: {bench.address} has no cells that could be pulsed")
-    host = nn.Sequential(*layers)
+    host = HostLayers(*layers)
     if not part.losses:
         return nn.Sequential(OrderedDict(feedforward=host, energy=energy)), own.nudge_shape
     try:

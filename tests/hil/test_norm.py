@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from hil.learning.host import HostLayers
 from hil.learning.norm import MapNorm
 
 
@@ -9,9 +11,20 @@ def maps(batch=16, dtype=torch.float32):
     return x.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-def test_map_norm_equals_torchs_in_value_gradient_and_running_statistics():
-    ours, theirs = MapNorm(8, affine=False).double(), nn.BatchNorm2d(8, affine=False).double()
-    x, y = maps(4, torch.float64).requires_grad_(), maps(4, torch.float64).requires_grad_()
+def norms(affine):
+    both = MapNorm(8, affine=affine).double(), nn.BatchNorm2d(8, affine=affine).double()
+    generator = torch.Generator().manual_seed(6)
+    for values in zip(*(norm.parameters() for norm in both), strict=True):
+        drawn = torch.randn(8, generator=generator, dtype=torch.float64)
+        for value in values:
+            value.data.copy_(drawn)
+    return both
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_map_norm_equals_torchs_in_value_gradient_and_running_statistics(affine):
+    ours, theirs = norms(affine)
+    x, y = maps(4, torch.float64).requires_grad_(), maps(4, torch.float64).contiguous().requires_grad_()
     push = torch.randn_like(x)
     for _ in range(2):
         found, wanted = ours(x), theirs(y)
@@ -19,13 +32,50 @@ def test_map_norm_equals_torchs_in_value_gradient_and_running_statistics():
     assert found.is_contiguous(memory_format=torch.channels_last)
     found.backward(push), wanted.backward(push)
     torch.testing.assert_close(x.grad, y.grad, rtol=0, atol=1e-12)
+    for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-12, atol=1e-10)
     for name, buffer in theirs.named_buffers():
         torch.testing.assert_close(ours.get_buffer(name), buffer, rtol=1e-12, atol=1e-12)
     ours.eval(), theirs.eval()
     torch.testing.assert_close(ours(x), theirs(y), rtol=0, atol=1e-12)
 
 
-def test_float32_statistics_of_large_channels_last_batches_keep_their_digits():
-    ours = MapNorm(8, affine=False)
-    wanted = nn.functional.batch_norm(maps().double(), None, None, training=True)
-    assert (ours(maps()) - wanted).norm() / wanted.norm() < 3e-7
+@pytest.mark.parametrize("affine", [False, True])
+def test_float32_statistics_and_gradients_of_large_channels_last_batches_keep_their_digits(affine):
+    ours, x = MapNorm(8, affine=affine), maps().requires_grad_()
+    y, push = maps().double().detach().requires_grad_(), torch.randn(16, 8, 32, 32)
+    weight = torch.ones(8, dtype=torch.float64, requires_grad=True)
+    wanted = nn.functional.batch_norm(y.contiguous(), None, None, weight, training=True)
+    found = ours(x)
+    assert (found - wanted).norm() / wanted.norm() < 3e-7
+    found.backward(push), wanted.backward(push.double())
+    assert (x.grad - y.grad).norm() / y.grad.norm() < 3e-7
+    if affine:
+        assert (ours.weight.grad - weight.grad).norm() / weight.grad.norm() < 3e-6
+
+
+def test_a_norm_that_is_frozen_or_gets_images_gives_the_gradients_that_are_asked_for():
+    ours = MapNorm(8)
+    ours.weight.requires_grad_(False)
+    ours(maps()).square().sum().backward()
+    assert ours.weight.grad is None and ours.bias.grad.abs().sum() > 0
+
+
+def test_maps_of_the_hosts_layers_have_their_channels_side_by_side_and_are_the_same():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, padding=1), MapNorm(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 3), nn.Flatten()
+    plain, seen = nn.Sequential(*layers).double(), list[bool]()
+    for layer in layers[:-1]:
+        layer.register_forward_hook(
+            lambda *given: seen.append(given[-1].is_contiguous(memory_format=torch.channels_last))
+        )
+    images = torch.rand(5, 3, 8, 8, dtype=torch.float64)
+    found = HostLayers(*layers)(images)
+    assert seen == [True] * 5
+    torch.testing.assert_close(found, plain(images), rtol=0, atol=1e-12)
+
+
+def test_layers_without_convolutions_leave_their_input_as_it_is():
+    image = torch.rand(2, 3, 4, 4)
+    assert torch.equal(HostLayers(nn.Flatten())(image), image.flatten(1))
+    assert HostLayers()(image) is image
