@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import time
 
 import pytest
 
@@ -32,12 +31,13 @@ def test_a_closed_terminal_touches_no_file_that_has_its_number_by_then(tmp_path)
 
 def test_the_device_s_end_of_the_tests_is_left_by_its_reader_and_writer_before_its_numbers_are(pseudo_terminal):
     """It is what other tests stand on: theirs were closed under a thread that read, and wrote into somebody's file."""
-    for _ in range(20):
-        end, ended = pseudo_terminal(), []
+    for writes in (False, True) * 10:
+        end, ended, heard = pseudo_terminal(), [], threading.Event()
 
-        def talk(end=end, ended=ended):
+        def talk(end=end, ended=ended, heard=heard):
             try:
                 while end.read():
+                    heard.set()
                     end.write(b"x" * 100_000)  # nobody reads: it waits
             except BrokenPipeError:
                 ended.append("writing")
@@ -47,9 +47,9 @@ def test_the_device_s_end_of_the_tests_is_left_by_its_reader_and_writer_before_i
         thread = threading.Thread(target=talk)
         thread.start()
         host = os.open(end.path, os.O_RDWR | os.O_NOCTTY)
-        if writes := _ % 2:
+        if writes:
             os.write(host, b"go")
-            time.sleep(0.01)
+            assert heard.wait(20)
         end.close()
         thread.join(20)
         assert ended == (["writing"] if writes else ["reading"])
