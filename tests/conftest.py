@@ -69,9 +69,31 @@ def pytest_collection(session):
         return (yield)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """What waits for seconds comes early: at the end of a run its worker would be the only one that works.
+
+    Of each worker's share, equal parts one after the other, such tests are spread over the first half.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    if not long or len(others) < 2 * len(long) * workers:
+        return
+    ordered = []
+    for worker in range(workers):
+        share = others[worker * len(others) // workers : (worker + 1) * len(others) // workers]
+        early = long[worker::workers]
+        step = max(1, len(share) // (2 * max(1, len(early))))
+        for place in range(0, len(share), step):
+            ordered += early[place // step :][:1] + share[place : place + step]
+    items[:] = ordered
+
+
 def pytest_collection_finish():
     gc.enable()
     gc.freeze()
+    _module("warm/server").know_that_some_is_frozen()
     gc.set_threshold(20_000, 20, 20)  # by default every 700 objects: an eighth of the time of tests that train
 
 

@@ -1,5 +1,6 @@
 """The same experiment through every door; a cable pull in the middle, and going on."""
 
+import logging
 import os
 import signal
 import socket
@@ -257,12 +258,17 @@ def test_device_that_comes_back_as_another_one_is_not_trained_on(served, tmp_pat
         run(f"bench:{bench_file}#chip", tmp_path / "other")
 
 
-def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_once(served, tmp_path, capsys, caplog):
+def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_once(
+    served, tmp_path, capsys, monkeypatch
+):
     board = served(Doors(tcp=0), "mixed-8bit", SEED)
     config = tmp_path / "small.toml"
     config.write_text(SMALL)
     seen = []
     board.device.journal._sink = lambda event: stop_after(board, event, seen)
+    handler, logged = logging.Handler(), []
+    handler.emit = logged.append
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     with pytest.raises(SystemExit) as caught:
         main(["train", str(config), "--device", board.addresses[0], "--run-dir", str(tmp_path / "run")])
     assert caught.value.code == 3
@@ -270,7 +276,7 @@ def test_failed_run_leaves_the_last_traffic_in_its_folder_and_says_everything_on
     assert flight[0].startswith("# recording of serial:socket") and " > " in flight[-5] + flight[-6]
     errors = capsys.readouterr().err
     assert "flight.log" in errors and "--resume goes on from step " in errors
-    assert errors.count("could not be confirmed") == 1 and not caplog.records
+    assert errors.count("could not be confirmed") == 1 and not logged
     assert errors.count("start again") == 1
 
 

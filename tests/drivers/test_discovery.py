@@ -151,6 +151,7 @@ def test_the_command_takes_usb_identities_from_the_bench_file_and_its_datasheets
     assert [bool(wire.received) for wire in boards] == [True, True, False]
 
 
+@pytest.mark.long
 def test_an_opening_that_fails_says_where_its_traffic_is(tcp_wire, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     wire = tcp_wire(lambda chunk: b"garbage\0")

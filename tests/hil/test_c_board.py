@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from hil.cli import build_app
 from hil.conformance.suite import SERIAL
 
 
+@pytest.mark.long
 def test_the_firmware_in_c_conforms(c_boards, checked):
     with c_boards.wire(checked / "board-checked") as wire:
         result = SERIAL.run(wire)
@@ -15,6 +17,7 @@ def test_the_firmware_in_c_conforms(c_boards, checked):
     assert result.count("passed") >= 110
 
 
+@pytest.mark.long
 def test_the_smallest_board_in_c_trains_digits_through_the_serial_driver(c_boards, tmp_path):
     board = c_boards.make("host", "FRAMES=1", "OPTIMIZED=-O2", name="small") / "board"
     summary = tmp_path / "summary.json"

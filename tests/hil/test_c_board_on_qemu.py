@@ -76,6 +76,7 @@ def trained(address, folder, experiment, *settings):
     return json.loads((folder / "summary.json").read_text())["test_accuracy"]
 
 
+@pytest.mark.long
 def test_the_board_trains_a_small_net_on_digits(c_boards, tmp_path):
     whole = (resources.files("hil.experiments") / "digits.toml").read_text()
     small = whole.replace("channels = 16", "channels = 2").replace("units = 64", "units = 16")
@@ -92,6 +93,7 @@ def test_the_board_trains_digits_for_twenty_steps(c_boards, tmp_path):
         assert trained(address, tmp_path, "digits", *few) > 0.6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frames", [1, pytest.param(4, marks=pytest.mark.soak)])
 def test_the_board_conforms(c_boards, frames):
     with c_boards.on_qemu(frames) as address, open_wire(f"serial:{address}") as wire:

@@ -28,6 +28,7 @@ def endpoint(datasheet="mixed-8bit"):
     return SerialEndpoint(Machine(Device(Chip(load(datasheet), seed=1))), "loopback")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("datasheet", ["ideal", "mixed-8bit", "discrete-board", "resistive-ideal", "resistive-board"])
 def test_the_emulated_firmware_conforms(datasheet):
     result = SERIAL.run(Loopback(endpoint(datasheet).feed))

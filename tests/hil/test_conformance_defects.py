@@ -589,7 +589,11 @@ DEFECTS = {
 }
 
 
-@pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
+@pytest.mark.parametrize(
+    ("defect", "group"),
+    [pytest.param(*found, marks=pytest.mark.long if "watchdog" in found[1] else ()) for found in DEFECTS.items()],
+    ids=lambda item: getattr(item, "__name__", item),
+)
 def test_the_suite_finds(defect, group, monkeypatch):
     end = SerialEndpoint(Machine(Device(Chip(load("discrete-board"), seed=1))), "loopback")
     defect(end, monkeypatch)

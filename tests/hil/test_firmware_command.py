@@ -62,6 +62,7 @@ def test_a_folder_in_use_or_a_device_the_firmware_is_not_are_refused(tmp_path, f
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.long
 def test_a_short_mutation_campaign_finds_nothing(c_boards):
     program = c_boards.make("fuzz") / "mutate"
     done = subprocess.run([program, "30000", "7"], capture_output=True, text=True)

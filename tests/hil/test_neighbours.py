@@ -23,6 +23,7 @@ def test_the_pytest_plugin_claims_nothing_in_other_projects(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_the_conformance_suite_runs_as_tests(python, tmp_path):
     told = ["--hil-device", "emulator:ideal?seed=1", "-k", "watchdog", "-p", "no:randomly", "-q"]
     done = python.run(["-m", "pytest", "--pyargs", "hil.conformance", *told], capture_output=True, cwd=tmp_path)

@@ -245,6 +245,7 @@ def test_a_product_device_on_a_wire_relaxes_to_the_same_equilibrium(served, tmp_
         assert max(float((a - b).abs().max()) for a, b in zip(got, true, strict=True)) < 0.12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("protocol", "endpoint"), [("serial", SerialEndpoint), ("scpi", ScpiEndpoint)])
 def test_the_emulated_firmware_of_a_product_platform_conforms(protocol, endpoint):
     device = Device(Chip(load("openmena-8x8-like"), seed=1))

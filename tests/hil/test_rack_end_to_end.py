@@ -43,6 +43,7 @@ def patient(path):
     return path
 
 
+@pytest.mark.long
 def test_training_through_the_served_rack_takes_what_the_plan_said(served, tmp_path):
     server, path = served
     patient(path)

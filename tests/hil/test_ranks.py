@@ -97,6 +97,7 @@ def test_two_ranks_train_as_one_process_on_the_joined_batch_and_resume_as_one(to
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
 
 
+@pytest.mark.long
 def test_a_run_of_one_process_goes_on_as_two(torchrun, tmp_path):
     write(tmp_path, run=EXPERIMENT["run"] | {"epochs": 1})
     main_exits_ok(arguments(tmp_path, tmp_path / "whole"))
@@ -108,6 +109,7 @@ def test_a_run_of_one_process_goes_on_as_two(torchrun, tmp_path):
     assert checkpoint.newest(tmp_path / "grown/ranks/1/checkpoints").facts["position"]["step"] == 4
 
 
+@pytest.mark.long
 def test_a_rank_whose_device_fails_stops_all_with_one_message_and_two_chips_have_their_own_noise(torchrun, tmp_path):
     run = EXPERIMENT["run"] | {"dtype": "float32"}
     write(tmp_path, device="emulator:mixed-8bit?seed={rank}", estimator={}, run=run)

@@ -72,6 +72,7 @@ def test_it_conforms_over_wires(doors):
     assert [o.verdict for o in result.outcomes if o.check.name == "outputs.link-lost"] == ["passed"]
 
 
+@pytest.mark.long
 def test_a_slow_instrument_conforms_where_a_reply_was_on_its_way_when_it_was_cleared():
     """Each reply leaves 0.1 s after its message; a host takes a socket for clear that was quiet for a fifth of that."""
     late = FaultPlan({"late_reply": 1.0}, late_s=0.1)

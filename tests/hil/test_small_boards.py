@@ -122,6 +122,7 @@ def test_its_weights_are_moved_by_pulses(sheet, on_a_wire, tmp_path):
         assert float(moved_s) * bench.datasheet.neurons.transimpedance_ohm == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", ["serial", "scpi"])
 def test_a_board_of_one_frame_conforms(protocol, tmp_path, monkeypatch):
     path = tmp_path / "one-frame.toml"

@@ -147,6 +147,7 @@ def test_trainings_that_are_killed_or_ended_go_on_and_a_done_study_repeats_nothi
     assert "2 of them done before" in capsys.readouterr().out and attempts(folder) == noted
 
 
+@pytest.mark.long
 def test_workers_of_two_schedulers_that_are_killed_are_replaced(python, hold, tmp_path):
     """The study goes on at the second scheduler where it was stopped at the first; at both a worker is lost."""
     folder, killed, (there, held) = tmp_path / "study", [], hold

@@ -198,6 +198,7 @@ def test_dither_makes_nudges_below_one_code_count_on_average():
     assert torch.allclose(gradients[True], exact.bias_0.grad, rtol=0.1)
 
 
+@pytest.mark.long
 def test_digits_learn_by_pulses_alone():
     experiment = load_experiment("digits", ['update.kind="pulsed"', "update.lr=0.003"])
     counterpart = EmulatorBench(Chip(load("ecram"), 0), "emulator:ecram")

@@ -281,7 +281,11 @@ def machine_for(group):
 
 
 @pytest.mark.parametrize("protocol", ["serial", "scpi"])
-@pytest.mark.parametrize(("defect", "group"), DEFECTS.items(), ids=lambda item: getattr(item, "__name__", item))
+@pytest.mark.parametrize(
+    ("defect", "group"),
+    [pytest.param(*found, marks=pytest.mark.long if "watchdog" in found[1] else ()) for found in DEFECTS.items()],
+    ids=lambda item: getattr(item, "__name__", item),
+)
 def test_both_suites_find(defect, group, protocol, monkeypatch):
     if protocol == "scpi" and defect is bias_rows_are_not_counted:
         pytest.skip("SCPI does not answer a topology with sizes")

@@ -90,6 +90,7 @@ def lines_of(process, count):
     return found
 
 
+@pytest.mark.long
 def test_first_commands_training_over_every_door_and_the_refusal_of_a_pseudo_terminal(walk, emulated, tmp_path):
     board = emulated("discrete-board")
     addresses = lines_of(board, 3)  # without a door named all that there are: no pseudo-terminal

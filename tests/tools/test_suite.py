@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 HERE = Path(__file__).parent
 
@@ -19,6 +20,7 @@ def wait_for(condition, seconds=120.0):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_sigterm_ends_the_suite_and_its_workers(python, tmp_path):
     said = tmp_path / "pid"
     environment = os.environ | {"SAYS_ITS_PID": str(said)}

@@ -87,6 +87,7 @@ def regression_error(kind, lr, seed, steps=300, zero_off=0.0, states=20, **setti
     return float((arrays[0].weights(0, slice(None), 1) - wanted).square().mean().sqrt())
 
 
+@pytest.mark.long
 def test_rules_for_bad_cells_come_nearer_to_the_weights_than_plain_pulses():
     plain = regression_error("pulsed", 0.05, 0)
     found = {kind: regression_error(kind, 0.05, 0) for kind in BY_PULSES if kind != "pulsed"}
