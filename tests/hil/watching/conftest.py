@@ -172,8 +172,43 @@ def browser():
         pytest.skip(f"no browser driver: {ran.stderr.strip()}")
     with sync.sync_playwright() as playwright:
         try:
-            opened = playwright.chromium.launch(executable_path=there, args=["--no-sandbox"])
+            opened = playwright.chromium.launch(executable_path=there, args=["--no-sandbox", "--disable-gpu"])
         except sync.Error as error:
             pytest.skip(f"no browser: {str(error).splitlines()[0]}")
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser):
+    """One page for all tests of a module: another one costs the processor a second."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def visit(tab):
+    """`visit(address, inside, width, scheme)` opens a page; nothing it does may fail, or ask for what is not inside."""
+    wrong, heard = [], []
+
+    def hear(event, heeded):
+        tab.on(event, heeded)
+        heard.append((event, heeded))
+
+    def go(address, inside, width, scheme):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(color_scheme=scheme)
+        hear("pageerror", lambda error: wrong.append(str(error)))
+        hear("request", lambda asked: None if asked.url.startswith((*inside, "data:")) else wrong.append(asked.url))
+        hear("request", lambda asked: None if asked.method == "GET" else wrong.append(asked.method))
+        tab.goto(address)
+        return tab
+
+    yield go
+    for event, heeded in heard:
+        tab.remove_listener(event, heeded)
+    tab.unroute_all()
+    tab.goto("about:blank")
+    tab.mouse.move(0, 0)
+    assert wrong == []

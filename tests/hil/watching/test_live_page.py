@@ -6,26 +6,17 @@ import pytest
 
 
 @pytest.fixture
-def look(browser, page, tmp_path):
+def look(visit, page, tmp_path):
     """`look()` opens the page; nothing it does may fail, complain or ask anybody else."""
-    contexts, wrong = [], []
     (tmp_path / "runs").mkdir(exist_ok=True)
 
     def make(width=1200, scheme="light"):
         address = page(tmp_path / "runs")
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        shown = contexts[-1].new_page()
+        shown = visit(address, [address], width, scheme)
         shown.set_default_timeout(30_000)
-        shown.on("pageerror", lambda error: wrong.append(str(error)))
-        shown.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url))
-        shown.on("request", lambda asked: None if asked.method == "GET" else wrong.append(asked.method))
-        shown.goto(address)
         return shown
 
-    yield make
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    return make
 
 
 def into(shown, text):

@@ -12,7 +12,7 @@ LOSS = [2.0 * math.exp(-step / 30) + 0.01 for step in STEPS]
 
 
 @pytest.fixture
-def report(browser, tmp_path):
+def report(visit, tab, tmp_path):
     """`report(width, scheme)`: the page of a report; it asks nobody, and nothing fails."""
     drawings = [
         figures.Panel("Loss", figures.lines([figures.Curve("training", STEPS, LOSS)], "step", "loss", log=True)),
@@ -21,21 +21,19 @@ def report(browser, tmp_path):
     sections = [Section("Learning", [Figure(figures.row(drawings))]), Section("More", [Text("something else")]),
                 Section("Wide", [Table([f"a long column {n}" for n in range(30)], [["1"] * 30])])]  # fmt: skip
     write(tmp_path / "report.html", Page("A run", "somewhere", [Badge("run", "finished", "good")], sections))
-    contexts, wrong = [], []
+    said = []
 
     def make(width=1100, scheme="light"):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        shown = contexts[-1].new_page()
-        shown.on("pageerror", lambda error: wrong.append(str(error)))
-        shown.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        shown.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url))
-        shown.goto((tmp_path / "report.html").as_uri())
-        return shown
+        return visit((tmp_path / "report.html").as_uri(), ["file:"], width, scheme)
 
+    def heard(words):
+        if words.type == "error":
+            said.append(words.text)
+
+    tab.on("console", heard)
     yield make
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    tab.remove_listener("console", heard)
+    assert said == []
 
 
 def pointer_at(shown, panel, x, y):
