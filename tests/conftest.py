@@ -37,6 +37,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # what runs in the tests' process is compared with what commands do: all on the CPU (`hil/cuda` pretends a GPU)
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+PROCESSORS = os.cpu_count() or 1
+
 # which way is fastest is not to decide what tests see
 os.environ["CROSSBAR_HIL_CONVOLUTIONS"] = "rule"
 
@@ -118,7 +120,7 @@ def _what_a_test_registers_is_its_own(monkeypatch):
 def _longer(own=0):
     """Processes that run, at least so many of our own, for each processor; 1 at least."""
     running = max(own, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
-    return max(1.0, running / (os.cpu_count() or 1))
+    return max(1.0, running / PROCESSORS)
 
 
 @pytest.fixture

@@ -24,8 +24,6 @@ def _what_was_there_before_is_not_searched():
     """Garbage of the steps is younger; a look at all that a whole session has imported takes a second each time."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def stepper(address, batch):
