@@ -203,7 +203,7 @@ class CBoards:
         if shutil.which("make") is None:
             pytest.skip("no make")
         # to compile well takes three times as long, and most boards run for a moment
-        options = ["OPTIMIZED=-O0", *options, *wanted]
+        options = ["OPTIMIZED=-O0", "CAREFUL=-O0", *options, *wanted]
         command = ["make", "-s", "-C", str(sources), f"BUILD={folder}", f"CC={cc}", *options]
         with FileLock(f"{folder}.lock"):
             done = subprocess.run(command, capture_output=True, text=True)

@@ -21,7 +21,7 @@ def written(folder):
 
 
 def test_dialogues_that_reach_the_whole_core_leave_sanitizers_nothing_to_say(c_boards, tmp_path):
-    campaigns = c_boards.make("fuzz")
+    campaigns = c_boards.make("fuzz", "CAREFUL=-O1")
     dialogues = written(tmp_path / "dialogues")
     done = subprocess.run([campaigns / "replay", *dialogues], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"{len(dialogues)} inputs: no finding\n"), done.stderr[-3000:]

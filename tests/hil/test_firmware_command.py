@@ -64,7 +64,7 @@ def test_a_folder_in_use_or_a_device_the_firmware_is_not_are_refused(tmp_path, f
 
 @pytest.mark.long
 def test_a_short_mutation_campaign_finds_nothing(c_boards):
-    program = c_boards.make("fuzz") / "mutate"
+    program = c_boards.make("fuzz", "CAREFUL=-O1") / "mutate"
     done = subprocess.run([program, "30000", "7"], capture_output=True, text=True)
     assert done.returncode == 0 and "no finding" in done.stdout, done.stderr[-2000:]
 
@@ -72,7 +72,7 @@ def test_a_short_mutation_campaign_finds_nothing(c_boards):
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_million_mutated_inputs_find_nothing(c_boards, seed):
-    program = c_boards.make("fuzz") / "mutate"
+    program = c_boards.make("fuzz", "CAREFUL=-O1") / "mutate"
     done = subprocess.run([program, "1000000", str(seed)], capture_output=True, text=True)
     assert done.returncode == 0 and "no finding" in done.stdout, done.stderr[-2000:]
 
