@@ -42,6 +42,13 @@ def library() -> Library | None:
         return _library()
 
 
+def form_beside() -> threading.Thread:
+    """Forms the functions while something else is done: who needs them before they are ready waits in `library`."""
+    forming = threading.Thread(target=library, name="forming compiled functions")
+    forming.start()
+    return forming
+
+
 @cache
 def _library() -> Library | None:
     if importlib.util.find_spec("llvmlite") is None:

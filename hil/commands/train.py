@@ -244,6 +244,7 @@ def _open_and_train(
                 watched(),
                 garbage.kept(),
             ):
+                threads.form_beside(model)
                 outcome = train(experiment, model, bench, dataset, opened, screen, lambda: stop.signal, ranks, watched)
                 if outcome.signal is not None:
                     stop.heard()  # what is left, outputs off and a report, is not broken off

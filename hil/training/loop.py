@@ -257,7 +257,6 @@ def step(
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     labels = labels.to(images.device)
-    parameters = list(state.model.parameters())
     state.optimizer.zero_grad(set_to_none=True)
     try:
         with watched():
@@ -268,7 +267,7 @@ def step(
         ranks.check(error)
         raise
     sums = torch.stack([mean.detach().double() * len(labels), goal.judge(scores.detach(), labels).sum()])
-    ranks.exchange(parameters, sums)
+    ranks.exchange(state.model, sums)
     state.optimizer.step()
     sent = cells.step(state.position.step, lr / state.optimizer.defaults["lr"])
     return sums, {} if sent is None else {"pulses": sent.pulses, "capped": sent.capped}

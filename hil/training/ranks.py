@@ -82,11 +82,11 @@ class Ranks:
         if failed > 0:
             raise RankError(self._explain(failure, when))
 
-    def exchange(self, parameters: list[nn.Parameter], sums: Tensor) -> None:
+    def exchange(self, model: nn.Module, sums: Tensor) -> None:
         """Averages gradients, in one message, and adds sums over all ranks, in place.
 
         Args:
-            parameters: Whose `.grad`; one without a gradient counts as zero.
+            model: Whose parameters have gradients; one without counts as zero.
             sums: (n,).
 
         Raises:
@@ -95,6 +95,7 @@ class Ranks:
         if self.count == 1:
             return
         self.check()
+        parameters = list(model.parameters())
         with torch.no_grad():
             flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
             dist.all_reduce(flat)

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from emulator.compiled import library
 from hil.counterparts.compiled import Compiled
 from hil.learning.model import energy_blocks
 from hil.training.run.documents import sessions
@@ -68,6 +69,12 @@ def choose(model: nn.Module, batch: int, run: Path | None = None) -> str:
         return ""
     torch.set_num_threads(1)
     return f"on one thread: {usual} are not faster for layers of this size (OMP_NUM_THREADS={usual} asks for them)"
+
+
+def form_beside(model: nn.Module) -> None:
+    """Has the functions that its blocks settle or convert by formed while a run begins, not within its first step."""
+    if any(isinstance(block.array, Compiled) for block in energy_blocks(model).values()):
+        library.form_beside()
 
 
 def _compiled(model: nn.Module) -> bool:

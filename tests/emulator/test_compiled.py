@@ -10,6 +10,7 @@ import torch
 
 from emulator import chain_compiled, compiled_converters, converters
 from emulator.channels import EXACT, Channels, Noise
+from emulator.compiled import library
 from emulator.network import Network, Stop, relax
 from emulator.neurons import Neurons, ideal_neurons
 from emulator.packed import pack
@@ -159,3 +160,12 @@ def test_other_types_and_narrow_layers_are_converted_by_tensors():
     for value in (torch.rand(3, 64, dtype=torch.float64), torch.rand(3, 5), torch.rand(0, 64)):
         assert compiled_converters.read(adc, value, EXACT) is None
         assert converters.convert_state(adc, value)[0].shape == value.shape
+
+
+def test_functions_are_formed_beside_what_is_done_meanwhile(compiled):
+    library._library.cache_clear()
+    forming = library.form_beside()
+    found = library.library()
+    forming.join()
+    assert found is not None and found is library.library()
+    assert library._library.cache_info().misses == 1

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from emulator import chain_compiled
+from emulator.compiled import library
 from firmware_specs import datasheets
 from firmware_specs.chains import conv_chain, dense_chain
 from hil.counterparts.opening.bench import open_bench
@@ -133,3 +134,15 @@ def transient(path):
         text = text.replace(f"[{section}]\n", f"[{section}]\n{line}\n")
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(
+    ("address", "formed"),
+    [("reference:", 1), ("emulator:mixed-8bit?seed=1", 1), ("emulator:arc-two-32x32-like?seed=1", 0)],
+)
+def test_functions_are_formed_beside_a_beginning_run_where_its_blocks_have_them(monkeypatch, address, formed):
+    told = list[None]()
+    monkeypatch.setattr(library, "form_beside", lambda: told.append(None))
+    with open_bench(address) as bench:
+        threads.form_beside(torch.nn.Sequential(EnergyBlock(dense_chain([12, 8]), bench)))
+    assert len(told) == formed
