@@ -5,6 +5,7 @@ import contextlib
 import functools
 import gc
 import importlib.util
+import logging
 import os
 import re
 import shlex
@@ -30,6 +31,10 @@ gc.disable()
 
 # nothing that a test writes is to outlive a power failure, and a disk takes milliseconds for each of 16,000 promises
 os.fsync = lambda file: None
+
+# a package that speaks to the root logger would make a handler on the standard error of that test, which is closed
+# when the next one speaks
+logging.getLogger().addHandler(logging.NullHandler())
 
 # on the small tensors of tests a second thread only waits for the first
 os.environ.setdefault("OMP_NUM_THREADS", "1")
