@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from emulator.couplings import Coupling, Shared, repeated
+from emulator.couplings import Coupling, Shared, channels_last, repeated
 from emulator.neurons import Neurons, Past
 from firmware_specs.topology import Topology
 
@@ -17,6 +17,15 @@ States = tuple[Tensor, ...]
 Ups = list[tuple[Tensor, Shared] | None]
 """Each coupling's upward current, and what `down` shares of it; None where it has to be formed anew."""
 Nudge = Tensor | Callable[[Tensor], Tensor]
+
+
+def laid_out(
+    drive: Tensor, nudge: Nudge | None, start: States | None, offsets: States | None
+) -> tuple[Tensor, Nudge | None, States | None, States | None]:
+    """Currents and states of a phase, maps with their channels side by side."""
+    nudge = channels_last(nudge) if isinstance(nudge, Tensor) else nudge
+    start, offsets = (None if given is None else tuple(map(channels_last, given)) for given in (start, offsets))
+    return channels_last(drive), nudge, start, offsets
 
 
 class Layered(Protocol):

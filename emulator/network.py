@@ -20,8 +20,8 @@ from torch import Tensor
 from emulator import sharing
 from emulator.chain import Chain
 from emulator.chain_layers import Bound
-from emulator.couplings import Coupling, Rounding, channels_last, repeated
-from emulator.currents import Currents, Nudge, States, Team, moved, restless
+from emulator.couplings import Coupling, Rounding, repeated
+from emulator.currents import Currents, Nudge, States, Team, laid_out, moved, restless
 from emulator.looks import between_looks, look_every
 from emulator.neurons import Neurons
 from firmware_specs.given import is_real, is_whole
@@ -176,7 +176,7 @@ def relax(
     quick = _by_chain(network, drive, nudge, start, stop, offsets, copies)
     if quick is not None:
         return quick
-    drive, nudge, start, offsets = _laid_out(drive, nudge, start, offsets)
+    drive, nudge, start, offsets = laid_out(drive, nudge, start, offsets)
     every = stop.check_every or look_every(drive.device)
     rounding = Rounding(coarse=network.mixed and start is not None, lead=0 if start is not None else EXACT_LEAD)
     alike = not callable(nudge) and all(isinstance(n, Neurons) for n in network.neurons)
@@ -239,15 +239,6 @@ def _team(
     currents = Currents(working, inflow, own_nudge, own, pace)
     begun = None if start is None else tuple(sharing.part(s, share, 1) for s in start)
     return Team(currents, *currents.resume(begun, copies))
-
-
-def _laid_out(
-    drive: Tensor, nudge: Nudge | None, start: States | None, offsets: States | None
-) -> tuple[Tensor, Nudge | None, States | None, States | None]:
-    """The same, maps with their channels side by side."""
-    nudge = channels_last(nudge) if isinstance(nudge, Tensor) else nudge
-    start, offsets = (None if given is None else tuple(map(channels_last, given)) for given in (start, offsets))
-    return channels_last(drive), nudge, start, offsets
 
 
 def _by_chain(
