@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +23,7 @@ from drivers.device_kind import is_served
 from drivers.doors import BAUD, SCPI, Address, Options
 from drivers.errors import Busy, CorruptFrame, DeviceError, LinkLost, LinkTimeout, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.library_warnings import unheard
 from drivers.lock import DeviceLock, owner_of
 from drivers.recording import Recorded
 from firmware_specs import platform
@@ -233,8 +233,7 @@ def _visa_resources(lan: bool) -> list[str]:
 
     kinds = {InterfaceType.usb, InterfaceType.gpib} | ({InterfaceType.tcpip} if lan else set())
     names: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unheard:
         for (interface, _), session in Session.iter_valid_session_classes():
             if interface in kinds:
                 with contextlib.suppress(Exception):  # a missing USB library is no reason to list nothing

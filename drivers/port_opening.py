@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ import serial
 from serial.urlhandler import protocol_socket
 
 from drivers.errors import OutOfRange
+from drivers.library_warnings import unheard
 from firmware_specs import platform
 
 SLICE_S = 0.01
@@ -45,8 +45,7 @@ def opened(url: str, baud: int, lines: ControlLines) -> Any:
     # `port` raises ValueError itself for one that cannot be; pyserial would leave a socket open
     if url.lower().startswith(("socket://", "rfc2217://")) and urlsplit(url).port is None:
         raise ValueError(f"{url} names no port")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # pyserial starts its threads in the old way
+    with unheard:  # pyserial starts its threads in the old way
         port: Any = serial.serial_for_url(
             url,
             baudrate=baud,

@@ -15,7 +15,6 @@ import math
 import os
 import socket
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pyvisa
@@ -26,6 +25,7 @@ from drivers.deadline_socket import DeadlineSocket
 from drivers.descriptor import CHUNK, Descriptor
 from drivers.errors import CorruptFrame, LinkLost, LinkTimeout, OutOfRange, ProtocolViolation
 from drivers.library_errors import LIBRARY_ERRORS, translate
+from drivers.library_warnings import unheard
 from drivers.pyvisa_py_sessions import hislip_of, socket_of, with_deadlines
 from drivers.transport import ReadBuffer, within
 from firmware_specs import platform
@@ -293,6 +293,5 @@ def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
 
 
 def _close_quietly(resource: MessageBasedResource) -> None:
-    with contextlib.suppress(*LIBRARY_ERRORS), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with contextlib.suppress(*LIBRARY_ERRORS), unheard:
         resource.close()

@@ -6,7 +6,6 @@ therefore written through its channel's own `write` with nine significant digits
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from drivers.instruments.pymeasure_adapter import adapted
 from drivers.instruments.readback import confirm, holds, reading
 from drivers.instruments.smu import SmuChannel, Source
 from drivers.instruments.tsp import LAST_RESORT, greet
+from drivers.library_warnings import unheard
 from drivers.roles import Measured
 from firmware_specs.racks.facts import Facts
 
@@ -49,8 +49,7 @@ class Keithley2600(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, tsp_errors)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # PyMeasure asks its users whether TSP boxes speak SCPI
+        with unheard:  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = adapted(Maintained, dialogue, name)
         self.deadman: Deadman | None = None
         self._met = True  # False from the first question until a reset went well
