@@ -160,7 +160,7 @@ class Poll:
     """
 
     def __init__(self, number: int) -> None:
-        self._number = number
+        self._number, self._terminal = number, os.isatty(number)
         self._in, self._both, self._out = select.poll(), select.poll(), select.poll()
         self._in.register(number, select.POLLIN)
         self._both.register(number, select.POLLIN | select.POLLOUT)
@@ -181,8 +181,19 @@ class Poll:
         return bool(self._out.poll(timeout_s * 1000.0))
 
     def read(self, most: int) -> bytes:
-        """What is here."""
-        return os.read(self._number, most)
+        """What is here; b"" where the other side hung up.
+
+        Raises:
+            BlockingIOError: nothing is; a terminal says so in the words of one that hung up where it waits for no least
+                number of bytes (VMIN 0, termios(3)).
+        """
+        chunk = os.read(self._number, most)
+        if self._terminal and not chunk and not self._hung_up():
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return chunk
+
+    def _hung_up(self) -> bool:
+        return any(happened & ~select.POLLIN for _, happened in self._in.poll(0))
 
     def write(self, data: memoryview) -> int:
         """Sends what goes out at once."""
