@@ -233,7 +233,7 @@ def _visa_resources(lan: bool) -> list[str]:
 
     kinds = {InterfaceType.usb, InterfaceType.gpib} | ({InterfaceType.tcpip} if lan else set())
     names: list[str] = []
-    with unheard:
+    with unheard():
         for (interface, _), session in Session.iter_valid_session_classes():
             if interface in kinds:
                 with contextlib.suppress(Exception):  # a missing USB library is no reason to list nothing

@@ -45,7 +45,7 @@ def opened(url: str, baud: int, lines: ControlLines) -> Any:
     # `port` raises ValueError itself for one that cannot be; pyserial would leave a socket open
     if url.lower().startswith(("socket://", "rfc2217://")) and urlsplit(url).port is None:
         raise ValueError(f"{url} names no port")
-    with unheard:  # pyserial starts its threads in the old way
+    with unheard():  # pyserial starts its threads in the old way
         port: Any = serial.serial_for_url(
             url,
             baudrate=baud,

@@ -293,5 +293,5 @@ def _open(name: str, library: str, deadline: float) -> MessageBasedResource:
 
 
 def _close_quietly(resource: MessageBasedResource) -> None:
-    with contextlib.suppress(*LIBRARY_ERRORS), unheard:
+    with contextlib.suppress(*LIBRARY_ERRORS), unheard():
         resource.close()

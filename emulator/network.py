@@ -166,7 +166,8 @@ def relax(
         nudge: Current into the last layer: a constant (batch, *last), or a function of the present last state.
         start: Initial states; zeros when omitted.
         stop: Bound and tolerance.
-        offsets: Constant currents into every layer beside drive and nudge, (batch, *layer) each (read noise).
+        offsets: Constant currents into every layer beside drive and nudge (read noise), (batch, *layer) each; of copies
+            (copies * batch, *layer).
         copies: Relaxes so many phases of the same drive and start as one batch; nudge and result have
             copies * batch samples.
 

@@ -27,10 +27,11 @@ class PseudoTerminal:
 
     def read(self, most=65536):
         """Waits for what the host sent; b"" once it is closed."""
-        with self._used():
+        with contextlib.suppress(BrokenPipeError), self._used():
             if self._told in select.select([self._told, self._controller], [], [])[0]:
                 return b""
             return os.read(self._controller, most)
+        return b""
 
     def write(self, data):
         """Sends all of it; BrokenPipeError once it is closed."""

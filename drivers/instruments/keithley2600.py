@@ -49,7 +49,7 @@ class Keithley2600(BenchInstrument):
 
     def __init__(self, dialogue: Dialogue, name: str, line_hz: float = 50.0, facts: Facts | None = None) -> None:
         super().__init__(dialogue, name, line_hz, facts, tsp_errors)
-        with unheard:  # PyMeasure asks its users whether TSP boxes speak SCPI
+        with unheard():  # PyMeasure asks its users whether TSP boxes speak SCPI
             self.maintained = adapted(Maintained, dialogue, name)
         self.deadman: Deadman | None = None
         self._met = True  # False from the first question until a reset went well

@@ -249,8 +249,10 @@ class PosixTerminal:
         """Hangs up; whatever is done with it afterwards fails, and touches nothing that has its number by then."""
         theirs, self._theirs = self._theirs, CLOSED
         ours, self._ours = self._ours, CLOSED
-        os.close(theirs)
-        os.close(ours)
+        try:
+            os.close(theirs)
+        finally:
+            os.close(ours)
 
 
 def open_terminal() -> PosixTerminal:

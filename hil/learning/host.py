@@ -11,6 +11,7 @@ class HostLayers(nn.Sequential):
     """`nn.Sequential`; on a CPU, maps that are convolved have their channels side by side.
 
     Convolutions and rectifiers take as long either way, pooling a twentieth. Energy blocks work in that layout, too.
+    Images of one channel lie the same way in both layouts, and torch goes on with the other one.
     """
 
     def forward(self, input: Tensor) -> Tensor:

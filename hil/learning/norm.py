@@ -26,10 +26,12 @@ class MapNorm(nn.BatchNorm2d):
             return super().forward(input)
         if input.device.type != "cpu" or not input.is_contiguous(memory_format=torch.channels_last):
             return super().forward(input)
+        count = input.numel() // input.shape[1]
+        if count < 2 or input.dtype != self.get_buffer("running_mean").dtype:
+            return super().forward(input)  # too few values for a variance; torch.autocast
         normalized: Tensor
         normalized, mean, variance = _Normalize.apply(input, self.eps, self.weight, self.bias)
         with torch.no_grad():
-            count = input.numel() // input.shape[1]
             self.get_buffer("num_batches_tracked").add_(1)
             self.get_buffer("running_mean").lerp_(mean, self.momentum)
             self.get_buffer("running_var").lerp_(variance * (count / (count - 1)), self.momentum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import time
@@ -25,7 +26,7 @@ class EventFile:
     """Scalars of every step, scalars and weight histograms of every epoch.
 
     TensorBoard's own writers open the file by its name for every record, in a thread: in a folder that is moved away
-    they write at its old place, which may be another run's by then. This one holds the file, and nobody waits for it.
+    they write at its old place, which may be another run's by then. This one holds the file and writes at once.
 
     Args:
         folder: Where the event file goes.
@@ -56,7 +57,7 @@ class EventFile:
     def __enter__(self) -> Self:
         if isinstance(self._bench, Leased):
             with busy(self._bench, OPENING_S):
-                self._records  # noqa: B018 - opens the file
+                self._records.prepare_histograms()
         return self
 
     def __exit__(
@@ -75,8 +76,8 @@ class _Records:
 
         folder.mkdir(parents=True, exist_ok=True)
         now_ns = time.time_ns()
-        name = f"events.out.tfevents.{now_ns // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now_ns % 10**9}"
-        self._event, self._file = Event, (folder / name).open("xb", buffering=0)
+        name = f"events.out.tfevents.{now_ns // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now_ns % 10**9:09d}"
+        self._event, self._file = Event, (folder / name).open("xb")
         self._record = RecordWriter(self._file)
         self._add(0, file_version="brain.Event:2")
         if begin:
@@ -86,6 +87,10 @@ class _Records:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         self._add(step, summary=Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()]))
+
+    def prepare_histograms(self) -> None:
+        """Loads what they need, TensorFlow where it is installed."""
+        importlib.import_module("torch.utils.tensorboard.summary")
 
     def histogram(self, step: int, name: str, values: Tensor) -> None:
         from torch.utils.tensorboard.summary import histogram
@@ -97,6 +102,7 @@ class _Records:
 
     def _add(self, step: int, **content: Any) -> None:
         self._record.write(self._event(wall_time=time.time(), step=step, **content).SerializeToString())
+        self._file.flush()
 
 
 @cache

@@ -73,19 +73,19 @@ def test_a_second_reader_of_a_terminal_costs_answers_and_is_no_error(pty_wire, d
                 with contextlib.suppress(BlockingIOError):
                     stolen.append(os.read(other, 1))
 
-    stealing = threading.Thread(target=steal)
+    stealing = threading.Thread(target=steal, daemon=True)
     stealing.start()
-    had = lost = 0
-    for _ in range(200):
-        port.write(b"!", deadline())
-        try:
-            had += len(port.read_exact(1, deadline(0.05)))
-        except LinkTimeout:
-            lost += 1
-        if lost and had:
-            break
-    stop.set()
-    stealing.join(20)
-    os.close(other)
-    port.close()
-    assert had and lost and stolen
+    had = 0
+    try:
+        for _ in range(200):
+            port.write(b"!", deadline())
+            with contextlib.suppress(LinkTimeout):
+                had += len(port.read_exact(1, deadline(0.05)))
+            if stolen and had:
+                break
+    finally:
+        stop.set()
+        stealing.join(20)
+        os.close(other)
+        port.close()
+    assert had and stolen

@@ -11,7 +11,7 @@ from drivers.library_warnings import unheard
 
 def test_nothing_is_heard_within_and_everything_after():
     warnings.simplefilter("error")
-    with unheard:
+    with unheard():
         warnings.warn("not heard", FutureWarning, stacklevel=1)
     with pytest.raises(FutureWarning, match="again"):
         warnings.warn("heard again", FutureWarning, stacklevel=1)
@@ -21,11 +21,12 @@ def test_overlapping_uses_end_in_any_order():
     """As of two threads: the first to come is the first to go."""
     warnings.simplefilter("error")
     before = list(warnings.filters)
-    unheard.__enter__()
-    unheard.__enter__()
-    unheard.__exit__(None, None, None)
+    first, second = unheard(), unheard()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
     warnings.warn("not heard by the second", FutureWarning, stacklevel=1)
-    unheard.__exit__(None, None, None)
+    second.__exit__(None, None, None)
     assert list(warnings.filters) == before
     with pytest.raises(FutureWarning):
         warnings.warn("heard", FutureWarning, stacklevel=1)
@@ -33,7 +34,7 @@ def test_overlapping_uses_end_in_any_order():
 
 def test_an_error_within_passes_and_ends_it():
     before = list(warnings.filters)
-    with pytest.raises(ValueError, match="of the library"), unheard:
+    with pytest.raises(ValueError, match="of the library"), unheard():
         raise ValueError("of the library")
     assert list(warnings.filters) == before
 
@@ -44,7 +45,7 @@ def test_threads_that_come_and_go_leave_the_filters_as_they_were():
 
     def use():
         for _ in range(200):
-            with unheard:
+            with unheard():
                 try:
                     warnings.warn("not heard", FutureWarning, stacklevel=1)
                 except FutureWarning:

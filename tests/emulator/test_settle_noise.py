@@ -244,9 +244,10 @@ def test_maps_of_a_chip_keep_their_channels_side_by_side_from_sweep_to_sweep(law
     chip = programmed(sheet(read_noise=law, neurons=mismatch), CONV)
     chip.settle(0, drive_for(chip, 3))
     phases = Phases.begin(chip.arrays[0], 1e-5, torch.Generator().manual_seed(0))
-    free, offsets = phases.free(drive_for(chip, 3) * chip.datasheet.neurons.transimpedance_ohm, None)
+    drive = drive_for(chip, 3) * chip.datasheet.neurons.transimpedance_ohm
+    free, offsets = phases.free(drive, None)
     nudges = [torch.full((3, 3, 3, 3), level, dtype=torch.float64) for level in (0.1, -0.1)]
-    for relaxed in (free, *phases.nudged(drive_for(chip, 3), nudges, free, offsets)):
+    for relaxed in (free, *phases.nudged(drive, nudges, free, offsets)):
         assert all(s.is_contiguous(memory_format=torch.channels_last) for s in relaxed.states)
     assert all(each.stride(0) == 1 for n in phases.network.neurons for each in (n.gain, n.offset))
 

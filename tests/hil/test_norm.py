@@ -79,3 +79,33 @@ def test_layers_without_convolutions_leave_their_input_as_it_is():
     image = torch.rand(2, 3, 4, 4)
     assert torch.equal(HostLayers(nn.Flatten())(image), image.flatten(1))
     assert HostLayers()(image) is image
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("batch", [0, 1])
+def test_too_few_values_for_a_variance_are_what_they_are_to_torch(affine, batch):
+    ours, theirs = norms(affine)
+    x = torch.ones(batch, 8, 1, 1, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+
+    def outcome(norm):
+        try:
+            return norm(x).shape
+        except ValueError as error:
+            return str(error)
+
+    assert outcome(ours) == outcome(theirs)
+    for name, buffer in theirs.named_buffers():
+        torch.testing.assert_close(ours.get_buffer(name), buffer)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_autocast_is_left_to_torch(affine):
+    ours, theirs = MapNorm(8, affine=affine), nn.BatchNorm2d(8, affine=affine)
+    layers, plain = HostLayers(nn.Conv2d(3, 8, 3), ours), nn.Sequential(nn.Conv2d(3, 8, 3), theirs)
+    plain.load_state_dict(layers.state_dict())
+    x = torch.rand(4, 3, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, wanted = layers(x), plain(x)
+    assert found.dtype == wanted.dtype
+    torch.testing.assert_close(found.float(), wanted.float(), rtol=0, atol=0.05)
+    torch.testing.assert_close(ours.running_var, theirs.running_var, rtol=1e-2, atol=1e-3)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 
 import pytest
 import torch
@@ -60,6 +61,14 @@ def test_what_an_earlier_session_wrote_beyond_the_checkpoint_is_hidden(folder, b
     assert len(list(folder.iterdir())) == 2
 
 
+def test_it_is_hidden_however_soon_the_next_session_comes(folder, bench, monkeypatch):
+    """TensorBoard reads files in the order of their names."""
+    for begin, now_ns, numbers in ((0, 1_800_000_000_099_000_000, [1, 2, 3]), (1, 1_800_000_000_101_000_000, [2])):
+        monkeypatch.setattr("time.time_ns", lambda now_ns=now_ns: now_ns)
+        steps(folder, bench, begin, numbers)
+    assert shown(folder, "train/loss") == [[(1, 1.0), (2, 0.5)]]
+
+
 def test_an_epoch_has_its_numbers_and_a_histogram_of_all_finite_weights(folder, bench):
     model = nn.Linear(3, 2)
     with torch.no_grad():
@@ -87,6 +96,7 @@ def test_values_that_are_not_finite_or_too_large_are_written_as_such(folder, ben
     assert math.isnan(nan) and infinite == large == math.inf
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder with an open file cannot be moved here")
 def test_a_folder_that_is_moved_takes_its_file_along(folder, bench):
     """And another run's folder in its place gets nothing of it, however soon it comes."""
     run = folder.parent
