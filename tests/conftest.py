@@ -1,17 +1,14 @@
 """What must be so before anything is imported, however the tests were started."""
 
 import atexit
-import contextlib
 import functools
 import gc
 import importlib.util
 import logging
 import os
-import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -53,8 +50,8 @@ os.environ["CROSSBAR_HIL_LEDGERS"] = LEDGERS
 atexit.register(shutil.rmtree, LEDGERS, ignore_errors=True)
 
 # a background job of a shell ignores these, and the programs that tests start and stop would inherit that
-for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-    if signal.getsignal(number) is signal.SIG_IGN:
+for number in (getattr(signal, name, None) for name in ("SIGINT", "SIGHUP", "SIGQUIT")):
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
@@ -78,29 +75,18 @@ def pytest_collection(session):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """What waits for seconds comes early: at the end of a run its worker would be the only one that works.
-
-    Of each worker's share, equal parts one after the other, such tests are spread over the first half.
-    """
+    """What waits for seconds comes early: at the end of a run its worker would be the only one that works."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
-    if not long or len(others) < 2 * len(long) * workers:
-        return
-    ordered = []
-    for worker in range(workers):
-        share = others[worker * len(others) // workers : (worker + 1) * len(others) // workers]
-        early = long[worker::workers]
-        step = max(1, len(share) // (2 * max(1, len(early))))
-        for place in range(0, len(share), step):
-            ordered += early[place // step :][:1] + share[place : place + step]
-    items[:] = ordered
+    if long and len(others) >= 2 * len(long) * workers:
+        items[:] = _module("order").spread(long, others, workers)
 
 
 def pytest_collection_finish():
     gc.enable()
     gc.freeze()
-    _module("warm/server").know_that_some_is_frozen()
+    _module("warm/spared").know_that_some_is_frozen()
     gc.set_threshold(20_000, 20, 20)  # by default every 700 objects: an eighth of the time of tests that train
 
 
@@ -184,79 +170,7 @@ def pytest_runtest_setup(item):
     else:
         os.environ["TESTS_RENDER_NOTHING"] = "1"
     if figures := sys.modules.get("hil.report.figures"):
-        _module("warm/server").render(figures)
-
-
-class CBoards:
-    """The reference firmware in C, built outside the source tree once for all workers; other sources for one."""
-
-    def __init__(self, folder, own):
-        self.folder, self._own = folder, own
-        folder.mkdir(exist_ok=True)
-
-    def make(self, *wanted, name="build", sources=None):
-        """Runs make, into a folder whose path it gives; skips where make or a compiler is missing."""
-        import firmware_specs.firmware
-
-        folder = (self._own if sources else self.folder) / name
-        sources = sources or Path(firmware_specs.firmware.__file__).parent
-        cc = next((cc for cc in (os.environ.get("CC"), "cc", "gcc", "clang") if cc and shutil.which(cc)), None)
-        options = []
-        if cc is None:
-            pytest.importorskip("ziglang", reason="no C compiler: cc, gcc, clang or ziglang")
-            cc, options = f"{sys.executable} -m ziglang cc", ["SANITIZERS=undefined"]
-        if shutil.which("make") is None:
-            pytest.skip("no make")
-        # to compile well takes three times as long, and most boards run for a moment
-        options = ["OPTIMIZED=-O0", "CAREFUL=-O0", *options, *wanted]
-        command = ["make", "-s", "-C", str(sources), f"BUILD={folder}", f"CC={cc}", *options]
-        with FileLock(f"{folder}.lock"):
-            done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-
-    @contextlib.contextmanager
-    def running(self, program, *options):
-        """A board as a process; its address. What a sanitizer finds fails the test."""
-        process = subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            yield process.stdout.readline().strip()
-            ended = process.poll()
-        finally:
-            process.terminate()
-            said = process.communicate()[1]
-        assert ended is None and not said, f"the board ended with {ended}: {said[:3000]}"
-
-    def image(self, frames):
-        """A Cortex-M3's program for QEMU, by frames of its longest message; skips where there is no compiler for it."""
-        if shutil.which("arm-none-eabi-gcc") is None:
-            pytest.skip("no compiler for Cortex-M3: apt-get install gcc-arm-none-eabi")
-        return self.make("mps2", f"FRAMES={frames}", name=f"mps2-{frames}") / "board.elf"
-
-    @contextlib.contextmanager
-    def on_qemu(self, frames):
-        """An emulated Cortex-M3 that runs the firmware; the pseudo-terminal of its UART."""
-        image = self.image(frames)
-        if shutil.which("qemu-system-arm") is None:
-            pytest.skip("no emulated Cortex-M3: apt-get install qemu-system-arm")
-        command = ["qemu-system-arm", "-M", "mps2-an385", "-display", "none", "-monitor", "none", "-serial", "pty"]
-        process = subprocess.Popen(
-            [*command, "-kernel", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
-        try:
-            yield re.search(r"redirected to (\S+)", process.stdout.readline())[1]
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-
-    @contextlib.contextmanager
-    def wire(self, program, **options):
-        """A wire to a board on a socket; by default the one with sanitizers."""
-        from hil.counterparts.opening.wire import open_wire
-
-        with self.running(program, "--tcp", "0", **options) as address, open_wire(address) as wire:
-            yield wire
+        _module("warm/spared").render(figures)
 
 
 @functools.cache
@@ -316,7 +230,7 @@ def pytest_configure_node(node):
 def c_boards(tmp_path_factory, request):
     own = tmp_path_factory.mktemp("firmware")
     shared = own.parents[1] if hasattr(request.config, "workerinput") else own  # of this run
-    return CBoards(shared / "firmware", own)
+    return _module("c_boards").CBoards(shared / "firmware", own)
 
 
 @pytest.fixture(scope="session")

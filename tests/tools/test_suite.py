@@ -40,3 +40,18 @@ def test_sigterm_ends_the_suite_and_its_workers(python, tmp_path):
             wait_for(lambda: not psutil.pid_exists(worker))
         finally:
             suite.kill()
+
+
+WITHOUT = """
+import filelock, os, signal, sys  # the first has its own way there
+for name in ("fcntl", "termios", "tty", "pty", "resource", "grp", "pwd"):
+    sys.modules[name] = None
+del signal.SIGHUP, signal.SIGQUIT, os.fork, os.getloadavg
+import pytest
+sys.exit(pytest.main(["-p", "no:cacheprovider", "-p", "no:randomly", "tests/tools/test_order.py"]))
+"""
+
+
+def test_tests_run_without_what_windows_lacks():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=HERE.parents[1], capture_output=True, text=True)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
