@@ -4,11 +4,14 @@
 core that half a million executions reached is reached again.
 """
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+import firmware_specs.firmware
 
 DIALOGUES = Path(__file__).with_name("c_core_dialogues.txt")
 
@@ -25,6 +28,18 @@ def test_dialogues_that_reach_the_whole_core_leave_sanitizers_nothing_to_say(c_b
     dialogues = written(tmp_path / "dialogues")
     done = subprocess.run([campaigns / "replay", *dialogues], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"{len(dialogues)} inputs: no finding\n"), done.stderr[-3000:]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize("other", ["FRAMES=1", "WINDOW=1", "CAREFUL=-O2 -g3"])
+def test_objects_of_other_sizes_are_not_linked_with(tmp_path, other):
+    def objects(*sizes):
+        command = ["make", "-n", "-C", str(Path(firmware_specs.firmware.__file__).parent), f"BUILD={tmp_path}", *sizes]
+        done = subprocess.run([*command, "fuzz"], capture_output=True, text=True, check=True)
+        return set(re.findall(r" -c \S+ -o (\S+)", done.stdout))
+
+    assert len(objects()) == len(objects(other)) > 5
+    assert not objects() & objects(other)
 
 
 @pytest.mark.soak
