@@ -5,7 +5,8 @@ import weakref
 
 import pytest
 
-from hil.training import garbage
+from hil.cli import main
+from hil.training import garbage, threads
 
 
 class Ring:
@@ -61,3 +62,14 @@ def test_what_becomes_garbage_during_work_goes_and_what_was_there_waits(nothing_
         assert made() is None and was() is not None
     gc.collect()
     assert was() is None
+
+
+def test_a_training_keeps_what_was_there_until_its_end(nothing_kept, monkeypatch, tmp_path) -> None:
+    kept, form = list[int](), threads.form_beside
+    monkeypatch.setattr(threads, "form_beside", lambda model: (kept.append(gc.get_freeze_count()), form(model)))
+    told = ("run.epochs=1", "data.train_samples=32", "data.test_samples=16")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits", "--run-dir", str(tmp_path / "run"), *(f"--set={each}" for each in told)])
+    assert ended.value.code == 0
+    assert len(kept) == 1 and kept[0] > 0
+    assert gc.get_freeze_count() == 0
