@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emulator import currents, network, packed
+from emulator.couplings import channels_last
 from emulator.ways import RULE, Chosen, Ways
 from firmware_specs.topology import Conv, Topology
 from hil.counterparts.checks import check_inputs, check_parameters, layered_nudges, plain_nudges
@@ -141,8 +142,9 @@ class _Held:
 
 
 def _together(nudges: Sequence[Nudge]) -> currents.Nudge:
-    """One nudge for a batch of stacked phases."""
+    """One nudge for a batch of stacked phases, maps among them laid out as states are."""
     parts = [n for n in nudges if not isinstance(n, Hold | Transposed | ByLayer)]
+    parts = [channels_last(n) if isinstance(n, Tensor) else n for n in parts]
     return lambda state: torch.cat(
         [n(part) if callable(n) else n for n, part in zip(parts, state.chunk(len(parts)), strict=True)]
     )

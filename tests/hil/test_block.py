@@ -3,6 +3,7 @@ import gc
 import pytest
 import torch
 
+from emulator import network
 from emulator.network import Stop
 from firmware_specs.chains import dense_chain
 from firmware_specs.topology import Conv, Layer, Topology
@@ -159,6 +160,25 @@ def test_the_same_gradient_in_any_memory_layout():
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_nudges_of_functions_and_maps_lie_as_states_do():
+    layers = (Layer(shape=(2, 4, 4)), Layer(shape=(3, 2, 2), clamped=False))
+    topology = Topology(layers=layers, couplings=(Conv(pre=0, post=1, pool=True),))
+    array = ReferenceBench(Stop(20, 1e-6)).place(topology)
+    array.program({"weight_0": torch.rand(3, 2, 3, 3), "bias_0": torch.zeros(3)})
+    maps, lie, relax = torch.rand(5, 3, 2, 2), [], network.relax
+
+    def seen(net, drive, nudge, start, *rest, **more):
+        states = torch.cat([start[-1]] * 2).contiguous(memory_format=torch.channels_last)
+        lie.append(nudge(states).is_contiguous(memory_format=torch.channels_last))
+        return relax(net, drive, nudge, start, *rest, **more)
+
+    free = array.settle(torch.rand(5, 2, 4, 4)).free
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "relax", seen)
+        array.settle(torch.rand(5, 2, 4, 4), [maps, lambda state: 1 - state], start=free)
+    assert lie == [True]
 
 
 @pytest.mark.parametrize("address", ["reference:", "emulator:mixed-8bit"])
