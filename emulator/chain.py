@@ -70,6 +70,11 @@ class Chain:
         return self._sweeps is not None
 
     @property
+    def fits(self) -> bool:
+        """Whether a compiled function takes its numbers, if there is one."""
+        return Sweeps.fit(self.layers)
+
+    @property
     def _compiled(self) -> Sweeps | None:
         return self._sweeps if torch.get_num_threads() == 1 else None  # the function has one thread
 

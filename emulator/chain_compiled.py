@@ -114,19 +114,22 @@ class Sweeps:
     panels: Sequence[Sequence[Tensor]]
     widths: Sequence[int]
 
-    @classmethod
-    def of(cls, layers: Sequence[DenseLayer]) -> Sweeps | None:
-        """Of a chain; None where the function cannot be compiled, or does not take its numbers."""
+    @staticmethod
+    def fit(layers: Sequence[DenseLayer]) -> bool:
+        """Whether the function takes a chain's numbers."""
         units = [layer.row.numel() for layer in layers]
         for layer, own in zip(layers, units, strict=True):
             if not (_plain(layer.row) and layer.row.shape == (own,)):
-                return None
+                return False
             if any(not _plain(t.matrix) or t.matrix.shape != (units[t.source], own) for t in layer.terms):
-                return None
+                return False
         # columns that fill a panel up stay at 0
-        if any((layer.low or 0.0) > 0 or (layer.high or 0.0) < 0 for layer in layers):
-            return None
-        found = library()
+        return not any((layer.low or 0.0) > 0 or (layer.high or 0.0) < 0 for layer in layers)
+
+    @classmethod
+    def of(cls, layers: Sequence[DenseLayer]) -> Sweeps | None:
+        """Of a chain; None where the function cannot be compiled, or does not take its numbers."""
+        found = library() if cls.fit(layers) else None
         if found is None:
             return None
         columns = found.shape.columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -43,8 +44,16 @@ def library() -> Library | None:
 
 
 def form_beside() -> threading.Thread:
-    """Forms the functions while something else is done: who needs them before they are ready waits in `library`."""
-    forming = threading.Thread(target=library, name="forming compiled functions")
+    """Forms the functions while something else is done: who needs them before they are ready waits in `library`.
+
+    What is wrong with llvmlite is said there, to who needs them.
+    """
+
+    def form() -> None:
+        with suppress(Exception):
+            library()
+
+    forming = threading.Thread(target=form, name="forming compiled functions")
     forming.start()
     return forming
 

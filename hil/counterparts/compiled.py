@@ -9,10 +9,18 @@ from hil.counterparts.seam import Parameters
 
 @runtime_checkable
 class Compiled(Protocol):
-    """An array that says whether its sweeps are one compiled function, which has one thread."""
+    """An array that says what of it is compiled functions: its sweeps, where one, have one thread."""
 
     def compiled(self, parameters: Parameters) -> bool:
         """Whether they are, where torch has one thread.
+
+        Args:
+            parameters: Of the block, without gradients.
+        """
+        ...
+
+    def calls_functions(self, parameters: Parameters) -> bool:
+        """Whether any are called, with the threads that torch has, if they can be formed; forms none.
 
         Args:
             parameters: Of the block, without gradients.

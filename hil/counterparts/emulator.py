@@ -49,6 +49,10 @@ class EmulatedArray(PulsedCells):
         """By the chip's physics; the host's parameters do not matter."""
         return self.wait_s is None and self._chip.arrays[self._index].compiled()
 
+    def calls_functions(self, parameters: Parameters) -> bool:
+        """For sweeps or conversions, which numbers of 32 bits on the CPU have."""
+        return self._chip.dtype == torch.float32 and self._chip.device.type == "cpu"
+
     def program(self, parameters: Parameters) -> Programmed:
         """Writes the cells whose code changes, as a driver would."""
         wanted, clipped = self._mapping.conductances_s(self.topology, parameters)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emulator import currents, network, packed
+from emulator.chain import Chain
 from emulator.couplings import channels_last
 from emulator.ways import RULE, Chosen, Ways
 from firmware_specs.topology import Conv, Topology
@@ -75,10 +76,20 @@ class ReferenceArray:
 
     def compiled(self, parameters: Parameters) -> bool:
         """By topology, arithmetic and type of the parameters."""
-        if self.topology.substrate == "resistive" or any(isinstance(c, Conv) for c in self.topology.couplings):
-            return False
-        chain = ideal_network(self.topology, parameters, self.arithmetic, self.ways).chain
+        chain = self._chain(parameters)
         return chain is not None and chain.compiled
+
+    def calls_functions(self, parameters: Parameters) -> bool:
+        """For sweeps, where torch has one thread."""
+        if torch.get_num_threads() > 1:
+            return False
+        chain = self._chain(parameters)
+        return chain is not None and chain.fits
+
+    def _chain(self, parameters: Parameters) -> Chain | None:
+        if self.topology.substrate == "resistive" or any(isinstance(c, Conv) for c in self.topology.couplings):
+            return None
+        return ideal_network(self.topology, parameters, self.arithmetic, self.ways).chain
 
     def settle(
         self, drive: Tensor, nudges: Sequence[Nudge] = (), start: States | None = None, reads: int = 1

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from emulator.compiled import library
 from hil.counterparts.compiled import Compiled
@@ -73,17 +73,19 @@ def choose(model: nn.Module, batch: int, run: Path | None = None) -> str:
 
 def form_beside(model: nn.Module) -> None:
     """Has the functions that its blocks settle or convert by formed while a run begins, not within its first step."""
-    if any(isinstance(block.array, Compiled) for block in energy_blocks(model).values()):
+    blocks = energy_blocks(model).values()
+    if any(isinstance(block.array, Compiled) and block.array.calls_functions(_own(block)) for block in blocks):
         library.form_beside()
 
 
 def _compiled(model: nn.Module) -> bool:
     """Whether all energy blocks settle by compiled functions."""
-    for block in energy_blocks(model).values():
-        parameters = {name: value.detach() for name, value in block.named_parameters(recurse=False)}
-        if not (isinstance(block.array, Compiled) and block.array.compiled(parameters)):
-            return False
-    return True
+    blocks = energy_blocks(model).values()
+    return all(isinstance(block.array, Compiled) and block.array.compiled(_own(block)) for block in blocks)
+
+
+def _own(block: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in block.named_parameters(recurse=False)}
 
 
 def _of(run: Path) -> int | None:

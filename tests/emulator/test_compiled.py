@@ -3,6 +3,7 @@
 import copy
 import pickle
 import signal
+import threading
 from itertools import pairwise
 
 import pytest
@@ -169,3 +170,16 @@ def test_functions_are_formed_beside_what_is_done_meanwhile(compiled):
     forming.join()
     assert found is not None and found is library.library()
     assert library._library.cache_info().misses == 1
+
+
+def test_what_goes_wrong_beside_is_said_once_to_who_needs_the_functions(monkeypatch):
+    def broken():
+        raise OSError("libllvmlite.so: cannot open shared object file")
+
+    said = []
+    monkeypatch.setattr(library, "_library", broken)
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    library.form_beside().join()
+    assert not said
+    with pytest.raises(OSError, match=r"libllvmlite\.so"):
+        library.library()

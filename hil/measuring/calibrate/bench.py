@@ -60,6 +60,10 @@ class CalibratedArray:
         """As the array."""
         return isinstance(self._array, Compiled) and self._array.compiled(parameters)
 
+    def calls_functions(self, parameters: Parameters) -> bool:
+        """As the array."""
+        return isinstance(self._array, Compiled) and self._array.calls_functions(parameters)
+
     def program(self, parameters: Parameters) -> Programmed:
         """Writes weights, and biases that cancel the offsets of the neurons they lead to."""
         corrected = dict(parameters)

@@ -8,7 +8,7 @@ import torch
 from emulator import chain_compiled
 from emulator.compiled import library
 from firmware_specs import datasheets
-from firmware_specs.chains import conv_chain, dense_chain
+from firmware_specs.chains import conv_chain, dense_chain, resistive_chain
 from hil.counterparts.opening.bench import open_bench
 from hil.learning.block import EnergyBlock
 from hil.training import threads
@@ -137,12 +137,31 @@ def transient(path):
 
 
 @pytest.mark.parametrize(
-    ("address", "formed"),
-    [("reference:", 1), ("emulator:mixed-8bit?seed=1", 1), ("emulator:arc-two-32x32-like?seed=1", 0)],
+    ("address", "topology", "dtype", "formed"),
+    [
+        ("reference:", dense_chain([12, 8]), torch.float32, 1),
+        ("reference:", dense_chain([12, 8]), torch.float64, 0),
+        ("reference:", conv_chain((1, 8, 8), [4]), torch.float32, 0),
+        ("reference:", resistive_chain(12, [8]), torch.float32, 0),
+        ("reference:?arithmetic=mixed", dense_chain([12, 8]), torch.float32, 0),
+        ("emulator:mixed-8bit?seed=1", dense_chain([12, 8]), torch.float32, 1),
+        ("emulator:mixed-8bit?seed=1", conv_chain((1, 8, 8), [4]), torch.float32, 1),
+        ("emulator:mixed-8bit?seed=1", dense_chain([12, 8]), torch.float64, 0),
+        ("emulator:arc-two-32x32-like?seed=1", dense_chain([12, 8]), torch.float32, 0),
+    ],
 )
-def test_functions_are_formed_beside_a_beginning_run_where_its_blocks_have_them(monkeypatch, address, formed):
+def test_functions_are_formed_beside_a_beginning_run_where_its_blocks_call_them(
+    monkeypatch, address, topology, dtype, formed
+):
     told = list[None]()
     monkeypatch.setattr(library, "form_beside", lambda: told.append(None))
-    with open_bench(address) as bench:
-        threads.form_beside(torch.nn.Sequential(EnergyBlock(dense_chain([12, 8]), bench)))
+    monkeypatch.setattr(chain_compiled, "library", lambda: pytest.fail("formed at once"))
+    with open_bench(address, dtype=dtype) as bench:
+        threads.form_beside(torch.nn.Sequential(EnergyBlock(topology, bench)).to(dtype))
     assert len(told) == formed
+
+
+def test_nothing_is_formed_for_blocks_that_several_threads_settle(four, monkeypatch):
+    monkeypatch.setattr(library, "form_beside", lambda: pytest.fail("formed"))
+    with open_bench("reference:") as bench:
+        threads.form_beside(torch.nn.Sequential(EnergyBlock(dense_chain([12, 8]), bench)))
