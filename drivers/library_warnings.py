@@ -25,7 +25,8 @@ class _Silence:
     def __enter__(self) -> None:
         with self._change:
             if not self._inside:
-                self._kept = _silenced()
+                self._kept = warnings.catch_warnings(action="ignore")
+                self._kept.__enter__()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -45,16 +46,8 @@ def unheard() -> Iterator[None]:
     Where Python keeps filters for every thread (3.14 without the global lock), in this thread.
     """
     if getattr(sys.flags, "context_aware_warnings", False):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     else:
         with _SILENCE:
             yield
-
-
-def _silenced() -> warnings.catch_warnings[Any]:
-    kept: warnings.catch_warnings[Any] = warnings.catch_warnings()
-    kept.__enter__()
-    warnings.simplefilter("ignore")
-    return kept

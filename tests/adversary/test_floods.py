@@ -25,7 +25,7 @@ def beside(name):
 
 busy, board, instrument = (beside(name) for name in ("busy", "board", "instrument"))
 floods, doors = (beside(name) for name in ("floods", "network_doors"))
-TIMEOUT_S, ANSWER_S, BUSY_MACHINE_S, MOST_KB = 0.25, 0.5, 0.5, 200_000
+TIMEOUT_S, ANSWER_S, BUSY_MACHINE_S, MOST_KB = 0.5, 0.5, 0.5, 200_000
 ALARM_S = 0.1
 """After so long a signal comes."""
 FRAMES = tuple(floods.frame_floods(board.PlainBoard()))
